@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What every file of the ground floor stands on: fixed-size types, byte order, inlining.
+ * No libc and no BPF helper, so that the BPF program, the daemon, the tests and the fuzzers
+ * compile the same text.
+ */
+#ifndef XDP_ICP_BASE_H
+#define XDP_ICP_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/types.h>
+
+/* Everything is inlined: a BPF program of one function verifies best, and nothing is linked. */
+#define ICP_INLINE static inline __attribute__((always_inline, unused))
+
+#ifdef __CHECKER__
+#define ICP_FORCE __attribute__((force))
+#else
+#define ICP_FORCE
+#endif
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define ICP_SWAP16(x) __builtin_bswap16(x)
+#define ICP_SWAP32(x) __builtin_bswap32(x)
+#else
+#define ICP_SWAP16(x) (x)
+#define ICP_SWAP32(x) (x)
+#endif
+
+ICP_INLINE __u16 be16_to_host(__be16 x)
+{
+	return ICP_SWAP16((ICP_FORCE __u16)x);
+}
+
+ICP_INLINE __u32 be32_to_host(__be32 x)
+{
+	return ICP_SWAP32((ICP_FORCE __u32)x);
+}
+
+ICP_INLINE __be16 host_to_be16(__u16 x)
+{
+	return (ICP_FORCE __be16)ICP_SWAP16(x);
+}
+
+ICP_INLINE __be32 host_to_be32(__u32 x)
+{
+	return (ICP_FORCE __be32)ICP_SWAP32(x);
+}
+
+#define ICP_WORD 8u /* bytes that one pass reads at a time: a __u64 */
+
+/* A word of a text: reading chars by words is meant, so that the compiler must not assume otherwise. */
+typedef __u64 __attribute__((may_alias)) text_word;
+
+/* The first `bytes` (0 to 7) bytes of a word as memory has them, the others zero. */
+ICP_INLINE __u64 word_first_bytes(__u64 word, __u32 bytes)
+{
+	__u32 unused_bits = 8 * (ICP_WORD - bytes);
+
+	if (bytes == 0)
+		return 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return word << unused_bits >> unused_bits;
+#else
+	return word >> unused_bits << unused_bits;
+#endif
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The Internet checksum (RFC 1071) as a ones' complement sum in 64 bits, added up by words of the
+ * host's byte order: the sum is independent of it, and 64 bits fold to 16 at the end.
+ */
+#ifndef XDP_ICP_CHECKSUM_H
+#define XDP_ICP_CHECKSUM_H
+
+#include "base.h"
+
+/* Adds a word with the end-around carry. */
+ICP_INLINE __u64 checksum_add(__u64 sum, __u64 word)
+{
+	sum += word;
+	return sum + (sum < word);
+}
+
+/* Takes a word out again that had been added. */
+ICP_INLINE __u64 checksum_sub(__u64 sum, __u64 word)
+{
+	return checksum_add(sum, ~word);
+}
+
+/* 64 bits to 16, not complemented. */
+ICP_INLINE __u16 checksum_fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/*
+ * Is a received UDP checksum good? `field` is the datagram's checksum field as it stands in
+ * memory, `pseudo` the sum of the pseudo-header, `sum` that of pseudo-header and datagram with
+ * the field in it. A datagram from the same host may have left the work to an offload that
+ * nobody did: the field then holds the pseudo-header's sum, not complemented.
+ */
+ICP_INLINE bool checksum_good(__u16 field, __u64 pseudo, __u64 sum)
+{
+	return checksum_fold(sum) == 0xffff || field == checksum_fold(pseudo);
+}
+
+/* The UDP checksum field for a sum over all but the field: RFC 768, never 0. */
+ICP_INLINE __u16 checksum_udp_field(__u64 sum)
+{
+	__u16 field = ~checksum_fold(sum);
+
+	return field ? field : 0xffff;
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every counter of the project, once. From this list come the enum, the names in `icpctl stats`
+ * and `icpctl status --json` (group.name), and what the manual says of each.
+ *
+ * X(identifier, group, name, help). The kernel and the daemon both count with the same enum, each
+ * on its own: `answered` is shown for either, `passed` is the kernel's, `silent` and `failed` the
+ * daemon's.
+ */
+#ifndef XDP_ICP_COUNTERS_H
+#define XDP_ICP_COUNTERS_H
+
+#define ICP_COUNTERS(X)                                                                            \
+	X(ANSWERED, "answered", "", "queries answered")                                            \
+	X(PASSED_FOREIGN, "passed", "foreign",                                                     \
+	  "not UDP to an address and port that the daemon listens on")                             \
+	X(PASSED_VLAN, "passed", "vlan", "more than two VLAN tags")                                \
+	X(PASSED_MAC, "passed", "mac", "the frame is addressed to another station, or to many")    \
+	X(PASSED_IP_OPTIONS, "passed", "ip_options", "an IPv4 header with options")                \
+	X(PASSED_IPV6_EXTENSION, "passed", "ipv6_extension",                                       \
+	  "an IPv6 header with extensions; whether ICP follows is not looked up")                  \
+	X(PASSED_FRAGMENT, "passed", "fragment", "a fragment")                                     \
+	X(PASSED_SOURCE, "passed", "source", "a source that must not be answered")                 \
+	X(PASSED_TRUNCATED, "passed", "truncated", "lengths of frame, IP and UDP disagree")        \
+	X(PASSED_CHECKSUM, "passed", "checksum", "a wrong checksum of IPv4 or UDP")                \
+	X(PASSED_LONG, "passed", "long", "the URL is longer than 255 bytes")                       \
+	X(PASSED_MALFORMED, "passed", "malformed", "not a query in good form; the daemon judges")  \
+	X(PASSED_RULE, "passed", "rule", "a rule whose verdict is none")                           \
+	X(PASSED_COLLISION, "passed", "collision", "the hash of another prefix")                   \
+	X(PASSED_HORIZON, "passed", "horizon",                                                     \
+	  "the answer depends on a policy that the kernel cannot evaluate")                        \
+	X(PASSED_FAILED, "passed", "failed", "a helper of the kernel refused")                     \
+	X(SILENT_SHORT, "silent", "short", "less than an ICP header")                              \
+	X(SILENT_LONG, "silent", "long", "more than 16384 bytes")                                  \
+	X(SILENT_LENGTH, "silent", "length", "the length field is not the datagram's length")      \
+	X(SILENT_VERSION, "silent", "version", "not version 2")                                    \
+	X(SILENT_OPCODE, "silent", "opcode", "not a query")                                        \
+	X(SILENT_REQUEST_ZERO, "silent", "request_zero",                                           \
+	  "request number 0 (see answer_request_zero)")                                            \
+	X(SILENT_SOURCE, "silent", "source", "source port 0, or an address that names no host")    \
+	X(SILENT_BROADCAST, "silent", "broadcast", "a query to a broadcast address")               \
+	X(FAILED_SEND, "failed", "send", "answers that the socket did not take")                   \
+	X(FAILED_RECEIVE, "failed", "receive", "errors while receiving")                           \
+	X(FAILED_RULES, "failed", "rules", "look-ups in the rules map that failed, or bad rules")  \
+	X(FAILED_LIMIT, "failed", "limit", "regex matches given up at the match limit")
+
+enum icp_counter {
+#define X(identifier, group, name, help) ICP_COUNT_##identifier,
+	ICP_COUNTERS(X)
+#undef X
+	ICP_COUNTER_MAX
+};
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * ICP version 2 on the wire (RFC 2186): the format, the rules by which a datagram is a query that
+ * gets an answer, and the header of that answer.
+ *
+ * A message lies in a buffer of 8-byte words, zero-padded to the next word: the URL of a query
+ * begins at byte 24, so that it is made of whole words too and one pass over them serves the
+ * checks here, the checksum (checksum.h) and the match (prefix.h).
+ */
+#ifndef XDP_ICP_ICP_H
+#define XDP_ICP_ICP_H
+
+#include "base.h"
+
+#define ICP_PORT 3130
+#define ICP_VERSION 2
+#define ICP_MESSAGE_MAX 16384u	  /* bytes, RFC 2186 section 2 */
+#define ICP_HEADER_SIZE 20u	  /* bytes */
+#define ICP_QUERY_HEADER_SIZE 24u /* bytes: the header and the requester host address */
+#define ICP_ERR_SIZE 21u /* bytes: the answer to a query without a usable URL, a header and a NUL */
+
+/* RFC 2186 section 3. SECHO, DECHO and HIT_OBJ are named to be recognised, never sent. */
+enum icp_opcode {
+	ICP_OP_INVALID = 0, /* never on the wire; here: a policy has nothing to say */
+	ICP_OP_QUERY = 1,
+	ICP_OP_HIT = 2,
+	ICP_OP_MISS = 3,
+	ICP_OP_ERR = 4,
+	ICP_OP_SECHO = 10,
+	ICP_OP_DECHO = 11,
+	ICP_OP_MISS_NOFETCH = 21,
+	ICP_OP_DENIED = 22,
+	ICP_OP_HIT_OBJ = 23,
+};
+
+/* RFC 2186 section 2, "Options" */
+#define ICP_FLAG_HIT_OBJ 0x80000000u
+#define ICP_FLAG_SRC_RTT 0x40000000u
+
+/* RFC 2186 section 2; 20 bytes, network byte order */
+struct icp_header {
+	__u8 opcode; /* enum icp_opcode */
+	__u8 version;
+	__be16 length;	       /* bytes of the whole message */
+	__be32 request_number; /* the querier's, comes back in the answer */
+	__be32 options;
+	__be32 option_data;
+	__be32 sender_host_address;
+};
+
+/* The fixed part of a query; the URL and its NUL follow. 24 bytes */
+struct icp_query {
+	struct icp_header header;
+	__be32 requester_host_address;
+};
+
+_Static_assert(sizeof(struct icp_header) == ICP_HEADER_SIZE, "RFC 2186 section 2");
+_Static_assert(sizeof(struct icp_query) == ICP_QUERY_HEADER_SIZE, "RFC 2186 section 3");
+_Static_assert(sizeof(struct icp_query) % ICP_WORD == 0, "the URL must begin at a word");
+
+/* No option data in the answer: the deciding policy names no cost. */
+#define ICP_NO_COST (-1)
+
+/* What a query gets: an opcode and, for SRC_RTT, the deciding policy's cost. */
+struct icp_verdict {
+	enum icp_opcode opcode; /* ICP_OP_INVALID: none */
+	__s32 cost;		/* 0 to 65535, or ICP_NO_COST */
+};
+
+/* May a policy give this answer? HIT_OBJ may not: this responder never sends objects. */
+ICP_INLINE bool icp_is_verdict(__u32 opcode)
+{
+	return opcode == ICP_OP_HIT || opcode == ICP_OP_MISS || opcode == ICP_OP_ERR ||
+	       opcode == ICP_OP_MISS_NOFETCH || opcode == ICP_OP_DENIED;
+}
+
+/* What a datagram is. The first three get an answer, all others are met with silence. */
+enum icp_form {
+	ICP_FORM_QUERY,	      /* the chain decides */
+	ICP_FORM_NO_URL,      /* ERR with an empty payload (21 bytes): the URL is no string */
+	ICP_FORM_WHITE_SPACE, /* ERR with the URL echoed */
+	ICP_FORM_SHORT,	      /* less than a header */
+	ICP_FORM_LONG,	      /* more than RFC 2186 allows */
+	ICP_FORM_LENGTH,      /* the length field is not the datagram's length */
+	ICP_FORM_VERSION,
+	ICP_FORM_OPCODE,
+	ICP_FORM_REQUEST_ZERO,
+};
+
+/*
+ * Judges all but the URL. `size` is the datagram's in bytes; `header` is read if that is at least
+ * ICP_HEADER_SIZE. ICP_FORM_QUERY means: a query, now look at its URL.
+ *
+ * Nothing but a query is ever answered, not even with ERR: two responders that do otherwise keep
+ * one forged ERR going between them for ever.
+ */
+ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 size,
+					 bool answer_request_zero)
+{
+	if (size < ICP_HEADER_SIZE)
+		return ICP_FORM_SHORT;
+	if (size > ICP_MESSAGE_MAX)
+		return ICP_FORM_LONG;
+	if (header->version != ICP_VERSION)
+		return ICP_FORM_VERSION;
+	if (header->opcode != ICP_OP_QUERY)
+		return ICP_FORM_OPCODE;
+	if (be16_to_host(header->length) != size)
+		return ICP_FORM_LENGTH;
+	/* Squid never sends 0, and one reflected answer with 0 deafens it until it is restarted. */
+	if (header->request_number == 0 && !answer_request_zero)
+		return ICP_FORM_REQUEST_ZERO;
+	return ICP_FORM_QUERY;
+}
+
+/* Is there a byte in the word that is below 0x21, a NUL, a control character or a space? */
+ICP_INLINE __u64 word_has_control(__u64 word)
+{
+	const __u64 each = ~0ULL / 255;
+
+	return (word - each * 0x21) & ~word & each * 0x80;
+}
+
+/*
+ * Judges the URL byte by byte: the rare second look, when word_has_control() saw something.
+ * `url` has `length` bytes and then its NUL; `max` is a constant upper bound of `length`.
+ * A NUL within outweighs white space: what follows it belongs to no URL.
+ */
+ICP_INLINE enum icp_form icp_url_form(const __u8 *url, __u32 length, __u32 max)
+{
+	bool white_space = false;
+
+	for (__u32 i = 0; i < max; i++) {
+		if (i >= length)
+			break;
+		if (url[i] == 0)
+			return ICP_FORM_NO_URL;
+		if (url[i] == ' ' || (url[i] >= '\t' && url[i] <= '\r'))
+			white_space = true;
+	}
+	return white_space ? ICP_FORM_WHITE_SPACE : ICP_FORM_QUERY;
+}
+
+/*
+ * The header of the answer to `query`. `size` is the answer's in bytes: the query's less the
+ * requester host address, or ICP_ERR_SIZE. `answer` and `query` may overlap only if equal.
+ */
+ICP_INLINE void icp_answer_header(struct icp_header *answer, const struct icp_header *query,
+				  __u32 size, struct icp_verdict verdict)
+{
+	bool tell_cost =
+		verdict.cost != ICP_NO_COST && (query->options & host_to_be32(ICP_FLAG_SRC_RTT));
+
+	answer->opcode = verdict.opcode;
+	answer->version = ICP_VERSION;
+	answer->length = host_to_be16(size);
+	answer->request_number = query->request_number;
+	answer->options = tell_cost ? host_to_be32(ICP_FLAG_SRC_RTT) : 0;
+	answer->option_data = tell_cost ? host_to_be32(verdict.cost & 0xffff) : 0;
+	answer->sender_host_address = query->sender_host_address;
+}
+
+#endif

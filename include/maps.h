@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The maps: what the XDP program and the daemon hold in common. They are pinned by these names
+ * under `pin_dir`; a program and a daemon of another ABI version refuse each other.
+ *
+ *   abi           array[1]  struct map_abi           written once by the loader
+ *   rules         LPM trie  struct rule_key  -> rule the operators' prefixes, before the chain
+ *   interfaces    hash      __u32 ifindex    -> attachment   where the program is attached
+ *   destinations  hash      struct destination_key   the addresses listened on
+ *   control       array[1]  struct map_control       which of the two chains counts
+ *   chain         array[2]  struct map_chain         what the kernel knows of a chain
+ *   prefixes      hash      struct prefix_key        the chains' prefixes, of both
+ *   counters      per CPU   __u64[ICP_COUNTER_MAX]
+ *
+ * Why `rules` is a trie and `prefixes` is not: an entry that bpftool puts into `rules` counts from
+ * the next packet on, and nobody but bpftool was there to note its length. In a hash table every
+ * length up to the URL's would have to be probed; the trie finds the longest in one look-up, from
+ * the kernel and from the daemon alike, and costs nothing while it is empty. `prefixes` is written
+ * by the daemon alone, which keeps account of the lengths (prefix.h); a hash table is faster then.
+ *
+ * Structures are in the host's byte order unless a member says otherwise, without padding.
+ */
+#ifndef XDP_ICP_MAPS_H
+#define XDP_ICP_MAPS_H
+
+#include "counters.h"
+#include "icp.h"
+#include "prefix.h"
+
+/* Raised with every change to a structure here, to a map, or to what one of them means. */
+#define ICP_MAP_ABI 1
+
+struct map_abi {
+	__u32 version; /* ICP_MAP_ABI */
+};
+
+/* A rule's prefix: 8 bits a byte, in the trie's own form; `text` is zero-padded. */
+struct rule_key {
+	__u32 prefixlen; /* bits: 8 times the bytes of the prefix */
+	char text[PREFIX_MAX];
+};
+
+struct rule {
+	enum icp_opcode
+		verdict; /* any but a verdict: the query is passed up, the daemon skips it */
+};
+
+/*
+ * An interface that the loader has attached the program to, for those who may not ask the kernel
+ * which maps a program uses. `attached_id` is what the interface says it carries; another means
+ * that somebody has taken the place.
+ */
+struct attachment {
+	__u32 attached_id; /* the program's, or that of libxdp's dispatcher before it */
+	__u32 program_id;
+	__u8 native;	 /* 1: in the driver, 0: generic */
+	__u8 dispatcher; /* 1: beside other programs, by libxdp's dispatcher; 0: alone */
+	__u16 zero;
+};
+
+/*
+ * An address listened on, on an interface that carries the program. One look-up says whether a
+ * packet is for us at all, and which MAC address the frame must have been sent to.
+ */
+struct destination_key {
+	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u32 ifindex;
+	__be16 port;
+	__u16 zero;
+};
+
+/* DESTINATION_BROADCAST is an entry of port 0: no host, and no source of a query (protocol R7). */
+enum destination_kind {
+	DESTINATION_HOST = 0,
+	DESTINATION_BROADCAST = 1,
+};
+
+struct destination {
+	__u8 mac[6];
+	__u16 kind; /* enum destination_kind */
+};
+
+struct map_control {
+	__u32 active; /* index into `chain`, 0 or 1 */
+};
+
+/*
+ * A rank is a policy's place in the chain, counted from 0; the default stands behind the last.
+ * What has a rank below `horizon`, the rank of the first policy that the kernel cannot evaluate,
+ * is decided in the kernel. Without such a policy the horizon is RANK_NONE. A chain that is closed
+ * (no daemon has filled it, or the daemon ended in good order) has horizon 0: only rules count.
+ */
+#define RANK_NONE 0xffffffffu
+
+struct map_chain {
+	__u64 seed;	  /* of the hash */
+	__u32 generation; /* entries of another are not this chain's */
+	__u32 horizon;	  /* rank */
+	__u32 default_rank;
+	enum icp_opcode default_verdict;
+	__u32 answer_request_zero; /* 0 or 1 */
+	struct prefix_lengths lengths;
+};
+
+struct prefix_key {
+	__u64 hash; /* prefix_hash() with the chain's seed */
+};
+
+struct prefix_entry {
+	__u32 generation;
+	__u32 rank; /* of the policy that the verdict comes from */
+	enum icp_opcode verdict;
+	__s32 cost;   /* 0 to 65535, or ICP_NO_COST */
+	__u32 length; /* bytes of text, 0 to PREFIX_MAX; a whole URL counts its NUL */
+	__u32 zero;
+	char text[PREFIX_MAX] __attribute__((aligned(8))); /* zero-padded */
+};
+
+_Static_assert(sizeof(struct rule_key) == 4 + PREFIX_MAX, "the ABI");
+_Static_assert(sizeof(struct destination_key) == 24, "the ABI");
+_Static_assert(sizeof(struct destination) == 8, "the ABI");
+_Static_assert(sizeof(struct attachment) == 12, "the ABI");
+_Static_assert(sizeof(struct prefix_entry) == 24 + PREFIX_MAX, "the ABI");
+
+#endif
