@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Reading the ICP message: one copy out of the packet, then one pass over the URL's words that
+ * yields the checksum, the hash states for the match and the suspicion of bytes that no URL has.
+ */
+#ifndef XDP_ICP_MESSAGE_H
+#define XDP_ICP_MESSAGE_H
+
+#include "frame.h"
+
+/* Less is no query with a URL: the header, one byte and the NUL. */
+#define MESSAGE_MIN (ICP_QUERY_HEADER_SIZE + 2)
+
+struct message {
+	__u32 size;	    /* bytes: MESSAGE_MIN to MESSAGE_MAX */
+	__u32 url_length;   /* bytes without the NUL: 1 to PREFIX_URL_MAX */
+	__u64 url_sum;	    /* checksum over the URL and its NUL */
+	enum icp_form form; /* ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE */
+};
+
+/* ICP_COUNT_ANSWERED: `scratch` and `message` are filled. Else the reason to pass. */
+ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_chain *chain,
+					 struct scratch *scratch, struct message *message)
+{
+	const struct frame *frame = &scratch->frame;
+	text_word *words = scratch->message.words;
+	text_word *url = words + MESSAGE_URL_WORD;
+	__u64 suspicious = 0;
+	__u64 state = chain->seed;
+	__u64 pseudo, sum, tail;
+	__u32 size, length, whole, left, i;
+
+	size = frame->udp_size - sizeof(struct udphdr);
+	/* Or the compiler computes it anew further down, where the verifier knows no bounds. */
+	asm volatile("" : "+r"(size));
+	if (size < MESSAGE_MIN)
+		return ICP_COUNT_PASSED_MALFORMED;
+	if (size > MESSAGE_MAX)
+		return ICP_COUNT_PASSED_LONG;
+	if (bpf_xdp_load_bytes(ctx, frame->message_offset, words, size))
+		return ICP_COUNT_PASSED_TRUNCATED;
+
+	message->size = size;
+	message->url_length = length = size - MESSAGE_MIN + 1;
+	/* What the last query left behind this one's end goes. */
+	words[size / ICP_WORD] = word_first_bytes(words[size / ICP_WORD], size % ICP_WORD);
+
+	whole = length / ICP_WORD;
+	left = length % ICP_WORD;
+	sum = 0;
+	for (i = 0; i < PREFIX_WORDS - 1; i++) {
+		__u64 word;
+
+		if (i >= whole)
+			break;
+		word = url[i];
+		sum = checksum_add(sum, word);
+		suspicious |= word_has_control(word);
+		scratch->states.before[i] = state;
+		state = prefix_mix(state, word);
+	}
+	/* The last word: what is left of the URL, the NUL, and zeroes. */
+	/*
+	 * Computed anew, so that the verifier knows no more of it than before the loop: it would
+	 * look at all that follows once for each count of words.
+	 */
+	asm volatile("" : "+r"(length));
+	whole = length / ICP_WORD;
+	if (whole > PREFIX_WORDS - 1) /* never: a bound for the verifier */
+		return ICP_COUNT_PASSED_FAILED;
+	tail = url[whole];
+	sum = checksum_add(sum, tail);
+	suspicious |= word_has_control(tail | ~word_first_bytes(~0ULL, left));
+	scratch->states.before[whole] = state;
+	scratch->states.before[whole + 1] = prefix_mix(state, tail);
+	message->url_sum = sum;
+
+	pseudo = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
+		 (ICP_FORCE __u16)host_to_be16(frame->udp_size);
+	if (frame->checksum) {
+		for (i = 0; i < MESSAGE_URL_WORD; i++)
+			sum = checksum_add(sum, words[i]);
+		sum = checksum_add(sum, pseudo + (ICP_FORCE __u16)frame->source_port +
+						(ICP_FORCE __u16)frame->destination_port +
+						(ICP_FORCE __u16)host_to_be16(frame->udp_size) +
+						frame->checksum);
+		if (!checksum_good(frame->checksum, pseudo, sum))
+			return ICP_COUNT_PASSED_CHECKSUM;
+	}
+
+	if (icp_header_form(&scratch->message.query.header, size, chain->answer_request_zero) !=
+	    ICP_FORM_QUERY)
+		return ICP_COUNT_PASSED_MALFORMED;
+	if (tail != word_first_bytes(tail, left)) /* something else where the NUL should be */
+		return ICP_COUNT_PASSED_MALFORMED;
+	message->form = ICP_FORM_QUERY;
+	if (suspicious) {
+		message->form = icp_url_form((__u8 *)url, message->url_length, PREFIX_URL_MAX);
+		if (message->form == ICP_FORM_NO_URL)
+			return ICP_COUNT_PASSED_MALFORMED;
+	}
+	return ICP_COUNT_ANSWERED;
+}
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the program knows of the query at hand, one for each CPU. It lies in a map and not on the
+ * stack for two reasons: the stack is too small, and of what comes back from a map the verifier
+ * knows nothing, so that it looks at the program once and not once for each form of the headers.
+ */
+#ifndef XDP_ICP_SCRATCH_H
+#define XDP_ICP_SCRATCH_H
+
+#include <linux/if_ether.h>
+
+#include "icp.h"
+#include "prefix.h"
+
+struct vlan_tag {
+	__be16 control;
+	__be16 ethertype; /* of what follows */
+};
+
+/* What an answer needs of the query's headers, copied before they are overwritten. */
+struct frame {
+	__u16 source_mac[3];
+	__u16 destination_mac[3];
+	__be16 ethertype; /* behind the MAC addresses: the first tag's, or IP's */
+	bool ipv6;
+	__u8 tags; /* 0 to 2 */
+	struct vlan_tag tag[2];
+	__u32 source[4]; /* network order; IPv4 in the last */
+	__u32 destination[4];
+	__u64 addresses_sum; /* the addresses' part of the pseudo-header */
+	__be16 source_port;
+	__be16 destination_port;
+	__u16 checksum;	 /* the UDP field as it stands in memory */
+	__u16 udp_size;	 /* bytes, with its header */
+	__u32 ip_offset; /* bytes from the frame's begin */
+	__u32 message_offset;
+};
+
+/* The longest message read: its URL with the NUL is the longest prefix. */
+#define MESSAGE_MAX (ICP_QUERY_HEADER_SIZE + PREFIX_MAX)
+#define MESSAGE_URL_WORD (ICP_QUERY_HEADER_SIZE / ICP_WORD)
+
+struct scratch {
+	struct frame frame;
+	union {
+		__u8 bytes[MESSAGE_MAX + ICP_WORD];
+		text_word words[MESSAGE_MAX / ICP_WORD + 1];
+		struct icp_query query;
+	} message; /* zero-padded to the word */
+	struct prefix_states states;
+};
+
+#endif

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The ICP responder on the receive path. A query whose answer is known is turned round; all else
+ * goes up to the stack byte for byte as it came, and nothing is ever dropped.
+ */
+#include "match.h"
+#include "answer.h"
+
+ICP_INLINE void count(enum icp_counter counter)
+{
+	__u32 key = counter;
+	__u64 *value = bpf_map_lookup_elem(&counters, &key);
+
+	if (value)
+		(*value)++;
+}
+
+ICP_INLINE int pass(enum icp_counter reason)
+{
+	count(reason);
+	return XDP_PASS;
+}
+
+SEC("xdp.frags")
+int xdp_icp(struct xdp_md *ctx)
+{
+	const struct map_control *now;
+	const struct map_chain *known;
+	struct scratch *buffer;
+	struct decision decision;
+	struct message message;
+	enum icp_counter found;
+	__u32 zero = 0;
+
+	buffer = bpf_map_lookup_elem(&scratch, &zero);
+	now = bpf_map_lookup_elem(&control, &zero);
+	if (!now || !buffer)
+		return pass(ICP_COUNT_PASSED_FAILED);
+
+	/* classify */
+	found = frame_classify(ctx, &buffer->frame);
+	if (found != ICP_COUNT_ANSWERED)
+		return pass(found);
+
+	/* read */
+	known = bpf_map_lookup_elem(&chain, &now->active);
+	if (!known)
+		return pass(ICP_COUNT_PASSED_FAILED);
+	found = message_read(ctx, known, buffer, &message);
+	if (found != ICP_COUNT_ANSWERED)
+		return pass(found);
+
+	/* match */
+	decision = match(known, buffer, &message);
+	if (decision.counter != ICP_COUNT_ANSWERED)
+		return pass(decision.counter);
+
+	/* answer */
+	if (answer_send(ctx, buffer, &message, decision.verdict) != XDP_TX)
+		return pass(ICP_COUNT_PASSED_FAILED);
+	count(ICP_COUNT_ANSWERED);
+	return XDP_TX;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
