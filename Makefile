@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# xdp-icp: `make help` lists the targets. Everything that is built lies in build/.
+
+VERSION := 0.1.0
+
+BUILD ?= build
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool)
+PREFIX ?= /usr/local
+Q := $(if $(V),,@)
+say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
+
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+LIBRARIES := libbpf libxdp libconfuse libevent libpcre2-8 libmnl libcap-ng jansson
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	    -Wwrite-strings -Wformat=2 -Wundef -Wno-missing-field-initializers \
+	    $(if $(CI),-Werror)
+CPPFLAGS += -D_GNU_SOURCE -DXDP_ICP_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) \
+	    $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+CFLAGS ?= -O2 -g
+HARDENING ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+SANITIZERS := $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all \
+	      -fno-omit-frame-pointer)
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) -fPIE -MMD -MP
+ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) -pie -Wl,-z,relro,-z,now
+LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf
+
+# Each of these has a main(); all other files of user/ serve them from one archive.
+PROGRAMS := xdp-icpd icpctl xdp-icp-loader
+BINARIES := $(PROGRAMS:%=$(BUILD)/%)
+MAINS := $(PROGRAMS:%=user/%.c)
+SERVICE := $(filter-out $(MAINS),$(wildcard user/*.c))
+OBJECTS := $(SERVICE:user/%.c=$(BUILD)/user/%.o)
+ARCHIVE := $(BUILD)/user.a
+BPF_OBJECT := $(BUILD)/xdp_icp.bpf.o
+SKELETON := $(BUILD)/xdp_icp.skel.h
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c))
+TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
+FUZZ_REPLAYS := $(FUZZERS:$(BUILD)/fuzz/%=$(BUILD)/tests/%)
+TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS)
+
+.PHONY: all
+all: $(BINARIES) $(BPF_OBJECT) ## build build/xdp-icpd, build/icpctl and the XDP program
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo "  V=1 shows the commands, SANITIZE=1 BUILD=build/sanitized builds with ASan and UBSan."
+
+.PHONY: deps
+deps: ## install what building and testing need (Debian 12, as root)
+	$(Q)scripts/install-deps
+
+.PHONY: run
+run: deps ## install what is missing, build, answer on the loopback interface until Ctrl-C
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)scripts/run-sample $(BUILD)
+
+.PHONY: check
+check: deps ## install what is missing, build, run all the tests
+	$(Q)mkdir -p $(BUILD)
+	$(Q)$(MAKE) --no-print-directory tests-build >$(BUILD)/check-build.log 2>&1 || \
+		{ cat $(BUILD)/check-build.log; exit 1; }
+	$(Q)tests/run $(ONLY)
+
+.PHONY: tests-build
+tests-build: all $(TESTS)
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized SANITIZE=1 all sanitized-tests
+
+.PHONY: sanitized-tests
+sanitized-tests: $(TESTS)
+
+.PHONY: fuzz
+fuzz: $(FUZZERS) ## fuzz the parser and the configuration, SECONDS=60 each
+	$(Q)for fuzzer in $(FUZZERS); do \
+		corpus=tests/fuzz/corpus/$$(basename $$fuzzer _fuzz); \
+		work=$(BUILD)/fuzz/found/$$(basename $$fuzzer _fuzz); mkdir -p $$work; \
+		$$fuzzer -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 $$work $$corpus || exit 1; \
+	done
+
+.PHONY: lint
+lint: all ## clang-format, clang-tidy, cppcheck, sparse, shellcheck
+	$(Q)scripts/lint
+
+.PHONY: install
+install: all ## install below PREFIX (/usr/local) and DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/xdp-icp \
+		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)/etc/xdp-icp
+	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl scripts/xdp-icp-load $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(BUILD)/xdp-icp-loader $(DESTDIR)$(PREFIX)/libexec/xdp-icp
+	install -m 644 $(BPF_OBJECT) $(DESTDIR)$(PREFIX)/lib/xdp-icp
+	test -e $(DESTDIR)/etc/xdp-icp/xdp-icp.conf || \
+		install -m 644 scripts/sample.conf $(DESTDIR)/etc/xdp-icp/xdp-icp.conf
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+# --- the BPF program and the header that carries it into the daemon
+
+$(BPF_OBJECT): bpf/xdp_icp.bpf.c $(wildcard bpf/*.h include/*.h) | $(BUILD)/
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -fno-strict-aliasing -Wall -Wextra $(if $(CI),-Werror) -Iinclude \
+		$(if $(MULTIARCH),-I/usr/include/$(MULTIARCH)) -c $< -o $@
+
+$(SKELETON): $(BPF_OBJECT)
+	$(call say,SKELETON,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name xdp_icp >$@.new && mv $@.new $@
+
+# --- the programs
+
+$(BUILD)/user/kernel_load.o: $(SKELETON)
+
+$(BUILD)/user/%.o: user/%.c | $(BUILD)/user/
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
+
+$(ARCHIVE): $(OBJECTS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BINARIES): $(BUILD)/%: $(BUILD)/user/%.o $(ARCHIVE)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -o $@
+
+# --- the tests
+
+$(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(ARCHIVE) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(ARCHIVE) -lcmocka $(LDLIBS) -o $@
+
+$(TEST_TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(ARCHIVE) | $(BUILD)/tests/
+	$(call say,TOOL,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
+
+# A fuzz target is two programs: one that searches, one that replays the corpus as a test.
+$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(SERVICE) $(SKELETON) | $(BUILD)/fuzz/
+	$(call say,FUZZER,$@)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
+		$< $(SERVICE) $(LDLIBS) -o $@
+
+$(FUZZ_REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.h $(ARCHIVE) | $(BUILD)/tests/
+	$(call say,REPLAY,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DREPLAY $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
+
+%/:
+	$(Q)mkdir -p $@
+
+.PRECIOUS: %/
+.SECONDARY:
+
+-include $(wildcard $(BUILD)/user/*.d $(BUILD)/tests/*.d)

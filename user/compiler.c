@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Why the longest match alone gives the chain's answer:
+ *
+ * Take a prefix p that stands in any of the sets. Of all policies with a member that p begins
+ * with, the one of the smallest rank is first in the chain, and the longest of its members gives
+ * its verdict: that is p's entry. Its answer holds for every URL of which p is the longest match:
+ * what else the URL begins with, p begins with too.
+ *
+ * With the texts sorted, p's entry follows from that of its parent q, the longest other text that
+ * p begins with. If a policy that has p itself is not behind the policy of q's entry, it is the
+ * first, and p is its longest member. Otherwise the policy of q's entry stays the first, and none
+ * of its members lies between q and p.
+ *
+ * The horizon: policies behind the first one that the kernel cannot evaluate are not compiled. If
+ * a policy before the horizon matches, the first such decides, whatever stands behind. If none
+ * does, no entry matches, and the default, whose rank is the last, lies behind the horizon: the
+ * query is passed up, as it must be.
+ *
+ * An entry that says the same as its parent is left out, for the parent then is the longest match
+ * and says it. A text of more than PREFIX_MAX bytes is left out: it only matches URLs that have
+ * that many bytes with their NUL, and those are passed up because of their length. Nor is it the
+ * parent of a text that stays, for parents are shorter.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler.h"
+#include "prefix_set.h"
+
+/* A run of entries is sorted by text, then rank. */
+static int compare_entries(const struct compiled_entry *a, const struct compiled_entry *b)
+{
+	int order = prefix_set_compare(a->text, a->length, b->text, b->length);
+
+	return order ? order : (a->rank > b->rank) - (a->rank < b->rank);
+}
+
+static size_t append_set(struct compiled_entry *entries, const struct prefix_set *set, __u32 rank,
+			 __s32 cost)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < prefix_set_count(set); i++) {
+		struct prefix_set_member member = prefix_set_get(set, i);
+
+		if (member.length > PREFIX_MAX)
+			continue;
+		entries[count++] = (struct compiled_entry){
+			.text = member.text,
+			.length = member.length,
+			.rank = rank,
+			.verdict = member.verdict,
+			.cost = cost,
+		};
+	}
+	return count;
+}
+
+static void merge(struct compiled_entry *to, const struct compiled_entry *a, size_t a_count,
+		  const struct compiled_entry *b, size_t b_count)
+{
+	while (a_count && b_count) {
+		if (compare_entries(a, b) <= 0) {
+			*to++ = *a++;
+			a_count--;
+		} else {
+			*to++ = *b++;
+			b_count--;
+		}
+	}
+	memcpy(to, a, a_count * sizeof(*a));
+	memcpy(to + a_count, b, b_count * sizeof(*b));
+}
+
+/*
+ * Merges sorted runs, two neighbours at a time, until one is left: `ends` are the numbers of the
+ * entries behind each run. `spare` is as large as `entries`; one of both is returned.
+ */
+static struct compiled_entry *merge_runs(struct compiled_entry *entries,
+					 struct compiled_entry *spare, size_t *ends, size_t runs)
+{
+	while (runs > 1) {
+		struct compiled_entry *merged = spare;
+		size_t begin = 0, left = 0;
+
+		for (size_t i = 0; i < runs; i += 2) {
+			size_t middle = ends[i];
+			size_t end = i + 1 < runs ? ends[i + 1] : middle;
+
+			merge(merged + begin, entries + begin, middle - begin, entries + middle,
+			      end - middle);
+			ends[left++] = begin = end;
+		}
+		runs = left;
+		spare = entries;
+		entries = merged;
+	}
+	return entries;
+}
+
+static bool begins_with(const struct compiled_entry *entry, const struct compiled_entry *prefix)
+{
+	return prefix->length <= entry->length &&
+	       memcmp(entry->text, prefix->text, prefix->length) == 0;
+}
+
+static bool says_the_same(const struct compiled_entry *a, const struct compiled_entry *b)
+{
+	return a->rank == b->rank && a->verdict == b->verdict; /* and so the cost */
+}
+
+/*
+ * Turns the sorted entries of all policies, in place, into one for each text. Returns how many
+ * are left. The ancestors of the text at hand lie on a stack: no deeper than its length, for
+ * each is longer than the one below.
+ */
+static size_t flatten(struct compiled_entry *entries, size_t count)
+{
+	struct compiled_entry ancestors[PREFIX_MAX + 1];
+	size_t depth = 0, kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		/* Of equal texts the one of the smallest rank comes first. */
+		struct compiled_entry entry = entries[i];
+
+		while (depth && !begins_with(&entry, &ancestors[depth - 1]))
+			depth--;
+		/* The same text of a later policy is among those too: its own ancestor. */
+		if (depth && (ancestors[depth - 1].rank < entry.rank ||
+			      says_the_same(&ancestors[depth - 1], &entry)))
+			continue;
+		ancestors[depth++] = entry;
+		entries[kept++] = entry;
+	}
+	return kept;
+}
+
+static __u32 find_horizon(const struct chain *chain)
+{
+	for (size_t rank = 0; rank < chain_count(chain); rank++)
+		if (!policy_prefixes(chain_policy(chain, rank)))
+			return rank;
+	return RANK_NONE;
+}
+
+/* Fills `entries` and `count`; `total` is an upper bound of the count. -1: out of memory. */
+static int collect(struct compiled *compiled, const struct chain *chain, size_t policies,
+		   size_t total)
+{
+	struct compiled_entry *entries = reallocarray(NULL, total + 1, sizeof(*entries));
+	struct compiled_entry *spare = NULL;
+	size_t *ends = reallocarray(NULL, policies + 1, sizeof(*ends));
+	size_t count = 0;
+
+	if (policies > 1)
+		spare = reallocarray(NULL, total + 1, sizeof(*spare));
+	if (!entries || !ends || (policies > 1 && !spare)) {
+		free(entries);
+		free(spare);
+		free(ends);
+		return -1;
+	}
+	for (size_t rank = 0; rank < policies; rank++) {
+		const struct policy *policy = chain_policy(chain, rank);
+
+		count += append_set(entries + count, policy_prefixes(policy), rank, policy->cost);
+		ends[rank] = count;
+	}
+	compiled->entries = merge_runs(entries, spare, ends, policies);
+	compiled->count = flatten(compiled->entries, count);
+	free(compiled->entries == entries ? spare : entries);
+	free(ends);
+	return 0;
+}
+
+int chain_compile(const struct chain *chain, struct compiled **compiled, struct error *error)
+{
+	struct compiled *made = calloc(1, sizeof(*made));
+	size_t policies, total = 0;
+
+	if (!made)
+		return error_set(error, "out of memory");
+	made->horizon = find_horizon(chain);
+	made->default_rank = chain_count(chain);
+	made->default_verdict = chain_default(chain);
+	policies = made->horizon == RANK_NONE ? chain_count(chain) : made->horizon;
+	for (size_t rank = 0; rank < policies; rank++)
+		total += prefix_set_count(policy_prefixes(chain_policy(chain, rank)));
+	if (collect(made, chain, policies, total)) {
+		free(made);
+		return error_set(error, "out of memory for %zu prefixes", total);
+	}
+	prefix_lengths_clear(&made->lengths);
+	for (size_t i = 0; i < made->count; i++)
+		if (made->lengths.below[made->entries[i].length + 1] != made->entries[i].length)
+			prefix_lengths_add(&made->lengths, made->entries[i].length);
+	*compiled = made;
+	return 0;
+}
+
+void compiled_free(struct compiled *compiled)
+{
+	if (!compiled)
+		return;
+	free(compiled->entries);
+	free(compiled);
+}

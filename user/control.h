@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control socket: a stream socket in the file system on which icpctl asks the daemon. The
+ * client sends one JSON object on one line, the server answers with one and closes. What a request
+ * means is the business of whoever opens the socket; here is how it travels. The other side is
+ * control_client.h.
+ *
+ *	{"command": "status"}           ->  {"ok": true, ...}
+ *	{"command": "no such thing"}    ->  {"ok": false, "error": "one line for a person"}
+ *
+ * URLs and prefixes in requests and answers are written as in escape.h.
+ */
+#ifndef XDP_ICP_CONTROL_H
+#define XDP_ICP_CONTROL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "error.h"
+
+/* Bytes of a request with its newline: that of a peer who may load rules, and any other's. */
+#define CONTROL_REQUEST_MAX (64u << 20)
+#define CONTROL_REQUEST_MAX_READER (1u << 20)
+#define CONTROL_CONNECTIONS_MAX 64 /* at once; more wait for their turn */
+#define CONTROL_TIMEOUT 10	   /* seconds in which either side must make progress */
+
+/* Who asks. */
+struct control_peer {
+	uid_t uid;
+	bool may_change; /* root and the daemon's own user: requests that change something */
+};
+
+/*
+ * Answers a request, which is a JSON object, at once. Returns a new reference to the answer, NULL
+ * only without memory. Must not close the control socket. `context` is what control_open() got.
+ */
+typedef json_t *(*control_answer)(void *context, const json_t *request,
+				  const struct control_peer *peer);
+
+struct control;
+
+/*
+ * Opens the socket at `path`, creates missing directories above it, and takes the place of a
+ * socket that nobody answers on any more. Its mode is 0660: the owner and the group may connect.
+ * SIGPIPE is ignored in the process from then on.
+ * Returns NULL with an error that names the path and the remedy.
+ */
+struct control *control_open(struct event_base *base, const char *path, control_answer answer,
+			     void *context, struct error *error);
+
+/*
+ * Drops all connections and removes the socket from the file system, if it is still the one that
+ * was opened. NULL is nothing to close.
+ */
+void control_close(struct control *control);
+
+/* {"ok": false, "error": text}, a new reference. NULL: no memory. */
+json_t *control_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

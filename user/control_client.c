@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "control_client.h"
+
+static enum control_result failed(const char *path, struct error *error)
+{
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		error_set(
+			error,
+			"%s: the daemon does not answer for %d s; is it stopped, or has it no CPU?",
+			path, CONTROL_TIMEOUT);
+	else if (errno == ECONNRESET)
+		error_set(error, "%s: the daemon closed without an answer; has it just ended?",
+			  path);
+	else
+		error_set(error, "%s: %s", path, strerror(errno));
+	return CONTROL_FAILED;
+}
+
+static enum control_result connect_failed(const char *path, struct error *error)
+{
+	switch (errno) {
+	case ENOENT:
+	case ENOTDIR:
+		error_set(error, "%s: no such socket; is xdp-icpd running, with this `control`?",
+			  path);
+		return CONTROL_NO_DAEMON;
+	case ECONNREFUSED:
+		error_set(error, "%s: nobody answers there; is xdp-icpd running?", path);
+		return CONTROL_NO_DAEMON;
+	case EACCES:
+	case EPERM:
+		error_set(
+			error,
+			"%s: no permission to connect; become root, or a member of the group that "
+			"the socket belongs to",
+			path);
+		return CONTROL_FAILED;
+	default:
+		return failed(path, error);
+	}
+}
+
+static enum control_result open_connection(const char *path, int *connected, struct error *error)
+{
+	const struct timeval timeout = { .tv_sec = CONTROL_TIMEOUT };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	enum control_result result;
+	int fd;
+
+	if (!*path || strlen(path) >= sizeof(address.sun_path)) {
+		error_set(error, "control socket '%s': the path must have 1 to %zu bytes", path,
+			  sizeof(address.sun_path) - 1);
+		return CONTROL_FAILED;
+	}
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return failed(path, error);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout))) {
+		result = failed(path, error);
+	} else if (connect(fd, (const struct sockaddr *)&address, sizeof(address))) {
+		result = connect_failed(path, error);
+	} else {
+		*connected = fd;
+		return CONTROL_ANSWERED;
+	}
+	close(fd);
+	return result;
+}
+
+static int send_all(int fd, const char *text, size_t length)
+{
+	while (length) {
+		ssize_t sent = send(fd, text, length, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return -1;
+		text += sent;
+		length -= (size_t)sent;
+	}
+	return 0;
+}
+
+static enum control_result send_request(int fd, const char *path, const json_t *request,
+					struct error *error)
+{
+	char *text = json_dumps(request, JSON_COMPACT);
+	size_t length = text ? strlen(text) : 0;
+	enum control_result result = CONTROL_ANSWERED;
+
+	if (!text) {
+		error_set(error, "out of memory, or a request that is no JSON");
+		return CONTROL_FAILED;
+	}
+	if (length >= CONTROL_REQUEST_MAX) {
+		error_set(error, "the request has %zu bytes, the daemon takes %u; send it in parts",
+			  length, CONTROL_REQUEST_MAX - 1);
+		result = CONTROL_FAILED;
+	} else {
+		text[length] = '\n'; /* in place of the NUL */
+		/* A daemon that refuses a request half-way has closed, but said why before. */
+		if (send_all(fd, text, length + 1) && errno != EPIPE && errno != ECONNRESET)
+			result = failed(path, error);
+	}
+	free(text);
+	return result;
+}
+
+struct reading {
+	int fd;
+	bool begun;  /* something has come */
+	int failure; /* errno */
+};
+
+/* For json_load_callback(): the next bytes, 0 at the end, (size_t)-1 on an error. */
+static size_t read_some(void *buffer, size_t size, void *context)
+{
+	struct reading *reading = context;
+	ssize_t length;
+
+	do
+		length = recv(reading->fd, buffer, size, 0);
+	while (length < 0 && errno == EINTR);
+	if (length < 0) {
+		reading->failure = errno;
+		return (size_t)-1;
+	}
+	if (length == 0 && !reading->begun)
+		reading->failure = ECONNRESET;
+	reading->begun = true;
+	return (size_t)length;
+}
+
+static enum control_result read_reply(int fd, const char *path, json_t **reply, struct error *error)
+{
+	struct reading reading = { .fd = fd };
+	json_error_t mistake;
+
+	*reply = json_load_callback(read_some, &reading, JSON_DISABLE_EOF_CHECK, &mistake);
+	if (json_is_object(*reply))
+		return CONTROL_ANSWERED;
+	if (!*reply && reading.failure) {
+		errno = reading.failure;
+		return failed(path, error);
+	}
+	error_set(error, "%s: no sense in the answer (%s); is that xdp-icpd, of this version?",
+		  path, *reply ? "no object" : mistake.text);
+	json_decref(*reply);
+	*reply = NULL;
+	return CONTROL_FAILED;
+}
+
+enum control_result control_ask(const char *path, const json_t *request, json_t **reply,
+				struct error *error)
+{
+	enum control_result result;
+	int fd = -1;
+
+	*reply = NULL;
+	result = open_connection(path, &fd, error);
+	if (result != CONTROL_ANSWERED)
+		return result;
+	result = send_request(fd, path, request, error);
+	if (result == CONTROL_ANSWERED)
+		result = read_reply(fd, path, reply, error);
+	close(fd);
+	return result;
+}

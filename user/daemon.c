@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "compiler.h"
+#include "daemon.h"
+#include "destinations.h"
+#include "log.h"
+#include "network.h"
+#include "privileges.h"
+
+size_t daemon_interfaces(const struct daemon *daemon, struct kernel_interface *interfaces,
+			 size_t max)
+{
+	size_t count = daemon->kernel ? kernel_interfaces(daemon->kernel, interfaces, max) : 0;
+
+	return count < max ? count : max;
+}
+
+const char *daemon_mode(const struct daemon *daemon)
+{
+	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
+	size_t count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
+	const char *mode = "userspace";
+
+	for (size_t i = 0; i < count; i++) {
+		if (interfaces[i].attached && interfaces[i].native)
+			return "native";
+		if (interfaces[i].attached)
+			mode = "generic";
+	}
+	return mode;
+}
+
+/* --- the chain, here and in the kernel */
+
+/* A configuration made ready, before anything is changed. */
+struct prepared {
+	struct config *config;
+	struct chain *chain;
+	struct compiled *compiled;
+};
+
+static void prepared_free(struct prepared *prepared)
+{
+	compiled_free(prepared->compiled);
+	chain_free(prepared->chain);
+	config_free(prepared->config);
+}
+
+static int prepare(const char *path, struct prepared *prepared, struct error *error)
+{
+	*prepared = (struct prepared){ 0 };
+	if (config_load(path, &prepared->config, error) == 0 &&
+	    chain_create(prepared->config, &prepared->chain, error) == 0 &&
+	    chain_compile(prepared->chain, &prepared->compiled, error) == 0)
+		return 0;
+	prepared_free(prepared);
+	return -1;
+}
+
+/* Takes over what is prepared; -1 with all as it was. */
+static int take_over(struct daemon *daemon, struct prepared *prepared, struct error *error)
+{
+	if (daemon->kernel && kernel_set_chain(daemon->kernel, prepared->compiled,
+					       prepared->config->answer_request_zero, error))
+		return -1;
+	compiled_free(prepared->compiled);
+	chain_free(daemon->chain);
+	config_free(daemon->config);
+	daemon->chain = prepared->chain;
+	daemon->config = prepared->config;
+	daemon->responder.chain = daemon->chain;
+	daemon->responder.answer_request_zero = daemon->config->answer_request_zero;
+	return 0;
+}
+
+static bool same_text(const char *setting, const char *old, const char *new)
+{
+	if (strcmp(old, new) == 0)
+		return true;
+	log_write(LOG_WARNING, "%s: the change takes effect at the next start", setting);
+	return false;
+}
+
+/* What a running daemon cannot change keeps the value it has. */
+static void warn_of_restart(const struct config *old, const struct config *new)
+{
+	bool same = old->listen_count ==
+		    new->listen_count &&memcmp(old->listen, new->listen,
+					       old->listen_count * sizeof(*old->listen)) == 0;
+
+	if (!same)
+		log_write(LOG_WARNING, "listen: the change takes effect at the next start");
+	same = old->interface_count == new->interface_count;
+	for (size_t i = 0; same && i < old->interface_count; i++)
+		same = strcmp(old->interfaces[i], new->interfaces[i]) == 0;
+	if (!same || old->mode != new->mode)
+		log_write(LOG_WARNING,
+			  "interfaces, mode: the change takes effect at the next start");
+	same_text("control", old->control, new->control);
+	same_text("pin_dir", old->pin_dir, new->pin_dir);
+	same_text("user", old->user, new->user);
+}
+
+int daemon_reload(struct daemon *daemon, struct error *error)
+{
+	struct prepared prepared;
+
+	if (prepare(daemon->config_path, &prepared, error))
+		return -1;
+	warn_of_restart(daemon->config, prepared.config);
+	if (take_over(daemon, &prepared, error)) {
+		prepared_free(&prepared);
+		return -1;
+	}
+	daemon->reloads++;
+	log_write(LOG_NOTICE, "reloaded %s: %zu policies", daemon->config_path,
+		  chain_count(daemon->chain));
+	return 0;
+}
+
+/* --- the addresses, in the kernel */
+
+static void follow_network(struct daemon *daemon)
+{
+	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
+	unsigned int attached[DAEMON_INTERFACES_MAX];
+	struct kernel_destination *list = NULL;
+	size_t count, lost = 0, had = daemon->attached;
+	struct network network;
+	struct error error;
+
+	count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
+	daemon->attached = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (interfaces[i].attached)
+			attached[daemon->attached++] = interfaces[i].ifindex;
+		else
+			lost++;
+	}
+	if (daemon->attached < had)
+		log_write(LOG_WARNING,
+			  "%zu of %zu interfaces no longer carry the program; what comes in there "
+			  "is answered by the daemon",
+			  lost, count);
+	if (network_read(&network, &error) == 0) {
+		list = destinations(daemon->config->listen, daemon->config->listen_count, &network,
+				    attached, daemon->attached, &count);
+		if (!list)
+			error_set(&error, "out of memory");
+	}
+	network_free(&network);
+	/* On an error what was true before still is, as far as anybody knows. */
+	if (!list || kernel_set_destinations(daemon->kernel, list, count, &error))
+		log_write(LOG_ERR, "%s", error.text);
+	free(list);
+}
+
+static void on_network(evutil_socket_t fd, short what, void *context)
+{
+	(void)what;
+	if (network_changed(fd))
+		follow_network(context);
+}
+
+/* --- signals */
+
+static void on_reload(evutil_socket_t number, short what, void *context)
+{
+	struct error error;
+
+	(void)number;
+	(void)what;
+	if (daemon_reload(context, &error))
+		log_write(LOG_ERR, "reload failed, nothing is changed: %s", error.text);
+}
+
+static void on_end(evutil_socket_t number, short what, void *context)
+{
+	struct daemon *daemon = context;
+
+	(void)what;
+	log_write(LOG_NOTICE, "ends on %s", strsignal(number));
+	event_base_loopbreak(daemon->base);
+}
+
+static int watch_signals(struct daemon *daemon)
+{
+	daemon->signals[0] = evsignal_new(daemon->base, SIGHUP, on_reload, daemon);
+	daemon->signals[1] = evsignal_new(daemon->base, SIGTERM, on_end, daemon);
+	daemon->signals[2] = evsignal_new(daemon->base, SIGINT, on_end, daemon);
+	for (int i = 0; i < 3; i++)
+		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL))
+			return -1;
+	return 0;
+}
+
+/* --- start */
+
+static int open_listeners(struct daemon *daemon, struct error *error)
+{
+	size_t count = daemon->config->listen_count;
+
+	daemon->listeners = calloc(count, sizeof(struct listener *));
+	if (!daemon->listeners)
+		return error_set(error, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		daemon->listeners[i] = listener_open(&daemon->config->listen[i], error);
+		if (!daemon->listeners[i])
+			return -1;
+	}
+	return 0;
+}
+
+static void userspace(struct daemon *daemon, const char *reason)
+{
+	snprintf(daemon->userspace_reason, sizeof(daemon->userspace_reason), "%s", reason);
+	log_write(daemon->config->mode == CONFIG_MODE_OFF ? LOG_NOTICE : LOG_WARNING,
+		  "mode userspace, the daemon answers alone: %s", reason);
+}
+
+static enum kernel_result load_interfaces(struct daemon *daemon, const struct compiled *compiled,
+					  uid_t uid, gid_t gid, struct error *error)
+{
+	static const enum kernel_mode modes[] = {
+		[CONFIG_MODE_AUTO] = KERNEL_AUTO,
+		[CONFIG_MODE_NATIVE] = KERNEL_NATIVE,
+		[CONFIG_MODE_GENERIC] = KERNEL_GENERIC,
+	};
+	const struct config *config = daemon->config;
+	enum kernel_result worst = KERNEL_OK;
+	size_t loaded = 0;
+	char texts[sizeof(error->text)] = "";
+
+	for (size_t i = 0; i < config->interface_count; i++) {
+		const struct kernel_load load = {
+			.pin_dir = config->pin_dir,
+			.interface = config->interfaces[i],
+			.mode = modes[config->mode],
+			.sizes = kernel_sizes_for(config, compiled),
+			.owner = uid,
+			.group = gid,
+		};
+		enum kernel_result result = kernel_load(&load, error);
+
+		if (result == KERNEL_OK) {
+			loaded++;
+			continue;
+		}
+		/* What can be mended in the configuration alone, and what must not degrade. */
+		if (result == KERNEL_NO_DEVICE || config->mode == CONFIG_MODE_NATIVE)
+			return result;
+		worst = result;
+		snprintf(texts, sizeof(texts), "%s", error->text);
+	}
+	if (worst != KERNEL_OK && loaded)
+		log_write(LOG_WARNING, "%s; there the daemon answers", texts);
+	return loaded ? KERNEL_OK : worst;
+}
+
+/* Gets hold of the kernel's maps if there is a way. -1: must not go on without. */
+static int open_kernel(struct daemon *daemon, const struct compiled *compiled, uid_t uid, gid_t gid,
+		       struct error *error)
+{
+	const struct config *config = daemon->config;
+	enum kernel_result result = KERNEL_OK;
+	bool root = geteuid() == 0;
+
+	if (config->mode == CONFIG_MODE_OFF) {
+		userspace(daemon, "mode is off");
+		return 0;
+	}
+	if (root && config->interface_count) {
+		struct kernel *held;
+
+		/* Nothing is done to maps that another daemon holds. */
+		held = kernel_open(config->pin_dir, true, &result, error);
+		if (!held && result == KERNEL_OCCUPIED)
+			return -1;
+		kernel_close(held);
+		result = load_interfaces(daemon, compiled, uid, gid, error);
+	}
+	if (result == KERNEL_OK)
+		daemon->kernel = kernel_open(config->pin_dir, true, &result, error);
+	if (daemon->kernel)
+		return 0;
+	if (result == KERNEL_OCCUPIED && strstr(error->text, config->pin_dir) == error->text)
+		return -1;
+	if (result == KERNEL_NO_DEVICE || config->mode == CONFIG_MODE_NATIVE)
+		return -1;
+	if (!config->interface_count)
+		error_prefix(error, "no `interfaces` are configured, and ");
+	else if (!root)
+		error_prefix(error, "`interfaces` needs root to load, and ");
+	userspace(daemon, error->text);
+	return 0;
+}
+
+/* The directory of the control socket, so that its owner may remove the socket at the end. */
+static void make_control_directory(const char *path, uid_t uid, gid_t gid)
+{
+	char *copy = strdup(path);
+	const char *directory = copy ? dirname(copy) : ".";
+
+	if (mkdir(directory, 0755) == 0 && chown(directory, uid, gid))
+		log_write(LOG_WARNING, "%s: %s", directory, strerror(errno));
+	free(copy);
+}
+
+static int open_control(struct daemon *daemon, uid_t uid, gid_t gid, struct error *error)
+{
+	const char *path = daemon->config->control;
+
+	if (geteuid() == 0)
+		make_control_directory(path, uid, gid);
+	daemon->control = control_open(daemon->base, path, commands_answer, daemon, error);
+	if (!daemon->control)
+		return -1;
+	if (geteuid() == 0 && chown(path, uid, gid))
+		return error_set(error, "%s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int start(struct daemon *daemon, struct prepared *prepared, struct error *error)
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+
+	if (uid == 0 && user_find(daemon->config->user, &uid, &gid, error))
+		return -1;
+	daemon->base = event_base_new();
+	if (!daemon->base || watch_signals(daemon))
+		return error_set(error, "out of memory");
+	if (open_listeners(daemon, error))
+		return -1;
+	if (open_kernel(daemon, prepared->compiled, uid, gid, error))
+		return -1;
+	daemon->rules = daemon->kernel ? rules_pinned(kernel_rules(daemon->kernel))
+				       : rules_own(daemon->config->rules_max);
+	if (!daemon->rules)
+		return error_set(error, "out of memory");
+	daemon->responder.rules = daemon->rules;
+	if (open_control(daemon, uid, gid, error))
+		return -1;
+	if (geteuid() == 0 && uid != 0 && privileges_drop(uid, gid, error))
+		return -1;
+
+	/* From here on without rights: what works now works at a reload too. */
+	for (size_t i = 0; i < daemon->config->listen_count; i++)
+		if (listener_start(daemon->listeners[i], daemon->base, &daemon->responder))
+			return error_set(error, "out of memory");
+	if (daemon->kernel) {
+		daemon->network_fd = network_watch(error);
+		if (daemon->network_fd < 0)
+			return -1;
+		daemon->network = event_new(daemon->base, daemon->network_fd, EV_READ | EV_PERSIST,
+					    on_network, daemon);
+		if (!daemon->network || event_add(daemon->network, NULL))
+			return error_set(error, "out of memory");
+		follow_network(daemon);
+		if (kernel_set_chain(daemon->kernel, prepared->compiled,
+				     daemon->config->answer_request_zero, error))
+			return -1;
+	}
+	return 0;
+}
+
+int daemon_start(struct daemon *daemon, const char *config_path, struct error *error)
+{
+	struct prepared prepared;
+
+	*daemon = (struct daemon){ .config_path = config_path, .network_fd = -1 };
+	clock_gettime(CLOCK_MONOTONIC, &daemon->started);
+	if (prepare(config_path, &prepared, error))
+		return -1;
+	daemon->config = prepared.config;
+	daemon->chain = prepared.chain;
+	daemon->responder.chain = prepared.chain;
+	daemon->responder.answer_request_zero = prepared.config->answer_request_zero;
+	if (start(daemon, &prepared, error)) {
+		compiled_free(prepared.compiled);
+		daemon_stop(daemon);
+		return -1;
+	}
+	compiled_free(prepared.compiled);
+	log_write(LOG_NOTICE, "xdp-icpd %s answers, mode %s, %zu policies", XDP_ICP_VERSION,
+		  daemon_mode(daemon), chain_count(daemon->chain));
+	return 0;
+}
+
+void daemon_run(struct daemon *daemon)
+{
+	event_base_dispatch(daemon->base);
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+	struct error error;
+
+	if (daemon->kernel && kernel_close_chain(daemon->kernel, &error))
+		log_write(LOG_ERR, "%s", error.text);
+	for (size_t i = 0; daemon->listeners && i < daemon->config->listen_count; i++) {
+		if (!daemon->listeners[i])
+			continue;
+		listener_drain(daemon->listeners[i]);
+		listener_close(daemon->listeners[i]);
+	}
+	free(daemon->listeners);
+	control_close(daemon->control);
+	if (daemon->network)
+		event_free(daemon->network);
+	if (daemon->network_fd >= 0)
+		close(daemon->network_fd);
+	for (int i = 0; i < 3; i++)
+		if (daemon->signals[i])
+			event_free(daemon->signals[i]);
+	rules_free(daemon->rules);
+	kernel_close(daemon->kernel);
+	chain_free(daemon->chain);
+	config_free(daemon->config);
+	if (daemon->base)
+		event_base_free(daemon->base);
+}

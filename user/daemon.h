@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The daemon: what it holds while it runs, and what it can be told to do. */
+#ifndef XDP_ICP_DAEMON_H
+#define XDP_ICP_DAEMON_H
+
+#include <stdbool.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+#include "chain.h"
+#include "config.h"
+#include "control.h"
+#include "error.h"
+#include "kernel.h"
+#include "listener.h"
+#include "responder.h"
+#include "rules.h"
+
+#define DAEMON_INTERFACES_MAX 256
+
+struct daemon {
+	const char *config_path;
+	struct config *config; /* as last read; what needs a restart, as started */
+	struct chain *chain;
+	struct kernel *kernel;					  /* NULL: userspace alone */
+	char userspace_reason[sizeof(((struct error *)0)->text)]; /* why no kernel */
+	struct rules *rules;
+	struct responder responder;
+	struct listener **listeners; /* one for each of config->listen */
+	struct control *control;
+	struct event_base *base;
+	struct event *signals[3];
+	struct event *network;
+	int network_fd;
+	size_t attached; /* interfaces that carry the program */
+	struct timespec started;
+	unsigned long reloads;
+};
+
+/*
+ * Starts all that the configuration asks for; as root it loads the program first and then drops
+ * to `user`. -1 and `error` if it cannot, with everything that was begun taken back.
+ */
+int daemon_start(struct daemon *daemon, const char *config_path, struct error *error);
+
+/* Answers until a signal says to end. */
+void daemon_run(struct daemon *daemon);
+
+/*
+ * Ends: from now on the kernel answers by rules alone, what has come in is answered, then
+ * everything is closed. The program and its maps stay where they are.
+ */
+void daemon_stop(struct daemon *daemon);
+
+/* Reads the configuration anew and takes it over as a whole, or leaves all as it is (-1). */
+int daemon_reload(struct daemon *daemon, struct error *error);
+
+/* The interfaces that the program was attached to; at most `max`, returns how many. */
+size_t daemon_interfaces(const struct daemon *daemon, struct kernel_interface *interfaces,
+			 size_t max);
+
+/* "native" if one interface at least is, "generic" if one at least carries it, "userspace". */
+const char *daemon_mode(const struct daemon *daemon);
+
+#endif

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control.h"
+#include "control_client.h"
+#include "escape.h"
+#include "icpctl.h"
+
+/* --- errors */
+
+void *icpctl_must(void *memory)
+{
+	if (!memory) {
+		fputs("icpctl: out of memory\n", stderr);
+		exit(ICPCTL_USAGE);
+	}
+	return memory;
+}
+
+static void __attribute__((format(printf, 3, 0)))
+tell(struct icpctl *ctl, const char *who, const char *format, va_list args)
+{
+	struct error error;
+
+	vsnprintf(error.text, sizeof(error.text), format, args);
+	ctl->reported = true;
+	if (ctl->json) {
+		json_t *refusal = icpctl_must(control_refusal("%s", error.text));
+
+		icpctl_print_json(refusal);
+		json_decref(refusal);
+	} else {
+		fflush(stdout);
+		fprintf(stderr, "%s: %s\n", who, error.text);
+	}
+}
+
+int icpctl_fail(struct icpctl *ctl, enum icpctl_exit status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell(ctl, "icpctl", format, args);
+	va_end(args);
+	return status;
+}
+
+error_t icpctl_usage(const struct argp_state *state, struct icpctl *ctl, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell(ctl, state->name, format, args);
+	va_end(args);
+	if (!ctl->json)
+		fprintf(stderr, "Try '%s --help'.\n", state->name);
+	return EINVAL;
+}
+
+/* --- options */
+
+enum {
+	OPTION_JSON = 0x100,
+	OPTION_USAGE
+};
+
+static const struct argp_option common_options[] = {
+	{ "socket", 'S', "CONTROL_SOCKET", 0, "where the daemon answers (" ICPCTL_SOCKET ")", -2 },
+	{ "json", OPTION_JSON, NULL, 0, "print JSON, errors as well", -2 },
+	{ "help", '?', NULL, 0, "this text", -1 },
+	{ "usage", OPTION_USAGE, NULL, 0, "the usage in short", -1 },
+	{ "version", 'V', NULL, 0, "the version", -1 },
+	{ 0 },
+};
+
+static error_t parse_common(int key, char *argument, struct argp_state *state)
+{
+	struct icpctl *ctl = state->input;
+
+	switch (key) {
+	case 'S':
+		ctl->socket = argument;
+		return 0;
+	case OPTION_JSON:
+		ctl->json = true;
+		return 0;
+	case '?':
+		argp_state_help(state, stdout,
+				ARGP_HELP_STD_HELP & ~(ARGP_HELP_EXIT_OK | ARGP_HELP_BUG_ADDR));
+		break;
+	case OPTION_USAGE:
+		argp_state_help(state, stdout, ARGP_HELP_USAGE);
+		break;
+	case 'V':
+		puts("icpctl " XDP_ICP_VERSION);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	exit(fclose(stdout) ? ICPCTL_USAGE : ICPCTL_FINE);
+}
+
+static const struct argp common = { .options = common_options, .parser = parse_common };
+
+const struct argp_child icpctl_common_options[] = { { &common, 0, "Options of all commands:", -3 },
+						    { 0 } };
+
+int icpctl_parse(struct icpctl *ctl, const struct argp *argp, unsigned int flags, int argc,
+		 char **argv, void *input)
+{
+	/* argp must not exit by itself: with --json its errors are to be JSON as well. */
+	flags |= ARGP_NO_EXIT | ARGP_NO_HELP;
+	if (argp_parse(argp, argc, argv, flags, NULL, input) == 0)
+		return 0;
+	if (ctl->json && !ctl->reported)
+		icpctl_fail(ctl, ICPCTL_USAGE, "an unknown option, or one without its argument");
+	return ICPCTL_USAGE;
+}
+
+bool icpctl_number(const char *text, unsigned long min, unsigned long max, unsigned long *number)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	*number = strtoul(text, &end, 10);
+	return errno == 0 && *end == '\0' && *number >= min && *number <= max;
+}
+
+/* --- JSON */
+
+void icpctl_print_json(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	putchar('\n');
+}
+
+json_t *icpctl_bytes(const char *bytes, size_t length)
+{
+	char *text = icpctl_must(escape(bytes, length));
+	json_t *json = icpctl_must(json_string(text));
+
+	free(text);
+	return json;
+}
+
+char *icpctl_unescape(const char *text, size_t *length)
+{
+	return icpctl_must(unescape(text, strlen(text), length));
+}
+
+int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error *no_daemon)
+{
+	enum control_result result;
+	struct error error;
+	const char *refusal;
+
+	result = control_ask(ctl->socket, icpctl_must(request), reply, &error);
+	json_decref(request);
+	if (result == CONTROL_NO_DAEMON && no_daemon) {
+		*no_daemon = error;
+		return ICPCTL_UNREACHABLE;
+	}
+	if (result != CONTROL_ANSWERED)
+		return icpctl_fail(ctl, ICPCTL_UNREACHABLE, "%s", error.text);
+	if (json_is_true(json_object_get(*reply, "ok")))
+		return 0;
+	refusal = json_string_value(json_object_get(*reply, "error"));
+	icpctl_fail(ctl, ICPCTL_REFUSED, "%s", refusal ? refusal : "refused without a reason");
+	json_decref(*reply);
+	*reply = NULL;
+	return ICPCTL_REFUSED;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel's side of the house: loading and attaching the XDP program (kernel_load.c), and its
+ * maps (kernel_maps.c). What knows libbpf, libxdp and the skeleton stays behind this header and
+ * pinned_rules.h.
+ */
+#ifndef XDP_ICP_KERNEL_H
+#define XDP_ICP_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "compiler.h"
+#include "decide.h"
+#include "error.h"
+
+enum kernel_mode {
+	KERNEL_AUTO, /* native, then generic */
+	KERNEL_NATIVE,
+	KERNEL_GENERIC,
+};
+
+/* What a load came to; also the exit codes of xdp-icp-load. */
+enum kernel_result {
+	KERNEL_OK = 0,
+	KERNEL_USAGE = 1,    /* wrong options or configuration; never from here */
+	KERNEL_FAILED = 2,   /* the kernel refused for a reason of its own */
+	KERNEL_NO_MODE = 3,  /* the device takes it in none of the modes asked for */
+	KERNEL_NO_MEANS = 4, /* no rights, no bpffs, kernel too old */
+	KERNEL_OCCUPIED = 5, /* another program has the place, or another daemon the maps */
+	KERNEL_NO_DEVICE = 6,
+};
+
+struct kernel_sizes {
+	uint32_t rules;	   /* entries of the rules map */
+	uint32_t prefixes; /* entries of one chain; the map holds two chains */
+};
+
+/* What a configuration asks for; where it leaves `prefixes_max` open, twice what its chain has. */
+struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled);
+
+struct kernel_load {
+	const char *pin_dir;
+	const char *interface;
+	enum kernel_mode mode;
+	bool replace;		   /* take another program's place */
+	struct kernel_sizes sizes; /* at least so many, for maps that do not exist yet */
+	uid_t owner;		   /* of the pins: who the daemon runs as */
+	gid_t group;
+};
+
+/*
+ * Loads the program, pins its maps and attaches it. Maps of the same ABI version are adopted, a
+ * program of ours is replaced in place where it differs and left alone where it does not.
+ * On an error `error` says why and what to do. What was done and is worth knowing is logged.
+ */
+enum kernel_result kernel_load(const struct kernel_load *load, struct error *error);
+
+/* Detaches; with the last interface go the pins. Detached already is no error. */
+enum kernel_result kernel_unload(const char *pin_dir, const char *interface, struct error *error);
+
+/* Where a program of ours is, as the loader noted it. */
+struct kernel_interface {
+	unsigned int ifindex;
+	char name[16]; /* empty: the device is gone */
+	bool native;
+	bool dispatcher;
+	uint32_t program_id;
+	bool attached; /* still there */
+};
+
+/* The pinned maps. */
+struct kernel;
+struct pinned_rules;
+
+/*
+ * Opens the pins, for which file permissions are enough. With `own` the maps are held against
+ * other daemons until kernel_close(). NULL and `error` if there are none, or of another ABI.
+ */
+struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *result,
+			   struct error *error);
+void kernel_close(struct kernel *kernel);
+
+/* The operators' rules, which live as long as `kernel`. */
+struct pinned_rules *kernel_rules(const struct kernel *kernel);
+
+/* The sizes that the maps have. */
+struct kernel_sizes kernel_sizes(const struct kernel *kernel);
+
+/* At most `max` interfaces; returns how many there are. */
+size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *interfaces,
+			 size_t max);
+
+/* Adds the kernel's counters over all CPUs to `counters`. Returns 0 or -errno. */
+int kernel_counters(const struct kernel *kernel, uint64_t counters[ICP_COUNTER_MAX]);
+
+/* One entry of `destinations`. */
+struct kernel_destination {
+	struct destination_key key;
+	struct destination value;
+};
+
+/* Makes the map equal to the list, additions first. Returns 0, or -1 and `error`. */
+int kernel_set_destinations(struct kernel *kernel, const struct kernel_destination *list,
+			    size_t count, struct error *error);
+
+/*
+ * Replaces the chain from one packet to the next: each query is answered by the former or by the
+ * new, and after the return by the new. Returns 0, or -1 and `error` with the former in place.
+ */
+int kernel_set_chain(struct kernel *kernel, const struct compiled *chain, bool answer_request_zero,
+		     struct error *error);
+
+/* The chain as if nobody knew it: only rules are answered in the kernel. */
+int kernel_close_chain(struct kernel *kernel, struct error *error);
+
+/*
+ * What the kernel would do with a query for this URL, were the packet in good form: the XDP
+ * program's own decision on the maps as they are. `length` in bytes, 1 to 16359.
+ */
+int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
+		  struct decision *decision, struct error *error);
+
+#endif

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
+
+#include "kernel_pins.h"
+#include "log.h"
+
+const char *const pin_names[PIN_MAX] = {
+	"abi", "rules", "interfaces", "destinations", "control", "chain", "prefixes", "counters",
+};
+
+char kernel_cause[256];
+
+void pin_path(char path[PATH_MAX], const char *pin_dir, enum pin pin)
+{
+	snprintf(path, PATH_MAX, "%s/%s", pin_dir, pin_names[pin]);
+}
+
+int pin_open(const char *pin_dir, enum pin pin)
+{
+	char path[PATH_MAX];
+
+	pin_path(path, pin_dir, pin);
+	return bpf_obj_get(path);
+}
+
+int pin_open_told(const char *pin_dir, enum pin pin, struct error *error)
+{
+	int fd = pin_open(pin_dir, pin);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT)
+		return error_set(error, "%s: nothing is loaded there; `xdp-icp-load INTERFACE`",
+				 pin_dir);
+	return error_set(error,
+			 "%s/%s: %s; the pins belong to root and to the `user` of the "
+			 "configuration that they were loaded with",
+			 pin_dir, pin_names[pin], strerror(errno));
+}
+
+int pin_check_abi(const char *pin_dir, struct error *error)
+{
+	struct map_abi version = { 0 };
+	uint32_t key = 0;
+	int fd = pin_open_told(pin_dir, PIN_ABI, error);
+	int err;
+
+	if (fd < 0)
+		return -1;
+	err = bpf_map_lookup_elem(fd, &key, &version);
+	close(fd);
+	if (err)
+		return error_set(error, "%s/abi: %s; reading maps without rights needs kernel 5.19",
+				 pin_dir, strerror(errno));
+	if (version.version != ICP_MAP_ABI)
+		return error_set(error,
+				 "%s: the loaded program speaks ABI version %u, this one %u; "
+				 "load it anew with `xdp-icp-load INTERFACE`",
+				 pin_dir, version.version, ICP_MAP_ABI);
+	return 0;
+}
+
+uint32_t map_entries(int fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.max_entries;
+}
+
+uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+uint32_t attached_id(unsigned int ifindex)
+{
+	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+
+	if (bpf_xdp_query(ifindex, 0, &query))
+		return 0;
+	return query.prog_id	   ? query.prog_id
+	       : query.drv_prog_id ? query.drv_prog_id
+				   : query.skb_prog_id;
+}
+
+static void library_print(bool warning, const char *format, va_list args)
+{
+	static const char mark[] = "Kernel error message: ";
+	char line[2048];
+	char *cause;
+
+	vsnprintf(line, sizeof(line), format, args);
+	cause = strstr(line, mark);
+	if (cause) {
+		cause += sizeof(mark) - 1;
+		cause[strcspn(cause, "\n")] = '\0';
+		snprintf(kernel_cause, sizeof(kernel_cause), "%s", cause);
+	}
+	/* Most warnings are of things tried in vain, and what matters is in the error. */
+	log_write(warning ? LOG_INFO : LOG_DEBUG, "%s", line);
+}
+
+__attribute__((format(printf, 2, 0))) static int libbpf_sink(enum libbpf_print_level level,
+							     const char *format, va_list args)
+{
+	library_print(level == LIBBPF_WARN, format, args);
+	return 0;
+}
+
+__attribute__((format(printf, 2, 0))) static int libxdp_sink(enum libxdp_print_level level,
+							     const char *format, va_list args)
+{
+	library_print(level == LIBXDP_WARN, format, args);
+	return 0;
+}
+
+void libraries_open(void)
+{
+	libbpf_set_print(libbpf_sink);
+	libxdp_set_print(libxdp_sink);
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	kernel_cause[0] = '\0';
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel_*.c files share among themselves: they alone know libbpf, libxdp and the
+ * skeleton.
+ */
+#ifndef XDP_ICP_KERNEL_PINS_H
+#define XDP_ICP_KERNEL_PINS_H
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "kernel.h"
+#include "pinned_rules.h"
+
+/* The pinned maps, in the order of pin_names. */
+enum pin {
+	PIN_ABI,
+	PIN_RULES,
+	PIN_INTERFACES,
+	PIN_DESTINATIONS,
+	PIN_CONTROL,
+	PIN_CHAIN,
+	PIN_PREFIXES,
+	PIN_COUNTERS,
+	PIN_MAX
+};
+
+extern const char *const pin_names[PIN_MAX];
+
+void pin_path(char path[PATH_MAX], const char *pin_dir, enum pin pin);
+
+/* A file descriptor, or -1 and errno. */
+int pin_open(const char *pin_dir, enum pin pin);
+
+/* The same with an error for a person. */
+int pin_open_told(const char *pin_dir, enum pin pin, struct error *error);
+
+/* Is what is pinned there of this ABI version? Returns 0, or -1 and `error`. */
+int pin_check_abi(const char *pin_dir, struct error *error);
+
+/* Wraps the file descriptor of a rules map, which is then closed with it. NULL: no memory. */
+struct pinned_rules *pinned_rules_adopt(int fd);
+
+/* Of a map by its file descriptor; 0 if it cannot be asked. */
+uint32_t map_id(int fd);
+uint32_t map_entries(int fd);
+
+/* What an interface itself says it carries, 0 for nothing; needs no rights. */
+uint32_t attached_id(unsigned int ifindex);
+
+/* Sends the libraries' messages to the log, and forgets the last cause. */
+void libraries_open(void);
+
+/* The cause that the kernel named last for a refusal; empty if it named none. */
+extern char kernel_cause[256];
+
+#endif

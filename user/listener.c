@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "listener.h"
+#include "log.h"
+#include "socket_address.h"
+
+#define BATCH 64
+#define BATCHES_AT_ONCE 16     /* then other events have their turn */
+#define BUFFER_BYTES (4 << 20) /* a burst while other work is done */
+
+/* One datagram and its answer. */
+struct slot {
+	struct sockaddr_storage source;
+	_Alignas(struct cmsghdr) char received[128]; /* control messages */
+	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	struct iovec datagram;
+	struct iovec parts[2];
+	struct answer answer;
+	_Alignas(8) char bytes[ICP_MESSAGE_MAX + 2 * ICP_WORD];
+};
+
+struct listener {
+	int fd;
+	sa_family_t family;
+	struct event *event;
+	struct responder *responder;
+	struct mmsghdr in[BATCH];
+	struct mmsghdr out[BATCH];
+	struct slot slots[BATCH];
+};
+
+static void enlarge(int fd, int forced, int polite)
+{
+	int bytes = BUFFER_BYTES;
+
+	/* Beyond the system's limit only root may go. */
+	if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof(bytes)))
+		setsockopt(fd, SOL_SOCKET, polite, &bytes, sizeof(bytes));
+}
+
+struct listener *listener_open(const struct sockaddr_storage *address, struct error *error)
+{
+	bool v6 = address->ss_family == AF_INET6;
+	struct listener *listener = calloc(1, sizeof(*listener));
+	char text[SOCKET_ADDRESS_TEXT];
+	int on = 1;
+
+	if (!listener) {
+		error_set(error, "out of memory");
+		return NULL;
+	}
+	socket_address_text(address, text);
+	listener->family = address->ss_family;
+	listener->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd < 0) {
+		error_set(error, "listen %s: %s%s", text, strerror(errno),
+			  errno == EAFNOSUPPORT ? "; take it out of `listen`" : "");
+		free(listener);
+		return NULL;
+	}
+	if (v6)
+		setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	enlarge(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	enlarge(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	if (setsockopt(listener->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+		       v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof(on)) ||
+	    bind(listener->fd, (const struct sockaddr *)address,
+		 v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in))) {
+		const char *remedy = "";
+
+		if (errno == EADDRINUSE)
+			remedy = "; another process has it: stop that, or change `listen`";
+		else if (errno == EADDRNOTAVAIL)
+			remedy = "; no interface has this address: `ip address` lists them";
+		else if (errno == EACCES)
+			remedy = "; ports below 1024 need root";
+		error_set(error, "listen %s: %s%s", text, strerror(errno), remedy);
+		listener_close(listener);
+		return NULL;
+	}
+	for (int i = 0; i < BATCH; i++) {
+		struct slot *slot = &listener->slots[i];
+
+		slot->datagram.iov_base = slot->bytes;
+		slot->datagram.iov_len = ICP_MESSAGE_MAX;
+		listener->in[i].msg_hdr.msg_iov = &slot->datagram;
+		listener->in[i].msg_hdr.msg_iovlen = 1;
+		listener->in[i].msg_hdr.msg_name = &slot->source;
+		listener->in[i].msg_hdr.msg_control = slot->received;
+	}
+	return listener;
+}
+
+/*
+ * Writes into `answer` from where it is to be sent: the address that was asked. Returns false for
+ * a broadcast, which gets no answer (R7).
+ */
+static bool answer_from(struct msghdr *query, struct msghdr *answer, struct slot *slot)
+{
+	struct cmsghdr *from = (struct cmsghdr *)slot->sent;
+
+	answer->msg_control = NULL;
+	answer->msg_controllen = 0;
+	for (struct cmsghdr *to = CMSG_FIRSTHDR(query); to; to = CMSG_NXTHDR(query, to)) {
+		if (to->cmsg_level == IPPROTO_IP && to->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(to), sizeof(info));
+			/*
+			 * ipi_spec_dst is the address to answer from; it is not the one asked
+			 * for group addresses alone.
+			 */
+			if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr &&
+			    !IN_MULTICAST(ntohl(info.ipi_addr.s_addr)))
+				return false;
+			info.ipi_ifindex = 0;
+			from->cmsg_level = IPPROTO_IP;
+			from->cmsg_type = IP_PKTINFO;
+			from->cmsg_len = CMSG_LEN(sizeof(info));
+			memcpy(CMSG_DATA(from), &info, sizeof(info));
+			answer->msg_control = from;
+			answer->msg_controllen = CMSG_SPACE(sizeof(info));
+		} else if (to->cmsg_level == IPPROTO_IPV6 && to->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(to), sizeof(info));
+			if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+				info.ipi6_addr = in6addr_any; /* the kernel chooses */
+			else if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+				info.ipi6_ifindex = 0;
+			from->cmsg_level = IPPROTO_IPV6;
+			from->cmsg_type = IPV6_PKTINFO;
+			from->cmsg_len = CMSG_LEN(sizeof(info));
+			memcpy(CMSG_DATA(from), &info, sizeof(info));
+			answer->msg_control = from;
+			answer->msg_controllen = CMSG_SPACE(sizeof(info));
+		}
+	}
+	return true;
+}
+
+static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
+{
+	struct responder *responder = listener->responder;
+	struct slot *slot = &listener->slots[i];
+	struct msghdr *query = &listener->in[i].msg_hdr;
+	size_t size = listener->in[i].msg_len;
+
+	if (query->msg_flags & MSG_TRUNC)
+		size = ICP_MESSAGE_MAX + 1; /* or more */
+	else
+		memset(slot->bytes + size, 0, ICP_WORD);
+	if (!answer_from(query, answer, slot)) {
+		responder->counters[ICP_COUNT_SILENT_BROADCAST]++;
+		return false;
+	}
+	if (!responder_answer(responder, slot->bytes, size, (struct sockaddr *)&slot->source,
+			      &slot->answer))
+		return false;
+	slot->parts[0].iov_base = &slot->answer.header;
+	slot->parts[0].iov_len = sizeof(slot->answer.header);
+	slot->parts[1].iov_base = (void *)slot->answer.payload;
+	slot->parts[1].iov_len = slot->answer.payload_size;
+	answer->msg_iov = slot->parts;
+	answer->msg_iovlen = 2;
+	answer->msg_name = query->msg_name;
+	answer->msg_namelen = query->msg_namelen;
+	return true;
+}
+
+static void send_answers(struct listener *listener, int count)
+{
+	int sent = 0;
+
+	while (sent < count) {
+		int more = sendmmsg(listener->fd, listener->out + sent, count - sent, 0);
+
+		if (more < 0 && errno == EINTR)
+			continue;
+		if (more <= 0) { /* the first of these cannot be sent: on with the next */
+			listener->responder->counters[ICP_COUNT_ANSWERED]--;
+			listener->responder->counters[ICP_COUNT_FAILED_SEND]++;
+			more = 1;
+		}
+		sent += more;
+	}
+}
+
+/* Returns whether there may be more. */
+static bool answer_batch(struct listener *listener)
+{
+	int received, answers = 0;
+
+	for (int i = 0; i < BATCH; i++) {
+		listener->in[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_storage);
+		listener->in[i].msg_hdr.msg_controllen = sizeof(listener->slots[i].received);
+	}
+	received = recvmmsg(listener->fd, listener->in, BATCH, MSG_DONTWAIT, NULL);
+	if (received < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			listener->responder->counters[ICP_COUNT_FAILED_RECEIVE]++;
+		return false;
+	}
+	for (int i = 0; i < received; i++)
+		if (answer_slot(listener, i, &listener->out[answers].msg_hdr))
+			answers++;
+	send_answers(listener, answers);
+	return received == BATCH;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < BATCHES_AT_ONCE && answer_batch(context); i++)
+		;
+}
+
+int listener_start(struct listener *listener, struct event_base *base, struct responder *responder)
+{
+	listener->responder = responder;
+	listener->event =
+		event_new(base, listener->fd, EV_READ | EV_PERSIST, on_readable, listener);
+	return listener->event ? event_add(listener->event, NULL) : -1;
+}
+
+void listener_drain(struct listener *listener)
+{
+	/* Bounded: a flood must not keep the daemon from ending. */
+	for (int i = 0; i < 1024 && answer_batch(listener); i++)
+		;
+}
+
+void listener_close(struct listener *listener)
+{
+	if (!listener)
+		return;
+	if (listener->event)
+		event_free(listener->event);
+	close(listener->fd);
+	free(listener);
+}

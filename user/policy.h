@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A policy, and what a kind of policies has to bring along. A new kind is one new file and one
+ * line in policy_kinds.c.
+ */
+#ifndef XDP_ICP_POLICY_H
+#define XDP_ICP_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+#include "icp.h"
+#include "policy_spec.h"
+#include "query.h"
+
+struct policy;
+struct prefix_set;
+
+/* A setting that a kind takes, besides those that all kinds take. */
+struct policy_setting {
+	const char *name;
+	const char *help;
+	bool list;     /* takes many values */
+	bool required; /* there must be one */
+};
+
+/* What a policy says to a query. */
+struct policy_match {
+	enum icp_opcode verdict; /* ICP_OP_INVALID: nothing, the policy does not match */
+	bool gave_up;		 /* it had to stop at a limit; counts as no match */
+};
+
+struct policy_kind {
+	const char *name;
+	const char *help;
+	const struct policy_setting *settings; /* ends with a name of NULL */
+
+	/*
+	 * Makes policy->state. The common members of `policy` are filled; `verdict` is
+	 * ICP_OP_INVALID if the spec has none, and the kind must then find one for whatever it
+	 * matches. -1 with an error, the state released.
+	 */
+	int (*create)(struct policy *policy, const struct policy_spec *spec, struct error *error);
+	void (*destroy)(struct policy *policy);
+
+	/* Answers as if there were no `not`. */
+	struct policy_match (*match)(const struct policy *policy, const struct query *query);
+
+	/*
+	 * All that the policy knows as a set of prefixes of the URL with its NUL, of which the
+	 * longest decides. A kind without this member cannot be evaluated in the kernel.
+	 */
+	const struct prefix_set *(*prefixes)(const struct policy *policy);
+};
+
+struct policy {
+	char *name;
+	const struct policy_kind *kind;
+	enum icp_opcode verdict; /* ICP_OP_INVALID: every entry of the policy has its own */
+	int cost;		 /* 0 to 65535, or ICP_NO_COST */
+	bool not ;		 /* gives its verdict where it does not match */
+	void *state;		 /* the kind's */
+};
+
+/* The kinds there are, in the order in which they are shown; ends with NULL. */
+extern const struct policy_kind *const policy_kinds[];
+
+/* The settings that every kind takes; ends with a name of NULL. */
+extern const struct policy_setting policy_common_settings[];
+
+/* Makes a policy of what was written down. -1 with an error that names the place. */
+int policy_create(const struct policy_spec *spec, struct policy **policy, struct error *error);
+
+/* `policy` may be NULL. */
+void policy_free(struct policy *policy);
+
+/* What the policy says to a query, `not` included. */
+struct policy_match policy_match(const struct policy *policy, const struct query *query);
+
+/* The policy as a set of prefixes, or NULL: only the daemon can evaluate it. */
+const struct prefix_set *policy_prefixes(const struct policy *policy);
+
+#endif

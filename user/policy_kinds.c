@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "policy_kinds.h"
+
+const struct policy_kind *const policy_kinds[] = {
+	&policy_prefix, &policy_exact, &policy_substring, &policy_regex, NULL,
+};

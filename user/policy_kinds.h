@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The kinds, one a file. */
+#ifndef XDP_ICP_POLICY_KINDS_H
+#define XDP_ICP_POLICY_KINDS_H
+
+#include "policy.h"
+
+extern const struct policy_kind policy_prefix;
+extern const struct policy_kind policy_exact;
+extern const struct policy_kind policy_substring;
+extern const struct policy_kind policy_regex;
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Giving up root. */
+#ifndef XDP_ICP_PRIVILEGES_H
+#define XDP_ICP_PRIVILEGES_H
+
+#include <sys/types.h>
+
+#include "error.h"
+
+/* Finds a user by name. Returns 0, or -1 and `error`. */
+int user_find(const char *name, uid_t *uid, gid_t *gid, struct error *error);
+
+/*
+ * Becomes that user for good, without supplementary groups and capabilities. Kernels before 5.19
+ * let nobody without CAP_BPF touch a map, even an open one: there it is kept, and nothing else.
+ * Returns 0, or -1 and `error`.
+ */
+int privileges_drop(uid_t uid, gid_t gid, struct error *error);
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <netinet/in.h>
+#include <string.h>
+
+#include "log.h"
+#include "responder.h"
+
+static const char no_url[ICP_ERR_SIZE - ICP_HEADER_SIZE] = "";
+
+struct in6_addr query_source(const struct sockaddr *source)
+{
+	struct in6_addr address = { 0 };
+
+	if (source->sa_family == AF_INET6)
+		return ((const struct sockaddr_in6 *)source)->sin6_addr;
+	address.s6_addr[10] = address.s6_addr[11] = 0xff;
+	memcpy(&address.s6_addr[12], &((const struct sockaddr_in *)source)->sin_addr, 4);
+	return address;
+}
+
+/* Does the address name one host with a port? (protocol R7) */
+static bool is_querier(const struct sockaddr *source)
+{
+	if (source->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)source;
+
+		return in6->sin6_port && !IN6_IS_ADDR_MULTICAST(&in6->sin6_addr) &&
+		       !IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+	}
+	if (source->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)source;
+		in_addr_t host = ntohl(in->sin_addr.s_addr);
+
+		return in->sin_port && !IN_MULTICAST(host) && host >> 24 != 0 &&
+		       host != INADDR_BROADCAST;
+	}
+	return false;
+}
+
+struct response responder_decide(struct responder *responder, const struct query *query)
+{
+	struct response response = { .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
+	struct chain_decision decision;
+	int found;
+
+	found = rules_find(responder->rules, query->url, query->length, &response.verdict.opcode);
+	if (found > 0) {
+		response.by_rule = true;
+		return response;
+	}
+	if (found < 0)
+		responder->counters[ICP_COUNT_FAILED_RULES]++;
+	decision = chain_decide(responder->chain, query);
+	responder->counters[ICP_COUNT_FAILED_LIMIT] += decision.gave_up;
+	response.verdict = decision.verdict;
+	response.policy = decision.policy;
+	return response;
+}
+
+static enum icp_counter silence(enum icp_form form)
+{
+	switch (form) {
+	case ICP_FORM_SHORT:
+		return ICP_COUNT_SILENT_SHORT;
+	case ICP_FORM_LONG:
+		return ICP_COUNT_SILENT_LONG;
+	case ICP_FORM_LENGTH:
+		return ICP_COUNT_SILENT_LENGTH;
+	case ICP_FORM_VERSION:
+		return ICP_COUNT_SILENT_VERSION;
+	case ICP_FORM_OPCODE:
+		return ICP_COUNT_SILENT_OPCODE;
+	case ICP_FORM_REQUEST_ZERO:
+		return ICP_COUNT_SILENT_REQUEST_ZERO;
+	case ICP_FORM_QUERY:
+	case ICP_FORM_NO_URL:
+	case ICP_FORM_WHITE_SPACE:
+		break;
+	}
+	return ICP_COUNT_ANSWERED;
+}
+
+/* The form of a query's URL and its NUL, `size` bytes together. */
+static enum icp_form url_form(const char *url, size_t size)
+{
+	if (size < 2 || url[size - 1] != '\0')
+		return ICP_FORM_NO_URL;
+	return icp_url_form((const __u8 *)url, size - 1, ICP_MESSAGE_MAX);
+}
+
+bool responder_answer(struct responder *responder, const void *datagram, size_t size,
+		      const struct sockaddr *source, struct answer *answer)
+{
+	const struct icp_header *header = datagram;
+	const char *url = (const char *)datagram + ICP_QUERY_HEADER_SIZE;
+	struct icp_verdict verdict = { ICP_OP_ERR, ICP_NO_COST };
+	size_t url_size = size > ICP_QUERY_HEADER_SIZE ? size - ICP_QUERY_HEADER_SIZE : 0;
+	enum icp_form form;
+
+	if (!is_querier(source)) {
+		responder->counters[ICP_COUNT_SILENT_SOURCE]++;
+		return false;
+	}
+	form = icp_header_form(header, size, responder->answer_request_zero);
+	if (form == ICP_FORM_QUERY)
+		form = url_form(url, url_size);
+	switch (form) {
+	case ICP_FORM_QUERY: {
+		const struct query query = {
+			.url = url,
+			.length = url_size - 1,
+			.source = query_source(source),
+		};
+
+		verdict = responder_decide(responder, &query).verdict;
+	}
+		/* fall through */
+	case ICP_FORM_WHITE_SPACE:
+		answer->payload = url;
+		answer->payload_size = url_size;
+		break;
+	case ICP_FORM_NO_URL:
+		answer->payload = no_url;
+		answer->payload_size = sizeof(no_url);
+		break;
+	default:
+		responder->counters[silence(form)]++;
+		return false;
+	}
+	icp_answer_header(&answer->header, header, ICP_HEADER_SIZE + answer->payload_size, verdict);
+	responder->counters[ICP_COUNT_ANSWERED]++;
+	return true;
+}

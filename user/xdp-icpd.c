@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The daemon's command line. */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "chain.h"
+#include "compiler.h"
+#include "config.h"
+#include "daemon.h"
+#include "log.h"
+
+#define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
+
+const char *argp_program_version = "xdp-icpd " XDP_ICP_VERSION;
+
+static const char doc[] =
+	"Answers ICP queries (RFC 2186) by policies: what is known in the kernel, what needs "
+	"thought "
+	"here. Runs in the foreground.\v"
+	"SIGHUP reloads the configuration, SIGTERM and SIGINT end the daemon in good order.\n\n"
+	"Exit status: 0 a clean end, 1 a wrong configuration or a start that failed; the message "
+	"says what would be right.";
+
+static const struct argp_option options[] = {
+	{ "config", 'c', "FILE", 0, "configuration (" CONFIG_PATH ")", 0 },
+	{ "check", 'k', NULL, 0, "only check the configuration", 0 },
+	{ "verbose", 'v', NULL, 0, "say more; twice: also what the libraries say", 0 },
+	{ 0 },
+};
+
+struct arguments {
+	const char *config;
+	bool check;
+	int level;
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'c':
+		arguments->config = value;
+		break;
+	case 'k':
+		arguments->check = true;
+		break;
+	case 'v':
+		arguments->level++;
+		break;
+	case ARGP_KEY_ARG:
+		argp_error(state, "no arguments are taken: %s", value);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+static int check(const char *path)
+{
+	struct compiled *compiled = NULL;
+	struct config *config = NULL;
+	struct chain *chain = NULL;
+	struct error error;
+	int status = EXIT_SUCCESS;
+
+	if (config_load(path, &config, &error) || chain_create(config, &chain, &error) ||
+	    chain_compile(chain, &compiled, &error)) {
+		fprintf(stderr, "%s\n", error.text);
+		status = EXIT_FAILURE;
+	} else {
+		printf("%s: %zu policies, %zu prefixes\n", path, chain_count(chain),
+		       chain_prefix_count(chain));
+	}
+	compiled_free(compiled);
+	chain_free(chain);
+	config_free(config);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
+	struct arguments arguments = { .config = CONFIG_PATH, .level = LOG_NOTICE };
+	struct daemon daemon;
+	struct error error;
+
+	argp_err_exit_status = EXIT_FAILURE;
+	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	log_open("xdp-icpd", arguments.level);
+	if (arguments.check)
+		return check(arguments.config);
+	if (daemon_start(&daemon, arguments.config, &error)) {
+		log_write(LOG_ERR, "%s", error.text);
+		return EXIT_FAILURE;
+	}
+	daemon_run(&daemon);
+	daemon_stop(&daemon);
+	return EXIT_SUCCESS;
+}
