@@ -112,6 +112,7 @@ ICP_INLINE const void *prefix_longest(const text_word *url, const struct prefix_
 		entry = lookup(table, &hash);
 		if (entry) {
 			*matched = next;
+			/* cppcheck-suppress returnDanglingLifetime; it is not the hash */
 			return entry;
 		}
 	}

@@ -329,6 +329,7 @@ static int read_rule(const json_t *object, bool needs_verdict, struct rule_reque
 	if (icp_url_form((const __u8 *)rule->prefix, rule->length, ICP_MESSAGE_MAX) !=
 	    ICP_FORM_QUERY) {
 		free(rule->prefix);
+		rule->prefix = NULL;
 		return error_set(error, "prefix %s: no URL has white space or a NUL",
 				 json_string_value(prefix));
 	}

@@ -47,7 +47,7 @@ static bool is_listened_on(const struct in6_addr *address, const struct sockaddr
 	}
 }
 
-static in_port_t port_of(const struct sockaddr_storage *listen)
+static __be16 port_of(const struct sockaddr_storage *listen)
 {
 	return listen->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)listen)->sin6_port
 					     : ((const struct sockaddr_in *)listen)->sin_port;

@@ -4,14 +4,13 @@
 
 #include "error.h"
 
-int error_set(struct error *error, const char *format, ...)
+void error_write(struct error *error, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
-	return -1;
 }
 
 int error_prefix(struct error *error, const char *format, ...)

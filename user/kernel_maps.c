@@ -389,7 +389,7 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 	struct prefix_states states;
 	const struct prefix_entry *entry;
 	struct map_chain chain;
-	struct rule rule;
+	struct rule rule = { ICP_OP_INVALID };
 	__u32 matched = 0;
 	int found;
 

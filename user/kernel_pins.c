@@ -95,7 +95,8 @@ uint32_t attached_id(unsigned int ifindex)
 				   : query.skb_prog_id;
 }
 
-static void library_print(bool warning, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void library_print(bool warning, const char *format,
+								va_list args)
 {
 	static const char mark[] = "Kernel error message: ";
 	char line[2048];

@@ -140,7 +140,7 @@ int network_read(struct network *network, struct error *error)
 {
 	int err = -EINTR;
 
-	*network = (struct network){ 0 };
+	memset(network, 0, sizeof(*network));
 	for (int i = 0; i < TRIES && err == -EINTR; i++) {
 		struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 
@@ -162,7 +162,7 @@ void network_free(struct network *network)
 {
 	free(network->links);
 	free(network->addresses);
-	*network = (struct network){ 0 };
+	memset(network, 0, sizeof(*network));
 }
 
 int network_watch(struct error *error)

@@ -104,10 +104,10 @@ static int fill_common(struct policy *policy, const struct policy_spec *spec, st
 
 	if (policy_spec_verdict(spec, "verdict", &policy->verdict, error) < 0 ||
 	    policy_spec_number(spec, "cost", 0, 65535, &cost, error) < 0 ||
-	    policy_spec_bool(spec, "not", &policy->not, error) < 0)
+	    policy_spec_bool(spec, "not", &policy->negate, error) < 0)
 		return -1;
 	policy->cost = cost;
-	if (policy->not &&policy->verdict == ICP_OP_INVALID)
+	if (policy->negate && policy->verdict == ICP_OP_INVALID)
 		return error_set(error,
 				 "%s: policy '%s': 'verdict' is missing; 'not' needs one, which "
 				 "can be " VERDICT_NAMES,
@@ -154,7 +154,7 @@ struct policy_match policy_match(const struct policy *policy, const struct query
 {
 	struct policy_match match = policy->kind->match(policy, query);
 
-	if (policy->not )
+	if (policy->negate)
 		match.verdict = match.verdict == ICP_OP_INVALID ? policy->verdict : ICP_OP_INVALID;
 	return match;
 }
@@ -162,7 +162,7 @@ struct policy_match policy_match(const struct policy *policy, const struct query
 const struct prefix_set *policy_prefixes(const struct policy *policy)
 {
 	/* Where a set of prefixes does not match cannot be said with a set of prefixes. */
-	if (policy->not || !policy->kind->prefixes)
+	if (policy->negate || !policy->kind->prefixes)
 		return NULL;
 	return policy->kind->prefixes(policy);
 }

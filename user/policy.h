@@ -59,7 +59,7 @@ struct policy {
 	const struct policy_kind *kind;
 	enum icp_opcode verdict; /* ICP_OP_INVALID: every entry of the policy has its own */
 	int cost;		 /* 0 to 65535, or ICP_NO_COST */
-	bool not ;		 /* gives its verdict where it does not match */
+	bool negate;		 /* gives its verdict where it does not match */
 	void *state;		 /* the kind's */
 };
 

@@ -150,7 +150,7 @@ static int blame(const struct policy_spec *spec, const char *key, const struct s
 int policy_spec_bool(const struct policy_spec *spec, const char *key, bool *value,
 		     struct error *error)
 {
-	const struct spec_value *text;
+	const struct spec_value *text = NULL;
 	int found = policy_spec_text(spec, key, &text, error);
 
 	if (found == 1 && parse_bool(text->text, value, error))
@@ -161,7 +161,7 @@ int policy_spec_bool(const struct policy_spec *spec, const char *key, bool *valu
 int policy_spec_number(const struct policy_spec *spec, const char *key, long least, long most,
 		       long *value, struct error *error)
 {
-	const struct spec_value *text;
+	const struct spec_value *text = NULL;
 	int found = policy_spec_text(spec, key, &text, error);
 
 	if (found == 1 && parse_number(text->text, least, most, value, error))
@@ -172,7 +172,7 @@ int policy_spec_number(const struct policy_spec *spec, const char *key, long lea
 int policy_spec_verdict(const struct policy_spec *spec, const char *key, enum icp_opcode *value,
 			struct error *error)
 {
-	const struct spec_value *text;
+	const struct spec_value *text = NULL;
 	int found = policy_spec_text(spec, key, &text, error);
 	enum icp_opcode verdict;
 

@@ -212,6 +212,6 @@ void rules_file_print(FILE *out, const struct rule_list *list)
 		if (good)
 			fprintf(out, "\t%s\n", opcode_name(rule->verdict));
 		else
-			fprintf(out, "\t%u is no verdict\n", rule->verdict);
+			fprintf(out, "\t%d is no verdict\n", (int)rule->verdict);
 	}
 }
