@@ -110,7 +110,8 @@ $(BPF_OBJECT): bpf/xdp_icp.bpf.c $(wildcard bpf/*.h include/*.h) | $(BUILD)/
 
 $(SKELETON): $(BPF_OBJECT)
 	$(call say,SKELETON,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name xdp_icp >$@.new && mv $@.new $@
+	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< name xdp_icp && \
+		echo '/* NOLINTEND */'; } >$@.new && mv $@.new $@
 
 # --- the programs
 

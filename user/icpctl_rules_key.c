@@ -14,8 +14,7 @@ static char *hexadecimal(const void *bytes, size_t size, const char *separator)
 	size_t length;
 	FILE *out = icpctl_must(open_memstream(&text, &length));
 
-	/* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage): a structure filled to the last byte */
-	for (size_t i = 0; i < size; i++)
+	for (size_t i = 0; i < size; i++) /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
 		fprintf(out, "%s%02x", i ? separator : "", from[i]);
 	fclose(out);
 	return icpctl_must(text);
