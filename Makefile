@@ -152,6 +152,5 @@ $(FUZZ_REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.h $(ARCHIVE)
 	$(Q)mkdir -p $@
 
 .PRECIOUS: %/
-.SECONDARY:
 
 -include $(wildcard $(BUILD)/user/*.d $(BUILD)/tests/*.d)

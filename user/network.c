@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <fcntl.h>
+#include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -46,14 +47,12 @@ static int on_link(const struct nlmsghdr *message, void *context)
 	return MNL_CB_OK;
 }
 
-static int add_address(struct network *network, const struct ifaddrmsg *info,
-		       const struct nlattr *attribute, bool broadcast)
+static int add_address(struct network *network, const struct ifaddrmsg *info, const void *bytes,
+		       bool broadcast)
 {
 	size_t size = info->ifa_family == AF_INET ? 4 : 16;
 	struct network_address *addresses, *address;
 
-	if (mnl_attr_get_payload_len(attribute) != size)
-		return MNL_CB_OK;
 	addresses = grow(network->addresses, network->address_count, sizeof(*addresses));
 	if (!addresses)
 		return MNL_CB_ERROR;
@@ -65,14 +64,38 @@ static int add_address(struct network *network, const struct ifaddrmsg *info,
 	};
 	if (info->ifa_family == AF_INET)
 		address->address.s6_addr[10] = address->address.s6_addr[11] = 0xff;
-	memcpy(&address->address.s6_addr[16 - size], mnl_attr_get_payload(attribute), size);
+	memcpy(&address->address.s6_addr[16 - size], bytes, size);
 	return MNL_CB_OK;
+}
+
+/*
+ * The broadcast address of a subnet: the kernel takes it for one whether the administrator has
+ * named it or not.
+ */
+static int add_broadcast(struct network *network, const struct ifaddrmsg *info, const void *local)
+{
+	in_addr_t address;
+
+	if (info->ifa_prefixlen >= 31)
+		return MNL_CB_OK;
+	memcpy(&address, local, sizeof(address));
+	address |= htonl(0xffffffff >> info->ifa_prefixlen);
+	return add_address(network, info, &address, true);
+}
+
+static const void *bytes_of(const struct nlattr *attribute, const struct ifaddrmsg *info)
+{
+	size_t size = info->ifa_family == AF_INET ? 4 : 16;
+
+	if (!attribute || mnl_attr_get_payload_len(attribute) != size)
+		return NULL;
+	return mnl_attr_get_payload(attribute);
 }
 
 static int on_address(const struct nlmsghdr *message, void *context)
 {
 	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
-	const struct nlattr *local = NULL, *address = NULL, *broadcast = NULL;
+	const void *local = NULL, *address = NULL, *broadcast = NULL;
 	__u32 flags = info->ifa_flags;
 	struct nlattr *attribute;
 
@@ -83,13 +106,13 @@ static int on_address(const struct nlmsghdr *message, void *context)
 	{
 		switch (mnl_attr_get_type(attribute)) {
 		case IFA_LOCAL:
-			local = attribute;
+			local = bytes_of(attribute, info);
 			break;
 		case IFA_ADDRESS:
-			address = attribute;
+			address = bytes_of(attribute, info);
 			break;
 		case IFA_BROADCAST:
-			broadcast = attribute;
+			broadcast = bytes_of(attribute, info);
 			break;
 		case IFA_FLAGS:
 			flags = mnl_attr_get_u32(attribute);
@@ -101,11 +124,13 @@ static int on_address(const struct nlmsghdr *message, void *context)
 		return MNL_CB_OK;
 	if (!local) /* IPv6, where there is no peer */
 		local = address;
-	if (local && add_address(context, info, local, false) == MNL_CB_ERROR)
+	if (!local)
+		return MNL_CB_OK;
+	if (add_address(context, info, local, false) == MNL_CB_ERROR)
 		return MNL_CB_ERROR;
-	if (broadcast)
-		return add_address(context, info, broadcast, true);
-	return MNL_CB_OK;
+	if (broadcast && add_address(context, info, broadcast, true) == MNL_CB_ERROR)
+		return MNL_CB_ERROR;
+	return info->ifa_family == AF_INET ? add_broadcast(context, info, local) : MNL_CB_OK;
 }
 
 /* Returns 0 or -errno; -EINTR: something changed meanwhile. */
