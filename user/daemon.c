@@ -365,10 +365,11 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 					    on_network, daemon);
 		if (!daemon->network || event_add(daemon->network, NULL))
 			return error_set(error, "out of memory");
-		follow_network(daemon);
 		if (kernel_set_chain(daemon->kernel, prepared->compiled,
 				     daemon->config->answer_request_zero, error))
 			return -1;
+		daemon->kernel_has_chain = true;
+		follow_network(daemon);
 	}
 	return 0;
 }
@@ -405,7 +406,8 @@ void daemon_stop(struct daemon *daemon)
 {
 	struct error error;
 
-	if (daemon->kernel && kernel_close_chain(daemon->kernel, &error))
+	/* A daemon that could not start leaves standing what the one before it left. */
+	if (daemon->kernel_has_chain && kernel_close_chain(daemon->kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
 	for (size_t i = 0; daemon->listeners && i < daemon->config->listen_count; i++) {
 		if (!daemon->listeners[i])

@@ -24,6 +24,7 @@ struct daemon {
 	struct config *config; /* as last read; what needs a restart, as started */
 	struct chain *chain;
 	struct kernel *kernel;					  /* NULL: userspace alone */
+	bool kernel_has_chain;					  /* this daemon's */
 	char userspace_reason[sizeof(((struct error *)0)->text)]; /* why no kernel */
 	struct rules *rules;
 	struct responder responder;
