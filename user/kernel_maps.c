@@ -23,6 +23,7 @@ struct kernel {
 	int directory; /* locked while the maps are owned, or -1 */
 	struct kernel_sizes sizes;
 	struct pinned_rules *rules;
+	bool swept; /* nothing is left of a reload that another daemon did not finish */
 };
 
 struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *result,
@@ -39,6 +40,7 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 	memset(kernel->fd, 0xff, sizeof(kernel->fd));
 	kernel->rules = NULL;
 	kernel->directory = -1;
+	kernel->swept = false;
 	if (pin_check_abi(pin_dir, error))
 		goto fail;
 	for (int pin = 0; pin < PIN_MAX; pin++) {
@@ -342,6 +344,9 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 	};
 	if (getrandom(&chain.seed, sizeof(chain.seed), 0) != sizeof(chain.seed))
 		return error_set(error, "no random numbers: %s", strerror(errno));
+	if (!kernel->swept)
+		sweep(kernel, old.generation);
+	kernel->swept = true;
 	err = put_prefixes(kernel, compiled, &chain);
 	if (err) {
 		sweep(kernel, old.generation);
