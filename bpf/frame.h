@@ -20,7 +20,6 @@
 
 #define IPV4_RESERVED_OR_MORE_OR_OFFSET 0xbfff /* frag_off: all but "don't fragment" */
 #define IPV4_OFFSET 0x1fff
-#define ETHERTYPE_QINQ_OLD 0x9100 /* before IEEE 802.1ad gave it a number */
 
 /* May these four bytes be the source of a datagram that gets an answer? (R7) */
 ICP_INLINE bool ipv4_is_querier(__u32 address, bool loopback)
@@ -59,8 +58,7 @@ ICP_INLINE bool ipv6_is_extension(__u8 next)
 
 ICP_INLINE bool ethertype_is_vlan(__be16 ethertype)
 {
-	return ethertype == host_to_be16(ETH_P_8021Q) || ethertype == host_to_be16(ETH_P_8021AD) ||
-	       ethertype == host_to_be16(ETHERTYPE_QINQ_OLD);
+	return ethertype == host_to_be16(ETH_P_8021Q) || ethertype == host_to_be16(ETH_P_8021AD);
 }
 
 /* Only an address whose last two bits are set can be a subnet's broadcast address. */

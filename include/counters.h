@@ -25,7 +25,8 @@
 	X(PASSED_CHECKSUM, "passed", "checksum", "a wrong checksum of IPv4 or UDP")                \
 	X(PASSED_LONG, "passed", "long", "the URL is longer than 255 bytes")                       \
 	X(PASSED_MALFORMED, "passed", "malformed", "not a query in good form; the daemon judges")  \
-	X(PASSED_RULE, "passed", "rule", "a rule whose verdict is none")                           \
+	X(PASSED_RULE, "passed", "rule",                                                           \
+	  "the longest rule was put in by hand with a number that is no verdict")                  \
 	X(PASSED_COLLISION, "passed", "collision", "the hash of another prefix")                   \
 	X(PASSED_HORIZON, "passed", "horizon",                                                     \
 	  "the answer depends on a policy that the kernel cannot evaluate")                        \
@@ -41,7 +42,8 @@
 	X(SILENT_BROADCAST, "silent", "broadcast", "a query to a broadcast address")               \
 	X(FAILED_SEND, "failed", "send", "answers that the socket did not take")                   \
 	X(FAILED_RECEIVE, "failed", "receive", "errors while receiving")                           \
-	X(FAILED_RULES, "failed", "rules", "look-ups in the rules map that failed, or bad rules")  \
+	X(FAILED_RULES, "failed", "rules",                                                         \
+	  "queries decided without rules: the map was unreadable, or its rule no verdict")         \
 	X(FAILED_LIMIT, "failed", "limit", "regex matches given up at the match limit")
 
 enum icp_counter {

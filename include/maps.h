@@ -88,7 +88,8 @@ struct map_control {
  * A rank is a policy's place in the chain, counted from 0; the default stands behind the last.
  * What has a rank below `horizon`, the rank of the first policy that the kernel cannot evaluate,
  * is decided in the kernel. Without such a policy the horizon is RANK_NONE. A chain that is closed
- * (no daemon has filled it, or the daemon ended in good order) has horizon 0: only rules count.
+ * (no daemon has filled it, or the daemon ended in good order) has horizon 0: only rules are
+ * answered, and URLs with white space, which no policy is asked about.
  */
 #define RANK_NONE 0xffffffffu
 

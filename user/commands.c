@@ -223,8 +223,8 @@ static json_t *check_url(struct daemon *daemon, const json_t *escaped,
 		bool long_url = query.length > PREFIX_URL_MAX;
 		bool kernel = daemon->attached && form == ICP_FORM_WHITE_SPACE && !long_url;
 
-		result = json_pack("{s:s, s:n, s:s, s:s}", "verdict", opcode_name(ICP_OP_ERR),
-				   "policy", "by", kernel ? "kernel" : "daemon", "why",
+		result = json_pack("{s:s, s:s, s:s}", "verdict", opcode_name(ICP_OP_ERR), "by",
+				   kernel ? "kernel" : "daemon", "why",
 				   form == ICP_FORM_NO_URL ? "not a URL: empty, or with a NUL"
 							   : "white space in the URL");
 	} else {

@@ -23,8 +23,8 @@
 
 enum config_mode {
 	CONFIG_MODE_AUTO,    /* native, else generic, else userspace */
-	CONFIG_MODE_NATIVE,  /* XDP in the driver, or nothing */
-	CONFIG_MODE_GENERIC, /* XDP in the stack, or nothing */
+	CONFIG_MODE_NATIVE,  /* XDP in the driver, or no start */
+	CONFIG_MODE_GENERIC, /* XDP in the stack, else userspace */
 	CONFIG_MODE_OFF,     /* userspace alone */
 };
 

@@ -66,6 +66,28 @@ static int prepare(const char *path, struct prepared *prepared, struct error *er
 	return -1;
 }
 
+#define SWAP(a, b)                                                                                 \
+	do {                                                                                       \
+		__typeof__(a) was = a;                                                             \
+		a = b;                                                                             \
+		b = was;                                                                           \
+	} while (0)
+
+/* What only a start can change stays as it was started. */
+static void keep_started(struct config *config, struct config *started)
+{
+	SWAP(config->listen, started->listen);
+	SWAP(config->listen_count, started->listen_count);
+	SWAP(config->interfaces, started->interfaces);
+	SWAP(config->interface_count, started->interface_count);
+	SWAP(config->mode, started->mode);
+	SWAP(config->control, started->control);
+	SWAP(config->pin_dir, started->pin_dir);
+	SWAP(config->user, started->user);
+	SWAP(config->rules_max, started->rules_max);
+	SWAP(config->prefixes_max, started->prefixes_max);
+}
+
 /* Takes over what is prepared; -1 with all as it was. */
 static int take_over(struct daemon *daemon, struct prepared *prepared, struct error *error)
 {
@@ -73,6 +95,7 @@ static int take_over(struct daemon *daemon, struct prepared *prepared, struct er
 					       prepared->config->answer_request_zero, error))
 		return -1;
 	compiled_free(prepared->compiled);
+	keep_started(prepared->config, daemon->config);
 	chain_free(daemon->chain);
 	config_free(daemon->config);
 	daemon->chain = prepared->chain;
@@ -105,6 +128,9 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 	if (!same || old->mode != new->mode)
 		log_write(LOG_WARNING,
 			  "interfaces, mode: the change takes effect at the next start");
+	if (old->rules_max != new->rules_max || old->prefixes_max != new->prefixes_max)
+		log_write(LOG_WARNING,
+			  "rules_max, prefixes_max: the change takes effect at the next start");
 	same_text("control", old->control, new->control);
 	same_text("pin_dir", old->pin_dir, new->pin_dir);
 	same_text("user", old->user, new->user);
@@ -129,39 +155,78 @@ int daemon_reload(struct daemon *daemon, struct error *error)
 
 /* --- the addresses, in the kernel */
 
+/* Tells once of each interface that it has lost the program, and of each that it has it again. */
+static void tell_of_interfaces(struct daemon *daemon, const struct kernel_interface *interfaces,
+			       size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool had = false;
+
+		for (size_t k = 0; k < daemon->attached; k++)
+			had = had || daemon->attached_to[k] == interfaces[i].ifindex;
+		if (had && !interfaces[i].attached)
+			log_write(LOG_WARNING,
+				  "interface %s no longer carries the program; what comes in there "
+				  "is answered by the daemon",
+				  interfaces[i].name[0] ? interfaces[i].name : "(gone)");
+		else if (!had && interfaces[i].attached)
+			log_write(LOG_INFO, "interface %s carries the program, mode %s",
+				  interfaces[i].name, interfaces[i].native ? "native" : "generic");
+	}
+}
+
+/* Brings the kernel's map of destinations in line with interfaces and addresses. */
 static void follow_network(struct daemon *daemon)
 {
 	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
-	unsigned int attached[DAEMON_INTERFACES_MAX];
+	unsigned int noted[DAEMON_INTERFACES_MAX];
 	struct kernel_destination *list = NULL;
-	size_t count, lost = 0, had = daemon->attached;
 	struct network network;
 	struct error error;
+	size_t count, destination_count;
 
 	count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
+	tell_of_interfaces(daemon, interfaces, count);
 	daemon->attached = 0;
+	/*
+	 * Where the program is not attached just now the entries do no harm, and there is no gap
+	 * if it comes back.
+	 */
 	for (size_t i = 0; i < count; i++) {
+		noted[i] = interfaces[i].ifindex;
 		if (interfaces[i].attached)
-			attached[daemon->attached++] = interfaces[i].ifindex;
-		else
-			lost++;
+			daemon->attached_to[daemon->attached++] = interfaces[i].ifindex;
 	}
-	if (daemon->attached < had)
-		log_write(LOG_WARNING,
-			  "%zu of %zu interfaces no longer carry the program; what comes in there "
-			  "is answered by the daemon",
-			  lost, count);
 	if (network_read(&network, &error) == 0) {
 		list = destinations(daemon->config->listen, daemon->config->listen_count, &network,
-				    attached, daemon->attached, &count);
+				    noted, count, &destination_count);
 		if (!list)
 			error_set(&error, "out of memory");
 	}
 	network_free(&network);
 	/* On an error what was true before still is, as far as anybody knows. */
-	if (!list || kernel_set_destinations(daemon->kernel, list, count, &error))
+	if (!list || kernel_set_destinations(daemon->kernel, list, destination_count, &error))
 		log_write(LOG_ERR, "%s", error.text);
 	free(list);
+}
+
+/* The loader's notes make no noise when they change: looked at every second. */
+static void on_second(evutil_socket_t fd, short what, void *context)
+{
+	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
+	struct daemon *daemon = context;
+	size_t attached = 0, count;
+	bool same = true;
+
+	(void)fd;
+	(void)what;
+	count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
+	for (size_t i = 0; i < count && same; i++)
+		if (interfaces[i].attached)
+			same = attached < daemon->attached &&
+			       daemon->attached_to[attached++] == interfaces[i].ifindex;
+	if (!same || attached != daemon->attached)
+		follow_network(daemon);
 }
 
 static void on_network(evutil_socket_t fd, short what, void *context)
@@ -220,8 +285,29 @@ static int open_listeners(struct daemon *daemon, struct error *error)
 	return 0;
 }
 
+/* A program that was left attached must not go on with a chain that is not this daemon's. */
+static void silence_kernel(const char *pin_dir)
+{
+	enum kernel_result result;
+	struct error error;
+	struct kernel *kernel;
+
+	if (access(pin_dir, F_OK))
+		return;
+	kernel = kernel_open(pin_dir, true, &result, &error);
+	if (!kernel && result == KERNEL_OCCUPIED)
+		return; /* somebody else's, who looks after it */
+	if (!kernel || kernel_close_chain(kernel, &error) ||
+	    kernel_set_destinations(kernel, NULL, 0, &error))
+		log_write(LOG_ERR,
+			  "a program that is still attached may answer by another chain: %s",
+			  error.text);
+	kernel_close(kernel);
+}
+
 static void userspace(struct daemon *daemon, const char *reason)
 {
+	silence_kernel(daemon->config->pin_dir);
 	snprintf(daemon->userspace_reason, sizeof(daemon->userspace_reason), "%s", reason);
 	log_write(daemon->config->mode == CONFIG_MODE_OFF ? LOG_NOTICE : LOG_WARNING,
 		  "mode userspace, the daemon answers alone: %s", reason);
@@ -278,6 +364,10 @@ static int open_kernel(struct daemon *daemon, const struct compiled *compiled, u
 		userspace(daemon, "mode is off");
 		return 0;
 	}
+	if (config->prefixes_max && compiled->count > config->prefixes_max)
+		return error_set(error,
+				 "the chain has %zu prefixes, and prefixes_max is %u; raise it",
+				 compiled->count, config->prefixes_max);
 	if (root && config->interface_count) {
 		struct kernel *held;
 
@@ -331,6 +421,7 @@ static int open_control(struct daemon *daemon, uid_t uid, gid_t gid, struct erro
 
 static int start(struct daemon *daemon, struct prepared *prepared, struct error *error)
 {
+	static const struct timeval second = { .tv_sec = 1 };
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 
@@ -363,7 +454,9 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 			return -1;
 		daemon->network = event_new(daemon->base, daemon->network_fd, EV_READ | EV_PERSIST,
 					    on_network, daemon);
-		if (!daemon->network || event_add(daemon->network, NULL))
+		daemon->second = event_new(daemon->base, -1, EV_PERSIST, on_second, daemon);
+		if (!daemon->network || event_add(daemon->network, NULL) || !daemon->second ||
+		    event_add(daemon->second, &second))
 			return error_set(error, "out of memory");
 		if (kernel_set_chain(daemon->kernel, prepared->compiled,
 				     daemon->config->answer_request_zero, error))
@@ -419,12 +512,16 @@ void daemon_stop(struct daemon *daemon)
 	control_close(daemon->control);
 	if (daemon->network)
 		event_free(daemon->network);
+	if (daemon->second)
+		event_free(daemon->second);
 	if (daemon->network_fd >= 0)
 		close(daemon->network_fd);
 	for (int i = 0; i < 3; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);
 	rules_free(daemon->rules);
+	if (daemon->kernel_has_chain)
+		kernel_leave(daemon->kernel, daemon->config->pin_dir);
 	kernel_close(daemon->kernel);
 	chain_free(daemon->chain);
 	config_free(daemon->config);

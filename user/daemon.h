@@ -33,8 +33,10 @@ struct daemon {
 	struct event_base *base;
 	struct event *signals[3];
 	struct event *network;
+	struct event *second;
 	int network_fd;
-	size_t attached; /* interfaces that carry the program */
+	size_t attached; /* interfaces that carry the program, when last looked at */
+	unsigned int attached_to[DAEMON_INTERFACES_MAX];
 	struct timespec started;
 	unsigned long reloads;
 };

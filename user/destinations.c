@@ -77,8 +77,7 @@ struct kernel_destination *destinations(const struct sockaddr_storage *listen, s
 
 			memcpy(entry.key.address, &address->address, sizeof(entry.key.address));
 			if (address->broadcast) {
-				if (address->ifindex == link->ifindex)
-					list[(*count)++] = entry;
+				list[(*count)++] = entry;
 				continue;
 			}
 			if (!is_local_on(address, link))

@@ -331,8 +331,10 @@ static void print_result(const json_t *result)
 		printf("rule %s", rule);
 	else if (policy)
 		printf("policy %s", policy);
-	else
+	else if (json_object_get(result, "policy"))
 		printf("default");
+	else
+		printf("no policy is asked");
 	printf(", answered by the %s", string_of(result, "by"));
 	if (why && *why)
 		printf(" (%s)", why);

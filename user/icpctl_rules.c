@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "escape.h"
+#include "control_client.h"
 #include "icpctl.h"
 #include "icpctl_rules_key.h"
 #include "pinned_rules.h"
@@ -17,8 +18,8 @@
 
 struct input {
 	struct icpctl *ctl;
-	const char *pin_dir;
-	char **words; /* of the command line behind "rules" */
+	const char *pin_dir; /* NULL: not given */
+	char **words;	     /* of the command line behind "rules" */
 	int word_count;
 };
 
@@ -43,7 +44,7 @@ static int open_map(const struct input *input, const struct error *no_daemon,
 {
 	struct error error;
 
-	if (pinned_rules_open(input->pin_dir, rules, &error))
+	if (pinned_rules_open(input->pin_dir ? input->pin_dir : ICPCTL_PIN_DIR, rules, &error))
 		return icpctl_fail(input->ctl, ICPCTL_UNREACHABLE, "%s Without it: %s",
 				   no_daemon->text, error.text);
 	return ICPCTL_FINE;
@@ -68,6 +69,22 @@ static int put_into_map(const struct input *input, const struct error *no_daemon
 	}
 	pinned_rules_close(rules);
 	return status;
+}
+
+/* Where nobody says where the maps are pinned, a daemon that runs knows. */
+static void print_key(const struct input *input, const char *prefix, size_t length,
+		      enum icp_opcode verdict)
+{
+	json_t *request = icpctl_must(json_pack("{s:s}", "command", "status"));
+	const char *pin_dir = input->pin_dir;
+	struct error error;
+	json_t *reply = NULL;
+
+	if (!pin_dir && control_ask(input->ctl->socket, request, &reply, &error) == 0)
+		pin_dir = json_string_value(json_object_get(reply, "pin_dir"));
+	rules_key_print(input->ctl, pin_dir ? pin_dir : ICPCTL_PIN_DIR, prefix, length, verdict);
+	json_decref(reply);
+	json_decref(request);
 }
 
 static int remove_from_map(const struct input *input, const struct error *no_daemon,
@@ -294,7 +311,7 @@ static int run_key(const struct input *input)
 	if (!good)
 		status = icpctl_fail(input->ctl, ICPCTL_USAGE, "%s", error.text);
 	else
-		rules_key_print(input->ctl, input->pin_dir, prefix, length, verdict);
+		print_key(input, prefix, length, verdict);
 	free(prefix);
 	return status;
 }
@@ -389,7 +406,9 @@ static const struct argp argp = {
 
 int icpctl_rules(struct icpctl *ctl, int argc, char **argv)
 {
-	struct input input = { .ctl = ctl, .pin_dir = ICPCTL_PIN_DIR };
+	struct input input = {
+		.ctl = ctl,
+	};
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
 	if (status)

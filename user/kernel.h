@@ -58,7 +58,10 @@ struct kernel_load {
  */
 enum kernel_result kernel_load(const struct kernel_load *load, struct error *error);
 
-/* Detaches; with the last interface go the pins. Detached already is no error. */
+/*
+ * Detaches; with the last interface go the pins, or, if a daemon holds them, when that ends.
+ * Detached already is no error.
+ */
 enum kernel_result kernel_unload(const char *pin_dir, const char *interface, struct error *error);
 
 /* Where a program of ours is, as the loader noted it. */
@@ -83,6 +86,9 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 			   struct error *error);
 void kernel_close(struct kernel *kernel);
 
+/* Before a clean end: removes the pins if the program is attached nowhere any more. */
+void kernel_leave(const struct kernel *kernel, const char *pin_dir);
+
 /* The operators' rules, which live as long as `kernel`. */
 struct pinned_rules *kernel_rules(const struct kernel *kernel);
 
@@ -102,9 +108,11 @@ struct kernel_destination {
 	struct destination value;
 };
 
-/* Makes the map equal to the list, additions first. Returns 0, or -1 and `error`. */
-int kernel_set_destinations(struct kernel *kernel, const struct kernel_destination *list,
-			    size_t count, struct error *error);
+/* Makes the map equal to the list, which is sorted on the way; additions first, so that there is no
+ * gap. Returns 0, or -1 and `error`.
+ */
+int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *list, size_t count,
+			    struct error *error);
 
 /*
  * Replaces the chain from one packet to the next: each query is answered by the former or by the

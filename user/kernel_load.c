@@ -4,12 +4,10 @@
 #include <linux/if_link.h>
 #include <linux/magic.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -19,13 +17,13 @@
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
 
+#include "device.h"
 #include "kernel_pins.h"
 #include "log.h"
 #include "pinned_rules.h"
 #include "xdp_icp.skel.h"
 
 #define PROGRAM_NAME "xdp_icp"
-#define LIBXDP_DIRECTORY "/sys/fs/bpf/xdp" /* that libxdp makes for its dispatchers */
 
 /* --- means: rights, file system, version, device */
 
@@ -77,29 +75,20 @@ static enum kernel_result check_means(const char *pin_dir, struct error *error)
 static enum kernel_result check_device(const char *interface, unsigned int *ifindex,
 				       struct error *error)
 {
-	struct ifreq request = { 0 };
-	enum kernel_result result = KERNEL_OK;
-	int fd;
-
 	*ifindex = if_nametoindex(interface);
 	if (*ifindex == 0) {
 		error_set(error, "interface %s: no such device; `ip link` lists what there is",
 			  interface);
 		return KERNEL_NO_DEVICE;
 	}
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
-	if (ioctl(fd, SIOCGIFHWADDR, &request) == 0 &&
-	    request.ifr_hwaddr.sa_family != ARPHRD_ETHER &&
-	    request.ifr_hwaddr.sa_family != ARPHRD_LOOPBACK) {
+	if (!device_is_ethernet(interface)) {
 		error_set(error,
 			  "interface %s: not Ethernet; attach to the device below it, or let the "
 			  "daemon answer alone",
 			  interface);
-		result = KERNEL_NO_MODE;
+		return KERNEL_NO_MODE;
 	}
-	close(fd);
-	return result;
+	return KERNEL_OK;
 }
 
 /* --- the program as it is attached */
@@ -216,18 +205,6 @@ static struct xdp_icp *skeleton_open(const char *pin_dir, const struct kernel_si
 	return skeleton;
 }
 
-static void remove_pins(const char *pin_dir)
-{
-	char path[PATH_MAX];
-
-	for (int pin = 0; pin < PIN_MAX; pin++) {
-		pin_path(path, pin_dir, pin);
-		unlink(path);
-	}
-	rmdir(pin_dir);
-	rmdir(LIBXDP_DIRECTORY); /* stays where other programs are pinned in it */
-}
-
 static void own_pins(const struct kernel_load *load)
 {
 	char path[PATH_MAX];
@@ -288,7 +265,13 @@ static enum kernel_result attach_in_modes(const struct kernel_load *load, unsign
 	char native[512] = "";
 	int err;
 
-	if (load->mode != KERNEL_GENERIC) {
+	/* A veth takes a native program gladly, and then drops what it sends. */
+	if (load->mode == KERNEL_AUTO && device_is_veth(load->interface) &&
+	    !device_veth_transmits(ifindex)) {
+		snprintf(native, sizeof(native),
+			 "its peer carries no XDP program, so that a veth would drop the answers");
+		log_write(LOG_NOTICE, "interface %s: no native mode: %s", load->interface, native);
+	} else if (load->mode != KERNEL_GENERIC) {
 		err = attach_fresh(load, ifindex, XDP_MODE_NATIVE, error);
 		if (!err)
 			return KERNEL_OK;
@@ -309,24 +292,20 @@ static enum kernel_result attach_in_modes(const struct kernel_load *load, unsign
 	return err == -EPERM ? KERNEL_NO_MEANS : KERNEL_NO_MODE;
 }
 
-/* veth hands a native answer to its peer only if the peer can take it. */
-static void warn_of_veth(const char *interface)
+static void warn_of_device(const char *interface, unsigned int ifindex, bool native)
 {
-	char path[64], target[PATH_MAX];
-	ssize_t size;
-
-	/* A physical or virtual device with a driver has this link; a veth has none. */
-	snprintf(path, sizeof(path), "/sys/class/net/%s", interface);
-	size = readlink(path, target, sizeof(target) - 1);
-	if (size < 0)
-		return;
-	target[size] = '\0';
-	if (strstr(target, "/virtual/net/veth"))
+	if (native && device_is_veth(interface) && !device_veth_transmits(ifindex))
+		log_write(
+			LOG_WARNING,
+			"interface %s is a veth in native mode whose peer carries no XDP program "
+			"(or the kernel does not tell): answers are lost unless the peer gets one "
+			"that passes all; else use mode generic",
+			interface);
+	if (native && device_strips_vlan(interface) && !device_is_veth(interface))
 		log_write(LOG_NOTICE,
-			  "interface %s is a veth in native mode: its answers arrive only if the "
-			  "peer carries an XDP program too (one that passes all will do); else "
-			  "use mode generic",
-			  interface);
+			  "interface %s takes VLAN tags off before the program sees them; if "
+			  "queries come tagged, `ethtool -K %s rxvlan off`",
+			  interface, interface);
 }
 
 static const char *mode_name(bool native)
@@ -414,28 +393,56 @@ out:
 	return result;
 }
 
+/* Forgets interfaces that are gone. */
+static void purge_notes(int interfaces)
+{
+	char name[IF_NAMESIZE];
+	uint32_t key, next;
+
+	for (bool more = bpf_map_get_next_key(interfaces, NULL, &next) == 0; more;) {
+		key = next;
+		more = bpf_map_get_next_key(interfaces, &key, &next) == 0;
+		if (!if_indextoname(key, name))
+			bpf_map_delete_elem(interfaces, &key);
+	}
+}
+
 /* Notes for the daemon where the program is. */
-static void note_interface(const char *interface, unsigned int ifindex, int interfaces,
-			   const uint32_t controls[2])
+static enum kernel_result note_interface(const char *interface, unsigned int ifindex,
+					 int interfaces, const uint32_t controls[2],
+					 struct error *error)
 {
 	struct attachment note = { .attached_id = attached_id(ifindex) };
+	enum kernel_result result = KERNEL_FAILED;
 	struct carried carried;
 	uint32_t key = ifindex;
 
+	purge_notes(interfaces);
 	carried_read(&carried, ifindex, controls, 2);
-	if (carried.ours) {
-		note.program_id = xdp_program__id(carried.ours);
-		note.native = carried.native;
-		note.dispatcher = carried.dispatcher;
-		bpf_map_update_elem(interfaces, &key, &note, BPF_ANY);
-		log_write(LOG_NOTICE, "interface %s: XDP program %u attached, mode %s%s", interface,
-			  note.program_id, mode_name(carried.native),
-			  carried.dispatcher ? ", beside others"
-					     : ", alone (the libxdp dispatcher is not in use)");
-		if (carried.native)
-			warn_of_veth(interface);
+	if (!carried.ours) {
+		error_set(error, "interface %s: the program is not there although it was attached",
+			  interface);
+		goto out;
 	}
+	note.program_id = xdp_program__id(carried.ours);
+	note.native = carried.native;
+	note.dispatcher = carried.dispatcher;
+	if (bpf_map_update_elem(interfaces, &key, &note, BPF_ANY)) {
+		error_set(error,
+			  "interface %s: no more than %u interfaces can carry the program: %s",
+			  interface, map_entries(interfaces), strerror(errno));
+		give_way(&carried, ifindex);
+		goto out;
+	}
+	log_write(LOG_NOTICE, "interface %s: XDP program %u attached, mode %s%s", interface,
+		  note.program_id, mode_name(carried.native),
+		  carried.dispatcher ? ", beside others"
+				     : ", alone (the libxdp dispatcher is not in use)");
+	warn_of_device(interface, ifindex, carried.native);
+	result = KERNEL_OK;
+out:
 	carried_close(&carried);
+	return result;
 }
 
 /* The pins of a former load, if there are any. */
@@ -478,9 +485,9 @@ static void former_read(struct former *former, const struct kernel_load *load)
 			previous = &former->ifindex[former->interfaces++];
 		close(fd);
 	}
+	former->rules = pin_open(load->pin_dir, PIN_RULES);
 	if (former->abi != ICP_MAP_ABI)
 		return;
-	former->rules = pin_open(load->pin_dir, PIN_RULES);
 	fd = pin_open(load->pin_dir, PIN_PREFIXES);
 	if (fd < 0 || former->rules < 0)
 		return;
@@ -491,13 +498,15 @@ static void former_read(struct former *former, const struct kernel_load *load)
 		       former->sizes.prefixes >= load->sizes.prefixes;
 }
 
-static int copy_rule(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
+/* What keeps the former maps from being adopted. */
+static void former_tell(const struct former *former, const struct kernel_load *load, char text[128])
 {
-	struct error error;
-
-	if (pinned_rules_put(context, prefix, length, verdict, &error))
-		log_write(LOG_WARNING, "a rule is lost: %s", error.text);
-	return 0;
+	if (former->abi != ICP_MAP_ABI)
+		snprintf(text, 128, "are of ABI version %u (this is %u)", former->abi, ICP_MAP_ABI);
+	else
+		snprintf(text, 128, "hold %u rules and %u prefixes (%u and %u are asked for)",
+			 former->sizes.rules, former->sizes.prefixes, load->sizes.rules,
+			 load->sizes.prefixes);
 }
 
 static void copy_rules(struct former *former, const char *pin_dir)
@@ -506,8 +515,10 @@ static void copy_rules(struct former *former, const char *pin_dir)
 	struct pinned_rules *target = NULL;
 	struct error error;
 
-	if (source && pinned_rules_open(pin_dir, &target, &error) == 0)
-		pinned_rules_each(source, copy_rule, target, &error);
+	error_set(&error, "out of memory");
+	if (!source || pinned_rules_open(pin_dir, &target, &error) ||
+	    pinned_rules_copy(source, target, &error))
+		log_write(LOG_WARNING, "rules are lost: %s", error.text);
 	pinned_rules_close(target);
 	if (source) {
 		pinned_rules_close(source);
@@ -541,15 +552,92 @@ static enum kernel_result load_failed(int err, const struct kernel_load *load, s
 	return KERNEL_FAILED;
 }
 
+/* Makes maps that nobody has filled say so, as a daemon that ends does. */
+static void close_chains(int chain)
+{
+	struct map_chain closed = { 0 };
+
+	prefix_lengths_clear(&closed.lengths);
+	for (uint32_t slot = 0; slot < 2; slot++) {
+		struct map_chain known = { 0 };
+
+		if (bpf_map_lookup_elem(chain, &slot, &known) == 0 && known.generation == 0)
+			bpf_map_update_elem(chain, &slot, &closed, BPF_ANY);
+	}
+}
+
+/*
+ * Makes the maps, or adopts them, and attaches; `load->pin_dir` is where the maps are pinned for
+ * now. `former_control` is the id of the control map of a program that is ours to replace.
+ */
+static enum kernel_result load_and_attach(const struct kernel_load *load, unsigned int ifindex,
+					  struct former *former, bool anew, struct error *error)
+{
+	uint32_t controls[2] = { 0, former->control };
+	struct map_abi version = { ICP_MAP_ABI };
+	enum kernel_result result;
+	struct xdp_icp *skeleton;
+	uint32_t key = 0;
+	int err;
+
+	/* First alone, to make the maps and to know the code. */
+	skeleton = skeleton_open(load->pin_dir, &load->sizes, error);
+	if (!skeleton)
+		return KERNEL_FAILED;
+	err = xdp_icp__load(skeleton);
+	if (err) {
+		result = load_failed(err, load, error);
+		goto out;
+	}
+	bpf_map_update_elem(bpf_map__fd(skeleton->maps.abi), &key, &version, BPF_ANY);
+	close_chains(bpf_map__fd(skeleton->maps.chain));
+	own_pins(load);
+	if (anew && former->rules >= 0)
+		copy_rules(former, load->pin_dir);
+	controls[0] = map_id(bpf_map__fd(skeleton->maps.control));
+	result = attach(load, ifindex, bpf_program__fd(skeleton->progs.xdp_icp), controls, error);
+	if (result == KERNEL_OK)
+		result = note_interface(load->interface, ifindex,
+					bpf_map__fd(skeleton->maps.interfaces), controls, error);
+out:
+	xdp_icp__destroy(skeleton);
+	return result;
+}
+
+/* Elsewhere the program still reads the maps that have just been replaced. */
+static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
+			   const struct former *former, struct error *error)
+{
+	struct kernel_load load = *asked;
+
+	for (size_t i = 0; i < former->interfaces; i++) {
+		char name[IF_NAMESIZE];
+		struct carried carried;
+		bool stale;
+
+		if (former->ifindex[i] == done || !if_indextoname(former->ifindex[i], name))
+			continue;
+		carried_read(&carried, former->ifindex[i], &former->control, 1);
+		stale = carried.ours != NULL;
+		load.mode = carried.native ? KERNEL_NATIVE : KERNEL_GENERIC;
+		if (stale)
+			give_way(&carried, former->ifindex[i]);
+		carried_close(&carried);
+		load.interface = name;
+		if (stale && kernel_load(&load, error) != KERNEL_OK)
+			log_write(LOG_ERR, "%s", error->text);
+	}
+}
+
 enum kernel_result kernel_load(const struct kernel_load *asked, struct error *error)
 {
 	struct kernel_load load = *asked;
-	uint32_t controls[2] = { 0 };
 	enum kernel_result result;
-	struct xdp_icp *skeleton;
 	struct former former;
 	unsigned int ifindex;
-	int err;
+	char aside[PATH_MAX];
+	char text[128];
+	bool anew;
 
 	libraries_open();
 	result = check_means(load.pin_dir, error);
@@ -559,72 +647,60 @@ enum kernel_result kernel_load(const struct kernel_load *asked, struct error *er
 		return result;
 
 	former_read(&former, &load);
-	controls[1] = former.control;
-	if (former.exists && !former.fits) {
+	anew = former.exists && !former.fits;
+	if (anew) {
+		former_tell(&former, &load, text);
 		if (is_locked(load.pin_dir)) {
-			close(former.rules);
+			if (former.rules >= 0)
+				close(former.rules);
 			error_set(error,
-				  "%s: the maps are too small or of ABI version %u (this is %u), "
-				  "and a daemon is using them; stop it first",
-				  load.pin_dir, former.abi, ICP_MAP_ABI);
+				  "%s: the maps there %s, and a daemon is using them; stop it "
+				  "first",
+				  load.pin_dir, text);
 			return KERNEL_OCCUPIED;
 		}
-		log_write(LOG_NOTICE,
-			  "%s: replaces maps of ABI version %u with %u rules and %u prefixes",
-			  load.pin_dir, former.abi, former.sizes.rules, former.sizes.prefixes);
-		remove_pins(load.pin_dir);
+		log_write(LOG_NOTICE, "%s: replaces the maps there, which %s", load.pin_dir, text);
+		/* Beside the old ones, which stay until all has gone well. */
+		snprintf(aside, sizeof(aside), "%s.new", asked->pin_dir);
+		pins_remove(aside);
+		load.pin_dir = aside;
 	} else if (former.exists) {
 		load.sizes = former.sizes;
 	}
 
-	/* First alone, to make the maps and to know the code. */
-	skeleton = skeleton_open(load.pin_dir, &load.sizes, error);
-	if (!skeleton)
-		return KERNEL_FAILED;
-	err = xdp_icp__load(skeleton);
-	if (err) {
-		result = load_failed(err, &load, error);
-	} else {
-		struct map_abi version = { ICP_MAP_ABI };
-		uint32_t key = 0;
-
-		bpf_map_update_elem(bpf_map__fd(skeleton->maps.abi), &key, &version, BPF_ANY);
-		own_pins(&load);
-		if (former.exists && !former.fits && former.rules >= 0)
-			copy_rules(&former, load.pin_dir);
-		controls[0] = map_id(bpf_map__fd(skeleton->maps.control));
-		result = attach(&load, ifindex, bpf_program__fd(skeleton->progs.xdp_icp), controls,
-				error);
-		if (result == KERNEL_OK)
-			note_interface(load.interface, ifindex,
-				       bpf_map__fd(skeleton->maps.interfaces), controls);
-	}
-	if (result != KERNEL_OK && !(former.exists && former.fits))
-		remove_pins(load.pin_dir);
-	xdp_icp__destroy(skeleton);
+	result = load_and_attach(&load, ifindex, &former, anew, error);
 	if (former.rules >= 0)
 		close(former.rules);
-
-	/* Elsewhere the program still reads the maps that have just been replaced. */
-	if (result == KERNEL_OK && former.exists && !former.fits) {
-		for (size_t i = 0; i < former.interfaces; i++) {
-			char name[IF_NAMESIZE];
-			struct carried carried;
-			bool stale;
-
-			if (former.ifindex[i] == ifindex ||
-			    !if_indextoname(former.ifindex[i], name))
-				continue;
-			carried_read(&carried, former.ifindex[i], &former.control, 1);
-			stale = carried.ours != NULL;
-			if (stale)
-				give_way(&carried, former.ifindex[i]);
-			carried_close(&carried);
-			load.interface = name;
-			if (stale && kernel_load(&load, error) != KERNEL_OK)
-				log_write(LOG_WARNING, "%s", error->text);
-		}
+	if (result != KERNEL_OK) {
+		if (anew || !former.exists)
+			pins_remove(load.pin_dir);
+		return result;
 	}
+	if (anew) {
+		pins_move(aside, asked->pin_dir);
+		load_elsewhere(asked, ifindex, &former, error);
+	}
+	return KERNEL_OK;
+}
+
+/* A program of ours whose maps are pinned no more cannot be told from somebody else's. */
+static enum kernel_result check_orphan(const char *interface, unsigned int ifindex,
+				       struct error *error)
+{
+	enum kernel_result result = KERNEL_OK;
+	struct xdp_program *program;
+	struct carried carried;
+
+	carried_read(&carried, ifindex, NULL, 0);
+	program = carried.all && !carried.dispatcher ? xdp_multiprog__main_prog(carried.all) : NULL;
+	if (program && strcmp(xdp_program__name(program), PROGRAM_NAME) == 0) {
+		error_set(error,
+			  "interface %s: carries an %s (id %u) whose maps are pinned elsewhere or "
+			  "nowhere; `ip link set dev %s xdp off` takes it off",
+			  interface, PROGRAM_NAME, xdp_program__id(program), interface);
+		result = KERNEL_FAILED;
+	}
+	carried_close(&carried);
 	return result;
 }
 
@@ -633,7 +709,7 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 	unsigned int ifindex = if_nametoindex(interface);
 	int interfaces, control;
 	enum kernel_result result = KERNEL_OK;
-	uint32_t key, next, others = 0;
+	uint32_t key;
 
 	libraries_open();
 	interfaces = pin_open(pin_dir, PIN_INTERFACES);
@@ -646,7 +722,8 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 			error_set(error, "interface %s: no such device", interface);
 			result = KERNEL_NO_DEVICE;
 		} else {
-			remove_pins(pin_dir); /* what a load that was cut short left */
+			result = check_orphan(interface, ifindex, error);
+			pins_remove(pin_dir); /* what a load that was cut short left */
 		}
 		goto out;
 	}
@@ -676,16 +753,9 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 		result = KERNEL_NO_DEVICE;
 	}
 
-	/* Notes of devices that are gone keep nothing alive. */
-	for (int more = bpf_map_get_next_key(interfaces, NULL, &next) == 0; more;) {
-		char name[IF_NAMESIZE];
-
-		key = next;
-		more = bpf_map_get_next_key(interfaces, &key, &next) == 0;
-		others += if_indextoname(key, name) != NULL;
-	}
-	if (others == 0)
-		remove_pins(pin_dir);
+	purge_notes(interfaces);
+	if (bpf_map_get_next_key(interfaces, NULL, &key) && !is_locked(pin_dir))
+		pins_remove(pin_dir);
 out:
 	if (interfaces >= 0)
 		close(interfaces);

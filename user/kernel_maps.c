@@ -90,6 +90,12 @@ void kernel_close(struct kernel *kernel)
 	free(kernel);
 }
 
+void kernel_leave(const struct kernel *kernel, const char *pin_dir)
+{
+	if (kernel_interfaces(kernel, NULL, 0) == 0)
+		pins_remove(pin_dir);
+}
+
 struct pinned_rules *kernel_rules(const struct kernel *kernel)
 {
 	return kernel->rules;
@@ -150,35 +156,51 @@ int kernel_counters(const struct kernel *kernel, uint64_t counters[ICP_COUNTER_M
 	return err;
 }
 
-static bool same_destination(const struct kernel_destination *list, size_t count,
-			     const struct destination_key *key)
+static int compare_destinations(const void *a, const void *b)
 {
-	for (size_t i = 0; i < count; i++)
-		if (memcmp(&list[i].key, key, sizeof(*key)) == 0)
-			return true;
-	return false;
+	return memcmp(a, b, sizeof(struct destination_key)); /* the key comes first */
 }
 
-int kernel_set_destinations(struct kernel *kernel, const struct kernel_destination *list,
-			    size_t count, struct error *error)
+/* Puts in what is in the list. Returns 0 or -errno. */
+static int put_destinations(int fd, const struct kernel_destination *list, size_t count)
 {
-	struct destination_key key, next, *previous = NULL;
-	int fd = kernel->fd[PIN_DESTINATIONS];
-
 	for (size_t i = 0; i < count; i++)
 		if (bpf_map_update_elem(fd, &list[i].key, &list[i].value, BPF_ANY))
-			return error_set(error,
-					 "the kernel takes no more than %u pairs of address and "
-					 "interface (%s); listen on fewer addresses",
-					 map_entries(fd), strerror(errno));
+			return -errno;
+	return 0;
+}
+
+/* Takes out what is not in the list, which is sorted. */
+static void drop_destinations(int fd, const struct kernel_destination *list, size_t count)
+{
+	struct destination_key key, next;
+
 	/* The key after one that is about to go is asked for first. */
 	for (bool more = bpf_map_get_next_key(fd, NULL, &next) == 0; more;) {
 		key = next;
-		previous = &key;
-		more = bpf_map_get_next_key(fd, previous, &next) == 0;
-		if (!same_destination(list, count, &key))
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (!count || !bsearch(&key, list, count, sizeof(*list), compare_destinations))
 			bpf_map_delete_elem(fd, &key);
 	}
+}
+
+int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *list, size_t count,
+			    struct error *error)
+{
+	int fd = kernel->fd[PIN_DESTINATIONS];
+	int err;
+
+	if (count)
+		qsort(list, count, sizeof(*list), compare_destinations);
+	err = put_destinations(fd, list, count);
+	drop_destinations(fd, list, count);
+	if (err) /* there may be room now */
+		err = put_destinations(fd, list, count);
+	if (err)
+		return error_set(error,
+				 "the kernel takes no more than %u pairs of address and interface "
+				 "(%s); listen on fewer addresses",
+				 map_entries(fd), strerror(-err));
 	return 0;
 }
 

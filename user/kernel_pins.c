@@ -16,6 +16,8 @@ const char *const pin_names[PIN_MAX] = {
 	"abi", "rules", "interfaces", "destinations", "control", "chain", "prefixes", "counters",
 };
 
+#define LIBXDP_DIRECTORY "/sys/fs/bpf/xdp" /* that libxdp makes for its dispatchers */
+
 char kernel_cause[256];
 
 void pin_path(char path[PATH_MAX], const char *pin_dir, enum pin pin)
@@ -66,6 +68,32 @@ int pin_check_abi(const char *pin_dir, struct error *error)
 				 "load it anew with `xdp-icp-load INTERFACE`",
 				 pin_dir, version.version, ICP_MAP_ABI);
 	return 0;
+}
+
+void pins_remove(const char *pin_dir)
+{
+	char path[PATH_MAX];
+
+	for (int pin = 0; pin < PIN_MAX; pin++) {
+		pin_path(path, pin_dir, pin);
+		unlink(path);
+	}
+	rmdir(pin_dir);
+	rmdir(LIBXDP_DIRECTORY); /* stays where other programs are pinned in it */
+}
+
+void pins_move(const char *from, const char *to)
+{
+	char source[PATH_MAX], target[PATH_MAX];
+
+	for (int pin = 0; pin < PIN_MAX; pin++) {
+		pin_path(source, from, pin);
+		pin_path(target, to, pin);
+		if (rename(source, target))
+			log_write(LOG_ERR, "%s: cannot be moved to %s: %s", source, target,
+				  strerror(errno));
+	}
+	rmdir(from);
 }
 
 uint32_t map_entries(int fd)

@@ -41,6 +41,16 @@ int pin_check_abi(const char *pin_dir, struct error *error);
 /* Wraps the file descriptor of a rules map, which is then closed with it. NULL: no memory. */
 struct pinned_rules *pinned_rules_adopt(int fd);
 
+/* Puts all rules of one map into another, as they are. Returns 0, or -1 and `error`. */
+int pinned_rules_copy(const struct pinned_rules *from, const struct pinned_rules *to,
+		      struct error *error);
+
+/* Removes all pins and the directory. */
+void pins_remove(const char *pin_dir);
+
+/* Moves all pins, each in the place of the one that is there. */
+void pins_move(const char *from, const char *to);
+
 /* Of a map by its file descriptor; 0 if it cannot be asked. */
 uint32_t map_id(int fd);
 uint32_t map_entries(int fd);

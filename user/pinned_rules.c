@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #include "kernel_pins.h"
 #include "pinned_rules.h"
+
+#define BATCH 1024 /* rules that one system call reads */
 
 struct pinned_rules {
 	int fd;
@@ -29,6 +32,34 @@ struct pinned_rules *pinned_rules_adopt(int fd)
 	if (rules)
 		rules->fd = fd;
 	return rules;
+}
+
+static bool same_form(int a, int b)
+{
+	struct bpf_map_info first = { 0 }, second = { 0 };
+	uint32_t first_size = sizeof(first), second_size = sizeof(second);
+
+	return bpf_obj_get_info_by_fd(a, &first, &first_size) == 0 &&
+	       bpf_obj_get_info_by_fd(b, &second, &second_size) == 0 && first.type == second.type &&
+	       first.key_size == second.key_size && first.value_size == second.value_size;
+}
+
+int pinned_rules_copy(const struct pinned_rules *from, const struct pinned_rules *to,
+		      struct error *error)
+{
+	struct rule_key key, next, *previous = NULL;
+	struct rule rule;
+
+	if (!same_form(from->fd, to->fd))
+		return error_set(error, "they are of another form");
+	while (bpf_map_get_next_key(from->fd, previous, &next) == 0) {
+		key = next;
+		previous = &key;
+		if (bpf_map_lookup_elem(from->fd, &key, &rule) == 0 &&
+		    bpf_map_update_elem(to->fd, &key, &rule, BPF_ANY))
+			return error_set(error, "%s", strerror(errno));
+	}
+	return 0;
 }
 
 int pinned_rules_open(const char *pin_dir, struct pinned_rules **rules, struct error *error)
@@ -112,21 +143,32 @@ int pinned_rules_each(struct pinned_rules *rules,
 				  enum icp_opcode verdict),
 		      void *context, struct error *error)
 {
-	struct rule_key key, next, *previous = NULL;
+	struct rule_key *keys = calloc(BATCH, sizeof(*keys)), token;
+	struct rule *values = calloc(BATCH, sizeof(*values));
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+	bool first = true, last = false;
 	int result = 0;
 
-	while (bpf_map_get_next_key(rules->fd, previous, &next) == 0) {
-		struct rule rule;
+	if (!keys || !values)
+		result = error_set(error, "out of memory");
+	while (!last && result == 0) {
+		uint32_t got = BATCH;
 
-		key = next;
-		previous = &key;
-		if (bpf_map_lookup_elem(rules->fd, &key, &rule))
-			continue; /* taken out meanwhile */
-		result = each(context, key.text, key.prefixlen / 8, rule.verdict);
-		if (result)
-			return result;
+		if (bpf_map_lookup_batch(rules->fd, first ? NULL : &token, &token, keys, values,
+					 &got, &options)) {
+			last = true;
+			if (errno != ENOENT) { /* ENOENT: these are the last */
+				result = error_set(error, "the rules map cannot be read: %s",
+						   strerror(errno));
+				break;
+			}
+		}
+		first = false;
+		for (uint32_t i = 0; i < got && result == 0; i++)
+			result = each(context, keys[i].text, keys[i].prefixlen / 8,
+				      values[i].verdict);
 	}
-	if (errno != ENOENT)
-		return error_set(error, "the rules map cannot be read: %s", strerror(errno));
+	free(keys);
+	free(values);
 	return result;
 }
