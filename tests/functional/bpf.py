@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A program that passes everything, by the bpf system call alone: neither compiler nor library."""
+
+import contextlib
+import ctypes
+import os
+import platform
+import struct
+
+FILE_SYSTEM = "/sys/fs/bpf"
+PROG_LOAD, OBJ_PIN = 5, 6
+PROG_TYPE_XDP = 6
+XDP_PASS = 2
+SYSTEM_CALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def bpf(command, attributes):
+    buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
+    result = LIBC.syscall(SYSTEM_CALL[platform.machine()], command, buffer, len(buffer))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"bpf: {os.strerror(error)}")
+    return result
+
+
+def pin_pass_program(path):
+    """Loads `return XDP_PASS` and pins it."""
+    mov64_immediate, exit_ = 0xB7, 0x95
+    instructions = struct.pack("=BBhi", mov64_immediate, 0, 0, XDP_PASS) + struct.pack(
+        "=BBhi", exit_, 0, 0, 0
+    )
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    licence = ctypes.create_string_buffer(b"GPL")
+    name = ctypes.create_string_buffer(str(path).encode())
+    descriptor = bpf(
+        PROG_LOAD,
+        struct.pack(
+            "=IIQQ24x16s",
+            PROG_TYPE_XDP,
+            2,
+            ctypes.addressof(code),
+            ctypes.addressof(licence),
+            b"test_pass",
+        ),
+    )
+    try:
+        bpf(OBJ_PIN, struct.pack("=QI", ctypes.addressof(name), descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def remove_pins(directory):
+    """rm -r, which a bpffs understands as well. True if there was something."""
+    if not os.path.isdir(directory):
+        return False
+    for path, directories, files in os.walk(directory, topdown=False):
+        for name in files:
+            os.unlink(os.path.join(path, name))
+        for name in directories:
+            with contextlib.suppress(NotADirectoryError):
+                os.rmdir(os.path.join(path, name))
+    os.rmdir(directory)
+    return True

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The daemon, its configuration and icpctl, as an operator has them."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+from net import PATIENCE, until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / os.environ.get("XDP_ICP_BUILD", "build")
+EVERYWHERE = ("0.0.0.0:3130", "[::]:3130")
+
+
+def listed(words):
+    return "{ " + ", ".join(f'"{word}"' for word in words) + " }"
+
+
+class Daemon:
+    """xdp-icpd in a namespace, with a directory for its files; `start` it to have it run."""
+
+    def __init__(
+        self,
+        namespace,
+        directory,
+        policies="",
+        *,
+        mode="off",
+        interfaces=(),
+        listen=EVERYWHERE,
+        pin_dir=None,
+        settings="",
+    ):
+        self.namespace = namespace
+        self.config = directory / "xdp-icp.conf"
+        self.control = directory / "control.sock"
+        self.log = directory / "xdp-icpd.log"
+        self.log.touch()
+        self.process = None
+        self.settings = [
+            f"listen = {listed(listen)}",
+            f'mode = "{mode}"',
+            f'control = "{self.control}"',
+            settings,
+        ]
+        if interfaces:
+            self.settings.append(f"interfaces = {listed(interfaces)}")
+        if pin_dir:
+            self.settings.append(f'pin_dir = "{pin_dir}"')
+        self.configure(policies)
+
+    def configure(self, policies):
+        """Writes the configuration with other policies; what runs does not look by itself."""
+        new = self.config.with_suffix(".new")
+        new.write_text("\n".join([*self.settings, policies, ""]))
+        new.rename(self.config)
+
+    def start(self, *prefix, program=BUILD / "xdp-icpd"):
+        """Starts it, by way of the command `prefix` if any, and waits until it answers icpctl."""
+        self.launch(*prefix, program=program)
+        until(self.ready, "the daemon to answer icpctl")
+        return self
+
+    def launch(self, *prefix, program=BUILD / "xdp-icpd"):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self.namespace.command(*prefix, program, "-c", self.config),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def ready(self):
+        code = self.process.poll()
+        assert code is None, f"the daemon ended: exit {code}\n{self.log.read_text()}"
+        return self.icpctl("status", check=False).returncode == 0
+
+    def icpctl(self, *words, check=True):
+        return self.namespace.run(BUILD / "icpctl", "-S", self.control, *words, check=check)
+
+    def status(self):
+        return json.loads(self.icpctl("--json", "status").stdout)
+
+    def count(self, name):
+        """A counter by its name in the status: `answered.kernel`, `silent.opcode`."""
+        value = self.status()
+        for part in name.split("."):
+            value = value[part]
+        return value
+
+    def counts(self, *names):
+        return tuple(self.count(name) for name in names)
+
+    def hang_up(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def wait(self):
+        """The exit code."""
+        process, self.process = self.process, None
+        return process.wait(PATIENCE)
+
+    def stop(self):
+        """The good end: SIGTERM, and nothing to complain of. To have ended before is none."""
+        self.process.terminate()
+        code = self.wait()
+        assert code == 0, f"the daemon ended with {code}\n{self.log.read_text()}"
+
+    def kill(self):
+        self.process.kill()
+        self.wait()

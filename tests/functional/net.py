@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Network namespaces, what connects them, and clients in them."""
+
+import contextlib
+import ctypes
+import itertools
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import icp
+
+PATIENCE = 30  # seconds: far more than anything here takes; only to end a test that hangs
+NETNS = "/run/netns"
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def until(condition, what):
+    """Waits for the condition to become true, and returns what it gave."""
+    end = time.monotonic() + PATIENCE
+    while not (result := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {PATIENCE} s in vain for {what}")
+        time.sleep(0.01)
+    return result
+
+
+def run(*command, check=True, **options):
+    """Runs a command to its end; its output is part of the error if it fails."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=10 * PATIENCE,
+        **options,
+    )
+    if check and done.returncode:
+        raise AssertionError(
+            f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+    return done
+
+
+class Namespace:
+    """A network namespace. Commands enter it by nsenter: `ip netns exec` would hide the bpffs."""
+
+    def __init__(self, name):
+        self.name = name
+        run("ip", "netns", "add", name)
+        self.run("ip", "link", "set", "lo", "up")
+
+    def command(self, *words):
+        return ["nsenter", f"--net={NETNS}/{self.name}", *map(str, words)]
+
+    def run(self, *words, **options):
+        return run(*self.command(*words), **options)
+
+    @contextlib.contextmanager
+    def entered(self):
+        """What the calling thread makes within, a socket or a process, belongs to the namespace."""
+        with open("/proc/thread-self/ns/net", "rb") as home, open(
+            f"{NETNS}/{self.name}", "rb"
+        ) as there:
+            set_namespace(there)
+            try:
+                yield
+            finally:
+                set_namespace(home)
+
+    def socket(self, family, kind=socket.SOCK_DGRAM, protocol=0):
+        with self.entered():
+            return socket.socket(family, kind, protocol)
+
+    def link(self, device):
+        """What `ip link` tells of a device; /sys may still be that of another namespace."""
+        return json.loads(self.run("ip", "-json", "link", "show", "dev", device).stdout)[0]
+
+    def mac(self, device):
+        return self.link(device)["address"]
+
+    def add_address(self, device, address):
+        # Without nodad an IPv6 address is not usable until its duplicate was looked for.
+        self.run(
+            "ip", "addr", "add", address, "dev", device, *(["nodad"] if ":" in address else [])
+        )
+
+    def delete(self):
+        remove_namespace(self.name)
+
+
+def set_namespace(file):
+    if LIBC.setns(file.fileno(), CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def remove_namespace(name):
+    """Ends what still runs in the namespace, by process id, and deletes it."""
+
+    def pids():
+        return [int(pid) for pid in run("ip", "netns", "pids", name, check=False).stdout.split()]
+
+    for pid in pids():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(
+        lambda: not [pid for pid in pids() if pid != os.getpid()], f"the processes of {name} to end"
+    )
+    run("ip", "netns", "delete", name)
+
+
+def connect(one, one_device, one_addresses, other, other_device, other_addresses):
+    """A veth pair between two namespaces, its offloads as they come."""
+    run(
+        "ip",
+        "link",
+        "add",
+        one_device,
+        "netns",
+        one.name,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        other_device,
+        "netns",
+        other.name,
+    )
+    for namespace, device, addresses in (
+        (one, one_device, one_addresses),
+        (other, other_device, other_addresses),
+    ):
+        # No router solicitations and no link-local address: the packets are the test's own.
+        namespace.run("ip", "link", "set", device, "addrgenmode", "none")
+        for address in addresses:
+            namespace.add_address(device, address)
+        namespace.run("ip", "link", "set", device, "up")
+    for namespace, device in ((one, one_device), (other, other_device)):
+        until(lambda: namespace.link(device)["operstate"] == "UP", f"{device} to come up")
+
+
+class Client:
+    """A querier with a UDP socket of its own."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, namespace, family=socket.AF_INET):
+        self.socket = namespace.socket(family)
+        self.socket.bind(("", 0))
+        self.socket.settimeout(PATIENCE)
+        self.port = self.socket.getsockname()[1]
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, datagram, address, port=icp.PORT):
+        self.socket.sendto(datagram, (address, port))
+
+    def receive(self):
+        """The next datagram and the address it came from."""
+        datagram, source = self.socket.recvfrom(65536)
+        return datagram, source[0]
+
+    def exchange(self, datagram, address, port=icp.PORT):
+        """Sends a datagram; returns the first answer, which must come from whom it was sent to."""
+        self.send(datagram, address, port)
+        reply, source = self.socket.recvfrom(65536)
+        assert source[:2] == (address, port), f"asked {address} port {port}, answered by {source}"
+        return reply
+
+    def ask(self, url, address):
+        """The verdict on a URL; all of the answer but the verdict is checked."""
+        number = next(self.numbers)
+        reply = self.exchange(icp.query(url, number), address)
+        verdict = icp.verdict_of(reply)
+        assert verdict in icp.VERDICTS and reply == icp.answer(
+            verdict, url, number
+        ), f"{url!r}, request {number}, was answered by {reply!r}"
+        return verdict
+
+
+class Tap:
+    """Sends and receives whole frames on a device."""
+
+    ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, VLAN_VALID, VLAN_TPID_VALID = 3, 263, 8, 0x10, 0x40
+    AUXDATA = struct.Struct("IIIHHHH")
+
+    def __init__(self, namespace, device):
+        self.socket = namespace.socket(
+            socket.AF_PACKET, socket.SOCK_RAW, socket.htons(self.ETH_P_ALL)
+        )
+        self.socket.setsockopt(self.SOL_PACKET, self.PACKET_AUXDATA, 1)
+        self.socket.bind((device, self.ETH_P_ALL))
+        self.socket.settimeout(PATIENCE)
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, frame):
+        self.socket.send(bytes(frame))
+
+    def receive(self):
+        """The next frame from the other end, with the outer VLAN tag that the kernel took off."""
+        while True:
+            frame, extras, _, (_, _, kind, *_) = self.socket.recvmsg(65536, 256)
+            if kind != socket.PACKET_OUTGOING:
+                break
+        for _, _, data in extras:
+            status, _, _, _, _, tag, kind = self.AUXDATA.unpack(data[: self.AUXDATA.size])
+            if status & self.VLAN_VALID:
+                kind = kind if status & self.VLAN_TPID_VALID else 0x8100
+                frame = frame[:12] + struct.pack("!HH", kind, tag) + frame[12:]
+        return frame

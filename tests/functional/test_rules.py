@@ -1,0 +1,223 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The operators' rules, by bpftool or icpctl: they count from the next query on."""
+
+import shlex
+import socket
+
+import icp
+from lab import main
+from wire import DENIED, HIT, MISS, SERVER, SERVER6, Wire
+
+HOST = "http://hit.example.com/"
+
+
+class Rules:
+    """What holds with BPF and without; `self.ask` asks the daemon here."""
+
+    def rules(self):
+        return dict(
+            line.split("\t")
+            for line in self.daemon_here.icpctl("rules", "list").stdout.splitlines()
+        )
+
+    def test_a_rule_stands_before_the_chain(self):
+        self.daemon_here.icpctl("rules", "add", HOST, "denied")
+        self.assertEqual(self.ask(HIT), "denied")
+        self.daemon_here.icpctl("rules", "add", HOST, "err")  # takes the place of the former
+        self.assertEqual(self.ask(HIT), "err")
+        self.daemon_here.icpctl("rules", "del", HOST)
+        self.assertEqual(self.ask(HIT), "hit")
+
+    def test_the_longest_rule_decides(self):
+        for prefix, verdict in (
+            ("http://", "denied"),
+            (HOST, "miss_nofetch"),
+            (HOST + "x/y", "miss"),
+        ):
+            self.daemon_here.icpctl("rules", "add", prefix, verdict)
+        self.assertEqual(self.ask(MISS), "denied")
+        self.assertEqual(self.ask(HOST + "x/"), "miss_nofetch")
+        self.assertEqual(self.ask(HOST + "x/yz"), "miss")
+
+    def test_a_rule_for_everything(self):
+        self.daemon_here.icpctl("rules", "add", "", "hit")
+        self.assertEqual([self.ask(DENIED), self.ask(MISS)], ["hit", "hit"])
+
+    def test_list_prints_what_load_reads(self):
+        for prefix, verdict in ((HOST, "denied"), ("http://b.example.com/", "hit")):
+            self.daemon_here.icpctl("rules", "add", prefix, verdict)
+        printed = self.daemon_here.icpctl("rules", "list").stdout
+        for prefix in self.rules():
+            self.daemon_here.icpctl("rules", "del", prefix)
+        self.assertEqual(self.rules(), {})
+        self.assertEqual(self.ask(HIT), "hit")
+        path = self.directory() / "rules"
+        path.write_text(printed)
+        self.daemon_here.icpctl("rules", "load", path)
+        self.assertEqual(self.daemon_here.icpctl("rules", "list").stdout, printed)
+        self.assertEqual(self.ask(HIT), "denied")
+
+    def test_a_reload_does_not_touch_rules(self):
+        self.daemon_here.icpctl("rules", "add", HOST, "denied")
+        before = self.rules()
+        self.daemon_here.configure("")
+        self.daemon_here.icpctl("reload")
+        self.assertEqual(self.rules(), before)
+        self.assertEqual([self.ask(HIT), self.ask(MISS)], ["denied", "miss"])
+
+    def test_mistakes_are_refused(self):
+        for words in (("add", HOST, "perhaps"), ("add", "x" * 300, "hit"), ("del", HOST)):
+            with self.subTest(words):
+                done = self.daemon_here.icpctl("rules", *words, check=False)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertTrue(done.stderr.strip())
+        self.assertEqual(self.rules(), {})
+        self.assertEqual(self.ask(HIT), "hit")
+
+    def test_a_full_map_is_an_error_that_names_the_limit(self):
+        self.restart(settings="rules_max = 3")
+        for n in range(3):
+            self.daemon_here.icpctl("rules", "add", f"http://{n}.example.com/", "denied")
+        done = self.daemon_here.icpctl("rules", "add", HOST, "denied", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("rules_max", done.stderr)
+        self.assertIn("3", done.stderr)
+        self.assertEqual(len(self.rules()), 3)
+        self.assertEqual([self.ask(HIT), self.ask("http://2.example.com/")], ["hit", "denied"])
+        # Full is not locked: what is there may be changed.
+        self.daemon_here.icpctl("rules", "add", "http://2.example.com/", "hit")
+        self.assertEqual(self.ask("http://2.example.com/"), "hit")
+
+
+class Userspace(Rules, Wire):
+    """The daemon's own copy of the rules."""
+
+    xdp = False
+    mode = "off"
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def start(self, **settings):
+        self.daemon_here = self.responder(**settings).start()
+
+    def restart(self, **settings):
+        self.daemon_here.stop()
+        self.start(**settings)
+
+
+class Kernel(Rules, Wire):
+    """The pinned map."""
+
+    mode = "native"
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def start(self, **settings):
+        self.daemon_here = self.responder(**settings).start()
+
+    def restart(self, **settings):
+        self.daemon_here.stop()
+        self.load("--unload", "s0")  # a map keeps the size that it was made with
+        self.start(**settings)
+
+    def key(self, prefix, *verdict):
+        """The lines that `rules key` prints, by what they do: update, delete."""
+        lines = self.daemon_here.icpctl(
+            "rules", "--pin-dir", self.pins, "key", prefix, *verdict
+        ).stdout.splitlines()
+        commands = [shlex.split(line) for line in lines if line and not line.startswith("#")]
+        return {command[command.index("map") + 1]: command for command in commands}
+
+    def bpftool(self, *words):
+        return self.server_side.run(*words).stdout
+
+    def asks(self, url, address=SERVER):
+        """The verdicts of the kernel, and of the daemon on a query that the kernel leaves."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        number = 0x0BADCAFE
+        # The kernel leaves IPv4 packets with options alone.
+        if family == socket.AF_INET:
+            client = self.client(self.client_side)
+            client.socket.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x01" * 4)
+        else:
+            client = self.client(self.client_side, family)
+            client.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, b"\0\0\1\4\0\0\0\0")
+        before = self.daemon_here.counts("answered.kernel", "answered.daemon")
+        verdicts = (
+            self.ask(url, address),
+            icp.verdict_of(client.exchange(icp.query(url, number), address)),
+        )
+        after = self.daemon_here.counts("answered.kernel", "answered.daemon")
+        self.assertEqual(after, (before[0] + 1, before[1] + 1))
+        return verdicts
+
+    def test_bpftool_changes_the_next_answer_of_kernel_and_daemon(self):
+        lines = self.key(HOST, "denied")
+        for address in (SERVER, SERVER6):
+            self.assertEqual(self.asks(HIT, address), ("hit", "hit"))
+            self.bpftool(*lines["update"])
+            self.assertEqual(self.asks(HIT, address), ("denied", "denied"))
+            self.bpftool(*lines["delete"])
+            self.assertEqual(self.asks(HIT, address), ("hit", "hit"))
+
+    def test_a_rule_decides_in_the_kernel_what_a_regex_would(self):
+        self.bpftool(*self.key("http://e.org/", "miss_nofetch")["update"])
+        self.assertEqual(self.asks(DENIED), ("miss_nofetch", "miss_nofetch"))
+
+    def test_bpftool_and_icpctl_see_the_same_map(self):
+        self.bpftool(*self.key(HOST, "denied")["update"])
+        self.assertEqual(self.rules(), {HOST: self.word("denied")})
+        self.daemon_here.icpctl("rules", "del", HOST)
+        self.assertEqual(self.asks(HIT), ("hit", "hit"))
+        self.daemon_here.icpctl("rules", "add", HOST, "miss_nofetch")
+        self.assertEqual(self.asks(HIT), ("miss_nofetch", "miss_nofetch"))
+
+    def word(self, verdict):
+        """The verdict as `rules list` spells it."""
+        self.daemon_here.icpctl("rules", "add", "x", verdict)
+        word = self.rules()["x"]
+        self.daemon_here.icpctl("rules", "del", "x")
+        return word
+
+    def test_the_dump_is_readable(self):
+        self.bpftool(*self.key(HOST, "denied")["update"])
+        dump = self.bpftool("bpftool", "map", "dump", "pinned", f"{self.pins}/rules")
+        self.assertIn("ICP_OP_DENIED", dump)
+        self.assertIn("prefixlen", dump)
+        # A text of several lines or of one, in quotes or by characters.
+        letters = "".join(ch for ch in dump if ch not in "\"', \n[]")
+        self.assertIn(HOST, letters)
+
+    def test_rules_count_with_the_daemon_killed(self):
+        lines = self.key(HOST, "denied")
+        self.daemon_here.kill()
+        self.assertEqual(self.ask(HIT), "hit")
+        self.bpftool(*lines["update"])
+        self.assertEqual([self.ask(HIT, SERVER), self.ask(HIT, SERVER6)], ["denied", "denied"])
+        self.bpftool(*lines["delete"])
+        self.assertEqual(self.ask(HIT), "hit")
+
+    def test_rules_count_after_a_clean_end(self):
+        lines = self.key(HOST, "denied")
+        self.daemon_here.stop()
+        self.bpftool(*lines["update"])
+        self.assertEqual([self.ask(HIT, SERVER), self.ask(HIT, SERVER6)], ["denied", "denied"])
+
+    def test_rules_outlive_the_daemon(self):
+        self.daemon_here.icpctl("rules", "add", HOST, "denied")
+        before = self.rules()
+        self.daemon_here.stop()
+        self.daemon_here.start()
+        self.assertEqual(self.rules(), before)
+        self.assertEqual(self.asks(HIT), ("denied", "denied"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A client and a server, each in a namespace, and a wire between them."""
+
+import json
+import os
+import socket
+import subprocess
+
+import net
+from daemon import BUILD, ROOT
+from lab import Lab
+
+CLIENT, SERVER = "10.1.0.1", "10.1.0.2"
+CLIENT6, SERVER6 = "fd00:1::1", "fd00:1::2"
+FAMILIES = ((socket.AF_INET, SERVER), (socket.AF_INET6, SERVER6))
+
+# The kernel decides what stands before the regex, the daemon the rest.
+POLICIES = """
+policy "10-hit" {
+    kind = "prefix"
+    verdict = "hit"
+    urls = { "http://hit.example.com/" }
+}
+policy "20-nofetch" {
+    kind = "prefix"
+    verdict = "miss_nofetch"
+    urls = { "http://nofetch.example.com/", "http://hit.example.com/but/not/this/" }
+}
+policy "50-admin" {
+    kind = "regex"
+    verdict = "denied"
+    pattern = "/admin(/|$)"
+}
+policy "90-late" {
+    kind = "prefix"
+    verdict = "hit"
+    urls = { "http://late.example.com/" }
+}
+"""
+HIT, NOFETCH = "http://hit.example.com/x", "http://nofetch.example.com/x"
+DENIED, LATE, MISS = "http://e.org/admin/x", "http://late.example.com/x", "http://e.org/x"
+
+
+class Wire(Lab):
+    xdp = True
+    mode = "generic"
+
+    def setUp(self):
+        super().setUp()
+        self.client_side = self.namespace("client")
+        self.server_side = self.namespace("server")
+        net.connect(
+            self.client_side,
+            "c0",
+            [f"{CLIENT}/24", f"{CLIENT6}/64"],
+            self.server_side,
+            "s0",
+            [f"{SERVER}/24", f"{SERVER6}/64"],
+        )
+        if self.mode == "native":
+            self.pass_all(self.client_side, "c0")
+        self.asker = {family: self.client(self.client_side, family) for family, _ in FAMILIES}
+        self.pins = self.pin_dir()  # not there before something is loaded
+
+    def responder(self, policies=POLICIES, **settings):
+        """A daemon for the server's end of the wire."""
+        settings = {"mode": self.mode, "interfaces": ["s0"], "pin_dir": self.pins} | settings
+        return self.daemon(self.server_side, policies, **settings)
+
+    def load(self, *words, check=True):
+        """scripts/xdp-icp-load on the server's side, with this test's pins."""
+        config = self.directory() / "loader.conf"
+        config.write_text(f'pin_dir = "{self.pins}"\n')
+        environment = os.environ | {"XDP_ICP_LOADER": str(BUILD / "xdp-icp-loader")}
+        words = (ROOT / "scripts/xdp-icp-load", "-c", config, *words)
+        return self.server_side.run(*words, check=check, env=environment)
+
+    def ask(self, url, address=SERVER):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return self.asker[family].ask(url, address)
+
+    def assert_answered_by(self, daemon, who, verdict, url, address=SERVER):
+        """The verdict is right, and it came from the kernel or the daemon as said."""
+        kernel, user = daemon.counts("answered.kernel", "answered.daemon")
+        self.assertEqual(self.ask(url, address), verdict)
+        expected = (kernel + 1, user) if who == "kernel" else (kernel, user + 1)
+        self.assertEqual(
+            daemon.counts("answered.kernel", "answered.daemon"), expected, f"{url} to {address}"
+        )
+
+    def flood(self, address, count, questions):
+        """Starts the flood; `questions` are lines of URL TAB VERDICT[,VERDICT...]."""
+        path = self.directory() / "questions"
+        path.write_text("".join(f"{line}\n" for line in questions))
+        command = self.client_side.command(BUILD / "tests/flood", address, count, path)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(lambda: process.poll() is None and (process.kill(), process.wait()))
+        return process
+
+    def assert_flooded(self, process, count):
+        output, _ = process.communicate()
+        self.assertEqual(process.returncode, 0, output)
+        outcome = json.loads(output)
+        self.assertEqual((outcome["sent"], outcome["answered"]), (count, count))
+        return outcome

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Asks a responder COUNT times and checks every byte of every answer.
+ *
+ * Several sockets, each with a bounded number of queries that await their answer, so that a lost
+ * datagram is the responder's or the path's doing and no buffer of ours was full. Nothing is sent
+ * twice. One line of JSON tells the outcome; exit 0 only if every query has had its one answer.
+ */
+#include <arpa/inet.h>
+#include <argp.h>
+#include <err.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "icp.h"
+
+#define BATCH 32 /* datagrams a system call */
+#define SOCKETS_MAX 64
+#define MESSAGE_MAX 2048 /* bytes: no answer that is expected here is longer */
+#define STALL 5.0	 /* seconds without any answer: what is still awaited is lost */
+
+static const struct {
+	const char *name;
+	enum icp_opcode opcode;
+} verdicts[] = {
+	{ "hit", ICP_OP_HIT },	     { "miss", ICP_OP_MISS },
+	{ "err", ICP_OP_ERR },	     { "miss_nofetch", ICP_OP_MISS_NOFETCH },
+	{ "denied", ICP_OP_DENIED },
+};
+
+#define VERDICTS (sizeof(verdicts) / sizeof(verdicts[0]))
+
+/* A query as it is sent but for its number, and the verdicts it may get, a bit each. */
+struct question {
+	unsigned char *query;
+	size_t size;
+	unsigned int allowed;
+};
+
+struct asker {
+	int fd;
+	unsigned int awaited;
+};
+
+static struct {
+	const char *address, *port, *file;
+	unsigned long count, sockets, window, limit;
+} options = { .port = "3130", .sockets = 8, .window = 128, .limit = 300 };
+
+static struct question *questions;
+static size_t question_count;
+static struct asker askers[SOCKETS_MAX];
+static unsigned char *answered; /* by request number, 1 to COUNT */
+
+static struct {
+	unsigned long sent, answered, wrong, duplicates;
+	unsigned long verdicts[VERDICTS];
+} outcome;
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static unsigned int parse_verdicts(char *text, unsigned long line)
+{
+	unsigned int set = 0;
+	char *rest = text;
+	char *name;
+
+	while ((name = strsep(&rest, ","))) {
+		size_t i = 0;
+
+		while (i < VERDICTS && strcmp(verdicts[i].name, name) != 0)
+			i++;
+		if (i == VERDICTS)
+			errx(2, "%s:%lu: no verdict: %s", options.file, line, name);
+		set |= 1u << i;
+	}
+	return set;
+}
+
+static void make_question(struct question *question, const char *url, unsigned int allowed)
+{
+	struct icp_query header = {
+		.header = {
+			.opcode = ICP_OP_QUERY,
+			.version = ICP_VERSION,
+			.sender_host_address = host_to_be32(0xc0000207),
+		},
+		.requester_host_address = host_to_be32(0xc0000263),
+	};
+
+	question->size = sizeof(header) + strlen(url) + 1;
+	if (question->size > MESSAGE_MAX)
+		errx(2, "%s: a URL of more than %zu bytes", options.file,
+		     MESSAGE_MAX - sizeof(header) - 1);
+	header.header.length = host_to_be16(question->size);
+	question->query = malloc(question->size);
+	if (!question->query)
+		err(2, "malloc");
+	memcpy(question->query, &header, sizeof(header));
+	strcpy((char *)question->query + sizeof(header), url);
+	question->allowed = allowed;
+}
+
+/* Lines of URL TAB VERDICT[,VERDICT...] */
+static void read_questions(void)
+{
+	FILE *file = fopen(options.file, "r");
+	char *line = NULL;
+	size_t room = 0;
+	ssize_t length;
+
+	if (!file)
+		err(2, "%s", options.file);
+	while ((length = getline(&line, &room, file)) > 0) {
+		char *tab = strchr(line, '\t');
+
+		if (line[length - 1] == '\n')
+			line[length - 1] = '\0';
+		if (!tab)
+			errx(2, "%s:%zu: no tabulator", options.file, question_count + 1);
+		*tab = '\0';
+		questions = reallocarray(questions, question_count + 1, sizeof(*questions));
+		if (!questions)
+			err(2, "reallocarray");
+		make_question(&questions[question_count], line,
+			      parse_verdicts(tab + 1, question_count + 1));
+		question_count++;
+	}
+	free(line);
+	fclose(file);
+	if (question_count == 0)
+		errx(2, "%s: no URL", options.file);
+}
+
+/* Connected, so that an answer from any other address is no answer. */
+static void open_sockets(void)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST };
+	struct addrinfo *to;
+	int code = getaddrinfo(options.address, options.port, &hints, &to);
+
+	if (code)
+		errx(2, "%s port %s: %s", options.address, options.port, gai_strerror(code));
+	for (unsigned long i = 0; i < options.sockets; i++) {
+		askers[i].fd = socket(to->ai_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		if (askers[i].fd < 0 || connect(askers[i].fd, to->ai_addr, to->ai_addrlen))
+			err(2, "%s port %s", options.address, options.port);
+	}
+	freeaddrinfo(to);
+}
+
+static const struct question *question_of(unsigned long number)
+{
+	return &questions[number % question_count];
+}
+
+/* Sends what the socket's share of the window allows, at most a batch; returns how many. */
+static unsigned int send_queries(struct asker *asker)
+{
+	static unsigned char buffers[BATCH][MESSAGE_MAX];
+	struct mmsghdr messages[BATCH] = {};
+	struct iovec parts[BATCH];
+	unsigned int share = options.window / options.sockets;
+	unsigned int n = 0;
+	int sent;
+
+	while (n < BATCH && asker->awaited + n < share && outcome.sent + n < options.count) {
+		__u32 number = outcome.sent + n + 1;
+		const struct question *question = question_of(number);
+		struct icp_header *header = (struct icp_header *)buffers[n];
+
+		memcpy(buffers[n], question->query, question->size);
+		header->request_number = host_to_be32(number);
+		parts[n] = (struct iovec){ buffers[n], question->size };
+		messages[n].msg_hdr.msg_iov = &parts[n];
+		messages[n].msg_hdr.msg_iovlen = 1;
+		n++;
+	}
+	if (n == 0)
+		return 0;
+	sent = sendmmsg(asker->fd, messages, n, 0);
+	if (sent < 0) {
+		/* Refusals of earlier queries are reported here too; those count as lost. */
+		if (errno != EAGAIN && errno != ECONNREFUSED && errno != ENOBUFS)
+			err(2, "sendmmsg");
+		return 0;
+	}
+	asker->awaited += sent;
+	outcome.sent += sent;
+	return sent;
+}
+
+/* Is this, byte for byte, an answer to its query that the file allows? */
+static bool right(const unsigned char *reply, size_t size, const struct question *question)
+{
+	const struct icp_header *header = (const struct icp_header *)reply;
+	struct icp_header expected = *(const struct icp_header *)question->query;
+	size_t verdict = 0;
+
+	while (verdict < VERDICTS && verdicts[verdict].opcode != header->opcode)
+		verdict++;
+	if (verdict == VERDICTS || !(question->allowed & 1u << verdict))
+		return false;
+	outcome.verdicts[verdict]++;
+	expected.opcode = header->opcode;
+	expected.length = host_to_be16(question->size - 4);
+	expected.request_number = header->request_number;
+	return size == question->size - 4 && memcmp(reply, &expected, sizeof(expected)) == 0 &&
+	       memcmp(reply + sizeof(expected), question->query + ICP_QUERY_HEADER_SIZE,
+		      size - sizeof(expected)) == 0;
+}
+
+static void check_reply(const unsigned char *reply, size_t size)
+{
+	const struct icp_header *header = (const struct icp_header *)reply;
+	__u32 number = size >= sizeof(*header) ? be32_to_host(header->request_number) : 0;
+
+	if (number == 0 || number > outcome.sent) {
+		outcome.wrong++;
+		return;
+	}
+	if (answered[number]) {
+		outcome.duplicates++;
+		return;
+	}
+	answered[number] = 1;
+	outcome.answered++;
+	if (!right(reply, size, question_of(number))) {
+		if (outcome.wrong++ == 0)
+			warnx("a wrong answer to %s: opcode %u, %zu bytes",
+			      question_of(number)->query + ICP_QUERY_HEADER_SIZE, header->opcode,
+			      size);
+	}
+}
+
+/* Takes what has come, at most a batch; returns how many. */
+static unsigned int receive_replies(struct asker *asker)
+{
+	static unsigned char buffers[BATCH][MESSAGE_MAX];
+	struct mmsghdr messages[BATCH] = {};
+	struct iovec parts[BATCH];
+	int n;
+
+	for (unsigned int i = 0; i < BATCH; i++) {
+		parts[i] = (struct iovec){ buffers[i], MESSAGE_MAX };
+		messages[i].msg_hdr.msg_iov = &parts[i];
+		messages[i].msg_hdr.msg_iovlen = 1;
+	}
+	n = recvmmsg(asker->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+	if (n < 0) {
+		if (errno != EAGAIN && errno != ECONNREFUSED && errno != EINTR)
+			err(2, "recvmmsg");
+		return 0;
+	}
+	for (int i = 0; i < n; i++)
+		check_reply(buffers[i], messages[i].msg_len);
+	/* Answers that were given up may come after all. */
+	asker->awaited -= (unsigned int)n < asker->awaited ? (unsigned int)n : asker->awaited;
+	return n;
+}
+
+static void wait_for_replies(void)
+{
+	struct pollfd fds[SOCKETS_MAX];
+
+	for (unsigned long i = 0; i < options.sockets; i++)
+		fds[i] = (struct pollfd){ .fd = askers[i].fd, .events = POLLIN };
+	poll(fds, options.sockets, 100);
+}
+
+static void flood(void)
+{
+	double start = now();
+	double progress = start;
+
+	while (now() - start < options.limit) {
+		unsigned int moved = 0;
+		unsigned int awaited = 0;
+
+		for (unsigned long i = 0; i < options.sockets; i++) {
+			moved += receive_replies(&askers[i]);
+			moved += send_queries(&askers[i]);
+			awaited += askers[i].awaited;
+		}
+		if (outcome.sent == options.count && awaited == 0)
+			return;
+		if (moved) {
+			progress = now();
+		} else if (now() - progress > STALL) {
+			for (unsigned long i = 0; i < options.sockets; i++)
+				askers[i].awaited = 0;
+			progress = now();
+		} else {
+			wait_for_replies();
+		}
+	}
+}
+
+static void print_outcome(double seconds)
+{
+	const char *separator = "";
+
+	printf("{\"sent\": %lu, \"answered\": %lu, \"wrong\": %lu, \"lost\": %lu, "
+	       "\"duplicates\": %lu, \"verdicts\": {",
+	       outcome.sent, outcome.answered, outcome.wrong, outcome.sent - outcome.answered,
+	       outcome.duplicates);
+	for (size_t i = 0; i < VERDICTS; i++) {
+		if (outcome.verdicts[i] == 0)
+			continue;
+		printf("%s\"%s\": %lu", separator, verdicts[i].name, outcome.verdicts[i]);
+		separator = ", ";
+	}
+	printf("}, \"seconds\": %.3f}\n", seconds);
+}
+
+static unsigned long number_of(const char *text, unsigned long max, struct argp_state *state)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (*end || number == 0 || number > max)
+		argp_error(state, "%s is no number from 1 to %lu", text, max);
+	return number;
+}
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+	switch (key) {
+	case 's':
+		options.sockets = number_of(text, SOCKETS_MAX, state);
+		return 0;
+	case 'w':
+		options.window = number_of(text, 65536, state);
+		return 0;
+	case 't':
+		options.limit = number_of(text, 3600, state);
+		return 0;
+	case 'p':
+		options.port = text;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num == 0)
+			options.address = text;
+		else if (state->arg_num == 1)
+			options.count = number_of(text, 1000000000, state);
+		else if (state->arg_num == 2)
+			options.file = text;
+		else
+			argp_usage(state);
+		return 0;
+	case ARGP_KEY_END:
+		if (state->arg_num < 3)
+			argp_usage(state);
+		if (options.window < options.sockets)
+			argp_error(state, "the window must be a query a socket at least");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp_option argp_options[] = {
+		{ "sockets", 's', "N", 0, "sockets to ask from (8)", 0 },
+		{ "window", 'w', "N", 0, "queries awaiting an answer, of all sockets (128)", 0 },
+		{ "time", 't', "SECONDS", 0, "stop after (300)", 0 },
+		{ "port", 'p', "PORT", 0, "the responder's (3130)", 0 },
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = argp_options,
+		.parser = parse_option,
+		.args_doc = "ADDRESS COUNT FILE",
+		.doc = "Sends COUNT ICP queries for the URLs of FILE, lines of "
+		       "URL TAB VERDICT[,VERDICT...], and checks every answer.",
+	};
+	double start;
+
+	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	read_questions();
+	answered = calloc(options.count + 1, 1);
+	if (!answered)
+		err(2, "calloc");
+	open_sockets();
+	start = now();
+	flood();
+	print_outcome(now() - start);
+	return outcome.wrong || outcome.duplicates || outcome.answered != options.count;
+}

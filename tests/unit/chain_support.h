@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Chains for tests, from the text of a configuration. */
+#ifndef XDP_ICP_CHAIN_SUPPORT_H
+#define XDP_ICP_CHAIN_SUPPORT_H
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "chain.h"
+#include "test.h"
+
+/* A chain from the text, or NULL and an error. Errors call the text `c`. */
+static inline struct chain *try_chain(const char *text, struct error *error)
+{
+	struct config *config;
+	struct chain *chain;
+	int result;
+
+	strcpy(error->text, "(no error)");
+	if (config_parse_text(text, strlen(text), "c", &config, error))
+		return NULL;
+	result = chain_create(config, &chain, error);
+	config_free(config);
+	return result ? NULL : chain;
+}
+
+static inline struct chain *make_chain(const char *text)
+{
+	struct error error;
+	struct chain *chain = try_chain(text, &error);
+
+	if (!chain)
+		fail_msg("%s", error.text);
+	return chain;
+}
+
+static inline struct chain_decision decide_url(const struct chain *chain, const char *url)
+{
+	struct query query = { .url = url, .length = strlen(url) };
+
+	return chain_decide(chain, &query);
+}
+
+/* The text makes no chain, and the error is this one. */
+static inline void assert_chain_error(const char *text, const char *expected)
+{
+	struct error error;
+	struct chain *chain = try_chain(text, &error);
+
+	chain_free(chain);
+	assert_string_equal(error.text, expected);
+	assert_null(chain);
+}
+
+#define LIST_PATH_SIZE 64
+
+/* Writes a list file that is removed with unlink(); `path` is its name. */
+static inline void write_list(char path[LIST_PATH_SIZE], const void *content, size_t size)
+{
+	int file;
+
+	strcpy(path, "/tmp/xdp-icp-test-XXXXXX");
+	file = mkstemp(path);
+	assert_true(file >= 0);
+	assert_int_equal(write(file, content, size), size);
+	close(file);
+}
+
+#endif

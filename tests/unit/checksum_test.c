@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "checksum.h"
+#include "test.h"
+
+/* RFC 1071 as it stands there: 16 bits at a time, in network order. */
+static __u16 plain_sum(const unsigned char *bytes, size_t size)
+{
+	__u32 sum = 0;
+
+	for (size_t i = 0; i < size; i += 2)
+		sum += bytes[i] << 8 | (i + 1 < size ? bytes[i + 1] : 0);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+static __u64 word_sum(const unsigned char *bytes, size_t size)
+{
+	__u64 sum = 0, word;
+
+	for (size_t i = 0; i < size; i += 8) {
+		word = 0;
+		memcpy(&word, bytes + i, size - i < 8 ? size - i : 8);
+		sum = checksum_add(sum, word);
+	}
+	return sum;
+}
+
+/* 0 and 0xffff are the same number in ones' complement. */
+static __u16 canonical(__u16 sum)
+{
+	return sum == 0xffff ? 0 : sum;
+}
+
+TEST(the_example_of_rfc_1071)
+{
+	const unsigned char bytes[] = { 0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7 };
+	__u16 folded = checksum_fold(word_sum(bytes, sizeof(bytes)));
+
+	assert_memory_equal(&folded, "\xdd\xf2", 2);
+}
+
+TEST(words_give_the_sum_of_halves)
+{
+	unsigned char bytes[300];
+	uint64_t seed = 4711;
+
+	for (int round = 0; round < 5000; round++) {
+		size_t size = random_below(&seed, sizeof(bytes));
+
+		for (size_t i = 0; i < size; i++)
+			bytes[i] = round % 3 ? random_next(&seed) : 0xff;
+		assert_int_equal(canonical(be16_to_host(
+					 (ICP_FORCE __be16)checksum_fold(word_sum(bytes, size)))),
+				 canonical(plain_sum(bytes, size)));
+	}
+}
+
+TEST(what_is_added_can_be_taken_out)
+{
+	uint64_t seed = 12;
+
+	for (int round = 0; round < 5000; round++) {
+		__u64 a = random_next(&seed), b = random_next(&seed);
+
+		assert_int_equal(canonical(checksum_fold(checksum_sub(checksum_add(a, b), b))),
+				 canonical(checksum_fold(a)));
+	}
+}
+
+TEST(the_field_is_never_zero)
+{
+	assert_int_equal(checksum_udp_field(0xffff), 0xffff);
+	assert_int_equal(checksum_udp_field(0), 0xffff);
+	assert_int_equal(checksum_udp_field(1), 0xfffe);
+	assert_int_equal(checksum_udp_field(0x12340000), 0xedcb);
+}
+
+TEST(good_and_bad_fields)
+{
+	const __u64 pseudo = 0x1234, data = 0x4321;
+	__u16 field = checksum_udp_field(pseudo + data);
+
+	assert_int_equal(field, 0xaaaa);
+	assert_true(checksum_good(field, pseudo, pseudo + data + field));
+	assert_false(checksum_good(field + 1, pseudo, pseudo + data + field + 1));
+	/* The offload's half of the work: the pseudo-header alone. */
+	assert_true(checksum_good(0x1234, pseudo, pseudo + data + 0x1234));
+	assert_false(checksum_good(0x1235, pseudo, pseudo + data + 0x1235));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_example_of_rfc_1071),
+		cmocka_unit_test(words_give_the_sum_of_halves),
+		cmocka_unit_test(what_is_added_can_be_taken_out),
+		cmocka_unit_test(the_field_is_never_zero),
+		cmocka_unit_test(good_and_bad_fields),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the kernel makes of a compiled chain is what the chain itself decides. */
+#include "chain_support.h"
+#include "compiler.h"
+#include "decide.h"
+#include "prefix_set.h"
+
+#define SEED 0xfeedfacecafebeefULL
+
+/* A table as the kernel's, but searched from its beginning. */
+struct table {
+	size_t count;
+	__u64 *hashes;
+	struct prefix_entry *entries;
+	struct map_chain chain;
+};
+
+static void fill_table(struct table *table, const struct compiled *compiled)
+{
+	table->count = compiled->count;
+	table->hashes = calloc(compiled->count + 1, sizeof(*table->hashes));
+	table->entries = calloc(compiled->count + 1, sizeof(*table->entries));
+	table->chain = (struct map_chain){
+		.seed = SEED,
+		.generation = 1,
+		.horizon = compiled->horizon,
+		.default_rank = compiled->default_rank,
+		.default_verdict = compiled->default_verdict,
+		.lengths = compiled->lengths,
+	};
+	for (size_t i = 0; i < compiled->count; i++) {
+		const struct compiled_entry *from = &compiled->entries[i];
+		struct prefix_entry *to = &table->entries[i];
+		struct prefix_states states;
+
+		to->generation = 1;
+		to->rank = from->rank;
+		to->verdict = from->verdict;
+		to->cost = from->cost;
+		to->length = from->length;
+		memcpy(to->text, from->text, from->length);
+		prefix_fill(&states, SEED, (const text_word *)to->text, PREFIX_WORDS);
+		table->hashes[i] = prefix_hash((const text_word *)to->text, &states, to->length);
+	}
+}
+
+static const void *lookup(void *context, const __u64 *hash)
+{
+	const struct table *table = context;
+
+	for (size_t i = 0; i < table->count; i++)
+		if (table->hashes[i] == *hash)
+			return &table->entries[i];
+	return NULL;
+}
+
+static struct decision kernel_decides(struct table *table, const char *url)
+{
+	char text[PREFIX_MAX] __attribute__((aligned(8))) = { 0 };
+	struct prefix_states states;
+	const struct prefix_entry *entry;
+	size_t length = strlen(url);
+	__u32 matched = 0;
+
+	if (length > PREFIX_URL_MAX)
+		return decision_pass(ICP_COUNT_PASSED_LONG);
+	memcpy(text, url, length);
+	prefix_fill(&states, SEED, (const text_word *)text, PREFIX_WORDS);
+	entry = prefix_longest((const text_word *)text, &states, length, &table->chain.lengths,
+			       lookup, table, &matched);
+	return decide_by_chain(&table->chain, entry, matched, (const text_word *)text);
+}
+
+/* Does a policy before the horizon decide, or is there no horizon? Then the kernel must, too. */
+static bool must_answer(const struct chain *chain, const struct chain_decision *decision)
+{
+	for (size_t rank = 0; rank < chain_count(chain); rank++) {
+		if (!policy_prefixes(chain_policy(chain, rank)))
+			return false;
+		if (chain_policy(chain, rank) == decision->policy)
+			return true;
+	}
+	return true;
+}
+
+static void assert_same_answer(const struct chain *chain, struct table *table, const char *url)
+{
+	struct chain_decision expected = decide_url(chain, url);
+	struct decision decision = kernel_decides(table, url);
+
+	if (strlen(url) > PREFIX_URL_MAX) {
+		assert_int_equal(decision.counter, ICP_COUNT_PASSED_LONG);
+		return;
+	}
+	if (!must_answer(chain, &expected)) {
+		assert_int_equal(decision.counter, ICP_COUNT_PASSED_HORIZON);
+		return;
+	}
+	assert_int_equal(decision.counter, ICP_COUNT_ANSWERED);
+	assert_int_equal(decision.verdict.opcode, expected.verdict.opcode);
+	assert_int_equal(decision.verdict.cost, expected.verdict.cost);
+}
+
+/* Each entry says something else than its nearest ancestor, or it would not be needed. */
+static void assert_minimal(const struct compiled *compiled)
+{
+	for (size_t i = 0; i < compiled->count; i++) {
+		const struct compiled_entry *entry = &compiled->entries[i], *nearest = NULL;
+
+		for (size_t j = 0; j < compiled->count; j++) {
+			const struct compiled_entry *other = &compiled->entries[j];
+
+			if (other->length < entry->length &&
+			    memcmp(other->text, entry->text, other->length) == 0 &&
+			    (!nearest || other->length > nearest->length))
+				nearest = other;
+		}
+		assert_true(!nearest || nearest->rank > entry->rank ||
+			    (nearest->rank == entry->rank && nearest->verdict != entry->verdict));
+	}
+}
+
+/*
+ * Few letters, so that texts nest and come twice; now and then around the longest that the kernel
+ * handles.
+ */
+static void random_url(uint64_t *seed, char url[300])
+{
+	bool is_long = random_below(seed, 4) == 0;
+	size_t length = is_long ? 253 + random_below(seed, 5) : 1 + random_below(seed, 6);
+
+	memset(url, 'a', length);
+	for (int i = 0; i < 4 && !is_long; i++)
+		url[random_below(seed, length)] = "ab"[random_below(seed, 2)];
+	url[length - 1] = "ab"[random_below(seed, 2)];
+	url[length] = '\0';
+}
+
+static struct chain *random_chain(uint64_t *seed)
+{
+	static const char *const verdicts[] = { "hit", "miss", "miss_nofetch", "denied", "err" };
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	char paths[6][LIST_PATH_SIZE];
+	uint32_t policies = random_below(seed, 7);
+	struct chain *chain;
+
+	for (uint32_t i = 0; i < policies; i++) {
+		char list[12 * 320] = "";
+		uint32_t kind = random_below(seed, 8);
+		char used[12][300];
+		size_t urls = random_below(seed, 12);
+
+		fprintf(stream, "policy p%u { kind = %s verdict = %s\n",
+			random_below(seed, 1000) * 10 + i,
+			kind == 7 ? "substring" : (kind < 5 ? "prefix" : "exact"),
+			verdicts[random_below(seed, 5)]);
+		if (random_below(seed, 3) == 0)
+			fprintf(stream, "cost = %u\n", random_below(seed, 3));
+		if (random_below(seed, 15) == 0)
+			fprintf(stream, "not = true\n");
+		for (size_t j = 0; j < urls; j++) {
+			bool twice = false;
+
+			random_url(seed, used[j]);
+			for (size_t k = 0; k < j; k++)
+				twice = twice || strcmp(used[k], used[j]) == 0;
+			if (twice)
+				continue;
+			strcat(list, used[j]);
+			strcat(list, "\t");
+			strcat(list, verdicts[random_below(seed, 5)]);
+			strcat(list, "\n");
+		}
+		if (kind == 0)
+			strcat(list, "\tdenied\n"); /* the empty prefix */
+		write_list(paths[i], list, strlen(list));
+		fprintf(stream, "file = '%s' }\n", paths[i]);
+	}
+	fclose(stream);
+	chain = make_chain(text);
+	free(text);
+	for (uint32_t i = 0; i < policies; i++)
+		unlink(paths[i]);
+	return chain;
+}
+
+TEST(random_chains)
+{
+	uint64_t seed = 31;
+	size_t answered = 0, passed = 0;
+
+	for (int round = 0; round < 1500; round++) {
+		struct chain *chain = random_chain(&seed);
+		struct table table;
+		struct compiled *compiled;
+		struct error error;
+
+		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+		assert_minimal(compiled);
+		fill_table(&table, compiled);
+		for (int i = 0; i < 60; i++) {
+			char url[300];
+
+			random_url(&seed, url);
+			assert_same_answer(chain, &table, url);
+			if (kernel_decides(&table, url).counter == ICP_COUNT_ANSWERED)
+				answered++;
+			else
+				passed++;
+		}
+		free(table.hashes);
+		free(table.entries);
+		compiled_free(compiled);
+		chain_free(chain);
+	}
+	/* The test would be of no use if one of both hardly happened. */
+	assert_true(answered > 10000);
+	assert_true(passed > 10000);
+}
+
+static struct compiled *compile(struct chain *chain)
+{
+	struct compiled *compiled;
+	struct error error;
+
+	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	return compiled;
+}
+
+static void assert_entry(const struct compiled *compiled, size_t number, const char *text,
+			 size_t length, __u32 rank, enum icp_opcode verdict, int cost)
+{
+	assert_int_equal(compiled->entries[number].length, length);
+	assert_memory_equal(compiled->entries[number].text, text, length);
+	assert_int_equal(compiled->entries[number].rank, rank);
+	assert_int_equal(compiled->entries[number].verdict, verdict);
+	assert_int_equal(compiled->entries[number].cost, cost);
+}
+
+TEST(nested_prefixes_of_two_policies)
+{
+	struct chain *chain =
+		make_chain("policy 1 { kind = prefix verdict = hit urls = { ab, abcd } cost = 5 }"
+			   "policy 2 { kind = prefix verdict = denied urls = { a, abc, x } }"
+			   "policy 3 { kind = exact verdict = err urls = { x, a, abc, z } }");
+	struct compiled *compiled = compile(chain);
+
+	assert_int_equal(compiled->horizon, RANK_NONE);
+	assert_int_equal(compiled->default_rank, 3);
+	assert_int_equal(compiled->default_verdict, ICP_OP_MISS);
+	assert_int_equal(compiled->count, 4);
+	assert_entry(compiled, 0, "a", 1, 1, ICP_OP_DENIED, ICP_NO_COST);
+	assert_entry(compiled, 1, "ab", 2, 0, ICP_OP_HIT, 5);
+	assert_entry(compiled, 2, "x", 1, 1, ICP_OP_DENIED, ICP_NO_COST);
+	assert_entry(compiled, 3, "z\0", 2, 2, ICP_OP_ERR, ICP_NO_COST);
+	assert_int_equal(compiled->lengths.below[257], 2);
+	assert_int_equal(compiled->lengths.below[2], 1);
+	assert_int_equal(compiled->lengths.below[1], PREFIX_LENGTH_NONE);
+	compiled_free(compiled);
+	chain_free(chain);
+}
+
+TEST(nothing_behind_the_horizon)
+{
+	struct chain *chain = make_chain("policy 1 { kind = prefix verdict = hit url = ab }"
+					 "policy 2 { kind = regex verdict = miss pattern = x }"
+					 "policy 3 { kind = prefix verdict = denied url = a }");
+	struct compiled *compiled = compile(chain);
+
+	assert_int_equal(compiled->horizon, 1);
+	assert_int_equal(compiled->default_rank, 3);
+	assert_int_equal(compiled->count, 1);
+	assert_entry(compiled, 0, "ab", 2, 0, ICP_OP_HIT, ICP_NO_COST);
+	compiled_free(compiled);
+	chain_free(chain);
+}
+
+TEST(an_empty_chain)
+{
+	struct chain *chain = make_chain("default = miss_nofetch");
+	struct compiled *compiled = compile(chain);
+
+	assert_int_equal(compiled->horizon, RANK_NONE);
+	assert_int_equal(compiled->default_rank, 0);
+	assert_int_equal(compiled->default_verdict, ICP_OP_MISS_NOFETCH);
+	assert_int_equal(compiled->count, 0);
+	assert_int_equal(compiled->lengths.below[257], PREFIX_LENGTH_NONE);
+	compiled_free(compiled);
+	chain_free(chain);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_chains),
+		cmocka_unit_test(nested_prefixes_of_two_policies),
+		cmocka_unit_test(nothing_behind_the_horizon),
+		cmocka_unit_test(an_empty_chain),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What a configuration means, and what is said to every mistake in one. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+
+#include "chain_support.h"
+
+static struct config *parse_text(const char *text)
+{
+	struct config *config;
+	struct error error;
+
+	if (config_parse_text(text, strlen(text), "c", &config, &error))
+		fail_msg("%s", error.text);
+	return config;
+}
+
+static void assert_listens(const struct config *config, size_t number, const char *host,
+			   unsigned int port)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&config->listen[number];
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&config->listen[number];
+	bool six = config->listen[number].ss_family == AF_INET6;
+	char text[INET6_ADDRSTRLEN];
+
+	inet_ntop(config->listen[number].ss_family,
+		  six ? (const void *)&in6->sin6_addr : (const void *)&in->sin_addr, text,
+		  sizeof(text));
+	assert_string_equal(text, host);
+	assert_int_equal(ntohs(six ? in6->sin6_port : in->sin_port), port);
+}
+
+TEST(an_empty_file)
+{
+	struct config *config = parse_text("");
+
+	assert_int_equal(config->listen_count, 2);
+	assert_listens(config, 0, "0.0.0.0", 3130);
+	assert_listens(config, 1, "::", 3130);
+	assert_int_equal(config->interface_count, 0);
+	assert_int_equal(config->mode, CONFIG_MODE_AUTO);
+	assert_string_equal(config->control, "/run/xdp-icp/control.sock");
+	assert_string_equal(config->pin_dir, "/sys/fs/bpf/xdp-icp");
+	assert_string_equal(config->user, "nobody");
+	assert_int_equal(config->default_verdict, ICP_OP_MISS);
+	assert_false(config->answer_request_zero);
+	assert_int_equal(config->rules_max, 4096);
+	assert_int_equal(config->prefixes_max, 0);
+	assert_int_equal(config->policy_count, 0);
+	config_free(config);
+}
+
+TEST(every_option)
+{
+	struct config *config =
+		parse_text("listen = { 192.0.2.1, \"192.0.2.1:4130\", # a comment in a list\n"
+			   "  '[2001:db8::1]', /* and\n another */ '[::1]:5130' }\n"
+			   "interfaces = { \"eth0\", eth1 } // a third\r\n"
+			   "mode = generic\n"
+			   "control = /tmp/control user = \"icp\"\n"
+			   "pin_dir = '/sys/fs/bpf/other'\n"
+			   "default = \"ICP_OP_MISS_NOFETCH\"\n"
+			   "answer_request_zero = yes\n"
+			   "rules_max = 10 prefixes_max = 67108864\n");
+
+	assert_int_equal(config->listen_count, 4);
+	assert_listens(config, 0, "192.0.2.1", 3130);
+	assert_listens(config, 1, "192.0.2.1", 4130);
+	assert_listens(config, 2, "2001:db8::1", 3130);
+	assert_listens(config, 3, "::1", 5130);
+	assert_int_equal(config->interface_count, 2);
+	assert_string_equal(config->interfaces[0], "eth0");
+	assert_string_equal(config->interfaces[1], "eth1");
+	assert_int_equal(config->mode, CONFIG_MODE_GENERIC);
+	assert_string_equal(config->control, "/tmp/control");
+	assert_string_equal(config->user, "icp");
+	assert_string_equal(config->pin_dir, "/sys/fs/bpf/other");
+	assert_int_equal(config->default_verdict, ICP_OP_MISS_NOFETCH);
+	assert_true(config->answer_request_zero);
+	assert_int_equal(config->rules_max, 10);
+	assert_int_equal(config->prefixes_max, 67108864);
+	config_free(config);
+}
+
+TEST(policies_with_their_lines)
+{
+	struct config *config = parse_text("# a comment\n"
+					   "policy \"20\" {\n"
+					   "  kind = prefix # another\n"
+					   "  urls = { http://e.org/a, 'http://e.org//b#c',\n"
+					   "\n"
+					   "    \"http://e.org/\\x41\" }\n"
+					   "  urls += { d }\n"
+					   "}\n"
+					   "policy 10 { }\n");
+	const struct spec_setting *urls;
+
+	assert_int_equal(config->policy_count, 2);
+	assert_string_equal(config->policies[0]->name, "20");
+	assert_string_equal(config->policies[0]->where, "c:2");
+	assert_int_equal(config->policies[0]->count, 2);
+	urls = policy_spec_find(config->policies[0], "urls");
+	assert_non_null(urls);
+	assert_int_equal(urls->count, 4);
+	assert_string_equal(urls->values[0].text, "http://e.org/a");
+	assert_string_equal(urls->values[0].where, "c:4");
+	assert_string_equal(urls->values[1].text, "http://e.org//b#c");
+	assert_string_equal(urls->values[1].where, "c:4");
+	assert_string_equal(urls->values[2].text, "http://e.org/A");
+	assert_string_equal(urls->values[2].where, "c:6");
+	assert_string_equal(urls->values[3].text, "d");
+	assert_string_equal(urls->values[3].where, "c:7");
+	assert_null(policy_spec_find(config->policies[0], "url"));
+	assert_string_equal(config->policies[1]->name, "10");
+	assert_string_equal(config->policies[1]->where, "c:9");
+	config_free(config);
+}
+
+TEST(quotes)
+{
+	struct config *config;
+
+	setenv("XDP_ICP_TEST", "value", 1);
+	config = parse_text("policy p { patterns = { \"a${XDP_ICP_TEST}b\", 'a${XDP_ICP_TEST}b',\n"
+			    "'\\d\\'\\\\', \"\\\\d\\$\", \"${XDP_ICP_NOT_SET:-other}\" } }");
+	const struct spec_setting *patterns = policy_spec_find(config->policies[0], "patterns");
+
+	assert_int_equal(patterns->count, 5);
+	assert_string_equal(patterns->values[0].text, "avalueb");
+	assert_string_equal(patterns->values[1].text, "a${XDP_ICP_TEST}b");
+	assert_string_equal(patterns->values[2].text, "\\d'\\");
+	assert_string_equal(patterns->values[3].text, "\\d$");
+	assert_string_equal(patterns->values[4].text, "other");
+	config_free(config);
+}
+
+#define TOP_OPTIONS                                                                                \
+	"listen, interfaces, mode, control, pin_dir, user, default, answer_request_zero, "         \
+	"rules_max, prefixes_max, policy"
+#define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
+#define VALUE_FORM "write NAME = VALUE, with quotes around a text and braces around a list"
+
+TEST(mistakes)
+{
+	static const struct {
+		const char *text, *error;
+	} mistakes[] = {
+		{ "# one\n# two\ncolour = red",
+		  "c:3: unknown option 'colour'; the options are " TOP_OPTIONS },
+		{ "/* a\n b */\ninclude('x')",
+		  "c:3: unknown option 'include'; the options are " TOP_OPTIONS },
+		{ "policy p {\n\n colour = red }",
+		  "c:3: unknown option 'colour' of a policy; the options are kind, verdict, cost, "
+		  "not, urls, url, file, texts, text, patterns, pattern" },
+		{ "\ndefault = hot", "c:2: default: unknown verdict 'hot'; it can be hit, miss, "
+				     "miss_nofetch, denied or err" },
+		{ "default = query", "c:1: default: unknown verdict 'query'; it can be hit, miss, "
+				     "miss_nofetch, denied or err" },
+		{ "listen = { '127.0.0.1',\n'localhost' }",
+		  "c:2: listen: bad address 'localhost'" ADDRESS_FORM },
+		{ "listen = '127.0.0.1:0'", "c:1: listen: bad address '127.0.0.1:0'" ADDRESS_FORM },
+		{ "listen = '127.0.0.1:65536'",
+		  "c:1: listen: bad address '127.0.0.1:65536'" ADDRESS_FORM },
+		{ "listen = '127.0.0.1:'", "c:1: listen: bad address '127.0.0.1:'" ADDRESS_FORM },
+		{ "listen = '::1'", "c:1: listen: bad address '::1'" ADDRESS_FORM },
+		{ "listen = '[::1'", "c:1: listen: bad address '[::1'" ADDRESS_FORM },
+		{ "listen = '[::1]x'", "c:1: listen: bad address '[::1]x'" ADDRESS_FORM },
+		{ "listen = '[127.0.0.1]'", "c:1: listen: bad address '[127.0.0.1]'" ADDRESS_FORM },
+		{ "listen = ''", "c:1: listen: bad address ''" ADDRESS_FORM },
+		{ "listen = { '[::]',\n'[::]:3130' }",
+		  "c:2: listen: '[::]:3130' is given twice; once is enough" },
+		{ "interfaces = { eth0,\neth0 }",
+		  "c:2: interfaces: 'eth0' is given twice; once is enough" },
+		{ "interfaces = '1234567890123456'",
+		  "c:1: interfaces: '1234567890123456' is no name of an interface; `ip link` "
+		  "shows the names" },
+		{ "mode = fast",
+		  "c:1: mode: unknown mode 'fast'; it can be auto, native, generic or off" },
+		{ "mode = {\nauto,\noff }", "c:3: mode takes one value, not 2" },
+		{ "mode = auto\nmode = off",
+		  "c:2: 'mode' is set twice; set it once, or append with +=" },
+		{ "rules_max = 0", "c:1: rules_max: '0' is not a number from 1 to 67108864" },
+		{ "rules_max = 1x", "c:1: rules_max: '1x' is not a number from 1 to 67108864" },
+		{ "prefixes_max = 67108865",
+		  "c:1: prefixes_max: '67108865' is not a number from 0 to 67108864" },
+		{ "prefixes_max = ''", "c:1: prefixes_max: '' is not a number from 0 to 67108864" },
+		{ "answer_request_zero = 1",
+		  "c:1: answer_request_zero: '1' is neither true nor false" },
+		{ "pin_dir = bpf", "c:1: pin_dir: 'bpf' is no absolute path; name a directory in a "
+				   "bpffs, such as /sys/fs/bpf/xdp-icp" },
+		{ "user = ''", "c:1: user: an empty name; name a user, such as nobody" },
+		{ "control = '/23456789012345678901234567890123456789012345678901234567890123456789"
+		  "012345678901234567890123456789012345678'",
+		  "c:1: control: a path of 108 bytes; a socket's has 1 to 107" },
+		{ "policy p { }\n\npolicy p { }",
+		  "c:3: there is a policy named 'p' already; each needs a name of its own" },
+		{ "policy { }", "c:1: a policy needs a name; write policy \"NAME\" { ... }" },
+		{ "policy p\nkind = x", "c:2: a policy is missing its {; write policy \"NAME\" { "
+					"... }" },
+		{ "mode auto", "c:1: 'mode' must be followed by = and a value" },
+		{ "mode =", "c:1: the file ends within an option; write NAME = VALUE" },
+		{ "mode = =", "c:1: unexpected '='; " VALUE_FORM },
+		{ "listen = { a b }", "c:1: unexpected 'b'; " VALUE_FORM },
+		{ "mode = \n\n\"auto\nuser = nobody",
+		  "c:3: the string that begins here has no end; close it with \"" },
+		{ "mode = 'auto", "c:1: the string that begins here has no end; close it with '" },
+		{ "mode = \"auto\\", "c:1: the string that begins here has no end; close it with "
+				     "\"" },
+		{ "mode = auto\n/* off", "c:2: the comment that begins here has no end; close it "
+					 "with */" },
+		{ "\npolicy p {\nkind = prefix", "c:2: the { of this line is never closed; close "
+						 "it with }" },
+		{ "policy p {\nurls = {\na }\n", "c:1: the { of this line is never closed; close "
+						 "it with }" },
+		{ "mode = auto }", "c:1: a } that closes nothing; remove it" },
+		{ "policy p {\nurls = {\n{ a } } }", "c:3: too many opening braces; a list cannot "
+						     "hold lists" },
+		{ "user = \"a${b\" }", "c:1: ${ without }; single quotes keep the text as it is" },
+		{ "user = \"\n\\400\"", "c:2: a backslash before a number that is no byte; \\001 "
+					"to \\377 and \\x01 to \\xff are, and \\\\ is a "
+					"backslash" },
+		{ "user = \"\\0\"", "c:1: a backslash before a number that is no byte; \\001 to "
+				    "\\377 and \\x01 to \\xff are, and \\\\ is a backslash" },
+		{ "user = \"\\x0g\"", "c:1: a backslash before a number that is no byte; \\001 to "
+				      "\\377 and \\x01 to \\xff are, and \\\\ is a backslash" },
+		{ "user = \"\\8\"", "c:1: a backslash before a number that is no byte; \\001 to "
+				    "\\377 and \\x01 to \\xff are, and \\\\ is a backslash" },
+	};
+
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
+		assert_chain_error(mistakes[i].text, mistakes[i].error);
+	/* None of them has left a trace in the scanner. */
+	config_free(parse_text("mode = auto"));
+}
+
+TEST(bytes_that_are_no_text)
+{
+	struct config *config;
+	struct error error;
+
+	assert_int_equal(config_parse_text("mode = auto\nuser\0", 17, "c", &config, &error), -1);
+	assert_string_equal(error.text, "c:2: a NUL; a configuration is text, remove it");
+	assert_int_equal(config_parse_text("", CONFIG_TEXT_MAX + 1, "c", &config, &error), -1);
+	assert_string_equal(error.text,
+			    "c: more than 67108864 bytes; put lists of URLs into files");
+}
+
+TEST(files)
+{
+	char path[LIST_PATH_SIZE], expected[256];
+	struct config *config;
+	struct error error;
+
+	assert_int_equal(config_load("/no/such/file", &config, &error), -1);
+	assert_string_equal(error.text, "/no/such/file: cannot read: No such file or directory; "
+					"name a configuration file that can be read");
+	assert_int_equal(config_load("/tmp", &config, &error), -1);
+	assert_string_equal(error.text, "/tmp: cannot read: Is a directory; name a configuration "
+					"file that can be read");
+	write_list(path, "mode = off", 10);
+	assert_int_equal(config_load(path, &config, &error), 0);
+	assert_int_equal(config->mode, CONFIG_MODE_OFF);
+	config_free(config);
+	unlink(path);
+	write_list(path, "\nmode = on", 10);
+	assert_int_equal(config_load(path, &config, &error), -1);
+	snprintf(expected, sizeof(expected),
+		 "%s:2: mode: unknown mode 'on'; it can be auto, native, generic or off", path);
+	assert_string_equal(error.text, expected);
+	unlink(path);
+}
+
+TEST(a_long_file)
+{
+	char *text = malloc(1 << 20);
+	size_t size = sprintf(text, "policy p { kind = prefix verdict = hit\nurls = {\n");
+	struct config *config;
+	struct error error;
+
+	for (int i = 0; i < 20000; i++)
+		size += sprintf(text + size, "\"http://e.org/%d\", # %d\n", i, i);
+	size += sprintf(text + size, "'http://e.org/last' } }\n");
+	assert_int_equal(config_parse_text(text, size, "c", &config, &error), 0);
+	const struct spec_setting *urls = policy_spec_find(config->policies[0], "urls");
+
+	assert_int_equal(urls->count, 20001);
+	assert_string_equal(urls->values[20000].text, "http://e.org/last");
+	assert_string_equal(urls->values[20000].where, "c:20003");
+	config_free(config);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_file),
+		cmocka_unit_test(every_option),
+		cmocka_unit_test(policies_with_their_lines),
+		cmocka_unit_test(quotes),
+		cmocka_unit_test(mistakes),
+		cmocka_unit_test(bytes_that_are_no_text),
+		cmocka_unit_test(files),
+		cmocka_unit_test(a_long_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The control socket: a server in a child process, clients in this one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "control.h"
+#include "control_client.h"
+
+struct fixture {
+	char directory[32];
+	char path[48]; /* below a directory that the server creates */
+	pid_t server;
+};
+
+/* --- the server */
+
+/* Echoes the request and tells who asked; "large": with a text of that size. */
+static json_t *answer(void *context, const json_t *request, const struct control_peer *peer)
+{
+	json_t *large = json_object_get(request, "large");
+	json_t *text = NULL;
+
+	assert_ptr_equal(context, &answer);
+	if (large) {
+		size_t size = (size_t)json_integer_value(large);
+		char *bytes = malloc(size);
+
+		memset(bytes, 'x', size);
+		text = json_stringn(bytes, size);
+		free(bytes);
+	}
+	return json_pack("{s:b, s:O, s:i, s:b, s:o*}", "ok", 1, "request", request, "uid",
+			 (int)peer->uid, "may_change", peer->may_change, "text", text);
+}
+
+static void stop(evutil_socket_t fd, short what, void *base)
+{
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(base);
+}
+
+/* Tells by a byte that it listens. Ends with a status that a leak would change. */
+static void serve(const char *path, int ready)
+{
+	struct event_base *base = event_base_new();
+	struct event *end = evsignal_new(base, SIGTERM, stop, base);
+	struct error error;
+	struct control *control = control_open(base, path, answer, &answer, &error);
+
+	if (!control) {
+		fprintf(stderr, "%s\n", error.text);
+		exit(2);
+	}
+	event_add(end, NULL);
+	if (write(ready, "", 1) != 1)
+		exit(3);
+	event_base_dispatch(base);
+	control_close(control);
+	event_free(end);
+	event_base_free(base);
+	libevent_global_shutdown();
+	exit(0);
+}
+
+static void start(struct fixture *fixture)
+{
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	fflush(NULL);
+	fixture->server = fork();
+	assert_return_code(fixture->server, errno);
+	if (fixture->server == 0) {
+		close(ready[0]);
+		serve(fixture->path, ready[1]);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+}
+
+static void end(struct fixture *fixture, int signal)
+{
+	int status;
+
+	assert_int_equal(kill(fixture->server, signal), 0);
+	assert_int_equal(waitpid(fixture->server, &status, 0), fixture->server);
+	if (signal == SIGTERM) {
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
+	fixture->server = 0;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	strcpy(fixture->directory, "/tmp/control_test.XXXXXX");
+	assert_non_null(mkdtemp(fixture->directory));
+	snprintf(fixture->path, sizeof(fixture->path), "%s/run/socket", fixture->directory);
+	start(fixture);
+	*state = fixture;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+	char run[40];
+
+	if (fixture->server)
+		end(fixture, SIGTERM);
+	unlink(fixture->path);
+	snprintf(run, sizeof(run), "%s/run", fixture->directory);
+	rmdir(run);
+	rmdir(fixture->directory);
+	free(fixture);
+	return 0;
+}
+
+/* --- the client */
+
+static json_t *ask(const struct fixture *fixture, json_t *request)
+{
+	struct error error = { "" };
+	json_t *reply;
+
+	if (control_ask(fixture->path, request, &reply, &error) != CONTROL_ANSWERED)
+		fail_msg("%s", error.text);
+	json_decref(request);
+	return reply;
+}
+
+static void expect_served(const struct fixture *fixture)
+{
+	json_t *reply = ask(fixture, json_pack("{s:s}", "command", "status"));
+
+	assert_true(json_is_true(json_object_get(reply, "ok")));
+	json_decref(reply);
+}
+
+static int open_raw(const struct fixture *fixture)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const struct timeval patience = { .tv_sec = 20 };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", fixture->path);
+	assert_return_code(fd, errno);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void send_text(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+/* Reads up to the end; the answer must be one line. */
+static void expect_text(int fd, const char *text)
+{
+	char got[4096];
+	size_t length = 0;
+	ssize_t more;
+
+	while ((more = recv(fd, got + length, sizeof(got) - 1 - length, 0)) > 0)
+		length += (size_t)more;
+	got[length] = '\0';
+	assert_non_null(strstr(got, text));
+	assert_ptr_equal(strchr(got, '\n'), got + length - 1);
+	close(fd);
+}
+
+static void a_request_gets_its_answer(void **state)
+{
+	json_t *request = json_pack("{s:s, s:[s, s]}", "command", "check", "urls", "http://e.org/a",
+				    "http://e.org/\\x80\\\\");
+	json_t *reply = ask(*state, json_incref(request));
+
+	assert_true(json_equal(json_object_get(reply, "request"), request));
+	assert_int_equal(json_integer_value(json_object_get(reply, "uid")), getuid());
+	assert_true(json_is_true(json_object_get(reply, "may_change")));
+	json_decref(request);
+	json_decref(reply);
+}
+
+static void large_ones_pass_either_way(void **state)
+{
+	size_t size = 5u << 20;
+	char *bytes = malloc(size + 1);
+	json_t *reply;
+
+	memset(bytes, 'y', size);
+	bytes[size] = '\0';
+	reply = ask(*state, json_pack("{s:s}", "text", bytes));
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(reply, "request"), "text")),
+		bytes);
+	json_decref(reply);
+	free(bytes);
+}
+
+static void an_oversize_request_is_refused(void **state)
+{
+	size_t size = CONTROL_REQUEST_MAX;
+	char *bytes = malloc(size + 1);
+	int fd = open_raw(*state);
+	struct error error;
+	json_t *request;
+	json_t *reply;
+	size_t sent = 0;
+	ssize_t more;
+
+	memset(bytes, ' ', size);
+	bytes[size] = '\0';
+	while (sent < size && (more = send(fd, bytes + sent, size - sent, MSG_NOSIGNAL)) > 0)
+		sent += (size_t)more;
+	expect_text(fd, "longer than 67108864 bytes");
+
+	request = json_pack("{s:s}", "text", bytes);
+	assert_int_equal(control_ask(((struct fixture *)*state)->path, request, &reply, &error),
+			 CONTROL_FAILED);
+	assert_non_null(strstr(error.text, "67108863"));
+	json_decref(request);
+	free(bytes);
+	expect_served(*state);
+}
+
+static void garbage_is_refused(void **state)
+{
+	static const char *const garbage[] = {
+		"what?\n", "[1, 2]\n",	 "\n",	"{\"a\": 1, \"a\": 2}\n",
+		"{} {}\n", "\xff\xfe\n", "7\n",
+	};
+
+	for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
+		int fd = open_raw(*state);
+
+		send_text(fd, garbage[i]);
+		expect_text(fd, "\"ok\":false");
+	}
+	expect_served(*state);
+}
+
+static void only_the_first_line_counts(void **state)
+{
+	int fd = open_raw(*state);
+
+	send_text(fd, "{\"n\":1}\n{\"n\":2}\n");
+	expect_text(fd, "\"request\":{\"n\":1}");
+}
+
+static void a_request_may_come_in_pieces(void **state)
+{
+	int fd = open_raw(*state);
+
+	for (const char *text = "{\"command\":\"status\"}\n"; *text; text++) {
+		char piece[2] = { *text };
+
+		send_text(fd, piece);
+		usleep(1000);
+	}
+	expect_text(fd, "\"ok\":true");
+}
+
+static void the_end_of_file_ends_the_line(void **state)
+{
+	int fd = open_raw(*state);
+
+	send_text(fd, "{\"command\":\"status\"}");
+	shutdown(fd, SHUT_WR);
+	expect_text(fd, "\"ok\":true");
+}
+
+static void half_a_request_harms_nobody(void **state)
+{
+	for (int i = 0; i < 100; i++) {
+		int fd = open_raw(*state);
+
+		if (i % 3)
+			send_text(fd, i % 2 ? "{\"comm" : "{\"large\": 1000000}\n");
+		close(fd);
+	}
+	expect_served(*state);
+}
+
+static void two_are_served_at_once(void **state)
+{
+	int first = open_raw(*state);
+	int second = open_raw(*state);
+
+	send_text(first, "{\"n\":");
+	send_text(second, "{\"n\":2}\n");
+	expect_text(second, "\"n\":2");
+	send_text(first, "1}\n");
+	expect_text(first, "\"n\":1");
+}
+
+static void who_never_reads_blocks_nobody(void **state)
+{
+	int fd[8];
+
+	for (int i = 0; i < 8; i++) {
+		fd[i] = open_raw(*state);
+		send_text(fd[i], "{\"large\": 10000000}\n");
+	}
+	expect_served(*state);
+	for (int i = 0; i < 8; i++)
+		close(fd[i]);
+	expect_served(*state);
+}
+
+static void more_than_the_most_wait_for_their_turn(void **state)
+{
+	int fd[CONTROL_CONNECTIONS_MAX];
+	int late;
+	char byte;
+
+	for (int i = 0; i < CONTROL_CONNECTIONS_MAX; i++)
+		fd[i] = open_raw(*state);
+	usleep(100000);
+	late = open_raw(*state);
+	send_text(late, "{\"command\":\"status\"}\n");
+	usleep(100000);
+	assert_int_equal(recv(late, &byte, 1, MSG_DONTWAIT), -1);
+	close(fd[0]);
+	expect_text(late, "\"ok\":true");
+	for (int i = 1; i < CONTROL_CONNECTIONS_MAX; i++)
+		close(fd[i]);
+	expect_served(*state);
+}
+
+/* --- the place in the file system */
+
+static void expect_no_open(const char *path, const char *text)
+{
+	struct event_base *base = event_base_new();
+	struct error error = { "" };
+
+	assert_null(control_open(base, path, answer, &answer, &error));
+	assert_non_null(strstr(error.text, path));
+	assert_non_null(strstr(error.text, text));
+	event_base_free(base);
+}
+
+static void the_group_may_connect(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stat status;
+
+	assert_int_equal(stat(fixture->path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0660);
+}
+
+static void a_live_socket_is_left_alone(void **state)
+{
+	struct fixture *fixture = *state;
+
+	expect_no_open(fixture->path, "another daemon answers");
+	expect_served(fixture);
+}
+
+static void a_stale_socket_is_replaced(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error error;
+	json_t *request = json_object();
+	json_t *reply;
+
+	end(fixture, SIGKILL);
+	assert_int_equal(access(fixture->path, F_OK), 0);
+	assert_int_equal(control_ask(fixture->path, request, &reply, &error), CONTROL_NO_DAEMON);
+	assert_null(reply);
+	assert_non_null(strstr(error.text, fixture->path));
+	json_decref(request);
+	start(fixture);
+	expect_served(fixture);
+}
+
+static void the_socket_is_gone_in_the_end(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error error;
+	json_t *request = json_object();
+	json_t *reply;
+
+	end(fixture, SIGTERM);
+	assert_int_equal(access(fixture->path, F_OK), -1);
+	assert_int_equal(control_ask(fixture->path, request, &reply, &error), CONTROL_NO_DAEMON);
+	assert_non_null(strstr(error.text, "running"));
+	json_decref(request);
+}
+
+static void what_is_not_ours_stays(void **state)
+{
+	struct fixture *fixture = *state;
+	FILE *file;
+
+	assert_int_equal(unlink(fixture->path), 0);
+	file = fopen(fixture->path, "w");
+	assert_non_null(file);
+	fclose(file);
+	end(fixture, SIGTERM);
+	assert_int_equal(access(fixture->path, F_OK), 0);
+	expect_no_open(fixture->path, "no socket");
+	assert_int_equal(access(fixture->path, F_OK), 0);
+}
+
+static void a_path_too_long_is_refused(void **state)
+{
+	char path[200];
+
+	(void)state;
+	memset(path, 'a', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	expect_no_open(path, "107 bytes");
+}
+
+static void refusals_take_any_bytes(void **state)
+{
+	json_t *refusal = control_refusal("%s: %d", "\xff", 7);
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(refusal, "error")), "\\xff: 7");
+	assert_true(json_is_false(json_object_get(refusal, "ok")));
+	json_decref(refusal);
+}
+
+#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_SERVER(a_request_gets_its_answer),
+		WITH_SERVER(large_ones_pass_either_way),
+		WITH_SERVER(an_oversize_request_is_refused),
+		WITH_SERVER(garbage_is_refused),
+		WITH_SERVER(only_the_first_line_counts),
+		WITH_SERVER(a_request_may_come_in_pieces),
+		WITH_SERVER(the_end_of_file_ends_the_line),
+		WITH_SERVER(half_a_request_harms_nobody),
+		WITH_SERVER(two_are_served_at_once),
+		WITH_SERVER(who_never_reads_blocks_nobody),
+		WITH_SERVER(more_than_the_most_wait_for_their_turn),
+		WITH_SERVER(the_group_may_connect),
+		WITH_SERVER(a_live_socket_is_left_alone),
+		WITH_SERVER(a_stale_socket_is_replaced),
+		WITH_SERVER(the_socket_is_gone_in_the_end),
+		WITH_SERVER(what_is_not_ours_stays),
+		cmocka_unit_test(a_path_too_long_is_refused),
+		cmocka_unit_test(refusals_take_any_bytes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Errors and the log: where one line comes from and where it goes. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "log.h"
+#include "test.h"
+
+TEST(a_text_and_what_stands_before_it)
+{
+	struct error error;
+
+	assert_int_equal(error_set(&error, "%d of %s", 3, "four"), -1);
+	assert_string_equal(error.text, "3 of four");
+	assert_int_equal(error_prefix(&error, "%s:%d: ", "file", 7), -1);
+	assert_string_equal(error.text, "file:7: 3 of four");
+}
+
+TEST(long_texts_are_cut)
+{
+	char text[3000];
+	struct error error;
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	error_set(&error, "%s", text);
+	assert_int_equal(strlen(error.text), sizeof(error.text) - 1);
+	error_prefix(&error, "ab");
+	assert_int_equal(strlen(error.text), sizeof(error.text) - 1);
+	assert_memory_equal(error.text, "abxx", 4);
+	error_prefix(&error, "%s", text);
+	assert_int_equal(strlen(error.text), sizeof(error.text) - 1);
+}
+
+/* What is written to standard error while `write_all` runs. */
+static void capture(void (*write_all)(void), char *text, size_t size)
+{
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+
+	assert_non_null(file);
+	fflush(stderr);
+	dup2(fileno(file), STDERR_FILENO);
+	write_all();
+	fflush(stderr);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	rewind(file);
+	text[fread(text, 1, size - 1, file)] = '\0';
+	fclose(file);
+}
+
+static void write_lines(void)
+{
+	log_write(LOG_ERR, "one %d\n", 1);
+	log_write(LOG_INFO, "two");
+	log_write(LOG_DEBUG, "three");
+}
+
+TEST(lines_on_standard_error)
+{
+	char text[256];
+
+	unsetenv("JOURNAL_STREAM");
+	log_open("test", LOG_INFO);
+	capture(write_lines, text, sizeof(text));
+	assert_string_equal(text, "test: one 1\ntest: two\n");
+	setenv("JOURNAL_STREAM", "8:1", 1);
+	log_open("test", LOG_ERR);
+	capture(write_lines, text, sizeof(text));
+	assert_string_equal(text, "<3>one 1\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_text_and_what_stands_before_it),
+		cmocka_unit_test(long_texts_are_cut),
+		cmocka_unit_test(lines_on_standard_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "escape.h"
+
+static void expect_escape(const char *bytes, size_t length, const char *text)
+{
+	char *got = escape(bytes, length);
+
+	assert_non_null(got);
+	assert_string_equal(got, text);
+	free(got);
+}
+
+static void expect_unescape(const char *text, const char *bytes, size_t length)
+{
+	size_t got_length;
+	char *got = unescape(text, strlen(text), &got_length);
+
+	assert_non_null(got);
+	assert_int_equal(got_length, length);
+	assert_memory_equal(got, bytes, length);
+	assert_int_equal(got[length], '\0');
+	free(got);
+}
+
+static void printable_stands_for_itself(void **state)
+{
+	(void)state;
+	expect_escape("http://e.org/ a~", 16, "http://e.org/ a~");
+	expect_escape("", 0, "");
+}
+
+static void other_bytes_are_hexadecimal(void **state)
+{
+	(void)state;
+	expect_escape("\0\x1f\x7f\x80\xff", 5, "\\x00\\x1f\\x7f\\x80\\xff");
+	expect_escape("a\\b", 3, "a\\\\b");
+	expect_escape("\t\n", 2, "\\x09\\x0a");
+}
+
+static void unescape_reads_what_escape_writes(void **state)
+{
+	char all[256 * 2];
+	char *text;
+	char *back;
+	size_t length;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all); i++)
+		all[i] = (char)(i < 256 ? i : 511 - i);
+	text = escape(all, sizeof(all));
+	assert_non_null(text);
+	for (const char *c = text; *c; c++)
+		assert_in_range(*c, ' ', '~');
+	back = unescape(text, strlen(text), &length);
+	assert_non_null(back);
+	assert_int_equal(length, sizeof(all));
+	assert_memory_equal(back, all, sizeof(all));
+	free(back);
+	free(text);
+}
+
+static void an_escaped_escape_is_text(void **state)
+{
+	(void)state;
+	expect_escape("\\x41", 4, "\\\\x41");
+	expect_unescape("\\\\x41", "\\x41", 4);
+}
+
+static void unescape_is_liberal(void **state)
+{
+	(void)state;
+	expect_unescape("\\x4A\\x4a", "JJ", 2);
+	expect_unescape("\x80\xff", "\x80\xff", 2);
+	expect_unescape("a\\b", "a\\b", 3);
+	expect_unescape("\\", "\\", 1);
+	expect_unescape("\\x4", "\\x4", 3);
+	expect_unescape("\\xg0", "\\xg0", 4);
+	expect_unescape("", "", 0);
+}
+
+static void unescape_minds_the_size(void **state)
+{
+	size_t length;
+	char *got = unescape("\\x41", 3, &length);
+
+	(void)state;
+	assert_non_null(got);
+	assert_int_equal(length, 3);
+	assert_string_equal(got, "\\x4");
+	free(got);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(printable_stands_for_itself),
+		cmocka_unit_test(other_bytes_are_hexadecimal),
+		cmocka_unit_test(unescape_reads_what_escape_writes),
+		cmocka_unit_test(an_escaped_escape_is_text),
+		cmocka_unit_test(unescape_is_liberal),
+		cmocka_unit_test(unescape_minds_the_size),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What each kind of policy says, and what it takes. */
+#include "chain_support.h"
+#include "prefix_set.h"
+
+#define NOTHING ICP_OP_QUERY /* a default that no policy gives: none of them decided */
+
+/* A chain of one policy with a list file. */
+static struct chain *one_policy(const char *settings, const char *path)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "policy p { %s file = '%s' }", settings, path);
+	return make_chain(text);
+}
+
+static enum icp_opcode ask(const struct chain *chain, const char *url)
+{
+	struct chain_decision decision = decide_url(chain, url);
+
+	return decision.policy ? decision.verdict.opcode : NOTHING;
+}
+
+TEST(a_prefix_is_one_of_bytes)
+{
+	struct chain *chain = make_chain("policy p { kind = prefix verdict = hit "
+					 "urls = { 'http://e.org/a', 'http://f.org/' } }");
+
+	assert_int_equal(ask(chain, "http://e.org/a"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "http://e.org/ab"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "http://e.org/"), NOTHING);
+	assert_int_equal(ask(chain, "http://e.org/A"), NOTHING);
+	assert_int_equal(ask(chain, "http://f.org/x"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "x"), NOTHING);
+	chain_free(chain);
+}
+
+TEST(the_empty_prefix_matches_all)
+{
+	struct chain *chain = make_chain("policy p { kind = prefix verdict = denied url = '' }");
+
+	assert_int_equal(ask(chain, "x"), ICP_OP_DENIED);
+	chain_free(chain);
+}
+
+TEST(the_longest_of_a_file)
+{
+	static const char list[] = "# comment\n"
+				   "\n"
+				   "http://e.org/\tmiss\r\n"
+				   "http://e.org/a\r\n"
+				   "http://e.org/a\n"
+				   "http://e.org/a/b\tICP_OP_DENIED\n"
+				   "\tmiss_nofetch\n"
+				   "http://e.org/c\tERR";
+	char path[LIST_PATH_SIZE];
+	struct chain *chain;
+
+	write_list(path, list, sizeof(list) - 1);
+	chain = one_policy("kind = prefix verdict = hit url = 'http://g.org/'", path);
+	assert_int_equal(ask(chain, "http://e.org/x"), ICP_OP_MISS);
+	assert_int_equal(ask(chain, "http://e.org/ax"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "http://e.org/a/bx"), ICP_OP_DENIED);
+	assert_int_equal(ask(chain, "http://e.org/c"), ICP_OP_ERR);
+	assert_int_equal(ask(chain, "http://g.org/c"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "# comment"), ICP_OP_MISS_NOFETCH);
+	assert_int_equal(chain_prefix_count(chain), 6);
+	chain_free(chain);
+	unlink(path);
+}
+
+TEST(no_verdict_where_each_line_has_one)
+{
+	char path[LIST_PATH_SIZE];
+	struct chain *chain;
+
+	write_list(path, "a\thit\nb\tmiss\n", 13);
+	chain = one_policy("kind = exact", path);
+	assert_int_equal(ask(chain, "a"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "b"), ICP_OP_MISS);
+	chain_free(chain);
+	unlink(path);
+}
+
+/* The list makes an error that begins with the file's name. */
+static void assert_list_error(const char *settings, const void *list, size_t size,
+			      const char *expected)
+{
+	char path[LIST_PATH_SIZE], text[1024], full[2048];
+
+	write_list(path, list, size);
+	snprintf(text, sizeof(text), "policy p {\n %s\n file = '%s' }", settings, path);
+	snprintf(full, sizeof(full), "%s%s", path, expected);
+	assert_chain_error(text, full);
+	unlink(path);
+}
+
+#define LIST_ERROR(settings, list, expected)                                                       \
+	assert_list_error(settings, list, sizeof(list) - 1, expected)
+
+TEST(mistakes_in_lists)
+{
+	LIST_ERROR("kind = prefix", "a\thit\n\nb\n",
+		   ":3: policy 'p': 'b' has no verdict; give it one with a TAB before it, or set "
+		   "'verdict' in the policy (hit, miss, miss_nofetch, denied or err)");
+	LIST_ERROR("kind = prefix", "a\thit\nb\thot\r\n",
+		   ":2: policy 'p': unknown verdict 'hot'; it can be hit, miss, miss_nofetch, "
+		   "denied or err");
+	LIST_ERROR("kind = prefix verdict = hit", "#\na b\n",
+		   ":2: policy 'p': 'a b' has white space in it; no URL has, write it as %20");
+	LIST_ERROR("kind = substring verdict = hit", "ab\0c\n",
+		   ":1: policy 'p': there is a NUL behind 'ab'; no URL has one, leave it out");
+}
+
+TEST(a_url_with_two_verdicts)
+{
+	char path[LIST_PATH_SIZE], text[1024], expected[1024];
+
+	write_list(path, "a\n#\na\thit\na\tmiss\n", 17);
+	snprintf(text, sizeof(text), "policy p { kind = exact verdict = hit file = '%s' }", path);
+	snprintf(expected, sizeof(expected),
+		 "%s:4: policy 'p': this URL has another verdict at %s:1; keep one of them", path,
+		 path);
+	assert_chain_error(text, expected);
+	unlink(path);
+	write_list(path, "\na\tmiss\n", 8);
+	snprintf(text, sizeof(text),
+		 "policy p { kind = prefix verdict = denied\nurls = { z,\na } file = '%s' }", path);
+	snprintf(expected, sizeof(expected),
+		 "%s:2: policy 'p': this URL has another verdict at c:3; keep one of them", path);
+	assert_chain_error(text, expected);
+	unlink(path);
+}
+
+TEST(urls_have_16359_bytes_at_most)
+{
+	char list[16361], path[LIST_PATH_SIZE], expected[1024];
+	struct chain *chain;
+
+	memset(list, 'x', sizeof(list));
+	list[16359] = '\n';
+	write_list(path, list, 16360);
+	chain = one_policy("kind = exact verdict = hit", path);
+	list[16359] = '\0';
+	assert_int_equal(ask(chain, list), ICP_OP_HIT);
+	list[16358] = '\0';
+	assert_int_equal(ask(chain, list), NOTHING);
+	chain_free(chain);
+	unlink(path);
+
+	memset(list, 'x', sizeof(list));
+	snprintf(expected, sizeof(expected),
+		 ":1: policy 'p': '%.200s...' has 16360 bytes; a URL has at most 16359", list);
+	assert_list_error("kind = prefix verdict = hit", list, 16360, expected);
+}
+
+TEST(a_list_that_cannot_be_read)
+{
+	assert_chain_error("policy p {\nkind = prefix\nverdict = hit\nfile = '/no/such' }",
+			   "c:4: policy 'p': cannot read the list '/no/such': No such file or "
+			   "directory; name a file that the daemon may read");
+	assert_chain_error("policy p { kind = prefix verdict = hit file = '/dev/null' }",
+			   "c:1: policy 'p': cannot read the list '/dev/null': not a regular file; "
+			   "name a file that the daemon may read");
+}
+
+TEST(exact_urls_are_whole)
+{
+	struct chain *chain = make_chain("policy p { kind = exact verdict = hit "
+					 "urls = { 'http://e.org/a', 'http://e.org/abc' } }");
+
+	assert_int_equal(ask(chain, "http://e.org/a"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "http://e.org/ab"), NOTHING);
+	assert_int_equal(ask(chain, "http://e.org/abc"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "http://e.org/"), NOTHING);
+	chain_free(chain);
+	assert_chain_error("policy p { kind = exact verdict = hit\nurls = { a, '' } }",
+			   "c:2: policy 'p': an empty URL; no query has one, leave it out");
+}
+
+TEST(the_first_listed_substring)
+{
+	char path[LIST_PATH_SIZE];
+	struct chain *chain;
+
+	write_list(path, "foobar\tmiss\nfoo\tdenied\no\terr\n", 29);
+	chain = one_policy("kind = substring verdict = hit texts = { baz }", path);
+	assert_int_equal(ask(chain, "http://e.org/foo"), ICP_OP_DENIED);
+	assert_int_equal(ask(chain, "http://e.org/foobar"), ICP_OP_MISS);
+	assert_int_equal(ask(chain, "http://e.org/foobar/baz"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "http://e.org/"), ICP_OP_ERR);
+	assert_int_equal(ask(chain, "http://e.net/"), NOTHING);
+	chain_free(chain);
+	unlink(path);
+}
+
+TEST(regular_expressions)
+{
+	char path[LIST_PATH_SIZE];
+	struct chain *chain;
+
+	write_list(path, "\\.png$\thit\n^ftp:\tmiss\n", 22);
+	chain = one_policy("kind = regex verdict = miss_nofetch pattern = \"/admin(/|$)\"", path);
+	assert_int_equal(ask(chain, "http://e.org/admin"), ICP_OP_MISS_NOFETCH);
+	assert_int_equal(ask(chain, "http://e.org/admin/x.png"), ICP_OP_MISS_NOFETCH);
+	assert_int_equal(ask(chain, "http://e.org/administration"), NOTHING);
+	assert_int_equal(ask(chain, "http://e.org/x.png"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "http://e.org/xxpng"), NOTHING);
+	assert_int_equal(ask(chain, "ftp://e.org/x"), ICP_OP_MISS);
+	chain_free(chain);
+	unlink(path);
+}
+
+TEST(patterns_see_bytes)
+{
+	struct chain *chain =
+		make_chain("policy p { kind = regex verdict = hit pattern = '^.\\xff.$' }");
+
+	assert_int_equal(ask(chain, "\x80\xff\xc3"), ICP_OP_HIT);
+	assert_int_equal(ask(chain, "\x80\xfe\xc3"), NOTHING);
+	chain_free(chain);
+	assert_chain_error("policy p { kind = regex verdict = hit\npattern = '(*UTF)x' }",
+			   "c:2: policy 'p': pattern '(*UTF)x' is wrong at offset 6: using UTF is "
+			   "disabled by the application; see pcre2pattern(3)");
+}
+
+TEST(a_wrong_pattern)
+{
+	assert_chain_error("policy p { kind = regex verdict = hit\npatterns = { a,\n'b(c' } }",
+			   "c:3: policy 'p': pattern 'b(c' is wrong at offset 3: missing closing "
+			   "parenthesis; see pcre2pattern(3)");
+}
+
+TEST(hopeless_searches_are_given_up)
+{
+	struct chain *chain = make_chain("policy a { kind = regex verdict = hit "
+					 "patterns = { '^(a+)+$', 'never' } }"
+					 "policy b { kind = regex verdict = miss not = true "
+					 "pattern = '^(a|aa)+$' }");
+	struct chain_decision decision = decide_url(chain, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"
+							   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab");
+
+	assert_int_equal(decision.gave_up, 2);
+	assert_string_equal(decision.policy->name, "b");
+	assert_int_equal(decision.verdict.opcode, ICP_OP_MISS);
+	decision = decide_url(chain, "aaaaaa");
+	assert_int_equal(decision.gave_up, 0);
+	assert_string_equal(decision.policy->name, "a");
+	chain_free(chain);
+}
+
+TEST(not_turns_every_kind_around)
+{
+	static const char *const kinds[] = { "prefix", "exact", "substring", "regex" };
+
+	for (size_t i = 0; i < 4; i++) {
+		char text[256];
+		struct chain *chain;
+
+		snprintf(text, sizeof(text),
+			 "policy p { kind = %s verdict = denied not = true %s = 'abc' }", kinds[i],
+			 i < 2 ? "url" : (i == 2 ? "text" : "pattern"));
+		chain = make_chain(text);
+		assert_int_equal(ask(chain, "abc"), NOTHING);
+		assert_int_equal(ask(chain, "xyz"), ICP_OP_DENIED);
+		assert_null(policy_prefixes(chain_policy(chain, 0)));
+		chain_free(chain);
+	}
+}
+
+TEST(what_the_kernel_can_evaluate)
+{
+	struct chain *chain = make_chain("policy a { kind = prefix verdict = hit url = abc }"
+					 "policy b { kind = exact verdict = hit url = abc }"
+					 "policy c { kind = substring verdict = hit text = abc }"
+					 "policy d { kind = regex verdict = hit pattern = abc }");
+	struct prefix_set_member member;
+
+	member = prefix_set_get(policy_prefixes(chain_policy(chain, 0)), 0);
+	assert_int_equal(member.length, 3);
+	member = prefix_set_get(policy_prefixes(chain_policy(chain, 1)), 0);
+	assert_int_equal(member.length, 4);
+	assert_memory_equal(member.text, "abc\0", 4);
+	assert_null(policy_prefixes(chain_policy(chain, 2)));
+	assert_null(policy_prefixes(chain_policy(chain, 3)));
+	chain_free(chain);
+}
+
+TEST(mistakes_in_settings)
+{
+	static const struct {
+		const char *text, *error;
+	} mistakes[] = {
+		{ "\npolicy p { }", "c:2: policy 'p': 'kind' is missing; the kinds are prefix, "
+				    "exact, substring, regex" },
+		{ "policy p {\nkind = x }", "c:2: policy 'p': unknown kind 'x'; the kinds are "
+					    "prefix, exact, substring, regex" },
+		{ "policy p { kind = prefix\nverdict = hot }",
+		  "c:2: policy 'p': verdict: unknown verdict 'hot'; it can be hit, miss, "
+		  "miss_nofetch, denied or err" },
+		{ "policy p {\nkind = prefix\nurl = a }",
+		  "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, miss_nofetch, "
+		  "denied or err" },
+		{ "policy p {\nkind = prefix verdict = hit }",
+		  "c:1: policy 'p': 'urls' or 'file' is missing" },
+		{ "policy p {\nkind = regex verdict = hit\nurls = { a } }",
+		  "c:3: policy 'p': kind 'regex' does not take 'urls'; it takes patterns, pattern, "
+		  "file, kind, verdict, cost, not" },
+		{ "policy p { kind = prefix verdict = hit url = a\ncost = 65536 }",
+		  "c:2: policy 'p': cost: '65536' is not a number from 0 to 65535" },
+		{ "policy p { kind = prefix verdict = hit url = a cost = -1 }",
+		  "c:1: policy 'p': cost: '-1' is not a number from 0 to 65535" },
+		{ "policy p { kind = prefix verdict = hit url = a cost = ' 1' }",
+		  "c:1: policy 'p': cost: ' 1' is not a number from 0 to 65535" },
+		{ "policy p { kind = prefix verdict = hit url = a\nnot = maybe }",
+		  "c:2: policy 'p': not: 'maybe' is neither true nor false" },
+		{ "policy p { kind = prefix\nnot = yes url = a }",
+		  "c:2: policy 'p': 'verdict' is missing; 'not' needs one, which can be hit, miss, "
+		  "miss_nofetch, denied or err" },
+		{ "policy p { kind = prefix verdict = {\nhit,\nmiss } url = a }",
+		  "c:3: policy 'p': 'verdict' takes one value, not 2" },
+		{ "policy p { kind = prefix verdict = hit url = { a,\nb } }",
+		  "c:2: policy 'p': 'url' takes one value, not 2" },
+		{ "policy 'a\nb' { kind = prefix verdict = hit url = a }",
+		  "c:2: the name of a policy has a control character; leave it out" },
+		{ "policy p { kind = prefix verdict = hit urls = { 'a',\n'b c' } }",
+		  "c:2: policy 'p': 'b c' has white space in it; no URL has, write it as %20" },
+	};
+
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
+		assert_chain_error(mistakes[i].text, mistakes[i].error);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_prefix_is_one_of_bytes),
+		cmocka_unit_test(the_empty_prefix_matches_all),
+		cmocka_unit_test(the_longest_of_a_file),
+		cmocka_unit_test(no_verdict_where_each_line_has_one),
+		cmocka_unit_test(mistakes_in_lists),
+		cmocka_unit_test(a_url_with_two_verdicts),
+		cmocka_unit_test(urls_have_16359_bytes_at_most),
+		cmocka_unit_test(a_list_that_cannot_be_read),
+		cmocka_unit_test(exact_urls_are_whole),
+		cmocka_unit_test(the_first_listed_substring),
+		cmocka_unit_test(regular_expressions),
+		cmocka_unit_test(patterns_see_bytes),
+		cmocka_unit_test(a_wrong_pattern),
+		cmocka_unit_test(hopeless_searches_are_given_up),
+		cmocka_unit_test(not_turns_every_kind_around),
+		cmocka_unit_test(what_the_kernel_can_evaluate),
+		cmocka_unit_test(mistakes_in_settings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

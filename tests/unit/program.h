@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The XDP program by itself, without pins and without a device: its maps are filled by hand, and
+ * frames are given to it by BPF_PROG_TEST_RUN. They come in on the loopback interface then.
+ */
+#ifndef XDP_ICP_PROGRAM_H
+#define XDP_ICP_PROGRAM_H
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <sched.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "compiler.h"
+#include "datagrams.h"
+#include "maps.h"
+#include "xdp_icp.skel.h"
+
+#define PROGRAM_RULES 64
+#define PROGRAM_PREFIXES 8192
+#define PROGRAM_GENERATION 7
+
+struct program {
+	struct xdp_icp *skeleton;
+	const char *reason; /* why there is none; empty: there must be one */
+	int fd;
+	unsigned int ifindex; /* of the loopback interface */
+	int cpus;
+};
+
+static inline int program_says_nothing(enum libbpf_print_level level, const char *format,
+				       va_list arguments)
+{
+	(void)level;
+	(void)format;
+	(void)arguments;
+	return 0;
+}
+
+/* For main(), before all tests. */
+static inline void program_open(struct program *program)
+{
+	cpu_set_t one;
+	int err;
+
+	*program = (struct program){ .reason = "", .fd = -1, .ifindex = if_nametoindex("lo") };
+	libbpf_set_print(program_says_nothing);
+	/* One scratch area for all frames, so that each finds what the last left behind. */
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof(one), &one);
+	program->cpus = libbpf_num_possible_cpus();
+	program->skeleton = xdp_icp__open();
+	if (!program->skeleton)
+		return;
+	bpf_map__set_max_entries(program->skeleton->maps.rules, PROGRAM_RULES);
+	bpf_map__set_max_entries(program->skeleton->maps.prefixes, PROGRAM_PREFIXES);
+	err = xdp_icp__load(program->skeleton);
+	if (!err)
+		program->fd = bpf_program__fd(program->skeleton->progs.xdp_icp);
+	else if (err == -EPERM)
+		program->reason = "no rights to load a BPF program";
+	else if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_load_bytes, NULL) != 1)
+		program->reason = "no bpf_xdp_load_bytes, Linux is older than 5.18";
+	/* All else is a failure: a kernel that could take the program refuses it. */
+}
+
+static inline void program_close(struct program *program)
+{
+	xdp_icp__destroy(program->skeleton);
+}
+
+/* At the head of each test. */
+static inline void program_needed(const struct program *program)
+{
+	if (program->reason[0]) {
+		print_message("# %s\n", program->reason);
+		skip();
+	}
+	if (program->fd < 0)
+		fail_msg("the kernel refuses the XDP program");
+}
+
+/* --- maps */
+
+static inline void program_empty_map(struct bpf_map *map)
+{
+	char key[512];
+
+	while (bpf_map_get_next_key(bpf_map__fd(map), NULL, key) == 0)
+		assert_int_equal(bpf_map_delete_elem(bpf_map__fd(map), key), 0);
+}
+
+/* No rules, no destinations, and a chain that nobody has filled. */
+static inline void program_clear(struct program *program)
+{
+	struct map_control control = { 0 };
+	struct map_chain closed = { 0 };
+
+	program_empty_map(program->skeleton->maps.rules);
+	program_empty_map(program->skeleton->maps.destinations);
+	program_empty_map(program->skeleton->maps.prefixes);
+	for (uint32_t i = 0; i < 2; i++)
+		bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain), &i, &closed, 0);
+	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.control), &(uint32_t){ 0 },
+			    &control, 0);
+}
+
+static inline void program_put_rule_bits(struct program *program, const char *text, size_t bits,
+					 unsigned int verdict)
+{
+	struct rule_key key = { .prefixlen = bits };
+	struct rule rule = { .verdict = verdict };
+
+	memcpy(key.text, text, (bits + 7) / 8);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.rules), &key,
+					     &rule, BPF_ANY),
+			 0);
+}
+
+static inline void program_put_rule(struct program *program, const char *text, unsigned int verdict)
+{
+	program_put_rule_bits(program, text, 8 * strlen(text), verdict);
+}
+
+/* `address` as the map has it, IPv4 as ::ffff:a.b.c.d; `mac` may be NULL for none. */
+static inline void program_put_destination(struct program *program, const uint8_t address[16],
+					   uint16_t port, const uint8_t mac[6])
+{
+	struct destination_key key = { .ifindex = program->ifindex, .port = host_to_be16(port) };
+	struct destination value = { .kind = port ? DESTINATION_HOST : DESTINATION_BROADCAST };
+
+	memcpy(key.address, address, 16);
+	if (mac)
+		memcpy(value.mac, mac, 6);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.destinations),
+					     &key, &value, BPF_ANY),
+			 0);
+}
+
+/* Gives `text` the entry; `hashed` may be another text, under whose hash the entry then lies. */
+static inline void program_put_entry(struct program *program, uint64_t seed,
+				     const struct prefix_entry *entry, const char *hashed,
+				     size_t hashed_length)
+{
+	char text[PREFIX_MAX] __attribute__((aligned(8))) = { 0 };
+	struct prefix_states states;
+	struct prefix_key key;
+
+	memcpy(text, hashed, hashed_length);
+	prefix_fill(&states, seed, (const text_word *)text, hashed_length / ICP_WORD);
+	key.hash = prefix_hash((const text_word *)text, &states, hashed_length);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.prefixes), &key,
+					     entry, BPF_ANY),
+			 0);
+}
+
+static inline void program_put_chain(struct program *program, const struct map_chain *chain)
+{
+	struct map_control control = { .active = 1 };
+
+	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain), &control.active, chain, 0);
+	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.control), &(uint32_t){ 0 },
+			    &control, 0);
+}
+
+/* As the daemon does it, with a seed that is the same in every run. */
+static inline void program_set_chain(struct program *program, const struct compiled *compiled,
+				     bool answer_request_zero)
+{
+	struct map_chain chain = {
+		.seed = 0x5eedf00d12345678ULL,
+		.generation = PROGRAM_GENERATION,
+		.horizon = compiled->horizon,
+		.default_rank = compiled->default_rank,
+		.default_verdict = compiled->default_verdict,
+		.answer_request_zero = answer_request_zero,
+		.lengths = compiled->lengths,
+	};
+
+	for (size_t i = 0; i < compiled->count; i++) {
+		const struct compiled_entry *from = &compiled->entries[i];
+		struct prefix_entry entry = {
+			.generation = chain.generation,
+			.rank = from->rank,
+			.verdict = from->verdict,
+			.cost = from->cost,
+			.length = from->length,
+		};
+
+		memcpy(entry.text, from->text, from->length);
+		program_put_entry(program, chain.seed, &entry, from->text, from->length);
+	}
+	program_put_chain(program, &chain);
+}
+
+static inline void program_counters(const struct program *program,
+				    uint64_t counters[ICP_COUNTER_MAX])
+{
+	uint64_t values[program->cpus];
+
+	for (uint32_t i = 0; i < ICP_COUNTER_MAX; i++) {
+		assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(program->skeleton->maps.counters),
+						     &i, values),
+				 0);
+		counters[i] = 0;
+		for (int cpu = 0; cpu < program->cpus; cpu++)
+			counters[i] += values[cpu];
+	}
+}
+
+/* --- frames */
+
+/*
+ * Runs the program on a frame. `linear` bytes of it lie where the program sees them, the others in
+ * fragments; 0: as many as fit. Returns 0 or -errno (a kernel before 6.18 knows no `linear`).
+ */
+static inline int program_run_split(const struct program *program, const struct bytes *in,
+				    uint32_t linear, struct bytes *out, uint32_t *action)
+{
+	struct xdp_md context = { .data_end = linear };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in->at, .data_size_in = in->size,
+		    .data_out = out->at, .data_size_out = sizeof(out->at),
+		    .ctx_in = linear ? &context : NULL,
+		    .ctx_size_in = linear ? sizeof(context) : 0);
+	int err = bpf_prog_test_run_opts(program->fd, &options);
+
+	*action = options.retval;
+	out->size = options.data_size_out;
+	return err;
+}
+
+static inline void program_run(const struct program *program, const struct bytes *in,
+			       struct bytes *out, uint32_t *action)
+{
+	int err = program_run_split(program, in, 0, out, action);
+
+	if (err)
+		fail_msg("BPF_PROG_TEST_RUN with %zu bytes: %s", in->size, strerror(-err));
+}
+
+static inline const char *counter_name(unsigned int counter)
+{
+	static const char *const names[] = {
+#define X(identifier, group, name, help) #identifier,
+		ICP_COUNTERS(X)
+#undef X
+	};
+
+	return counter < ICP_COUNTER_MAX ? names[counter] : "?";
+}
+
+/* Fails unless exactly one counter has risen, by one, and it is this. */
+static inline void assert_counted(const char *what, const uint64_t before[ICP_COUNTER_MAX],
+				  const uint64_t after[ICP_COUNTER_MAX], enum icp_counter expected)
+{
+	for (unsigned int i = 0; i < ICP_COUNTER_MAX; i++)
+		if (after[i] - before[i] != (i == expected))
+			fail_msg("%s: the counter %s rose by %d where %s should rise by one", what,
+				 counter_name(i), (int)(after[i] - before[i]),
+				 counter_name(expected));
+}
+
+static inline void assert_bytes(const char *what, const struct bytes *bytes,
+				const struct bytes *expected)
+{
+	if (bytes->size != expected->size)
+		fail_msg("%s: %zu bytes, expected %zu", what, bytes->size, expected->size);
+	for (size_t i = 0; i < bytes->size; i++)
+		if (bytes->at[i] != expected->at[i])
+			fail_msg("%s: byte %zu of %zu is %02x, expected %02x", what, i, bytes->size,
+				 bytes->at[i], expected->at[i]);
+}
+
+/* The frame passes for this reason, untouched; or, ICP_COUNT_ANSWERED, is sent back as `answer`. */
+static inline void assert_outcome(const struct program *program, const char *what,
+				  const struct bytes *frame, enum icp_counter counter,
+				  const struct bytes *answer)
+{
+	static struct bytes out;
+	uint64_t before[ICP_COUNTER_MAX], after[ICP_COUNTER_MAX];
+	uint32_t action;
+
+	program_counters(program, before);
+	program_run(program, frame, &out, &action);
+	program_counters(program, after);
+	assert_counted(what, before, after, counter);
+	if (action != (counter == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS))
+		fail_msg("%s: XDP action %u", what, action);
+	assert_bytes(what, &out, counter == ICP_COUNT_ANSWERED ? answer : frame);
+}
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "test.h"
+#include "text_search.h"
+
+static size_t naive_first(const char *const *texts, const size_t *lengths, size_t count,
+			  const char *text, size_t length)
+{
+	for (size_t i = 0; i < count; i++)
+		if (lengths[i] == 0 || memmem(text, length, texts[i], lengths[i]))
+			return i;
+	return TEXT_SEARCH_NONE;
+}
+
+TEST(random_texts)
+{
+	uint64_t seed = 7;
+
+	for (int round = 0; round < 2000; round++) {
+		char storage[30][6];
+		const char *texts[30];
+		size_t lengths[30], count = random_below(&seed, 31);
+		struct text_search *search;
+
+		for (size_t i = 0; i < count; i++) {
+			/* Rarely an empty one: it is found everywhere. */
+			lengths[i] = random_below(&seed, 40) ? 1 + random_below(&seed, 6) : 0;
+			for (size_t j = 0; j < lengths[i]; j++)
+				storage[i][j] = "abc\xff"[random_below(&seed, 4)];
+			texts[i] = storage[i];
+		}
+		search = text_search_new(texts, lengths, count);
+		assert_non_null(search);
+		for (int i = 0; i < 50; i++) {
+			char text[20];
+			size_t length = random_below(&seed, sizeof(text) + 1);
+
+			for (size_t j = 0; j < length; j++)
+				text[j] = "abc\xff"[random_below(&seed, 4)];
+			assert_int_equal(text_search_first(search, text, length),
+					 naive_first(texts, lengths, count, text, length));
+		}
+		text_search_free(search);
+	}
+}
+
+static size_t first(const char *const *texts, size_t count, const char *text)
+{
+	size_t lengths[8], result;
+	struct text_search *search;
+
+	for (size_t i = 0; i < count; i++)
+		lengths[i] = strlen(texts[i]);
+	search = text_search_new(texts, lengths, count);
+	result = text_search_first(search, text, strlen(text));
+	text_search_free(search);
+	return result;
+}
+
+TEST(the_first_listed_of_those_found)
+{
+	static const char *const texts[] = { "hers", "she", "he", "she" };
+
+	assert_int_equal(first(texts, 4, "ushers"), 0);
+	assert_int_equal(first(texts, 4, "usher"), 1);
+	assert_int_equal(first(texts, 4, "her"), 2);
+	assert_int_equal(first(texts, 4, "hr"), TEXT_SEARCH_NONE);
+	assert_int_equal(first(texts, 0, "hr"), TEXT_SEARCH_NONE);
+}
+
+TEST(a_suffix_within_a_longer_text)
+{
+	static const char *const texts[] = { "abcde", "bcd", "c" };
+
+	assert_int_equal(first(texts, 3, "abcd"), 1);
+	assert_int_equal(first(texts, 3, "abcx"), 2);
+	assert_int_equal(first(texts, 3, "abcde"), 0);
+	assert_int_equal(first(texts, 3, "ababcde"), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_texts),
+		cmocka_unit_test(the_first_listed_of_those_found),
+		cmocka_unit_test(a_suffix_within_a_longer_text),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
