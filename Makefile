@@ -58,7 +58,7 @@ deps: ## install what building and testing need (Debian 12, as root)
 
 .PHONY: run
 run: deps ## install what is missing, build, answer on the loopback interface until Ctrl-C
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) -s --no-print-directory all
 	$(Q)scripts/run-sample $(BUILD)
 
 .PHONY: check

@@ -142,7 +142,7 @@ class Squid(Lab):
         squid = subprocess.Popen(
             # The service name keeps its shared memory apart from another Squid's.
             self.squid_namespace.command(
-                self.squid, "-N", "-n", directory.name.replace("-", ""), "-f", config
+                self.squid, "-N", "-n", "".join(filter(str.isalnum, directory.name)), "-f", config
             ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
