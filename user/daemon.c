@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,17 @@ int daemon_reload(struct daemon *daemon, struct error *error)
 static void tell_of_interfaces(struct daemon *daemon, const struct kernel_interface *interfaces,
 			       size_t count)
 {
+	for (size_t k = 0; k < daemon->attached; k++) {
+		bool noted = false;
+
+		for (size_t i = 0; i < count; i++)
+			noted = noted || daemon->attached_to[k] == interfaces[i].ifindex;
+		if (!noted)
+			log_write(LOG_NOTICE,
+				  "the program was taken off interface %u; what comes in there is "
+				  "answered here",
+				  daemon->attached_to[k]);
+	}
 	for (size_t i = 0; i < count; i++) {
 		bool had = false;
 
@@ -291,9 +303,11 @@ static void silence_kernel(const char *pin_dir)
 	enum kernel_result result;
 	struct error error;
 	struct kernel *kernel;
+	char abi[PATH_MAX];
 
-	if (access(pin_dir, F_OK))
-		return;
+	snprintf(abi, sizeof(abi), "%s/abi", pin_dir);
+	if (access(abi, F_OK) && errno == ENOENT)
+		return; /* there is none */
 	kernel = kernel_open(pin_dir, true, &result, &error);
 	if (!kernel && result == KERNEL_OCCUPIED)
 		return; /* somebody else's, who looks after it */
@@ -430,7 +444,8 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 	daemon->base = event_base_new();
 	if (!daemon->base || watch_signals(daemon))
 		return error_set(error, "out of memory");
-	if (open_listeners(daemon, error))
+	/* First what may fail without having changed anything. */
+	if (open_listeners(daemon, error) || open_control(daemon, uid, gid, error))
 		return -1;
 	if (open_kernel(daemon, prepared->compiled, uid, gid, error))
 		return -1;
@@ -439,8 +454,6 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 	if (!daemon->rules)
 		return error_set(error, "out of memory");
 	daemon->responder.rules = daemon->rules;
-	if (open_control(daemon, uid, gid, error))
-		return -1;
 	if (geteuid() == 0 && uid != 0 && privileges_drop(uid, gid, error))
 		return -1;
 

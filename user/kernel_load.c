@@ -660,8 +660,8 @@ enum kernel_result kernel_load(const struct kernel_load *asked, struct error *er
 			return KERNEL_OCCUPIED;
 		}
 		log_write(LOG_NOTICE, "%s: replaces the maps there, which %s", load.pin_dir, text);
-		/* Beside the old ones, which stay until all has gone well. */
-		snprintf(aside, sizeof(aside), "%s.new", asked->pin_dir);
+		/* Beside the old ones, which stay until all has gone well. No name has a dot there. */
+		snprintf(aside, sizeof(aside), "%s-new", asked->pin_dir);
 		pins_remove(aside);
 		load.pin_dir = aside;
 	} else if (former.exists) {

@@ -31,16 +31,17 @@ class Daemon:
         interfaces=(),
         listen=EVERYWHERE,
         pin_dir=None,
+        control=None,
         settings="",
     ):
         self.namespace = namespace
         self.config = directory / "xdp-icp.conf"
-        self.control = directory / "control.sock"
+        self.control = control or directory / "control.sock"
         self.log = directory / "xdp-icpd.log"
         self.log.touch()
         self.process = None
+        self.listen = listen
         self.settings = [
-            f"listen = {listed(listen)}",
             f'mode = "{mode}"',
             f'control = "{self.control}"',
             settings,
@@ -54,7 +55,9 @@ class Daemon:
     def configure(self, policies):
         """Writes the configuration with other policies; what runs does not look by itself."""
         new = self.config.with_suffix(".new")
-        new.write_text("\n".join([*self.settings, policies, ""]))
+        new.write_text(
+            "\n".join([f"listen = {listed(self.listen)}", *self.settings, policies, ""])
+        )
         new.rename(self.config)
 
     def start(self, *prefix, program=BUILD / "xdp-icpd"):

@@ -65,10 +65,13 @@ class Lab(unittest.TestCase):
         if self.xdp:
             self.need_xdp()
 
-    def need_xdp(self):
+    def need_kernel(self, major, minor):
         release = tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
-        if release < KERNEL_NEEDED:
-            self.skipTest(f"Linux {platform.release()} is older than 5.18")
+        if release < (major, minor):
+            self.skipTest(f"Linux {platform.release()} is older than {major}.{minor}")
+
+    def need_xdp(self):
+        self.need_kernel(*KERNEL_NEEDED)
         if not os.path.ismount(bpf.FILE_SYSTEM):
             net.run("mount", "-t", "bpf", "bpf", bpf.FILE_SYSTEM)
         os.makedirs(pins(os.getpid()), exist_ok=True)

@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The loader, its pins, and daemons with and without the rights to do its work."""
 
+import glob
 import os
 import shutil
+import struct
+import time
 
 from daemon import BUILD
 from lab import main
-from wire import DENIED, HIT, SERVER, SERVER6, Wire
+from net import until
+from wire import DENIED, FAMILIES, HIT, SERVER, SERVER6, SERVER_2, Wire
 
 UNPRIVILEGED = (
     "setpriv",
@@ -24,18 +28,10 @@ class Loader(Wire):
     mode = "native"
     sanitized = True
 
-    def program(self, device="s0"):
-        """The id and the mode of the program on a device."""
-        xdp = self.server_side.link(device).get("xdp")
-        if not xdp:
-            return None, None
-        attached = xdp.get("attached", [xdp])[0]
-        return attached["prog"]["id"], {1: "native", 2: "generic"}[attached["mode"]]
-
 
 class LifeOfTheProgram(Loader):
     def test_load_and_unload(self):
-        self.load("s0")
+        self.load("--mode", "native", "s0")
         self.assertEqual(self.program()[1], "native")
         self.assertTrue(os.listdir(self.pins))
         self.load("--unload", "s0")
@@ -43,7 +39,7 @@ class LifeOfTheProgram(Loader):
         self.assertFalse(os.path.exists(self.pins))
 
     def test_status(self):
-        self.load("s0")
+        self.load("--mode", "native", "s0")
         status = self.load("--status", "s0").stdout
         for text in ("s0", "native", str(self.program()[0])):
             self.assertIn(text, status)
@@ -57,6 +53,24 @@ class LifeOfTheProgram(Loader):
     def test_auto_takes_generic_where_native_is_not_to_be_had(self):
         self.load("--mode", "auto", "lo")
         self.assertEqual(self.program("lo")[1], "generic")
+
+    def test_auto_is_native_on_a_veth_whose_peer_carries_a_program(self):
+        self.need_kernel(6, 3)  # which tells
+        done = self.load("--mode", "auto", "s0")
+        self.assertEqual(self.program()[1], "native")
+        self.assertNotIn("no native mode", done.stderr)
+
+    def test_auto_is_generic_on_a_veth_whose_peer_carries_none(self):
+        """Native mode could be had, and every answer would be lost."""
+        self.client_side.run("ip", "link", "set", "dev", "c0", "xdpdrv", "off")
+        done = self.load("--mode", "auto", "s0")
+        self.assertEqual(self.program()[1], "generic")
+        self.assertRegex(done.stderr, "s0: no native mode: .*peer carries no XDP program")
+        self.load("--unload", "s0")
+        daemon = self.responder(mode="auto").start()
+        self.assertEqual(daemon.count("mode"), "generic")
+        self.assertRegex(daemon.log.read_text(), "s0: no native mode: .*peer carries no")
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
 
     def test_native_never_degrades(self):
         done = self.load("--mode", "native", "lo", check=False)
@@ -92,6 +106,89 @@ class LifeOfTheProgram(Loader):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no-such-device", done.stderr)
         self.assertFalse(os.path.exists(self.pins))
+
+
+class Replacement(Loader):
+    """Maps that must be replaced: what an operator has put in stays, and nothing is half done."""
+
+    LARGER = "prefixes_max = 10000"
+    RULE = "http://rule.example.com/"
+
+    def setUp(self):
+        super().setUp()
+        self.second_wire()
+        self.daemon_here = self.responder().start()
+        self.daemon_here.icpctl("rules", "add", self.RULE, "err")
+
+    def rules(self, *words):
+        return self.daemon_here.icpctl("rules", "--pin-dir", self.pins, *words).stdout
+
+    def assert_rules_count(self, *addresses):
+        """Those from before and new ones, with no daemon there: in the kernel, that is."""
+        for address in addresses:
+            self.assertEqual(self.ask(self.RULE, address), "err")
+        for verdict in ("denied", "miss_nofetch"):
+            self.rules("add", f"{self.RULE}new/", verdict)
+            for address in addresses:
+                self.assertEqual(self.ask(f"{self.RULE}new/", address), verdict)
+        self.rules("del", f"{self.RULE}new/")
+
+    def test_a_load_that_fails_changes_nothing(self):
+        self.daemon_here.kill()
+        self.pass_all(self.server_side, "s1")
+        before = (sorted(os.listdir(self.pins)), self.program(), self.rules("list"))
+        done = self.load("s1", settings=self.LARGER, check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertEqual(
+            (sorted(os.listdir(self.pins)), self.program(), self.rules("list")), before
+        )
+        self.assertEqual(glob.glob(f"{self.pins}*"), [self.pins])
+        for address in (SERVER, SERVER6):
+            self.assertEqual(self.ask(HIT, address), "hit")
+        self.assert_rules_count(SERVER, SERVER6)
+        # And it stands in the way of no later one.
+        self.server_side.run("ip", "link", "set", "dev", "s1", "xdpdrv", "off")
+        self.load("s1", "--mode", "native", settings=self.LARGER)
+        self.assertEqual(self.rules("list"), before[2])
+        self.assert_rules_count(SERVER, SERVER6, SERVER_2)
+
+    def test_larger_maps_take_the_rules_along(self):
+        self.daemon_here.kill()
+        before = self.rules("list")
+        done = self.load("s1", "--mode", "native", settings=self.LARGER)
+        self.assertIn(f"{self.pins}: replaces the maps there", done.stderr)
+        self.assertEqual(self.rules("list"), before)
+        self.assertEqual(glob.glob(f"{self.pins}*"), [self.pins])
+        self.assertEqual([self.program(device)[1] for device in ("s0", "s1")], 2 * ["native"])
+        self.assert_rules_count(SERVER, SERVER6, SERVER_2)
+        daemon = self.responder(interfaces=["s0", "s1"], settings=self.LARGER).start()
+        self.assertEqual(daemon.count("prefixes_max"), 10000)
+        for address in (SERVER, SERVER6, SERVER_2):
+            self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
+            self.assert_answered_by(daemon, "kernel", "err", self.RULE, address)
+
+    def test_another_abi_takes_the_rules_along(self):
+        self.daemon_here.kill()
+        before = self.rules("list")
+        self.server_side.run(
+            *f"bpftool map update pinned {self.pins}/abi key hex 00 00 00 00 value hex".split(),
+            *struct.pack("=I", 77).hex(" ").split(),
+        )
+        refused = self.daemon_here.icpctl("rules", "-p", self.pins, "list", check=False)
+        self.assertIn("ABI version 77", refused.stderr)
+        done = self.load("s0")
+        self.assertRegex(
+            done.stderr, f"{self.pins}: replaces the maps there, .*ABI version 77 .this is "
+        )
+        self.assertEqual(self.rules("list"), before)
+        self.assert_rules_count(SERVER, SERVER6)
+
+    def test_maps_that_a_daemon_holds_are_not_replaced(self):
+        done = self.load("s1", settings=self.LARGER, check=False)
+        self.assertEqual(done.returncode, 5)
+        self.assertIn("a daemon is using them", done.stderr)
+        self.assertEqual(self.program("s1"), (None, None))
+        self.assert_answered_by(self.daemon_here, "kernel", "err", self.RULE)
 
 
 class Daemons(Loader):
@@ -142,6 +239,46 @@ class Daemons(Loader):
         self.assertIn(self.pins, second.log.read_text())
         self.assert_answered_by(first, "kernel", "hit", HIT)
         self.assert_answered_by(first, "daemon", "denied", DENIED)
+
+    def test_the_loader_changes_the_mode_under_a_daemon(self):
+        daemon = self.responder().start()
+        for mode in ("generic", "native"):
+            self.load("--mode", mode, "s0")
+            for _, address in FAMILIES:
+                until(
+                    lambda: self.is_answered_by_kernel(daemon, "hit", HIT, address),
+                    f"the kernel to answer in mode {mode}",
+                )
+            # Not for a moment alone: the daemon looks again and again.
+            time.sleep(2.5)
+            for _, address in FAMILIES:
+                self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
+                self.assert_answered_by(daemon, "daemon", "denied", DENIED, address)
+            status = daemon.status()
+            self.assertEqual(
+                (status["mode"], [(one["name"], one["mode"]) for one in status["interfaces"]]),
+                (mode, [("s0", mode)]),
+            )
+            self.assertNotIn("reason", status)
+            self.assertIn(f"s0: mode {mode}", self.load("--status").stdout)
+
+    def test_the_loader_adds_an_interface_under_a_daemon(self):
+        self.second_wire()
+        daemon = self.responder().start()
+        self.assertEqual(self.ask(HIT, SERVER_2), "hit")
+        self.load("--mode", "generic", "s1")
+        until(
+            lambda: self.is_answered_by_kernel(daemon, "hit", HIT, SERVER_2),
+            "the kernel to answer on the second interface",
+        )
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+        self.assertEqual(
+            {(one["name"], one["mode"]) for one in daemon.count("interfaces")},
+            {("s0", "native"), ("s1", "generic")},
+        )
+        self.load("--unload", "s1")
+        self.assertEqual(self.ask(HIT, SERVER_2), "hit")
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
 
     def test_two_daemons_with_pins_of_their_own(self):
         first = self.responder().start()

@@ -129,15 +129,11 @@ class Kernel:
 
     def test_addresses_come_and_go(self):
         for address, bits in (("10.1.0.77", 24), ("fd00:1::77", 64)):
-
-            def by_kernel():
-                """One query: did the kernel answer it?"""
-                before = self.daemon_here.count("answered.kernel")
-                self.assertEqual(self.ask(HIT, address), "hit")
-                return self.daemon_here.count("answered.kernel") > before
-
             self.server_side.add_address("s0", f"{address}/{bits}")
-            until(by_kernel, f"the kernel to answer to {address}")
+            until(
+                lambda: self.is_answered_by_kernel(self.daemon_here, "hit", HIT, address),
+                f"the kernel to answer to {address}",
+            )
             self.server_side.run("ip", "addr", "del", f"{address}/{bits}", "dev", "s0")
             frame = self.frame(HIT, address, sport=9)  # an answer would be nobody's
             tap = self.tap(self.client_side, "c0")
@@ -471,11 +467,32 @@ class Life(Wire):
 
     def test_a_clean_end_leaves_no_answer_behind(self):
         self.responder().start().stop()
-        client = self.asker[socket.AF_INET]
-        client.socket.connect((SERVER, icp.PORT))
-        client.socket.send(icp.query(HIT, NUMBER))
-        # Nobody listens, and the kernel's network says so.
-        self.assertRaises(ConnectionRefusedError, client.socket.recv, 65536)
+        self.assert_nobody_answers()
+
+    def test_a_daemon_that_answers_alone_silences_what_another_left(self):
+        """The program and its maps stay, but neither chain nor rules are this daemon's."""
+        rule = "http://rule.example.com/"
+        daemon = self.responder().start()
+        daemon.icpctl("rules", "add", rule, "err")
+        daemon.kill()
+        self.assertEqual([self.ask(HIT), self.ask(rule)], ["hit", "err"])
+        alone = self.responder(POLICIES.replace('"hit"', '"denied"'), mode="off").start()
+        self.assertEqual(alone.count("mode"), "userspace")
+        for _, address in FAMILIES:
+            self.assert_answered_by(alone, "daemon", "denied", HIT, address)
+            self.assert_answered_by(alone, "daemon", "miss", rule, address)
+        self.assertEqual(self.program()[1], "native")
+
+    def test_a_start_that_fails_leaves_the_kernels_answers(self):
+        daemon = self.responder().start()
+        daemon.kill()
+        failing = self.responder(control="/proc/no/such/directory/control.sock")
+        failing.launch()
+        self.assertEqual(failing.wait(), 1)
+        self.assertIn("cannot create the directory", failing.log.read_text())
+        self.assertEqual(
+            [self.ask(HIT, SERVER), self.ask(NOFETCH, SERVER6)], ["hit", "miss_nofetch"]
+        )
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The configuration: what is wrong in it is told by file and line, and changes nothing."""
 
+import os
 import re
 
-from daemon import BUILD
+from daemon import BUILD, listed
 from lab import Lab, main
 from net import run, until
+from wire import HIT, SERVER, Wire
 
 GOOD = """
 policy "10" {
@@ -141,6 +143,74 @@ class Reload(Lab):
         self.daemon_here.launch()
         self.assertEqual(self.daemon_here.wait(), 1)
         self.assertIn(f"{self.place_of('no-such-kind')}: ", self.daemon_here.log.read_text())
+
+
+def of_many(count, verdict="hit"):
+    """A policy of so many prefixes, the last of which is that of HIT."""
+    urls = [f"http://{n}.example.com/" for n in range(1, count)] + ["http://hit.example.com/"]
+    return f'policy "10" {{ kind = "prefix" verdict = "{verdict}" urls = {listed(urls)} }}'
+
+
+class InTheKernel(Wire):
+    """What a start alone can change stays as it was started, in the kernel too."""
+
+    mode = "native"
+    sanitized = True
+    ADDRESS, PORT = "10.1.0.77", 4130
+
+    def assert_says(self, daemon, text):
+        until(lambda: text in daemon.log.read_text(), f"the daemon to say '{text}'")
+
+    def test_more_addresses_wait_for_the_next_start(self):
+        daemon = self.responder().start()
+        daemon.listen = (*daemon.listen, f"0.0.0.0:{self.PORT}", f"[::]:{self.PORT}")
+        daemon.configure(of_many(1, "denied"))
+        daemon.hang_up()
+        self.assert_says(daemon, "listen: the change takes effect at the next start")
+        until(lambda: self.ask(HIT) == "denied", "the reload")
+        # Now the daemon tells the kernel of all addresses anew.
+        self.server_side.add_address("s0", f"{self.ADDRESS}/24")
+        until(
+            lambda: self.is_answered_by_kernel(daemon, "denied", HIT, self.ADDRESS),
+            f"the kernel to answer to {self.ADDRESS}",
+        )
+        for address in (SERVER, self.ADDRESS):
+            self.assert_nobody_answers(address, self.PORT)
+        self.assertEqual(daemon.count("listen"), ["0.0.0.0:3130", "[::]:3130"])
+        daemon.stop()
+
+    def test_other_sizes_wait_for_the_next_start(self):
+        daemon = self.responder(settings="rules_max = 8 prefixes_max = 8").start()
+        daemon.settings = [line.replace("= 8", "= 9") for line in daemon.settings]
+        daemon.configure(of_many(2))
+        daemon.icpctl("reload")
+        self.assert_says(
+            daemon, "rules_max, prefixes_max: the change takes effect at the next start"
+        )
+        self.assertEqual(daemon.counts("rules_max", "prefixes_max"), (8, 8))
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+
+    def test_no_start_with_more_prefixes_than_prefixes_max(self):
+        daemon = self.responder(of_many(5), settings="prefixes_max = 4")
+        daemon.launch()
+        self.assertEqual(daemon.wait(), 1)
+        self.assertRegex(daemon.log.read_text(), "5 prefixes.*prefixes_max is 4")
+        self.assertEqual(self.program(), (None, None))
+        self.assertFalse(os.path.exists(self.pins))
+
+    def test_no_reload_with_more_prefixes_than_prefixes_max(self):
+        daemon = self.responder(of_many(4), settings="prefixes_max = 4").start()
+        daemon.configure(of_many(5, "denied"))
+        done = daemon.icpctl("reload", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, "5 prefixes.*prefixes_max")
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+        daemon.hang_up()
+        self.assert_says(daemon, "nothing is changed")
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+        daemon.configure(of_many(4, "denied"))
+        daemon.icpctl("reload")
+        self.assert_answered_by(daemon, "kernel", "denied", HIT)
 
 
 if __name__ == "__main__":

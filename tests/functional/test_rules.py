@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The operators' rules, by bpftool or icpctl: they count from the next query on."""
 
+import os
 import shlex
 import socket
 
 import icp
 from lab import main
+from net import until
 from wire import DENIED, HIT, MISS, SERVER, SERVER6, Wire
 
 HOST = "http://hit.example.com/"
@@ -129,9 +131,7 @@ class Kernel(Rules, Wire):
 
     def key(self, prefix, *verdict):
         """The lines that `rules key` prints, by what they do: update, delete."""
-        lines = self.daemon_here.icpctl(
-            "rules", "--pin-dir", self.pins, "key", prefix, *verdict
-        ).stdout.splitlines()
+        lines = self.daemon_here.icpctl("rules", "key", prefix, *verdict).stdout.splitlines()
         commands = [shlex.split(line) for line in lines if line and not line.startswith("#")]
         return {command[command.index("map") + 1]: command for command in commands}
 
@@ -166,6 +166,45 @@ class Kernel(Rules, Wire):
             self.assertEqual(self.asks(HIT, address), ("denied", "denied"))
             self.bpftool(*lines["delete"])
             self.assertEqual(self.asks(HIT, address), ("hit", "hit"))
+
+    def test_key_asks_the_daemon_where_the_map_is(self):
+        lines = self.daemon_here.icpctl("rules", "key", HOST, "denied").stdout
+        self.assertEqual(lines.count(f" pinned {self.pins}/rules "), 2)
+        elsewhere = self.daemon_here.icpctl("rules", "-p", "/else/where", "key", HOST).stdout
+        self.assertEqual(elsewhere.count(" pinned /else/where/rules "), 2)
+        self.daemon_here.stop()
+        lines = self.daemon_here.icpctl("rules", "key", HOST, "denied").stdout
+        self.assertEqual(lines.count(" pinned /sys/fs/bpf/xdp-icp/rules "), 2)
+
+    def test_the_program_comes_back_to_the_same_rules(self):
+        """Unloaded while the daemon runs, and loaded again: the maps are those it has open."""
+        self.bpftool(*self.key("http://kept.example.com/", "denied")["update"])
+        self.load("--unload", "s0")
+        until(lambda: self.daemon_here.count("mode") == "userspace", "the daemon to see it")
+        self.assert_answered_by(self.daemon_here, "daemon", "hit", HIT)
+        self.load("--mode", self.mode, "s0")
+        until(
+            lambda: self.is_answered_by_kernel(self.daemon_here, "hit", HIT),
+            "the kernel to answer again",
+        )
+        lines = self.key(HOST, "miss_nofetch")
+        self.bpftool(*lines["update"])
+        for address in (SERVER, SERVER6):
+            self.assertEqual(self.asks(HIT, address), ("miss_nofetch", "miss_nofetch"))
+            self.assertEqual(
+                self.asks("http://kept.example.com/x", address), ("denied", "denied")
+            )
+        self.bpftool(*lines["delete"])
+        self.assertEqual(self.asks(HIT), ("hit", "hit"))
+
+    def test_the_last_to_leave_takes_the_pins(self):
+        self.load("--unload", "s0")
+        self.assertTrue(os.listdir(self.pins))
+        self.daemon_here.icpctl("rules", "add", HOST, "denied")
+        self.assertEqual(self.ask(HIT), "denied")
+        self.daemon_here.stop()
+        # Whoever the daemon has become may not remove the directory itself from root's.
+        self.assertEqual(os.listdir(self.pins), [])
 
     def test_a_rule_decides_in_the_kernel_what_a_regex_would(self):
         self.bpftool(*self.key("http://e.org/", "miss_nofetch")["update"])

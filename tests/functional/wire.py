@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 
+import icp
 import net
 from daemon import BUILD, ROOT
 from lab import Lab
 
 CLIENT, SERVER = "10.1.0.1", "10.1.0.2"
 CLIENT6, SERVER6 = "fd00:1::1", "fd00:1::2"
+CLIENT_2, SERVER_2 = "10.2.0.1", "10.2.0.2"  # of another wire, which few need
 FAMILIES = ((socket.AF_INET, SERVER), (socket.AF_INET6, SERVER6))
 
 # The kernel decides what stands before the regex, the daemon the rest.
@@ -62,18 +64,39 @@ class Wire(Lab):
         self.asker = {family: self.client(self.client_side, family) for family, _ in FAMILIES}
         self.pins = self.pin_dir()  # not there before something is loaded
 
+    def second_wire(self):
+        """From c1 to s1, beside the first."""
+        net.connect(
+            self.client_side,
+            "c1",
+            [f"{CLIENT_2}/24"],
+            self.server_side,
+            "s1",
+            [f"{SERVER_2}/24"],
+        )
+        if self.mode == "native":
+            self.pass_all(self.client_side, "c1")
+
     def responder(self, policies=POLICIES, **settings):
         """A daemon for the server's end of the wire."""
         settings = {"mode": self.mode, "interfaces": ["s0"], "pin_dir": self.pins} | settings
         return self.daemon(self.server_side, policies, **settings)
 
-    def load(self, *words, check=True):
+    def load(self, *words, settings="", check=True):
         """scripts/xdp-icp-load on the server's side, with this test's pins."""
         config = self.directory() / "loader.conf"
-        config.write_text(f'pin_dir = "{self.pins}"\n')
+        config.write_text(f'pin_dir = "{self.pins}"\n{settings}\n')
         environment = os.environ | {"XDP_ICP_LOADER": str(BUILD / "xdp-icp-loader")}
         words = (ROOT / "scripts/xdp-icp-load", "-c", config, *words)
         return self.server_side.run(*words, check=check, env=environment)
+
+    def program(self, device="s0"):
+        """The id and the mode of the program on a device of the server's side."""
+        xdp = self.server_side.link(device).get("xdp")
+        if not xdp:
+            return None, None
+        attached = xdp.get("attached", [xdp])[0]
+        return attached["prog"]["id"], {1: "native", 2: "generic"}[attached["mode"]]
 
     def ask(self, url, address=SERVER):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -87,6 +110,19 @@ class Wire(Lab):
         self.assertEqual(
             daemon.counts("answered.kernel", "answered.daemon"), expected, f"{url} to {address}"
         )
+
+    def is_answered_by_kernel(self, daemon, verdict, url, address=SERVER):
+        """One query, whose answer must be right: did it come from the kernel?"""
+        before = daemon.count("answered.kernel")
+        self.assertEqual(self.ask(url, address), verdict)
+        return daemon.count("answered.kernel") > before
+
+    def assert_nobody_answers(self, address=SERVER, port=icp.PORT):
+        """Nobody listens there, and the network of the server's side says so."""
+        client = self.client(self.client_side)
+        client.socket.connect((address, port))
+        client.socket.send(icp.query(HIT, 1))
+        self.assertRaises(ConnectionRefusedError, client.socket.recv, 65536)
 
     def flood(self, address, count, questions):
         """Starts the flood; `questions` are lines of URL TAB VERDICT[,VERDICT...]."""
