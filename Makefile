@@ -92,7 +92,8 @@ install: all ## install below PREFIX (/usr/local) and DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/xdp-icp \
 		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)/etc/xdp-icp
 	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl scripts/xdp-icp-load $(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(BUILD)/xdp-icp-loader $(DESTDIR)$(PREFIX)/libexec/xdp-icp
+	install -m 755 $(BUILD)/xdp-icp-loader scripts/zc-icp-helper.py \
+		$(DESTDIR)$(PREFIX)/libexec/xdp-icp
 	install -m 644 $(BPF_OBJECT) $(DESTDIR)$(PREFIX)/lib/xdp-icp
 	test -e $(DESTDIR)/etc/xdp-icp/xdp-icp.conf || \
 		install -m 644 scripts/sample.conf $(DESTDIR)/etc/xdp-icp/xdp-icp.conf

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The look-ups behind a decision (decide.h): the rules first, then the chain's prefixes. */
+/* The look-ups behind a decision (decide.h): the rules first, then all that is known of the chain. */
 #ifndef XDP_ICP_MATCH_H
 #define XDP_ICP_MATCH_H
 
@@ -11,17 +11,112 @@ ICP_INLINE const void *prefixes_lookup(void *table, const __u64 *hash)
 	return bpf_map_lookup_elem(table, hash);
 }
 
-ICP_INLINE struct decision match(const struct map_chain *chain, struct scratch *scratch,
-				 const struct message *message)
+/* The querier's address as the maps have it: IPv4 as ::ffff:a.b.c.d. */
+ICP_INLINE void source_words(const struct frame *frame, __u32 address[4])
 {
-	text_word *url = scratch->message.words + MESSAGE_URL_WORD;
+	address[0] = frame->ipv6 ? frame->source[0] : 0;
+	address[1] = frame->ipv6 ? frame->source[1] : 0;
+	address[2] = frame->ipv6 ? frame->source[2] : (ICP_FORCE __u32)host_to_be32(0xffff);
+	address[3] = frame->source[3];
+}
+
+ICP_INLINE struct candidate match_source(const struct map_chain *chain,
+					 const struct scratch *scratch)
+{
+	struct source_key key = {
+		.prefixlen = SOURCE_GENERATION_BITS + 128,
+		.generation = chain->generation,
+	};
+	const struct source_entry *entry;
+
+	source_words(&scratch->frame, (__u32 *)key.address);
+	entry = bpf_map_lookup_elem(&sources, &key);
+	if (!entry)
+		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+	return candidate_of(entry->rank, entry->verdict, entry->cost);
+}
+
+/* What the daemon has decided for this URL before; RANK_NONE: nothing. */
+ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
+					  const struct scratch *scratch, __u64 now)
+{
+	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
+	const struct verdict_entry *entry;
+	struct verdict_key key;
+	__u64 source[2];
+	__u32 length;
+
+	source_words(&scratch->frame, (__u32 *)source);
+	length = scratch_url_length(scratch);
+	if (length > PREFIX_URL_MAX) /* never: for the verifier */
+		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+	key.hash = verdict_hash(chain, &scratch->states, url, length, source);
+	entry = bpf_map_lookup_elem(&verdicts, &key);
+	length = scratch_url_length(scratch);
+	if (!entry || length > PREFIX_URL_MAX ||
+	    !verdict_entry_holds(chain, entry, url, length, source, now))
+		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+	return candidate_of(entry->rank, entry->verdict, entry->cost);
+}
+
+/*
+ * The chain: of all that is known of this query the smallest rank wins, if it lies before the
+ * horizon. Behind it, a verdict that the daemon has left takes the place of what the kernel
+ * cannot evaluate.
+ */
+ICP_INLINE struct decision match_chain(const struct map_chain *chain, const struct scratch *scratch)
+{
+	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
+	struct candidate best = candidate_default(chain);
 	const struct prefix_entry *entry;
+	const struct map_watch *guard;
+	__u32 horizon = chain->horizon;
+	__u32 zero = 0, matched = 0;
+	struct candidate known;
+	__u64 now;
+
+	entry = prefix_longest(url, &scratch->states, scratch_url_length(scratch), &chain->lengths,
+			       prefixes_lookup, &prefixes, &matched);
+	if (entry) {
+		if (!prefix_entry_holds(chain, entry, matched, url))
+			return decision_pass(ICP_COUNT_PASSED_COLLISION);
+		best = candidate_of(entry->rank, entry->verdict, entry->cost);
+	}
+	if (chain->has_sources)
+		best = candidate_first(best, match_source(chain, scratch));
+
+	/* Before all gates and before the horizon it does not matter whether anybody watches. */
+	if (best.rank < chain->first_gate && best.rank < horizon)
+		return decision_answer(best.verdict.opcode, best.verdict.cost);
+	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
+		return decision_pass(ICP_COUNT_PASSED_HORIZON);
+
+	guard = bpf_map_lookup_elem(&watch, &zero);
+	now = bpf_ktime_get_coarse_ns();
+	if (!guard || !watch_holds(guard, chain, now))
+		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
+	best = candidate_first(best, candidate_gate(guard));
+	if (best.rank < horizon)
+		return decision_answer(best.verdict.opcode, best.verdict.cost);
+	if (chain->memory == MEMORY_NONE)
+		return decision_pass(ICP_COUNT_PASSED_HORIZON);
+	known = match_verdict(chain, scratch, now);
+	if (known.rank == RANK_NONE)
+		return decision_pass(ICP_COUNT_PASSED_HORIZON);
+	best = candidate_first(known, best);
+	return decision_answer(best.verdict.opcode, best.verdict.cost);
+}
+
+ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain,
+				 struct scratch *scratch, const struct message *message)
+{
 	struct rule_key *key;
 	const struct rule *rule;
-	__u32 matched = 0;
 
 	if (message->form == ICP_FORM_WHITE_SPACE)
 		return decision_answer(ICP_OP_ERR, ICP_NO_COST);
+	if (drain)
+		return decide_by_drain(drain);
 
 	/*
 	 * The trie wants the length in front of the text, where the requester host address lies:
@@ -32,10 +127,7 @@ ICP_INLINE struct decision match(const struct map_chain *chain, struct scratch *
 	rule = bpf_map_lookup_elem(&rules, key);
 	if (rule)
 		return decide_by_rule(rule);
-
-	entry = prefix_longest(url, &scratch->states, message->url_length, &chain->lengths,
-			       prefixes_lookup, &prefixes, &matched);
-	return decide_by_chain(chain, entry, matched, url);
+	return match_chain(chain, scratch);
 }
 
 #endif

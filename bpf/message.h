@@ -42,6 +42,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 
 	message->size = size;
 	message->url_length = length = size - MESSAGE_MIN + 1;
+	scratch->url_length = length;
 	/* What the last query left behind this one's end goes. */
 	words[size / ICP_WORD] = word_first_bytes(words[size / ICP_WORD], size % ICP_WORD);
 
@@ -95,7 +96,8 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		return ICP_COUNT_PASSED_MALFORMED;
 	message->form = ICP_FORM_QUERY;
 	if (suspicious) {
-		message->form = icp_url_form((__u8 *)url, message->url_length, PREFIX_URL_MAX);
+		message->form =
+			icp_url_form((__u8 *)url, scratch_url_length(scratch), PREFIX_URL_MAX);
 		if (message->form == ICP_FORM_NO_URL)
 			return ICP_COUNT_PASSED_MALFORMED;
 	}

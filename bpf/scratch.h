@@ -42,6 +42,8 @@ struct frame {
 
 struct scratch {
 	struct frame frame;
+	__u32 url_length; /* bytes without the NUL */
+	__u32 unused;
 	union {
 		__u8 bytes[MESSAGE_MAX + ICP_WORD];
 		text_word words[MESSAGE_MAX / ICP_WORD + 1];
@@ -49,5 +51,14 @@ struct scratch {
 	} message; /* zero-padded to the word */
 	struct prefix_states states;
 };
+
+/*
+ * The URL's length, read back: what a loop over the URL teaches the verifier of it is forgotten, and
+ * what comes behind is followed once, not once for each way out of the loop.
+ */
+ICP_INLINE __u32 scratch_url_length(const struct scratch *scratch)
+{
+	return *(volatile const __u32 *)&scratch->url_length;
+}
 
 #endif

@@ -51,7 +51,7 @@ int xdp_icp(struct xdp_md *ctx)
 		return pass(found);
 
 	/* match */
-	decision = match(known, buffer, &message);
+	decision = match(now->drain, known, buffer, &message);
 	if (decision.counter != ICP_COUNT_ANSWERED)
 		return pass(decision.counter);
 

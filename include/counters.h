@@ -30,6 +30,9 @@
 	X(PASSED_COLLISION, "passed", "collision", "the hash of another prefix")                   \
 	X(PASSED_HORIZON, "passed", "horizon",                                                     \
 	  "the answer depends on a policy that the kernel cannot evaluate")                        \
+	X(PASSED_UNWATCHED, "passed", "unwatched",                                                 \
+	  "it may depend on what the daemon watches, and its heartbeat is older than the lease")   \
+	X(PASSED_DRAIN, "passed", "drain", "the host is drained in silence")                       \
 	X(PASSED_FAILED, "passed", "failed", "a helper of the kernel refused")                     \
 	X(SILENT_SHORT, "silent", "short", "less than an ICP header")                              \
 	X(SILENT_LONG, "silent", "long", "more than 16384 bytes")                                  \
@@ -40,11 +43,15 @@
 	  "request number 0 (see answer_request_zero)")                                            \
 	X(SILENT_SOURCE, "silent", "source", "source port 0, or an address that names no host")    \
 	X(SILENT_BROADCAST, "silent", "broadcast", "a query to a broadcast address")               \
+	X(SILENT_DRAIN, "silent", "drain", "the host is drained in silence")                       \
 	X(FAILED_SEND, "failed", "send", "answers that the socket did not take")                   \
 	X(FAILED_RECEIVE, "failed", "receive", "errors while receiving")                           \
 	X(FAILED_RULES, "failed", "rules",                                                         \
 	  "queries decided without rules: the map was unreadable, or its rule no verdict")         \
-	X(FAILED_LIMIT, "failed", "limit", "regex matches given up at the match limit")
+	X(FAILED_LIMIT, "failed", "limit",                                                         \
+	  "policies that gave up: a match at its limit, a script or a helper without an answer")   \
+	X(FAILED_PENDING, "failed", "pending",                                                     \
+	  "queries dropped unanswered: too many waited for policies, or the daemon ended")
 
 enum icp_counter {
 #define X(identifier, group, name, help) ICP_COUNT_##identifier,

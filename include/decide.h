@@ -29,7 +29,15 @@ ICP_INLINE struct decision decision_answer(enum icp_opcode opcode, __s32 cost)
 	return decision;
 }
 
-/* The longest matching rule decides, before everything else. */
+/* A host that is drained says the same to everyone, before all else. */
+ICP_INLINE struct decision decide_by_drain(__u32 drain)
+{
+	if (!icp_is_verdict(drain))
+		return decision_pass(ICP_COUNT_PASSED_DRAIN);
+	return decision_answer(drain, ICP_NO_COST);
+}
+
+/* The longest matching rule decides, before the chain. */
 ICP_INLINE struct decision decide_by_rule(const struct rule *rule)
 {
 	if (!icp_is_verdict(rule->verdict))
@@ -37,27 +45,85 @@ ICP_INLINE struct decision decide_by_rule(const struct rule *rule)
 	return decision_answer(rule->verdict, ICP_NO_COST);
 }
 
-/*
- * No rule matches: the chain decides. `entry` is what prefix_longest() found for `url` at
- * the length `matched`, or NULL.
- * The compiler has flattened the chain's prefix policies, so that the longest prefix tells the
- * verdict and the rank of all of them.
- */
-ICP_INLINE struct decision decide_by_chain(const struct map_chain *chain,
-					   const struct prefix_entry *entry, __u32 matched,
-					   const text_word *url)
+/* Something that some policy, or the default, says to the query. The smallest rank wins. */
+struct candidate {
+	__u32 rank;
+	struct icp_verdict verdict;
+};
+
+ICP_INLINE struct candidate candidate_of(__u32 rank, enum icp_opcode opcode, __s32 cost)
 {
-	if (!entry) {
-		if (chain->default_rank >= chain->horizon)
-			return decision_pass(ICP_COUNT_PASSED_HORIZON);
-		return decision_answer(chain->default_verdict, ICP_NO_COST);
-	}
-	if (entry->generation != chain->generation || entry->length != matched ||
-	    matched > PREFIX_MAX || !prefix_is_text(url, (const text_word *)entry->text, matched))
-		return decision_pass(ICP_COUNT_PASSED_COLLISION);
-	if (entry->rank >= chain->horizon)
-		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	return decision_answer(entry->verdict, entry->cost);
+	struct candidate candidate = { .rank = rank, .verdict = { opcode, cost } };
+
+	return candidate;
+}
+
+ICP_INLINE struct candidate candidate_first(struct candidate a, struct candidate b)
+{
+	return b.rank < a.rank ? b : a;
+}
+
+ICP_INLINE struct candidate candidate_default(const struct map_chain *chain)
+{
+	return candidate_of(chain->default_rank, chain->default_verdict, ICP_NO_COST);
+}
+
+/*
+ * Is `entry`, which prefix_longest() found for `url` at the length `matched`, that prefix in truth,
+ * and this chain's? The compiler has flattened the chain's prefix policies, so that the longest
+ * prefix tells the verdict and the rank of all of them.
+ */
+ICP_INLINE bool prefix_entry_holds(const struct map_chain *chain, const struct prefix_entry *entry,
+				   __u32 matched, const text_word *url)
+{
+	return entry->generation == chain->generation && entry->length == matched &&
+	       matched <= PREFIX_MAX &&
+	       prefix_is_text(url, (const text_word *)entry->text, matched);
+}
+
+/* Does somebody watch over what is known of this chain, `now` in nanoseconds? */
+ICP_INLINE bool watch_holds(const struct map_watch *watch, const struct map_chain *chain, __u64 now)
+{
+	__u64 heartbeat = *(volatile const __u64 *)&watch->heartbeat;
+
+	/* The clock may be a tick behind that of the heartbeat. */
+	return *(volatile const __u64 *)&watch->generation == chain->generation &&
+	       (now < heartbeat || now - heartbeat <= chain->lease);
+}
+
+ICP_INLINE struct candidate candidate_gate(const struct map_watch *watch)
+{
+	struct map_watch copy;
+
+	copy.gate_word = *(volatile const __u64 *)&watch->gate_word;
+	return candidate_of(copy.gate.rank, copy.gate.verdict,
+			    copy.gate.has_cost ? copy.gate.cost : ICP_NO_COST);
+}
+
+/* The hash that a URL's verdict is remembered under; `source` as in struct source_key. */
+ICP_INLINE __u64 verdict_hash(const struct map_chain *chain, const struct prefix_states *states,
+			      const text_word *url, __u32 length, const __u64 *source)
+{
+	__u64 hash = prefix_hash(url, states, length + 1);
+
+	if (chain->memory == MEMORY_URL_SOURCE)
+		hash = prefix_mix(prefix_mix(hash, source[0]), source[1]);
+	return hash;
+}
+
+/* Is the entry that was found under the hash this URL's, this chain's, and still good? */
+ICP_INLINE bool verdict_entry_holds(const struct map_chain *chain,
+				    const struct verdict_entry *entry, const text_word *url,
+				    __u32 length, const __u64 *source, __u64 now)
+{
+	const __u64 *known = (const __u64 *)entry->source;
+
+	if (entry->generation != chain->generation || entry->length != length ||
+	    (entry->expires && now >= entry->expires))
+		return false;
+	if (chain->memory == MEMORY_URL_SOURCE && (known[0] != source[0] || known[1] != source[1]))
+		return false;
+	return prefix_is_text(url, (const text_word *)entry->text, length);
 }
 
 #endif

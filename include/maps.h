@@ -10,6 +10,9 @@
  *   control       array[1]  struct map_control       which of the two chains counts
  *   chain         array[2]  struct map_chain         what the kernel knows of a chain
  *   prefixes      hash      struct prefix_key        the chains' prefixes, of both
+ *   sources       LPM trie  struct source_key        the chains' querier addresses, of both
+ *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
+ *   watch         array[1]  struct map_watch         the daemon's heartbeat and the gates
  *   counters      per CPU   __u64[ICP_COUNTER_MAX]
  *
  * Why `rules` is a trie and `prefixes` is not: an entry that bpftool puts into `rules` counts from
@@ -28,7 +31,7 @@
 #include "prefix.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 1
+#define ICP_MAP_ABI 2
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -82,7 +85,11 @@ struct destination {
 
 struct map_control {
 	__u32 active; /* index into `chain`, 0 or 1 */
+	__u32 drain; /* the verdict that every query gets; 0: none does, DRAIN_SILENCE: no answer */
 };
+
+/* The front ends are to go elsewhere: queries are passed up, and the daemon is silent. */
+#define DRAIN_SILENCE 0xffffffffu
 
 /*
  * A rank is a policy's place in the chain, counted from 0; the default stands behind the last.
@@ -100,7 +107,18 @@ struct map_chain {
 	__u32 default_rank;
 	enum icp_opcode default_verdict;
 	__u32 answer_request_zero; /* 0 or 1 */
+	__u32 first_gate;	   /* rank of the first policy on the host's state, or RANK_NONE */
+	__u32 has_sources;	   /* 1: the chain has entries in `sources` */
+	__u32 memory;		   /* enum chain_memory */
+	__u64 lease;		   /* nanoseconds that a heartbeat counts */
 	struct prefix_lengths lengths;
+};
+
+/* What the entries of `verdicts` are remembered for. */
+enum chain_memory {
+	MEMORY_NONE = 0,       /* there are none */
+	MEMORY_URL = 1,	       /* a URL, whoever asks */
+	MEMORY_URL_SOURCE = 2, /* a URL and who asked: a policy looks at both */
 };
 
 struct prefix_key {
@@ -117,10 +135,76 @@ struct prefix_entry {
 	char text[PREFIX_MAX] __attribute__((aligned(8))); /* zero-padded */
 };
 
+/*
+ * A querier's address. The generation stands before it, so that both chains' entries lie in one
+ * trie: 32 bits of each prefixlen are its.
+ */
+#define SOURCE_GENERATION_BITS 32u
+
+struct source_key {
+	__u32 prefixlen;
+	__u32 generation;
+	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
+};
+
+/* Of all policies on addresses together, flattened as the prefixes are. */
+struct source_entry {
+	__u32 rank; /* RANK_NONE: no policy says anything to this address */
+	enum icp_opcode verdict;
+	__s32 cost;
+};
+
+/* prefix_hash() of the URL with its NUL, mixed with the querier's address for MEMORY_URL_SOURCE. */
+struct verdict_key {
+	__u64 hash;
+};
+
+/*
+ * What the daemon has decided for a whole URL: the first policy of those that look at it. Policies
+ * on the host's state and on addresses are not in it, the kernel asks them by itself.
+ */
+struct verdict_entry {
+	__u32 generation;
+	__u32 rank;
+	enum icp_opcode verdict;
+	__s32 cost;
+	__u64 expires;	 /* nanoseconds of the monotonic clock; 0: with the generation */
+	__u8 source[16]; /* for MEMORY_URL_SOURCE, else zero */
+	__u32 length;	 /* bytes of the URL, 1 to PREFIX_URL_MAX */
+	__u32 zero;
+	char text[PREFIX_MAX] __attribute__((aligned(8))); /* zero-padded */
+};
+
+/* The first policy on the host's state that says something now. Written and read as one word. */
+struct map_gate {
+	__u32 rank; /* RANK_NONE: none does */
+	__u16 cost;
+	__u8 has_cost;
+	__u8 verdict;
+};
+
+/*
+ * What the daemon watches over, in memory that it shares with the program. A generation that is
+ * not the chain's, or a heartbeat older than the lease: nobody watches, and what depends on it is
+ * passed up.
+ */
+struct map_watch {
+	__u64 heartbeat; /* nanoseconds of the monotonic clock */
+	__u64 generation;
+	union {
+		__u64 gate_word;
+		struct map_gate gate;
+	};
+};
+
 _Static_assert(sizeof(struct rule_key) == 4 + PREFIX_MAX, "the ABI");
 _Static_assert(sizeof(struct destination_key) == 24, "the ABI");
 _Static_assert(sizeof(struct destination) == 8, "the ABI");
 _Static_assert(sizeof(struct attachment) == 12, "the ABI");
+_Static_assert(sizeof(struct source_key) == 24, "the ABI");
+_Static_assert(sizeof(struct source_entry) == 12, "the ABI");
+_Static_assert(sizeof(struct verdict_entry) == 48 + PREFIX_MAX, "the ABI");
+_Static_assert(sizeof(struct map_gate) == 8, "written as one word");
 _Static_assert(sizeof(struct prefix_entry) == 24 + PREFIX_MAX, "the ABI");
 
 #endif

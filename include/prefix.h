@@ -97,10 +97,10 @@ ICP_INLINE const void *prefix_longest(const text_word *url, const struct prefix_
 				      prefix_lookup lookup, void *table, __u32 *matched)
 {
 	__u32 next = length + 2; /* one more than the URL with its NUL */
+	__u32 found = PREFIX_LENGTH_NONE;
+	__u64 hash;
 
 	for (__u32 i = 0; i < PREFIX_MAX + 1; i++) {
-		const void *entry;
-		__u64 hash;
 
 		/* The verifier cannot see that lengths only fall: bound the index. */
 		if (next > PREFIX_MAX + 1)
@@ -109,14 +109,21 @@ ICP_INLINE const void *prefix_longest(const text_word *url, const struct prefix_
 		if (next > PREFIX_MAX)
 			break;
 		hash = prefix_hash(url, states, next);
-		entry = lookup(table, &hash);
-		if (entry) {
-			*matched = next;
-			/* cppcheck-suppress returnDanglingLifetime; it is not the hash */
-			return entry;
+		if (lookup(table, &hash)) {
+			found = next;
+			break;
 		}
 	}
-	return NULL;
+	if (found > PREFIX_MAX)
+		return NULL;
+	/*
+	 * Once more, now that it is in the cache: an entry that came out of the loop would make
+	 * the verifier follow all that comes behind it once for each length.
+	 */
+	*matched = found;
+	hash = prefix_hash(url, states, found);
+	/* cppcheck-suppress returnDanglingLifetime; it is not the hash */
+	return lookup(table, &hash);
 }
 
 /* Do the first `length` bytes (0 to PREFIX_MAX) of two texts agree? Read by whole words. */

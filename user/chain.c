@@ -6,6 +6,8 @@
 #include "prefix_set.h"
 
 struct chain {
+	unsigned int references;
+	bool ended;
 	enum icp_opcode default_verdict;
 	size_t count;
 	struct policy *policies[]; /* by rank */
@@ -25,6 +27,7 @@ int chain_create(const struct config *config, struct chain **chain, struct error
 
 	if (!made)
 		return error_set(error, "out of memory");
+	made->references = 1;
 	made->default_verdict = config->default_verdict;
 	for (size_t i = 0; i < config->policy_count; i++) {
 		if (policy_create(config->policies[i], &made->policies[i], error)) {
@@ -38,32 +41,119 @@ int chain_create(const struct config *config, struct chain **chain, struct error
 	return 0;
 }
 
+struct chain *chain_ref(struct chain *chain)
+{
+	chain->references++;
+	return chain;
+}
+
+void chain_unref(struct chain *chain)
+{
+	if (!chain || --chain->references)
+		return;
+	chain_end(chain);
+	free(chain);
+}
+
+int chain_start(struct chain *chain, struct event_base *base, policy_changed changed, void *context,
+		struct error *error)
+{
+	for (size_t i = 0; i < chain->count; i++) {
+		struct policy *policy = chain->policies[i];
+
+		if (policy->kind->start &&
+		    policy->kind->start(policy, base, changed, context, error))
+			return -1;
+	}
+	return 0;
+}
+
+void chain_end(struct chain *chain)
+{
+	if (chain->ended)
+		return;
+	chain->ended = true;
+	/* An evaluation that comes back lets go of the chain, and must not be the last to. */
+	chain_ref(chain);
+	for (size_t i = 0; i < chain->count; i++)
+		policy_free(chain->policies[i]);
+	chain->count = 0;
+	chain->references--;
+}
+
+bool chain_ended(const struct chain *chain)
+{
+	return chain->ended;
+}
+
 void chain_free(struct chain *chain)
 {
 	if (!chain)
 		return;
-	for (size_t i = 0; i < chain->count; i++)
-		policy_free(chain->policies[i]);
-	free(chain);
+	chain_end(chain);
+	chain_unref(chain);
+}
+
+struct chain_decision chain_undecided(const struct chain *chain)
+{
+	return (struct chain_decision){
+		.chain = chain,
+		.verdict = { chain->default_verdict, ICP_NO_COST },
+		.rank = chain->count,
+		.memorable = true,
+	};
+}
+
+/* What the policy's word does to how long the decision may be remembered. */
+static void limit_memory(const struct policy *policy, struct policy_match match,
+			 struct chain_decision *decision)
+{
+	switch (policy->kind->basis) {
+	case POLICY_BASIS_URL:
+		break;
+	case POLICY_BASIS_SOURCE:
+	case POLICY_BASIS_HOST:
+		/* Where they say nothing the kernel sees for itself whether they still do. */
+		if (match.verdict != ICP_OP_INVALID)
+			decision->memorable = false;
+		break;
+	case POLICY_BASIS_OTHER:
+		if (policy->ttl == POLICY_TTL_URL)
+			break;
+		decision->by_source = true;
+		if (policy->ttl == 0)
+			decision->memorable = false;
+		else if (decision->ttl == 0 || decision->ttl > policy->ttl)
+			decision->ttl = policy->ttl;
+		break;
+	}
+	if (match.gave_up)
+		decision->memorable = false;
+}
+
+bool chain_take(const struct chain *chain, size_t rank, struct policy_match match,
+		struct chain_decision *decision)
+{
+	const struct policy *policy = chain->policies[rank];
+
+	limit_memory(policy, match, decision);
+	decision->gave_up += match.gave_up;
+	if (match.verdict == ICP_OP_INVALID)
+		return false;
+	decision->policy = policy;
+	decision->rank = rank;
+	decision->verdict.opcode = match.verdict;
+	decision->verdict.cost = policy->cost;
+	return true;
 }
 
 struct chain_decision chain_decide(const struct chain *chain, const struct query *query)
 {
-	struct chain_decision decision = {
-		.verdict = { chain->default_verdict, ICP_NO_COST },
-	};
+	struct chain_decision decision = chain_undecided(chain);
 
-	for (size_t i = 0; i < chain->count; i++) {
-		struct policy_match match = policy_match(chain->policies[i], query);
-
-		decision.gave_up += match.gave_up;
-		if (match.verdict == ICP_OP_INVALID)
-			continue;
-		decision.policy = chain->policies[i];
-		decision.verdict.opcode = match.verdict;
-		decision.verdict.cost = chain->policies[i]->cost;
-		break;
-	}
+	for (size_t i = 0; i < chain->count; i++)
+		if (chain_take(chain, i, policy_match(chain->policies[i], query), &decision))
+			break;
 	return decision;
 }
 

@@ -3,11 +3,13 @@
  * The chain: all policies in the byte order of their names. The first that gives a verdict
  * decides; if none does, the default. The chain asks nobody for the time and opens no sockets.
  *
- * A chain may be asked by one thread at a time: a regex keeps its working memory.
+ * A chain may be asked by one thread at a time: a regex keeps its working memory. One with
+ * policies that have to wait is asked by evaluation.h.
  */
 #ifndef XDP_ICP_CHAIN_H
 #define XDP_ICP_CHAIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config.h"
@@ -19,9 +21,20 @@
 struct chain;
 
 struct chain_decision {
+	const struct chain *chain; /* whose it is */
 	struct icp_verdict verdict;
-	const struct policy *policy; /* that decided; NULL: the default */
+	const struct policy *policy; /* that decided, valid while the chain is; NULL: the default */
+	size_t rank;		     /* of that policy; chain_count() for the default */
 	unsigned int gave_up;	     /* policies that stopped at a limit, for FAILED_LIMIT */
+
+	/*
+	 * Whether the same may be answered to the same URL without asking again, as long as the
+	 * chain is there and no gate or source policy of a smaller rank decides. It may not if
+	 * such a policy decided, if one gave up, or if one that looks at anything else forbids it.
+	 */
+	bool memorable;
+	unsigned int ttl; /* seconds for which it may; 0: for good */
+	bool by_source;	  /* and to the same querier alone: a policy was asked that sees it */
 };
 
 /*
@@ -30,11 +43,41 @@ struct chain_decision {
  */
 int chain_create(const struct config *config, struct chain **chain, struct error *error);
 
-/* `chain` may be NULL. */
+/* Holds on to a chain, which chain_create() has handed out held once. Returns it. */
+struct chain *chain_ref(struct chain *chain);
+
+/* Lets go of it; the last to do so frees it. `chain` may be NULL. */
+void chain_unref(struct chain *chain);
+
+/*
+ * Begins to watch and to serve, for the policies that do. `changed` is told of policies on the
+ * host's state. Returns 0, or -1 and an error that names the policy; the chain may only be let go
+ * of then.
+ */
+int chain_start(struct chain *chain, struct event_base *base, policy_changed changed, void *context,
+		struct error *error);
+
+/*
+ * Ends all policies, whose open questions are answered with nothing, for those who cannot wait for
+ * evaluations that hold on to the chain. It must not be asked any more.
+ */
+void chain_end(struct chain *chain);
+bool chain_ended(const struct chain *chain);
+
+/* chain_end() and chain_unref(). `chain` may be NULL. */
 void chain_free(struct chain *chain);
 
-/* The answer to a query. */
+/* The answer to a query, if no policy has to wait: those that do say nothing. */
 struct chain_decision chain_decide(const struct chain *chain, const struct query *query);
+
+/*
+ * The same step by step: what is decided before any policy was asked, and what the policy of a
+ * rank adds to it, `match` being its word with `not` (policy_word). True: it has decided. The
+ * policies have to be asked in the order of their ranks.
+ */
+struct chain_decision chain_undecided(const struct chain *chain);
+bool chain_take(const struct chain *chain, size_t rank, struct policy_match match,
+		struct chain_decision *decision);
 
 /* The number of policies, and the policy of a rank from 0 to that number less one. */
 size_t chain_count(const struct chain *chain);

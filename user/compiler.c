@@ -136,12 +136,58 @@ static size_t flatten(struct compiled_entry *entries, size_t count)
 	return kept;
 }
 
+bool policy_in_kernel(const struct policy *policy)
+{
+	return policy->kind->basis == POLICY_BASIS_HOST ||
+	       policy->kind->basis == POLICY_BASIS_SOURCE || policy_prefixes(policy);
+}
+
 static __u32 find_horizon(const struct chain *chain)
 {
 	for (size_t rank = 0; rank < chain_count(chain); rank++)
-		if (!policy_prefixes(chain_policy(chain, rank)))
+		if (!policy_in_kernel(chain_policy(chain, rank)))
 			return rank;
 	return RANK_NONE;
+}
+
+static __u32 find_gate(const struct chain *chain)
+{
+	for (size_t rank = 0; rank < chain_count(chain); rank++)
+		if (chain_policy(chain, rank)->kind->basis == POLICY_BASIS_HOST)
+			return rank;
+	return RANK_NONE;
+}
+
+struct candidate chain_gate(const struct chain *chain)
+{
+	static const struct query nobody = { .url = "" };
+
+	for (size_t rank = 0; rank < chain_count(chain); rank++) {
+		const struct policy *policy = chain_policy(chain, rank);
+		enum icp_opcode verdict;
+
+		if (policy->kind->basis != POLICY_BASIS_HOST)
+			continue;
+		verdict = policy_match(policy, &nobody).verdict;
+		if (verdict != ICP_OP_INVALID)
+			return candidate_of(rank, verdict, policy->cost);
+	}
+	return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+}
+
+/* Nothing need be remembered where the kernel can evaluate all. */
+static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
+{
+	if (horizon == RANK_NONE)
+		return MEMORY_NONE;
+	for (size_t rank = 0; rank < chain_count(chain); rank++) {
+		const struct policy *policy = chain_policy(chain, rank);
+
+		if (policy->kind->basis == POLICY_BASIS_OTHER && policy->ttl &&
+		    policy->ttl != POLICY_TTL_URL)
+			return MEMORY_URL_SOURCE;
+	}
+	return MEMORY_URL;
 }
 
 /* Fills `entries` and `count`; `total` is an upper bound of the count. -1: out of memory. */
@@ -163,8 +209,10 @@ static int collect(struct compiled *compiled, const struct chain *chain, size_t 
 	}
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
+		const struct prefix_set *set = policy_prefixes(policy);
 
-		count += append_set(entries + count, policy_prefixes(policy), rank, policy->cost);
+		if (set)
+			count += append_set(entries + count, set, rank, policy->cost);
 		ends[rank] = count;
 	}
 	compiled->entries = merge_runs(entries, spare, ends, policies);
@@ -185,10 +233,15 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
 	made->default_rank = chain_count(chain);
 	made->default_verdict = chain_default(chain);
 	policies = made->horizon == RANK_NONE ? chain_count(chain) : made->horizon;
-	for (size_t rank = 0; rank < policies; rank++)
-		total += prefix_set_count(policy_prefixes(chain_policy(chain, rank)));
-	if (collect(made, chain, policies, total)) {
-		free(made);
+	for (size_t rank = 0; rank < policies; rank++) {
+		const struct prefix_set *set = policy_prefixes(chain_policy(chain, rank));
+
+		total += set ? prefix_set_count(set) : 0;
+	}
+	made->first_gate = find_gate(chain);
+	made->memory = find_memory(chain, made->horizon);
+	if (collect(made, chain, policies, total) || compile_sources(chain, made)) {
+		compiled_free(made);
 		return error_set(error, "out of memory for %zu prefixes", total);
 	}
 	prefix_lengths_clear(&made->lengths);
@@ -204,5 +257,6 @@ void compiled_free(struct compiled *compiled)
 	if (!compiled)
 		return;
 	free(compiled->entries);
+	free(compiled->sources);
 	free(compiled);
 }

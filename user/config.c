@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "config_text.h"
+#include "drop_ins.h"
 #include "policy.h"
 #include "socket_address.h"
 #include "verdict.h"
@@ -159,6 +160,21 @@ static int set_prefixes_max(struct config *config, const char *text, struct erro
 	return set_number(&config->prefixes_max, 0, text, error);
 }
 
+static int set_verdicts_max(struct config *config, const char *text, struct error *error)
+{
+	return set_number(&config->verdicts_max, 1, text, error);
+}
+
+static int set_drain_time(struct config *config, const char *text, struct error *error)
+{
+	return parse_duration(text, 0, 3600000, &config->drain_time, error);
+}
+
+static int set_lease(struct config *config, const char *text, struct error *error)
+{
+	return parse_duration(text, 100, 3600000, &config->lease, error);
+}
+
 static const struct option {
 	const char *name;
 	bool list;
@@ -175,6 +191,9 @@ static const struct option {
 	{ "answer_request_zero", false, set_answer_request_zero },
 	{ "rules_max", false, set_rules_max },
 	{ "prefixes_max", false, set_prefixes_max },
+	{ "verdicts_max", false, set_verdicts_max },
+	{ "lease", false, set_lease },
+	{ "drain_time", false, set_drain_time },
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
@@ -440,6 +459,8 @@ static struct config *make_default(void)
 	config->user = strdup("nobody");
 	config->default_verdict = ICP_OP_MISS;
 	config->rules_max = 4096;
+	config->verdicts_max = 65536;
+	config->lease = 3000;
 	if (!config->control || !config->pin_dir || !config->user) {
 		config_free(config);
 		return NULL;
@@ -480,7 +501,7 @@ out:
 	return result;
 }
 
-int config_load(const char *path, struct config **config, struct error *error)
+int config_load_alone(const char *path, struct config **config, struct error *error)
 {
 	FILE *file = fopen(path, "re");
 	size_t size = 0, room = 4096;
@@ -507,6 +528,17 @@ int config_load(const char *path, struct config **config, struct error *error)
 		fclose(file);
 	free(text);
 	return result;
+}
+
+int config_load(const char *path, struct config **config, struct error *error)
+{
+	if (config_load_alone(path, config, error))
+		return -1;
+	if (drop_ins_read(path, *config, error) == 0)
+		return 0;
+	config_free(*config);
+	*config = NULL;
+	return -1;
 }
 
 void config_free(struct config *config)

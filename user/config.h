@@ -43,6 +43,9 @@ struct config {
 	bool answer_request_zero;
 	unsigned int rules_max;	   /* entries of the rules map, 1 to CONFIG_ENTRIES_MAX */
 	unsigned int prefixes_max; /* of the prefixes map, to the same; 0: sized by the chain */
+	unsigned int verdicts_max; /* of the verdicts map, 1 to the same */
+	unsigned int lease;	   /* milliseconds that the kernel trusts a daemon not heard of */
+	unsigned int drain_time;   /* milliseconds from SIGTERM to the end; 0: at once */
 	size_t policy_count;
 	struct policy_spec **policies; /* in the order of the file; no two of one name */
 };
@@ -54,6 +57,9 @@ struct config {
  * default: both wildcard addresses, port 3130, mode auto, verdict miss, user nobody.
  */
 int config_load(const char *path, struct config **config, struct error *error);
+
+/* Without the policies that were added at run time (drop_ins.h). */
+int config_load_alone(const char *path, struct config **config, struct error *error);
 
 /* The same from a text of `size` bytes, which errors call `name`. */
 int config_parse_text(const char *text, size_t size, const char *name, struct config **config,

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,12 @@ struct connection {
 	char *line;    /* what has come of the request, without a newline in it */
 	size_t length; /* bytes of `line` */
 	size_t room;   /* bytes allocated */
-	bool answered;
+	bool answered; /* or about to be, when what is deferred is complete */
+	struct control_deferred *deferred;
+};
+
+struct control_deferred {
+	struct connection *connection; /* NULL: closed meanwhile */
 };
 
 struct control {
@@ -75,6 +81,8 @@ static void connection_close(struct connection *connection)
 	TAILQ_REMOVE(&control->connections, connection, link);
 	control->connection_count--;
 	bufferevent_free(connection->stream);
+	if (connection->deferred)
+		connection->deferred->connection = NULL;
 	free(connection->line);
 	free(connection);
 	evconnlistener_enable(control->listener);
@@ -106,6 +114,33 @@ static void connection_answer(struct connection *connection, json_t *answer)
 	evbuffer_add(output, "\n", 1);
 }
 
+struct control_deferred *control_defer(const struct control_peer *peer)
+{
+	struct connection *connection =
+		(struct connection *)((char *)peer - offsetof(struct connection, peer));
+	struct control_deferred *deferred = calloc(1, sizeof(*deferred));
+
+	if (!deferred)
+		return NULL;
+	deferred->connection = connection;
+	connection->deferred = deferred;
+	/* Nothing more is read, so that no time for reading runs out. */
+	connection->answered = true;
+	bufferevent_disable(connection->stream, EV_READ);
+	return deferred;
+}
+
+void control_complete(struct control_deferred *deferred, json_t *answer)
+{
+	if (deferred->connection) {
+		deferred->connection->deferred = NULL;
+		connection_answer(deferred->connection, answer);
+	} else {
+		json_decref(answer);
+	}
+	free(deferred);
+}
+
 static void connection_request(struct connection *connection)
 {
 	struct control *control = connection->control;
@@ -121,7 +156,8 @@ static void connection_request(struct connection *connection)
 	else
 		answer = control_refusal("the request is no JSON: %s", mistake.text);
 	json_decref(request);
-	connection_answer(connection, answer);
+	if (!connection->deferred)
+		connection_answer(connection, answer);
 }
 
 static bool make_room(struct connection *connection, size_t more)
@@ -175,7 +211,8 @@ static void connection_written(struct bufferevent *stream, void *context)
 {
 	struct connection *connection = context;
 
-	if (connection->answered && evbuffer_get_length(bufferevent_get_output(stream)) == 0)
+	if (connection->answered && !connection->deferred &&
+	    evbuffer_get_length(bufferevent_get_output(stream)) == 0)
 		connection_close(connection);
 }
 

@@ -34,8 +34,9 @@ struct control_peer {
 };
 
 /*
- * Answers a request, which is a JSON object, at once. Returns a new reference to the answer, NULL
- * only without memory. Must not close the control socket. `context` is what control_open() got.
+ * Answers a request, which is a JSON object. Returns a new reference to the answer, NULL only
+ * without memory or after control_defer(). Must not close the control socket. `context` is what
+ * control_open() got.
  */
 typedef json_t *(*control_answer)(void *context, const json_t *request,
 				  const struct control_peer *peer);
@@ -56,6 +57,19 @@ struct control *control_open(struct event_base *base, const char *path, control_
  * was opened. NULL is nothing to close.
  */
 void control_close(struct control *control);
+
+/*
+ * For an answer that takes time: called with the `peer` that a control_answer got, which then
+ * returns NULL. NULL: out of memory, nothing is deferred.
+ */
+struct control_deferred;
+struct control_deferred *control_defer(const struct control_peer *peer);
+
+/*
+ * Gives the answer (takes the reference; NULL: no memory), from the event loop. Has to be called
+ * for each that was deferred, also when the control socket is closed already.
+ */
+void control_complete(struct control_deferred *deferred, json_t *answer);
 
 /* {"ok": false, "error": text}, a new reference. NULL: no memory. */
 json_t *control_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));

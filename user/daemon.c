@@ -13,9 +13,14 @@
 #include "compiler.h"
 #include "daemon.h"
 #include "destinations.h"
+#include "drop_ins.h"
+#include "evaluation.h"
+#include "helper_child.h"
 #include "log.h"
 #include "network.h"
 #include "privileges.h"
+
+#define REMEMBERED_A_SECOND 10000 /* decisions, at the most */
 
 size_t daemon_interfaces(const struct daemon *daemon, struct kernel_interface *interfaces,
 			 size_t max)
@@ -67,6 +72,64 @@ static int prepare(const char *path, struct prepared *prepared, struct error *er
 	return -1;
 }
 
+/* Tells the kernel that somebody watches, and what the gates are now. */
+static void watch(struct daemon *daemon)
+{
+	if (daemon->kernel_has_chain)
+		kernel_watch(daemon->kernel, chain_gate(daemon->chain));
+}
+
+static void policy_has_changed(void *context, const struct policy *policy)
+{
+	log_write(LOG_INFO, "policy '%s' has changed its mind", policy->name);
+	watch(context);
+}
+
+static void on_heartbeat(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	watch(context);
+}
+
+/* The chain that the kernel knows is this daemon's now. */
+static void kernel_took(struct daemon *daemon, const struct compiled *compiled)
+{
+	const unsigned int beat = daemon->config->lease / 4; /* milliseconds; three may be missed */
+	const struct timeval interval = { .tv_sec = beat / 1000, .tv_usec = beat % 1000 * 1000 };
+
+	daemon->kernel_has_chain = true;
+	daemon->horizon = compiled->horizon;
+	watch(daemon);
+	event_add(daemon->heartbeat, &interval);
+}
+
+/*
+ * Remembers a decision for the kernel, if it may be and the kernel does not know it anyway. A flood
+ * of URLs that are never asked for again must not keep the daemon busy with it.
+ */
+static void remember(void *context, const struct query *query,
+		     const struct chain_decision *decision)
+{
+	struct daemon *daemon = context;
+	struct timespec now;
+
+	if (!decision->memorable || decision->chain != daemon->chain || !daemon->kernel_has_chain ||
+	    decision->rank < daemon->horizon)
+		return;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_sec != daemon->remembering_since) {
+		daemon->remembering_since = now.tv_sec;
+		daemon->remembered = 0;
+	}
+	if (daemon->remembered++ >= REMEMBERED_A_SECOND)
+		return;
+	kernel_remember(
+		daemon->kernel, query->url, query->length, &query->source,
+		candidate_of(decision->rank, decision->verdict.opcode, decision->verdict.cost),
+		decision->ttl);
+}
+
 #define SWAP(a, b)                                                                                 \
 	do {                                                                                       \
 		__typeof__(a) was = a;                                                             \
@@ -92,17 +155,23 @@ static void keep_started(struct config *config, struct config *started)
 /* Takes over what is prepared; -1 with all as it was. */
 static int take_over(struct daemon *daemon, struct prepared *prepared, struct error *error)
 {
-	if (daemon->kernel && kernel_set_chain(daemon->kernel, prepared->compiled,
-					       prepared->config->answer_request_zero, error))
+	if (daemon->kernel &&
+	    kernel_set_chain(daemon->kernel, prepared->compiled,
+			     prepared->config->answer_request_zero, prepared->config->lease, error))
 		return -1;
-	compiled_free(prepared->compiled);
-	keep_started(prepared->config, daemon->config);
-	chain_free(daemon->chain);
-	config_free(daemon->config);
+	if (prepared->config != daemon->config) {
+		keep_started(prepared->config, daemon->config);
+		config_free(daemon->config);
+	}
+	/* What is being evaluated by it holds on to it. */
+	chain_unref(daemon->chain);
 	daemon->chain = prepared->chain;
 	daemon->config = prepared->config;
 	daemon->responder.chain = daemon->chain;
 	daemon->responder.answer_request_zero = daemon->config->answer_request_zero;
+	if (daemon->kernel)
+		kernel_took(daemon, prepared->compiled);
+	compiled_free(prepared->compiled);
 	return 0;
 }
 
@@ -144,7 +213,8 @@ int daemon_reload(struct daemon *daemon, struct error *error)
 	if (prepare(daemon->config_path, &prepared, error))
 		return -1;
 	warn_of_restart(daemon->config, prepared.config);
-	if (take_over(daemon, &prepared, error)) {
+	if (chain_start(prepared.chain, daemon->base, policy_has_changed, daemon, error) ||
+	    take_over(daemon, &prepared, error)) {
 		prepared_free(&prepared);
 		return -1;
 	}
@@ -152,6 +222,119 @@ int daemon_reload(struct daemon *daemon, struct error *error)
 	log_write(LOG_NOTICE, "reloaded %s: %zu policies", daemon->config_path,
 		  chain_count(daemon->chain));
 	return 0;
+}
+
+/* --- policies at run time */
+
+/* Makes a chain of the policies as they now stand in daemon->config. -1: all is as it was. */
+static int rebuild(struct daemon *daemon, struct error *error)
+{
+	struct prepared prepared = { .config = daemon->config };
+
+	if (chain_create(prepared.config, &prepared.chain, error) == 0 &&
+	    chain_compile(prepared.chain, &prepared.compiled, error) == 0 &&
+	    chain_start(prepared.chain, daemon->base, policy_has_changed, daemon, error) == 0 &&
+	    take_over(daemon, &prepared, error) == 0)
+		return 0;
+	compiled_free(prepared.compiled);
+	chain_free(prepared.chain);
+	return -1;
+}
+
+/* Exchanges the policies for others, of which `spec` came or went; the list itself is copied. */
+static int with_policies(struct daemon *daemon, struct policy_spec *const *policies, size_t count,
+			 struct error *error)
+{
+	struct config *config = daemon->config;
+	struct policy_spec **former = config->policies, **copy;
+	size_t former_count = config->policy_count;
+
+	copy = calloc(count + 1, sizeof(struct policy_spec *));
+	if (!copy)
+		return error_set(error, "out of memory");
+	if (count)
+		memcpy(copy, policies, count * sizeof(struct policy_spec *));
+	config->policies = copy;
+	config->policy_count = count;
+	if (rebuild(daemon, error) == 0) {
+		free(former);
+		return 0;
+	}
+	config->policies = former;
+	config->policy_count = former_count;
+	free(copy);
+	return -1;
+}
+
+/* The number of a policy in the configuration, or that of all policies: there is none. */
+static size_t find_policy(const struct config *config, const char *name)
+{
+	size_t i = 0;
+
+	while (i < config->policy_count && strcmp(config->policies[i]->name, name) != 0)
+		i++;
+	return i;
+}
+
+int daemon_put_policy(struct daemon *daemon, struct policy_spec *spec, bool save,
+		      struct error *error)
+{
+	const struct config *config = daemon->config;
+	size_t count = config->policy_count, place = find_policy(config, spec->name);
+	struct policy_spec *former = place < count ? config->policies[place] : NULL;
+	struct policy_spec **policies = calloc(count + 1, sizeof(struct policy_spec *));
+	int result;
+
+	if (!policies)
+		return error_set(error, "out of memory");
+	if (count)
+		memcpy(policies, config->policies, count * sizeof(struct policy_spec *));
+	policies[place] = spec;
+	result = with_policies(daemon, policies, former ? count : count + 1, error);
+	free(policies);
+	if (result)
+		return -1;
+	policy_spec_free(former);
+	log_write(LOG_NOTICE, "policy '%s' %s", spec->name, former ? "replaced" : "added");
+	if (save && drop_in_save(daemon->config_path, spec, error))
+		return error_prefix(error,
+				    "the policy counts until the next reload, but is not saved: ");
+	return 0;
+}
+
+int daemon_remove_policy(struct daemon *daemon, const char *name, bool save, struct error *error)
+{
+	const struct config *config = daemon->config;
+	size_t count = config->policy_count, place = find_policy(config, name);
+	struct policy_spec *gone = place < count ? config->policies[place] : NULL;
+	struct policy_spec **policies;
+	int result;
+
+	if (!gone)
+		return error_set(error, "there is no policy '%s'; `icpctl policy list` lists them",
+				 name);
+	policies = calloc(count, sizeof(struct policy_spec *));
+	if (!policies)
+		return error_set(error, "out of memory");
+	memcpy(policies, config->policies, count * sizeof(struct policy_spec *));
+	policies[place] = policies[count - 1];
+	result = with_policies(daemon, policies, count - 1, error);
+	free(policies);
+	if (result)
+		return -1;
+	log_write(LOG_NOTICE, "policy '%s' removed", name);
+	if (save) {
+		result = drop_in_remove(daemon->config_path, name, error);
+		if (result > 0 && strcmp(gone->where, COMMAND_LINE) == 0)
+			result = 0; /* was never saved */
+		else if (result > 0)
+			error_set(error,
+				  "the policy is gone until the next reload; it stands in %s, take "
+				  "it out there",
+				  gone->where);
+	}
+	policy_spec_free(gone);
+	return result ? -1 : 0;
 }
 
 /* --- the addresses, in the kernel */
@@ -260,13 +443,44 @@ static void on_reload(evutil_socket_t number, short what, void *context)
 		log_write(LOG_ERR, "reload failed, nothing is changed: %s", error.text);
 }
 
-static void on_end(evutil_socket_t number, short what, void *context)
+int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error)
+{
+	/* The kernel first where answers end, here first where they begin: silence has no gap. */
+	if (daemon->kernel && kernel_drain(daemon->kernel, drain, error))
+		return -1;
+	daemon->responder.drain = drain;
+	log_write(LOG_NOTICE, "%s",
+		  drain ? "drains: front ends are told to go elsewhere" : "no longer drains");
+	return 0;
+}
+
+static void end(evutil_socket_t fd, short what, void *context)
 {
 	struct daemon *daemon = context;
 
+	(void)fd;
 	(void)what;
-	log_write(LOG_NOTICE, "ends on %s", strsignal(number));
 	event_base_loopbreak(daemon->base);
+}
+
+/* Drains first, where that is configured; a second signal ends at once. */
+static void on_end(evutil_socket_t number, short what, void *context)
+{
+	struct daemon *daemon = context;
+	unsigned int wait = daemon->config->drain_time;
+	const struct timeval drain_time = { .tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000 };
+	struct error error;
+
+	if (wait && !daemon->ending) {
+		daemon->ending = true;
+		log_write(LOG_NOTICE, "drains for %u ms on %s, then ends", wait, strsignal(number));
+		if (!daemon->responder.drain && daemon_drain(daemon, ICP_OP_MISS_NOFETCH, &error))
+			log_write(LOG_ERR, "%s", error.text);
+		if (event_base_once(daemon->base, -1, EV_TIMEOUT, end, daemon, &drain_time) == 0)
+			return;
+	}
+	log_write(LOG_NOTICE, "ends on %s", strsignal(number));
+	end(-1, what, daemon);
 }
 
 static int watch_signals(struct daemon *daemon)
@@ -454,10 +668,14 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 	if (!daemon->rules)
 		return error_set(error, "out of memory");
 	daemon->responder.rules = daemon->rules;
+	daemon->responder.decided = remember;
+	daemon->responder.context = daemon;
 	if (geteuid() == 0 && uid != 0 && privileges_drop(uid, gid, error))
 		return -1;
 
 	/* From here on without rights: what works now works at a reload too. */
+	if (chain_start(daemon->chain, daemon->base, policy_has_changed, daemon, error))
+		return -1;
 	for (size_t i = 0; i < daemon->config->listen_count; i++)
 		if (listener_start(daemon->listeners[i], daemon->base, &daemon->responder))
 			return error_set(error, "out of memory");
@@ -467,14 +685,16 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 			return -1;
 		daemon->network = event_new(daemon->base, daemon->network_fd, EV_READ | EV_PERSIST,
 					    on_network, daemon);
+		daemon->heartbeat = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat, daemon);
 		daemon->second = event_new(daemon->base, -1, EV_PERSIST, on_second, daemon);
 		if (!daemon->network || event_add(daemon->network, NULL) || !daemon->second ||
-		    event_add(daemon->second, &second))
+		    !daemon->heartbeat || event_add(daemon->second, &second))
 			return error_set(error, "out of memory");
 		if (kernel_set_chain(daemon->kernel, prepared->compiled,
-				     daemon->config->answer_request_zero, error))
+				     daemon->config->answer_request_zero, daemon->config->lease,
+				     error))
 			return -1;
-		daemon->kernel_has_chain = true;
+		kernel_took(daemon, prepared->compiled);
 		follow_network(daemon);
 	}
 	return 0;
@@ -508,6 +728,31 @@ void daemon_run(struct daemon *daemon)
 	event_base_dispatch(daemon->base);
 }
 
+static void on_over(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	*(bool *)context = true;
+}
+
+/* Lets the policies that are waited for answer, for a while. */
+static void finish_pending(struct daemon *daemon)
+{
+	static const struct timeval a_while = { .tv_sec = 1 };
+	struct event *limit;
+	bool over = false;
+
+	if (!evaluations_pending())
+		return;
+	limit = evtimer_new(daemon->base, on_over, &over);
+	if (!limit || event_add(limit, &a_while))
+		over = true;
+	while (evaluations_pending() && !over && event_base_loop(daemon->base, EVLOOP_ONCE) == 0)
+		;
+	if (limit)
+		event_free(limit);
+}
+
 void daemon_stop(struct daemon *daemon)
 {
 	struct error error;
@@ -515,18 +760,24 @@ void daemon_stop(struct daemon *daemon)
 	/* A daemon that could not start leaves standing what the one before it left. */
 	if (daemon->kernel_has_chain && kernel_close_chain(daemon->kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
-	for (size_t i = 0; daemon->listeners && i < daemon->config->listen_count; i++) {
-		if (!daemon->listeners[i])
-			continue;
-		listener_drain(daemon->listeners[i]);
+	/* Without a daemon nobody could end it; rules count again. */
+	if (daemon->responder.drain && daemon->kernel && kernel_drain(daemon->kernel, 0, &error))
+		log_write(LOG_ERR, "%s", error.text);
+	for (size_t i = 0; daemon->listeners && i < daemon->config->listen_count; i++)
+		if (daemon->listeners[i])
+			listener_drain(daemon->listeners[i]);
+	finish_pending(daemon);
+	for (size_t i = 0; daemon->listeners && i < daemon->config->listen_count; i++)
 		listener_close(daemon->listeners[i]);
-	}
 	free(daemon->listeners);
+	evaluations_end();
 	control_close(daemon->control);
 	if (daemon->network)
 		event_free(daemon->network);
 	if (daemon->second)
 		event_free(daemon->second);
+	if (daemon->heartbeat)
+		event_free(daemon->heartbeat);
 	if (daemon->network_fd >= 0)
 		close(daemon->network_fd);
 	for (int i = 0; i < 3; i++)
@@ -538,6 +789,8 @@ void daemon_stop(struct daemon *daemon)
 	kernel_close(daemon->kernel);
 	chain_free(daemon->chain);
 	config_free(daemon->config);
-	if (daemon->base)
+	if (daemon->base) {
+		helper_children_finish(daemon->base);
 		event_base_free(daemon->base);
+	}
 }

@@ -17,6 +17,7 @@
 #include "responder.h"
 #include "rules.h"
 
+#define COMMAND_LINE "command line" /* where policies of a running daemon come from */
 #define DAEMON_INTERFACES_MAX 256
 
 struct daemon {
@@ -34,11 +35,16 @@ struct daemon {
 	struct event *signals[3];
 	struct event *network;
 	struct event *second;
+	struct event *heartbeat;
+	uint32_t horizon;	  /* rank; of what the kernel was told last */
+	time_t remembering_since; /* second of the monotonic clock */
+	unsigned int remembered;  /* decisions in that second */
 	int network_fd;
 	size_t attached; /* interfaces that carry the program, when last looked at */
 	unsigned int attached_to[DAEMON_INTERFACES_MAX];
 	struct timespec started;
 	unsigned long reloads;
+	bool ending; /* drains before the end */
 };
 
 /*
@@ -58,6 +64,23 @@ void daemon_stop(struct daemon *daemon);
 
 /* Reads the configuration anew and takes it over as a whole, or leaves all as it is (-1). */
 int daemon_reload(struct daemon *daemon, struct error *error);
+
+/*
+ * Puts a policy into the chain from the next query on, in the place of one of the same name; with
+ * `save` also into a file that a reload and a restart read. The spec is the daemon's if the policy
+ * counts. -1 and `error`: it does not, or is not saved, as the error says.
+ */
+int daemon_put_policy(struct daemon *daemon, struct policy_spec *spec, bool save,
+		      struct error *error);
+
+/* Takes a policy out of the chain in the same way, with `save` also its file. */
+int daemon_remove_policy(struct daemon *daemon, const char *name, bool save, struct error *error);
+
+/*
+ * Gives every query the verdict `drain`, or no answer (DRAIN_SILENCE), until it is 0 again. -1 and
+ * `error`: nothing is changed.
+ */
+int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error);
 
 /* The interfaces that the program was attached to; at most `max`, returns how many. */
 size_t daemon_interfaces(const struct daemon *daemon, struct kernel_interface *interfaces,

@@ -17,12 +17,17 @@ static const struct {
 	  "ask a server by ICP, as a cache would" },
 	{ "check", icpctl_check, " [--source ADDR] URL...",
 	  "what the daemon would answer, why, and who: kernel or daemon" },
+	{ "policy", icpctl_policy, " list | add NAME KEY=VALUE... | remove NAME",
+	  "the policies, and changes to them while the daemon runs" },
 	{ "rules", icpctl_rules, " list | add PREFIX VERDICT | del PREFIX | load FILE",
 	  "the operators' rules, which stand before all policies" },
 	{ "rules", icpctl_rules, " key PREFIX [VERDICT]",
 	  "the bpftool lines that put a rule in and take it out" },
 	{ "status", icpctl_status, "", "what the daemon does, and how" },
 	{ "stats", icpctl_stats, " [-v]", "the counters" },
+	{ "drain", icpctl_drain, " [--verdict VERDICT|silence]",
+	  "tell front ends to go elsewhere" },
+	{ "undrain", icpctl_undrain, "", "answer by rules and policies again" },
 	{ "reload", icpctl_reload, "", "read the configuration again" },
 };
 

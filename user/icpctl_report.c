@@ -219,6 +219,7 @@ static void print_status(const json_t *reply)
 	const json_t *answered = json_object_get(reply, "answered");
 	const char *reason = json_string_value(json_object_get(reply, "reason"));
 	const char *horizon = json_string_value(json_object_get(reply, "horizon"));
+	const char *drain = json_string_value(json_object_get(reply, "drain"));
 
 	print_line("mode", "%s", string_of(reply, "mode"));
 	if (reason && *reason)
@@ -229,6 +230,8 @@ static void print_status(const json_t *reply)
 	print_occupancy(reply, "prefixes", "prefixes_max");
 	print_occupancy(reply, "rules", "rules_max");
 	print_line("default", "%s", string_of(reply, "default"));
+	if (drain)
+		print_line("drain", "%s to every query, until `icpctl undrain`", drain);
 	if (horizon)
 		print_line("horizon", "%s: the kernel passes up what may depend on it", horizon);
 	print_line("answered",

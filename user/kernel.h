@@ -36,6 +36,8 @@ enum kernel_result {
 struct kernel_sizes {
 	uint32_t rules;	   /* entries of the rules map */
 	uint32_t prefixes; /* entries of one chain; the map holds two chains */
+	uint32_t sources;  /* the same of addresses */
+	uint32_t verdicts; /* entries of the verdicts map */
 };
 
 /* What a configuration asks for; where it leaves `prefixes_max` open, twice what its chain has. */
@@ -116,10 +118,32 @@ int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *li
 
 /*
  * Replaces the chain from one packet to the next: each query is answered by the former or by the
- * new, and after the return by the new. Returns 0, or -1 and `error` with the former in place.
+ * new, and after the return by the new. `lease` in milliseconds. Nobody watches over the new one
+ * before kernel_watch(). Returns 0, or -1 and `error` with the former in place.
  */
 int kernel_set_chain(struct kernel *kernel, const struct compiled *chain, bool answer_request_zero,
-		     struct error *error);
+		     unsigned int lease, struct error *error);
+
+/*
+ * Tells the kernel that somebody watches, and what policies on the host's state say now: `gate` as
+ * chain_gate() has it. To be called well within the lease, and at once when a gate changes: from
+ * the next packet on it counts.
+ */
+void kernel_watch(struct kernel *kernel, struct candidate gate);
+
+/*
+ * Remembers what the chain that counts has decided for a URL of `length` bytes, 1 to
+ * PREFIX_URL_MAX, for `ttl` seconds (0: as long as the chain). `source` as in struct query, used
+ * where chain memory is by source. Failure is silent: then the daemon is asked again.
+ */
+void kernel_remember(struct kernel *kernel, const char *url, size_t length,
+		     const struct in6_addr *source, struct candidate decided, unsigned int ttl);
+
+/*
+ * From the next packet on every query gets the verdict `drain`, or none (DRAIN_SILENCE); 0: the
+ * rules and the chain count again. Returns 0, or -1 and `error`.
+ */
+int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error);
 
 /* The chain as if nobody knew it: only rules are answered in the kernel. */
 int kernel_close_chain(struct kernel *kernel, struct error *error);
@@ -129,6 +153,6 @@ int kernel_close_chain(struct kernel *kernel, struct error *error);
  * program's own decision on the maps as they are. `length` in bytes, 1 to 16359.
  */
 int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
-		  struct decision *decision, struct error *error);
+		  const struct in6_addr *source, struct decision *decision, struct error *error);
 
 #endif

@@ -171,8 +171,12 @@ static void carried_close(struct carried *carried)
 
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled)
 {
-	struct kernel_sizes sizes = { .rules = config->rules_max,
-				      .prefixes = config->prefixes_max };
+	struct kernel_sizes sizes = {
+		.rules = config->rules_max,
+		.prefixes = config->prefixes_max,
+		.sources = compiled->source_count < 512 ? 1024 : 2 * compiled->source_count,
+		.verdicts = config->verdicts_max,
+	};
 
 	if (sizes.prefixes == 0)
 		sizes.prefixes = compiled->count < 2048 ? 4096 : 2 * compiled->count;
@@ -183,6 +187,8 @@ static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes
 {
 	bpf_map__set_max_entries(skeleton->maps.rules, sizes->rules);
 	bpf_map__set_max_entries(skeleton->maps.prefixes, 2 * sizes->prefixes);
+	bpf_map__set_max_entries(skeleton->maps.sources, 2 * sizes->sources);
+	bpf_map__set_max_entries(skeleton->maps.verdicts, sizes->verdicts);
 }
 
 static struct xdp_icp *skeleton_open(const char *pin_dir, const struct kernel_sizes *sizes,
@@ -488,25 +494,25 @@ static void former_read(struct former *former, const struct kernel_load *load)
 	former->rules = pin_open(load->pin_dir, PIN_RULES);
 	if (former->abi != ICP_MAP_ABI)
 		return;
-	fd = pin_open(load->pin_dir, PIN_PREFIXES);
-	if (fd < 0 || former->rules < 0)
-		return;
-	former->sizes.rules = map_entries(former->rules);
-	former->sizes.prefixes = map_entries(fd) / 2;
-	close(fd);
+	former->sizes = pin_sizes(load->pin_dir);
 	former->fits = former->sizes.rules >= load->sizes.rules &&
-		       former->sizes.prefixes >= load->sizes.prefixes;
+		       former->sizes.prefixes >= load->sizes.prefixes &&
+		       former->sizes.sources >= load->sizes.sources &&
+		       former->sizes.verdicts == load->sizes.verdicts;
 }
 
 /* What keeps the former maps from being adopted. */
-static void former_tell(const struct former *former, const struct kernel_load *load, char text[128])
+static void former_tell(const struct former *former, const struct kernel_load *load, char text[192])
 {
 	if (former->abi != ICP_MAP_ABI)
-		snprintf(text, 128, "are of ABI version %u (this is %u)", former->abi, ICP_MAP_ABI);
+		snprintf(text, 192, "are of ABI version %u (this is %u)", former->abi, ICP_MAP_ABI);
 	else
-		snprintf(text, 128, "hold %u rules and %u prefixes (%u and %u are asked for)",
-			 former->sizes.rules, former->sizes.prefixes, load->sizes.rules,
-			 load->sizes.prefixes);
+		snprintf(text, 192,
+			 "hold %u rules, %u prefixes, %u sources, %u verdicts (%u, %u, %u, %u are "
+			 "asked for)",
+			 former->sizes.rules, former->sizes.prefixes, former->sizes.sources,
+			 former->sizes.verdicts, load->sizes.rules, load->sizes.prefixes,
+			 load->sizes.sources, load->sizes.verdicts);
 }
 
 static void copy_rules(struct former *former, const char *pin_dir)
@@ -555,7 +561,7 @@ static enum kernel_result load_failed(int err, const struct kernel_load *load, s
 /* Makes maps that nobody has filled say so, as a daemon that ends does. */
 static void close_chains(int chain)
 {
-	struct map_chain closed = { 0 };
+	struct map_chain closed = { .first_gate = RANK_NONE };
 
 	prefix_lengths_clear(&closed.lengths);
 	for (uint32_t slot = 0; slot < 2; slot++) {
@@ -636,7 +642,7 @@ enum kernel_result kernel_load(const struct kernel_load *asked, struct error *er
 	struct former former;
 	unsigned int ifindex;
 	char aside[PATH_MAX];
-	char text[128];
+	char text[192];
 	bool anew;
 
 	libraries_open();

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -23,6 +25,9 @@ struct kernel {
 	int directory; /* locked while the maps are owned, or -1 */
 	struct kernel_sizes sizes;
 	struct pinned_rules *rules;
+	struct map_chain current; /* that this daemon has put there */
+	struct map_watch *watch;  /* shared with the program; NULL unless the maps are owned */
+	uint32_t drain;		  /* as in struct map_control */
 	bool swept; /* nothing is left of a reload that another daemon did not finish */
 };
 
@@ -41,6 +46,9 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 	kernel->rules = NULL;
 	kernel->directory = -1;
 	kernel->swept = false;
+	kernel->drain = 0;
+	kernel->watch = NULL;
+	kernel->current = (struct map_chain){ 0 };
 	if (pin_check_abi(pin_dir, error))
 		goto fail;
 	for (int pin = 0; pin < PIN_MAX; pin++) {
@@ -59,13 +67,19 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 			goto fail;
 		}
 	}
+	kernel->watch = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
+			     kernel->fd[PIN_WATCH], 0);
+	if (kernel->watch == MAP_FAILED) {
+		kernel->watch = NULL;
+		error_set(error, "%s/watch: %s", pin_dir, strerror(errno));
+		goto fail;
+	}
 	kernel->rules = pinned_rules_adopt(kernel->fd[PIN_RULES]);
 	if (!kernel->rules) {
 		error_set(error, "out of memory");
 		goto fail;
 	}
-	kernel->sizes.rules = map_entries(kernel->fd[PIN_RULES]);
-	kernel->sizes.prefixes = map_entries(kernel->fd[PIN_PREFIXES]) / 2;
+	kernel->sizes = pin_sizes(pin_dir);
 	*result = KERNEL_OK;
 	return kernel;
 
@@ -78,6 +92,8 @@ void kernel_close(struct kernel *kernel)
 {
 	if (!kernel)
 		return;
+	if (kernel->watch)
+		munmap(kernel->watch, sysconf(_SC_PAGESIZE));
 	if (kernel->rules) {
 		pinned_rules_close(kernel->rules);
 		kernel->fd[PIN_RULES] = -1;
@@ -224,6 +240,34 @@ static int active_chain(const struct kernel *kernel, struct map_chain *chain)
 	return control.active;
 }
 
+/* Removes the addresses of all generations but one. */
+static void sweep_sources(struct kernel *kernel, uint32_t generation)
+{
+	int fd = kernel->fd[PIN_SOURCES];
+	struct source_key key, next, *dead = NULL;
+	size_t count = 0, room = 0;
+
+	for (bool more = bpf_map_get_next_key(fd, NULL, &next) == 0; more;) {
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (key.generation == generation)
+			continue;
+		if (count == room) {
+			struct source_key *grown;
+
+			room = room ? 2 * room : 64;
+			grown = reallocarray(dead, room, sizeof(*dead));
+			if (!grown)
+				break; /* the next reload has another go */
+			dead = grown;
+		}
+		dead[count++] = key;
+	}
+	for (size_t i = 0; i < count; i++)
+		bpf_map_delete_elem(fd, &dead[i]);
+	free(dead);
+}
+
 /* Removes the entries of all generations but one. */
 static void sweep(struct kernel *kernel, uint32_t generation)
 {
@@ -272,6 +316,7 @@ remove:
 	free(keys);
 	free(entries);
 	free(dead);
+	sweep_sources(kernel, generation);
 }
 
 static void fill_entry(struct prefix_key *key, struct prefix_entry *value,
@@ -329,21 +374,42 @@ static int put_prefixes(struct kernel *kernel, const struct compiled *compiled,
 	return err;
 }
 
+/* The same for addresses. */
+static int put_sources(struct kernel *kernel, const struct compiled *compiled, uint32_t generation)
+{
+	for (size_t i = 0; i < compiled->source_count; i++) {
+		const struct compiled_source *source = &compiled->sources[i];
+		const struct source_entry entry = { source->rank, source->verdict, source->cost };
+		struct source_key key = {
+			.prefixlen = SOURCE_GENERATION_BITS + source->network.bits,
+			.generation = generation,
+		};
+
+		memcpy(key.address, &source->network.address, sizeof(key.address));
+		if (bpf_map_update_elem(kernel->fd[PIN_SOURCES], &key, &entry, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
 static int switch_chain(struct kernel *kernel, const struct map_chain *chain, uint32_t slot,
 			struct error *error)
 {
-	struct map_control control = { .active = slot };
+	struct map_control control = { .active = slot, .drain = kernel->drain };
 	uint32_t key = 0;
 
+	/* What is said of the old chain's gates must not be taken for the new one's. */
+	__atomic_store_n(&kernel->watch->generation, 0, __ATOMIC_RELEASE);
 	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, chain, BPF_ANY) ||
 	    bpf_map_update_elem(kernel->fd[PIN_CONTROL], &key, &control, BPF_ANY))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
 	wait_for_packets();
+	kernel->current = *chain;
 	return 0;
 }
 
 int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
-		     bool answer_request_zero, struct error *error)
+		     bool answer_request_zero, unsigned int lease, struct error *error)
 {
 	struct map_chain old = { 0 }, chain;
 	int active = active_chain(kernel, &old);
@@ -356,12 +422,22 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 				 "the chain has %zu prefixes and the kernel's map holds %u; set "
 				 "prefixes_max to at least %zu, stop the daemon and load anew",
 				 compiled->count, kernel->sizes.prefixes, compiled->count);
+	if (compiled->source_count > kernel->sizes.sources)
+		return error_set(
+			error,
+			"the chain has %zu networks of queriers and the kernel's map holds "
+			"%u; stop the daemon and load anew",
+			compiled->source_count, kernel->sizes.sources);
 	chain = (struct map_chain){
 		.generation = old.generation + 1,
 		.horizon = compiled->horizon,
 		.default_rank = compiled->default_rank,
 		.default_verdict = compiled->default_verdict,
 		.answer_request_zero = answer_request_zero,
+		.first_gate = compiled->first_gate,
+		.has_sources = compiled->source_count != 0,
+		.memory = compiled->memory,
+		.lease = lease * 1000000ull,
 		.lengths = compiled->lengths,
 	};
 	if (getrandom(&chain.seed, sizeof(chain.seed), 0) != sizeof(chain.seed))
@@ -370,6 +446,8 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 		sweep(kernel, old.generation);
 	kernel->swept = true;
 	err = put_prefixes(kernel, compiled, &chain);
+	if (!err)
+		err = put_sources(kernel, compiled, chain.generation);
 	if (err) {
 		sweep(kernel, old.generation);
 		return error_set(error, "the kernel takes no more prefixes: %s", strerror(-err));
@@ -380,6 +458,82 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 	return 0;
 }
 
+int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error)
+{
+	struct map_control control = { .drain = drain };
+	uint32_t key = 0;
+	struct map_chain chain;
+	int active = active_chain(kernel, &chain);
+
+	control.active = active;
+	if (active < 0 || bpf_map_update_elem(kernel->fd[PIN_CONTROL], &key, &control, BPF_ANY))
+		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
+	kernel->drain = drain;
+	wait_for_packets();
+	return 0;
+}
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+void kernel_watch(struct kernel *kernel, struct candidate gate)
+{
+	struct map_watch said = {
+		.gate = {
+			.rank = gate.rank,
+			.cost = gate.verdict.cost,
+			.has_cost = gate.verdict.cost != ICP_NO_COST,
+			.verdict = gate.verdict.opcode,
+		},
+	};
+
+	__atomic_store_n(&kernel->watch->gate_word, said.gate_word, __ATOMIC_RELEASE);
+	__atomic_store_n(&kernel->watch->heartbeat, monotonic_ns(), __ATOMIC_RELEASE);
+	__atomic_store_n(&kernel->watch->generation, kernel->current.generation, __ATOMIC_RELEASE);
+}
+
+/* The URL's hash and, zero-padded, its text. `text` has room for PREFIX_WORDS words. */
+static uint64_t url_hash(const struct map_chain *chain, const char *url, size_t length,
+			 const struct in6_addr *source, __u64 *text)
+{
+	struct prefix_states states;
+	__u64 asked_by[2];
+
+	memset(text, 0, PREFIX_MAX);
+	memcpy(text, url, length);
+	memcpy(asked_by, source, sizeof(asked_by));
+	prefix_fill(&states, chain->seed, (const text_word *)text, PREFIX_WORDS);
+	return verdict_hash(chain, &states, (const text_word *)text, length, asked_by);
+}
+
+void kernel_remember(struct kernel *kernel, const char *url, size_t length,
+		     const struct in6_addr *source, struct candidate decided, unsigned int ttl)
+{
+	struct verdict_entry entry = {
+		.generation = kernel->current.generation,
+		.rank = decided.rank,
+		.verdict = decided.verdict.opcode,
+		.cost = decided.verdict.cost,
+		.expires = ttl ? monotonic_ns() + ttl * 1000000000ull : 0,
+		.length = length,
+	};
+	struct verdict_key key;
+	__u64 text[PREFIX_WORDS];
+
+	if (length > PREFIX_URL_MAX || kernel->current.memory == MEMORY_NONE)
+		return;
+	key.hash = url_hash(&kernel->current, url, length, source, text);
+	memcpy(entry.text, text, sizeof(entry.text));
+	if (kernel->current.memory == MEMORY_URL_SOURCE)
+		memcpy(entry.source, source, sizeof(entry.source));
+	bpf_map_update_elem(kernel->fd[PIN_VERDICTS], &key, &entry, BPF_ANY);
+}
+
 int kernel_close_chain(struct kernel *kernel, struct error *error)
 {
 	struct map_chain old = { 0 }, chain;
@@ -387,7 +541,7 @@ int kernel_close_chain(struct kernel *kernel, struct error *error)
 
 	if (active < 0)
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(-active));
-	chain = (struct map_chain){ .generation = old.generation + 1 };
+	chain = (struct map_chain){ .generation = old.generation + 1, .first_gate = RANK_NONE };
 	prefix_lengths_clear(&chain.lengths);
 	if (switch_chain(kernel, &chain, !active, error))
 		return -1;
@@ -408,20 +562,70 @@ static const void *prefix_table_lookup(void *context, const __u64 *hash)
 	return bpf_map_lookup_elem(table->fd, hash, &table->entry) ? NULL : &table->entry;
 }
 
-int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
-		  struct decision *decision, struct error *error)
+/* The same steps as the program's match_chain(), on look-ups by system call. */
+static struct decision decide(const struct kernel *kernel, const struct map_chain *chain,
+			      const char *url, size_t length, const struct in6_addr *source)
 {
 	struct prefix_table table = { .fd = kernel->fd[PIN_PREFIXES] };
-	__u64 text[PREFIX_WORDS] = { 0 };
-	struct prefix_states states;
+	struct candidate best = candidate_default(chain);
+	struct source_key source_key = {
+		.prefixlen = SOURCE_GENERATION_BITS + 128,
+		.generation = chain->generation,
+	};
 	const struct prefix_entry *entry;
-	struct map_chain chain;
+	struct verdict_entry verdict;
+	struct source_entry said;
+	struct prefix_states states;
+	struct verdict_key key;
+	struct map_watch watch;
+	__u64 text[PREFIX_WORDS], asked_by[2];
+	__u32 matched = 0, zero = 0;
+	uint64_t now = monotonic_ns();
+
+	key.hash = url_hash(chain, url, length, source, text);
+	prefix_fill(&states, chain->seed, (const text_word *)text, PREFIX_WORDS);
+	entry = prefix_longest((const text_word *)text, &states, length, &chain->lengths,
+			       prefix_table_lookup, &table, &matched);
+	if (entry && !prefix_entry_holds(chain, entry, matched, (const text_word *)text))
+		return decision_pass(ICP_COUNT_PASSED_COLLISION);
+	if (entry)
+		best = candidate_of(entry->rank, entry->verdict, entry->cost);
+	memcpy(source_key.address, source, sizeof(source_key.address));
+	if (chain->has_sources &&
+	    bpf_map_lookup_elem(kernel->fd[PIN_SOURCES], &source_key, &said) == 0)
+		best = candidate_first(best, candidate_of(said.rank, said.verdict, said.cost));
+	if (best.rank < chain->first_gate && best.rank < chain->horizon)
+		return decision_answer(best.verdict.opcode, best.verdict.cost);
+	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
+		return decision_pass(ICP_COUNT_PASSED_HORIZON);
+	if (bpf_map_lookup_elem(kernel->fd[PIN_WATCH], &zero, &watch) ||
+	    !watch_holds(&watch, chain, now))
+		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
+	best = candidate_first(best, candidate_gate(&watch));
+	if (best.rank < chain->horizon)
+		return decision_answer(best.verdict.opcode, best.verdict.cost);
+	memcpy(asked_by, source, sizeof(asked_by));
+	if (chain->memory == MEMORY_NONE ||
+	    bpf_map_lookup_elem(kernel->fd[PIN_VERDICTS], &key, &verdict) ||
+	    !verdict_entry_holds(chain, &verdict, (const text_word *)text, length, asked_by, now))
+		return decision_pass(ICP_COUNT_PASSED_HORIZON);
+	best = candidate_first(candidate_of(verdict.rank, verdict.verdict, verdict.cost), best);
+	return decision_answer(best.verdict.opcode, best.verdict.cost);
+}
+
+int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
+		  const struct in6_addr *source, struct decision *decision, struct error *error)
+{
 	struct rule rule = { ICP_OP_INVALID };
-	__u32 matched = 0;
+	struct map_chain chain;
 	int found;
 
 	if (length > PREFIX_URL_MAX) {
 		*decision = decision_pass(ICP_COUNT_PASSED_LONG);
+		return 0;
+	}
+	if (kernel->drain) {
+		*decision = decide_by_drain(kernel->drain);
 		return 0;
 	}
 	found = pinned_rules_find(kernel->rules, url, length, &rule.verdict);
@@ -431,10 +635,6 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 	}
 	if (found < 0 || active_chain(kernel, &chain) < 0)
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
-	memcpy(text, url, length);
-	prefix_fill(&states, chain.seed, (const text_word *)text, PREFIX_WORDS);
-	entry = prefix_longest((const text_word *)text, &states, length, &chain.lengths,
-			       prefix_table_lookup, &table, &matched);
-	*decision = decide_by_chain(&chain, entry, matched, (const text_word *)text);
+	*decision = decide(kernel, &chain, url, length, source);
 	return 0;
 }

@@ -13,7 +13,8 @@
 #include "log.h"
 
 const char *const pin_names[PIN_MAX] = {
-	"abi", "rules", "interfaces", "destinations", "control", "chain", "prefixes", "counters",
+	"abi",	    "rules",   "interfaces", "destinations", "control",	 "chain",
+	"prefixes", "sources", "verdicts",   "watch",	     "counters",
 };
 
 #define LIBXDP_DIRECTORY "/sys/fs/bpf/xdp" /* that libxdp makes for its dispatchers */
@@ -110,6 +111,26 @@ uint32_t map_id(int fd)
 	uint32_t size = sizeof(info);
 
 	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+static uint32_t pin_entries(const char *pin_dir, enum pin pin)
+{
+	int fd = pin_open(pin_dir, pin);
+	uint32_t entries = fd < 0 ? 0 : map_entries(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return entries;
+}
+
+struct kernel_sizes pin_sizes(const char *pin_dir)
+{
+	return (struct kernel_sizes){
+		.rules = pin_entries(pin_dir, PIN_RULES),
+		.prefixes = pin_entries(pin_dir, PIN_PREFIXES) / 2, /* there are two chains */
+		.sources = pin_entries(pin_dir, PIN_SOURCES) / 2,
+		.verdicts = pin_entries(pin_dir, PIN_VERDICTS),
+	};
 }
 
 uint32_t attached_id(unsigned int ifindex)

@@ -21,6 +21,9 @@ enum pin {
 	PIN_CONTROL,
 	PIN_CHAIN,
 	PIN_PREFIXES,
+	PIN_SOURCES,
+	PIN_VERDICTS,
+	PIN_WATCH,
 	PIN_COUNTERS,
 	PIN_MAX
 };
@@ -54,6 +57,9 @@ void pins_move(const char *from, const char *to);
 /* Of a map by its file descriptor; 0 if it cannot be asked. */
 uint32_t map_id(int fd);
 uint32_t map_entries(int fd);
+
+/* The sizes that pinned maps have; 0 for those that are not there. */
+struct kernel_sizes pin_sizes(const char *pin_dir);
 
 /* What an interface itself says it carries, 0 for nothing; needs no rights. */
 uint32_t attached_id(unsigned int ifindex);

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "listener.h"
@@ -26,9 +27,22 @@ struct slot {
 	_Alignas(8) char bytes[ICP_MESSAGE_MAX + 2 * ICP_WORD];
 };
 
+/* A query whose answer takes time. */
+struct pending {
+	LIST_ENTRY(pending) link;
+	struct listener *listener;
+	struct evaluation *evaluation;
+	struct icp_header header; /* the query's */
+	struct sockaddr_storage source;
+	socklen_t source_size;
+	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	size_t sent_size; /* bytes of control messages to send, or 0 */
+};
+
 struct listener {
 	int fd;
 	sa_family_t family;
+	LIST_HEAD(, pending) pending;
 	struct event *event;
 	struct responder *responder;
 	struct mmsghdr in[BATCH];
@@ -57,6 +71,7 @@ struct listener *listener_open(const struct sockaddr_storage *address, struct er
 		return NULL;
 	}
 	socket_address_text(address, text);
+	LIST_INIT(&listener->pending);
 	listener->family = address->ss_family;
 	listener->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0) {
@@ -146,6 +161,73 @@ static bool answer_from(struct msghdr *query, struct msghdr *answer, struct slot
 	return true;
 }
 
+static void address_answer(struct msghdr *answer, struct iovec parts[2],
+			   const struct answer *content)
+{
+	parts[0].iov_base = (void *)&content->header;
+	parts[0].iov_len = sizeof(content->header);
+	parts[1].iov_base = (void *)content->payload;
+	parts[1].iov_len = content->payload_size;
+	answer->msg_iov = parts;
+	answer->msg_iovlen = 2;
+}
+
+static void count_unsent(struct responder *responder)
+{
+	responder->counters[ICP_COUNT_ANSWERED]--;
+	responder->counters[ICP_COUNT_FAILED_SEND]++;
+}
+
+/* The answer to a query that was pending. */
+static void answer_pending(void *context, const struct query *query,
+			   const struct chain_decision *decision)
+{
+	struct pending *pending = context;
+	struct responder *responder = pending->listener->responder;
+	struct msghdr message = {
+		.msg_name = &pending->source,
+		.msg_namelen = pending->source_size,
+		.msg_control = pending->sent_size ? pending->sent : NULL,
+		.msg_controllen = pending->sent_size,
+	};
+	struct answer answer;
+	struct iovec parts[2];
+	ssize_t sent;
+
+	if (responder_complete(responder, &pending->header, query, decision, &answer)) {
+		address_answer(&message, parts, &answer);
+		do
+			sent = sendmsg(pending->listener->fd, &message, 0);
+		while (sent < 0 && errno == EINTR);
+		if (sent < 0)
+			count_unsent(responder);
+	}
+	LIST_REMOVE(pending, link);
+	free(pending);
+}
+
+/* Notes what the answer to the query in a slot will need. */
+static void await(struct listener *listener, struct slot *slot, const struct msghdr *query,
+		  const struct msghdr *answer)
+{
+	struct pending *pending = malloc(sizeof(*pending));
+
+	if (!pending) {
+		evaluation_cancel(slot->answer.pending);
+		listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
+		return;
+	}
+	pending->listener = listener;
+	pending->evaluation = slot->answer.pending;
+	memcpy(&pending->header, slot->bytes, sizeof(pending->header));
+	pending->source = slot->source;
+	pending->source_size = query->msg_namelen;
+	memcpy(pending->sent, slot->sent, sizeof(pending->sent));
+	pending->sent_size = answer->msg_controllen;
+	LIST_INSERT_HEAD(&listener->pending, pending, link);
+	evaluation_then(pending->evaluation, answer_pending, pending);
+}
+
 static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
 {
 	struct responder *responder = listener->responder;
@@ -162,14 +244,12 @@ static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
 		return false;
 	}
 	if (!responder_answer(responder, slot->bytes, size, (struct sockaddr *)&slot->source,
-			      &slot->answer))
+			      &slot->answer)) {
+		if (slot->answer.pending)
+			await(listener, slot, query, answer);
 		return false;
-	slot->parts[0].iov_base = &slot->answer.header;
-	slot->parts[0].iov_len = sizeof(slot->answer.header);
-	slot->parts[1].iov_base = (void *)slot->answer.payload;
-	slot->parts[1].iov_len = slot->answer.payload_size;
-	answer->msg_iov = slot->parts;
-	answer->msg_iovlen = 2;
+	}
+	address_answer(answer, slot->parts, &slot->answer);
 	answer->msg_name = query->msg_name;
 	answer->msg_namelen = query->msg_namelen;
 	return true;
@@ -185,8 +265,7 @@ static void send_answers(struct listener *listener, int count)
 		if (more < 0 && errno == EINTR)
 			continue;
 		if (more <= 0) { /* the first of these cannot be sent: on with the next */
-			listener->responder->counters[ICP_COUNT_ANSWERED]--;
-			listener->responder->counters[ICP_COUNT_FAILED_SEND]++;
+			count_unsent(listener->responder);
 			more = 1;
 		}
 		sent += more;
@@ -240,8 +319,16 @@ void listener_drain(struct listener *listener)
 
 void listener_close(struct listener *listener)
 {
+	struct pending *pending;
+
 	if (!listener)
 		return;
+	while ((pending = LIST_FIRST(&listener->pending))) {
+		evaluation_cancel(pending->evaluation);
+		listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
+		LIST_REMOVE(pending, link);
+		free(pending);
+	}
 	if (listener->event)
 		event_free(listener->event);
 	close(listener->fd);

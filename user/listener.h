@@ -22,10 +22,13 @@ struct listener *listener_open(const struct sockaddr_storage *address, struct er
 /* Answers from now on by `responder` what comes in while `base` runs. -1: out of memory. */
 int listener_start(struct listener *listener, struct event_base *base, struct responder *responder);
 
-/* Answers what has come in until now, then returns. */
+/*
+ * Answers what has come in until now, then returns. Queries that policies are waited for are still
+ * pending then: evaluations_pending() counts them, and they are answered while the loop runs.
+ */
 void listener_drain(struct listener *listener);
 
-/* NULL is nothing to close. */
+/* Queries that are still pending get no answer, which is counted. NULL is nothing to close. */
 void listener_close(struct listener *listener);
 
 #endif

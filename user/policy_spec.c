@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -140,6 +141,64 @@ int parse_number(const char *text, long least, long most, long *value, struct er
 	return 0;
 }
 
+int parse_decimal(const char *text, double most, double *value, struct error *error)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *rest = text + digits;
+	double number, place = 1;
+
+	/* Not strtod(), for which the locale decides what separates the fraction. */
+	number = 0;
+	for (size_t i = 0; i < digits; i++)
+		number = 10 * number + (text[i] - '0');
+	if (digits && rest[0] == '.' && rest[1])
+		for (rest++; *rest >= '0' && *rest <= '9'; rest++)
+			number += (*rest - '0') * (place /= 10);
+	if (!digits || *rest || number > most)
+		return error_set(error, "'%s' is not a number from 0 to %g, such as 2 or 0.75",
+				 text, most);
+	*value = number;
+	return 0;
+}
+
+static const struct unit {
+	const char *name;
+	unsigned int milliseconds;
+} units[] = { { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
+
+#define UNITS (sizeof(units) / sizeof(units[0]))
+
+/* A duration for a message, in the largest unit that holds it without a fraction. */
+static void duration_text(unsigned int milliseconds, char *text, size_t size)
+{
+	const struct unit *unit = units;
+
+	while (milliseconds % unit->milliseconds)
+		unit++;
+	snprintf(text, size, "%u%s", milliseconds / unit->milliseconds, unit->name);
+}
+
+int parse_duration(const char *text, unsigned int least, unsigned int most,
+		   unsigned int *milliseconds, struct error *error)
+{
+	size_t digits = strspn(text, "0123456789");
+	char from[16], to[16];
+
+	/* Nine digits of hours fit into what they are multiplied in. */
+	for (size_t i = 0; digits > 0 && digits < 10 && i < UNITS; i++) {
+		unsigned long long number = strtoull(text, NULL, 10) * units[i].milliseconds;
+
+		if (strcmp(text + digits, units[i].name) || number < least || number > most)
+			continue;
+		*milliseconds = number;
+		return 0;
+	}
+	duration_text(least, from, sizeof(from));
+	duration_text(most, to, sizeof(to));
+	return error_set(error, "'%s' is not a duration from %s to %s; write 200ms, 5s, 2m or 1h",
+			 text, from, to);
+}
+
 /* Says whose value an error is about. Returns -1. */
 static int blame(const struct policy_spec *spec, const char *key, const struct spec_value *value,
 		 struct error *error)
@@ -165,6 +224,28 @@ int policy_spec_number(const struct policy_spec *spec, const char *key, long lea
 	int found = policy_spec_text(spec, key, &text, error);
 
 	if (found == 1 && parse_number(text->text, least, most, value, error))
+		return blame(spec, key, text, error);
+	return found;
+}
+
+int policy_spec_decimal(const struct policy_spec *spec, const char *key, double most, double *value,
+			struct error *error)
+{
+	const struct spec_value *text = NULL;
+	int found = policy_spec_text(spec, key, &text, error);
+
+	if (found == 1 && parse_decimal(text->text, most, value, error))
+		return blame(spec, key, text, error);
+	return found;
+}
+
+int policy_spec_duration(const struct policy_spec *spec, const char *key, unsigned int least,
+			 unsigned int most, unsigned int *milliseconds, struct error *error)
+{
+	const struct spec_value *text = NULL;
+	int found = policy_spec_text(spec, key, &text, error);
+
+	if (found == 1 && parse_duration(text->text, least, most, milliseconds, error))
 		return blame(spec, key, text, error);
 	return found;
 }

@@ -54,6 +54,10 @@ int policy_spec_bool(const struct policy_spec *spec, const char *key, bool *valu
 		     struct error *error);
 int policy_spec_number(const struct policy_spec *spec, const char *key, long least, long most,
 		       long *value, struct error *error);
+int policy_spec_decimal(const struct policy_spec *spec, const char *key, double most, double *value,
+			struct error *error);
+int policy_spec_duration(const struct policy_spec *spec, const char *key, unsigned int least,
+			 unsigned int most, unsigned int *milliseconds, struct error *error);
 int policy_spec_verdict(const struct policy_spec *spec, const char *key, enum icp_opcode *value,
 			struct error *error);
 
@@ -62,5 +66,15 @@ int parse_bool(const char *text, bool *value, struct error *error);
 
 /* Reads a decimal number from `least` to `most`. -1: it is none; no place in the error. */
 int parse_number(const char *text, long least, long most, long *value, struct error *error);
+
+/* Reads a number such as 4 or 0.75, from 0 to `most`. -1: it is none; no place in the error. */
+int parse_decimal(const char *text, double most, double *value, struct error *error);
+
+/*
+ * Reads a duration with its unit, such as 200ms, 5s, 2m or 1h, from `least` to `most`
+ * milliseconds. -1: it is none; no place in the error.
+ */
+int parse_duration(const char *text, unsigned int least, unsigned int most,
+		   unsigned int *milliseconds, struct error *error);
 
 #endif

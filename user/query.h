@@ -12,4 +12,7 @@ struct query {
 	struct in6_addr source; /* IPv4 as ::ffff:a.b.c.d */
 };
 
+/* The source as text, IPv4 in its own form. */
+void query_source_text(const struct query *query, char text[INET6_ADDRSTRLEN]);
+
 #endif

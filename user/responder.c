@@ -37,12 +37,42 @@ static bool is_querier(const struct sockaddr *source)
 	return false;
 }
 
+struct response responder_decided(struct responder *responder,
+				  const struct chain_decision *decision)
+{
+	struct response response = { .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
+
+	if (!decision) {
+		responder->counters[ICP_COUNT_FAILED_PENDING]++;
+		return response;
+	}
+	responder->counters[ICP_COUNT_FAILED_LIMIT] += decision->gave_up;
+	response.verdict = decision->verdict;
+	response.policy = decision->policy;
+	return response;
+}
+
+static void tell_decided(struct responder *responder, const struct query *query,
+			 const struct chain_decision *decision)
+{
+	if (responder->decided && decision)
+		responder->decided(responder->context, query, decision);
+}
+
 struct response responder_decide(struct responder *responder, const struct query *query)
 {
 	struct response response = { .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
 	struct chain_decision decision;
 	int found;
 
+	if (responder->drain) {
+		response.by_drain = true;
+		if (responder->drain == DRAIN_SILENCE)
+			responder->counters[ICP_COUNT_SILENT_DRAIN]++;
+		else
+			response.verdict.opcode = responder->drain;
+		return response;
+	}
 	found = rules_find(responder->rules, query->url, query->length, &response.verdict.opcode);
 	if (found > 0) {
 		response.by_rule = true;
@@ -50,10 +80,16 @@ struct response responder_decide(struct responder *responder, const struct query
 	}
 	if (found < 0)
 		responder->counters[ICP_COUNT_FAILED_RULES]++;
-	decision = chain_decide(responder->chain, query);
-	responder->counters[ICP_COUNT_FAILED_LIMIT] += decision.gave_up;
-	response.verdict = decision.verdict;
-	response.policy = decision.policy;
+	switch (evaluation_begin(responder->chain, query, &decision, &response.pending)) {
+	case EVALUATION_DECIDED:
+		tell_decided(responder, query, &decision);
+		return responder_decided(responder, &decision);
+	case EVALUATION_DROPPED:
+		return responder_decided(responder, NULL);
+	case EVALUATION_PENDING:
+		response.verdict.opcode = ICP_OP_INVALID;
+		break;
+	}
 	return response;
 }
 
@@ -88,6 +124,14 @@ static enum icp_form url_form(const char *url, size_t size)
 	return icp_url_form((const __u8 *)url, size - 1, ICP_MESSAGE_MAX);
 }
 
+static bool complete(struct responder *responder, const struct icp_header *header,
+		     struct icp_verdict verdict, struct answer *answer)
+{
+	icp_answer_header(&answer->header, header, ICP_HEADER_SIZE + answer->payload_size, verdict);
+	responder->counters[ICP_COUNT_ANSWERED]++;
+	return true;
+}
+
 bool responder_answer(struct responder *responder, const void *datagram, size_t size,
 		      const struct sockaddr *source, struct answer *answer)
 {
@@ -97,6 +141,7 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 	size_t url_size = size > ICP_QUERY_HEADER_SIZE ? size - ICP_QUERY_HEADER_SIZE : 0;
 	enum icp_form form;
 
+	answer->pending = NULL;
 	if (!is_querier(source)) {
 		responder->counters[ICP_COUNT_SILENT_SOURCE]++;
 		return false;
@@ -111,8 +156,12 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 			.length = url_size - 1,
 			.source = query_source(source),
 		};
+		struct response response = responder_decide(responder, &query);
 
-		verdict = responder_decide(responder, &query).verdict;
+		answer->pending = response.pending;
+		verdict = response.verdict;
+		if (verdict.opcode == ICP_OP_INVALID)
+			return false;
 	}
 		/* fall through */
 	case ICP_FORM_WHITE_SPACE:
@@ -127,7 +176,18 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 		responder->counters[silence(form)]++;
 		return false;
 	}
-	icp_answer_header(&answer->header, header, ICP_HEADER_SIZE + answer->payload_size, verdict);
-	responder->counters[ICP_COUNT_ANSWERED]++;
-	return true;
+	return complete(responder, header, verdict, answer);
+}
+
+bool responder_complete(struct responder *responder, const struct icp_header *header,
+			const struct query *query, const struct chain_decision *decision,
+			struct answer *answer)
+{
+	struct response response = responder_decided(responder, decision);
+
+	tell_decided(responder, query, decision);
+	if (response.verdict.opcode == ICP_OP_INVALID)
+		return false;
+	*answer = (struct answer){ .payload = query->url, .payload_size = query->length + 1 };
+	return complete(responder, header, response.verdict, answer);
 }

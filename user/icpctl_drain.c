@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* icpctl drain, undrain: front ends are told to go elsewhere, and no longer. */
+#include "icpctl.h"
+#include "verdict.h"
+
+struct input {
+	struct icpctl *ctl;
+	const char *verdict; /* NULL: not given */
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = input->ctl;
+		return 0;
+	case 'V':
+		input->verdict = argument;
+		return 0;
+	case ARGP_KEY_ARG:
+		return icpctl_usage(state, input->ctl, "takes no argument, but got '%s'", argument);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int tell(const struct input *input, const char *command)
+{
+	json_t *reply;
+	int status = icpctl_ask(
+		input->ctl, json_pack("{s:s, s:s*}", "command", command, "verdict", input->verdict),
+		&reply, NULL);
+
+	if (status)
+		return status;
+	if (input->ctl->json)
+		icpctl_print_json(reply);
+	json_decref(reply);
+	return ICPCTL_FINE;
+}
+
+static const struct argp_option drain_options[] = {
+	{ "verdict", 'V', "VERDICT", 0,
+	  "what every query gets: " VERDICT_NAMES ", or silence (miss_nofetch)" },
+	{ 0 },
+};
+
+static const struct argp drain_argp = {
+	.options = drain_options,
+	.parser = parse,
+	.doc = "Gives every query the same verdict, before rules and policies, in the kernel too, "
+	       "until `icpctl undrain`. With silence front ends wait, and take the host for dead.",
+	.children = icpctl_common_options,
+};
+
+int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = { .ctl = ctl };
+	int status = icpctl_parse(ctl, &drain_argp, 0, argc, argv, &input);
+
+	return status ? status : tell(&input, "drain");
+}
+
+static const struct argp undrain_argp = {
+	.parser = parse,
+	.doc = "Ends a drain: rules and policies count again from the next query on.",
+	.children = icpctl_common_options,
+};
+
+int icpctl_undrain(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = { .ctl = ctl };
+	int status = icpctl_parse(ctl, &undrain_argp, 0, argc, argv, &input);
+
+	return status ? status : tell(&input, "undrain");
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* icpctl policy: the chain, and changes to it while the daemon runs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "icpctl.h"
+#include "verdict.h"
+
+struct input {
+	struct icpctl *ctl;
+	char **words; /* what follows the options: the action and its arguments */
+	int word_count;
+	bool save;
+};
+
+static int tell(const struct input *input, json_t *request)
+{
+	json_t *reply;
+	int status = icpctl_ask(input->ctl, request, &reply, NULL);
+
+	if (status)
+		return status;
+	if (input->ctl->json)
+		icpctl_print_json(reply);
+	json_decref(reply);
+	return ICPCTL_FINE;
+}
+
+static void print_policy(const json_t *policy)
+{
+	const char *verdict = json_string_value(json_object_get(policy, "verdict"));
+	const char *where = json_string_value(json_object_get(policy, "where"));
+
+	printf("%-24s %-10s %s%-20s %-7s %s\n", json_string_value(json_object_get(policy, "name")),
+	       json_string_value(json_object_get(policy, "kind")),
+	       json_is_true(json_object_get(policy, "not")) ? "not " : "",
+	       verdict ? verdict : "(its entries')",
+	       json_is_true(json_object_get(policy, "kernel")) ? "kernel" : "daemon",
+	       where ? where : "");
+}
+
+static int run_list(const struct input *input)
+{
+	const json_t *policy;
+	json_t *reply;
+	size_t i;
+	int status =
+		icpctl_ask(input->ctl, json_pack("{s:s}", "command", "policy-list"), &reply, NULL);
+
+	if (status)
+		return status;
+	if (input->ctl->json) {
+		icpctl_print_json(reply);
+	} else {
+		json_array_foreach (json_object_get(reply, "policies"), i, policy)
+			print_policy(policy);
+		printf("%-24s %-10s %s\n", "(default)", "",
+		       json_string_value(json_object_get(reply, "default")));
+	}
+	json_decref(reply);
+	return ICPCTL_FINE;
+}
+
+static int run_add(const struct input *input)
+{
+	json_t *settings = icpctl_must(json_array());
+
+	for (int i = 2; i < input->word_count; i++) {
+		const char *word = input->words[i], *equals = strchr(word, '=');
+
+		if (!equals || equals == word) {
+			json_decref(settings);
+			return icpctl_fail(input->ctl, ICPCTL_USAGE,
+					   "'%s' must be KEY=VALUE, such as kind=prefix", word);
+		}
+		json_array_append_new(settings,
+				      json_pack("[s%, o]", word, (size_t)(equals - word),
+						icpctl_bytes(equals + 1, strlen(equals + 1))));
+	}
+	return tell(input, json_pack("{s:s, s:s, s:o, s:b}", "command", "policy-add", "name",
+				     input->words[1], "settings", settings, "save", input->save));
+}
+
+static int run_remove(const struct input *input)
+{
+	return tell(input, json_pack("{s:s, s:s, s:b}", "command", "policy-remove", "name",
+				     input->words[1], "save", input->save));
+}
+
+static const struct {
+	const char *name;
+	const char *arguments;
+	int least; /* words, the name counted */
+	int most;
+	int (*run)(const struct input *input);
+} actions[] = {
+	{ "list", "", 1, 1, run_list },
+	{ "add", " NAME KEY=VALUE...", 3, 100000, run_add },
+	{ "remove", " NAME", 2, 2, run_remove },
+};
+
+#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
+
+static size_t find_action(const char *name)
+{
+	size_t i = 0;
+
+	while (i < ACTIONS && strcmp(actions[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+static error_t take_words(struct input *input, struct argp_state *state)
+{
+	size_t action;
+
+	input->words = state->argv + state->next;
+	input->word_count = state->argc - state->next;
+	action = find_action(input->words[0]);
+	if (action == ACTIONS)
+		return icpctl_usage(state, input->ctl, "'%s' must be list, add or remove",
+				    input->words[0]);
+	if (input->word_count < actions[action].least || input->word_count > actions[action].most)
+		return icpctl_usage(state, input->ctl, "must be: %s %s%s", state->name,
+				    actions[action].name, actions[action].arguments);
+	return 0;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	(void)argument;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = input->ctl;
+		return 0;
+	case 's':
+		input->save = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		return take_words(input, state);
+	case ARGP_KEY_NO_ARGS:
+		return icpctl_usage(state, input->ctl, "list, add or remove?");
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option options[] = {
+	{ "save", 's', NULL, 0, "also for reloads and restarts: in CONFIGURATION.d" },
+	{ 0 },
+};
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "list\nadd NAME KEY=VALUE...\nremove NAME",
+	.doc = "The policies, in the order in which they are asked. A change counts from the next "
+	       "query on, in the kernel too.\v"
+	       "add takes the settings of the configuration file; a list is written by repeating "
+	       "its key. A policy of the same name is replaced. Relative file names are the "
+	       "daemon's.\n"
+	       "\n"
+	       "  icpctl policy add 20-foo kind=substring verdict=hit texts=foo texts=fuu\n"
+	       "\n"
+	       "Without --save the change is gone at the next reload.",
+	.children = icpctl_common_options,
+};
+
+int icpctl_policy(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = {
+		.ctl = ctl,
+	};
+	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
+
+	if (status)
+		return status;
+	return actions[find_action(input.words[0])].run(&input);
+}
