@@ -205,7 +205,8 @@ class Daemons(Loader):
                 self.assertEqual(daemon.count("mode"), mode)
                 for address in (SERVER, SERVER6):
                     self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
-                    self.assert_answered_by(daemon, "daemon", "denied", DENIED, address)
+                    denied = f"{DENIED}/{mode}/{address}"  # not remembered from before
+                    self.assert_answered_by(daemon, "daemon", "denied", denied, address)
                 daemon.stop()
                 self.load("--unload", "s0")
 
@@ -253,7 +254,8 @@ class Daemons(Loader):
             time.sleep(2.5)
             for _, address in FAMILIES:
                 self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
-                self.assert_answered_by(daemon, "daemon", "denied", DENIED, address)
+                denied = f"{DENIED}/{mode}/{address}"  # not remembered from before
+                self.assert_answered_by(daemon, "daemon", "denied", denied, address)
             status = daemon.status()
             self.assertEqual(
                 (status["mode"], [(one["name"], one["mode"]) for one in status["interfaces"]]),

@@ -60,6 +60,7 @@ static struct decision kernel_decides(struct table *table, const char *url)
 	struct prefix_states states;
 	const struct prefix_entry *entry;
 	size_t length = strlen(url);
+	struct candidate best;
 	__u32 matched = 0;
 
 	if (length > PREFIX_URL_MAX)
@@ -68,7 +69,15 @@ static struct decision kernel_decides(struct table *table, const char *url)
 	prefix_fill(&states, SEED, (const text_word *)text, PREFIX_WORDS);
 	entry = prefix_longest((const text_word *)text, &states, length, &table->chain.lengths,
 			       lookup, table, &matched);
-	return decide_by_chain(&table->chain, entry, matched, (const text_word *)text);
+	best = candidate_default(&table->chain);
+	if (entry) {
+		if (!prefix_entry_holds(&table->chain, entry, matched, (const text_word *)text))
+			return decision_pass(ICP_COUNT_PASSED_COLLISION);
+		best = candidate_of(entry->rank, entry->verdict, entry->cost);
+	}
+	if (best.rank >= table->chain.horizon)
+		return decision_pass(ICP_COUNT_PASSED_HORIZON);
+	return decision_answer(best.verdict.opcode, best.verdict.cost);
 }
 
 /* Does a policy before the horizon decide, or is there no horizon? Then the kernel must, too. */

@@ -137,7 +137,7 @@ TEST(quotes)
 
 #define TOP_OPTIONS                                                                                \
 	"listen, interfaces, mode, control, pin_dir, user, default, answer_request_zero, "         \
-	"rules_max, prefixes_max, policy"
+	"rules_max, prefixes_max, verdicts_max, lease, drain_time, policy"
 #define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
 #define VALUE_FORM "write NAME = VALUE, with quotes around a text and braces around a list"
 
@@ -152,7 +152,10 @@ TEST(mistakes)
 		  "c:3: unknown option 'include'; the options are " TOP_OPTIONS },
 		{ "policy p {\n\n colour = red }",
 		  "c:3: unknown option 'colour' of a policy; the options are kind, verdict, cost, "
-		  "not, urls, url, file, texts, text, patterns, pattern" },
+		  "not, urls, url, file, texts, text, patterns, pattern, hosts, host, from, above, "
+		  "below, pressure, interval, tcp, http, timeout, fall, rise, path, times, "
+		  "program, "
+		  "children, ttl" },
 		{ "\ndefault = hot", "c:2: default: unknown verdict 'hot'; it can be hit, miss, "
 				     "miss_nofetch, denied or err" },
 		{ "default = query", "c:1: default: unknown verdict 'query'; it can be hit, miss, "

@@ -21,6 +21,10 @@ static enum icp_opcode ask(const struct chain *chain, const char *url)
 	return decision.policy ? decision.verdict.opcode : NOTHING;
 }
 
+#define KINDS                                                                                      \
+	"prefix, exact, substring, suffix, glob, regex, host, source, load, health, flag, "        \
+	"schedule, helper"
+
 TEST(a_prefix_is_one_of_bytes)
 {
 	struct chain *chain = make_chain("policy p { kind = prefix verdict = hit "
@@ -291,10 +295,9 @@ TEST(mistakes_in_settings)
 	static const struct {
 		const char *text, *error;
 	} mistakes[] = {
-		{ "\npolicy p { }", "c:2: policy 'p': 'kind' is missing; the kinds are prefix, "
-				    "exact, substring, regex" },
-		{ "policy p {\nkind = x }", "c:2: policy 'p': unknown kind 'x'; the kinds are "
-					    "prefix, exact, substring, regex" },
+		{ "\npolicy p { }", "c:2: policy 'p': 'kind' is missing; the kinds are " KINDS },
+		{ "policy p {\nkind = x }",
+		  "c:2: policy 'p': unknown kind 'x'; the kinds are " KINDS },
 		{ "policy p { kind = prefix\nverdict = hot }",
 		  "c:2: policy 'p': verdict: unknown verdict 'hot'; it can be hit, miss, "
 		  "miss_nofetch, denied or err" },

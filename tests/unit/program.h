@@ -7,15 +7,18 @@
 #define XDP_ICP_PROGRAM_H
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <sched.h>
+#include <sys/stat.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "compiler.h"
 #include "datagrams.h"
+#include "kernel_pins.h"
 #include "maps.h"
 #include "xdp_icp.skel.h"
 
@@ -58,6 +61,8 @@ static inline void program_open(struct program *program)
 		return;
 	bpf_map__set_max_entries(program->skeleton->maps.rules, PROGRAM_RULES);
 	bpf_map__set_max_entries(program->skeleton->maps.prefixes, PROGRAM_PREFIXES);
+	bpf_map__set_max_entries(program->skeleton->maps.sources, PROGRAM_PREFIXES);
+	bpf_map__set_max_entries(program->skeleton->maps.verdicts, PROGRAM_PREFIXES);
 	err = xdp_icp__load(program->skeleton);
 	if (!err)
 		program->fd = bpf_program__fd(program->skeleton->progs.xdp_icp);
@@ -98,7 +103,7 @@ static inline void program_empty_map(struct bpf_map *map)
 static inline void program_clear(struct program *program)
 {
 	struct map_control control = { 0 };
-	struct map_chain closed = { 0 };
+	struct map_chain closed = { .first_gate = RANK_NONE };
 
 	program_empty_map(program->skeleton->maps.rules);
 	program_empty_map(program->skeleton->maps.destinations);
@@ -178,6 +183,7 @@ static inline void program_set_chain(struct program *program, const struct compi
 		.default_rank = compiled->default_rank,
 		.default_verdict = compiled->default_verdict,
 		.answer_request_zero = answer_request_zero,
+		.first_gate = compiled->first_gate,
 		.lengths = compiled->lengths,
 	};
 
@@ -291,6 +297,44 @@ static inline void assert_outcome(const struct program *program, const char *wha
 	if (action != (counter == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS))
 		fail_msg("%s: XDP action %u", what, action);
 	assert_bytes(what, &out, counter == ICP_COUNT_ANSWERED ? answer : frame);
+}
+
+/*
+ * The daemon's view of the program's maps. It goes by pins; they are gone again when this returns.
+ * Where there is no BPF file system the test is skipped.
+ */
+static inline struct kernel *program_kernel(const struct program *program)
+{
+	struct map_abi version = { ICP_MAP_ABI };
+	enum kernel_result result;
+	struct kernel *kernel = NULL;
+	struct error error = { "a pin cannot be made" };
+	char path[PATH_MAX], directory[PATH_MAX];
+	int err = 0;
+
+	snprintf(directory, sizeof(directory), "/sys/fs/bpf/xdp-icp-test-%d", getpid());
+	if (mkdir(directory, 0700)) {
+		print_message("# nothing can be pinned below /sys/fs/bpf: %s\n", strerror(errno));
+		skip();
+	}
+	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.abi), &(uint32_t){ 0 }, &version,
+			    0);
+	for (int pin = 0; pin < PIN_MAX && !err; pin++) {
+		pin_path(path, directory, pin);
+		err = bpf_map__pin(
+			bpf_object__find_map_by_name(program->skeleton->obj, pin_names[pin]), path);
+	}
+	if (!err)
+		kernel = kernel_open(directory, false, &result, &error);
+	for (int pin = 0; pin < PIN_MAX; pin++) {
+		pin_path(path, directory, pin);
+		bpf_map__unpin(bpf_object__find_map_by_name(program->skeleton->obj, pin_names[pin]),
+			       path);
+	}
+	rmdir(directory);
+	if (!kernel)
+		fail_msg("%s", error.text);
+	return kernel;
 }
 
 #endif

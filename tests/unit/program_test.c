@@ -821,7 +821,7 @@ TEST(a_chain_that_nobody_filled)
 
 TEST(a_closed_chain)
 {
-	struct map_chain closed = { .generation = PROGRAM_GENERATION + 1 };
+	struct map_chain closed = { .generation = PROGRAM_GENERATION + 1, .first_gate = RANK_NONE };
 
 	prepare(TABLE_CHAIN, false);
 	check_url("http://hit.example/x", 2);
@@ -997,6 +997,7 @@ TEST(collisions)
 	const uint64_t seed = 99;
 	const char url[] = "http://e.org/abc";
 	struct map_chain chain = { .seed = seed,
+				   .first_gate = RANK_NONE,
 				   .generation = PROGRAM_GENERATION,
 				   .horizon = RANK_NONE,
 				   .default_rank = 1,
@@ -1046,6 +1047,7 @@ TEST(collisions)
 TEST(entries_before_and_behind_the_horizon)
 {
 	struct map_chain chain = { .seed = 1,
+				   .first_gate = RANK_NONE,
 				   .generation = PROGRAM_GENERATION,
 				   .horizon = 5,
 				   .default_rank = 9,
@@ -1231,42 +1233,7 @@ static void decide_slowly(const struct random_chain *random, const char *url, si
 	datagram->verdict = random->default_verdict;
 }
 
-/*
- * The daemon's view of the program's maps. It goes by pins; they are gone again when this returns.
- * Where there is no BPF file system the test is skipped.
- */
-static struct kernel *kernel_of_program(void)
-{
-	struct map_abi version = { ICP_MAP_ABI };
-	enum kernel_result result;
-	struct kernel *kernel = NULL;
-	struct error error = { "a pin cannot be made" };
-	char path[PATH_MAX], directory[PATH_MAX];
-	int err = 0;
-
-	snprintf(directory, sizeof(directory), "/sys/fs/bpf/xdp-icp-test-%d", getpid());
-	if (mkdir(directory, 0700)) {
-		print_message("# nothing can be pinned below /sys/fs/bpf: %s\n", strerror(errno));
-		skip();
-	}
-	bpf_map_update_elem(bpf_map__fd(program.skeleton->maps.abi), &(uint32_t){ 0 }, &version, 0);
-	for (int pin = 0; pin < PIN_MAX && !err; pin++) {
-		pin_path(path, directory, pin);
-		err = bpf_map__pin(
-			bpf_object__find_map_by_name(program.skeleton->obj, pin_names[pin]), path);
-	}
-	if (!err)
-		kernel = kernel_open(directory, false, &result, &error);
-	for (int pin = 0; pin < PIN_MAX; pin++) {
-		pin_path(path, directory, pin);
-		bpf_map__unpin(bpf_object__find_map_by_name(program.skeleton->obj, pin_names[pin]),
-			       path);
-	}
-	rmdir(directory);
-	if (!kernel)
-		fail_msg("%s", error.text);
-	return kernel;
-}
+static const struct in6_addr somebody = { 0 };
 
 #define RANDOM_CHAINS 200
 #define RANDOM_URLS 100
@@ -1283,14 +1250,15 @@ TEST(random_chains)
 
 	prepare("default = hit", false);
 	program_empty_map(program.skeleton->maps.rules);
-	kernel = kernel_of_program();
+	kernel = program_kernel(&program);
 	for (int round = 0; round < RANDOM_CHAINS; round++) {
 		struct chain *chain = make_random_chain(&seed, &random);
 		struct compiled *compiled;
 
 		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-		if (kernel_set_chain(kernel, compiled, false, &error))
+		if (kernel_set_chain(kernel, compiled, false, 3000, &error))
 			fail_msg("%s", error.text);
+		kernel_watch(kernel, chain_gate(chain));
 		for (int i = 0; i < RANDOM_URLS; i++) {
 			char url[264];
 			size_t length = random_url(&seed, url);
@@ -1306,7 +1274,9 @@ TEST(random_chains)
 			answered += datagram.kernel == ICP_COUNT_ANSWERED;
 			horizon += datagram.kernel == ICP_COUNT_PASSED_HORIZON;
 			/* `icpctl check` says the same. */
-			assert_int_equal(kernel_decide(kernel, url, length, &decision, &error), 0);
+			assert_int_equal(
+				kernel_decide(kernel, url, length, &somebody, &decision, &error),
+				0);
 			assert_int_equal(decision.counter, datagram.kernel);
 			if (datagram.kernel == ICP_COUNT_ANSWERED)
 				assert_int_equal(decision.verdict.opcode, datagram.verdict);
@@ -1364,7 +1334,7 @@ TEST(maps_as_the_daemon_writes_them)
 
 	prepare("default = miss", false);
 	program_empty_map(program.skeleton->maps.rules);
-	kernel = kernel_of_program();
+	kernel = program_kernel(&program);
 	small = chain_of(3);
 	small_compiled = compile(small);
 	large = chain_of(PROGRAM_PREFIXES / 2 + 1);
@@ -1382,17 +1352,17 @@ TEST(maps_as_the_daemon_writes_them)
 	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
 	check_url("x", 3);
 
-	assert_int_equal(kernel_set_chain(kernel, small_compiled, false, &error), 0);
+	assert_int_equal(kernel_set_chain(kernel, small_compiled, false, 3000, &error), 0);
 	check_url("x", 22);
 	check_url("u0000", 2);
 	/* Where the new does not fit, the former stays. */
-	assert_int_equal(kernel_set_chain(kernel, large_compiled, true, &error), -1);
+	assert_int_equal(kernel_set_chain(kernel, large_compiled, true, 3000, &error), -1);
 	check_url("u0000", 2);
 	check_url("u0002", 2);
 	check_url("u0003", 22);
 	zero.kernel = ICP_COUNT_PASSED_MALFORMED;
 	check(&zero);
-	assert_int_equal(kernel_set_chain(kernel, small_compiled, true, &error), 0);
+	assert_int_equal(kernel_set_chain(kernel, small_compiled, true, 3000, &error), 0);
 	zero.kernel = ICP_COUNT_ANSWERED;
 	check(&zero);
 

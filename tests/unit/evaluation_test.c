@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Chains with policies that wait: what is decided, what may be remembered, who lets go of what. */
+#include <errno.h>
+
+#include "chain_support.h"
+#include "counters.h"
+#include "evaluation.h"
+#include "listener.h"
+#include "responder.h"
+#include "socket_address.h"
+
+/*
+ * A kind that takes the place of another in a policy made by that: it waits if it is told to, and
+ * otherwise says what it is told to.
+ */
+struct puppet {
+	struct policy_kind kind;
+	const struct policy_kind *played; /* whose state is in the policy */
+	struct policy *policy;
+	bool waits;
+	struct policy_match word;
+	size_t asked, matched;
+	struct policy_question *open[8192];
+	size_t open_count;
+};
+
+static struct puppet puppets[4];
+
+static struct puppet *puppet_of(const struct policy *policy)
+{
+	return (struct puppet *)((char *)policy->kind - offsetof(struct puppet, kind));
+}
+
+static bool puppet_ask(const struct policy *policy, const struct query *query,
+		       struct policy_question *question)
+{
+	struct puppet *puppet = puppet_of(policy);
+
+	(void)query;
+	puppet->asked++;
+	if (puppet->waits)
+		puppet->open[puppet->open_count++] = question;
+	return puppet->waits;
+}
+
+static struct policy_match puppet_match(const struct policy *policy, const struct query *query)
+{
+	(void)query;
+	puppet_of(policy)->matched++;
+	return puppet_of(policy)->word;
+}
+
+static void puppet_destroy(struct policy *policy)
+{
+	const struct policy_match nothing = { .verdict = ICP_OP_INVALID };
+	struct puppet *puppet = puppet_of(policy);
+
+	puppet->policy = NULL;
+	while (puppet->open_count) {
+		struct policy_question *question = puppet->open[--puppet->open_count];
+
+		question->answered(question, nothing);
+	}
+	puppet->played->destroy(policy);
+}
+
+/* Lets the policy of that rank be played, on that basis. */
+static struct puppet *play(struct chain *chain, size_t rank, enum policy_basis basis, bool waits)
+{
+	struct policy *policy = (struct policy *)chain_policy(chain, rank);
+	struct puppet *puppet = &puppets[rank];
+
+	*puppet = (struct puppet){
+		.kind = { .name = "puppet",
+			  .basis = basis,
+			  .destroy = puppet_destroy,
+			  .match = puppet_match,
+			  .ask = waits ? puppet_ask : NULL },
+		.played = policy->kind,
+		.policy = policy,
+		.waits = waits,
+		.word = { .verdict = ICP_OP_INVALID },
+	};
+	policy->kind = &puppet->kind;
+	return puppet;
+}
+
+static void puppet_answer(struct puppet *puppet, enum icp_opcode verdict)
+{
+	const struct policy_match match = { .verdict = verdict };
+	struct policy_question *question = puppet->open[0];
+
+	assert_true(puppet->open_count > 0);
+	puppet->open_count--;
+	memmove(puppet->open, puppet->open + 1, puppet->open_count * sizeof(puppet->open[0]));
+	question->answered(question, match);
+}
+
+static struct chain *four_policies(void)
+{
+	return make_chain("policy a { kind = exact verdict = hit url = a cost = 7 }"
+			  "policy b { kind = exact verdict = denied url = b }"
+			  "policy c { kind = exact verdict = err url = c }"
+			  "policy d { kind = exact verdict = miss_nofetch url = d not = true }");
+}
+
+/* What an evaluation told at its end. */
+struct told {
+	int times;
+	bool ended;
+	char url[64];
+	struct chain_decision decision;
+	char policy[16];
+};
+
+static void tell(void *context, const struct query *query, const struct chain_decision *decision)
+{
+	struct told *told = context;
+
+	told->times++;
+	told->ended = !decision;
+	assert_int_equal(query->url[query->length], '\0');
+	strcpy(told->url, query->url);
+	if (!decision)
+		return;
+	told->decision = *decision;
+	strcpy(told->policy, decision->policy ? decision->policy->name : "-");
+}
+
+static struct evaluation *begin(struct chain *chain, const char *url, struct told *told)
+{
+	char copy[64];
+	struct query query = { .url = copy, .length = strlen(url) };
+	struct evaluation *evaluation;
+	struct chain_decision decision;
+
+	*told = (struct told){ 0 };
+	strcpy(copy, url);
+	assert_int_equal(evaluation_begin(chain, &query, &decision, &evaluation),
+			 EVALUATION_PENDING);
+	evaluation_then(evaluation, tell, told);
+	memset(copy, 'x', sizeof(copy)); /* the query is copied */
+	return evaluation;
+}
+
+TEST(what_answers_at_once)
+{
+	struct chain *chain = four_policies();
+	struct query query = { .url = "b", .length = 1 };
+	struct puppet *late = play(chain, 2, POLICY_BASIS_OTHER, true);
+	struct evaluation *evaluation;
+	struct chain_decision decision;
+
+	assert_int_equal(evaluation_begin(chain, &query, &decision, &evaluation),
+			 EVALUATION_DECIDED);
+	assert_null(evaluation);
+	assert_int_equal(decision.verdict.opcode, ICP_OP_DENIED);
+	assert_int_equal(decision.rank, 1);
+	assert_int_equal(late->asked, 0);
+
+	/* It could wait, but has its answer: nothing is left behind. */
+	late->waits = false;
+	late->word.verdict = ICP_OP_HIT;
+	query.url = "x";
+	assert_int_equal(evaluation_begin(chain, &query, &decision, &evaluation),
+			 EVALUATION_DECIDED);
+	assert_null(evaluation);
+	assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
+	assert_int_equal(late->asked, 1);
+	assert_int_equal(evaluations_pending(), 0);
+	chain_free(chain);
+}
+
+TEST(what_waits)
+{
+	struct chain *chain = four_policies();
+	struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
+	struct puppet *second = play(chain, 2, POLICY_BASIS_OTHER, true);
+	struct told one, two, three;
+
+	begin(chain, "b", &one);
+	begin(chain, "x", &two);
+	begin(chain, "d", &three);
+	assert_int_equal(evaluations_pending(), 3);
+	assert_int_equal(first->open_count, 3);
+	puppet_answer(first, ICP_OP_INVALID); /* one goes on to b, which decides */
+	assert_int_equal(one.times, 1);
+	assert_string_equal(one.url, "b");
+	assert_string_equal(one.policy, "b");
+	puppet_answer(first, ICP_OP_INVALID);
+	assert_int_equal(two.times, 0);
+	assert_int_equal(second->open_count, 1);
+	puppet_answer(first, ICP_OP_MISS); /* three */
+	assert_int_equal(three.times, 1);
+	assert_string_equal(three.policy, "a");
+	assert_int_equal(three.decision.verdict.opcode, ICP_OP_MISS);
+	assert_int_equal(three.decision.verdict.cost, 7);
+	puppet_answer(second, ICP_OP_INVALID);
+	assert_int_equal(two.times, 1);
+	assert_string_equal(two.policy, "d");
+	assert_int_equal(two.decision.verdict.opcode, ICP_OP_MISS_NOFETCH);
+	assert_int_equal(evaluations_pending(), 0);
+
+	/* As far as the default. */
+	begin(chain, "d", &one);
+	puppet_answer(first, ICP_OP_INVALID);
+	puppet_answer(second, ICP_OP_INVALID);
+	assert_string_equal(one.policy, "-");
+	assert_int_equal(one.decision.rank, 4);
+	chain_free(chain);
+}
+
+TEST(not_turns_an_answer_around)
+{
+	struct chain *chain = four_policies();
+	struct puppet *last = play(chain, 3, POLICY_BASIS_OTHER, true);
+	struct told told;
+
+	begin(chain, "x", &told);
+	puppet_answer(last, ICP_OP_INVALID);
+	assert_string_equal(told.policy, "d");
+	assert_int_equal(told.decision.verdict.opcode, ICP_OP_MISS_NOFETCH);
+	begin(chain, "x", &told);
+	puppet_answer(last, ICP_OP_HIT);
+	assert_string_equal(told.policy, "-");
+	chain_free(chain);
+}
+
+TEST(a_chain_outlives_its_owner)
+{
+	struct chain *chain = four_policies();
+	struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
+	struct told told;
+
+	begin(chain, "c", &told);
+	chain_unref(chain);
+	assert_non_null(first->policy);
+	puppet_answer(first, ICP_OP_INVALID);
+	assert_string_equal(told.policy, "c");
+	assert_null(first->policy);
+}
+
+TEST(an_end_by_force)
+{
+	struct chain *chain = four_policies();
+	struct told one, two;
+
+	play(chain, 0, POLICY_BASIS_OTHER, true);
+	play(chain, 1, POLICY_BASIS_OTHER, true);
+	begin(chain, "a", &one);
+	begin(chain, "b", &two);
+	puppet_answer(&puppets[0], ICP_OP_INVALID);
+	evaluations_end();
+	assert_int_equal(evaluations_pending(), 0);
+	assert_true(one.times == 1 && one.ended);
+	assert_true(two.times == 1 && two.ended);
+	assert_true(chain_ended(chain));
+	chain_unref(chain);
+}
+
+TEST(nobody_waits_any_more)
+{
+	struct chain *chain = four_policies();
+	struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
+	struct puppet *second = play(chain, 1, POLICY_BASIS_OTHER, true);
+	struct told told;
+
+	evaluation_cancel(begin(chain, "a", &told));
+	assert_int_equal(evaluations_pending(), 1);
+	puppet_answer(first, ICP_OP_INVALID);
+	assert_int_equal(second->asked, 0);
+	assert_int_equal(told.times, 0);
+	assert_int_equal(evaluations_pending(), 0);
+	chain_free(chain);
+}
+
+TEST(too_much_waits)
+{
+	struct chain *chain = four_policies();
+	static char url[16360];
+	struct query query = { .url = url, .length = sizeof(url) - 1 };
+	struct evaluation *evaluation;
+	struct chain_decision decision;
+	struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
+	size_t count = 0;
+
+	memset(url, 'x', sizeof(url) - 1);
+	while (evaluation_begin(chain, &query, &decision, &evaluation) != EVALUATION_DROPPED) {
+		evaluation_cancel(evaluation);
+		count++;
+	}
+	assert_int_equal(count, EVALUATION_BYTES_MAX / query.length);
+	assert_int_equal(evaluations_pending(), count);
+	/* One less, and there is room for one. */
+	puppet_answer(first, ICP_OP_HIT);
+	assert_int_equal(evaluation_begin(chain, &query, &decision, &evaluation),
+			 EVALUATION_PENDING);
+	evaluation_cancel(evaluation);
+	chain_free(chain);
+	assert_int_equal(evaluations_pending(), 0);
+}
+
+/* --- what may be remembered */
+
+struct role {
+	enum policy_basis basis;
+	unsigned int ttl;
+	bool decides, gave_up;
+};
+
+TEST(what_may_be_remembered)
+{
+	static const struct {
+		struct role roles[3]; /* the last one that is not zero ends the row */
+		size_t count;
+		bool memorable;
+		unsigned int ttl;
+		bool by_source;
+	} rows[] = {
+#define URL_BASED { POLICY_BASIS_URL }
+#define DECIDES .decides = true
+#define OTHER(seconds) POLICY_BASIS_OTHER, .ttl = seconds
+		{ { URL_BASED }, 1, true, 0, false },
+		{ { { POLICY_BASIS_URL, DECIDES } }, 1, true, 0, false },
+		{ { { POLICY_BASIS_URL, .gave_up = true } }, 1, false, 0, false },
+		{ { { POLICY_BASIS_URL, .gave_up = true }, { POLICY_BASIS_URL, DECIDES } },
+		  2,
+		  false,
+		  0,
+		  false },
+		{ { { POLICY_BASIS_SOURCE } }, 1, true, 0, false },
+		{ { { POLICY_BASIS_SOURCE, DECIDES } }, 1, false, 0, false },
+		{ { { POLICY_BASIS_HOST } }, 1, true, 0, false },
+		{ { { POLICY_BASIS_HOST, DECIDES } }, 1, false, 0, false },
+		{ { { POLICY_BASIS_HOST }, { POLICY_BASIS_SOURCE }, { POLICY_BASIS_URL, DECIDES } },
+		  3,
+		  true,
+		  0,
+		  false },
+		{ { { OTHER(0) } }, 1, false, 0, true },
+		{ { { OTHER(0), DECIDES } }, 1, false, 0, true },
+		{ { { OTHER(5) } }, 1, true, 5, true },
+		{ { { OTHER(5), DECIDES } }, 1, true, 5, true },
+		{ { { OTHER(5), .gave_up = true } }, 1, false, 5, true },
+		{ { { OTHER(5) }, { OTHER(3) }, { OTHER(9), DECIDES } }, 3, true, 3, true },
+		{ { { OTHER(5) }, { OTHER(0) }, { POLICY_BASIS_URL, DECIDES } },
+		  3,
+		  false,
+		  5,
+		  true },
+		{ { { OTHER(5) }, { POLICY_BASIS_HOST, DECIDES } }, 2, false, 5, true },
+		/* What is behind the one that decides is not asked. */
+		{ { { POLICY_BASIS_URL, DECIDES }, { OTHER(0) } }, 2, true, 0, false },
+		{ { { OTHER(POLICY_TTL_URL), DECIDES } }, 1, true, 0, false },
+		{ { { OTHER(POLICY_TTL_URL) }, { OTHER(4), DECIDES } }, 2, true, 4, true },
+#undef URL_BASED
+#undef DECIDES
+#undef OTHER
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (int waits = 0; waits < 2; waits++) {
+			struct chain *chain = four_policies();
+			struct query query = { .url = "d", .length = 1 };
+			struct evaluation *evaluation;
+			struct chain_decision decision;
+			struct told told = { 0 };
+			size_t k = 0;
+
+			for (k = 0; k < rows[i].count; k++) {
+				const struct role *role = &rows[i].roles[k];
+				struct puppet *puppet = play(chain, k, role->basis, waits);
+
+				puppet->policy->ttl = role->ttl;
+				puppet->word.gave_up = role->gave_up;
+				if (role->decides)
+					puppet->word.verdict = ICP_OP_HIT;
+			}
+			if (evaluation_begin(chain, &query, &decision, &evaluation) ==
+			    EVALUATION_PENDING) {
+				evaluation_then(evaluation, tell, &told);
+				for (k = 0; k < rows[i].count && !told.times; k++) {
+					struct policy_question *question = puppets[k].open[0];
+
+					assert_int_equal(puppets[k].open_count, 1);
+					puppets[k].open_count = 0;
+					question->answered(question, puppets[k].word);
+				}
+				decision = told.decision;
+			}
+			if (decision.memorable != rows[i].memorable ||
+			    decision.by_source != rows[i].by_source || decision.ttl != rows[i].ttl)
+				fail_msg("row %zu: %d %u %d", i, decision.memorable, decision.ttl,
+					 decision.by_source);
+			chain_free(chain);
+		}
+	}
+}
+
+/* --- through a responder and its socket */
+
+static int client;
+static struct listener *listener;
+static struct responder responder;
+static struct event_base *base;
+static struct sockaddr_storage address;
+
+static int open_server(void **state)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t size = sizeof(any);
+	struct error error;
+	int probe;
+
+	(void)state;
+	client = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(client, (struct sockaddr *)&any, sizeof(any)), 0);
+	responder = (struct responder){ .chain = four_policies(), .rules = rules_own(1) };
+	base = event_base_new();
+	listener = NULL;
+	for (int tries = 0; tries < 10 && !listener; tries++) {
+		any.sin_port = 0;
+		probe = socket(AF_INET, SOCK_DGRAM, 0);
+		assert_int_equal(bind(probe, (struct sockaddr *)&any, sizeof(any)), 0);
+		getsockname(probe, (struct sockaddr *)&any, &size);
+		close(probe);
+		memcpy(&address, &any, sizeof(any));
+		listener = listener_open(&address, &error);
+	}
+	assert_non_null(listener);
+	assert_int_equal(listener_start(listener, base, &responder), 0);
+	return 0;
+}
+
+static int close_server(void **state)
+{
+	(void)state;
+	listener_close(listener);
+	evaluations_end();
+	chain_unref(responder.chain);
+	rules_free((struct rules *)responder.rules);
+	event_base_free(base);
+	close(client);
+	return 0;
+}
+
+/* Sends a query and lets it be read. */
+static void query_server(const char *url, uint8_t number, size_t pending)
+{
+	uint8_t query[64] = { 1, 2, 0, 24 + strlen(url) + 1, [7] = number };
+
+	memcpy(query + 24, url, strlen(url));
+	assert_int_equal(sendto(client, query, query[3], 0, (struct sockaddr *)&address,
+				sizeof(struct sockaddr_in)),
+			 query[3]);
+	while (evaluations_pending() != pending)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+}
+
+static void expect_answer(const char *url, uint8_t number, enum icp_opcode opcode)
+{
+	uint8_t answer[128];
+	ssize_t size = recv(client, answer, sizeof(answer), 0);
+
+	assert_int_equal(size, 20 + strlen(url) + 1);
+	assert_int_equal(answer[0], opcode);
+	assert_int_equal(answer[7], number);
+	assert_string_equal((char *)answer + 20, url);
+}
+
+TEST(answers_that_come_later)
+{
+	struct puppet *first = play(responder.chain, 0, POLICY_BASIS_OTHER, true);
+
+	query_server("http://one/", 1, 1);
+	query_server("http://two.two/", 2, 2);
+	/* What needs no waiting overtakes. */
+	first->waits = false;
+	first->word.verdict = ICP_OP_MISS;
+	query_server("x", 3, 2);
+	while (responder.counters[ICP_COUNT_ANSWERED] == 0)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	expect_answer("x", 3, ICP_OP_MISS);
+	puppet_answer(first, ICP_OP_HIT);
+	puppet_answer(first, ICP_OP_INVALID);
+	expect_answer("http://one/", 1, ICP_OP_HIT);
+	expect_answer("http://two.two/", 2, ICP_OP_MISS_NOFETCH);
+	assert_int_equal(responder.counters[ICP_COUNT_ANSWERED], 3);
+	for (int i = 0; i < ICP_COUNTER_MAX; i++)
+		if (i != ICP_COUNT_ANSWERED)
+			assert_int_equal(responder.counters[i], 0);
+}
+
+TEST(a_listener_closed_meanwhile)
+{
+	struct puppet *first = play(responder.chain, 0, POLICY_BASIS_OTHER, true);
+
+	query_server("http://one/", 1, 1);
+	query_server("http://two/", 2, 2);
+	listener_close(listener);
+	listener = NULL;
+	assert_int_equal(responder.counters[ICP_COUNT_FAILED_PENDING], 2);
+	puppet_answer(first, ICP_OP_HIT);
+	assert_int_equal(evaluations_pending(), 1);
+}
+
+TEST(a_chain_ended_meanwhile)
+{
+	play(responder.chain, 0, POLICY_BASIS_OTHER, true);
+	query_server("http://one/", 1, 1);
+	evaluations_end();
+	assert_int_equal(responder.counters[ICP_COUNT_FAILED_PENDING], 1);
+	assert_int_equal(responder.counters[ICP_COUNT_ANSWERED], 0);
+}
+
+#define SERVED(name) cmocka_unit_test_setup_teardown(name, open_server, close_server)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_answers_at_once),
+		cmocka_unit_test(what_waits),
+		cmocka_unit_test(not_turns_an_answer_around),
+		cmocka_unit_test(a_chain_outlives_its_owner),
+		cmocka_unit_test(an_end_by_force),
+		cmocka_unit_test(nobody_waits_any_more),
+		cmocka_unit_test(too_much_waits),
+		cmocka_unit_test(what_may_be_remembered),
+		SERVED(answers_that_come_later),
+		SERVED(a_listener_closed_meanwhile),
+		SERVED(a_chain_ended_meanwhile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Single policies for tests, from what stands between the braces of a configuration. */
+#ifndef XDP_ICP_KIND_SUPPORT_H
+#define XDP_ICP_KIND_SUPPORT_H
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <stdio.h>
+
+#include "chain_support.h"
+#include "config.h"
+#include "policy.h"
+
+#define NOTHING ICP_OP_INVALID
+
+/* A list file from a literal. */
+#define WRITE_LIST(path, list) write_list(path, list, sizeof(list) - 1)
+
+/* The spec of the policy `p`; errors call the text `c`. */
+static inline struct config *make_config(const char *settings, struct error *error)
+{
+	char text[4096];
+	struct config *config;
+
+	snprintf(text, sizeof(text), "policy p { %s }", settings);
+	return config_parse_text(text, strlen(text), "c", &config, error) ? NULL : config;
+}
+
+/* A policy, or NULL and an error. */
+static inline struct policy *try_policy(const char *settings, struct error *error)
+{
+	struct config *config;
+	struct policy *policy = NULL;
+
+	strcpy(error->text, "(no error)");
+	config = make_config(settings, error);
+	if (config && policy_create(config->policies[0], &policy, error))
+		policy = NULL;
+	config_free(config);
+	return policy;
+}
+
+static inline struct policy *make_policy(const char *settings)
+{
+	struct error error;
+	struct policy *policy = try_policy(settings, &error);
+
+	if (!policy)
+		fail_msg("%s", error.text);
+	return policy;
+}
+
+static inline void assert_policy_error(const char *settings, const char *expected)
+{
+	struct error error;
+	struct policy *policy = try_policy(settings, &error);
+
+	policy_free(policy);
+	assert_string_equal(error.text, expected);
+	assert_null(policy);
+}
+
+static inline enum icp_opcode ask_url(const struct policy *policy, const char *url)
+{
+	struct query query = { .url = url, .length = strlen(url) };
+
+	return policy_match(policy, &query).verdict;
+}
+
+/* What a policy on the host's state says to any query. */
+static inline enum icp_opcode ask_host(const struct policy *policy)
+{
+	return ask_url(policy, "http://e.org/");
+}
+
+/* --- policies that watch */
+
+/* Who is told of changes. */
+struct witness {
+	struct event_base *base;
+	unsigned int told;
+	const struct policy *policy; /* of the last time */
+	enum icp_opcode said;	     /* what it said at that moment */
+};
+
+static inline void witness_changed(void *context, const struct policy *policy)
+{
+	struct witness *witness = context;
+
+	witness->told++;
+	witness->policy = policy;
+	witness->said = ask_host(policy);
+	event_base_loopbreak(witness->base);
+}
+
+static inline void witness_start(struct witness *witness, struct policy *policy)
+{
+	struct error error;
+
+	*witness = (struct witness){ .base = event_base_new() };
+	assert_non_null(witness->base);
+	if (policy->kind->start(policy, witness->base, witness_changed, witness, &error))
+		fail_msg("%s", error.text);
+}
+
+/* Runs the event loop until a change is told, for the `count`th time; a minute is for ever. */
+static inline void witness_wait(struct witness *witness, unsigned int count)
+{
+	struct timeval for_ever = { .tv_sec = 60 };
+
+	event_base_loopexit(witness->base, &for_ever);
+	while (witness->told < count && !event_base_got_exit(witness->base))
+		event_base_dispatch(witness->base);
+	assert_int_equal(witness->told, count);
+}
+
+#endif

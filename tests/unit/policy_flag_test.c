@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The kind flag. */
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "kind_support.h"
+
+static char top[64];
+
+static int make_top(void **state)
+{
+	(void)state;
+	strcpy(top, "/tmp/xdp-icp-test-XXXXXX");
+	return mkdtemp(top) ? 0 : -1;
+}
+
+static int remove_top(void **state)
+{
+	(void)state;
+	return rmdir(top);
+}
+
+/* A path below the test's directory; the last four are kept. */
+static const char *below(const char *name)
+{
+	static char paths[4][128];
+	static unsigned int next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", top, name);
+	return path;
+}
+
+static void make_file(const char *name)
+{
+	int fd = open(below(name), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+static struct policy *flag_policy(const char *name)
+{
+	char settings[256];
+
+	snprintf(settings, sizeof(settings), "kind = flag verdict = miss_nofetch path = '%s'",
+		 below(name));
+	return make_policy(settings);
+}
+
+TEST(right_from_the_start)
+{
+	struct policy *policy = flag_policy("flag");
+
+	assert_int_equal(policy->kind->basis, POLICY_BASIS_HOST);
+	assert_int_equal(ask_host(policy), NOTHING);
+	policy_free(policy);
+	make_file("flag");
+	policy = flag_policy("flag");
+	assert_int_equal(ask_host(policy), ICP_OP_MISS_NOFETCH);
+	policy->negate = true;
+	assert_int_equal(ask_host(policy), NOTHING);
+	policy_free(policy);
+	unlink(below("flag"));
+}
+
+/* What happened between create() and start(). */
+TEST(a_file_made_before_the_watch)
+{
+	struct policy *policy = flag_policy("flag");
+	struct witness witness;
+
+	make_file("flag");
+	assert_int_equal(ask_host(policy), NOTHING);
+	witness_start(&witness, policy);
+	assert_int_equal(witness.told, 1);
+	assert_int_equal(ask_host(policy), ICP_OP_MISS_NOFETCH);
+	policy_free(policy);
+	event_base_free(witness.base);
+	unlink(below("flag"));
+}
+
+/*
+ * Sees what inotify tells, which is there as soon as it has happened, and so does not wait for the
+ * timer.
+ */
+static void run_once(const struct witness *witness)
+{
+	event_base_loop(witness->base, EVLOOP_NONBLOCK);
+}
+
+TEST(files_come_and_go)
+{
+	struct policy *policy = flag_policy("flag");
+	struct witness witness;
+
+	assert_int_equal(mkdir(below("d"), 0700), 0);
+	witness_start(&witness, policy);
+	assert_int_equal(witness.told, 0);
+	make_file("flag");
+	run_once(&witness);
+	assert_int_equal(witness.told, 1);
+	assert_ptr_equal(witness.policy, policy);
+	assert_int_equal(witness.said, ICP_OP_MISS_NOFETCH);
+	rename(below("flag"), below("d/flag"));
+	run_once(&witness);
+	assert_int_equal(witness.told, 2);
+	assert_int_equal(witness.said, NOTHING);
+	rename(below("d/flag"), below("flag"));
+	run_once(&witness);
+	assert_int_equal(witness.told, 3);
+	assert_int_equal(witness.said, ICP_OP_MISS_NOFETCH);
+	unlink(below("flag"));
+	run_once(&witness);
+	assert_int_equal(witness.told, 4);
+	assert_int_equal(witness.said, NOTHING);
+	rmdir(below("d"));
+	policy_free(policy);
+	event_base_free(witness.base);
+}
+
+TEST(directories_come_and_go)
+{
+	struct policy *policy = flag_policy("a/b/flag");
+	struct witness witness;
+
+	witness_start(&witness, policy);
+	for (unsigned int told = 0; told < 6; told += 2) {
+		assert_int_equal(mkdir(below("a"), 0700), 0);
+		run_once(&witness);
+		assert_int_equal(mkdir(below("a/b"), 0700), 0);
+		if (told)
+			run_once(&witness);
+		make_file("a/b/flag");
+		run_once(&witness);
+		assert_int_equal(witness.told, told + 1);
+		assert_int_equal(witness.said, ICP_OP_MISS_NOFETCH);
+		unlink(below("a/b/flag"));
+		rmdir(below("a/b"));
+		rmdir(below("a"));
+		run_once(&witness);
+		assert_int_equal(witness.told, told + 2);
+		assert_int_equal(witness.said, NOTHING);
+	}
+	policy_free(policy);
+	event_base_free(witness.base);
+}
+
+/* Inotify says nothing of this; the timer sees it. */
+TEST(a_directory_above_is_renamed)
+{
+	struct policy *policy;
+	struct witness witness;
+
+	mkdir(below("a"), 0700);
+	mkdir(below("a/b"), 0700);
+	make_file("a/b/flag");
+	policy = flag_policy("a/b/flag");
+	witness_start(&witness, policy);
+	rename(below("a"), below("c"));
+	witness_wait(&witness, 1);
+	assert_int_equal(witness.said, NOTHING);
+	rename(below("c"), below("a"));
+	witness_wait(&witness, 2);
+	policy_free(policy);
+	event_base_free(witness.base);
+	unlink(below("a/b/flag"));
+	rmdir(below("a/b"));
+	rmdir(below("a"));
+}
+
+/* Users may have used up what they have of it; then the timer does it all. */
+TEST(without_inotify)
+{
+	struct policy *policy = flag_policy("flag");
+	struct rlimit limit, none;
+	struct witness witness = { .base = event_base_new() };
+	struct error error;
+
+	assert_non_null(witness.base);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	none = (struct rlimit){ 0, limit.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	if (policy->kind->start(policy, witness.base, witness_changed, &witness, &error))
+		fail_msg("%s", error.text);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	make_file("flag");
+	witness_wait(&witness, 1);
+	assert_int_equal(witness.said, ICP_OP_MISS_NOFETCH);
+	unlink(below("flag"));
+	witness_wait(&witness, 2);
+	policy_free(policy);
+	event_base_free(witness.base);
+}
+
+TEST(mistakes)
+{
+	static const char *const wrong[] = { "flag", "", "/", "/run/" };
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char settings[128], expected[256];
+
+		snprintf(settings, sizeof(settings), "kind = flag verdict = hit\npath = '%s'",
+			 wrong[i]);
+		snprintf(expected, sizeof(expected),
+			 "c:2: policy 'p': path: '%s' is no absolute path of a file; write it from "
+			 "the root on, such as /run/xdp-icp/drain",
+			 wrong[i]);
+		assert_policy_error(settings, expected);
+	}
+	assert_policy_error("kind = flag path = '/a'",
+			    "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, "
+			    "miss_nofetch, denied or err");
+	assert_policy_error("kind = flag verdict = hit",
+			    "c:1: policy 'p': 'path' is missing (the file; it matches as long as "
+			    "it exists)");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(right_from_the_start),
+		cmocka_unit_test(a_file_made_before_the_watch),
+		cmocka_unit_test(files_come_and_go),
+		cmocka_unit_test(directories_come_and_go),
+		cmocka_unit_test(a_directory_above_is_renamed),
+		cmocka_unit_test(without_inotify),
+		cmocka_unit_test(mistakes),
+	};
+
+	return cmocka_run_group_tests(tests, make_top, remove_top);
+}

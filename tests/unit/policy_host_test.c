@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The kind host. */
+#include "kind_support.h"
+
+TEST(hosts_and_domains)
+{
+	struct policy *policy = make_policy("kind = host verdict = hit hosts = { 'a.example.org', "
+					    "'.Example.NET', '192.0.2.1', '[2001:DB8::1]' }");
+
+	assert_int_equal(policy->kind->basis, POLICY_BASIS_URL);
+	assert_int_equal(ask_url(policy, "http://a.example.org/"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://A.Example.Org.:80/"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://user:pw@a.example.org/"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "a.example.org:443"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://b.a.example.org/"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://example.org/"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://xa.example.org/"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://f.org/a.example.org"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://a.example.org@f.org/"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://a.example.org.f.org/"), NOTHING);
+	assert_int_equal(ask_url(policy, "urn:a.example.org"), NOTHING);
+
+	assert_int_equal(ask_url(policy, "http://example.net/"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://x.y.example.net/"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://xexample.net/"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://net/"), NOTHING);
+
+	assert_int_equal(ask_url(policy, "http://192.0.2.1:8080/"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://192.0.2.11/"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://[2001:db8:0::1]:8080/"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://[2001:db8::2]/"), NOTHING);
+	policy_free(policy);
+	policy = make_policy("kind = host verdict = miss not = true host = e.org");
+	assert_int_equal(ask_url(policy, "http://e.org/"), NOTHING);
+	assert_int_equal(ask_url(policy, "urn:x"), ICP_OP_MISS);
+	policy_free(policy);
+}
+
+TEST(the_most_specific)
+{
+	static const char list[] = ".org\terr\n.e.org\tmiss\ne.org\tdenied\na.b.e.org\thit\n"
+				   ".b.e.org\tmiss_nofetch\n";
+	char path[LIST_PATH_SIZE], settings[256];
+	struct policy *policy;
+
+	WRITE_LIST(path, list);
+	snprintf(settings, sizeof(settings), "kind = host file = '%s'", path);
+	policy = make_policy(settings);
+	assert_int_equal(ask_url(policy, "http://org/"), ICP_OP_ERR);
+	assert_int_equal(ask_url(policy, "http://f.org/"), ICP_OP_ERR);
+	assert_int_equal(ask_url(policy, "http://e.org/"), ICP_OP_DENIED);
+	assert_int_equal(ask_url(policy, "http://x.e.org/"), ICP_OP_MISS);
+	assert_int_equal(ask_url(policy, "http://b.e.org/"), ICP_OP_MISS_NOFETCH);
+	assert_int_equal(ask_url(policy, "http://a.b.e.org/"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://x.a.b.e.org/"), ICP_OP_MISS_NOFETCH);
+	policy_free(policy);
+	unlink(path);
+}
+
+TEST(the_longest_url)
+{
+	struct policy *policy = make_policy("kind = host verdict = hit host = '.e.org'");
+	static char url[16360];
+
+	memset(url, 'x', 16359);
+	assert_int_equal(ask_url(policy, url), NOTHING);
+	memcpy(url + 16359 - 6, ".E.ORG", 6);
+	assert_int_equal(ask_url(policy, url), ICP_OP_HIT);
+	policy_free(policy);
+}
+
+TEST(mistakes)
+{
+	static const char *const wrong[] = {
+		"",	    ".",	  "..e.org", "*.e.org", "http://e.org/", "e.org/",
+		"e.org:80", "user@e.org", "::1",     "[::1",	".[::1]",	 "[::1]:80",
+	};
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		char settings[256], expected[512];
+
+		snprintf(settings, sizeof(settings),
+			 "kind = host verdict = hit hosts = { e.org,\n'%s' }", wrong[i]);
+		snprintf(expected, sizeof(expected),
+			 "c:2: policy 'p': '%s' is no host; write www.example.org, .example.org "
+			 "for the domain and all below, 192.0.2.1 or [2001:db8::1], without a "
+			 "scheme, a port or a path",
+			 wrong[i]);
+		assert_policy_error(settings, expected);
+	}
+}
+
+TEST(a_host_with_two_verdicts)
+{
+	char path[LIST_PATH_SIZE], settings[256], expected[512];
+
+	WRITE_LIST(path, "e.org\tmiss\n.e.org\thit\nE.org.\tdenied\n");
+	snprintf(settings, sizeof(settings), "kind = host file = '%s'", path);
+	snprintf(expected, sizeof(expected),
+		 "%s:3: policy 'p': this host has another verdict at %s:1; keep one of them", path,
+		 path);
+	assert_policy_error(settings, expected);
+	unlink(path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hosts_and_domains),	    cmocka_unit_test(the_most_specific),
+		cmocka_unit_test(the_longest_url),	    cmocka_unit_test(mistakes),
+		cmocka_unit_test(a_host_with_two_verdicts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
