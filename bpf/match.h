@@ -50,6 +50,7 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 	length = scratch_url_length(scratch);
 	if (length > PREFIX_URL_MAX) /* never: for the verifier */
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+	ICP_BOUNDED(length);
 	key.hash = verdict_hash(chain, &scratch->states, url, length, source);
 	entry = bpf_map_lookup_elem(&verdicts, &key);
 	length = scratch_url_length(scratch);

@@ -37,6 +37,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		return ICP_COUNT_PASSED_MALFORMED;
 	if (size > MESSAGE_MAX)
 		return ICP_COUNT_PASSED_LONG;
+	ICP_BOUNDED(size);
 	if (bpf_xdp_load_bytes(ctx, frame->message_offset, words, size))
 		return ICP_COUNT_PASSED_TRUNCATED;
 

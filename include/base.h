@@ -14,6 +14,17 @@
 /* Everything is inlined: a BPF program of one function verifies best, and nothing is linked. */
 #define ICP_INLINE static inline __attribute__((always_inline, unused))
 
+/*
+ * Behind the comparisons that bound a value: from here on it is another one to the compiler, which
+ * cannot have put it on the stack before it was bounded. The verifier of a kernel like 6.1 does not
+ * carry over what a comparison has told of a register to its copy on the stack.
+ */
+#ifdef __bpf__
+#define ICP_BOUNDED(value) asm volatile("" : "+r"(value))
+#else
+#define ICP_BOUNDED(value) ((void)0)
+#endif
+
 #ifdef __CHECKER__
 #define ICP_FORCE __attribute__((force))
 #else

@@ -108,6 +108,7 @@ ICP_INLINE const void *prefix_longest(const text_word *url, const struct prefix_
 		next = lengths->below[next];
 		if (next > PREFIX_MAX)
 			break;
+		ICP_BOUNDED(next);
 		hash = prefix_hash(url, states, next);
 		if (lookup(table, &hash)) {
 			found = next;
@@ -116,6 +117,7 @@ ICP_INLINE const void *prefix_longest(const text_word *url, const struct prefix_
 	}
 	if (found > PREFIX_MAX)
 		return NULL;
+	ICP_BOUNDED(found);
 	/*
 	 * Once more, now that it is in the cache: an entry that came out of the loop would make
 	 * the verifier follow all that comes behind it once for each length.

@@ -242,6 +242,11 @@ static const char *attach_reason(int err)
 	return text;
 }
 
+static uint32_t mode_flag(bool native)
+{
+	return native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+}
+
 /* Attaches a fresh instance by libxdp; returns 0 or -errno. */
 static int attach_fresh(const struct kernel_load *load, unsigned int ifindex,
 			enum xdp_attach_mode mode, struct error *error)
@@ -265,8 +270,32 @@ static int attach_fresh(const struct kernel_load *load, unsigned int ifindex,
 	return err;
 }
 
+/*
+ * By libxdp; or alone, where its dispatcher does not take the program and nothing else has the
+ * place: kernels that have got "bpf: check changes_pkt_data property for extension programs" refuse
+ * to put a program that moves the packet's head behind the dispatcher of a libxdp older than they.
+ * `loaded` is the program, ready to be attached. Returns 0 or -errno.
+ */
+static int attach_by_libxdp_or_alone(const struct kernel_load *load, unsigned int ifindex,
+				     int loaded, bool native, struct error *error)
+{
+	int err = attach_fresh(load, ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB, error);
+	int alone;
+
+	if (err != -EINVAL || attached_id(ifindex))
+		return err;
+	alone = bpf_xdp_attach(ifindex, loaded, XDP_FLAGS_UPDATE_IF_NOEXIST | mode_flag(native),
+			       NULL);
+	if (!alone)
+		log_write(LOG_INFO,
+			  "interface %s: libxdp's dispatcher does not take the program: %s",
+			  load->interface, attach_reason(err));
+	kernel_cause[0] = '\0';
+	return alone;
+}
+
 static enum kernel_result attach_in_modes(const struct kernel_load *load, unsigned int ifindex,
-					  struct error *error)
+					  int loaded, struct error *error)
 {
 	char native[512] = "";
 	int err;
@@ -278,7 +307,7 @@ static enum kernel_result attach_in_modes(const struct kernel_load *load, unsign
 			 "its peer carries no XDP program, so that a veth would drop the answers");
 		log_write(LOG_NOTICE, "interface %s: no native mode: %s", load->interface, native);
 	} else if (load->mode != KERNEL_GENERIC) {
-		err = attach_fresh(load, ifindex, XDP_MODE_NATIVE, error);
+		err = attach_by_libxdp_or_alone(load, ifindex, loaded, true, error);
 		if (!err)
 			return KERNEL_OK;
 		snprintf(native, sizeof(native), "%s", attach_reason(err));
@@ -289,7 +318,7 @@ static enum kernel_result attach_in_modes(const struct kernel_load *load, unsign
 		}
 		log_write(LOG_INFO, "interface %s: no native mode: %s", load->interface, native);
 	}
-	err = attach_fresh(load, ifindex, XDP_MODE_SKB, error);
+	err = attach_by_libxdp_or_alone(load, ifindex, loaded, false, error);
 	if (!err)
 		return KERNEL_OK;
 	error_set(error, "interface %s: %s%s%sgeneric mode: %s", load->interface,
@@ -332,11 +361,6 @@ static void give_way(const struct carried *carried, unsigned int ifindex)
 				    carried->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
 	else if (carried->all)
 		xdp_multiprog__detach(carried->all);
-}
-
-static uint32_t mode_flag(bool native)
-{
-	return native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
 }
 
 /* Puts the program on the interface, or in the place of what is there. `loaded` is its code. */
@@ -390,7 +414,7 @@ static enum kernel_result attach(const struct kernel_load *load, unsigned int if
 	}
 	if (gave_way)
 		give_way(&carried, ifindex);
-	result = attach_in_modes(load, ifindex, error);
+	result = attach_in_modes(load, ifindex, loaded, error);
 	if (result != KERNEL_OK && gave_way && alone &&
 	    bpf_xdp_attach(ifindex, xdp_program__fd(alone), mode_flag(carried.native), NULL))
 		log_write(LOG_ERR, "interface %s: the former program is lost", load->interface);

@@ -125,7 +125,7 @@ struct kernel_sizes kernel_sizes(const struct kernel *kernel)
 size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *interfaces,
 			 size_t max)
 {
-	uint32_t *previous = NULL, key, next;
+	uint32_t *previous = NULL, key, next, id;
 	size_t count = 0;
 
 	while (bpf_map_get_next_key(kernel->fd[PIN_INTERFACES], previous, &next) == 0) {
@@ -146,8 +146,13 @@ size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *i
 			};
 			if (!if_indextoname(key, interface->name))
 				interface->name[0] = '\0';
+			/*
+			 * Each program that comes to the others or leaves them makes libxdp put a
+			 * new dispatcher in the place of the old one.
+			 */
+			id = attached_id(key);
 			interface->attached =
-				note.attached_id && attached_id(key) == note.attached_id;
+				note.dispatcher ? id != 0 : id != 0 && id == note.attached_id;
 		}
 		count++;
 	}

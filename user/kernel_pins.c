@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -144,22 +145,45 @@ uint32_t attached_id(unsigned int ifindex)
 				   : query.skb_prog_id;
 }
 
+/* What the verifier gives as its reason stands in front of its figures, on the last lines. */
+static void note_refusal(char *log)
+{
+	static const char *const figures[] = { "processed ", "verification time", "stack depth",
+					       "-- END" };
+	char *rest = NULL;
+
+	for (char *line = strtok_r(log, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+			if (strncmp(line, figures[i], strlen(figures[i])) == 0)
+				return;
+		snprintf(kernel_cause, sizeof(kernel_cause), "%s", line);
+	}
+}
+
 __attribute__((format(printf, 2, 0))) static void library_print(bool warning, const char *format,
 								va_list args)
 {
 	static const char mark[] = "Kernel error message: ";
-	char line[2048];
-	char *cause;
+	static const char verifier[] = "-- BEGIN PROG LOAD LOG --\n";
+	char *text, *cause;
 
-	vsnprintf(line, sizeof(line), format, args);
-	cause = strstr(line, mark);
+	if (vasprintf(&text, format, args) < 0)
+		return;
+	cause = strstr(text, mark);
 	if (cause) {
 		cause += sizeof(mark) - 1;
-		cause[strcspn(cause, "\n")] = '\0';
-		snprintf(kernel_cause, sizeof(kernel_cause), "%s", cause);
+		snprintf(kernel_cause, sizeof(kernel_cause), "%.*s", (int)strcspn(cause, "\n"),
+			 cause);
 	}
-	/* Most warnings are of things tried in vain, and what matters is in the error. */
-	log_write(warning ? LOG_INFO : LOG_DEBUG, "%s", line);
+	cause = strstr(text, verifier);
+	if (cause) {
+		note_refusal(cause + sizeof(verifier) - 1);
+		log_write(LOG_INFO, "the verifier says: %s", kernel_cause);
+	} else {
+		/* Most warnings are of things tried in vain, what matters is in the error. */
+		log_write(warning ? LOG_INFO : LOG_DEBUG, "%s", text);
+	}
+	free(text);
 }
 
 __attribute__((format(printf, 2, 0))) static int libbpf_sink(enum libbpf_print_level level,
