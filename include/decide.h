@@ -53,8 +53,11 @@ struct candidate {
 
 ICP_INLINE struct candidate candidate_of(__u32 rank, enum icp_opcode opcode, __s32 cost)
 {
-	struct candidate candidate = { .rank = rank, .verdict = { opcode, cost } };
+	struct candidate candidate;
 
+	candidate.rank = rank;
+	candidate.verdict.opcode = opcode;
+	candidate.verdict.cost = cost;
 	return candidate;
 }
 
@@ -93,7 +96,7 @@ ICP_INLINE bool watch_holds(const struct map_watch *watch, const struct map_chai
 
 ICP_INLINE struct candidate candidate_gate(const struct map_watch *watch)
 {
-	struct map_watch copy;
+	struct map_watch copy = { 0 };
 
 	copy.gate_word = *(volatile const __u64 *)&watch->gate_word;
 	return candidate_of(copy.gate.rank, copy.gate.verdict,

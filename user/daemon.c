@@ -130,26 +130,33 @@ static void remember(void *context, const struct query *query,
 		decision->ttl);
 }
 
-#define SWAP(a, b)                                                                                 \
-	do {                                                                                       \
-		__typeof__(a) was = a;                                                             \
-		a = b;                                                                             \
-		b = was;                                                                           \
-	} while (0)
-
 /* What only a start can change stays as it was started. */
 static void keep_started(struct config *config, struct config *started)
 {
-	SWAP(config->listen, started->listen);
-	SWAP(config->listen_count, started->listen_count);
-	SWAP(config->interfaces, started->interfaces);
-	SWAP(config->interface_count, started->interface_count);
-	SWAP(config->mode, started->mode);
-	SWAP(config->control, started->control);
-	SWAP(config->pin_dir, started->pin_dir);
-	SWAP(config->user, started->user);
-	SWAP(config->rules_max, started->rules_max);
-	SWAP(config->prefixes_max, started->prefixes_max);
+	struct config read = *config;
+
+	config->listen = started->listen;
+	config->listen_count = started->listen_count;
+	config->interfaces = started->interfaces;
+	config->interface_count = started->interface_count;
+	config->mode = started->mode;
+	config->control = started->control;
+	config->pin_dir = started->pin_dir;
+	config->user = started->user;
+	config->rules_max = started->rules_max;
+	config->prefixes_max = started->prefixes_max;
+
+	/* What was read instead goes with the old configuration. */
+	started->listen = read.listen;
+	started->listen_count = read.listen_count;
+	started->interfaces = read.interfaces;
+	started->interface_count = read.interface_count;
+	started->mode = read.mode;
+	started->control = read.control;
+	started->pin_dir = read.pin_dir;
+	started->user = read.user;
+	started->rules_max = read.rules_max;
+	started->prefixes_max = read.prefixes_max;
 }
 
 /* Takes over what is prepared; -1 with all as it was. */
@@ -378,7 +385,7 @@ static void follow_network(struct daemon *daemon)
 	struct kernel_destination *list = NULL;
 	struct network network;
 	struct error error;
-	size_t count, destination_count;
+	size_t count, destination_count = 0;
 
 	count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
 	tell_of_interfaces(daemon, interfaces, count);

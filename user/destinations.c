@@ -49,8 +49,9 @@ static bool is_listened_on(const struct in6_addr *address, const struct sockaddr
 
 static __be16 port_of(const struct sockaddr_storage *listen)
 {
-	return listen->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)listen)->sin6_port
-					     : ((const struct sockaddr_in *)listen)->sin_port;
+	return (ICP_FORCE __be16)(listen->ss_family == AF_INET6
+					  ? ((const struct sockaddr_in6 *)listen)->sin6_port
+					  : ((const struct sockaddr_in *)listen)->sin_port);
 }
 
 struct kernel_destination *destinations(const struct sockaddr_storage *listen, size_t listen_count,

@@ -18,7 +18,7 @@ struct evaluation {
 };
 
 /* The bounds are the process's, for so is its memory: chains come and go. */
-static TAILQ_HEAD(, evaluation) pending = TAILQ_HEAD_INITIALIZER(pending);
+static TAILQ_HEAD(evaluations, evaluation) pending = TAILQ_HEAD_INITIALIZER(pending);
 static size_t pending_count;
 static size_t pending_bytes;
 

@@ -28,7 +28,7 @@ struct helper_body {
 };
 
 /* All there are: a process must be reaped whoever has let go of it. */
-static LIST_HEAD(, helper_body) bodies = LIST_HEAD_INITIALIZER(bodies);
+static LIST_HEAD(helper_bodies, helper_body) bodies = LIST_HEAD_INITIALIZER(bodies);
 
 static const struct timeval patience = { .tv_sec = 1 };
 
@@ -250,6 +250,7 @@ void helper_children_finish(struct event_base *base)
 	if (limit)
 		event_free(limit);
 	while ((body = LIST_FIRST(&bodies))) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow LIST_REMOVE */
 		struct pollfd end = { .fd = body->fd, .events = POLLIN };
 
 		body_signal(body, SIGKILL);

@@ -157,6 +157,7 @@ static void answer_all(helper_answer answer, void *context, struct job_list *lis
 	struct job *job;
 
 	while ((job = TAILQ_FIRST(list))) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow TAILQ_REMOVE */
 		void *question = job->question;
 		size_t length = job->answer_length;
 		char *line = job->answer;
@@ -164,9 +165,9 @@ static void answer_all(helper_answer answer, void *context, struct job_list *lis
 		TAILQ_REMOVE(list, job, by_age);
 		job->question = NULL;
 		if (!job->given)
-			free(job);
+			free(job); /* NOLINT(clang-analyzer-unix.Malloc): the same */
 		answer(context, question, line, length);
-		free(line);
+		free(line); /* NOLINT(clang-analyzer-unix.Malloc): the same */
 	}
 }
 

@@ -622,7 +622,7 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 		  const struct in6_addr *source, struct decision *decision, struct error *error)
 {
 	struct rule rule = { ICP_OP_INVALID };
-	struct map_chain chain;
+	struct map_chain chain = { 0 };
 	int found;
 
 	if (length > PREFIX_URL_MAX) {

@@ -42,7 +42,7 @@ struct pending {
 struct listener {
 	int fd;
 	sa_family_t family;
-	LIST_HEAD(, pending) pending;
+	LIST_HEAD(pending_list, pending) pending;
 	struct event *event;
 	struct responder *responder;
 	struct mmsghdr in[BATCH];

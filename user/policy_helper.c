@@ -146,6 +146,7 @@ static bool ask(const struct policy *policy, const struct query *query,
 	query_source_text(query, source);
 	memcpy(line, query->url, length);
 	line[length++] = ' ';
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a line, no string */
 	memcpy(line + length, source, strlen(source));
 	length += strlen(source);
 	line[length++] = '\n';
