@@ -6,9 +6,16 @@
 #include "decide.h"
 #include "message.h"
 
-ICP_INLINE const void *prefixes_lookup(void *table, const __u64 *hash)
+ICP_INLINE const struct prefix_bucket *bucket_at(void *arrays, __u32 index)
 {
-	return bpf_map_lookup_elem(table, hash);
+	(void)arrays;
+	return bpf_map_lookup_elem(&prefixes, &index);
+}
+
+ICP_INLINE const struct prefix_line *line_at(void *arrays, __u32 index)
+{
+	(void)arrays;
+	return bpf_map_lookup_elem(&texts, &index);
 }
 
 /* The querier's address as the maps have it: IPv4 as ::ffff:a.b.c.d. */
@@ -51,7 +58,7 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 	if (length > PREFIX_URL_MAX) /* never: for the verifier */
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	ICP_BOUNDED(length);
-	key.hash = verdict_hash(chain, &scratch->states, url, length, source);
+	key.hash = verdict_hash(chain, &scratch->sums, url, length, source);
 	entry = bpf_map_lookup_elem(&verdicts, &key);
 	length = scratch_url_length(scratch);
 	if (!entry || length > PREFIX_URL_MAX ||
@@ -65,23 +72,27 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
  * horizon. Behind it, a verdict that the daemon has left takes the place of what the kernel
  * cannot evaluate.
  */
-ICP_INLINE struct decision match_chain(const struct map_chain *chain, const struct scratch *scratch)
+ICP_INLINE struct decision match_chain(const struct map_chain *chain, struct scratch *scratch)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	struct candidate best = candidate_default(chain);
-	const struct prefix_entry *entry;
+	const struct prefix_answer *said;
 	const struct map_watch *guard;
 	__u32 horizon = chain->horizon;
-	__u32 zero = 0, matched = 0;
+	__u32 zero = 0, answer;
 	struct candidate known;
 	__u64 now;
 
-	entry = prefix_longest(url, &scratch->states, scratch_url_length(scratch), &chain->lengths,
-			       prefixes_lookup, &prefixes, &matched);
-	if (entry) {
-		if (!prefix_entry_holds(chain, entry, matched, url))
-			return decision_pass(ICP_COUNT_PASSED_COLLISION);
-		best = candidate_of(entry->rank, entry->verdict, entry->cost);
+	answer = prefix_find(&chain->prefixes, url, &scratch->sums, scratch_url_length(scratch),
+			     bucket_at, line_at, NULL, &scratch->place);
+	if (answer == PREFIX_COLLISION)
+		return decision_pass(ICP_COUNT_PASSED_COLLISION);
+	if (answer != PREFIX_NO_ANSWER) {
+		answer += chain->first_answer;
+		said = bpf_map_lookup_elem(&answers, &answer);
+		if (!said)
+			return decision_pass(ICP_COUNT_PASSED_FAILED);
+		best = candidate_of(said->rank, said->verdict, said->cost);
 	}
 	if (chain->has_sources)
 		best = candidate_first(best, match_source(chain, scratch));

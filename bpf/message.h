@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Reading the ICP message: one copy out of the packet, then one pass over the URL's words that
- * yields the checksum, the hash states for the match and the suspicion of bytes that no URL has.
+ * yields the checksum, the hash sums for the match and the suspicion of bytes that no URL has.
  */
 #ifndef XDP_ICP_MESSAGE_H
 #define XDP_ICP_MESSAGE_H
@@ -26,7 +26,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	text_word *words = scratch->message.words;
 	text_word *url = words + MESSAGE_URL_WORD;
 	__u64 suspicious = 0;
-	__u64 state = chain->seed;
+	__u64 hash_sum = 0;
 	__u64 pseudo, sum, tail;
 	__u32 size, length, whole, left, i;
 
@@ -58,8 +58,8 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		word = url[i];
 		sum = checksum_add(sum, word);
 		suspicious |= word_has_control(word);
-		scratch->states.before[i] = state;
-		state = prefix_mix(state, word);
+		scratch->sums.before[i] = hash_sum;
+		hash_sum += prefix_product(word, chain->prefixes.keys.word[i]);
 	}
 	/* The last word: what is left of the URL, the NUL, and zeroes. */
 	/*
@@ -73,8 +73,9 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	tail = url[whole];
 	sum = checksum_add(sum, tail);
 	suspicious |= word_has_control(tail | ~word_first_bytes(~0ULL, left));
-	scratch->states.before[whole] = state;
-	scratch->states.before[whole + 1] = prefix_mix(state, tail);
+	scratch->sums.before[whole] = hash_sum;
+	scratch->sums.before[whole + 1] =
+		hash_sum + prefix_product(tail, chain->prefixes.keys.word[whole]);
 	message->url_sum = sum;
 
 	pseudo = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +

@@ -49,7 +49,8 @@ struct scratch {
 		text_word words[MESSAGE_MAX / ICP_WORD + 1];
 		struct icp_query query;
 	} message; /* zero-padded to the word */
-	struct prefix_states states;
+	struct prefix_sums sums;
+	struct prefix_place place;
 };
 
 /*
@@ -58,7 +59,7 @@ struct scratch {
  */
 ICP_INLINE __u32 scratch_url_length(const struct scratch *scratch)
 {
-	return *(volatile const __u32 *)&scratch->url_length;
+	return ICP_READ_BACK(scratch->url_length);
 }
 
 #endif

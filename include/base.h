@@ -25,6 +25,12 @@
 #define ICP_BOUNDED(value) ((void)0)
 #endif
 
+/*
+ * A value read back from memory: what has been learned of it since it was written there is
+ * forgotten, by the compiler, and by the verifier unless the memory is the stack.
+ */
+#define ICP_READ_BACK(value) (*(const volatile __typeof__(value) *)&(value))
+
 #ifdef __CHECKER__
 #define ICP_FORCE __attribute__((force))
 #else
@@ -67,14 +73,10 @@ typedef __u64 __attribute__((may_alias)) text_word;
 /* The first `bytes` (0 to 7) bytes of a word as memory has them, the others zero. */
 ICP_INLINE __u64 word_first_bytes(__u64 word, __u32 bytes)
 {
-	__u32 unused_bits = 8 * (ICP_WORD - bytes);
-
-	if (bytes == 0)
-		return 0;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return word << unused_bits >> unused_bits;
+	return word & ~(~0ULL << 8 * bytes);
 #else
-	return word >> unused_bits << unused_bits;
+	return word & ~(~0ULL >> 8 * bytes);
 #endif
 }
 

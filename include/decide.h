@@ -71,19 +71,6 @@ ICP_INLINE struct candidate candidate_default(const struct map_chain *chain)
 	return candidate_of(chain->default_rank, chain->default_verdict, ICP_NO_COST);
 }
 
-/*
- * Is `entry`, which prefix_longest() found for `url` at the length `matched`, that prefix in truth,
- * and this chain's? The compiler has flattened the chain's prefix policies, so that the longest
- * prefix tells the verdict and the rank of all of them.
- */
-ICP_INLINE bool prefix_entry_holds(const struct map_chain *chain, const struct prefix_entry *entry,
-				   __u32 matched, const text_word *url)
-{
-	return entry->generation == chain->generation && entry->length == matched &&
-	       matched <= PREFIX_MAX &&
-	       prefix_is_text(url, (const text_word *)entry->text, matched);
-}
-
 /* Does somebody watch over what is known of this chain, `now` in nanoseconds? */
 ICP_INLINE bool watch_holds(const struct map_watch *watch, const struct map_chain *chain, __u64 now)
 {
@@ -104,13 +91,13 @@ ICP_INLINE struct candidate candidate_gate(const struct map_watch *watch)
 }
 
 /* The hash that a URL's verdict is remembered under; `source` as in struct source_key. */
-ICP_INLINE __u64 verdict_hash(const struct map_chain *chain, const struct prefix_states *states,
+ICP_INLINE __u64 verdict_hash(const struct map_chain *chain, const struct prefix_sums *sums,
 			      const text_word *url, __u32 length, const __u64 *source)
 {
-	__u64 hash = prefix_hash(url, states, length + 1);
+	__u64 hash = prefix_hash(&chain->prefixes.keys, url, sums, length + 1);
 
 	if (chain->memory == MEMORY_URL_SOURCE)
-		hash = prefix_mix(prefix_mix(hash, source[0]), source[1]);
+		hash = prefix_mix(prefix_mix(hash + source[0]) + source[1]);
 	return hash;
 }
 

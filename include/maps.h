@@ -9,7 +9,9 @@
  *   destinations  hash      struct destination_key   the addresses listened on
  *   control       array[1]  struct map_control       which of the two chains counts
  *   chain         array[2]  struct map_chain         what the kernel knows of a chain
- *   prefixes      hash      struct prefix_key        the chains' prefixes, of both
+ *   prefixes      array     struct prefix_bucket     a hash table of the chains' prefixes, of both
+ *   texts         array     struct prefix_line       and their bytes
+ *   answers       array     struct prefix_answer     and what they say
  *   sources       LPM trie  struct source_key        the chains' querier addresses, of both
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
  *   watch         array[1]  struct map_watch         the daemon's heartbeat and the gates
@@ -19,7 +21,11 @@
  * the next packet on, and nobody but bpftool was there to note its length. In a hash table every
  * length up to the URL's would have to be probed; the trie finds the longest in one look-up, from
  * the kernel and from the daemon alike, and costs nothing while it is empty. `prefixes` is written
- * by the daemon alone, which keeps account of the lengths (prefix.h); a hash table is faster then.
+ * by the daemon alone, which can prepare it (prefix.h): it is a hash table of our own in an array,
+ * for one of the kernel's takes two cold lines for each probe where this one takes one, and a
+ * system call for each batch of entries where this one is written through shared memory.
+ *
+ * Those three are parted in two halves, one for each chain.
  *
  * Structures are in the host's byte order unless a member says otherwise, without padding.
  */
@@ -31,7 +37,7 @@
 #include "prefix.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 2
+#define ICP_MAP_ABI 3
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -101,7 +107,6 @@ struct map_control {
 #define RANK_NONE 0xffffffffu
 
 struct map_chain {
-	__u64 seed;	  /* of the hash */
 	__u32 generation; /* entries of another are not this chain's */
 	__u32 horizon;	  /* rank */
 	__u32 default_rank;
@@ -111,7 +116,9 @@ struct map_chain {
 	__u32 has_sources;	   /* 1: the chain has entries in `sources` */
 	__u32 memory;		   /* enum chain_memory */
 	__u64 lease;		   /* nanoseconds that a heartbeat counts */
-	struct prefix_lengths lengths;
+	__u32 first_answer;	   /* index in `answers` of the one that is called 0 */
+	__u32 zero;
+	struct prefix_tree prefixes;
 };
 
 /* What the entries of `verdicts` are remembered for. */
@@ -121,19 +128,15 @@ enum chain_memory {
 	MEMORY_URL_SOURCE = 2, /* a URL and who asked: a policy looks at both */
 };
 
-struct prefix_key {
-	__u64 hash; /* prefix_hash() with the chain's seed */
-};
-
-struct prefix_entry {
-	__u32 generation;
+/* What a prefix says: an answer of prefix.h is one of these, counted from first_answer. */
+struct prefix_answer {
 	__u32 rank; /* of the policy that the verdict comes from */
 	enum icp_opcode verdict;
-	__s32 cost;   /* 0 to 65535, or ICP_NO_COST */
-	__u32 length; /* bytes of text, 0 to PREFIX_MAX; a whole URL counts its NUL */
-	__u32 zero;
-	char text[PREFIX_MAX] __attribute__((aligned(8))); /* zero-padded */
+	__s32 cost; /* 0 to 65535, or ICP_NO_COST */
 };
+
+/* Answers of a chain, and the one that is none. A policy has one for each verdict that it gives. */
+#define ANSWERS_MAX 8192u
 
 /*
  * A querier's address. The generation stands before it, so that both chains' entries lie in one
@@ -205,6 +208,9 @@ _Static_assert(sizeof(struct source_key) == 24, "the ABI");
 _Static_assert(sizeof(struct source_entry) == 12, "the ABI");
 _Static_assert(sizeof(struct verdict_entry) == 48 + PREFIX_MAX, "the ABI");
 _Static_assert(sizeof(struct map_gate) == 8, "written as one word");
-_Static_assert(sizeof(struct prefix_entry) == 24 + PREFIX_MAX, "the ABI");
+_Static_assert(sizeof(struct prefix_answer) == 12, "the ABI");
+_Static_assert(sizeof(struct prefix_bucket) == PREFIX_LINE, "the ABI");
+_Static_assert(sizeof(struct prefix_line) == PREFIX_LINE, "the ABI");
+_Static_assert(sizeof(struct map_chain) % 8 == 0, "no padding");
 
 #endif

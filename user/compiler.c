@@ -17,6 +17,10 @@
  * does, no entry matches, and the default, whose rank is the last, lies behind the horizon: the
  * query is passed up, as it must be.
  *
+ * Answers are numbered by the rank of their policy, so that the smaller one is never behind.
+ * A chain with more of them than the kernel has room for gets its horizon at the policy that has
+ * the first too many.
+ *
  * An entry that says the same as its parent is left out, for the parent then is the longest match
  * and says it. A text of more than PREFIX_MAX bytes is left out: it only matches URLs that have
  * that many bytes with their NUL, and those are passed up because of their length. Nor is it the
@@ -24,41 +28,56 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "compiler.h"
 #include "prefix_set.h"
 
-/* A run of entries is sorted by text, then rank. */
-static int compare_entries(const struct compiled_entry *a, const struct compiled_entry *b)
+/* A run of entries is sorted by text, then by answer, and that is by rank. */
+static int compare_entries(const struct prefix_entry *a, const struct prefix_entry *b)
 {
 	int order = prefix_set_compare(a->text, a->length, b->text, b->length);
 
-	return order ? order : (a->rank > b->rank) - (a->rank < b->rank);
+	return order ? order : (a->answer > b->answer) - (a->answer < b->answer);
 }
 
-static size_t append_set(struct compiled_entry *entries, const struct prefix_set *set, __u32 rank,
-			 __s32 cost)
+/* What a policy says, one for each verdict; 0 where there is no room for more. */
+static uint16_t answer_for(struct compiled *compiled, __u32 rank, enum icp_opcode verdict,
+			   __s32 cost)
 {
-	size_t count = 0;
+	struct prefix_answer *answers = compiled->answers;
+
+	for (size_t i = compiled->answer_count; i > 0 && answers[i - 1].rank == rank; i--)
+		if (answers[i - 1].verdict == verdict)
+			return i;
+	if (compiled->answer_count + 1 == ANSWERS_MAX)
+		return PREFIX_NO_ANSWER;
+	answers[compiled->answer_count++] = (struct prefix_answer){ rank, verdict, cost };
+	return compiled->answer_count;
+}
+
+/* Returns the number of entries appended, or -1: there is no room for what the policy says. */
+static ssize_t append_set(struct compiled *compiled, struct prefix_entry *entries,
+			  const struct prefix_set *set, __u32 rank, __s32 cost)
+{
+	ssize_t count = 0;
 
 	for (size_t i = 0; i < prefix_set_count(set); i++) {
 		struct prefix_set_member member = prefix_set_get(set, i);
+		uint16_t answer;
 
 		if (member.length > PREFIX_MAX)
 			continue;
-		entries[count++] = (struct compiled_entry){
-			.text = member.text,
-			.length = member.length,
-			.rank = rank,
-			.verdict = member.verdict,
-			.cost = cost,
-		};
+		answer = answer_for(compiled, rank, member.verdict, cost);
+		if (answer == PREFIX_NO_ANSWER)
+			return -1;
+		entries[count++] = (struct prefix_entry){ member.text, member.length, answer };
 	}
 	return count;
 }
 
-static void merge(struct compiled_entry *to, const struct compiled_entry *a, size_t a_count,
-		  const struct compiled_entry *b, size_t b_count)
+static void merge(struct prefix_entry *to, const struct prefix_entry *a, size_t a_count,
+		  const struct prefix_entry *b, size_t b_count)
 {
 	while (a_count && b_count) {
 		if (compare_entries(a, b) <= 0) {
@@ -77,11 +96,11 @@ static void merge(struct compiled_entry *to, const struct compiled_entry *a, siz
  * Merges sorted runs, two neighbours at a time, until one is left: `ends` are the numbers of the
  * entries behind each run. `spare` is as large as `entries`; one of both is returned.
  */
-static struct compiled_entry *merge_runs(struct compiled_entry *entries,
-					 struct compiled_entry *spare, size_t *ends, size_t runs)
+static struct prefix_entry *merge_runs(struct prefix_entry *entries, struct prefix_entry *spare,
+				       size_t *ends, size_t runs)
 {
 	while (runs > 1) {
-		struct compiled_entry *merged = spare;
+		struct prefix_entry *merged = spare;
 		size_t begin = 0, left = 0;
 
 		for (size_t i = 0; i < runs; i += 2) {
@@ -99,15 +118,15 @@ static struct compiled_entry *merge_runs(struct compiled_entry *entries,
 	return entries;
 }
 
-static bool begins_with(const struct compiled_entry *entry, const struct compiled_entry *prefix)
+static bool begins_with(const struct prefix_entry *entry, const struct prefix_entry *prefix)
 {
 	return prefix->length <= entry->length &&
 	       memcmp(entry->text, prefix->text, prefix->length) == 0;
 }
 
-static bool says_the_same(const struct compiled_entry *a, const struct compiled_entry *b)
+static __u32 rank_of(const struct compiled *compiled, const struct prefix_entry *entry)
 {
-	return a->rank == b->rank && a->verdict == b->verdict; /* and so the cost */
+	return compiled->answers[entry->answer - 1].rank;
 }
 
 /*
@@ -115,20 +134,21 @@ static bool says_the_same(const struct compiled_entry *a, const struct compiled_
  * are left. The ancestors of the text at hand lie on a stack: no deeper than its length, for
  * each is longer than the one below.
  */
-static size_t flatten(struct compiled_entry *entries, size_t count)
+static size_t flatten(const struct compiled *compiled, struct prefix_entry *entries, size_t count)
 {
-	struct compiled_entry ancestors[PREFIX_MAX + 1];
+	struct prefix_entry ancestors[PREFIX_MAX + 1];
 	size_t depth = 0, kept = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		/* Of equal texts the one of the smallest rank comes first. */
-		struct compiled_entry entry = entries[i];
+		struct prefix_entry entry = entries[i];
 
 		while (depth && !begins_with(&entry, &ancestors[depth - 1]))
 			depth--;
 		/* The same text of a later policy is among those too: its own ancestor. */
-		if (depth && (ancestors[depth - 1].rank < entry.rank ||
-			      says_the_same(&ancestors[depth - 1], &entry)))
+		if (depth &&
+		    (rank_of(compiled, &ancestors[depth - 1]) < rank_of(compiled, &entry) ||
+		     ancestors[depth - 1].answer == entry.answer))
 			continue;
 		ancestors[depth++] = entry;
 		entries[kept++] = entry;
@@ -190,12 +210,12 @@ static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 	return MEMORY_URL;
 }
 
-/* Fills `entries` and `count`; `total` is an upper bound of the count. -1: out of memory. */
+/* The policies up to the horizon; `total` is an upper bound of the entries. -1: out of memory. */
 static int collect(struct compiled *compiled, const struct chain *chain, size_t policies,
 		   size_t total)
 {
-	struct compiled_entry *entries = reallocarray(NULL, total + 1, sizeof(*entries));
-	struct compiled_entry *spare = NULL;
+	struct prefix_entry *entries = reallocarray(NULL, total + 1, sizeof(*entries));
+	struct prefix_entry *spare = NULL;
 	size_t *ends = reallocarray(NULL, policies + 1, sizeof(*ends));
 	size_t count = 0;
 
@@ -210,13 +230,20 @@ static int collect(struct compiled *compiled, const struct chain *chain, size_t 
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
 		const struct prefix_set *set = policy_prefixes(policy);
+		ssize_t more =
+			set ? append_set(compiled, entries + count, set, rank, policy->cost) : 0;
 
-		if (set)
-			count += append_set(entries + count, set, rank, policy->cost);
+		if (more < 0) {
+			compiled->horizon = rank;
+			policies = rank;
+			break;
+		}
+		count += more;
 		ends[rank] = count;
 	}
 	compiled->entries = merge_runs(entries, spare, ends, policies);
-	compiled->count = flatten(compiled->entries, count);
+	compiled->count = flatten(compiled, compiled->entries, count);
+	compiled->lines = prefix_tree_lines(compiled->entries, compiled->count);
 	free(compiled->entries == entries ? spare : entries);
 	free(ends);
 	return 0;
@@ -232,22 +259,20 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
 	made->horizon = find_horizon(chain);
 	made->default_rank = chain_count(chain);
 	made->default_verdict = chain_default(chain);
+	made->answers = reallocarray(NULL, ANSWERS_MAX, sizeof(*made->answers));
 	policies = made->horizon == RANK_NONE ? chain_count(chain) : made->horizon;
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct prefix_set *set = policy_prefixes(chain_policy(chain, rank));
 
 		total += set ? prefix_set_count(set) : 0;
 	}
-	made->first_gate = find_gate(chain);
-	made->memory = find_memory(chain, made->horizon);
-	if (collect(made, chain, policies, total) || compile_sources(chain, made)) {
+	if (!made->answers || collect(made, chain, policies, total) ||
+	    compile_sources(chain, made)) {
 		compiled_free(made);
 		return error_set(error, "out of memory for %zu prefixes", total);
 	}
-	prefix_lengths_clear(&made->lengths);
-	for (size_t i = 0; i < made->count; i++)
-		if (made->lengths.below[made->entries[i].length + 1] != made->entries[i].length)
-			prefix_lengths_add(&made->lengths, made->entries[i].length);
+	made->first_gate = find_gate(chain);
+	made->memory = find_memory(chain, made->horizon);
 	*compiled = made;
 	return 0;
 }
@@ -257,6 +282,7 @@ void compiled_free(struct compiled *compiled)
 	if (!compiled)
 		return;
 	free(compiled->entries);
+	free(compiled->answers);
 	free(compiled->sources);
 	free(compiled);
 }

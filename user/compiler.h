@@ -10,14 +10,7 @@
 #include "chain.h"
 #include "decide.h"
 #include "maps.h"
-
-struct compiled_entry {
-	const char *text; /* in the chain; no NUL follows */
-	__u32 length;	  /* bytes, 0 to PREFIX_MAX; a whole URL counts its NUL */
-	__u32 rank;	  /* of the policy that the verdict comes from, below the horizon */
-	enum icp_opcode verdict;
-	__s32 cost; /* 0 to 65535, or ICP_NO_COST */
-};
+#include "prefix_tree.h"
 
 /* Whoever asks from this network, and from no smaller one in the list. */
 struct compiled_source {
@@ -28,12 +21,16 @@ struct compiled_source {
 };
 
 struct compiled {
-	__u32 horizon; /* rank of the first policy that the kernel cannot evaluate, or RANK_NONE */
+	/* Rank of the first policy that the kernel cannot evaluate, or has no room for; or RANK_NONE */
+	__u32 horizon;
 	__u32 default_rank; /* the number of policies */
 	enum icp_opcode default_verdict;
-	struct prefix_lengths lengths; /* that the entries have */
 	size_t count;
-	struct compiled_entry *entries; /* sorted by their bytes (prefix_set_compare) */
+	struct prefix_entry
+		*entries; /* as prefix_tree_build() wants them; the text is the chain's */
+	size_t lines;	  /* that their texts take (prefix_tree_lines) */
+	size_t answer_count;
+	struct prefix_answer *answers; /* the entries' answer 1 is the first; by rank */
 	size_t source_count;
 	struct compiled_source *sources; /* a network before those within it */
 	__u32 first_gate;	  /* rank of the first policy on the host's state, or RANK_NONE */

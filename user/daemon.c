@@ -599,7 +599,7 @@ static int open_kernel(struct daemon *daemon, const struct compiled *compiled, u
 		userspace(daemon, "mode is off");
 		return 0;
 	}
-	if (config->prefixes_max && compiled->count > config->prefixes_max)
+	if (config->prefixes_max && compiled->lines > config->prefixes_max)
 		return error_set(error,
 				 "the chain has %zu prefixes, and prefixes_max is %u; raise it",
 				 compiled->count, config->prefixes_max);

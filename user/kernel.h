@@ -35,12 +35,13 @@ enum kernel_result {
 
 struct kernel_sizes {
 	uint32_t rules;	   /* entries of the rules map */
-	uint32_t prefixes; /* entries of one chain; the map holds two chains */
+	uint32_t prefixes; /* of up to 64 bytes, longer ones count more; for each of two chains */
 	uint32_t sources;  /* the same of addresses */
 	uint32_t verdicts; /* entries of the verdicts map */
 };
 
-/* What a configuration asks for; where it leaves `prefixes_max` open, twice what its chain has. */
+/* What a configuration asks for; where it leaves `prefixes_max` open, what its chain has and a
+ * quarter more. */
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled);
 
 struct kernel_load {

@@ -179,14 +179,17 @@ struct kernel_sizes kernel_sizes_for(const struct config *config, const struct c
 	};
 
 	if (sizes.prefixes == 0)
-		sizes.prefixes = compiled->count < 2048 ? 4096 : 2 * compiled->count;
+		sizes.prefixes =
+			compiled->lines < 3277 ? 4096 : compiled->lines + compiled->lines / 4;
 	return sizes;
 }
 
 static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes)
 {
 	bpf_map__set_max_entries(skeleton->maps.rules, sizes->rules);
-	bpf_map__set_max_entries(skeleton->maps.prefixes, 2 * sizes->prefixes);
+	bpf_map__set_max_entries(skeleton->maps.prefixes,
+				 2 * prefix_tree_buckets(sizes->prefixes + 1));
+	bpf_map__set_max_entries(skeleton->maps.texts, 2 * sizes->prefixes);
 	bpf_map__set_max_entries(skeleton->maps.sources, 2 * sizes->sources);
 	bpf_map__set_max_entries(skeleton->maps.verdicts, sizes->verdicts);
 }
@@ -587,7 +590,6 @@ static void close_chains(int chain)
 {
 	struct map_chain closed = { .first_gate = RANK_NONE };
 
-	prefix_lengths_clear(&closed.lengths);
 	for (uint32_t slot = 0; slot < 2; slot++) {
 		struct map_chain known = { 0 };
 

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,8 +16,6 @@
 #include <bpf/libbpf.h>
 
 #include "kernel_pins.h"
-
-#define BATCH 4096u /* entries that one system call moves */
 
 struct kernel {
 	int fd[PIN_MAX];
@@ -246,7 +243,7 @@ static int active_chain(const struct kernel *kernel, struct map_chain *chain)
 }
 
 /* Removes the addresses of all generations but one. */
-static void sweep_sources(struct kernel *kernel, uint32_t generation)
+static void sweep(struct kernel *kernel, uint32_t generation)
 {
 	int fd = kernel->fd[PIN_SOURCES];
 	struct source_key key, next, *dead = NULL;
@@ -273,109 +270,55 @@ static void sweep_sources(struct kernel *kernel, uint32_t generation)
 	free(dead);
 }
 
-/* Removes the entries of all generations but one. */
-static void sweep(struct kernel *kernel, uint32_t generation)
+/* One of the two halves of an array, in memory that is shared with the program. */
+struct half {
+	void *map; /* MAP_FAILED: there is none */
+	size_t size;
+	void *entries;
+};
+
+static struct half half_open(int fd, uint32_t slot, size_t entry_size)
 {
-	int fd = kernel->fd[PIN_PREFIXES];
-	struct prefix_key *keys = calloc(BATCH, sizeof(*keys));
-	struct prefix_key *dead = NULL;
-	struct prefix_entry *entries = calloc(BATCH, sizeof(*entries));
-	LIBBPF_OPTS(bpf_map_batch_opts, options);
-	size_t count = 0, room = 0;
-	uint32_t token;
-	bool first = true;
+	uint32_t entries = map_entries(fd) / 2;
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct half half = { .size = (2 * entries * entry_size + page - 1) / page * page };
+
+	half.map = mmap(NULL, half.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	half.entries = (char *)half.map + slot * entries * entry_size;
+	return half;
+}
+
+static void half_close(const struct half *half)
+{
+	if (half->map != MAP_FAILED)
+		munmap(half->map, half->size);
+}
+
+/* Builds the chain's prefixes beside those of the chain that counts. Returns 0 or -errno. */
+static int put_prefixes(struct kernel *kernel, const struct compiled *compiled,
+			struct map_chain *chain, uint32_t slot)
+{
+	struct half buckets =
+		half_open(kernel->fd[PIN_PREFIXES], slot, sizeof(struct prefix_bucket));
+	struct half lines = half_open(kernel->fd[PIN_TEXTS], slot, sizeof(struct prefix_line));
 	int err = 0;
 
-	while (keys && entries && !err) {
-		uint32_t got = BATCH;
+	if (buckets.map == MAP_FAILED || lines.map == MAP_FAILED ||
+	    prefix_tree_build(&chain->prefixes, compiled->entries, compiled->count, buckets.entries,
+			      lines.entries))
+		err = -errno;
+	chain->prefixes.first_bucket = slot * (map_entries(kernel->fd[PIN_PREFIXES]) / 2);
+	chain->prefixes.first_line = slot * (map_entries(kernel->fd[PIN_TEXTS]) / 2);
+	chain->first_answer = slot * ANSWERS_MAX;
+	half_close(&buckets);
+	half_close(&lines);
+	for (uint32_t i = 0; i < compiled->answer_count && !err; i++) {
+		uint32_t index = chain->first_answer + i + 1;
 
-		err = bpf_map_lookup_batch(fd, first ? NULL : &token, &token, keys, entries, &got,
-					   &options);
-		if (err && errno != ENOENT) /* ENOENT: these are the last */
-			break;
-		first = false;
-		for (uint32_t i = 0; i < got; i++) {
-			if (entries[i].generation == generation)
-				continue;
-			if (count == room) {
-				size_t more = room ? 2 * room : BATCH;
-				struct prefix_key *grown = reallocarray(dead, more, sizeof(*dead));
-
-				if (!grown)
-					goto remove;
-				dead = grown;
-				room = more;
-			}
-			dead[count++] = keys[i];
-		}
+		if (bpf_map_update_elem(kernel->fd[PIN_ANSWERS], &index, &compiled->answers[i],
+					BPF_ANY))
+			err = -errno;
 	}
-remove:
-	for (size_t done = 0; done < count;) {
-		uint32_t some = count - done < BATCH ? count - done : BATCH;
-
-		if (bpf_map_delete_batch(fd, dead + done, &some, &options))
-			for (size_t i = done; i < done + some; i++)
-				bpf_map_delete_elem(fd, &dead[i]);
-		done += some;
-	}
-	free(keys);
-	free(entries);
-	free(dead);
-	sweep_sources(kernel, generation);
-}
-
-static void fill_entry(struct prefix_key *key, struct prefix_entry *value,
-		       const struct compiled_entry *entry, const struct map_chain *chain)
-{
-	struct prefix_states states;
-
-	*value = (struct prefix_entry){
-		.generation = chain->generation,
-		.rank = entry->rank,
-		.verdict = entry->verdict,
-		.cost = entry->cost,
-		.length = entry->length,
-	};
-	memcpy(value->text, entry->text, entry->length);
-	prefix_fill(&states, chain->seed, (const text_word *)value->text, entry->length / ICP_WORD);
-	key->hash = prefix_hash((const text_word *)value->text, &states, entry->length);
-}
-
-/* Puts the chain's prefixes beside those of the chain that counts. Returns 0 or -errno. */
-static int put_prefixes(struct kernel *kernel, const struct compiled *compiled,
-			const struct map_chain *chain)
-{
-	struct prefix_key *keys = calloc(BATCH, sizeof(*keys));
-	struct prefix_entry *values = calloc(BATCH, sizeof(*values));
-	LIBBPF_OPTS(bpf_map_batch_opts, options);
-	int err = keys && values ? 0 : -ENOMEM;
-
-	for (size_t done = 0; done < compiled->count && !err;) {
-		uint32_t some = 0, put;
-
-		while (some < BATCH && done + some < compiled->count) {
-			fill_entry(&keys[some], &values[some], &compiled->entries[done + some],
-				   chain);
-			some++;
-		}
-		/* Memory comes in portions; a moment later there is more. */
-		for (int tries = 0; some && tries < 1000; tries++) {
-			put = some;
-			err = bpf_map_update_batch(kernel->fd[PIN_PREFIXES], keys, values, &put,
-						   &options);
-			err = err ? -errno : 0;
-			if (!err || err != -ENOMEM)
-				break;
-			memmove(keys, keys + put, (some - put) * sizeof(*keys));
-			memmove(values, values + put, (some - put) * sizeof(*values));
-			some -= put;
-			done += put;
-			usleep(1000);
-		}
-		done += some;
-	}
-	free(keys);
-	free(values);
 	return err;
 }
 
@@ -422,11 +365,14 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 
 	if (active < 0)
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(-active));
-	if (compiled->count > kernel->sizes.prefixes)
-		return error_set(error,
-				 "the chain has %zu prefixes and the kernel's map holds %u; set "
-				 "prefixes_max to at least %zu, stop the daemon and load anew",
-				 compiled->count, kernel->sizes.prefixes, compiled->count);
+	if (compiled->lines > kernel->sizes.prefixes)
+		return error_set(
+			error,
+			"the chain has %zu prefixes of %zu lines of %u bytes, and the "
+			"kernel's map holds %u; set prefixes_max to at least %zu, stop the "
+			"daemon and load anew",
+			compiled->count, compiled->lines, PREFIX_LINE, kernel->sizes.prefixes,
+			compiled->lines);
 	if (compiled->source_count > kernel->sizes.sources)
 		return error_set(
 			error,
@@ -443,19 +389,16 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 		.has_sources = compiled->source_count != 0,
 		.memory = compiled->memory,
 		.lease = lease * 1000000ull,
-		.lengths = compiled->lengths,
 	};
-	if (getrandom(&chain.seed, sizeof(chain.seed), 0) != sizeof(chain.seed))
-		return error_set(error, "no random numbers: %s", strerror(errno));
 	if (!kernel->swept)
 		sweep(kernel, old.generation);
 	kernel->swept = true;
-	err = put_prefixes(kernel, compiled, &chain);
+	err = put_prefixes(kernel, compiled, &chain, !active);
 	if (!err)
 		err = put_sources(kernel, compiled, chain.generation);
 	if (err) {
 		sweep(kernel, old.generation);
-		return error_set(error, "the kernel takes no more prefixes: %s", strerror(-err));
+		return error_set(error, "the kernel does not take the chain: %s", strerror(-err));
 	}
 	if (switch_chain(kernel, &chain, !active, error))
 		return -1;
@@ -502,18 +445,18 @@ void kernel_watch(struct kernel *kernel, struct candidate gate)
 	__atomic_store_n(&kernel->watch->generation, kernel->current.generation, __ATOMIC_RELEASE);
 }
 
-/* The URL's hash and, zero-padded, its text. `text` has room for PREFIX_WORDS words. */
+/* The URL's hash and, zero-padded, its text. `text` has room for PREFIX_WORDS + 1 words. */
 static uint64_t url_hash(const struct map_chain *chain, const char *url, size_t length,
 			 const struct in6_addr *source, __u64 *text)
 {
-	struct prefix_states states;
+	struct prefix_sums sums;
 	__u64 asked_by[2];
 
-	memset(text, 0, PREFIX_MAX);
+	memset(text, 0, (PREFIX_WORDS + 1) * sizeof(*text));
 	memcpy(text, url, length);
 	memcpy(asked_by, source, sizeof(asked_by));
-	prefix_fill(&states, chain->seed, (const text_word *)text, PREFIX_WORDS);
-	return verdict_hash(chain, &states, (const text_word *)text, length, asked_by);
+	prefix_fill(&sums, &chain->prefixes.keys, (const text_word *)text, PREFIX_WORDS);
+	return verdict_hash(chain, &sums, (const text_word *)text, length, asked_by);
 }
 
 void kernel_remember(struct kernel *kernel, const char *url, size_t length,
@@ -528,7 +471,7 @@ void kernel_remember(struct kernel *kernel, const char *url, size_t length,
 		.length = length,
 	};
 	struct verdict_key key;
-	__u64 text[PREFIX_WORDS];
+	__u64 text[PREFIX_WORDS + 1];
 
 	if (length > PREFIX_URL_MAX || kernel->current.memory == MEMORY_NONE)
 		return;
@@ -547,54 +490,68 @@ int kernel_close_chain(struct kernel *kernel, struct error *error)
 	if (active < 0)
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(-active));
 	chain = (struct map_chain){ .generation = old.generation + 1, .first_gate = RANK_NONE };
-	prefix_lengths_clear(&chain.lengths);
 	if (switch_chain(kernel, &chain, !active, error))
 		return -1;
 	sweep(kernel, chain.generation);
 	return 0;
 }
 
-/* The maps as prefix_longest() wants them: the entry stays until the next look-up. */
-struct prefix_table {
-	int fd;
-	struct prefix_entry entry;
+/* The maps as prefix_find() wants them: a line stays until the next look-up. */
+struct arrays {
+	const struct kernel *kernel;
+	struct prefix_bucket bucket;
+	struct prefix_line line;
 };
 
-static const void *prefix_table_lookup(void *context, const __u64 *hash)
+static const struct prefix_bucket *bucket_at(void *context, __u32 index)
 {
-	struct prefix_table *table = context;
+	struct arrays *arrays = context;
+	int fd = arrays->kernel->fd[PIN_PREFIXES];
 
-	return bpf_map_lookup_elem(table->fd, hash, &table->entry) ? NULL : &table->entry;
+	return bpf_map_lookup_elem(fd, &index, &arrays->bucket) ? NULL : &arrays->bucket;
+}
+
+static const struct prefix_line *line_at(void *context, __u32 index)
+{
+	struct arrays *arrays = context;
+	int fd = arrays->kernel->fd[PIN_TEXTS];
+
+	return bpf_map_lookup_elem(fd, &index, &arrays->line) ? NULL : &arrays->line;
 }
 
 /* The same steps as the program's match_chain(), on look-ups by system call. */
 static struct decision decide(const struct kernel *kernel, const struct map_chain *chain,
 			      const char *url, size_t length, const struct in6_addr *source)
 {
-	struct prefix_table table = { .fd = kernel->fd[PIN_PREFIXES] };
+	struct arrays arrays = { .kernel = kernel };
 	struct candidate best = candidate_default(chain);
 	struct source_key source_key = {
 		.prefixlen = SOURCE_GENERATION_BITS + 128,
 		.generation = chain->generation,
 	};
-	const struct prefix_entry *entry;
+	struct prefix_answer prefix;
+	struct prefix_place place;
 	struct verdict_entry verdict;
 	struct source_entry said;
-	struct prefix_states states;
+	struct prefix_sums sums;
 	struct verdict_key key;
 	struct map_watch watch;
-	__u64 text[PREFIX_WORDS], asked_by[2];
-	__u32 matched = 0, zero = 0;
+	__u64 text[PREFIX_WORDS + 1], asked_by[2];
+	__u32 zero = 0, answer;
 	uint64_t now = monotonic_ns();
 
 	key.hash = url_hash(chain, url, length, source, text);
-	prefix_fill(&states, chain->seed, (const text_word *)text, PREFIX_WORDS);
-	entry = prefix_longest((const text_word *)text, &states, length, &chain->lengths,
-			       prefix_table_lookup, &table, &matched);
-	if (entry && !prefix_entry_holds(chain, entry, matched, (const text_word *)text))
+	prefix_fill(&sums, &chain->prefixes.keys, (const text_word *)text, PREFIX_WORDS);
+	answer = prefix_find(&chain->prefixes, (const text_word *)text, &sums, length, bucket_at,
+			     line_at, &arrays, &place);
+	if (answer == PREFIX_COLLISION)
 		return decision_pass(ICP_COUNT_PASSED_COLLISION);
-	if (entry)
-		best = candidate_of(entry->rank, entry->verdict, entry->cost);
+	if (answer != PREFIX_NO_ANSWER) {
+		answer += chain->first_answer;
+		if (bpf_map_lookup_elem(kernel->fd[PIN_ANSWERS], &answer, &prefix))
+			return decision_pass(ICP_COUNT_PASSED_FAILED);
+		best = candidate_of(prefix.rank, prefix.verdict, prefix.cost);
+	}
 	memcpy(source_key.address, source, sizeof(source_key.address));
 	if (chain->has_sources &&
 	    bpf_map_lookup_elem(kernel->fd[PIN_SOURCES], &source_key, &said) == 0)

@@ -14,8 +14,8 @@
 #include "log.h"
 
 const char *const pin_names[PIN_MAX] = {
-	"abi",	    "rules",   "interfaces", "destinations", "control",	 "chain",
-	"prefixes", "sources", "verdicts",   "watch",	     "counters",
+	"abi",	 "rules",   "interfaces", "destinations", "control", "chain",	 "prefixes",
+	"texts", "answers", "sources",	  "verdicts",	  "watch",   "counters",
 };
 
 #define LIBXDP_DIRECTORY "/sys/fs/bpf/xdp" /* that libxdp makes for its dispatchers */
@@ -128,7 +128,7 @@ struct kernel_sizes pin_sizes(const char *pin_dir)
 {
 	return (struct kernel_sizes){
 		.rules = pin_entries(pin_dir, PIN_RULES),
-		.prefixes = pin_entries(pin_dir, PIN_PREFIXES) / 2, /* there are two chains */
+		.prefixes = pin_entries(pin_dir, PIN_TEXTS) / 2, /* there are two chains */
 		.sources = pin_entries(pin_dir, PIN_SOURCES) / 2,
 		.verdicts = pin_entries(pin_dir, PIN_VERDICTS),
 	};

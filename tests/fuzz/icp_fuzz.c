@@ -11,7 +11,8 @@
 #include "replay.h"
 
 #include "icp.h"
-#include "prefix.h"
+#include "prefix_set.h"
+#include "prefix_tree.h"
 
 #define require(condition)                                                                         \
 	do {                                                                                       \
@@ -86,68 +87,84 @@ static void check_answer(const struct icp_header *query, const uint8_t *data, si
 	require(memcmp(bytes + 16, data + 16, 4) == 0);
 }
 
-/* A table of a few of the URL's own prefixes, some with a byte changed. */
+/* A tree of a few of the URL's own prefixes and of longer texts, some with a byte changed. */
 #define MEMBERS 16
 
-struct member {
-	__u64 hash;
-	__u32 length;
-	char text[PREFIX_MAX] __attribute__((aligned(8)));
+struct arrays {
+	struct prefix_bucket buckets[2 * MEMBERS];
+	struct prefix_line lines[MEMBERS * (PREFIX_MAX / PREFIX_LINE)];
 };
 
-struct table {
-	size_t count;
-	struct member members[MEMBERS];
-};
-
-static const void *lookup(void *context, const __u64 *hash)
+static const struct prefix_bucket *bucket_at(void *arrays, __u32 index)
 {
-	const struct table *table = context;
-
-	for (size_t i = 0; i < table->count; i++)
-		if (table->members[i].hash == *hash)
-			return &table->members[i];
-	return NULL;
+	return &((struct arrays *)arrays)->buckets[index];
 }
 
-static void check_walk(const uint8_t *url, size_t length, uint64_t seed)
+static const struct prefix_line *line_at(void *arrays, __u32 index)
 {
-	char text[PREFIX_MAX] __attribute__((aligned(8))) = { 0 };
-	static struct table table;
-	struct prefix_lengths lengths;
-	struct prefix_states states;
-	const struct member *found;
-	uint32_t matched = 0;
-	int longest = -1;
+	return &((struct arrays *)arrays)->lines[index];
+}
 
-	memcpy(text, url, length);
-	prefix_lengths_clear(&lengths);
-	table.count = seed % (MEMBERS + 1);
-	for (size_t i = 0; i < table.count; i++) {
-		struct member *member = &table.members[i];
+static int compare(const void *left, const void *right)
+{
+	const struct prefix_entry *a = left, *b = right;
+
+	return prefix_set_compare(a->text, a->length, b->text, b->length);
+}
+
+/* Makes the members' entries, each text once, sorted. Returns their number. */
+static size_t make_entries(struct prefix_entry entries[MEMBERS], char texts[MEMBERS][PREFIX_MAX],
+			   const uint8_t *url, size_t length, uint64_t seed)
+{
+	size_t count = seed % (MEMBERS + 1), kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		uint16_t size;
 
 		seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-		memset(member, 0, sizeof(*member));
-		member->length = (seed >> 33) % (PREFIX_MAX + 1);
-		memcpy(member->text, text, member->length);
-		if (seed >> 63 && member->length)
-			member->text[(seed >> 42) % member->length] ^= 1;
-		prefix_fill(&states, 1, (const text_word *)member->text, PREFIX_WORDS);
-		member->hash =
-			prefix_hash((const text_word *)member->text, &states, member->length);
-		prefix_lengths_add(&lengths, member->length);
-		if (member->length <= length + 1 && (int)member->length > longest &&
-		    memcmp(member->text, text, member->length) == 0)
-			longest = member->length;
+		size = (seed >> 33) % (PREFIX_MAX + 1);
+		memset(texts[i], 'x', PREFIX_MAX);
+		memcpy(texts[i], url, length);
+		if (seed >> 63 && size) {
+			char *changed = &texts[i][(seed >> 42) % size];
+
+			*changed = *changed == 1 ? 2 : *changed ^ 1; /* no NUL within */
+		}
+		if (size == length + 1)
+			texts[i][length] = '\0'; /* the whole URL */
+		entries[i] = (struct prefix_entry){ texts[i], size, 1 + i };
 	}
-	prefix_fill(&states, 1, (const text_word *)text, (length + 1 + 7) / 8);
-	found = prefix_longest((const text_word *)text, &states, length, &lengths, lookup, &table,
-			       &matched);
-	require((found != NULL) == (longest >= 0));
-	if (!found)
-		return;
-	require(matched == (uint32_t)longest && found->length == matched);
-	require(prefix_is_text((const text_word *)text, (const text_word *)found->text, matched));
+	qsort(entries, count, sizeof(*entries), compare);
+	for (size_t i = 0; i < count; i++)
+		if (i == 0 || compare(&entries[kept - 1], &entries[i]) != 0)
+			entries[kept++] = entries[i];
+	return kept;
+}
+
+static void check_match(const uint8_t *url, size_t length, uint64_t seed)
+{
+	static char texts[MEMBERS][PREFIX_MAX];
+	static struct arrays arrays;
+	struct prefix_entry entries[MEMBERS];
+	__u64 text[PREFIX_WORDS + 1] = { 0 };
+	size_t count = make_entries(entries, texts, url, length, seed);
+	__u32 longest = 0, answer = PREFIX_NO_ANSWER;
+	struct prefix_place place;
+	struct prefix_tree tree;
+	struct prefix_sums sums;
+
+	memcpy(text, url, length);
+	for (size_t i = 0; i < count; i++)
+		if (entries[i].length <= length + 1 && entries[i].length >= longest &&
+		    memcmp(entries[i].text, text, entries[i].length) == 0) {
+			longest = entries[i].length;
+			answer = entries[i].answer;
+		}
+	require(prefix_tree_buckets(count) <= 2 * MEMBERS);
+	require(prefix_tree_build(&tree, entries, count, arrays.buckets, arrays.lines) == 0);
+	prefix_fill(&sums, &tree.keys, text, length / ICP_WORD + 1);
+	require(prefix_find(&tree, text, &sums, length, bucket_at, line_at, &arrays, &place) ==
+		answer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -167,7 +184,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size >= ICP_QUERY_HEADER_SIZE)
 		check_answer(&header, data, size);
 	if (found == ICP_FORM_QUERY && size - ICP_QUERY_HEADER_SIZE <= PREFIX_MAX)
-		check_walk(data + ICP_QUERY_HEADER_SIZE, size - ICP_QUERY_HEADER_SIZE - 1,
-			   read_be(data + 4, 4) * 2654435761u + data[size - 2]);
+		check_match(data + ICP_QUERY_HEADER_SIZE, size - ICP_QUERY_HEADER_SIZE - 1,
+			    read_be(data + 4, 4) * 2654435761u + data[size - 2]);
 	return 0;
 }

@@ -4,78 +4,26 @@
 #include "compiler.h"
 #include "decide.h"
 #include "prefix_set.h"
+#include "tree_support.h"
 
-#define SEED 0xfeedfacecafebeefULL
-
-/* A table as the kernel's, but searched from its beginning. */
-struct table {
-	size_t count;
-	__u64 *hashes;
-	struct prefix_entry *entries;
-	struct map_chain chain;
-};
-
-static void fill_table(struct table *table, const struct compiled *compiled)
+static struct decision kernel_decides(struct tree *tree, const struct compiled *compiled,
+				      const char *url)
 {
-	table->count = compiled->count;
-	table->hashes = calloc(compiled->count + 1, sizeof(*table->hashes));
-	table->entries = calloc(compiled->count + 1, sizeof(*table->entries));
-	table->chain = (struct map_chain){
-		.seed = SEED,
-		.generation = 1,
-		.horizon = compiled->horizon,
-		.default_rank = compiled->default_rank,
-		.default_verdict = compiled->default_verdict,
-		.lengths = compiled->lengths,
-	};
-	for (size_t i = 0; i < compiled->count; i++) {
-		const struct compiled_entry *from = &compiled->entries[i];
-		struct prefix_entry *to = &table->entries[i];
-		struct prefix_states states;
-
-		to->generation = 1;
-		to->rank = from->rank;
-		to->verdict = from->verdict;
-		to->cost = from->cost;
-		to->length = from->length;
-		memcpy(to->text, from->text, from->length);
-		prefix_fill(&states, SEED, (const text_word *)to->text, PREFIX_WORDS);
-		table->hashes[i] = prefix_hash((const text_word *)to->text, &states, to->length);
-	}
-}
-
-static const void *lookup(void *context, const __u64 *hash)
-{
-	const struct table *table = context;
-
-	for (size_t i = 0; i < table->count; i++)
-		if (table->hashes[i] == *hash)
-			return &table->entries[i];
-	return NULL;
-}
-
-static struct decision kernel_decides(struct table *table, const char *url)
-{
-	char text[PREFIX_MAX] __attribute__((aligned(8))) = { 0 };
-	struct prefix_states states;
-	const struct prefix_entry *entry;
+	struct candidate best =
+		candidate_of(compiled->default_rank, compiled->default_verdict, ICP_NO_COST);
 	size_t length = strlen(url);
-	struct candidate best;
-	__u32 matched = 0;
+	__u32 answer;
 
 	if (length > PREFIX_URL_MAX)
 		return decision_pass(ICP_COUNT_PASSED_LONG);
-	memcpy(text, url, length);
-	prefix_fill(&states, SEED, (const text_word *)text, PREFIX_WORDS);
-	entry = prefix_longest((const text_word *)text, &states, length, &table->chain.lengths,
-			       lookup, table, &matched);
-	best = candidate_default(&table->chain);
-	if (entry) {
-		if (!prefix_entry_holds(&table->chain, entry, matched, (const text_word *)text))
-			return decision_pass(ICP_COUNT_PASSED_COLLISION);
-		best = candidate_of(entry->rank, entry->verdict, entry->cost);
+	answer = tree_find(tree, url, length);
+	assert_int_not_equal(answer, PREFIX_COLLISION);
+	if (answer != PREFIX_NO_ANSWER) {
+		const struct prefix_answer *said = &compiled->answers[answer - 1];
+
+		best = candidate_of(said->rank, said->verdict, said->cost);
 	}
-	if (best.rank >= table->chain.horizon)
+	if (best.rank >= compiled->horizon)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 	return decision_answer(best.verdict.opcode, best.verdict.cost);
 }
@@ -92,10 +40,11 @@ static bool must_answer(const struct chain *chain, const struct chain_decision *
 	return true;
 }
 
-static void assert_same_answer(const struct chain *chain, struct table *table, const char *url)
+static void assert_same_answer(const struct chain *chain, struct tree *tree,
+			       const struct compiled *compiled, const char *url)
 {
 	struct chain_decision expected = decide_url(chain, url);
-	struct decision decision = kernel_decides(table, url);
+	struct decision decision = kernel_decides(tree, compiled, url);
 
 	if (strlen(url) > PREFIX_URL_MAX) {
 		assert_int_equal(decision.counter, ICP_COUNT_PASSED_LONG);
@@ -110,22 +59,34 @@ static void assert_same_answer(const struct chain *chain, struct table *table, c
 	assert_int_equal(decision.verdict.cost, expected.verdict.cost);
 }
 
+static const struct prefix_answer *said_by(const struct compiled *compiled,
+					   const struct prefix_entry *entry)
+{
+	assert_in_range(entry->answer, 1, compiled->answer_count);
+	return &compiled->answers[entry->answer - 1];
+}
+
 /* Each entry says something else than its nearest ancestor, or it would not be needed. */
 static void assert_minimal(const struct compiled *compiled)
 {
 	for (size_t i = 0; i < compiled->count; i++) {
-		const struct compiled_entry *entry = &compiled->entries[i], *nearest = NULL;
+		const struct prefix_entry *entry = &compiled->entries[i], *nearest = NULL;
 
 		for (size_t j = 0; j < compiled->count; j++) {
-			const struct compiled_entry *other = &compiled->entries[j];
+			const struct prefix_entry *other = &compiled->entries[j];
 
 			if (other->length < entry->length &&
 			    memcmp(other->text, entry->text, other->length) == 0 &&
 			    (!nearest || other->length > nearest->length))
 				nearest = other;
 		}
-		assert_true(!nearest || nearest->rank > entry->rank ||
-			    (nearest->rank == entry->rank && nearest->verdict != entry->verdict));
+		if (nearest) {
+			const struct prefix_answer *mine = said_by(compiled, entry);
+			const struct prefix_answer *its = said_by(compiled, nearest);
+
+			assert_true(its->rank > mine->rank ||
+				    (its->rank == mine->rank && its->verdict != mine->verdict));
+		}
 	}
 }
 
@@ -202,25 +163,24 @@ TEST(random_chains)
 
 	for (int round = 0; round < 1500; round++) {
 		struct chain *chain = random_chain(&seed);
-		struct table table;
+		struct tree tree;
 		struct compiled *compiled;
 		struct error error;
 
 		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
 		assert_minimal(compiled);
-		fill_table(&table, compiled);
+		tree_build(&tree, compiled->entries, compiled->count);
 		for (int i = 0; i < 60; i++) {
 			char url[300];
 
 			random_url(&seed, url);
-			assert_same_answer(chain, &table, url);
-			if (kernel_decides(&table, url).counter == ICP_COUNT_ANSWERED)
+			assert_same_answer(chain, &tree, compiled, url);
+			if (kernel_decides(&tree, compiled, url).counter == ICP_COUNT_ANSWERED)
 				answered++;
 			else
 				passed++;
 		}
-		free(table.hashes);
-		free(table.entries);
+		tree_free(&tree);
 		compiled_free(compiled);
 		chain_free(chain);
 	}
@@ -243,9 +203,9 @@ static void assert_entry(const struct compiled *compiled, size_t number, const c
 {
 	assert_int_equal(compiled->entries[number].length, length);
 	assert_memory_equal(compiled->entries[number].text, text, length);
-	assert_int_equal(compiled->entries[number].rank, rank);
-	assert_int_equal(compiled->entries[number].verdict, verdict);
-	assert_int_equal(compiled->entries[number].cost, cost);
+	assert_int_equal(said_by(compiled, &compiled->entries[number])->rank, rank);
+	assert_int_equal(said_by(compiled, &compiled->entries[number])->verdict, verdict);
+	assert_int_equal(said_by(compiled, &compiled->entries[number])->cost, cost);
 }
 
 TEST(nested_prefixes_of_two_policies)
@@ -264,9 +224,7 @@ TEST(nested_prefixes_of_two_policies)
 	assert_entry(compiled, 1, "ab", 2, 0, ICP_OP_HIT, 5);
 	assert_entry(compiled, 2, "x", 1, 1, ICP_OP_DENIED, ICP_NO_COST);
 	assert_entry(compiled, 3, "z\0", 2, 2, ICP_OP_ERR, ICP_NO_COST);
-	assert_int_equal(compiled->lengths.below[257], 2);
-	assert_int_equal(compiled->lengths.below[2], 1);
-	assert_int_equal(compiled->lengths.below[1], PREFIX_LENGTH_NONE);
+	assert_int_equal(compiled->lines, 4);
 	compiled_free(compiled);
 	chain_free(chain);
 }
@@ -286,6 +244,33 @@ TEST(nothing_behind_the_horizon)
 	chain_free(chain);
 }
 
+/* More policies than there is room for what they say: the daemon asks the rest. */
+TEST(too_many_answers)
+{
+	const __u32 policies = ANSWERS_MAX + 10;
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	struct compiled *compiled;
+	struct chain *chain;
+
+	for (__u32 i = 0; i < policies; i++)
+		fprintf(stream, "policy %05u { kind = prefix verdict = hit url = 'u%05u' }\n", i,
+			policies - i);
+	fclose(stream);
+	chain = make_chain(text);
+	free(text);
+	compiled = compile(chain);
+	assert_int_equal(compiled->horizon, ANSWERS_MAX - 1);
+	assert_int_equal(compiled->answer_count, ANSWERS_MAX - 1);
+	assert_int_equal(compiled->count, ANSWERS_MAX - 1);
+	assert_int_equal(compiled->default_rank, policies);
+	for (size_t i = 0; i < compiled->count; i++)
+		assert_true(said_by(compiled, &compiled->entries[i])->rank < compiled->horizon);
+	compiled_free(compiled);
+	chain_free(chain);
+}
+
 TEST(an_empty_chain)
 {
 	struct chain *chain = make_chain("default = miss_nofetch");
@@ -295,7 +280,7 @@ TEST(an_empty_chain)
 	assert_int_equal(compiled->default_rank, 0);
 	assert_int_equal(compiled->default_verdict, ICP_OP_MISS_NOFETCH);
 	assert_int_equal(compiled->count, 0);
-	assert_int_equal(compiled->lengths.below[257], PREFIX_LENGTH_NONE);
+	assert_int_equal(compiled->lines, 0);
 	compiled_free(compiled);
 	chain_free(chain);
 }
@@ -306,6 +291,7 @@ int main(void)
 		cmocka_unit_test(random_chains),
 		cmocka_unit_test(nested_prefixes_of_two_policies),
 		cmocka_unit_test(nothing_behind_the_horizon),
+		cmocka_unit_test(too_many_answers),
 		cmocka_unit_test(an_empty_chain),
 	};
 

@@ -1,156 +1,348 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The walk over the lengths in use against a look at all members. */
-#include "prefix.h"
-#include "test.h"
+/* The tree of prefixes: looked up against a look at all of them, built, damaged, and counted. */
+#include "prefix_set.h"
+#include "tree_support.h"
 
-#define SEED 0x0123456789abcdefULL
 #define MEMBERS 64
 
-struct member {
-	__u64 hash;
-	__u32 length;
-	char text[PREFIX_MAX] __attribute__((aligned(8)));
-};
+static int compare(const void *left, const void *right)
+{
+	const struct prefix_entry *a = left, *b = right;
 
-struct table {
+	return prefix_set_compare(a->text, a->length, b->text, b->length);
+}
+
+/* Sorts; of those with the same text one is left. */
+static size_t sort(struct prefix_entry *entries, size_t count)
+{
+	size_t kept = 0;
+
+	qsort(entries, count, sizeof(*entries), compare);
+	for (size_t i = 0; i < count; i++)
+		if (i == 0 || compare(&entries[kept - 1], &entries[i]) != 0)
+			entries[kept++] = entries[i];
+	return kept;
+}
+
+static __u32 naive(const struct prefix_entry *entries, size_t count, const char *url, size_t length)
+{
+	const struct prefix_entry *longest = NULL;
+
+	for (size_t i = 0; i < count; i++)
+		if (entries[i].length <= length + 1 &&
+		    memcmp(entries[i].text, url, entries[i].length) == 0 &&
+		    (!longest || entries[i].length > longest->length))
+			longest = &entries[i];
+	return longest ? longest->answer : PREFIX_NO_ANSWER;
+}
+
+/* A set that the test adds to by hand. */
+struct set {
 	size_t count;
-	struct member members[MEMBERS];
-	struct prefix_lengths lengths;
+	struct prefix_entry entries[MEMBERS];
+	struct tree tree;
 };
 
-static const void *lookup(void *table, const __u64 *hash)
+static void add(struct set *set, const char *text, size_t length)
 {
-	struct table *members = table;
-
-	for (size_t i = 0; i < members->count; i++)
-		if (members->members[i].hash == *hash)
-			return &members->members[i];
-	return NULL;
+	set->entries[set->count] = (struct prefix_entry){ text, length, .answer = set->count + 1 };
+	set->count++;
 }
 
-static void add(struct table *table, const char *text, __u32 length)
+static void build(struct set *set)
 {
-	struct member *member = &table->members[table->count++];
-	struct prefix_states states;
-
-	memset(member, 0, sizeof(*member));
-	memcpy(member->text, text, length);
-	member->length = length;
-	prefix_fill(&states, SEED, (const text_word *)member->text, length / ICP_WORD);
-	member->hash = prefix_hash((const text_word *)member->text, &states, length);
-	prefix_lengths_add(&table->lengths, length);
-}
-
-/* The length that the walk finds for a URL with its NUL at `length`; -1: none. */
-static int walk(struct table *table, const char url[PREFIX_MAX + 8], __u32 length)
-{
-	char text[PREFIX_MAX + 8] __attribute__((aligned(8))) = { 0 };
-	struct prefix_states states;
-	const struct member *found;
-	__u32 matched;
-
-	memcpy(text, url, length);
-	prefix_fill(&states, SEED, (const text_word *)text, (length + 1 + 7) / 8);
-	found = prefix_longest((const text_word *)text, &states, length, &table->lengths, lookup,
-			       table, &matched);
-	if (!found)
-		return -1;
-	assert_int_equal(found->length, matched);
-	assert_true(
-		prefix_is_text((const text_word *)text, (const text_word *)found->text, matched));
-	return matched;
-}
-
-static int naive(const struct table *table, const char *url, __u32 length)
-{
-	int longest = -1;
-
-	for (size_t i = 0; i < table->count; i++) {
-		const struct member *member = &table->members[i];
-
-		if (member->length <= length + 1 &&
-		    memcmp(member->text, url, member->length) == 0 && (int)member->length > longest)
-			longest = member->length;
-	}
-	return longest;
+	set->count = sort(set->entries, set->count);
+	tree_build(&set->tree, set->entries, set->count);
 }
 
 TEST(random_sets)
 {
-	static const __u32 edges[] = { 0,  1,  7,   8,	 9,   15,  16,	17,
-				       63, 64, 247, 248, 249, 254, 255, 256 };
+	static const uint32_t edges[] = { 0,  1,  7,   8,   9,	 15,  16,  17, 63,
+					  64, 65, 247, 248, 249, 254, 255, 256 };
 	uint64_t seed = 99;
 
-	for (int round = 0; round < 3000; round++) {
-		struct table *table = calloc(1, sizeof(*table));
-		char url[PREFIX_MAX + 8] = { 0 };
-		__u32 length = edges[random_below(&seed, 15)];
+	for (int round = 0; round < 4000; round++) {
+		static char texts[MEMBERS][PREFIX_MAX];
+		struct set set = { 0 };
+		char base[PREFIX_MAX];
+		uint32_t letters = 1 + random_below(&seed, 3);
 
-		assert_non_null(table);
-		prefix_lengths_clear(&table->lengths);
-		for (__u32 i = 0; i < length; i++)
-			url[i] = 'a' + random_below(&seed, 2);
-		for (__u32 i = random_below(&seed, MEMBERS); i; i--) {
-			char text[PREFIX_MAX + 8];
-			__u32 size = edges[random_below(&seed, 16)];
+		for (uint32_t i = 0; i < PREFIX_MAX; i++)
+			base[i] = 'a' + random_below(&seed, letters);
+		for (uint32_t i = random_below(&seed, MEMBERS); i; i--) {
+			char *text = texts[set.count];
+			uint32_t size = random_below(&seed, 3) ? edges[random_below(&seed, 17)]
+							       : random_below(&seed, 257);
 
-			memcpy(text, url, sizeof(text));
+			memcpy(text, base, sizeof(base));
 			if (size && random_below(&seed, 2))
 				text[random_below(&seed, size)] ^= 1;
-			add(table, text, size);
+			if (size && random_below(&seed, 4) == 0)
+				text[size - 1] = '\0'; /* a whole URL */
+			add(&set, text, size);
 		}
-		assert_int_equal(walk(table, url, length), naive(table, url, length));
-		free(table);
+		build(&set);
+		for (int i = 0; i < 20; i++) {
+			uint32_t length = i % 2 ? edges[random_below(&seed, 16)]
+						: random_below(&seed, PREFIX_MAX);
+			char url[PREFIX_MAX + 1];
+
+			memcpy(url, base, PREFIX_MAX);
+			if (length && random_below(&seed, 2))
+				url[random_below(&seed, length)] ^= 1;
+			url[length] = '\0';
+			assert_int_equal(tree_find(&set.tree, url, length),
+					 naive(set.entries, set.count, url, length));
+		}
+		tree_free(&set.tree);
 	}
+}
+
+/* Every length there is, one within the other: the way down is as long as it can be. */
+TEST(prefixes_of_all_lengths)
+{
+	static struct prefix_entry entries[2 * PREFIX_MAX];
+	static char other[PREFIX_MAX][PREFIX_MAX];
+	char url[PREFIX_MAX] = { 0 };
+	struct tree tree;
+	size_t count = 0;
+
+	memset(url, 'u', PREFIX_URL_MAX);
+	for (size_t length = 0; length <= PREFIX_MAX; length++)
+		entries[count++] = (struct prefix_entry){ url, length, 1 + length };
+	tree_build(&tree, entries, count);
+	for (size_t length = 0; length <= PREFIX_URL_MAX; length++) {
+		char shorter[PREFIX_MAX] = { 0 };
+
+		memcpy(shorter, url, length);
+		assert_int_equal(tree_find(&tree, shorter, length),
+				 length == PREFIX_URL_MAX ? 257 : 1 + length);
+	}
+	tree_free(&tree);
+
+	/* And beside each another one that is as long: a look-up for every byte. */
+	for (size_t length = 1; length < PREFIX_MAX; length++) {
+		memset(other[length], 'u', length);
+		other[length][length - 1] = 'v';
+		entries[count++] = (struct prefix_entry){ other[length], length, 1000 + length };
+	}
+	assert_int_equal(sort(entries, count), count);
+	tree_build(&tree, entries, count);
+	for (size_t length = 1; length <= PREFIX_URL_MAX; length++) {
+		char shorter[PREFIX_MAX] = { 0 };
+
+		memcpy(shorter, url, length);
+		assert_int_equal(tree_find(&tree, shorter, length),
+				 length == PREFIX_URL_MAX ? 257 : 1 + length);
+		shorter[length - 1] = 'v';
+		assert_int_equal(tree_find(&tree, shorter, length), 1000 + length);
+	}
+	tree_free(&tree);
 }
 
 TEST(a_whole_url_matches_nothing_longer)
 {
-	struct table table = { 0 };
-	char url[PREFIX_MAX + 8] = "http://e.org/a";
+	struct set set = { 0 };
 
-	prefix_lengths_clear(&table.lengths);
-	add(&table, "http://e.org/a", 15); /* with its NUL */
-	assert_int_equal(walk(&table, url, 14), 15);
-	memcpy(url, "http://e.org/ab", 15);
-	assert_int_equal(walk(&table, url, 15), -1);
-	assert_int_equal(walk(&table, url, 13), -1);
+	add(&set, "http://e.org/a", 15); /* with its NUL */
+	build(&set);
+	assert_int_equal(tree_find(&set.tree, "http://e.org/a", 14), 1);
+	assert_int_equal(tree_find(&set.tree, "http://e.org/ab", 15), 0);
+	assert_int_equal(tree_find(&set.tree, "http://e.org/", 13), 0);
+	tree_free(&set.tree);
 }
 
-TEST(the_longest_url)
+TEST(no_prefix_and_the_empty_one)
 {
-	struct table table = { 0 };
-	char url[PREFIX_MAX + 8] = { 0 };
+	struct set set = { 0 };
 
-	memset(url, 'u', 255);
-	prefix_lengths_clear(&table.lengths);
-	assert_int_equal(walk(&table, url, 255), -1);
-	add(&table, url, 0);
-	assert_int_equal(walk(&table, url, 255), 0);
-	add(&table, url, 255);
-	assert_int_equal(walk(&table, url, 255), 255);
-	assert_int_equal(walk(&table, url, 254), 0);
-	add(&table, url, 256);
-	assert_int_equal(walk(&table, url, 255), 256);
+	build(&set);
+	assert_int_equal(tree_find(&set.tree, "", 0), 0);
+	assert_int_equal(tree_find(&set.tree, "http://e.org/", 13), 0);
+	tree_free(&set.tree);
+	add(&set, "", 0);
+	build(&set);
+	assert_int_equal(tree_find(&set.tree, "", 0), 1);
+	assert_int_equal(tree_find(&set.tree, "http://e.org/", 13), 1);
+	tree_free(&set.tree);
 }
 
-TEST(the_way_down)
+/* A tree that nobody has filled, as a map has it. */
+TEST(nothing_but_zeroes)
 {
-	struct prefix_lengths lengths;
+	struct tree tree = { 0 };
 
-	prefix_lengths_clear(&lengths);
-	for (int i = 0; i < 258; i++)
-		assert_int_equal(lengths.below[i], PREFIX_LENGTH_NONE);
-	prefix_lengths_add(&lengths, 256);
-	prefix_lengths_add(&lengths, 0);
-	prefix_lengths_add(&lengths, 9);
-	prefix_lengths_add(&lengths, 9);
-	assert_int_equal(lengths.below[0], PREFIX_LENGTH_NONE);
-	assert_int_equal(lengths.below[1], 0);
-	assert_int_equal(lengths.below[9], 0);
-	assert_int_equal(lengths.below[10], 9);
-	assert_int_equal(lengths.below[256], 9);
-	assert_int_equal(lengths.below[257], 256);
+	assert_int_equal(tree_find(&tree, "http://e.org/", 13), PREFIX_NO_ANSWER);
+}
+
+/*
+ * The text that lies under a node's hash is another one: as a collision would have it. The head of
+ * the second node is "http://e.org/abcd", its leaf "http://e.org/abcdef".
+ */
+TEST(a_collision_is_told)
+{
+	const char url[] = "http://e.org/abcdef";
+	struct set set = { 0 };
+	struct prefix_line *line;
+
+	add(&set, "http://e.org/", 13);
+	add(&set, "http://e.org/abcd", 17);
+	add(&set, "http://e.org/abcdef", 19);
+	build(&set);
+	line = &set.tree.lines[1];
+	assert_memory_equal(line->text, url, 19);
+	assert_int_equal(tree_find(&set.tree, url, 19), 3);
+	for (int place = 0; place < 64; place++) {
+		line->text[place] ^= 0x20;
+		assert_int_equal(tree_find(&set.tree, url, 19),
+				 place < 17 ? PREFIX_COLLISION : (place < 19 ? 2 : 3));
+		assert_int_equal(tree_find(&set.tree, url, 17), place < 17 ? PREFIX_COLLISION : 2);
+		assert_int_equal(tree_find(&set.tree, url, 16), 1);
+		line->text[place] ^= 0x20;
+	}
+	tree_free(&set.tree);
+}
+
+/* Arrays that are shorter than the tree says. */
+TEST(nothing_is_said_where_a_line_is_missing)
+{
+	struct set set = { 0 };
+
+	add(&set, "http://e.org/", 13);
+	add(&set, "http://e.org/abcd", 17);
+	build(&set);
+	set.tree.line_count = 1;
+	assert_int_equal(tree_find(&set.tree, "http://e.org/abcd", 17), PREFIX_COLLISION);
+	assert_int_equal(tree_find(&set.tree, "http://e.org/abc", 16), 1);
+	set.tree.line_count = 0;
+	assert_int_equal(tree_find(&set.tree, "http://e.org/abc", 16), PREFIX_COLLISION);
+	set.tree.bucket_count = 0;
+	assert_int_equal(tree_find(&set.tree, "http://e.org/abcd", 17), PREFIX_COLLISION);
+	tree_free(&set.tree);
+}
+
+/* All buckets full: what does not end ends all the same, and says nothing. */
+TEST(a_look_up_that_finds_no_end)
+{
+	struct set set = { 0 };
+	struct prefix_bucket *buckets;
+
+	add(&set, "a", 1);
+	add(&set, "bc", 2);
+	build(&set);
+	buckets = aligned_alloc(PREFIX_LINE, 1000 * PREFIX_LINE);
+	assert_non_null(buckets);
+	for (int i = 0; i < 1000; i++)
+		for (size_t j = 0; j < PREFIX_BUCKET_NODES; j++)
+			buckets[i].node[j] = (struct prefix_node){ .tag = 2 }; /* of no hash */
+	free(set.tree.buckets);
+	set.tree.buckets = buckets;
+	set.tree.bucket_count = 1000;
+	assert_int_equal(tree_find(&set.tree, "bcd", 3), PREFIX_COLLISION);
+	assert_int_equal(set.tree.buckets_read, PREFIX_STEPS);
+	assert_int_equal(tree_find(&set.tree, "", 0), PREFIX_NO_ANSWER);
+	tree_free(&set.tree);
+}
+
+/* --- what a look-up costs, counted */
+
+struct many {
+	size_t count;
+	char (*texts)[PREFIX_MAX];
+	struct prefix_entry *entries;
+	struct tree tree;
+};
+
+/* `count` prefixes of `lengths` lengths from `shortest` on, fifty of a host. */
+static void many_make(struct many *many, size_t count, unsigned int shortest, unsigned int lengths)
+{
+	uint64_t seed = 4;
+
+	many->texts = calloc(count, sizeof(*many->texts));
+	many->entries = calloc(count, sizeof(*many->entries));
+	assert_non_null(many->texts);
+	assert_non_null(many->entries);
+	for (size_t i = 0; i < count; i++) {
+		char *text = many->texts[i];
+		unsigned int length = shortest + i % lengths;
+		int written = snprintf(text, PREFIX_MAX, "http://www%zu.example.org/", i / 50);
+
+		for (unsigned int j = written; j < length; j++)
+			text[j] = random_below(&seed, 6) ? 'a' + random_below(&seed, 26) : '/';
+		many->entries[i] = (struct prefix_entry){ text, length, 1 + i % 5 };
+	}
+	many->count = sort(many->entries, count);
+	tree_build(&many->tree, many->entries, many->count);
+}
+
+static void many_free(struct many *many)
+{
+	tree_free(&many->tree);
+	free(many->texts);
+	free(many->entries);
+}
+
+/* Look-ups of URLs that match, or of hosts that have no prefix; lines touched for each. */
+static double lines_touched(struct many *many, bool match)
+{
+	const size_t looked_up = 20000;
+	uint64_t seed = 17;
+
+	many->tree.buckets_read = many->tree.lines_read = 0;
+	for (size_t i = 0; i < looked_up; i++) {
+		const struct prefix_entry *entry = &many->entries[random_below(&seed, many->count)];
+		char url[PREFIX_MAX] = { 0 };
+
+		memcpy(url, entry->text, entry->length);
+		memcpy(url + entry->length, "index.html", 10);
+		if (!match)
+			url[8] = 'x';
+		assert_int_equal(tree_find(&many->tree, url, entry->length + 10),
+				 match ? entry->answer : PREFIX_NO_ANSWER);
+	}
+	return (double)(many->tree.buckets_read + many->tree.lines_read) / looked_up;
+}
+
+static void assert_cost(size_t count, unsigned int shortest, unsigned int lengths, double matched,
+			double unmatched)
+{
+	struct many many;
+
+	many_make(&many, count, shortest, lengths);
+	assert_true(lines_touched(&many, true) < matched);
+	assert_true(lines_touched(&many, false) < unmatched);
+	many_free(&many);
+}
+
+TEST(cold_lines_of_one_length)
+{
+	assert_cost(1000, 40, 1, 2.2, 2.4);
+}
+
+TEST(cold_lines_of_16_lengths)
+{
+	assert_cost(10000, 40, 16, 2.4, 2.4);
+}
+
+TEST(cold_lines_of_64_lengths)
+{
+	assert_cost(200000, 40, 64, 3.0, 2.4);
+}
+
+/* A node has a prefix of its own, and a bucket is half full. */
+TEST(room_for_a_prefix)
+{
+	struct many many;
+	size_t nodes = 0;
+
+	many_make(&many, 50000, 30, 35);
+	for (size_t i = 0; i < many.tree.bucket_count; i++)
+		for (size_t j = 0; j < PREFIX_BUCKET_NODES; j++)
+			nodes += many.tree.buckets[i].node[j].tag != 0;
+	assert_true(nodes <= many.count);
+	assert_true(many.tree.bucket_count * PREFIX_LINE <= 33 * many.count);
+	assert_true(many.tree.line_count <= many.count);
+	many_free(&many);
 }
 
 TEST(texts_are_compared_to_the_byte)
@@ -170,9 +362,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_sets),
+		cmocka_unit_test(prefixes_of_all_lengths),
 		cmocka_unit_test(a_whole_url_matches_nothing_longer),
-		cmocka_unit_test(the_longest_url),
-		cmocka_unit_test(the_way_down),
+		cmocka_unit_test(no_prefix_and_the_empty_one),
+		cmocka_unit_test(nothing_but_zeroes),
+		cmocka_unit_test(a_collision_is_told),
+		cmocka_unit_test(nothing_is_said_where_a_line_is_missing),
+		cmocka_unit_test(a_look_up_that_finds_no_end),
+		cmocka_unit_test(cold_lines_of_one_length),
+		cmocka_unit_test(cold_lines_of_16_lengths),
+		cmocka_unit_test(cold_lines_of_64_lengths),
+		cmocka_unit_test(room_for_a_prefix),
 		cmocka_unit_test(texts_are_compared_to_the_byte),
 	};
 

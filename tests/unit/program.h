@@ -11,6 +11,7 @@
 #include <linux/bpf.h>
 #include <net/if.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <bpf/bpf.h>
@@ -32,6 +33,8 @@ struct program {
 	int fd;
 	unsigned int ifindex; /* of the loopback interface */
 	int cpus;
+	struct prefix_bucket *buckets; /* both chains' */
+	struct prefix_line *lines;
 };
 
 static inline int program_says_nothing(enum libbpf_print_level level, const char *format,
@@ -60,7 +63,9 @@ static inline void program_open(struct program *program)
 	if (!program->skeleton)
 		return;
 	bpf_map__set_max_entries(program->skeleton->maps.rules, PROGRAM_RULES);
-	bpf_map__set_max_entries(program->skeleton->maps.prefixes, PROGRAM_PREFIXES);
+	bpf_map__set_max_entries(program->skeleton->maps.prefixes,
+				 2 * prefix_tree_buckets(PROGRAM_PREFIXES));
+	bpf_map__set_max_entries(program->skeleton->maps.texts, 2 * PROGRAM_PREFIXES);
 	bpf_map__set_max_entries(program->skeleton->maps.sources, PROGRAM_PREFIXES);
 	bpf_map__set_max_entries(program->skeleton->maps.verdicts, PROGRAM_PREFIXES);
 	err = xdp_icp__load(program->skeleton);
@@ -107,7 +112,6 @@ static inline void program_clear(struct program *program)
 
 	program_empty_map(program->skeleton->maps.rules);
 	program_empty_map(program->skeleton->maps.destinations);
-	program_empty_map(program->skeleton->maps.prefixes);
 	for (uint32_t i = 0; i < 2; i++)
 		bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain), &i, &closed, 0);
 	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.control), &(uint32_t){ 0 },
@@ -146,21 +150,50 @@ static inline void program_put_destination(struct program *program, const uint8_
 			 0);
 }
 
-/* Gives `text` the entry; `hashed` may be another text, under whose hash the entry then lies. */
-static inline void program_put_entry(struct program *program, uint64_t seed,
-				     const struct prefix_entry *entry, const char *hashed,
-				     size_t hashed_length)
+/* One of the arrays in memory, for good. */
+static inline void *program_array(struct bpf_map *map)
 {
-	char text[PREFIX_MAX] __attribute__((aligned(8))) = { 0 };
-	struct prefix_states states;
-	struct prefix_key key;
+	size_t size = (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
+	void *array = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
-	memcpy(text, hashed, hashed_length);
-	prefix_fill(&states, seed, (const text_word *)text, hashed_length / ICP_WORD);
-	key.hash = prefix_hash((const text_word *)text, &states, hashed_length);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.prefixes), &key,
-					     entry, BPF_ANY),
+	assert_ptr_not_equal(array, MAP_FAILED);
+	return array;
+}
+
+/* Where the tree of chain 1 lies. */
+static inline struct prefix_bucket *program_buckets(struct program *program)
+{
+	if (!program->buckets)
+		program->buckets = program_array(program->skeleton->maps.prefixes);
+	return program->buckets + prefix_tree_buckets(PROGRAM_PREFIXES);
+}
+
+static inline struct prefix_line *program_lines(struct program *program)
+{
+	if (!program->lines)
+		program->lines = program_array(program->skeleton->maps.texts);
+	return program->lines + PROGRAM_PREFIXES;
+}
+
+/* Gives chain 1 these prefixes; their answer 1 is the first of `answers`. */
+static inline void program_put_prefixes(struct program *program, struct map_chain *chain,
+					const struct prefix_entry *entries, size_t count,
+					const struct prefix_answer *answers, size_t answer_count)
+{
+	assert_true(prefix_tree_lines(entries, count) <= PROGRAM_PREFIXES);
+	assert_int_equal(prefix_tree_build(&chain->prefixes, entries, count,
+					   program_buckets(program), program_lines(program)),
 			 0);
+	chain->prefixes.first_bucket = prefix_tree_buckets(PROGRAM_PREFIXES);
+	chain->prefixes.first_line = PROGRAM_PREFIXES;
+	chain->first_answer = ANSWERS_MAX;
+	for (uint32_t i = 0; i < answer_count; i++) {
+		uint32_t index = chain->first_answer + 1 + i;
+
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.answers),
+						     &index, &answers[i], BPF_ANY),
+				 0);
+	}
 }
 
 static inline void program_put_chain(struct program *program, const struct map_chain *chain)
@@ -172,34 +205,21 @@ static inline void program_put_chain(struct program *program, const struct map_c
 			    &control, 0);
 }
 
-/* As the daemon does it, with a seed that is the same in every run. */
+/* As the daemon does it. */
 static inline void program_set_chain(struct program *program, const struct compiled *compiled,
 				     bool answer_request_zero)
 {
 	struct map_chain chain = {
-		.seed = 0x5eedf00d12345678ULL,
 		.generation = PROGRAM_GENERATION,
 		.horizon = compiled->horizon,
 		.default_rank = compiled->default_rank,
 		.default_verdict = compiled->default_verdict,
 		.answer_request_zero = answer_request_zero,
 		.first_gate = compiled->first_gate,
-		.lengths = compiled->lengths,
 	};
 
-	for (size_t i = 0; i < compiled->count; i++) {
-		const struct compiled_entry *from = &compiled->entries[i];
-		struct prefix_entry entry = {
-			.generation = chain.generation,
-			.rank = from->rank,
-			.verdict = from->verdict,
-			.cost = from->cost,
-			.length = from->length,
-		};
-
-		memcpy(entry.text, from->text, from->length);
-		program_put_entry(program, chain.seed, &entry, from->text, from->length);
-	}
+	program_put_prefixes(program, &chain, compiled->entries, compiled->count, compiled->answers,
+			     compiled->answer_count);
 	program_put_chain(program, &chain);
 }
 

@@ -16,7 +16,7 @@
  * What the verifier may look at. It gives up at a million; it takes more of them for the same text
  * with another compiler or kernel, and other programs share the time of a load.
  */
-#define INSTRUCTIONS_MAX 100000
+#define INSTRUCTIONS_MAX 150000
 
 static struct program program;
 
@@ -811,7 +811,6 @@ TEST(a_chain_that_nobody_filled)
 	check_url_passes("http://e.org/", ICP_COUNT_PASSED_FOREIGN);
 	put_v4(our_v4, 3130, our_mac);
 	program_put_destination(&program, our_v6, 3130, our_mac);
-	/* All zero, the lengths too: length 0 is looked up, and is not there. */
 	check_url_passes("http://e.org/", ICP_COUNT_PASSED_HORIZON);
 	program_put_rule(&program, "http://e.org/", ICP_OP_HIT);
 	check_url("http://e.org/a", 2);
@@ -825,7 +824,6 @@ TEST(a_closed_chain)
 
 	prepare(TABLE_CHAIN, false);
 	check_url("http://hit.example/x", 2);
-	prefix_lengths_clear(&closed.lengths);
 	program_put_chain(&program, &closed);
 	check_url_passes("http://hit.example/x", ICP_COUNT_PASSED_HORIZON);
 	check_url("http://rule.example/x", 22);
@@ -980,92 +978,93 @@ TEST(rules_of_bits)
 	}
 }
 
-static struct prefix_entry entry_of(const char *text, size_t length)
-{
-	struct prefix_entry entry = { .generation = PROGRAM_GENERATION,
-				      .verdict = ICP_OP_HIT,
-				      .cost = ICP_NO_COST,
-				      .length = length };
-
-	memcpy(entry.text, text, length);
-	return entry;
-}
-
-/* Something else under the hash of "http://e.org/abc"; a shorter prefix is there, too. */
+/* Other bytes under the hash of "http://e.org/abcd"; a shorter prefix and a longer are there, too. */
 TEST(collisions)
 {
-	const uint64_t seed = 99;
-	const char url[] = "http://e.org/abc";
-	struct map_chain chain = { .seed = seed,
-				   .first_gate = RANK_NONE,
+	const char url[] = "http://e.org/abcdef";
+	const struct prefix_entry entries[] = { { url, 13, 1 }, { url, 17, 2 }, { url, 19, 3 } };
+	const struct prefix_answer answers[] = { { 0, ICP_OP_HIT, ICP_NO_COST },
+						 { 0, ICP_OP_DENIED, ICP_NO_COST },
+						 { 0, ICP_OP_MISS_NOFETCH, ICP_NO_COST } };
+	struct map_chain chain = { .first_gate = RANK_NONE,
 				   .generation = PROGRAM_GENERATION,
 				   .horizon = RANK_NONE,
 				   .default_rank = 1,
 				   .default_verdict = ICP_OP_MISS };
-	struct prefix_entry entry = entry_of(url, 13);
+	struct prefix_line *line;
 
 	prepare("default = err", false);
-	prefix_lengths_clear(&chain.lengths);
-	prefix_lengths_add(&chain.lengths, 13);
-	prefix_lengths_add(&chain.lengths, 16);
+	program_put_prefixes(&program, &chain, entries, 3, answers, 3);
 	program_put_chain(&program, &chain);
-	program_put_entry(&program, seed, &entry, url, 13);
-	check_url(url, 2);
-
-	entry = entry_of(url, 16);
-	entry.verdict = ICP_OP_DENIED;
-	program_put_entry(&program, seed, &entry, url, 16);
-	check_url(url, 22);
-	for (size_t place = 0; place < 16; place++) { /* another text */
-		entry.text[place] ^= 0x20;
-		program_put_entry(&program, seed, &entry, url, 16);
-		check_url_passes(url, ICP_COUNT_PASSED_COLLISION);
-		entry.text[place] ^= 0x20;
-	}
-	for (uint32_t length = 0; length < 300; length++) { /* another length */
-		entry.length = length;
-		program_put_entry(&program, seed, &entry, url, 16);
-		if (length != 16)
-			check_url_passes(url, ICP_COUNT_PASSED_COLLISION);
-	}
-	entry.length = 0xffffffff;
-	program_put_entry(&program, seed, &entry, url, 16);
-	check_url_passes(url, ICP_COUNT_PASSED_COLLISION);
-	entry.length = 16;
-	entry.generation = PROGRAM_GENERATION - 1; /* another chain's */
-	program_put_entry(&program, seed, &entry, url, 16);
-	check_url_passes(url, ICP_COUNT_PASSED_COLLISION);
-	entry.generation = PROGRAM_GENERATION + 1;
-	program_put_entry(&program, seed, &entry, url, 16);
-	check_url_passes(url, ICP_COUNT_PASSED_COLLISION);
-	entry.generation = PROGRAM_GENERATION;
-	program_put_entry(&program, seed, &entry, url, 16);
-	check_url(url, 22);
 	check_url("http://e.org/ab", 2);
+	check_url("http://e.org/abcd", 22);
+	check_url(url, 21);
+	line = program_lines(&program) + 1;
+	assert_memory_equal(line->text, url, 19);
+	for (size_t place = 0; place < 64; place++) {
+		line->text[place] ^= 0x20;
+		check_url("http://e.org/ab", 2);
+		if (place < 17)
+			check_url_passes(url, ICP_COUNT_PASSED_COLLISION);
+		else
+			check_url(url, place < 19 ? 22 : 21);
+		line->text[place] ^= 0x20;
+	}
+	check_url(url, 21);
+}
+
+/* What the map of chains says lies beyond the arrays. */
+TEST(arrays_too_short)
+{
+	const struct prefix_entry entries[] = { { "a", 1, 1 }, { "bc", 2, 1 } };
+	const struct prefix_answer answers[] = { { 0, ICP_OP_HIT, ICP_NO_COST } };
+	struct map_chain chain = { .first_gate = RANK_NONE,
+				   .generation = PROGRAM_GENERATION,
+				   .horizon = RANK_NONE,
+				   .default_rank = 1,
+				   .default_verdict = ICP_OP_MISS };
+	struct map_chain broken;
+
+	prepare("default = err", false);
+	program_put_prefixes(&program, &chain, entries, 2, answers, 1);
+	program_put_chain(&program, &chain);
+	check_url("bcd", 2);
+	broken = chain;
+	broken.prefixes.first_bucket = 0x7fffffff;
+	program_put_chain(&program, &broken);
+	check_url_passes("bcd", ICP_COUNT_PASSED_COLLISION);
+	broken = chain;
+	broken.prefixes.first_line = 0xffffffff;
+	program_put_chain(&program, &broken);
+	check_url_passes("ab", ICP_COUNT_PASSED_COLLISION);
+	broken = chain;
+	broken.first_answer = 2 * ANSWERS_MAX;
+	program_put_chain(&program, &broken);
+	check_url_passes("bcd", ICP_COUNT_PASSED_FAILED);
+	check_url("x", 3);
 }
 
 TEST(entries_before_and_behind_the_horizon)
 {
-	struct map_chain chain = { .seed = 1,
-				   .first_gate = RANK_NONE,
+	const struct prefix_entry entry = { "a", 1, 1 };
+	struct prefix_answer answer = { 4, ICP_OP_HIT, ICP_NO_COST };
+	struct map_chain chain = { .first_gate = RANK_NONE,
 				   .generation = PROGRAM_GENERATION,
 				   .horizon = 5,
 				   .default_rank = 9,
 				   .default_verdict = ICP_OP_MISS };
-	struct prefix_entry entry = entry_of("a", 1);
 
 	prepare("default = err", false);
-	prefix_lengths_clear(&chain.lengths);
-	prefix_lengths_add(&chain.lengths, 1);
+	program_put_prefixes(&program, &chain, &entry, 1, &answer, 1);
 	program_put_chain(&program, &chain);
-	entry.rank = 4;
-	program_put_entry(&program, 1, &entry, "a", 1);
 	check_url("ax", 2);
-	entry.rank = 5;
-	program_put_entry(&program, 1, &entry, "a", 1);
+	answer.rank = 5;
+	program_put_prefixes(&program, &chain, &entry, 1, &answer, 1);
+	program_put_chain(&program, &chain);
 	check_url_passes("ax", ICP_COUNT_PASSED_HORIZON);
-	entry.rank = 6;
-	program_put_entry(&program, 1, &entry, "a", 1);
+	answer.rank = 6;
+	program_put_prefixes(&program, &chain, &entry, 1, &answer, 1);
+	program_put_chain(&program, &chain);
 	check_url_passes("ax", ICP_COUNT_PASSED_HORIZON);
 	check_url_passes("b", ICP_COUNT_PASSED_HORIZON);
 	chain.default_rank = 4;
@@ -1337,9 +1336,9 @@ TEST(maps_as_the_daemon_writes_them)
 	kernel = program_kernel(&program);
 	small = chain_of(3);
 	small_compiled = compile(small);
-	large = chain_of(PROGRAM_PREFIXES / 2 + 1);
+	large = chain_of(PROGRAM_PREFIXES + 1);
 	large_compiled = compile(large);
-	assert_int_equal(kernel_sizes(kernel).prefixes, PROGRAM_PREFIXES / 2);
+	assert_int_equal(kernel_sizes(kernel).prefixes, PROGRAM_PREFIXES);
 	assert_int_equal(kernel_sizes(kernel).rules, PROGRAM_RULES);
 
 	/* A list replaces what was there. */
@@ -1371,10 +1370,6 @@ TEST(maps_as_the_daemon_writes_them)
 	check_url("u0000", 4);
 	check_url_passes("u0001", ICP_COUNT_PASSED_HORIZON);
 	check_url_passes("x", ICP_COUNT_PASSED_HORIZON);
-	/* Nothing of the former chains is left. */
-	assert_int_equal(bpf_map_get_next_key(bpf_map__fd(program.skeleton->maps.prefixes), NULL,
-					      &(struct prefix_key){ 0 }),
-			 -ENOENT);
 	kernel_close(kernel);
 	compiled_free(small_compiled);
 	compiled_free(large_compiled);
@@ -1441,6 +1436,7 @@ int main(void)
 		cmocka_unit_test(rules_without_a_verdict),
 		cmocka_unit_test(rules_of_bits),
 		cmocka_unit_test(collisions),
+		cmocka_unit_test(arrays_too_short),
 		cmocka_unit_test(entries_before_and_behind_the_horizon),
 		cmocka_unit_test(random_chains),
 		cmocka_unit_test(maps_as_the_daemon_writes_them),
