@@ -41,9 +41,13 @@ TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_REPLAYS := $(FUZZERS:$(BUILD)/fuzz/%=$(BUILD)/tests/%)
 TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS)
+BLAST := $(BUILD)/icpblast
+BLAST_OBJECTS := $(BUILD)/bench/icpblast.o \
+		 $(patsubst tests/bench/%.c,$(BUILD)/bench/%.o,$(wildcard tests/bench/blast_*.c))
+BENCH_BPF := $(BUILD)/bench/icpblast.bpf.o $(BUILD)/bench/limit.bpf.o
 
 .PHONY: all
-all: $(BINARIES) $(BPF_OBJECT) ## build build/xdp-icpd, build/icpctl and the XDP program
+all: $(BINARIES) $(BPF_OBJECT) $(BLAST) ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast
 
 .PHONY: help
 help: ## this list
@@ -104,10 +108,12 @@ clean: ## remove build/
 
 # --- the BPF program and the header that carries it into the daemon
 
+BPF_CC := $(CLANG) -target bpf -mcpu=v3 -O2 -g -fno-strict-aliasing -Wall -Wextra $(if $(CI),-Werror) \
+	  -Iinclude $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
+
 $(BPF_OBJECT): bpf/xdp_icp.bpf.c $(wildcard bpf/*.h include/*.h) | $(BUILD)/
 	$(call say,BPF,$@)
-	$(Q)$(CLANG) -target bpf -mcpu=v3 -O2 -g -fno-strict-aliasing -Wall -Wextra $(if $(CI),-Werror) -Iinclude \
-		$(if $(MULTIARCH),-I/usr/include/$(MULTIARCH)) -c $< -o $@
+	$(Q)$(BPF_CC) -c $< -o $@
 
 $(SKELETON): $(BPF_OBJECT)
 	$(call say,SKELETON,$@)
@@ -149,9 +155,29 @@ $(FUZZ_REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.h $(ARCHIVE)
 	$(call say,REPLAY,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DREPLAY $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
 
+# --- the load generator
+
+$(BENCH_BPF): $(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c $(wildcard tests/bench/*.h include/*.h) | $(BUILD)/bench/
+	$(call say,BPF,$@)
+	$(Q)$(BPF_CC) -c $< -o $@
+
+$(BUILD)/bench/icpblast.skel.h: $(BUILD)/bench/icpblast.bpf.o
+	$(call say,SKELETON,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name icpblast_bpf >$@.new && mv $@.new $@
+
+$(BUILD)/bench/blast_run.o: $(BUILD)/bench/icpblast.skel.h
+
+$(BUILD)/bench/%.o: tests/bench/%.c | $(BUILD)/bench/
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) -I$(BUILD)/bench $(ALL_CFLAGS) -c $< -o $@
+
+$(BLAST): $(BLAST_OBJECTS) $(ARCHIVE)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -pthread -lm -o $@
+
 %/:
 	$(Q)mkdir -p $@
 
 .PRECIOUS: %/
 
--include $(wildcard $(BUILD)/user/*.d $(BUILD)/tests/*.d)
+-include $(wildcard $(BUILD)/user/*.d $(BUILD)/tests/*.d $(BUILD)/bench/*.d)

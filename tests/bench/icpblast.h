@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What icpblast's programs in the kernel and its front have in common: the queries as they are sent,
+ * what a reply is counted as, and the request number, by which the reply finds its query again.
+ */
+#ifndef XDP_ICP_ICPBLAST_H
+#define XDP_ICP_ICPBLAST_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+
+#include "checksum.h"
+#include "icp.h"
+
+#define BLAST_URL_MAX 255u /* bytes, without the NUL */
+#define BLAST_URL_WORDS ((BLAST_URL_MAX + 1) / ICP_WORD)
+#define BLAST_HEADERS_MAX                                                                          \
+	(sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + sizeof(struct udphdr) +                  \
+	 ICP_QUERY_HEADER_SIZE)
+#define BLAST_FRAME_MAX (BLAST_HEADERS_MAX + BLAST_URL_MAX + 1) /* bytes */
+
+/*
+ * The request number: the query's index plus one in the lower bits, so that it is never 0, and above
+ * them the slot in which a sampled query has left the time of its departure; 0: not sampled.
+ */
+#define BLAST_INDEX_BITS 20
+#define BLAST_QUERIES_MAX ((1u << BLAST_INDEX_BITS) - 1)
+#define BLAST_SLOTS (1u << (32 - BLAST_INDEX_BITS))
+
+/* A bit for each opcode that a reply may have. None: the query is to be met with silence. */
+#define BLAST_ALLOWED(opcode) (1u << (opcode))
+#define BLAST_OPCODES 24
+
+/* A query, ready to be sent but for source port, request number and checksum. */
+struct blast_query {
+	__u32 allowed;
+	__u16 size;	/* bytes of the frame */
+	__u16 url_size; /* bytes with the NUL */
+	__u16 sum;	/* of all that the UDP checksum covers but source port and request number */
+	__u16 url_sum;	/* of the URL and its NUL */
+	__u32 zero;
+	/* The frame, behind as many bytes (blast_lead()) as bring its URL to a whole word; zeroes. */
+	__u8 room[(BLAST_FRAME_MAX + 2 * ICP_WORD) / ICP_WORD * ICP_WORD]
+		__attribute__((aligned(8)));
+};
+
+/* A cache line of the draws: which queries are sent, one after the other. */
+#define BLAST_DRAWS_A_LINE 16u
+
+struct blast_draws {
+	__u32 index[BLAST_DRAWS_A_LINE];
+};
+
+struct blast_slot {
+	__u64 time;  /* nanoseconds of the monotonic clock; 0: free */
+	__u64 index; /* of the query */
+};
+
+/* Set before the programs are loaded. Addresses in network order, IPv4 in the last word. */
+struct blast_config {
+	__u8 ipv6;
+	__u8 echo; /* the reply is the query itself, its addresses exchanged */
+	__u8 own_mac[ETH_ALEN];
+	__u8 mac[ETH_ALEN];
+	__be16 port;
+	__u16 first_port; /* source ports: this one and the next, `ports` of them; host order */
+	__u16 ports;
+	__u32 own[4];
+	__u32 address[4];
+	__u32 frame_max;  /* bytes of the longest query's frame */
+	__u32 queries;	  /* how many */
+	__u32 draws_mask; /* the draws are a power of two */
+	__u32 sample;	  /* each so many is timed; 0: none */
+	__u64 interval;	  /* nanoseconds from a query to the next on one core; 0: flat out */
+	__u64 deadline;	  /* nanoseconds within which a reply counts as in time */
+};
+
+/* One core's generator. */
+struct blast_sender {
+	__u64 budget; /* queries left to send */
+	__u64 next;   /* time of the next, if the rate is limited */
+	__u32 draw;   /* where in the draws */
+	__u32 port;   /* 0 to ports - 1 */
+	__u32 unsampled;
+	__u32 slot, first_slot, end_slot;
+};
+
+/* What is wrong with a reply: the first that is. X(identifier, name) */
+#define BLAST_FAULTS(X)                                                                            \
+	X(HEADER, "header") /* of Ethernet or IP: not the query's turned round, or a fragment */   \
+	X(LENGTH, "length") /* of IP, UDP, ICP, or the frame: not the query's */                   \
+	X(IP_CHECKSUM, "ip_checksum")                                                              \
+	X(UDP_CHECKSUM, "udp_checksum")                                                            \
+	X(VERSION, "version")                                                                      \
+	X(NUMBER, "request_number") /* no query has this one */                                    \
+	X(OPTIONS, "options")	    /* none were asked for */                                      \
+	X(URL, "url")		    /* not the query's */                                          \
+	X(OPCODE, "opcode")	    /* not one that the query expects */                           \
+	X(TWICE, "twice")	    /* another reply to a query that was sampled */
+
+enum blast_fault {
+#define X(identifier, name) BLAST_FAULT_##identifier,
+	BLAST_FAULTS(X)
+#undef X
+	BLAST_FAULT_MAX
+};
+
+/* Latencies: 32 buckets for each power of two, so that a percentile is right to 3 %. */
+#define BLAST_SUB_BITS 5
+#define BLAST_BUCKETS (36u << BLAST_SUB_BITS) /* up to 18 minutes */
+
+/* Of one core; they are added up. */
+struct blast_counts {
+	__u64 sent;
+	__u64 sent_unanswerable; /* of these, which silence is the answer to */
+	__u64 sent_sampled;
+	__u64 failed;		      /* a helper refused: never */
+	__u64 good[BLAST_OPCODES];    /* by opcode */
+	__u64 bad[BLAST_FAULT_MAX];   /* by fault */
+	__u64 unsummed;		      /* of the good: the UDP checksum was left to an offload */
+	__u64 in_time;		      /* of the sampled */
+	__u64 latency[BLAST_BUCKETS]; /* of the sampled */
+};
+
+ICP_INLINE __u32 blast_udp_offset(bool ipv6)
+{
+	return sizeof(struct ethhdr) + (ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+}
+
+/* Bytes to leave free before a frame, so that its URL begins at a word. `echo` as in a query. */
+ICP_INLINE __u32 blast_lead(bool ipv6, bool query)
+{
+	__u32 url = blast_udp_offset(ipv6) + sizeof(struct udphdr) +
+		    (query ? ICP_QUERY_HEADER_SIZE : ICP_HEADER_SIZE);
+
+	return -url % ICP_WORD;
+}
+
+/* The last of what makes a query: `udp` points at its UDP header within the frame. */
+ICP_INLINE void blast_finish(struct udphdr *udp, const struct blast_query *query, __u16 port,
+			     __u32 number)
+{
+	struct icp_header *header = (struct icp_header *)(udp + 1);
+
+	udp->source = host_to_be16(port);
+	header->request_number = host_to_be32(number);
+	udp->check = (ICP_FORCE __sum16)checksum_udp_field((__u64)query->sum +
+							   (ICP_FORCE __u16)udp->source +
+							   (ICP_FORCE __u32)header->request_number);
+}
+
+#endif
