@@ -73,7 +73,7 @@ check: deps ## install what is missing, build, run all the tests
 	$(Q)tests/run $(ONLY)
 
 .PHONY: tests-build
-tests-build: all $(TESTS)
+tests-build: all $(TESTS) $(BUILD)/bench/limit.bpf.o
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized SANITIZE=1 all sanitized-tests
 
 .PHONY: sanitized-tests

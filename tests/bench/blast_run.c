@@ -160,7 +160,6 @@ static int load(struct run *run, struct error *error)
 		run->draw_count *= 2;
 	config = (struct blast_config *)&skeleton->rodata->config;
 	*config = job->config;
-	config->queries = job->urls.count;
 	config->draws_mask = run->draw_count - 1;
 	config->interval = job->rate ? SECOND * run->generator_count / job->rate : 0;
 	for (size_t i = 0; i < job->urls.count; i++) {
@@ -340,7 +339,9 @@ struct batch {
 	struct blast_counts counts;
 	struct mmsghdr messages[BATCH];
 	struct iovec parts[BATCH];
-	unsigned char frames[BATCH][BLAST_FRAME_MAX];
+	/* As in a query: the frame stands behind what brings its URL to a whole word. */
+	unsigned char rooms[BATCH][sizeof(((struct blast_query *)0)->room)]
+		__attribute__((aligned(ICP_WORD)));
 };
 
 static __u32 sample(struct run *run, struct blast_sender *sender, struct blast_counts *counts,
@@ -364,7 +365,7 @@ static void prepare(struct run *run, struct batch *batch, unsigned int i,
 	const struct blast_config *config = &run->job->config;
 	__u32 index = run->draws[sender->draw++ & (run->draw_count - 1)];
 	const struct blast_query *query = query_of(run, index);
-	unsigned char *frame = batch->frames[i];
+	unsigned char *frame = batch->rooms[i] + blast_lead(config->ipv6, true);
 	__u32 slot;
 
 	memcpy(frame, query->room + blast_lead(config->ipv6, true), query->size);

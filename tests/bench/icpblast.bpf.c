@@ -306,8 +306,6 @@ ICP_INLINE enum blast_fault judge(struct blast_counts *count, struct room *room,
 	number = be32_to_host(header->request_number);
 	index = (number & BLAST_QUERIES_MAX) - 1;
 	slot = number >> BLAST_INDEX_BITS;
-	if (index >= config.queries)
-		return BLAST_FAULT_NUMBER;
 	query = bpf_map_lookup_elem(&queries, &index);
 	if (!query)
 		return BLAST_FAULT_NUMBER;

@@ -71,7 +71,6 @@ struct blast_config {
 	__u32 own[4];
 	__u32 address[4];
 	__u32 frame_max;  /* bytes of the longest query's frame */
-	__u32 queries;	  /* how many */
 	__u32 draws_mask; /* the draws are a power of two */
 	__u32 sample;	  /* each so many is timed; 0: none */
 	__u64 interval;	  /* nanoseconds from a query to the next on one core; 0: flat out */

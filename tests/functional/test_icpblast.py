@@ -1,0 +1,420 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The load generator: it counts what is right, notices what is wrong, and stays where it may be."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+
+import icp
+import net
+from daemon import BUILD
+from lab import main
+from wire import CLIENT, CLIENT_2, FAMILIES, SERVER, SERVER_2, Wire
+
+BLAST = BUILD / "icpblast"
+REFUSED, USAGE = 3, 2
+QUESTIONS = {
+    "hit": "http://hit.example.com/%d",
+    "miss_nofetch": "http://nofetch.example.com/%d",
+    "denied": "http://e.org/admin/%d",
+    "miss": "http://e.org/%d",
+}
+HIT_URLS = ("--url", "http://hit.example.com/%d", "--urls", 1000)
+
+
+class Blast(Wire):
+    mode = "native"
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        if self.mode == "native":
+            self.take_off()
+
+    def take_off(self):
+        """The place on the client's end is icpblast's: it takes the replies there."""
+        self.client_side.run("ip", "link", "set", "dev", "c0", "xdpdrv", "off")
+
+    def blast(self, *words, status=0, where=None):
+        """Runs it; what it says as JSON, or where it says nothing, its standard error."""
+        done = (where or self.client_side).run(BLAST, "--json", "--quiet", *words, check=False)
+        self.assertEqual(done.returncode, status, f"{words}\n{done.stdout}{done.stderr}")
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    def file(self, text):
+        path = self.directory() / "urls"
+        path.write_text(text)
+        return path
+
+    def assert_sums_up(self, said, number):
+        """Under load a reply may be lost, but none is counted twice or forgotten."""
+        self.assertEqual(said["sent"], number)
+        self.assertEqual(said["good"] + said["bad"] + said["lost"], number)
+        self.assertEqual(said["good"], sum(said["opcodes"].values()))
+        self.assertEqual(said["bad"], sum(said["faults"].values()))
+        self.assertGreater(said["good"] + said["bad"], 0)
+
+
+def address_of(family, address):
+    return f"[{address}]" if family == socket.AF_INET6 else address
+
+
+class AgainstTheDaemon(Blast):
+    def setUp(self):
+        super().setUp()
+        self.daemon_here = self.responder().start()
+
+    def test_all_verdicts_are_as_the_file_expects(self):
+        questions = self.file(
+            "".join(
+                f"{pattern % i}\t{verdict}\n"
+                for i in range(100)
+                for verdict, pattern in QUESTIONS.items()
+            )
+        )
+        for sender in ("live", "socket"):
+            for family, address in FAMILIES:
+                with self.subTest(sender=sender, address=address):
+                    said = self.blast(
+                        *("--file", questions, "--number", 20000, "--sender", sender),
+                        address_of(family, address),
+                    )
+                    self.assert_sums_up(said, 20000)
+                    self.assertEqual((said["bad"], said["sender"]), (0, sender))
+                    self.assertEqual(set(said["opcodes"]), set(QUESTIONS))
+
+    def test_what_it_counts_the_kernel_has_answered(self):
+        before = self.daemon_here.count("answered.kernel")
+        said = self.blast(*HIT_URLS, "--number", 20000, "--expect", "hit", SERVER)
+        answered = self.daemon_here.count("answered.kernel") - before
+        self.assertLessEqual(said["good"], answered)
+        self.assertLessEqual(answered, said["sent"])
+
+    def test_a_wrong_verdict_is_noticed(self):
+        questions = self.file("http://hit.example.com/a\thit\nhttp://hit.example.com/b\thit\n")
+        self.daemon_here.icpctl("rules", "add", "http://hit.example.com/b", "denied")
+        for sender in ("live", "socket"):
+            with self.subTest(sender=sender):
+                said = self.blast(
+                    *("-f", questions, "-n", 2000, "--sender", sender), SERVER, status=1
+                )
+                self.assert_sums_up(said, 2000)
+                self.assertEqual(set(said["faults"]), {"opcode"})
+                self.assertEqual(set(said["opcodes"]), {"hit"})
+
+    def test_silence_may_be_what_is_expected(self):
+        silence = (*HIT_URLS, "--expect", "none", "--number", 1000, SERVER)
+        self.daemon_here.icpctl("drain", "--verdict", "silence")
+        said = self.blast(*silence)
+        self.assertEqual((said["silent"], said["good"], said["bad"]), (1000, 0, 0))
+        self.daemon_here.icpctl("undrain")
+        said = self.blast(*silence, status=1)
+        self.assertEqual((said["good"], set(said["faults"])), (0, {"opcode"}))
+
+    def test_no_reply_at_all_is_no_success(self):
+        self.daemon_here.icpctl("drain", "--verdict", "silence")
+        said = self.blast(*HIT_URLS, "--expect", "hit", "--number", 1000, SERVER, status=1)
+        self.assertEqual((said["good"], said["bad"], said["lost"]), (0, 0, 1000))
+        self.assertEqual(said["latency_ms"]["max"], None)
+
+    def test_all_of_the_urls_are_asked_for_and_by_zipf_the_first_most(self):
+        def verdicts(*words):
+            questions = self.file(
+                "http://hit.example.com/\thit\n"
+                + "".join(f"http://nofetch.example.com/{i}\tmiss_nofetch\n" for i in range(9))
+            )
+            said = self.blast("-f", questions, "-n", 50000, *words, SERVER)
+            return said["opcodes"]["hit"] / said["good"]
+
+        self.assertAlmostEqual(verdicts(), 0.1, delta=0.03)
+        self.assertAlmostEqual(verdicts("--zipf", 1), 1 / 2.929, delta=0.03)
+
+    def test_number_and_rate_and_time_bound_what_is_sent(self):
+        for sender in ("live", "socket"):
+            with self.subTest(sender=sender):
+                said = self.blast(
+                    *(*HIT_URLS, "--rate", 200, "--time", 1, "--sender", sender), SERVER
+                )
+                # More may be on its way when the time is over, but no more than a batch.
+                self.assertLessEqual(said["sent"], 200 * said["seconds"] + 64 + 16)
+        cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
+        said = self.blast(*HIT_URLS, "--number", 9999, "--cores", cores, SERVER)
+        self.assertEqual(said["sent"], 9999)
+
+    def test_each_query_is_timed_if_so_wished(self):
+        said = self.blast(*HIT_URLS, "--number", 500, "--rate", 1000, SERVER)
+        times = said["latency_ms"]
+        self.assertEqual((times["sampled"], times["answered"]), (500, said["good"]))
+        self.assertGreater(times["p50"], 0)
+        self.assertLessEqual(times["p50"], times["p99"])
+        said = self.blast(*HIT_URLS, "--number", 5120, "--sample", 10, SERVER)
+        self.assertEqual(said["latency_ms"]["sampled"], 512)
+        said = self.blast(*HIT_URLS, "--number", 100, "--rate", 1000, "--deadline", 0, SERVER)
+        self.assertEqual(said["latency_ms"]["in_time"], 0)
+
+    def test_nothing_of_it_stays_behind(self):
+        self.blast(*HIT_URLS, "--number", 100, SERVER)
+        self.assertNotIn("xdp", self.client_side.link("c0"))
+        command = self.client_side.command(BLAST, "-q", *HIT_URLS, "--time", 1000, SERVER)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with self.subTest(signal=number):
+                process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+                net.until(lambda: "xdp" in self.client_side.link("c0"), "the check to be attached")
+                process.send_signal(number)
+                process.wait(net.PATIENCE)
+                net.until(lambda: "xdp" not in self.client_side.link("c0"), "it to go")
+
+    def test_a_place_that_is_taken_is_named(self):
+        self.pass_all(self.client_side, "c0")
+        said = self.blast(*HIT_URLS, "--number", 1, SERVER, status=USAGE)
+        self.assertIn("c0: the check of the replies cannot be attached", said)
+        self.assertIn("carries an XDP program already", said)
+
+
+class Limit(Blast):
+    """Against the program that only exchanges the addresses."""
+
+    sanitized = False
+
+    def test_what_comes_back_as_it_went_is_right_only_if_so_wished(self):
+        pin = self.pins + "-limit"
+        net.run("bpftool", "prog", "load", BUILD / "bench/limit.bpf.o", pin)
+        self.server_side.run("ip", "link", "set", "dev", "s0", "xdpdrv", "pinned", pin)
+        for family, address in FAMILIES:
+            with self.subTest(address=address):
+                words = (*HIT_URLS, "--number", 5000, address_of(family, address))
+                said = self.blast("--expect", "echo", *words)
+                self.assert_sums_up(said, 5000)
+                self.assertEqual(set(said["opcodes"]), {"query"})
+                said = self.blast(*words, status=1)
+                self.assertEqual((said["good"], set(said["faults"])), (0, {"length"}))
+
+
+class Offload(Blast):
+    """The daemon alone: the network stack leaves the checksum to a device, unless told not to."""
+
+    mode = "off"
+
+    def test_a_checksum_left_to_an_offload_is_right_and_counted(self):
+        self.responder(interfaces=[]).start()
+        words = (*HIT_URLS, "--number", 500, "--rate", 2000, "--expect", "hit", SERVER)
+        said = self.blast(*words)
+        self.assertEqual((said["bad"], said["checksum_offloaded"]), (0, said["good"]))
+        self.server_side.run("ethtool", "-K", "s0", "tx", "off")
+        said = self.blast(*words)
+        self.assertEqual((said["bad"], said["checksum_offloaded"]), (0, 0))
+
+
+class Loopback(Blast):
+    mode = "generic"
+
+    def test_beside_a_program_on_the_loopback_interface(self):
+        daemon = self.responder(interfaces=["lo"]).start()
+        for address in ("127.0.0.1", "[::1]", SERVER):
+            with self.subTest(address=address):
+                said = self.blast(
+                    *(*HIT_URLS, "--number", 2000, "--expect", "hit"),
+                    *("--rate", 5000, address),
+                    where=self.server_side,
+                )
+                self.assert_sums_up(said, 2000)
+                self.assertEqual((said["interface"], said["bad"]), ("lo", 0))
+        self.assertGreater(daemon.count("answered.kernel"), 0)
+
+
+class Liar(Blast):
+    """Against a responder that answers frame by frame, and never quite right."""
+
+    mode = "off"
+    sanitized = False
+    NUMBER = 20
+
+    def setUp(self):
+        super().setUp()
+        self.wire = self.tap(self.server_side, "s0")
+        self.wire.socket.settimeout(0.05)
+
+    def lie(self, change):
+        """Answers each query as `change` (of the reply, a scapy packet) has it, until it is called."""
+        ended = threading.Event()
+
+        def answer():
+            while not ended.is_set():
+                try:
+                    query = Ether(self.wire.receive())
+                except TimeoutError:
+                    continue
+                if UDP not in query or query[UDP].dport != icp.PORT:
+                    continue
+                message = bytes(query[UDP].payload)
+                url = message[24:-1]
+                number = int.from_bytes(message[4:8], "big")
+                reply = (
+                    Ether(src=query.dst, dst=query.src)
+                    / IP(src=query[IP].dst, dst=query[IP].src)
+                    / UDP(sport=icp.PORT, dport=query[UDP].sport)
+                    / Raw(icp.answer("hit", url, number))
+                )
+                for frame in change(reply):
+                    self.wire.send(frame)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+
+        def end():
+            ended.set()
+            thread.join()
+
+        return end
+
+    def outcome(self, change):
+        end = self.lie(change)
+        try:
+            done = self.client_side.run(
+                *(BLAST, "--json", "-q", "-r", 100, "-n", self.NUMBER, "-e", "hit"),
+                *("-u", "http://e.org/odd/%d", "-k", 3, SERVER),
+                check=False,
+            )
+        finally:
+            end()
+        return json.loads(done.stdout), done.returncode
+
+    def test_each_fault_is_called_by_its_name(self):
+        def patched(at, new):
+            """Bytes of the message from `at` on, with a checksum that is right again."""
+
+            def change(reply):
+                load = bytearray(reply.load)
+                begin = at % len(load)
+                load[begin : begin + len(new)] = new
+                reply.load = bytes(load)
+                return [reply]
+
+            return change
+
+        def field(layer, name, value):
+            def change(reply):
+                reply = Ether(bytes(reply))
+                setattr(reply[layer], name, value(getattr(reply[layer], name)))
+                return [reply]
+
+            return change
+
+        def cut(reply):
+            reply.load = reply.load[:-2] + b"\0"
+            return [reply]
+
+        faults = {
+            "header": [
+                field(Ether, "src", lambda _: "02:00:00:00:00:99"),
+                lambda reply: [reply.__class__(bytes(reply).replace(b"\x45\0", b"\x46\0", 1))],
+            ],
+            "length": [
+                cut,
+                patched(2, (999).to_bytes(2, "big")),
+                field(UDP, "len", lambda size: size - 1),
+            ],
+            "ip_checksum": [field(IP, "chksum", lambda sum_: sum_ ^ 0x0101)],
+            "udp_checksum": [
+                field(UDP, "chksum", lambda sum_: sum_ ^ 0x0101),
+                field(UDP, "chksum", lambda _: 0),
+            ],
+            "version": [patched(1, b"\3")],
+            "request_number": [patched(5, b"\xff")],
+            "options": [patched(8, b"\x40"), patched(14, b"\1")],
+            "url": [patched(20, b"H"), patched(-2, b"9"), patched(-1, b"x")],
+            "opcode": [patched(0, b"\3"), patched(0, b"\1"), patched(0, b"\xc8")],
+        }
+        for fault, changes in faults.items():
+            for number, change in enumerate(changes):
+                with self.subTest(fault=fault, number=number):
+                    said, status = self.outcome(change)
+                    self.assertEqual(said["faults"], {fault: self.NUMBER})
+                    self.assertEqual((said["good"], status), (0, 1))
+
+    def test_the_truth_is_not_called_a_fault(self):
+        said, status = self.outcome(lambda reply: [reply])
+        self.assertEqual((said["good"], said["bad"], status), (self.NUMBER, 0, 0))
+
+    def test_a_second_reply_is_noticed(self):
+        said, status = self.outcome(lambda reply: [reply, reply])
+        self.assertEqual((said["good"], status), (self.NUMBER, 1))
+        self.assertEqual(said["faults"], {"twice": self.NUMBER})
+
+    def test_a_reply_from_elsewhere_is_none(self):
+        def elsewhere(reply):
+            reply[UDP].sport = icp.PORT + 1
+            return [reply]
+
+        said, status = self.outcome(elsewhere)
+        self.assertEqual((said["good"], said["bad"], status), (0, 0, 1))
+        self.assertEqual(said["lost"], self.NUMBER)
+
+
+class Refusals(Blast):
+    mode = "off"
+
+    def refused(self, *words):
+        said = self.blast(*HIT_URLS, "--number", 100, *words, status=REFUSED)
+        self.assertIn("--anywhere", said)
+        return said
+
+    def test_an_interface_that_may_lead_anywhere(self):
+        self.client_side.run("ip", "tuntap", "add", "t0", "mode", "tap")
+        self.client_side.add_address("t0", f"{CLIENT_2}/24")
+        self.client_side.run("ip", "link", "set", "t0", "up")
+        said = self.refused(SERVER_2)
+        self.assertIn("t0 is neither the loopback interface nor a veth", said)
+        sent = json.loads(self.client_side.run("ip", "-json", "-s", "link", "show", "t0").stdout)
+        self.assertEqual(sent[0]["stats64"]["tx"]["packets"], 0)
+
+    def test_a_veth_whose_other_end_is_in_a_bridge(self):
+        self.second_wire()
+        self.server_side.run("ip", "link", "add", "b0", "type", "bridge")
+        self.server_side.run("ip", "addr", "flush", "dev", "s1")
+        self.server_side.run("ip", "link", "set", "s1", "master", "b0")
+        self.server_side.run("ip", "link", "set", "b0", "addrgenmode", "none")
+        self.server_side.add_address("b0", f"{SERVER_2}/24")
+        self.server_side.run("ip", "link", "set", "b0", "up")
+        net.until(lambda: self.server_side.link("b0")["operstate"] == "UP", "the bridge")
+        self.responder(interfaces=[]).start()
+        self.refused(SERVER_2)
+        said = self.blast(
+            *(*HIT_URLS, "--number", 100, "--rate", 500, "--anywhere", SERVER_2)
+        )
+        self.assertEqual((said["bad"], said["interface"]), (0, "c1"))
+
+    def test_nobody_there_is_told(self):
+        said = self.blast(*HIT_URLS, "--number", 1, "10.1.0.77", status=USAGE)
+        self.assertIn("10.1.0.77:3130 on c0: nobody there has this address", said)
+
+    def test_mistakes_are_told_with_the_remedy(self):
+        bad = self.file("http://e.org/\thit\nhttp://e.org/x\tyes\n")
+        long = self.file("http://e.org/".ljust(256, "x"))
+        for words, expected in (
+            ((), "no ADDRESS to ask"),
+            ((SERVER,), "either --file or --url says what to ask"),
+            (("-u", "x", "e.org"), "with numbers, not names"),
+            (("-u", "x", "-e", "yes", SERVER), "--expect: no verdict: 'yes'"),
+            (("-f", bad, SERVER), f"{bad}:2: no verdict: 'yes'"),
+            (("-f", long, SERVER), f"{long}:1: a URL of 256 bytes; it has 1 to 255"),
+            (("-f", "/nonexistent", SERVER), "/nonexistent: No such file"),
+            (("-u", "x", "-k", 2, SERVER), "has no %d"),
+            (("-u", "x", "-c", 1023, SERVER), "no core 1023"),
+            (("-u", "x", "-t", "now", SERVER), "now is no number"),
+            (("-u", "x", "--sender", "live", CLIENT), "the loopback interface takes no live"),
+        ):
+            with self.subTest(words=words):
+                self.assertIn(expected, self.blast(*words, status=USAGE))
+
+
+if __name__ == "__main__":
+    main()
