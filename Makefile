@@ -79,6 +79,12 @@ tests-build: all $(TESTS) $(BUILD)/bench/limit.bpf.o
 .PHONY: sanitized-tests
 sanitized-tests: $(TESTS)
 
+.PHONY: bench
+bench: deps ## measure: tables, build/bench/report.md; ONLY=word for some, QUICK=1 for a rough idea
+	$(Q)scripts/install-deps bench
+	$(Q)$(MAKE) -s --no-print-directory all $(BENCH_BPF) $(BUILD)/bench/recvmmsg_loop
+	$(Q)tests/bench/run $(if $(QUICK),--quick) $(ONLY)
+
 .PHONY: fuzz
 fuzz: $(FUZZERS) ## fuzz the parser and the configuration, SECONDS=60 each
 	$(Q)for fuzzer in $(FUZZERS); do \
@@ -170,6 +176,10 @@ $(BUILD)/bench/blast_run.o: $(BUILD)/bench/icpblast.skel.h
 $(BUILD)/bench/%.o: tests/bench/%.c | $(BUILD)/bench/
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) -I$(BUILD)/bench $(ALL_CFLAGS) -c $< -o $@
+
+$(BUILD)/bench/recvmmsg_loop: tests/bench/recvmmsg_loop.c | $(BUILD)/bench/
+	$(call say,TOOL,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< -o $@
 
 $(BLAST): $(BLAST_OBJECTS) $(ARCHIVE)
 	$(call say,LINK,$@)

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The stage of the benchmarks: two namespaces, several wires between them, who answers at the other
+end, and what makes life hard for them. All of it is gone afterwards.
+
+Over a veth, what one core sends is received, answered and received again on that same core, unless
+a process answers. So "one core" is the whole of it: generator, program and check. A process that
+answers gets the next core for itself; the network stack's part in receiving is done on the first.
+"""
+
+import contextlib
+import glob
+import json
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "functional"))
+import bpf  # noqa: E402
+import icp  # noqa: E402
+import net  # noqa: E402
+from daemon import BUILD, Daemon  # noqa: E402
+
+net.PATIENCE = 180  # seconds: a million prefixes may take their time on a slow machine
+
+BPF_ENABLE_STATS = 32
+CORE, NEXT_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]
+BUSY_LOOPS = 16
+QUOTA = 0.2  # of a core
+SQUID = """
+http_port 127.0.0.1:3128
+icp_port 3130
+icp_access allow all
+http_access deny all
+log_icp_queries off
+client_db off
+cache deny all
+cache_mem 8 MB
+access_log none
+cache_log {directory}/cache.log
+cache_store_log none
+pid_filename {directory}/squid.pid
+visible_hostname squid.example.org
+cache_effective_user proxy
+coredump_dir none
+memory_cache_shared off
+pinger_enable off
+shutdown_lifetime 0 seconds
+"""
+
+
+class Wire:
+    """A veth pair: c0 on the asking side, s0 on the other, and so on."""
+
+    def __init__(self, stage, number):
+        self.stage = stage
+        self.near, self.far = f"c{number}", f"s{number}"
+        self.address, address6 = f"10.1.{number}.2", f"fd00:1:{number}::2"
+        self.to = {
+            "ipv4": self.address,
+            "ipv6": f"[{address6}]",
+            "elsewhere": f"{self.address}:{icp.PORT + 1}",
+        }
+        net.connect(
+            stage.client,
+            self.near,
+            [f"10.1.{number}.1/24", f"fd00:1:{number}::1/64"],
+            stage.server,
+            self.far,
+            [f"{self.address}/24", f"{address6}/64"],
+        )
+
+    def attach(self, pin):
+        self.stage.server.run("ip", "link", "set", "dev", self.far, "xdpdrv", "pinned", pin)
+
+    def program(self):
+        """The id of the program at the far end."""
+        return self.stage.server.link(self.far)["xdp"]["prog"]["id"]
+
+
+class Stage(contextlib.ExitStack):
+    def __enter__(self):
+        try:
+            self.build()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def build(self):
+        name = f"xb{os.getpid()}-"
+        self.pins = f"{bpf.FILE_SYSTEM}/xdp-icp-bench-{os.getpid()}"
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=name))
+        self.callback(shutil.rmtree, self.directory)
+        os.chmod(self.directory, 0o1777)  # who answers is somebody else
+        if not os.path.ismount(bpf.FILE_SYSTEM):
+            net.run("mount", "-t", "bpf", "bpf", bpf.FILE_SYSTEM)
+        os.makedirs(self.pins)
+        self.callback(bpf.remove_pins, self.pins)
+        os.environ["LIBXDP_BPFFS"] = self.pins
+        self.client = net.Namespace(name + "client")
+        self.callback(self.client.delete)
+        self.server = net.Namespace(name + "server")
+        self.callback(self.server.delete)
+        net.run("bpftool", "prog", "loadall", BUILD / "bench/limit.bpf.o", f"{self.pins}/bench")
+        self.responder = Wire(self, 0)  # for xdp-icp
+        self.limit = Wire(self, 1)
+        self.limit.attach(f"{self.pins}/bench/limit")
+        self.plain = Wire(self, 2)  # for processes
+        self.plain.attach(f"{self.pins}/bench/pass")
+        # Generic XDP leaves no place for a native program, without which a veth takes live frames
+        # only if it gathers packets for GRO.
+        self.generic = Wire(self, 3)
+        self.server.run("ethtool", "-K", self.generic.far, "gro", "on")
+
+    def subdirectory(self):
+        path = pathlib.Path(tempfile.mkdtemp(dir=self.directory))
+        os.chmod(path, 0o1777)
+        return path
+
+    def blast(self, address, *words, prefix=()):
+        """icpblast's report. Wrong replies are in it, and none at all is one."""
+        command = [BUILD / "icpblast", "--json", "--quiet", "--cores", CORE, *words, address]
+        done = self.client.run(*prefix, *command, check=False)
+        if done.returncode > 1 or not done.stdout:
+            raise RuntimeError(f"icpblast: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    @contextlib.contextmanager
+    def daemon(self, policies="", core=None, **settings):
+        """An xdp-icpd; `start_time` is how long it took to answer."""
+        settings.setdefault("pin_dir", f"{self.pins}/xdp-icp")
+        daemon = Daemon(self.server, self.subdirectory(), policies, **settings)
+        began = time.monotonic()
+        try:
+            daemon.start(*(["taskset", "-c", str(core)] if core is not None else []))
+            daemon.start_time = time.monotonic() - began
+            yield daemon
+        finally:
+            if daemon.process and daemon.process.poll() is None:
+                daemon.process.send_signal(signal.SIGCONT)
+                daemon.process.terminate()
+                daemon.process.wait()
+            for device in settings.get("interfaces", ()):
+                for place in ("xdpdrv", "xdpgeneric"):
+                    self.server.run("ip", "link", "set", "dev", device, place, "off", check=False)
+            bpf.remove_pins(settings["pin_dir"])
+
+    def daemon_takes(self, setting):
+        """Does this daemon's configuration have such a setting?"""
+        daemon = Daemon(self.server, self.subdirectory(), settings=setting)
+        return net.run(BUILD / "xdp-icpd", "-c", daemon.config, "--check", check=False).returncode == 0
+
+    @contextlib.contextmanager
+    def process(self, *command, core=None, **options):
+        pinned = ["taskset", "-c", str(core)] if core is not None else []
+        process = subprocess.Popen(
+            self.server.command(*pinned, *command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **options,
+        )
+        try:
+            net.until(lambda: self.answers(process, command), f"{command[0]} to answer")
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+    def answers(self, process, command):
+        if process.poll() is not None:
+            raise RuntimeError(f"{command[0]} has ended with {process.returncode}")
+        asked = self.client.run(
+            BUILD / "icpctl", "query", "-s", self.plain.address, "http://example.org/", check=False
+        )
+        return asked.returncode == 0
+
+    def squid(self, core=None):
+        directory = self.subdirectory()
+        shutil.chown(directory, "proxy")
+        config = directory / "squid.conf"
+        config.write_text(SQUID.format(directory=directory))
+        (directory / "cache.log").touch()
+        shutil.chown(directory / "cache.log", "proxy")
+        name = "".join(filter(str.isalnum, directory.name))
+        return self.process("squid", "-N", "-n", name, "-f", config, core=core)
+
+    def loop(self, core=None):
+        return self.process(BUILD / "bench/recvmmsg_loop", 3130, core=core)
+
+
+class Statistics:
+    """Nanoseconds in a program a run, while entered. The kernel keeps count only meanwhile."""
+
+    def __enter__(self):
+        self.descriptor = bpf.bpf(BPF_ENABLE_STATS, struct.pack("=I", 0))
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.descriptor)
+
+    @staticmethod
+    def read(program):
+        said = json.loads(net.run("bpftool", "-j", "prog", "show", "id", program).stdout)
+        return said.get("run_time_ns", 0), said.get("run_cnt", 0)
+
+    def measure(self, program, run):
+        time_before, count_before = self.read(program)
+        run()
+        time_after, count_after = self.read(program)
+        runs = count_after - count_before
+        return (time_after - time_before) / runs if runs else None
+
+
+# --- what makes life hard
+
+
+@contextlib.contextmanager
+def busy_loops(count=BUSY_LOOPS):
+    loops = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(count)]
+    try:
+        yield loops
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+class Quota:
+    """A control group that may use so much of a core and has a busy loop in it: at its quota."""
+
+    def __init__(self, directory):
+        self.mount = directory / "cgroup"
+
+    def __enter__(self):
+        self.mount.mkdir()
+        self.enabled = False
+        if self.mounted("cgroup2") and "cpu" in (self.mount / "cgroup.controllers").read_text():
+            if "cpu" not in (self.mount / "cgroup.subtree_control").read_text():
+                (self.mount / "cgroup.subtree_control").write_text("+cpu")
+                self.enabled = True
+            limits = {"cpu.max": f"{int(QUOTA * 100000)} 100000"}
+        else:
+            self.unmount()
+            if not self.mounted("cgroup", "-o", "cpu"):
+                self.mount.rmdir()
+                raise RuntimeError("no control group for cpu can be had here")
+            limits = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": str(int(QUOTA * 100000))}
+        self.group = self.mount / f"xdp-icp-bench-{os.getpid()}"
+        self.group.mkdir()
+        for name, value in limits.items():
+            (self.group / name).write_text(value)
+        return self
+
+    def mounted(self, kind, *options):
+        return net.run("mount", "-t", kind, *options, "none", self.mount, check=False).returncode == 0
+
+    def unmount(self):
+        net.run("umount", self.mount, check=False)
+
+    @contextlib.contextmanager
+    def around(self, pid):
+        with busy_loops(1) as loops:
+            for member in (pid, loops[0].pid):
+                (self.group / "cgroup.procs").write_text(str(member))
+            try:
+                yield
+            finally:
+                (self.mount / "cgroup.procs").write_text(str(pid))
+
+    def __exit__(self, *_):
+        self.group.rmdir()
+        if self.enabled:
+            (self.mount / "cgroup.subtree_control").write_text("-cpu")
+        self.unmount()
+        self.mount.rmdir()
+
+
+# --- what it takes
+
+
+def kernel_memory(pid, program):
+    """Bytes of the maps that the process holds or the program uses."""
+    sizes = {}
+    for path in glob.glob(f"/proc/{pid}/fdinfo/*"):
+        with contextlib.suppress(OSError):
+            fields = dict(
+                line.split(":", 1) for line in pathlib.Path(path).read_text().splitlines()
+            )
+            if "map_id" in fields:
+                sizes[int(fields["map_id"])] = int(fields["memlock"])
+    said = json.loads(net.run("bpftool", "-j", "prog", "show", "id", program).stdout)
+    for number in said.get("map_ids", []):
+        if number not in sizes:
+            map_ = json.loads(net.run("bpftool", "-j", "map", "show", "id", number).stdout)
+            sizes[number] = int(map_["bytes_memlock"])
+    return sum(sizes.values())
+
+
+def process_memory(pid):
+    """Bytes that are the process's own, files and maps in common left out."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("no RssAnon in /proc")
