@@ -36,18 +36,23 @@ ARCHIVE := $(BUILD)/user.a
 BPF_OBJECT := $(BUILD)/xdp_icp.bpf.o
 SKELETON := $(BUILD)/xdp_icp.skel.h
 
+# Shared objects: the example, and what tests load.
+PLUGINS := $(patsubst scripts/plugins/%.c,$(BUILD)/plugins/%.so,$(wildcard scripts/plugins/*.c))
+TEST_PLUGINS := $(patsubst tests/plugins/%.c,$(BUILD)/tests/plugins/%.so,$(wildcard tests/plugins/*.c)) \
+		$(BUILD)/tests/plugins/echo_cxx.so
+
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*_test.c))
 TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_REPLAYS := $(FUZZERS:$(BUILD)/fuzz/%=$(BUILD)/tests/%)
-TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(FUZZ_REPLAYS)
+TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(TEST_PLUGINS) $(FUZZ_REPLAYS)
 BLAST := $(BUILD)/icpblast
 BLAST_OBJECTS := $(BUILD)/bench/icpblast.o \
 		 $(patsubst tests/bench/%.c,$(BUILD)/bench/%.o,$(wildcard tests/bench/blast_*.c))
 BENCH_BPF := $(BUILD)/bench/icpblast.bpf.o $(BUILD)/bench/limit.bpf.o
 
 .PHONY: all
-all: $(BINARIES) $(BPF_OBJECT) $(BLAST) ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast
+all: $(BINARIES) $(BPF_OBJECT) $(BLAST) $(PLUGINS) ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast
 
 .PHONY: help
 help: ## this list
@@ -100,11 +105,12 @@ lint: all ## clang-format, clang-tidy, cppcheck, sparse, shellcheck
 .PHONY: install
 install: all ## install below PREFIX (/usr/local) and DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/xdp-icp \
-		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)/etc/xdp-icp
+		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)$(PREFIX)/include $(DESTDIR)/etc/xdp-icp
 	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl scripts/xdp-icp-load $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/xdp-icp-loader scripts/zc-icp-helper.py \
 		$(DESTDIR)$(PREFIX)/libexec/xdp-icp
-	install -m 644 $(BPF_OBJECT) $(DESTDIR)$(PREFIX)/lib/xdp-icp
+	install -m 644 $(BPF_OBJECT) $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/xdp-icp
+	install -m 644 include/xdp_icp_plugin.h $(DESTDIR)$(PREFIX)/include
 	test -e $(DESTDIR)/etc/xdp-icp/xdp-icp.conf || \
 		install -m 644 scripts/sample.conf $(DESTDIR)/etc/xdp-icp/xdp-icp.conf
 
@@ -141,7 +147,24 @@ $(BINARIES): $(BUILD)/%: $(BUILD)/user/%.o $(ARCHIVE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -o $@
 
+PLUGIN_FLAGS = -Iinclude $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -shared
+
+$(BUILD)/plugins/%.so: scripts/plugins/%.c | $(BUILD)/plugins/
+	$(call say,PLUGIN,$@)
+	$(Q)$(CC) $(PLUGIN_FLAGS) $< -o $@
+
 # --- the tests
+
+$(BUILD)/tests/plugins/%.so: tests/plugins/%.c | $(BUILD)/tests/plugins/
+	$(call say,PLUGIN,$@)
+	$(Q)$(CC) $(PLUGIN_FLAGS) $< -o $@
+
+# The header is one for C++ too.
+$(BUILD)/tests/plugins/%_cxx.so: tests/plugins/%.c include/xdp_icp_plugin.h | $(BUILD)/tests/plugins/
+	$(call say,PLUGIN,$@)
+	$(Q)$(CLANG) -x c++ -Iinclude -Wall -Wextra $(if $(CI),-Werror) -fPIC -shared $< -o $@
+
+$(BUILD)/tests/policy_plugin_test: | $(PLUGINS) $(TEST_PLUGINS)
 
 $(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(ARCHIVE) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/
 	$(call say,TEST,$@)
@@ -190,4 +213,5 @@ $(BLAST): $(BLAST_OBJECTS) $(ARCHIVE)
 
 .PRECIOUS: %/
 
--include $(wildcard $(BUILD)/user/*.d $(BUILD)/tests/*.d $(BUILD)/bench/*.d)
+-include $(wildcard $(BUILD)/user/*.d $(BUILD)/plugins/*.d $(BUILD)/bench/*.d \
+	$(BUILD)/tests/*.d $(BUILD)/tests/plugins/*.d)

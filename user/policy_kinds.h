@@ -19,5 +19,6 @@ extern const struct policy_kind policy_flag;
 extern const struct policy_kind policy_schedule;
 extern const struct policy_kind policy_lua;
 extern const struct policy_kind policy_helper;
+extern const struct policy_kind policy_plugin;
 
 #endif

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The kind plugin: shared objects of tests/plugins, and the example of scripts/plugins. */
+#include <libgen.h>
+
+#include "kind_support.h"
+
+#define PATH_SIZE 512
+
+static char plugins[PATH_SIZE]; /* below what was built for this test */
+
+static void copy_file(const char *from, const char *to)
+{
+	char command[2 * PATH_SIZE + 16];
+
+	snprintf(command, sizeof(command), "cp %s %s", from, to);
+	assert_int_equal(system(command), 0);
+}
+
+/* The settings of a policy whose plugin is that file. */
+static const char *settings_of(const char *file, const char *settings)
+{
+	static char text[PATH_SIZE + 256];
+
+	snprintf(text, sizeof(text), "kind = plugin file = '%s/%s' %s", plugins, file, settings);
+	return text;
+}
+
+static struct policy *make_plugin(const char *file, const char *settings)
+{
+	return make_policy(settings_of(file, settings));
+}
+
+static void assert_said(const struct policy *policy, const char *url, enum icp_opcode verdict)
+{
+	struct query query = { .url = url, .length = strlen(url) };
+	struct policy_match match;
+
+	inet_pton(AF_INET6, strchr(url, ':') ? "2001:db8::6" : "::ffff:192.0.2.4", &query.source);
+	match = policy_match(policy, &query);
+	assert_int_equal(match.verdict, verdict);
+	assert_false(match.gave_up);
+}
+
+static void what_it_says(const char *file)
+{
+	struct policy *policy = make_plugin(file, "arguments = { 'me' }");
+	struct query query = { .url = "x/99", .length = 4 };
+
+	assert_said(policy, "x/2", ICP_OP_HIT);
+	assert_said(policy, "x/3", ICP_OP_MISS);
+	assert_said(policy, "x/4", ICP_OP_ERR);
+	assert_said(policy, "x/21", ICP_OP_MISS_NOFETCH);
+	assert_said(policy, "x/22", ICP_OP_DENIED);
+	assert_said(policy, "x/", NOTHING);
+	assert_said(policy, "me", ICP_OP_HIT);
+	assert_said(policy, "192.0.2.4", ICP_OP_DENIED);
+	assert_said(policy, "2001:db8::6", ICP_OP_ERR);
+	/* No verdict: HIT_OBJ is none either. */
+	assert_int_equal(policy_match(policy, &query).verdict, NOTHING);
+	assert_true(policy_match(policy, &query).gave_up);
+	query.url = "x/23";
+	assert_true(policy_match(policy, &query).gave_up);
+	policy_free(policy);
+}
+
+TEST(what_plugins_say)
+{
+	what_it_says("echo.so");
+}
+
+TEST(what_plugins_in_cxx_say)
+{
+	what_it_says("echo_cxx.so");
+}
+
+TEST(with_not)
+{
+	struct policy *policy = make_plugin("echo.so", "not = true verdict = denied cost = 7");
+
+	assert_said(policy, "x/2", NOTHING);
+	assert_said(policy, "x/", ICP_OP_DENIED);
+	assert_int_equal(policy->cost, 7);
+	policy_free(policy);
+}
+
+static struct chain_decision decide(const char *file, const char *settings)
+{
+	struct chain_decision decision;
+	char text[PATH_SIZE + 512];
+	struct chain *chain;
+
+	snprintf(text, sizeof(text), "policy p { %s }", settings_of(file, settings));
+	chain = make_chain(text);
+	decision = decide_url(chain, "http://e.org/2");
+	chain_free(chain);
+	return decision;
+}
+
+TEST(what_may_be_remembered)
+{
+	struct chain_decision decision = decide("echo.so", "");
+
+	assert_true(decision.memorable);
+	assert_true(decision.by_source);
+	assert_int_equal(decision.ttl, 90);
+
+	decision = decide("../../plugins/partition.so", "arguments = { 0, 1 }");
+	assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
+	assert_true(decision.memorable);
+	assert_false(decision.by_source);
+	assert_int_equal(decision.ttl, 0);
+
+	assert_false(decide("other.so", "").memorable);
+}
+
+TEST(two_of_one_file_have_each_their_own_state)
+{
+	struct policy *one = make_plugin("echo.so", "arguments = { 'one' }");
+	struct policy *two = make_plugin("echo.so", "arguments = { 'two' }");
+
+	assert_said(one, "one", ICP_OP_HIT);
+	assert_said(one, "two", NOTHING);
+	policy_free(one);
+	assert_said(two, "two", ICP_OP_HIT);
+	policy_free(two);
+}
+
+TEST(a_file_that_was_replaced)
+{
+	char directory[] = "/tmp/xdp-icp-test-XXXXXX", path[64], new[64], from[PATH_SIZE + 16];
+	struct policy *before, *after, *again;
+	char settings[128];
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/a.so", directory);
+	snprintf(new, sizeof(new), "%s/b.so", directory);
+	snprintf(settings, sizeof(settings), "kind = plugin file = '%s'", path);
+	snprintf(from, sizeof(from), "%s/echo.so", plugins);
+	copy_file(from, path);
+	before = make_policy(settings);
+	again = make_policy(settings);
+	policy_free(before);
+	assert_said(again, "x/2", ICP_OP_HIT);
+	snprintf(from, sizeof(from), "%s/other.so", plugins);
+	copy_file(from, new);
+	assert_int_equal(rename(new, path), 0);
+	/* As at a reload: the former is still loaded. */
+	after = make_policy(settings);
+	assert_said(after, "x/2", NOTHING);
+	assert_said(again, "x/2", ICP_OP_HIT);
+	policy_free(again);
+	policy_free(after);
+	unlink(path);
+	rmdir(directory);
+}
+
+TEST(partition)
+{
+	struct policy *parts[3];
+	unsigned int taken[3] = { 0 };
+	char settings[64], url[64], sibling[64];
+
+	for (int i = 0; i < 3; i++) {
+		snprintf(settings, sizeof(settings), "arguments = { %d, 3 }", i);
+		parts[i] = make_plugin("../../plugins/partition.so", settings);
+	}
+	for (int i = 0; i < 3000; i++) {
+		unsigned int hits = 0;
+
+		snprintf(url, sizeof(url), "http://e.org/%d/a", i);
+		snprintf(sibling, sizeof(sibling), "http://e.org/%d/b?c=/d", i);
+		for (int j = 0; j < 3; j++) {
+			enum icp_opcode said = ask_url(parts[j], url);
+
+			assert_true(said == ICP_OP_HIT || said == ICP_OP_MISS_NOFETCH);
+			assert_int_equal(ask_url(parts[j], sibling), said);
+			hits += said == ICP_OP_HIT;
+			taken[j] += said == ICP_OP_HIT;
+		}
+		assert_int_equal(hits, 1);
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_in_range(taken[i], 900, 1100);
+		policy_free(parts[i]);
+	}
+}
+
+/* The mistake is told like this, behind the file's name. */
+static void assert_plugin_error(const char *file, const char *settings, const char *expected)
+{
+	char text[PATH_SIZE + 512];
+
+	snprintf(text, sizeof(text), "c:1: policy 'p': file: '%s/%s' %s", plugins, file, expected);
+	assert_policy_error(settings_of(file, settings), text);
+}
+
+TEST(no_shared_object)
+{
+	char path[LIST_PATH_SIZE], settings[128], expected[256], content[4096] = "#!/bin/sh\n";
+
+	write_list(path, content, sizeof(content));
+	snprintf(settings, sizeof(settings), "kind = plugin file = '%s'", path);
+	snprintf(expected, sizeof(expected),
+		 "c:1: policy 'p': file: '%s' cannot be loaded: invalid ELF header", path);
+	assert_policy_error(settings, expected);
+	unlink(path);
+}
+
+TEST(mistakes)
+{
+	assert_policy_error("kind = plugin",
+			    "c:1: policy 'p': 'file' is missing (the absolute path "
+			    "of the shared object)");
+	assert_policy_error("kind = plugin\nfile = 'x.so'",
+			    "c:2: policy 'p': file: 'x.so' is no absolute path; write it from the "
+			    "root on");
+	assert_plugin_error("nowhere.so", "", "cannot be loaded: No such file or directory");
+	assert_plugin_error(".", "", "cannot be loaded: not a regular file");
+	assert_plugin_error(
+		"stranger.so", "",
+		"is no plugin: it has no symbol 'xdp_icp_plugin'; see xdp_icp_plugin.h");
+	assert_plugin_error(
+		"old_abi.so", "",
+		"speaks ABI version 4711, this daemon 1; compile it with this version's "
+		"xdp_icp_plugin.h");
+	assert_plugin_error("no_check.so", "", "is no plugin: 'check' or 'basis' is not set");
+	assert_policy_error(settings_of("other.so", "\narguments = { 1 }"),
+			    "c:2: policy 'p': arguments: the plugin takes none");
+	assert_policy_error(settings_of("echo.so", "\narguments = { 1, 2, 3 }"),
+			    "c:2: policy 'p': arguments: 3 arguments, the last of them '3'");
+	assert_policy_error(settings_of("../../plugins/partition.so", "\narguments = { 3, 3 }"),
+			    "c:2: policy 'p': arguments: two numbers are wanted, THIS and COUNT, "
+			    "THIS below COUNT");
+}
+
+static int find_plugins(void **state)
+{
+	char program[PATH_SIZE - 16];
+	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+
+	(void)state;
+	if (length < 0)
+		return -1;
+	program[length] = '\0';
+	snprintf(plugins, sizeof(plugins), "%s/plugins", dirname(program));
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_plugins_say),
+		cmocka_unit_test(what_plugins_in_cxx_say),
+		cmocka_unit_test(with_not),
+		cmocka_unit_test(what_may_be_remembered),
+		cmocka_unit_test(two_of_one_file_have_each_their_own_state),
+		cmocka_unit_test(a_file_that_was_replaced),
+		cmocka_unit_test(partition),
+		cmocka_unit_test(no_shared_object),
+		cmocka_unit_test(mistakes),
+	};
+
+	return cmocka_run_group_tests(tests, find_plugins, NULL);
+}
