@@ -15,13 +15,13 @@
 #define PAUSE_MOST 30000 /* the pause doubles up to this */
 
 struct job {
-	TAILQ_ENTRY(job) by_child; /* in the order in which the child answers */
-	TAILQ_ENTRY(job) by_age;   /* while it is open; then in a list of those to be answered */
-	uint64_t asked;		   /* milliseconds of the monotonic clock */
-	void *question;		   /* NULL: its time is over, the child's line will be dropped */
-	bool given;		   /* to a child, which has not answered */
-	bool again;		   /* one child has died over it already */
-	char *answer;		   /* a line, or NULL: none */
+	TAILQ_ENTRY(job) by_age;  /* while it is open; then in a list of those to be answered */
+	TAILQ_ENTRY(job) by_turn; /* while it waits for a child */
+	uint64_t asked;		  /* milliseconds of the monotonic clock */
+	void *question;		  /* NULL: its time is over, the child's line will be dropped */
+	bool given;		  /* to a child, which has not answered */
+	bool again;		  /* one child has died over it already */
+	char *answer;		  /* a line, or NULL: none */
 	size_t answer_length;
 	size_t length;
 	char line[];
@@ -32,10 +32,9 @@ TAILQ_HEAD(job_list, job);
 struct worker {
 	struct helper_pool *pool;
 	struct helper_child child; /* input is NULL while it does not run */
-	struct job_list jobs;
-	size_t job_count;
-	unsigned int pause;  /* milliseconds before the next start */
-	struct event *timer; /* while it runs: for a stall; else: for the next start */
+	struct job *job;	   /* that it owes a line for, or NULL: it is idle */
+	unsigned int pause;	   /* milliseconds before the next start */
+	struct event *timer;	   /* while it runs: for a stall; else: for the next start */
 };
 
 struct helper_pool {
@@ -47,6 +46,8 @@ struct helper_pool {
 	void *context;
 	struct job_list open; /* oldest first */
 	struct event *expiry; /* of the oldest */
+	struct job_list waiting;
+	size_t waiting_count;
 	size_t worker_count;
 	struct worker workers[];
 };
@@ -82,70 +83,85 @@ static void watch_expiry(struct helper_pool *pool)
 		set_timer(pool->expiry, 0);
 }
 
-/* The child has to write a line by then. */
-static void watch_stall(struct worker *worker)
+static void wait_first(struct helper_pool *pool, struct job *job)
 {
-	if (TAILQ_EMPTY(&worker->jobs))
-		event_del(worker->timer);
-	else
-		set_timer(worker->timer, HELPER_STALL * 1000ull);
+	TAILQ_INSERT_HEAD(&pool->waiting, job, by_turn);
+	pool->waiting_count++;
 }
 
-/* The running child with the fewest questions, or NULL: none has room for one. */
-static struct worker *least_loaded(struct helper_pool *pool)
+static void wait_last(struct helper_pool *pool, struct job *job)
 {
-	struct worker *best = NULL;
+	TAILQ_INSERT_TAIL(&pool->waiting, job, by_turn);
+	pool->waiting_count++;
+}
 
-	for (size_t i = 0; i < pool->worker_count; i++) {
+static void wait_no_more(struct helper_pool *pool, struct job *job)
+{
+	TAILQ_REMOVE(&pool->waiting, job, by_turn);
+	pool->waiting_count--;
+}
+
+/* Gives what waits to the children that are idle. */
+static void hand_out(struct helper_pool *pool)
+{
+	struct job *job;
+
+	for (size_t i = 0; i < pool->worker_count && (job = TAILQ_FIRST(&pool->waiting)); i++) {
 		struct worker *worker = &pool->workers[i];
 
-		if (worker->child.input && worker->job_count < HELPER_QUEUE_MAX &&
-		    (!best || worker->job_count < best->job_count))
-			best = worker;
+		/* Without memory it goes on waiting, until its time is over. */
+		if (!worker->child.input || worker->job ||
+		    bufferevent_write(worker->child.input, job->line, job->length))
+			continue;
+		wait_no_more(pool, job);
+		job->given = true;
+		worker->job = job;
+		set_timer(worker->timer, HELPER_STALL * 1000ull);
 	}
-	return best;
 }
 
-static int give(struct worker *worker, struct job *job)
+static bool any_runs(const struct helper_pool *pool)
 {
-	if (bufferevent_write(worker->child.input, job->line, job->length))
-		return -1;
-	TAILQ_INSERT_TAIL(&worker->jobs, job, by_child);
-	job->given = true;
-	worker->job_count++;
-	if (worker->job_count == 1)
-		watch_stall(worker);
-	return 0;
+	for (size_t i = 0; i < pool->worker_count; i++)
+		if (pool->workers[i].child.input)
+			return true;
+	return false;
 }
 
 bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, void *question)
 {
-	struct worker *worker = least_loaded(pool);
-	struct job *job = worker ? malloc(sizeof(*job) + length) : NULL;
+	struct job *job;
 
+	if (!any_runs(pool) || pool->waiting_count == HELPER_QUEUE_MAX)
+		return false;
+	job = malloc(sizeof(*job) + length);
 	if (!job)
 		return false;
 	*job = (struct job){ .asked = now(), .question = question, .length = length };
 	memcpy(job->line, line, length);
-	if (give(worker, job)) {
-		free(job);
-		return false;
-	}
 	TAILQ_INSERT_TAIL(&pool->open, job, by_age);
 	if (TAILQ_FIRST(&pool->open) == job)
 		watch_expiry(pool);
+	wait_last(pool, job);
+	hand_out(pool);
 	return true;
 }
 
-/* Takes the oldest out of a child's list. */
+/* Takes the child's question from it. */
 static struct job *take_back(struct worker *worker)
 {
-	struct job *job = TAILQ_FIRST(&worker->jobs);
+	struct job *job = worker->job;
 
-	TAILQ_REMOVE(&worker->jobs, job, by_child);
-	worker->job_count--;
+	worker->job = NULL;
 	job->given = false;
 	return job;
+}
+
+/* The question gets its answer with those of the list `done`. */
+static void finish(struct helper_pool *pool, struct job *job, struct job_list *done)
+{
+	TAILQ_REMOVE(&pool->open, job, by_age);
+	TAILQ_INSERT_TAIL(done, job, by_age);
 }
 
 /*
@@ -181,8 +197,9 @@ static void on_expiry(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	while ((job = TAILQ_FIRST(&pool->open)) && job->asked + pool->timeout <= time) {
-		TAILQ_REMOVE(&pool->open, job, by_age);
-		TAILQ_INSERT_TAIL(&expired, job, by_age);
+		if (!job->given)
+			wait_no_more(pool, job);
+		finish(pool, job, &expired);
 	}
 	watch_expiry(pool);
 	answer_all(pool->answer, pool->context, &expired);
@@ -198,30 +215,31 @@ static void start_later(struct worker *worker)
 }
 
 /*
- * Ends the child. Its open questions are given to others, once; those that nobody takes are
- * appended to `done`, to be answered.
+ * Ends the child. Its question is the next that another gets, once; what nobody can be asked any
+ * more is appended to `done`, to be answered.
  */
 static void worker_stop(struct worker *worker, enum helper_parting how, struct job_list *done)
 {
+	struct job *job = worker->job ? take_back(worker) : NULL;
 	struct helper_pool *pool = worker->pool;
 
 	log_write(LOG_WARNING, "policy '%s': helper, process %d, is lost; another in %u ms",
 		  pool->name, worker->child.pid, worker->pause);
 	helper_child_part(&worker->child, how);
 	start_later(worker);
-	while (!TAILQ_EMPTY(&worker->jobs)) {
-		struct job *job = take_back(worker);
-		struct worker *other = least_loaded(pool);
-
-		if (!job->question) {
-			free(job);
-		} else if (job->again || !other || give(other, job)) {
-			TAILQ_REMOVE(&pool->open, job, by_age);
-			TAILQ_INSERT_TAIL(done, job, by_age);
-		} else {
-			job->again = true;
-		}
+	if (job && !job->question) {
+		free(job);
+	} else if (job && job->again) {
+		finish(pool, job, done);
+	} else if (job) {
+		job->again = true;
+		wait_first(pool, job);
 	}
+	while (!any_runs(pool) && (job = TAILQ_FIRST(&pool->waiting))) {
+		wait_no_more(pool, job);
+		finish(pool, job, done);
+	}
+	hand_out(pool);
 	watch_expiry(pool);
 }
 
@@ -234,17 +252,17 @@ static void take_lines(struct worker *worker, struct job_list *done)
 	size_t length;
 	char *line;
 
-	while (!fault && (line = evbuffer_readln(input, &length, EVBUFFER_EOL_CRLF))) {
+	while ((line = evbuffer_readln(input, &length, EVBUFFER_EOL_CRLF))) {
 		struct job *job;
 
-		if (TAILQ_EMPTY(&worker->jobs)) {
+		if (!worker->job) {
 			fault = "a line that nothing was asked for";
 			free(line);
 			break;
 		}
 		worker->pause = PAUSE_LEAST;
+		event_del(worker->timer);
 		job = take_back(worker);
-		watch_stall(worker);
 		if (!job->question) { /* it comes too late */
 			free(line);
 			free(job);
@@ -252,8 +270,7 @@ static void take_lines(struct worker *worker, struct job_list *done)
 		}
 		job->answer = line;
 		job->answer_length = length;
-		TAILQ_REMOVE(&pool->open, job, by_age);
-		TAILQ_INSERT_TAIL(done, job, by_age);
+		finish(pool, job, done);
 	}
 	if (!fault && evbuffer_get_length(input) >= HELPER_ANSWER_MAX)
 		fault = "a line that is too long";
@@ -262,6 +279,7 @@ static void take_lines(struct worker *worker, struct job_list *done)
 			  worker->child.pid, fault);
 		worker_stop(worker, HELPER_PART_KILL, done);
 	}
+	hand_out(pool);
 	watch_expiry(pool);
 }
 
@@ -301,6 +319,7 @@ static int worker_start(struct worker *worker, struct error *error)
 	bufferevent_setcb(worker->child.input, NULL, NULL, on_event, worker);
 	bufferevent_setwatermark(worker->child.output, EV_READ, 0, HELPER_ANSWER_MAX);
 	bufferevent_enable(worker->child.output, EV_READ);
+	hand_out(pool);
 	return 0;
 }
 
@@ -354,7 +373,6 @@ static int prepare(struct helper_pool *pool, const struct helper_settings *setti
 
 		worker->pool = pool;
 		worker->pause = PAUSE_LEAST;
-		TAILQ_INIT(&worker->jobs);
 		worker->timer = evtimer_new(pool->base, on_timer, worker);
 		if (!worker->timer)
 			return -1;
@@ -377,6 +395,7 @@ struct helper_pool *helper_pool_new(struct event_base *base, const struct helper
 	pool->context = context;
 	pool->worker_count = settings->children;
 	TAILQ_INIT(&pool->open);
+	TAILQ_INIT(&pool->waiting);
 	if (prepare(pool, settings)) {
 		error_write(error, "out of memory");
 		helper_pool_free(pool);
@@ -414,12 +433,10 @@ void helper_pool_free(struct helper_pool *pool)
 	for (size_t i = 0; i < pool->worker_count; i++) {
 		struct worker *worker = &pool->workers[i];
 
-		while (worker->pool && !TAILQ_EMPTY(&worker->jobs)) {
-			struct job *job = take_back(worker);
+		struct job *job = worker->job ? take_back(worker) : NULL;
 
-			if (!job->question)
-				free(job);
-		}
+		if (job && !job->question)
+			free(job);
 		if (worker->child.input)
 			helper_child_part(&worker->child, HELPER_PART_KINDLY);
 		if (worker->timer)

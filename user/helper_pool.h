@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Child processes that answer lines, with the habits of Squid's helpers: each reads a line from
- * its standard input and writes one to its standard output, in the order of the questions. A
- * question goes to the child with the fewest open ones. A child that ends is started again, after
- * a pause that doubles from one death to the next until it answers. Nothing here blocks.
+ * its standard input and writes one to its standard output. A child has one question at a time, so
+ * that a slow one delays no other; those for which no child is idle wait for their turn. A child
+ * that ends is started again, after a pause that doubles from one death to the next until it
+ * answers. Nothing here blocks.
  *
  * Children have a process group of their own, signals as by default, and of the daemon's files
  * standard error alone.
@@ -19,7 +20,7 @@
 #include "error.h"
 
 #define HELPER_CHILDREN_MAX 64
-#define HELPER_QUEUE_MAX 4096	 /* questions to one child that it has not answered, at one time */
+#define HELPER_QUEUE_MAX 4096	 /* questions that wait for a child at one time */
 #define HELPER_ANSWER_MAX 4096	 /* bytes of a line that is an answer */
 #define HELPER_TIMEOUT_MAX 10000 /* milliseconds */
 #define HELPER_STALL 30 /* seconds without a line while one is waited for, then a child is ended */
@@ -49,7 +50,7 @@ struct helper_pool *helper_pool_new(struct event_base *base, const struct helper
 
 /*
  * Asks a line of `length` bytes that ends with its only newline. Returns false if nobody can be
- * asked: no child runs, or all have too much to do.
+ * asked: no child runs, or too many questions wait already.
  */
 bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, void *question);
 

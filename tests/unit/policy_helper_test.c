@@ -157,18 +157,27 @@ TEST(many_at_once_in_order)
 
 TEST(a_late_answer_is_dropped)
 {
-	/* The first question is answered when the second comes, whose answer is its own. */
-	struct chain *chain =
-		start_chain("read -r one; read -r two; echo hit; echo miss; read -r x",
-			    "children = 1 timeout = 50ms");
-	struct verdict one, two;
+	char script[256], gate[LIST_PATH_SIZE];
+	struct chain *chain;
+	struct verdict verdict;
 
-	ask(chain, "x", &one);
-	assert_int_equal(wait_for(&one), NOTHING);
-	assert_true(one.gave_up);
-	ask(chain, "y", &two);
-	/* In time or not, it is never the first one's. */
-	assert_true(wait_for(&two) != ICP_OP_HIT);
+	/* The first question is answered when the file is gone, all others at once. */
+	write_list(gate, "", 0);
+	snprintf(script, sizeof(script),
+		 "read -r x; while [ -e %s ]; do sleep 0.01; done; echo hit; "
+		 "while read -r x; do echo miss; done",
+		 gate);
+	chain = start_chain(script, "children = 1 timeout = 50ms");
+	ask(chain, "x", &verdict);
+	assert_int_equal(wait_for(&verdict), NOTHING);
+	assert_true(verdict.gave_up);
+	/* Nor is one answered in time whose turn does not come. */
+	assert_int_equal(decide(chain, "y"), NOTHING);
+	unlink(gate);
+	do
+		ask(chain, "z", &verdict);
+	while (wait_for(&verdict) == NOTHING);
+	assert_int_equal(verdict.opcode, ICP_OP_MISS);
 	end_chain(chain);
 }
 
@@ -257,6 +266,54 @@ TEST(questions_of_the_dead_are_asked_again)
 	assert_int_equal(once.times + other.times, 2);
 }
 
+TEST(a_slow_one_delays_no_other)
+{
+	struct helper_pool *pool = open_pool("while read -r x; do case $x in slow) read -r x ;; "
+					     "*) echo $x ;; esac; done",
+					     2);
+	struct answer slow = { 0 }, quick[10] = { { 0 } };
+
+	assert_true(helper_pool_ask(pool, "slow\n", 5, &slow));
+	for (int i = 0; i < 10; i++)
+		assert_true(helper_pool_ask(pool, "quick\n", 6, &quick[i]));
+	for (int i = 0; i < 10; i++) {
+		while (!quick[i].times)
+			assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+		assert_string_equal(quick[i].line, "quick");
+	}
+	assert_int_equal(slow.times, 0);
+	helper_pool_free(pool);
+	assert_string_equal(slow.line, "(none)");
+}
+
+TEST(no_more_wait_than_there_is_room_for)
+{
+	struct helper_pool *pool = open_pool("read -r x; read -r x", 2);
+	static struct answer answers[HELPER_QUEUE_MAX + 3];
+
+	for (int i = 0; i < HELPER_QUEUE_MAX + 2; i++)
+		assert_true(helper_pool_ask(pool, "x\n", 2, &answers[i]));
+	assert_false(helper_pool_ask(pool, "x\n", 2, &answers[HELPER_QUEUE_MAX + 2]));
+	helper_pool_free(pool);
+	for (int i = 0; i < HELPER_QUEUE_MAX + 2; i++)
+		assert_int_equal(answers[i].times, 1);
+	assert_int_equal(answers[HELPER_QUEUE_MAX + 2].times, 0);
+}
+
+TEST(when_the_last_is_lost_nobody_waits)
+{
+	struct helper_pool *pool = open_pool("read -r x; exit 3", 1);
+	struct answer answers[3] = { { 0 } };
+
+	for (int i = 0; i < 3; i++)
+		assert_true(helper_pool_ask(pool, "x\n", 2, &answers[i]));
+	while (!answers[2].times)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(answers[i].line, "(none)");
+	helper_pool_free(pool);
+}
+
 TEST(lines_that_nobody_asked_for)
 {
 	struct helper_pool *pool = open_pool("echo hello; read -r x", 1);
@@ -330,6 +387,9 @@ int main(void)
 		CASE(others_go_on_while_one_waits),
 		CASE(the_dead_are_replaced),
 		CASE(questions_of_the_dead_are_asked_again),
+		CASE(a_slow_one_delays_no_other),
+		CASE(no_more_wait_than_there_is_room_for),
+		CASE(when_the_last_is_lost_nobody_waits),
 		CASE(lines_that_nobody_asked_for),
 		CASE(an_answer_without_an_end),
 		CASE(children_that_do_not_want_to_go),
