@@ -28,13 +28,48 @@ struct fixture {
 
 /* --- the server */
 
-/* Echoes the request and tells who asked; "large": with a text of that size. */
+/* Answers that wait, in the order in which they were asked for. */
+static struct {
+	struct control_deferred *deferred;
+	json_t *request;
+} waiting[8];
+static size_t waiting_count;
+
+static json_t *defer(json_t *request, const struct control_peer *peer)
+{
+	waiting[waiting_count].deferred = control_defer(peer);
+	waiting[waiting_count++].request = json_incref(request);
+	return NULL;
+}
+
+/* Answers all of them, the last first. */
+static json_t *release(void)
+{
+	json_t *count = json_pack("{s:b, s:I}", "ok", 1, "released", (json_int_t)waiting_count);
+
+	while (waiting_count) {
+		waiting_count--;
+		control_complete(
+			waiting[waiting_count].deferred,
+			json_pack("{s:b, s:o}", "ok", 1, "late", waiting[waiting_count].request));
+	}
+	return count;
+}
+
+/*
+ * Echoes the request and tells who asked; "large": with a text of that size; "wait": not before
+ * another one that says "release".
+ */
 static json_t *answer(void *context, const json_t *request, const struct control_peer *peer)
 {
 	json_t *large = json_object_get(request, "large");
 	json_t *text = NULL;
 
 	assert_ptr_equal(context, &answer);
+	if (json_object_get(request, "wait"))
+		return defer((json_t *)request, peer);
+	if (json_object_get(request, "release"))
+		return release();
 	if (large) {
 		size_t size = (size_t)json_integer_value(large);
 		char *bytes = malloc(size);
@@ -71,6 +106,7 @@ static void serve(const char *path, int ready)
 		exit(3);
 	event_base_dispatch(base);
 	control_close(control);
+	json_decref(release()); /* to nobody any more */
 	event_free(end);
 	event_base_free(base);
 	libevent_global_shutdown();
@@ -348,6 +384,68 @@ static void more_than_the_most_wait_for_their_turn(void **state)
 	expect_served(*state);
 }
 
+/* Waits until the server has read what the others have sent. */
+static size_t released(const struct fixture *fixture)
+{
+	json_t *reply = ask(fixture, json_pack("{s:b}", "release", 1));
+	size_t count = json_integer_value(json_object_get(reply, "released"));
+
+	json_decref(reply);
+	return count;
+}
+
+static void one_that_waits_blocks_nobody(void **state)
+{
+	int first = open_raw(*state);
+	int second = open_raw(*state);
+	char byte;
+
+	send_text(first, "{\"wait\":1}\n");
+	expect_served(*state);
+	send_text(second, "{\"wait\":2}\n");
+	shutdown(second, SHUT_WR); /* who has no more to say can still listen */
+	for (int i = 0; i < 10; i++)
+		expect_served(*state);
+	assert_int_equal(recv(first, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(recv(second, &byte, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(released(*state), 2);
+	expect_text(first, "\"late\":{\"wait\":1}");
+	expect_text(second, "\"late\":{\"wait\":2}");
+}
+
+static void one_that_waits_may_go_away(void **state)
+{
+	size_t count = 0;
+
+	for (int i = 0; i < 2; i++) {
+		int gone = open_raw(*state);
+		/* With unread data in the socket the peer sees a reset, not an end. */
+		const struct linger reset = { .l_onoff = 1 };
+
+		send_text(gone, "{\"wait\":1}\nmore");
+		expect_served(*state);
+		if (i)
+			setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		close(gone);
+		expect_served(*state);
+	}
+	count = released(*state);
+	assert_int_equal(count, 2);
+	expect_served(*state);
+}
+
+static void the_end_while_one_waits(void **state)
+{
+	int fd = open_raw(*state);
+	char byte;
+
+	send_text(fd, "{\"wait\":1}\n");
+	expect_served(*state);
+	end(*state, SIGTERM); /* with a status that a leak would change */
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	close(fd);
+}
+
 /* --- the place in the file system */
 
 static void expect_no_open(const char *path, const char *text)
@@ -460,6 +558,9 @@ int main(void)
 		WITH_SERVER(two_are_served_at_once),
 		WITH_SERVER(who_never_reads_blocks_nobody),
 		WITH_SERVER(more_than_the_most_wait_for_their_turn),
+		WITH_SERVER(one_that_waits_blocks_nobody),
+		WITH_SERVER(one_that_waits_may_go_away),
+		WITH_SERVER(the_end_while_one_waits),
 		WITH_SERVER(the_group_may_connect),
 		WITH_SERVER(a_live_socket_is_left_alone),
 		WITH_SERVER(a_stale_socket_is_replaced),
