@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 /* Grows with each change that a plugin has to be compiled anew for. */
-#define XDP_ICP_PLUGIN_ABI 1
+#define XDP_ICP_PLUGIN_ABI 1u
 
 /* What check() returns: ICP's opcodes, or nothing, and the next policy is asked. */
 enum xdp_icp_plugin_verdict {
