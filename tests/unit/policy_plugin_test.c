@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kind plugin: shared objects of tests/plugins, and the example of scripts/plugins. */
 #include <libgen.h>
+#include <sys/stat.h>
 
 #include "kind_support.h"
 
 #define PATH_SIZE 512
 
-static char plugins[PATH_SIZE]; /* below what was built for this test */
+static char plugins[] = "/tmp/xdp-icp-test-XXXXXX"; /* root's, wherever they were built */
 
 static void copy_file(const char *from, const char *to)
 {
@@ -104,7 +105,7 @@ TEST(what_may_be_remembered)
 	assert_true(decision.by_source);
 	assert_int_equal(decision.ttl, 90);
 
-	decision = decide("../../plugins/partition.so", "arguments = { 0, 1 }");
+	decision = decide("partition.so", "arguments = { 0, 1 }");
 	assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
 	assert_true(decision.memorable);
 	assert_false(decision.by_source);
@@ -162,7 +163,7 @@ TEST(partition)
 
 	for (int i = 0; i < 3; i++) {
 		snprintf(settings, sizeof(settings), "arguments = { %d, 3 }", i);
-		parts[i] = make_plugin("../../plugins/partition.so", settings);
+		parts[i] = make_plugin("partition.so", settings);
 	}
 	for (int i = 0; i < 3000; i++) {
 		unsigned int hits = 0;
@@ -192,6 +193,41 @@ static void assert_plugin_error(const char *file, const char *settings, const ch
 
 	snprintf(text, sizeof(text), "c:1: policy 'p': file: '%s/%s' %s", plugins, file, expected);
 	assert_policy_error(settings_of(file, settings), text);
+}
+
+TEST(what_others_can_change)
+{
+	char directory[] = "/tmp/xdp-icp-test-XXXXXX", path[64], from[PATH_SIZE];
+	char settings[128], expected[256];
+
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/a.so", directory);
+	snprintf(from, sizeof(from), "%s/echo.so", plugins);
+	snprintf(settings, sizeof(settings), "kind = plugin file = '%s'", path);
+	copy_file(from, path);
+	for (int i = 0; i < 4; i++) {
+		const char *what = i < 2 ? path : directory;
+
+		policy_free(make_policy(settings));
+		if (i % 2)
+			assert_int_equal(chmod(what, 0777), 0);
+		else
+			assert_int_equal(chown(what, 65534, 0), 0);
+		snprintf(expected, sizeof(expected),
+			 "c:1: policy 'p': file: '%s' is not loaded by root: '%s' belongs to "
+			 "somebody else or can be written by all; chown root, chmod o-w",
+			 path, what);
+		assert_policy_error(settings, expected);
+		assert_int_equal(chown(what, 0, 0), 0);
+		assert_int_equal(chmod(what, 0755), 0);
+	}
+	/* As /tmp is. */
+	assert_int_equal(chmod(directory, 01777), 0);
+	policy_free(make_policy(settings));
+	unlink(path);
+	rmdir(directory);
 }
 
 TEST(no_shared_object)
@@ -228,22 +264,34 @@ TEST(mistakes)
 			    "c:2: policy 'p': arguments: the plugin takes none");
 	assert_policy_error(settings_of("echo.so", "\narguments = { 1, 2, 3 }"),
 			    "c:2: policy 'p': arguments: 3 arguments, the last of them '3'");
-	assert_policy_error(settings_of("../../plugins/partition.so", "\narguments = { 3, 3 }"),
+	assert_policy_error(settings_of("partition.so", "\narguments = { 3, 3 }"),
 			    "c:2: policy 'p': arguments: two numbers are wanted, THIS and COUNT, "
 			    "THIS below COUNT");
 }
 
-static int find_plugins(void **state)
+static int copy_plugins(void **state)
 {
-	char program[PATH_SIZE - 16];
+	char program[PATH_SIZE], command[4 * PATH_SIZE];
 	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	const char *built;
 
 	(void)state;
-	if (length < 0)
+	if (length < 0 || !mkdtemp(plugins))
 		return -1;
 	program[length] = '\0';
-	snprintf(plugins, sizeof(plugins), "%s/plugins", dirname(program));
-	return 0;
+	built = dirname(program);
+	snprintf(command, sizeof(command), "cp %s/plugins/*.so %s/../plugins/*.so %s", built, built,
+		 plugins);
+	return system(command) ? -1 : 0;
+}
+
+static int remove_plugins(void **state)
+{
+	char command[PATH_SIZE];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -r %s", plugins);
+	return system(command) ? -1 : 0;
 }
 
 int main(void)
@@ -256,9 +304,10 @@ int main(void)
 		cmocka_unit_test(two_of_one_file_have_each_their_own_state),
 		cmocka_unit_test(a_file_that_was_replaced),
 		cmocka_unit_test(partition),
+		cmocka_unit_test(what_others_can_change),
 		cmocka_unit_test(no_shared_object),
 		cmocka_unit_test(mistakes),
 	};
 
-	return cmocka_run_group_tests(tests, find_plugins, NULL);
+	return cmocka_run_group_tests(tests, copy_plugins, remove_plugins);
 }
