@@ -3,9 +3,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-#include "evaluation.h"
 #include "kind_support.h"
-#include "log.h"
 #include "lua_sandbox.h"
 
 static char path[LIST_PATH_SIZE];
@@ -124,32 +122,39 @@ TEST(with_not)
 	policy_free(policy);
 }
 
+static struct chain *make_script_chain(const char *script, const char *settings)
+{
+	struct chain *chain;
+	struct error error;
+	char text[512];
+
+	write_list(path, script, strlen(script));
+	snprintf(text, sizeof(text), "policy p { kind = lua file = '%s' %s }", path, settings);
+	chain = try_chain(text, &error);
+	unlink(path);
+	if (!chain)
+		fail_msg("%s", error.text);
+	return chain;
+}
+
 TEST(what_may_be_remembered)
 {
 	static const char script[] = "function check(url) return url == 'a' and 'hit' or\n"
 				     "url == 'b' and error('no') or nil end";
-	char text[512];
-	struct chain_decision decision;
-	struct chain *chain;
+	struct chain *chain = make_script_chain(script, "ttl = 90s");
+	struct chain_decision decision = decide_url(chain, "a");
 
-	write_list(path, script, strlen(script));
-	snprintf(text, sizeof(text), "policy p { kind = lua file = '%s' ttl = 90s }", path);
-	chain = make_chain(text);
-	decision = decide_url(chain, "a");
 	assert_true(decision.memorable);
 	assert_true(decision.by_source);
 	assert_int_equal(decision.ttl, 90);
-	decision = decide_url(chain, "z");
-	assert_true(decision.memorable);
+	assert_true(decide_url(chain, "z").memorable);
 	/* A mistake is not what the script says. */
 	assert_false(decide_url(chain, "b").memorable);
 	chain_free(chain);
-	snprintf(text, sizeof(text), "policy p { kind = lua file = '%s' }", path);
-	chain = make_chain(text);
+	chain = make_script_chain(script, "");
 	assert_false(decide_url(chain, "a").memorable);
 	assert_false(decide_url(chain, "z").memorable);
 	chain_free(chain);
-	unlink(path);
 }
 
 /* --- limits */
