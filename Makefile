@@ -45,7 +45,8 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*
 TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_REPLAYS := $(FUZZERS:$(BUILD)/fuzz/%=$(BUILD)/tests/%)
-TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(TEST_PLUGINS) $(FUZZ_REPLAYS)
+FIDELITY := $(BUILD)/tests/fidelity
+TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(TEST_PLUGINS) $(FUZZ_REPLAYS) $(FIDELITY)
 BLAST := $(BUILD)/icpblast
 BLAST_OBJECTS := $(BUILD)/bench/icpblast.o \
 		 $(patsubst tests/bench/%.c,$(BUILD)/bench/%.o,$(wildcard tests/bench/blast_*.c))
@@ -97,6 +98,16 @@ fuzz: $(FUZZERS) ## fuzz the parser and the configuration, SECONDS=60 each
 		work=$(BUILD)/fuzz/found/$$(basename $$fuzzer _fuzz); mkdir -p $$work; \
 		$$fuzzer -max_total_time=$(or $(SECONDS),60) -print_final_stats=1 $$work $$corpus || exit 1; \
 	done
+
+.PHONY: fidelity
+fidelity: all $(FIDELITY) ## random chains against an evaluator of its own: N=100000000 SEED=1
+	$(Q)$(FIDELITY) -n $(or $(N),10000000) -s $(or $(SEED),1) -j $$(nproc) -k tests/fidelity/cases \
+		tests/fidelity/cases/*.case
+	$(Q)XDP_ICP_FIDELITY_WIRE=$$(($(or $(N),10000000) / 1000000 + 10)) \
+		XDP_ICP_FIDELITY_SEED=$(or $(SEED),1) \
+		/usr/bin/python3 -B tests/functional/test_fidelity.py OverTheWire \
+		>$(BUILD)/fidelity-wire.log || { cat $(BUILD)/fidelity-wire.log; exit 1; }
+	$(Q)sed -n 's/^# //p' $(BUILD)/fidelity-wire.log
 
 .PHONY: lint
 lint: all ## clang-format, clang-tidy, cppcheck, sparse, shellcheck
@@ -173,6 +184,12 @@ $(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(ARCHIVE) $(wildcard tests/unit
 $(TEST_TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(ARCHIVE) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
+
+# It takes the place of two functions, so that its runs repeat and wait for nothing.
+$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVE) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/
+	$(call say,TEST,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) \
+		-Wl,--wrap=getrandom,--wrap=syscall $(filter %.c,$^) $(ARCHIVE) -lcmocka $(LDLIBS) -o $@
 
 # A fuzz target is two programs: one that searches, one that replays the corpus as a test.
 $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(SERVICE) $(SKELETON) | $(BUILD)/fuzz/

@@ -56,7 +56,8 @@ class Daemon:
         """Writes the configuration with other policies; what runs does not look by itself."""
         new = self.config.with_suffix(".new")
         new.write_text(
-            "\n".join([f"listen = {listed(self.listen)}", *self.settings, policies, ""])
+            "\n".join([f"listen = {listed(self.listen)}", *self.settings, policies, ""]),
+            errors="surrogateescape",  # any bytes, as os.fsdecode has them
         )
         new.rename(self.config)
 

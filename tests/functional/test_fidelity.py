@@ -1,0 +1,392 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Whatever answers, it is what the full chain would answer: random chains and queries beside an
+evaluator of its own (tests/fidelity). The many are compared within one process; some go through a
+daemon, over a wire, while the chain changes by reloads and registrations, the rules by icpctl and
+bpftool, and the gates by files.
+
+`make fidelity` has more of it. XDP_ICP_FIDELITY_WIRE is how many scripts go over the wire,
+XDP_ICP_FIDELITY_SEED the seed of the first.
+"""
+
+import json
+import os
+import random
+import shlex
+import socket
+import subprocess
+import sys
+
+import icp
+import net
+from daemon import BUILD, ROOT
+from lab import Lab, main
+from net import until
+from wire import CLIENT, CLIENT6, SERVER, SERVER6, Wire
+
+sys.path.insert(0, str(ROOT / "tests/fidelity"))
+import steps as script  # noqa: E402
+
+PROGRAM = BUILD / "tests/fidelity"
+CASES = ROOT / "tests/fidelity/cases"
+SANITIZED = BUILD.name == "sanitized"
+COMPARISONS = 50000 if SANITIZED else 1000000
+SCRIPTS = int(os.environ.get("XDP_ICP_FIDELITY_WIRE", "2" if SANITIZED else "6"))
+SEED = int(os.environ.get("XDP_ICP_FIDELITY_SEED", "1"))
+SKIPPED = 77
+TRIES = 150  # to make a script shorter
+
+
+class InOneProcess(Lab):
+    xdp = True
+    sanitized = True
+
+    def test_a_million_comparisons(self):
+        words = (PROGRAM, "-n", COMPARISONS, "-s", SEED, "-k", CASES)
+        done = subprocess.run(
+            [str(word) for word in (*words, *sorted(CASES.glob("*.case")))],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if done.returncode == SKIPPED:
+            self.skipTest(done.stdout.strip())
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
+class Wrong(Exception):
+    """An answer is not what it must be."""
+
+
+class OverTheWire(Wire):
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        self.directory_of_files = self.directory()
+        os.chmod(self.directory_of_files, 0o755)
+        # A machine that is busy with other things is no reason to stop trusting the daemon.
+        self.responding = self.responder("", settings='lease = "1h"').start()
+        self.known = {CLIENT, CLIENT6}
+        self.sockets = {}
+        self.answers = 0
+        for family, route in (("-4", "10.0.0.0/8"), ("-6", "2001:db8::/32")):
+            self.server_side.run("ip", family, "route", "add", route, "dev", "s0")
+
+    # --- the daemon, by its control socket: icpctl takes a process each time
+
+    def control(self, command, **members):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+            stream.settimeout(net.PATIENCE)
+            stream.connect(str(self.responding.control))
+            stream.sendall(json.dumps({"command": command, **members}).encode() + b"\n")
+            reply = b""
+            while part := stream.recv(65536):
+                reply += part
+        reply = json.loads(reply)
+        if not reply["ok"]:
+            raise Wrong(f"{command} is refused: {reply['error']}")
+        return reply
+
+    def counts(self):
+        status = self.control("status")
+        return status["answered"]["kernel"], status["answered"]["daemon"]
+
+    def asking_from(self, address):
+        """A socket that asks from an address, which the client's side has from then on."""
+        six = ":" in address
+        if address not in self.known:
+            self.client_side.add_address("c0", f"{address}/{128 if six else 32}")
+            self.known.add(address)
+        if address not in self.sockets:
+            made = self.client_side.socket(socket.AF_INET6 if six else socket.AF_INET)
+            self.addCleanup(made.close)
+            made.settimeout(net.PATIENCE)
+            made.bind((address, 0))
+            made.connect((SERVER6 if six else SERVER, icp.PORT))
+            self.sockets[address] = made
+        return self.sockets[address]
+
+    # --- one script
+
+    def begin(self, seed):
+        self.random = random.Random(seed)
+        self.policies, self.default = {}, "miss"
+        self.rules, self.drain = {}, None
+        self.reload_with_all()
+        for prefix in [rule["prefix"] for rule in self.control("rules-list")["rules"]]:
+            self.control("rules-del", prefix=prefix)
+        self.control("undrain")
+        for path in self.directory_of_files.glob("flag-*"):
+            path.unlink()
+        self.changed = set()
+        self.number = 0
+
+    def settings(self, name):
+        place = sorted(self.policies).index(name)
+        path = self.directory_of_files / f"{place}-{self.random.randrange(1 << 30)}.list"
+        return self.policies[name].settings(path, self.directory_of_files / "flag-x")
+
+    def reload_with_all(self):
+        """Writes the configuration as it is to be, and has it read by one of two ways."""
+        for path in self.directory_of_files.glob("*.list"):
+            path.unlink()
+        sections = b"".join(
+            script.section(name, self.flag_path(self.settings(name))) for name in self.policies
+        )
+        self.responding.configure(f"default = {self.default}\n{os.fsdecode(sections)}")
+        if self.random.randrange(2):
+            self.control("reload")
+        else:
+            before = self.control("status")["reloads"]
+            self.responding.hang_up()
+            until(lambda: self.control("status")["reloads"] > before, "the reload")
+
+    def flag_path(self, pairs):
+        """Flags lie side by side: flag-a, not flag-x/a."""
+        return [
+            (key, value.replace(b"/flag-x/", b"/flag-") if key == b"path" else value)
+            for key, value in pairs
+        ]
+
+    def register(self, name):
+        words = [key + b"=" + value for key, value in self.flag_path(self.settings(name))]
+        self.responding.icpctl("policy", "add", os.fsdecode(name), *map(os.fsdecode, words))
+
+    def follow_chain(self):
+        """Brings what has changed of the chain to the daemon: all at once, or one by one."""
+        if not self.changed:
+            return
+        if None in self.changed or self.random.randrange(3) == 0:
+            self.reload_with_all()
+        else:
+            present = {
+                policy["name"].encode() for policy in self.control("policy-list")["policies"]
+            }
+            for name in sorted(self.changed):
+                if name in self.policies:
+                    self.register(name)
+                elif name in present:
+                    self.responding.icpctl("policy", "remove", os.fsdecode(name))
+        self.changed.clear()
+
+    def by_bpftool(self, prefix, action, verdict="hit"):
+        """The line that icpctl prints; another value in it makes a rule that is no verdict."""
+        words = ("rules", "key", script.escape(prefix), "hit" if verdict == "none" else verdict)
+        printed = self.responding.icpctl(*words).stdout.splitlines()
+        line = next(line for line in printed if line.startswith(f"bpftool map {action} "))
+        if verdict == "none":
+            head, _, _ = line.rpartition(" value hex ")
+            line = f"{head} value hex 4d 00 00 00"
+        self.server_side.run(*shlex.split(line))
+
+    def put_rule(self, prefix, verdict):
+        if verdict == "none" or self.random.randrange(2):
+            self.by_bpftool(prefix, "update", verdict)
+        else:
+            self.control("rules-add", prefix=script.escape(prefix), verdict=verdict)
+        self.rules[prefix] = verdict
+
+    def remove_rule(self, prefix):
+        if prefix not in self.rules:
+            return
+        if self.random.randrange(2):
+            self.by_bpftool(prefix, "delete")
+        else:
+            self.control("rules-del", prefix=script.escape(prefix))
+        del self.rules[prefix]
+
+    def set_flag(self, name, on):
+        path = self.directory_of_files / f"flag-{name.decode()}"
+        if on:
+            path.touch()
+        else:
+            path.unlink(missing_ok=True)
+        # Who asks after the file has changed is read after the daemon has been told of it.
+        self.control("status")
+
+    def set_drain(self, verdict):
+        if verdict == "off":
+            self.control("undrain")
+        else:
+            self.control("drain", verdict=verdict)
+        self.drain = verdict
+
+    def take(self, step):
+        what, *words = step
+        if what == "default":
+            self.default = words[0]
+            self.changed.add(None)
+        elif what == "policy":
+            name, kind, verdict, *rest = words
+            cost = int(rest[rest.index("cost") + 1]) if "cost" in rest else -1
+            self.policies[name] = script.Policy(kind, verdict, cost, "not" in rest)
+            self.changed.add(name)
+        elif what in ("text", "line") and words[0] in self.policies:
+            name, text, *verdict = words
+            self.policies[name].entries.append((text, what == "line", (verdict or [None])[0]))
+            self.changed.add(name)
+        elif what == "remove" and words[0] in self.policies:
+            del self.policies[words[0]]
+            self.changed.add(words[0])
+        elif what == "flag":
+            self.set_flag(words[0], words[1] == "on")
+        elif what == "rule":
+            self.put_rule(*words)
+        elif what == "unrule":
+            self.remove_rule(words[0])
+        elif what == "drain":
+            self.set_drain(words[0])
+
+    # --- a query
+
+    def check(self, source, url, expected):
+        """`icpctl check` names who decides; returns who it says would answer."""
+        if self.random.randrange(10):
+            reply = self.control("check", source=source, urls=[script.escape(url)])
+        else:
+            words = ("--json", "check", "--source", source, "--", script.escape(url))
+            reply = json.loads(self.responding.icpctl(*words).stdout)
+        result = reply["results"][0]
+        if expected["verdict"] == "silence":
+            return "daemon"  # which is silent
+        named = icp.VERDICTS[expected["verdict"]]
+        if result["verdict"] != f"ICP_OP_{expected['verdict'].upper()}":
+            raise Wrong(f"check says {result['verdict']}, right is {named}")
+        decider = {"policy": result.get("policy"), "rule": result.get("rule")}
+        right = {"policy": None, "rule": None}
+        if expected["decider"] in right:
+            name = expected["name"]
+            right[expected["decider"]] = (
+                script.escape(name) if expected["decider"] == "rule" else name.decode()
+            )
+        if decider != right:
+            raise Wrong(f"check names {decider}, right is {right}")
+        return result["by"]
+
+    def query(self, step, expected):
+        _, source, url, *wants_cost = step
+        foretold = self.check(source, url, expected)
+        if expected["kernel"] and foretold != "kernel":
+            raise Wrong("check says that the daemon would answer what the kernel must know")
+        self.number += 1
+        options = icp.FLAG_SRC_RTT if wants_cost else 0
+        before = self.counts()
+        asking = self.asking_from(source)
+        if expected["verdict"] == "silence":
+            silent = self.control("status")["silent"]["drain"]
+            asking.send(icp.query(url, self.number, options=options))
+            until(
+                lambda: self.control("status")["silent"]["drain"] == silent + 1,
+                "the query to be met by silence",
+            )
+            return
+        asking.send(icp.query(url, self.number, options=options))
+        try:
+            reply = asking.recv(65536)
+        except TimeoutError:
+            raise Wrong("no answer") from None
+        told = expected["cost"] >= 0
+        right = icp.answer(
+            expected["verdict"],
+            url,
+            self.number,
+            options=icp.FLAG_SRC_RTT if told else 0,
+            option_data=expected["cost"] if told else 0,
+        )
+        after = self.counts()
+        by = {(1, 0): "kernel", (0, 1): "daemon"}.get((after[0] - before[0], after[1] - before[1]))
+        if reply != right:
+            raise Wrong(f"the {by} answers {reply[:20].hex()}, right is {right[:20].hex()}")
+        if by != foretold:
+            raise Wrong(f"answered by the {by}, check had said the {foretold}")
+        self.answers += 2
+
+    def expectations(self, lines):
+        """{number of a step: what must be answered to it}"""
+        done = subprocess.run(
+            [PROGRAM, "--expect"], input=b"\n".join(lines), stdout=subprocess.PIPE, check=True
+        )
+        found = {}
+        for line in done.stdout.splitlines():
+            number, verdict, cost, decider, who, name = script.parse(line)
+            found[int(number)] = {
+                "verdict": verdict,
+                "cost": int(cost),
+                "decider": decider,
+                "kernel": who == "kernel",
+                "name": name,
+            }
+        return found
+
+    def run_script(self, lines, seed):
+        """None, or the number of the first line that is answered wrongly and what is wrong."""
+        expectations = self.expectations(lines)
+        number = -1
+        try:
+            self.begin(seed)
+            for number, line in enumerate(lines):
+                step = script.parse(line)
+                if step[0] != "ask":
+                    self.take(step)
+                    continue
+                self.follow_chain()
+                self.query(step, expectations[number])
+        except (Wrong, AssertionError) as wrong:
+            return number, str(wrong)
+        return None
+
+    def shrink(self, lines, seed):
+        tries, size = TRIES, len(lines) // 2
+        while size and tries:
+            at = 0
+            while at + size < len(lines) and tries:
+                tries -= 1
+                shorter = lines[:at] + lines[at + size :]
+                found = self.run_script(shorter, seed)
+                if found and found[0] == len(shorter) - 1:
+                    lines = shorter
+                else:
+                    at += size
+            size //= 2
+        return lines
+
+    def assert_script(self, lines, seed, keep=None):
+        found = self.run_script(lines, seed)
+        if not found:
+            return
+        at, text = found
+        if keep:
+            lines = self.shrink(lines[: at + 1], seed)
+            text += f"\nkept as {keep}"
+            keep.write_bytes(
+                b"# over the wire: " + text.splitlines()[0].encode() + b"\n" + b"\n".join(lines)
+                + b"\n"
+            )
+        self.fail(text + "\n" + b"\n".join(lines[: at + 1]).decode(errors="replace"))
+
+    def test_the_cases(self):
+        for path in sorted(CASES.glob("*.case")):
+            lines = [line for line in path.read_bytes().splitlines() if script.parse(line)]
+            # How a daemon looks that has fallen silent is tested elsewhere (test_chain).
+            if b"watch off" in lines:
+                continue
+            with self.subTest(path.name):
+                self.assert_script(lines, 1)
+
+    def test_random_scripts(self):
+        for seed in range(SEED, SEED + SCRIPTS):
+            with self.subTest(seed=seed):
+                made = subprocess.run(
+                    [PROGRAM, "--generate", str(seed)], stdout=subprocess.PIPE, check=True
+                )
+                self.assert_script(made.stdout.splitlines(), seed, CASES / f"wire-{seed}.case")
+        if "XDP_ICP_FIDELITY_WIRE" in os.environ:
+            print(f"# {self.answers} comparisons over the wire, all right")
+
+
+if __name__ == "__main__":
+    main()
