@@ -9,7 +9,9 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -254,12 +256,16 @@ static int start_jobs(const struct options *options, struct shared *shared)
 			worst = 1;
 			break;
 		}
-		if (pid == 0)
+		if (pid == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			exit(work(options, job, shared));
+		}
 	}
 	while (wait(&status) > 0) {
 		int code = WIFEXITED(status) ? WEXITSTATUS(status) : 2;
 
+		if (WIFSIGNALED(status))
+			printf("ended by signal %d\n", WTERMSIG(status));
 		if (code) {
 			shared->stop = 1;
 			worst = worst ? worst : code;

@@ -479,10 +479,11 @@ static void add_nest(struct generator *g, struct text name, enum kind kind)
 		add_entry(g, name, kind, &draft, VERDICT_NONE);
 }
 
-/* As an operator has them: a host or a few, and thousands of paths below. */
+/* As an operator has them: a host or a few and thousands of paths below, or as many hosts. */
 static void add_thousands(struct generator *g, struct text name, enum kind kind)
 {
 	unsigned int several = 1 + below(g, 4), many = 200 + below(g, 1200);
+	bool many_hosts = one_in(g, 2);
 	struct draft draft, base[4];
 
 	for (unsigned int i = 0; i < several; i++) {
@@ -492,8 +493,14 @@ static void add_thousands(struct generator *g, struct text name, enum kind kind)
 	}
 	for (unsigned int i = 0; i < many; i++) {
 		draft = base[below(g, several)];
+		if (many_hosts) {
+			draft.length = 0;
+			append_string(&draft, one_in(g, 8) ? "https://" : "http://");
+			append_some(g, &draft, "0123456789abcdef", one_in(g, 4) ? 16 : 2);
+			append_string(&draft, one_in(g, 8) ? ".e.or" : ".e.org/");
+		}
 		append_some(g, &draft, "ab/", 3);
-		append_some(g, &draft, "0123456789abcdef/", 40);
+		append_some(g, &draft, "0123456789abcdef/", many_hosts ? 6 : 40);
 		if (draft.length == 0)
 			append_string(&draft, "a");
 		if (draft.length > 255)
@@ -570,6 +577,15 @@ static void add_rule(struct generator *g)
 	if (g->rule_count == 8)
 		return;
 	prefix_of_stock(g, &draft);
+	if (g->rule_count && one_in(g, 2)) { /* one within another */
+		struct text outer = g->rules[g->rule_count - 1];
+
+		draft.length = 0;
+		append(&draft, outer.at, outer.length);
+		append_some(g, &draft, "ab/", 3);
+		if (draft.length > 255)
+			draft.length = 255;
+	}
 	if (draft.length == 0 && !one_in(g, 10))
 		append_string(&draft, "b");
 	step = script_add(g->script, STEP_RULE);
@@ -666,10 +682,16 @@ void generate(struct script *script, uint64_t seed, const struct generator_limit
 {
 	struct generator g = { .script = script, .limits = limits, .state = seed };
 	struct draft draft;
+	bool edge;
 
 	g.style = below(&g, 7);
+	edge = one_in(&g, 4);
 	for (size_t i = 0; i < STOCK; i++) {
 		new_url(&g, &draft);
+		/* The last bytes that the kernel looks at. */
+		if (edge && i % 4 == 0)
+			for (unsigned int to = 248 + below(&g, 8); draft.length < to;)
+				append_some(&g, &draft, "ab/", to - draft.length);
 		g.stock[i] = finish(&g, &draft);
 	}
 	script_add(script, STEP_HASH)->cost = below(&g, 1u << 30);

@@ -17,7 +17,7 @@
 
 #define NO_VERDICT 77  /* that a hand may put into the rules */
 #define LEASE 3600000  /* ms */
-#define CHECK_ONE_OF 4 /* queries; it takes many system calls */
+#define CHECK_ONE_OF 8 /* queries; it takes many system calls */
 #define URL_MOST 16000 /* bytes */
 #define ETHERNET_SIZE 14u
 
@@ -28,7 +28,7 @@ struct subject {
 	struct responder responder;
 	struct chain *chain;
 	struct compiled *compiled;
-	char directory[64];
+	char directory[PATH_MAX / 2];
 	bool stale; /* the chain has to be made anew */
 	bool refused;
 	struct error error;
@@ -96,6 +96,7 @@ struct subject *subject_open(const char **reason)
 {
 	static const uint8_t local[2][16] = { { [10] = 0xff, 0xff, 127, 0, 0, 1 }, { [15] = 1 } };
 	struct subject *subject = calloc(1, sizeof(*subject));
+	const char *temporary = getenv("TMPDIR");
 
 	log_open("fidelity", LOG_ERR);
 	program_open(&subject->program);
@@ -112,7 +113,8 @@ struct subject *subject_open(const char **reason)
 	subject->responder = (struct responder){ .rules = subject->rules,
 						 .decided = remember,
 						 .context = subject };
-	snprintf(subject->directory, sizeof(subject->directory), "/tmp/xdp-icp-fidelity-XXXXXX");
+	snprintf(subject->directory, sizeof(subject->directory), "%s/xdp-icp-fidelity-XXXXXX",
+		 temporary ? temporary : "/tmp");
 	if (!subject->rules || !mkdtemp(subject->directory)) {
 		perror(subject->directory);
 		exit(2);
@@ -520,6 +522,8 @@ static bool ask_check(struct subject *subject, const struct step *ask,
 	memcpy(&query.source, ask->address, 16);
 	aside.decided = NULL;
 	response = responder_decide(&aside, &query);
+	subject->responder.counters[ICP_COUNT_FAILED_LIMIT] =
+		aside.counters[ICP_COUNT_FAILED_LIMIT];
 	if (response.policy)
 		name = response.policy->name;
 	if (response.by_drain != (expected->decider == BY_DRAIN) ||

@@ -48,6 +48,7 @@ class InOneProcess(Lab):
             [str(word) for word in (*words, *sorted(CASES.glob("*.case")))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            env=os.environ | {"TMPDIR": str(self.directory())},
             text=True,
             errors="replace",
             check=False,
