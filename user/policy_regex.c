@@ -8,7 +8,9 @@
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy_kinds.h"
 #include "text_list.h"
@@ -44,6 +46,26 @@ static int wrong_pattern(const struct text_list *list, const struct text_entry *
 			       TEXT_SHOWN, entry->text, offset, (const char *)message);
 }
 
+/*
+ * Compiled by a PCRE2 before 10.43, a pattern with an empty alternative can fail to find what is
+ * there: (a|)b*a in "a" (its issue 336). The interpreter finds it.
+ */
+static bool jit_is_sound(const char *pattern, size_t length)
+{
+	char version[64] = "";
+	unsigned int major = 0, minor = 0;
+
+	pcre2_config(PCRE2_CONFIG_VERSION, version); /* 10.42 2022-12-11 */
+	if (sscanf(version, "%u.%u", &major, &minor) == 2 &&
+	    (major > 10 || (major == 10 && minor >= 43)))
+		return true;
+	for (size_t i = 0; i < length; i++)
+		if (pattern[i] == '|' && (i == 0 || strchr("(|:>", pattern[i - 1]) ||
+					  i + 1 == length || strchr(")|", pattern[i + 1])))
+			return false;
+	return true;
+}
+
 static int take(void *context, const struct text_list *list, const struct text_entry *entry,
 		struct error *error)
 {
@@ -66,7 +88,8 @@ static int take(void *context, const struct text_list *list, const struct text_e
 	if (!code)
 		return wrong_pattern(list, entry, number, offset, error);
 	/* Without JIT the interpreter does the same, only slower. */
-	pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+	if (jit_is_sound(entry->text, entry->length))
+		pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
 	regex->patterns[regex->count++] = (struct pattern){ code, entry->verdict };
 	return 0;
 }

@@ -215,6 +215,25 @@ TEST(regular_expressions)
 	unlink(path);
 }
 
+/* What the JIT of PCRE2 10.42 makes of them finds nothing. */
+TEST(empty_alternatives)
+{
+	static const char *const patterns[] = { "x(y|)z*y",   "x(|y)z*y", "x(?:y|)z*y",
+						"x(y||b)z*y", "x(|)y*y",  "xy(|z)" };
+
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		char text[128];
+		struct chain *chain;
+
+		snprintf(text, sizeof(text),
+			 "policy p { kind = regex verdict = hit pattern = '%s' }", patterns[i]);
+		chain = make_chain(text);
+		assert_int_equal(ask(chain, "http://e.org/xy"), ICP_OP_HIT);
+		assert_int_equal(ask(chain, "http://e.org/xz"), NOTHING);
+		chain_free(chain);
+	}
+}
+
 TEST(patterns_see_bytes)
 {
 	struct chain *chain =
@@ -348,6 +367,7 @@ int main(void)
 		cmocka_unit_test(exact_urls_are_whole),
 		cmocka_unit_test(the_first_listed_substring),
 		cmocka_unit_test(regular_expressions),
+		cmocka_unit_test(empty_alternatives),
 		cmocka_unit_test(patterns_see_bytes),
 		cmocka_unit_test(a_wrong_pattern),
 		cmocka_unit_test(hopeless_searches_are_given_up),
