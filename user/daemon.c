@@ -12,12 +12,9 @@
 #include "commands.h"
 #include "compiler.h"
 #include "daemon.h"
-#include "destinations.h"
-#include "drop_ins.h"
 #include "evaluation.h"
 #include "helper_child.h"
 #include "log.h"
-#include "network.h"
 #include "privileges.h"
 
 #define REMEMBERED_A_SECOND 10000 /* decisions, at the most */
@@ -231,10 +228,7 @@ int daemon_reload(struct daemon *daemon, struct error *error)
 	return 0;
 }
 
-/* --- policies at run time */
-
-/* Makes a chain of the policies as they now stand in daemon->config. -1: all is as it was. */
-static int rebuild(struct daemon *daemon, struct error *error)
+int daemon_rebuild(struct daemon *daemon, struct error *error)
 {
 	struct prepared prepared = { .config = daemon->config };
 
@@ -246,196 +240,6 @@ static int rebuild(struct daemon *daemon, struct error *error)
 	compiled_free(prepared.compiled);
 	chain_free(prepared.chain);
 	return -1;
-}
-
-/* Exchanges the policies for others, of which `spec` came or went; the list itself is copied. */
-static int with_policies(struct daemon *daemon, struct policy_spec *const *policies, size_t count,
-			 struct error *error)
-{
-	struct config *config = daemon->config;
-	struct policy_spec **former = config->policies, **copy;
-	size_t former_count = config->policy_count;
-
-	copy = calloc(count + 1, sizeof(struct policy_spec *));
-	if (!copy)
-		return error_set(error, "out of memory");
-	if (count)
-		memcpy(copy, policies, count * sizeof(struct policy_spec *));
-	config->policies = copy;
-	config->policy_count = count;
-	if (rebuild(daemon, error) == 0) {
-		free(former);
-		return 0;
-	}
-	config->policies = former;
-	config->policy_count = former_count;
-	free(copy);
-	return -1;
-}
-
-/* The number of a policy in the configuration, or that of all policies: there is none. */
-static size_t find_policy(const struct config *config, const char *name)
-{
-	size_t i = 0;
-
-	while (i < config->policy_count && strcmp(config->policies[i]->name, name) != 0)
-		i++;
-	return i;
-}
-
-int daemon_put_policy(struct daemon *daemon, struct policy_spec *spec, bool save,
-		      struct error *error)
-{
-	const struct config *config = daemon->config;
-	size_t count = config->policy_count, place = find_policy(config, spec->name);
-	struct policy_spec *former = place < count ? config->policies[place] : NULL;
-	struct policy_spec **policies = calloc(count + 1, sizeof(struct policy_spec *));
-	int result;
-
-	if (!policies)
-		return error_set(error, "out of memory");
-	if (count)
-		memcpy(policies, config->policies, count * sizeof(struct policy_spec *));
-	policies[place] = spec;
-	result = with_policies(daemon, policies, former ? count : count + 1, error);
-	free(policies);
-	if (result)
-		return -1;
-	policy_spec_free(former);
-	log_write(LOG_NOTICE, "policy '%s' %s", spec->name, former ? "replaced" : "added");
-	if (save && drop_in_save(daemon->config_path, spec, error))
-		return error_prefix(error,
-				    "the policy counts until the next reload, but is not saved: ");
-	return 0;
-}
-
-int daemon_remove_policy(struct daemon *daemon, const char *name, bool save, struct error *error)
-{
-	const struct config *config = daemon->config;
-	size_t count = config->policy_count, place = find_policy(config, name);
-	struct policy_spec *gone = place < count ? config->policies[place] : NULL;
-	struct policy_spec **policies;
-	int result;
-
-	if (!gone)
-		return error_set(error, "there is no policy '%s'; `icpctl policy list` lists them",
-				 name);
-	policies = calloc(count, sizeof(struct policy_spec *));
-	if (!policies)
-		return error_set(error, "out of memory");
-	memcpy(policies, config->policies, count * sizeof(struct policy_spec *));
-	policies[place] = policies[count - 1];
-	result = with_policies(daemon, policies, count - 1, error);
-	free(policies);
-	if (result)
-		return -1;
-	log_write(LOG_NOTICE, "policy '%s' removed", name);
-	if (save) {
-		result = drop_in_remove(daemon->config_path, name, error);
-		if (result > 0 && strcmp(gone->where, COMMAND_LINE) == 0)
-			result = 0; /* was never saved */
-		else if (result > 0)
-			error_set(error,
-				  "the policy is gone until the next reload; it stands in %s, take "
-				  "it out there",
-				  gone->where);
-	}
-	policy_spec_free(gone);
-	return result ? -1 : 0;
-}
-
-/* --- the addresses, in the kernel */
-
-/* Tells once of each interface that it has lost the program, and of each that it has it again. */
-static void tell_of_interfaces(struct daemon *daemon, const struct kernel_interface *interfaces,
-			       size_t count)
-{
-	for (size_t k = 0; k < daemon->attached; k++) {
-		bool noted = false;
-
-		for (size_t i = 0; i < count; i++)
-			noted = noted || daemon->attached_to[k] == interfaces[i].ifindex;
-		if (!noted)
-			log_write(LOG_NOTICE,
-				  "the program was taken off interface %u; what comes in there is "
-				  "answered here",
-				  daemon->attached_to[k]);
-	}
-	for (size_t i = 0; i < count; i++) {
-		bool had = false;
-
-		for (size_t k = 0; k < daemon->attached; k++)
-			had = had || daemon->attached_to[k] == interfaces[i].ifindex;
-		if (had && !interfaces[i].attached)
-			log_write(LOG_WARNING,
-				  "interface %s no longer carries the program; what comes in there "
-				  "is answered by the daemon",
-				  interfaces[i].name[0] ? interfaces[i].name : "(gone)");
-		else if (!had && interfaces[i].attached)
-			log_write(LOG_INFO, "interface %s carries the program, mode %s",
-				  interfaces[i].name, interfaces[i].native ? "native" : "generic");
-	}
-}
-
-/* Brings the kernel's map of destinations in line with interfaces and addresses. */
-static void follow_network(struct daemon *daemon)
-{
-	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
-	unsigned int noted[DAEMON_INTERFACES_MAX];
-	struct kernel_destination *list = NULL;
-	struct network network;
-	struct error error;
-	size_t count, destination_count = 0;
-
-	count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
-	tell_of_interfaces(daemon, interfaces, count);
-	daemon->attached = 0;
-	/*
-	 * Where the program is not attached just now the entries do no harm, and there is no gap
-	 * if it comes back.
-	 */
-	for (size_t i = 0; i < count; i++) {
-		noted[i] = interfaces[i].ifindex;
-		if (interfaces[i].attached)
-			daemon->attached_to[daemon->attached++] = interfaces[i].ifindex;
-	}
-	if (network_read(&network, &error) == 0) {
-		list = destinations(daemon->config->listen, daemon->config->listen_count, &network,
-				    noted, count, &destination_count);
-		if (!list)
-			error_set(&error, "out of memory");
-	}
-	network_free(&network);
-	/* On an error what was true before still is, as far as anybody knows. */
-	if (!list || kernel_set_destinations(daemon->kernel, list, destination_count, &error))
-		log_write(LOG_ERR, "%s", error.text);
-	free(list);
-}
-
-/* The loader's notes make no noise when they change: looked at every second. */
-static void on_second(evutil_socket_t fd, short what, void *context)
-{
-	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
-	struct daemon *daemon = context;
-	size_t attached = 0, count;
-	bool same = true;
-
-	(void)fd;
-	(void)what;
-	count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
-	for (size_t i = 0; i < count && same; i++)
-		if (interfaces[i].attached)
-			same = attached < daemon->attached &&
-			       daemon->attached_to[attached++] == interfaces[i].ifindex;
-	if (!same || attached != daemon->attached)
-		follow_network(daemon);
-}
-
-static void on_network(evutil_socket_t fd, short what, void *context)
-{
-	(void)what;
-	if (network_changed(fd))
-		follow_network(context);
 }
 
 /* --- signals */
@@ -656,7 +460,6 @@ static int open_control(struct daemon *daemon, uid_t uid, gid_t gid, struct erro
 
 static int start(struct daemon *daemon, struct prepared *prepared, struct error *error)
 {
-	static const struct timeval second = { .tv_sec = 1 };
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 
@@ -687,22 +490,17 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 		if (listener_start(daemon->listeners[i], daemon->base, &daemon->responder))
 			return error_set(error, "out of memory");
 	if (daemon->kernel) {
-		daemon->network_fd = network_watch(error);
-		if (daemon->network_fd < 0)
-			return -1;
-		daemon->network = event_new(daemon->base, daemon->network_fd, EV_READ | EV_PERSIST,
-					    on_network, daemon);
 		daemon->heartbeat = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat, daemon);
-		daemon->second = event_new(daemon->base, -1, EV_PERSIST, on_second, daemon);
-		if (!daemon->network || event_add(daemon->network, NULL) || !daemon->second ||
-		    !daemon->heartbeat || event_add(daemon->second, &second))
+		if (!daemon->heartbeat)
 			return error_set(error, "out of memory");
+		if (daemon_watch_network(daemon, error))
+			return -1;
 		if (kernel_set_chain(daemon->kernel, prepared->compiled,
 				     daemon->config->answer_request_zero, daemon->config->lease,
 				     error))
 			return -1;
 		kernel_took(daemon, prepared->compiled);
-		follow_network(daemon);
+		daemon_follow_network(daemon);
 	}
 	return 0;
 }
@@ -779,14 +577,9 @@ void daemon_stop(struct daemon *daemon)
 	free(daemon->listeners);
 	evaluations_end();
 	control_close(daemon->control);
-	if (daemon->network)
-		event_free(daemon->network);
-	if (daemon->second)
-		event_free(daemon->second);
+	daemon_unwatch_network(daemon);
 	if (daemon->heartbeat)
 		event_free(daemon->heartbeat);
-	if (daemon->network_fd >= 0)
-		close(daemon->network_fd);
 	for (int i = 0; i < 3; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);

@@ -65,6 +65,9 @@ void daemon_stop(struct daemon *daemon);
 /* Reads the configuration anew and takes it over as a whole, or leaves all as it is (-1). */
 int daemon_reload(struct daemon *daemon, struct error *error);
 
+/* Makes a chain anew of the policies that stand in daemon->config, or leaves all as it is (-1). */
+int daemon_rebuild(struct daemon *daemon, struct error *error);
+
 /*
  * Puts a policy into the chain from the next query on, in the place of one of the same name; with
  * `save` also into a file that a reload and a restart read. The spec is the daemon's if the policy
@@ -81,6 +84,13 @@ int daemon_remove_policy(struct daemon *daemon, const char *name, bool save, str
  * `error`: nothing is changed.
  */
 int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error);
+
+/* Brings the kernel's map of destinations in line with interfaces and addresses. */
+void daemon_follow_network(struct daemon *daemon);
+
+/* Does so whenever they change. -1 and `error`; daemon_unwatch_network() in either case. */
+int daemon_watch_network(struct daemon *daemon, struct error *error);
+void daemon_unwatch_network(struct daemon *daemon);
 
 /* The interfaces that the program was attached to; at most `max`, returns how many. */
 size_t daemon_interfaces(const struct daemon *daemon, struct kernel_interface *interfaces,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "listed_set.h"
 #include "prefix_set.h"
 #include "url_policy.h"
 
@@ -55,20 +56,9 @@ static int take(void *context, const struct text_list *list, const struct text_e
 static int read_urls(struct collection *collection, const struct text_list *list,
 		     struct error *error)
 {
-	struct prefix_set_conflict conflict;
-	char first[512];
-	int result;
-
 	if (text_list_read(list, take, collection, error))
 		return -1;
-	result = prefix_set_finish(collection->set, &conflict);
-	if (result == 0)
-		return 0;
-	if (result < 0)
-		return error_set(error, "out of memory");
-	text_list_where(list, conflict.first_tag, first, sizeof(first));
-	return text_list_error(list, conflict.second_tag, error,
-			       "this URL has another verdict at %s; keep one of them", first);
+	return listed_set_finish(collection->set, list, "URL", error);
 }
 
 int url_policy_create(struct policy *policy, const struct policy_spec *spec, bool whole,
