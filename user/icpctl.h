@@ -53,6 +53,32 @@ int icpctl_parse(struct icpctl *ctl, const struct argp *argp, unsigned int flags
 error_t icpctl_usage(const struct argp_state *state, struct icpctl *ctl, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * What a command can be told to do, by the first word behind its options: `list` in
+ * `icpctl rules list`. A table of them ends with one that has no name.
+ */
+struct icpctl_action {
+	const char *name;
+	const char *arguments; /* for the usage */
+	int least;	       /* words, the name counted */
+	int most;
+	int (*run)(const void *input); /* the parser's input */
+};
+
+/* The words of the command line behind the options, and the action that they ask for. */
+struct icpctl_words {
+	const struct icpctl_action *action;
+	char **argv;
+	int argc;
+};
+
+/*
+ * What a parser does with a `key` that it does not know itself: finds the action, or tells what is
+ * wrong with it.
+ */
+error_t icpctl_parse_words(int key, struct argp_state *state, struct icpctl *ctl,
+			   const struct icpctl_action *actions, struct icpctl_words *words);
+
 /* Tells an error on standard error, or with --json on standard output. Returns `status`. */
 int icpctl_fail(struct icpctl *ctl, enum icpctl_exit status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -66,6 +92,9 @@ void icpctl_print_json(const json_t *json);
  * there is no daemon is not told but left there: `*reply` is NULL, the status ICPCTL_UNREACHABLE.
  */
 int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error *no_daemon);
+
+/* Asks for something that has no more to tell than that it is done. An exit status. */
+int icpctl_tell(struct icpctl *ctl, json_t *request);
 
 /* Bytes as a JSON string in the form of escape.h, a new reference. */
 json_t *icpctl_bytes(const char *bytes, size_t length);

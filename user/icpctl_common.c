@@ -122,6 +122,61 @@ int icpctl_parse(struct icpctl *ctl, const struct argp *argp, unsigned int flags
 	return ICPCTL_USAGE;
 }
 
+/* "list, add or remove" */
+static char *names_of(const struct icpctl_action *actions)
+{
+	char *names = NULL;
+	size_t length;
+	FILE *out = icpctl_must(open_memstream(&names, &length));
+
+	for (const struct icpctl_action *action = actions; action->name; action++)
+		fprintf(out, "%s%s",
+			action == actions ? ""
+			: action[1].name  ? ", "
+					  : " or ",
+			action->name);
+	fclose(out);
+	return icpctl_must(names);
+}
+
+static error_t take_words(struct argp_state *state, struct icpctl *ctl,
+			  const struct icpctl_action *actions, struct icpctl_words *words)
+{
+	const struct icpctl_action *action = actions;
+	error_t result = 0;
+	char *names;
+
+	words->argv = state->argv + state->next;
+	words->argc = state->argc - state->next;
+	while (action->name && (!words->argc || strcmp(action->name, words->argv[0]) != 0))
+		action++;
+	words->action = action;
+	if (action->name && words->argc >= action->least && words->argc <= action->most)
+		return 0;
+	names = names_of(actions);
+	if (action->name)
+		result = icpctl_usage(state, ctl, "must be: %s %s%s", state->name, action->name,
+				      action->arguments);
+	else if (words->argc)
+		result = icpctl_usage(state, ctl, "'%s' must be %s", words->argv[0], names);
+	else
+		result = icpctl_usage(state, ctl, "%s?", names);
+	free(names);
+	return result;
+}
+
+error_t icpctl_parse_words(int key, struct argp_state *state, struct icpctl *ctl,
+			   const struct icpctl_action *actions, struct icpctl_words *words)
+{
+	switch (key) {
+	case ARGP_KEY_ARGS:
+	case ARGP_KEY_NO_ARGS:
+		return take_words(state, ctl, actions, words);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 bool icpctl_number(const char *text, unsigned long min, unsigned long max, unsigned long *number)
 {
 	char *end;
@@ -176,4 +231,17 @@ int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error
 	json_decref(*reply);
 	*reply = NULL;
 	return ICPCTL_REFUSED;
+}
+
+int icpctl_tell(struct icpctl *ctl, json_t *request)
+{
+	json_t *reply;
+	int status = icpctl_ask(ctl, request, &reply, NULL);
+
+	if (status)
+		return status;
+	if (ctl->json)
+		icpctl_print_json(reply);
+	json_decref(reply);
+	return ICPCTL_FINE;
 }

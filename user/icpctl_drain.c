@@ -28,17 +28,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static int tell(const struct input *input, const char *command)
 {
-	json_t *reply;
-	int status = icpctl_ask(
-		input->ctl, json_pack("{s:s, s:s*}", "command", command, "verdict", input->verdict),
-		&reply, NULL);
-
-	if (status)
-		return status;
-	if (input->ctl->json)
-		icpctl_print_json(reply);
-	json_decref(reply);
-	return ICPCTL_FINE;
+	return icpctl_tell(input->ctl,
+			   json_pack("{s:s, s:s*}", "command", command, "verdict", input->verdict));
 }
 
 static const struct argp_option drain_options[] = {

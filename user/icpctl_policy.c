@@ -9,23 +9,9 @@
 
 struct input {
 	struct icpctl *ctl;
-	char **words; /* what follows the options: the action and its arguments */
-	int word_count;
+	struct icpctl_words words;
 	bool save;
 };
-
-static int tell(const struct input *input, json_t *request)
-{
-	json_t *reply;
-	int status = icpctl_ask(input->ctl, request, &reply, NULL);
-
-	if (status)
-		return status;
-	if (input->ctl->json)
-		icpctl_print_json(reply);
-	json_decref(reply);
-	return ICPCTL_FINE;
-}
 
 static void print_policy(const json_t *policy)
 {
@@ -40,8 +26,9 @@ static void print_policy(const json_t *policy)
 	       where ? where : "");
 }
 
-static int run_list(const struct input *input)
+static int run_list(const void *context)
 {
+	const struct input *input = context;
 	const json_t *policy;
 	json_t *reply;
 	size_t i;
@@ -62,12 +49,13 @@ static int run_list(const struct input *input)
 	return ICPCTL_FINE;
 }
 
-static int run_add(const struct input *input)
+static int run_add(const void *context)
 {
+	const struct input *input = context;
 	json_t *settings = icpctl_must(json_array());
 
-	for (int i = 2; i < input->word_count; i++) {
-		const char *word = input->words[i], *equals = strchr(word, '=');
+	for (int i = 2; i < input->words.argc; i++) {
+		const char *word = input->words.argv[i], *equals = strchr(word, '=');
 
 		if (!equals || equals == word) {
 			json_decref(settings);
@@ -78,54 +66,26 @@ static int run_add(const struct input *input)
 				      json_pack("[s%, o]", word, (size_t)(equals - word),
 						icpctl_bytes(equals + 1, strlen(equals + 1))));
 	}
-	return tell(input, json_pack("{s:s, s:s, s:o, s:b}", "command", "policy-add", "name",
-				     input->words[1], "settings", settings, "save", input->save));
+	return icpctl_tell(input->ctl, json_pack("{s:s, s:s, s:o, s:b}", "command", "policy-add",
+						 "name", input->words.argv[1], "settings", settings,
+						 "save", input->save));
 }
 
-static int run_remove(const struct input *input)
+static int run_remove(const void *context)
 {
-	return tell(input, json_pack("{s:s, s:s, s:b}", "command", "policy-remove", "name",
-				     input->words[1], "save", input->save));
+	const struct input *input = context;
+
+	return icpctl_tell(input->ctl,
+			   json_pack("{s:s, s:s, s:b}", "command", "policy-remove", "name",
+				     input->words.argv[1], "save", input->save));
 }
 
-static const struct {
-	const char *name;
-	const char *arguments;
-	int least; /* words, the name counted */
-	int most;
-	int (*run)(const struct input *input);
-} actions[] = {
+static const struct icpctl_action actions[] = {
 	{ "list", "", 1, 1, run_list },
 	{ "add", " NAME KEY=VALUE...", 3, 100000, run_add },
 	{ "remove", " NAME", 2, 2, run_remove },
+	{ NULL },
 };
-
-#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
-
-static size_t find_action(const char *name)
-{
-	size_t i = 0;
-
-	while (i < ACTIONS && strcmp(actions[i].name, name) != 0)
-		i++;
-	return i;
-}
-
-static error_t take_words(struct input *input, struct argp_state *state)
-{
-	size_t action;
-
-	input->words = state->argv + state->next;
-	input->word_count = state->argc - state->next;
-	action = find_action(input->words[0]);
-	if (action == ACTIONS)
-		return icpctl_usage(state, input->ctl, "'%s' must be list, add or remove",
-				    input->words[0]);
-	if (input->word_count < actions[action].least || input->word_count > actions[action].most)
-		return icpctl_usage(state, input->ctl, "must be: %s %s%s", state->name,
-				    actions[action].name, actions[action].arguments);
-	return 0;
-}
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -139,12 +99,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case 's':
 		input->save = true;
 		return 0;
-	case ARGP_KEY_ARGS:
-		return take_words(input, state);
-	case ARGP_KEY_NO_ARGS:
-		return icpctl_usage(state, input->ctl, "list, add or remove?");
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
 	}
 }
 
@@ -178,5 +134,5 @@ int icpctl_policy(struct icpctl *ctl, int argc, char **argv)
 
 	if (status)
 		return status;
-	return actions[find_action(input.words[0])].run(&input);
+	return input.words.action->run(&input);
 }

@@ -19,8 +19,7 @@
 struct input {
 	struct icpctl *ctl;
 	const char *pin_dir; /* NULL: not given */
-	char **words;	     /* of the command line behind "rules" */
-	int word_count;
+	struct icpctl_words words;
 };
 
 static int fine(const struct input *input, json_t *reply)
@@ -169,8 +168,9 @@ static json_t *json_of_rules(const struct rule_list *list)
 	return rules;
 }
 
-static int run_list(const struct input *input)
+static int run_list(const void *context)
 {
+	const struct input *input = context;
 	struct rule_list list = { 0 };
 	struct error no_daemon;
 	json_t *reply = NULL;
@@ -193,15 +193,16 @@ static int run_list(const struct input *input)
 
 /* --- add, del, load */
 
-static int run_add(const struct input *input)
+static int run_add(const void *context)
 {
-	const char *name = input->words[2];
+	const struct input *input = context;
+	const char *name = input->words.argv[2];
 	struct rule_list list = { 0 };
 	struct error error;
 	struct error no_daemon;
 	json_t *reply = NULL;
 	size_t length;
-	char *prefix = icpctl_unescape(input->words[1], &length);
+	char *prefix = icpctl_unescape(input->words.argv[1], &length);
 	enum icp_opcode verdict = rule_verdict(name, strlen(name), &error);
 	int status;
 
@@ -224,13 +225,14 @@ static int run_add(const struct input *input)
 	return status ? status : fine(input, json_pack("{s:b}", "ok", 1));
 }
 
-static int run_del(const struct input *input)
+static int run_del(const void *context)
 {
+	const struct input *input = context;
 	struct error error;
 	struct error no_daemon;
 	json_t *reply = NULL;
 	size_t length;
-	char *prefix = icpctl_unescape(input->words[1], &length);
+	char *prefix = icpctl_unescape(input->words.argv[1], &length);
 	int status;
 
 	/* Whatever bytes a rule has that was put in by hand, it must be possible to take it out. */
@@ -266,12 +268,13 @@ static int read_list(const struct input *input, const char *path, struct rule_li
 	return status;
 }
 
-static int run_load(const struct input *input)
+static int run_load(const void *context)
 {
+	const struct input *input = context;
 	struct rule_list list = { 0 };
 	struct error no_daemon;
 	json_t *reply = NULL;
-	int status = read_list(input, input->words[1], &list);
+	int status = read_list(input, input->words.argv[1], &list);
 
 	if (status == 0) {
 		status = icpctl_ask(input->ctl,
@@ -292,13 +295,14 @@ static int run_load(const struct input *input)
 
 /* --- key */
 
-static int run_key(const struct input *input)
+static int run_key(const void *context)
 {
-	const char *name = input->word_count > 2 ? input->words[2] : NULL;
+	const struct input *input = context;
+	const char *name = input->words.argc > 2 ? input->words.argv[2] : NULL;
 	enum icp_opcode verdict = ICP_OP_INVALID;
 	struct error error;
 	size_t length;
-	char *prefix = icpctl_unescape(input->words[1], &length);
+	char *prefix = icpctl_unescape(input->words.argv[1], &length);
 	int status = ICPCTL_FINE;
 	bool good;
 
@@ -318,46 +322,14 @@ static int run_key(const struct input *input)
 
 /* --- the command line */
 
-static const struct {
-	const char *name;
-	const char *arguments;
-	int least; /* words, the name counted */
-	int most;
-	int (*run)(const struct input *input);
-} actions[] = {
+static const struct icpctl_action actions[] = {
 	{ "list", "", 1, 1, run_list },
 	{ "add", " PREFIX VERDICT", 3, 3, run_add },
 	{ "del", " PREFIX", 2, 2, run_del },
 	{ "load", " FILE", 2, 2, run_load },
 	{ "key", " PREFIX [VERDICT]", 2, 3, run_key },
+	{ NULL },
 };
-
-#define ACTIONS (sizeof(actions) / sizeof(actions[0]))
-
-static size_t find_action(const char *name)
-{
-	size_t i = 0;
-
-	while (i < ACTIONS && strcmp(actions[i].name, name) != 0)
-		i++;
-	return i;
-}
-
-static error_t take_words(struct input *input, struct argp_state *state)
-{
-	size_t action;
-
-	input->words = state->argv + state->next;
-	input->word_count = state->argc - state->next;
-	action = find_action(input->words[0]);
-	if (action == ACTIONS)
-		return icpctl_usage(state, input->ctl, "'%s' must be list, add, del, load or key",
-				    input->words[0]);
-	if (input->word_count < actions[action].least || input->word_count > actions[action].most)
-		return icpctl_usage(state, input->ctl, "must be: %s %s%s", state->name,
-				    actions[action].name, actions[action].arguments);
-	return 0;
-}
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -370,12 +342,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case 'p':
 		input->pin_dir = argument;
 		return 0;
-	case ARGP_KEY_ARGS:
-		return take_words(input, state);
-	case ARGP_KEY_NO_ARGS:
-		return icpctl_usage(state, input->ctl, "list, add, del, load or key?");
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
 	}
 }
 
@@ -413,5 +381,5 @@ int icpctl_rules(struct icpctl *ctl, int argc, char **argv)
 
 	if (status)
 		return status;
-	return actions[find_action(input.words[0])].run(&input);
+	return input.words.action->run(&input);
 }
