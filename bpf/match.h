@@ -99,7 +99,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, struct scr
 
 	/* Before all gates and before the horizon it does not matter whether anybody watches. */
 	if (best.rank < chain->first_gate && best.rank < horizon)
-		return decision_answer(best.verdict.opcode, best.verdict.cost);
+		return decision_by(best);
 	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 
@@ -109,14 +109,14 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, struct scr
 		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
 	best = candidate_first(best, candidate_gate(guard));
 	if (best.rank < horizon)
-		return decision_answer(best.verdict.opcode, best.verdict.cost);
+		return decision_by(best);
 	if (chain->memory == MEMORY_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 	known = match_verdict(chain, scratch, now);
 	if (known.rank == RANK_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 	best = candidate_first(known, best);
-	return decision_answer(best.verdict.opcode, best.verdict.cost);
+	return decision_by(best);
 }
 
 ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain,

@@ -51,6 +51,10 @@ struct scratch {
 	} message; /* zero-padded to the word */
 	struct prefix_sums sums;
 	struct prefix_place place;
+	struct {
+		__u64 window; /* of time, in which */
+		__u64 used;   /* so many records were made */
+	} trace;
 };
 
 /*

@@ -5,6 +5,7 @@
  */
 #include "match.h"
 #include "answer.h"
+#include "trace.h"
 
 ICP_INLINE void count(enum icp_counter counter)
 {
@@ -13,6 +14,17 @@ ICP_INLINE void count(enum icp_counter counter)
 
 	if (value)
 		(*value)++;
+}
+
+/* Counts what became of a query, and shows it to whoever traces. */
+ICP_INLINE int finish(const struct map_control *now, const struct map_chain *known,
+		      struct decision decision, __u32 url_length)
+{
+	count(decision.counter);
+	if (now->trace_until && trace_query(decision.counter, decision.verdict.opcode,
+					    decision.rank, known->generation, url_length))
+		count(ICP_COUNT_FAILED_TRACE);
+	return decision.counter == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS;
 }
 
 ICP_INLINE int pass(enum icp_counter reason)
@@ -48,18 +60,16 @@ int xdp_icp(struct xdp_md *ctx)
 		return pass(ICP_COUNT_PASSED_FAILED);
 	found = message_read(ctx, known, buffer, &message);
 	if (found != ICP_COUNT_ANSWERED)
-		return pass(found);
+		return finish(now, known, decision_pass(found), 0);
 
 	/* match */
 	decision = match(now->drain, known, buffer, &message);
-	if (decision.counter != ICP_COUNT_ANSWERED)
-		return pass(decision.counter);
 
 	/* answer */
-	if (answer_send(ctx, buffer, &message, decision.verdict) != XDP_TX)
-		return pass(ICP_COUNT_PASSED_FAILED);
-	count(ICP_COUNT_ANSWERED);
-	return XDP_TX;
+	if (decision.counter == ICP_COUNT_ANSWERED &&
+	    answer_send(ctx, buffer, &message, decision.verdict) != XDP_TX)
+		decision = decision_pass(ICP_COUNT_PASSED_FAILED);
+	return finish(now, known, decision, message.url_length);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

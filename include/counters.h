@@ -51,7 +51,9 @@
 	X(FAILED_LIMIT, "failed", "limit",                                                         \
 	  "policies that gave up: a match at its limit, a script or a helper without an answer")   \
 	X(FAILED_PENDING, "failed", "pending",                                                     \
-	  "queries dropped unanswered: too many waited for policies, or the daemon ended")
+	  "queries dropped unanswered: too many waited for policies, or the daemon ended")         \
+	X(FAILED_TRACE, "failed", "trace",                                                         \
+	  "queries that were not shown to `icpctl trace`: too many at a time")
 
 enum icp_counter {
 #define X(identifier, group, name, help) ICP_COUNT_##identifier,

@@ -8,25 +8,38 @@
 
 #include "maps.h"
 
+/* In the place of a rank where it was not the chain that decided. */
+#define RANK_RULE 0xfffffffeu
+#define RANK_DRAIN 0xfffffffdu
+
 /* A decision: `verdict` if `counter` is ICP_COUNT_ANSWERED, else the reason to pass. */
 struct decision {
 	struct icp_verdict verdict;
 	enum icp_counter counter;
+	__u32 rank; /* of what decided, if it is known; else RANK_NONE */
 };
 
 ICP_INLINE struct decision decision_pass(enum icp_counter reason)
 {
 	struct decision decision = { .verdict = { ICP_OP_INVALID, ICP_NO_COST },
-				     .counter = reason };
+				     .counter = reason,
+				     .rank = RANK_NONE };
+
+	return decision;
+}
+
+ICP_INLINE struct decision decision_ranked(__u32 rank, enum icp_opcode opcode, __s32 cost)
+{
+	struct decision decision = { .verdict = { opcode, cost },
+				     .counter = ICP_COUNT_ANSWERED,
+				     .rank = rank };
 
 	return decision;
 }
 
 ICP_INLINE struct decision decision_answer(enum icp_opcode opcode, __s32 cost)
 {
-	struct decision decision = { .verdict = { opcode, cost }, .counter = ICP_COUNT_ANSWERED };
-
-	return decision;
+	return decision_ranked(RANK_NONE, opcode, cost);
 }
 
 /* A host that is drained says the same to everyone, before all else. */
@@ -34,7 +47,7 @@ ICP_INLINE struct decision decide_by_drain(__u32 drain)
 {
 	if (!icp_is_verdict(drain))
 		return decision_pass(ICP_COUNT_PASSED_DRAIN);
-	return decision_answer(drain, ICP_NO_COST);
+	return decision_ranked(RANK_DRAIN, drain, ICP_NO_COST);
 }
 
 /* The longest matching rule decides, before the chain. */
@@ -42,7 +55,7 @@ ICP_INLINE struct decision decide_by_rule(const struct rule *rule)
 {
 	if (!icp_is_verdict(rule->verdict))
 		return decision_pass(ICP_COUNT_PASSED_RULE);
-	return decision_answer(rule->verdict, ICP_NO_COST);
+	return decision_ranked(RANK_RULE, rule->verdict, ICP_NO_COST);
 }
 
 /* Something that some policy, or the default, says to the query. The smallest rank wins. */
@@ -64,6 +77,11 @@ ICP_INLINE struct candidate candidate_of(__u32 rank, enum icp_opcode opcode, __s
 ICP_INLINE struct candidate candidate_first(struct candidate a, struct candidate b)
 {
 	return b.rank < a.rank ? b : a;
+}
+
+ICP_INLINE struct decision decision_by(struct candidate best)
+{
+	return decision_ranked(best.rank, best.verdict.opcode, best.verdict.cost);
 }
 
 ICP_INLINE struct candidate candidate_default(const struct map_chain *chain)

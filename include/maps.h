@@ -16,6 +16,7 @@
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
  *   watch         array[1]  struct map_watch         the daemon's heartbeat and the gates
  *   counters      per CPU   __u64[ICP_COUNTER_MAX]
+ *   trace         ring      struct trace_record      what `icpctl trace` is shown
  *
  * Why `rules` is a trie and `prefixes` is not: an entry that bpftool puts into `rules` counts from
  * the next packet on, and nobody but bpftool was there to note its length. In a hash table every
@@ -92,6 +93,7 @@ struct destination {
 struct map_control {
 	__u32 active; /* index into `chain`, 0 or 1 */
 	__u32 drain; /* the verdict that every query gets; 0: none does, DRAIN_SILENCE: no answer */
+	__u64 trace_until; /* nanoseconds of the monotonic clock; 0: nobody traces */
 };
 
 /* The front ends are to go elsewhere: queries are passed up, and the daemon is silent. */
@@ -200,6 +202,26 @@ struct map_watch {
 	};
 };
 
+/*
+ * A query as `icpctl trace` shows it, of the kernel or of the daemon. What could not be read of it
+ * is zero. There is a record only while somebody traces, and only so many of a CPU at a time.
+ */
+struct trace_record {
+	__u64 time;	 /* nanoseconds of the monotonic clock */
+	__u8 source[16]; /* IPv4 as ::ffff:a.b.c.d */
+	__u8 destination[16];
+	__be16 source_port;
+	__be16 destination_port;
+	__be32 request_number;
+	enum icp_counter counter; /* ICP_COUNT_ANSWERED, or why it was passed or met by silence */
+	enum icp_opcode verdict;  /* ICP_OP_INVALID: not answered here */
+	__u32 rank;		  /* of what decided, as in struct decision */
+	__u32 generation;	  /* of the chain that was asked */
+	__u32 url_length;	  /* bytes without the NUL, of which `url` has the first */
+	__u32 zero;
+	char url[PREFIX_MAX] __attribute__((aligned(8)));
+};
+
 _Static_assert(sizeof(struct rule_key) == 4 + PREFIX_MAX, "the ABI");
 _Static_assert(sizeof(struct destination_key) == 24, "the ABI");
 _Static_assert(sizeof(struct destination) == 8, "the ABI");
@@ -207,6 +229,7 @@ _Static_assert(sizeof(struct attachment) == 12, "the ABI");
 _Static_assert(sizeof(struct source_key) == 24, "the ABI");
 _Static_assert(sizeof(struct source_entry) == 12, "the ABI");
 _Static_assert(sizeof(struct verdict_entry) == 48 + PREFIX_MAX, "the ABI");
+_Static_assert(sizeof(struct trace_record) == 72 + PREFIX_MAX, "the ABI");
 _Static_assert(sizeof(struct map_gate) == 8, "written as one word");
 _Static_assert(sizeof(struct prefix_answer) == 12, "the ABI");
 _Static_assert(sizeof(struct prefix_bucket) == PREFIX_LINE, "the ABI");

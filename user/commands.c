@@ -6,8 +6,9 @@
 
 #include "commands.h"
 #include "compiler.h"
-#include "counters.h"
+#include "counter_names.h"
 #include "daemon.h"
+#include "daemon_trace.h"
 #include "decide.h"
 #include "escape.h"
 #include "evaluation.h"
@@ -15,16 +16,6 @@
 #include "verdict.h"
 
 /* --- counters */
-
-static const struct {
-	const char *group;
-	const char *name;
-	const char *help;
-} counter_names[ICP_COUNTER_MAX] = {
-#define X(identifier, group, name, help) { group, name, help },
-	ICP_COUNTERS(X)
-#undef X
-};
 
 /* Adds answered, passed, silent and failed to `reply`. */
 static int add_counters(const struct daemon *daemon, json_t *reply)
@@ -135,6 +126,7 @@ static json_t *answer_status(struct daemon *daemon, const json_t *request,
 		(json_int_t)getpid(), "uptime", (json_int_t)(now.tv_sec - daemon->started.tv_sec),
 		"reloads", (json_int_t)daemon->reloads, "pin_dir", daemon->config->pin_dir);
 	json_object_set_new(reply, "drain", drain_json(daemon->responder.drain));
+	json_object_set_new(reply, "tracers", json_integer(daemon_tracers(daemon)));
 	if (!daemon->kernel)
 		json_object_set_new(reply, "reason", json_string(daemon->userspace_reason));
 	else if (!daemon->attached)
@@ -681,6 +673,7 @@ static const struct {
 	{ "undrain", answer_undrain, true },
 	{ "policy-add", answer_policy_add, true },
 	{ "policy-remove", answer_policy_remove, true },
+	{ "trace", daemon_trace_answer, false },
 };
 
 json_t *commands_answer(void *context, const json_t *request, const struct control_peer *peer)

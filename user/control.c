@@ -28,6 +28,7 @@ struct connection {
 	size_t length; /* bytes of `line` */
 	size_t room;   /* bytes allocated */
 	bool answered; /* or about to be, when what is deferred is complete */
+	bool goes_on;  /* with more lines, until one of the two sides has enough */
 	struct control_deferred *deferred;
 };
 
@@ -141,6 +142,48 @@ void control_complete(struct control_deferred *deferred, json_t *answer)
 	free(deferred);
 }
 
+/* From now on the peer may take its time to say nothing, but not to leave. */
+static void go_on(struct connection *connection)
+{
+	connection->goes_on = true;
+	bufferevent_set_timeouts(connection->stream, NULL, &idle_timeout);
+	bufferevent_enable(connection->stream, EV_READ);
+}
+
+bool control_part(struct control_deferred *deferred, json_t *line)
+{
+	struct connection *connection = deferred->connection;
+	struct evbuffer *output = connection ? bufferevent_get_output(connection->stream) : NULL;
+	char *text = NULL;
+	bool queued;
+
+	if (output && evbuffer_get_length(output) < CONTROL_BACKLOG_MAX)
+		text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(16));
+	json_decref(line);
+	if (connection && !connection->goes_on)
+		go_on(connection);
+	queued = text && evbuffer_add_printf(output, "%s\n", text) > 0;
+	free(text);
+	return queued;
+}
+
+bool control_is_gone(const struct control_deferred *deferred)
+{
+	return !deferred->connection;
+}
+
+void control_end(struct control_deferred *deferred)
+{
+	struct connection *connection = deferred->connection;
+
+	free(deferred);
+	if (!connection)
+		return;
+	connection->deferred = NULL;
+	if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0)
+		connection_close(connection);
+}
+
 static void connection_request(struct connection *connection)
 {
 	struct control *control = connection->control;
@@ -222,9 +265,9 @@ static void connection_event(struct bufferevent *stream, short what, void *conte
 	struct connection *connection = context;
 
 	(void)stream;
-	if (what & BEV_EVENT_EOF && connection->answered)
+	if (what & BEV_EVENT_EOF && connection->answered && !connection->goes_on)
 		return; /* half closed: the answer may still be read */
-	if (what & BEV_EVENT_EOF && connection->length)
+	if (!connection->goes_on && what & BEV_EVENT_EOF && connection->length)
 		connection_request(connection); /* the end of file ends a line as well */
 	else
 		connection_close(connection);

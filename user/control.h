@@ -24,8 +24,9 @@
 /* Bytes of a request with its newline: that of a peer who may load rules, and any other's. */
 #define CONTROL_REQUEST_MAX (64u << 20)
 #define CONTROL_REQUEST_MAX_READER (1u << 20)
-#define CONTROL_CONNECTIONS_MAX 64 /* at once; more wait for their turn */
-#define CONTROL_TIMEOUT 10	   /* seconds in which either side must make progress */
+#define CONTROL_CONNECTIONS_MAX 64     /* at once; more wait for their turn */
+#define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of an answer that goes on, not yet read */
+#define CONTROL_TIMEOUT 10	       /* seconds in which either side must make progress */
 
 /* Who asks. */
 struct control_peer {
@@ -70,6 +71,16 @@ struct control_deferred *control_defer(const struct control_peer *peer);
  * for each that was deferred, also when the control socket is closed already.
  */
 void control_complete(struct control_deferred *deferred, json_t *answer);
+
+/*
+ * For an answer that goes on, line after line, for as long as the peer listens: another one (takes
+ * the reference; NULL: no memory) of what control_defer() has returned. False: it is dropped, for
+ * the peer is gone, or reads too slowly. control_end() instead of control_complete() has to be
+ * called once, gone or not.
+ */
+bool control_part(struct control_deferred *deferred, json_t *line);
+bool control_is_gone(const struct control_deferred *deferred);
+void control_end(struct control_deferred *deferred);
 
 /* {"ok": false, "error": text}, a new reference. NULL: no memory. */
 json_t *control_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -177,5 +180,165 @@ enum control_result control_ask(const char *path, const json_t *request, json_t 
 	if (result == CONTROL_ANSWERED)
 		result = read_reply(fd, path, reply, error);
 	close(fd);
+	return result;
+}
+
+/* --- answers that go on */
+
+#define FOLLOWED_LINE_MAX (1u << 20) /* bytes of one */
+
+struct following {
+	int fd;
+	sigset_t as_it_was;  /* the signals that are let in while it waits */
+	struct timespec end; /* of the monotonic clock; 0: there is none */
+	char *bytes;
+	size_t length, room;
+};
+
+static volatile sig_atomic_t told_to_end;
+
+static void on_signal(int number)
+{
+	(void)number;
+	told_to_end = 1;
+}
+
+/* Signals come while it waits, and only then: none is missed between a look and the wait. */
+static void take_signals(struct following *following)
+{
+	const struct sigaction action = { .sa_handler = on_signal };
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, &following->as_it_was);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+/* Waits for something to read. 1: there is, 0: the time is over, or -1 and errno. */
+static int await(const struct following *following)
+{
+	struct pollfd poll = { .fd = following->fd, .events = POLLIN };
+	struct timespec left;
+
+	if (!following->end.tv_sec)
+		return ppoll(&poll, 1, NULL, &following->as_it_was);
+	clock_gettime(CLOCK_MONOTONIC, &left);
+	left.tv_sec = following->end.tv_sec - left.tv_sec;
+	left.tv_nsec = following->end.tv_nsec - left.tv_nsec;
+	if (left.tv_nsec < 0) {
+		left.tv_sec--;
+		left.tv_nsec += 1000000000;
+	}
+	if (left.tv_sec < 0)
+		return 0;
+	return ppoll(&poll, 1, &left, &following->as_it_was);
+}
+
+/* Reads a line. 1: there is one, without its newline, 0: it is over, or -1 and errno. */
+static int read_line(struct following *following, size_t *length)
+{
+	for (;;) {
+		char *newline = following->length
+					? memchr(following->bytes, '\n', following->length)
+					: NULL;
+		ssize_t more;
+		int ready;
+
+		if (newline) {
+			*length = newline - following->bytes;
+			return 1;
+		}
+		if (following->length == following->room) {
+			char *grown = realloc(following->bytes, following->room + 65536);
+
+			if (!grown || following->room >= FOLLOWED_LINE_MAX) {
+				following->bytes = grown ? grown : following->bytes;
+				errno = ENOBUFS;
+				return -1;
+			}
+			following->bytes = grown;
+			following->room += 65536;
+		}
+		ready = await(following);
+		if (ready == 0 || (ready < 0 && errno == EINTR && told_to_end))
+			return 0;
+		if (ready < 0 && errno != EINTR)
+			return -1;
+		if (ready < 0)
+			continue;
+		more = recv(following->fd, following->bytes + following->length,
+			    following->room - following->length, 0);
+		if (more == 0)
+			errno = ECONNRESET;
+		if (more <= 0)
+			return -1;
+		following->length += more;
+	}
+}
+
+static enum control_result follow(struct following *following, const char *path, json_t **reply,
+				  control_line line, void *context, struct error *error)
+{
+	size_t length;
+	int got;
+
+	while ((got = read_line(following, &length)) > 0) {
+		json_error_t mistake;
+		json_t *json = json_loadb(following->bytes, length, 0, &mistake);
+		bool enough = false;
+
+		if (!json_is_object(json)) {
+			json_decref(json);
+			error_set(error,
+				  "%s: no sense in the answer; is that xdp-icpd, of this version?",
+				  path);
+			return CONTROL_FAILED;
+		}
+		following->length -= length + 1;
+		memmove(following->bytes, following->bytes + length + 1, following->length);
+		if (*reply) {
+			enough = !line(context, json);
+			json_decref(json);
+		} else {
+			*reply = json;
+			enough = !json_is_true(json_object_get(json, "ok"));
+		}
+		if (enough)
+			return CONTROL_ANSWERED;
+	}
+	if (got == 0)
+		return CONTROL_ANSWERED;
+	if (errno == ECONNRESET && *reply) {
+		error_set(error, "%s: the daemon has ended the answer; did it end?", path);
+		return CONTROL_FAILED;
+	}
+	return failed(path, error);
+}
+
+enum control_result control_follow(const char *path, const json_t *request, json_t **reply,
+				   control_line line, void *context, unsigned long seconds,
+				   struct error *error)
+{
+	struct following following = { .fd = -1 };
+	enum control_result result;
+
+	*reply = NULL;
+	result = open_connection(path, &following.fd, error);
+	if (result != CONTROL_ANSWERED)
+		return result;
+	if (seconds) {
+		clock_gettime(CLOCK_MONOTONIC, &following.end);
+		following.end.tv_sec += seconds;
+	}
+	result = send_request(following.fd, path, request, error);
+	if (result == CONTROL_ANSWERED) {
+		take_signals(&following);
+		result = follow(&following, path, reply, line, context, error);
+	}
+	close(following.fd);
+	free(following.bytes);
 	return result;
 }

@@ -3,6 +3,8 @@
 #ifndef XDP_ICP_CONTROL_CLIENT_H
 #define XDP_ICP_CONTROL_CLIENT_H
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 #include "error.h"
@@ -21,5 +23,18 @@ enum control_result {
  */
 enum control_result control_ask(const char *path, const json_t *request, json_t **reply,
 				struct error *error);
+
+/* Told of a line; false: that was enough. */
+typedef bool (*control_line)(void *context, const json_t *line);
+
+/*
+ * The same for an answer that goes on: after the first line, which becomes `*reply`, all that
+ * follow are handed on until `line` has enough, `seconds` are over (0: they never are), or the
+ * process is told to end by SIGINT or SIGTERM, which it outlives. It is an error if the daemon ends
+ * the answer.
+ */
+enum control_result control_follow(const char *path, const json_t *request, json_t **reply,
+				   control_line line, void *context, unsigned long seconds,
+				   struct error *error);
 
 #endif

@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "compiler.h"
 #include "daemon.h"
+#include "daemon_trace.h"
 #include "evaluation.h"
 #include "helper_child.h"
 #include "log.h"
@@ -159,6 +160,7 @@ static void keep_started(struct config *config, struct config *started)
 /* Takes over what is prepared; -1 with all as it was. */
 static int take_over(struct daemon *daemon, struct prepared *prepared, struct error *error)
 {
+	daemon_trace_flush(daemon);
 	if (daemon->kernel &&
 	    kernel_set_chain(daemon->kernel, prepared->compiled,
 			     prepared->config->answer_request_zero, prepared->config->lease, error))
@@ -477,7 +479,11 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 				       : rules_own(daemon->config->rules_max);
 	if (!daemon->rules)
 		return error_set(error, "out of memory");
+	daemon->trace_log = trace_log_new();
+	if (!daemon->trace_log)
+		return error_set(error, "out of memory");
 	daemon->responder.rules = daemon->rules;
+	daemon->responder.trace_log = daemon->trace_log;
 	daemon->responder.decided = remember;
 	daemon->responder.context = daemon;
 	if (geteuid() == 0 && uid != 0 && privileges_drop(uid, gid, error))
@@ -576,6 +582,8 @@ void daemon_stop(struct daemon *daemon)
 		listener_close(daemon->listeners[i]);
 	free(daemon->listeners);
 	evaluations_end();
+	daemon_trace_end(daemon);
+	trace_log_free(daemon->trace_log);
 	control_close(daemon->control);
 	daemon_unwatch_network(daemon);
 	if (daemon->heartbeat)

@@ -16,6 +16,7 @@
 #include "listener.h"
 #include "responder.h"
 #include "rules.h"
+#include "trace_log.h"
 
 #define COMMAND_LINE "command line" /* where policies of a running daemon come from */
 #define DAEMON_INTERFACES_MAX 256
@@ -29,6 +30,8 @@ struct daemon {
 	char userspace_reason[sizeof(((struct error *)0)->text)]; /* why no kernel */
 	struct rules *rules;
 	struct responder responder;
+	struct trace_log *trace_log; /* of what is answered here */
+	struct tracing *tracing;     /* NULL: nobody does (daemon_trace.h) */
 	struct listener **listeners; /* one for each of config->listen */
 	struct control *control;
 	struct event_base *base;

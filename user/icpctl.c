@@ -25,6 +25,8 @@ static const struct {
 	  "the bpftool lines that put a rule in and take it out" },
 	{ "status", icpctl_status, "", "what the daemon does, and how" },
 	{ "stats", icpctl_stats, " [-v]", "the counters" },
+	{ "trace", icpctl_trace, " [-n COUNT] [-t SECONDS] [-s ADDR] [-u PREFIX]",
+	  "queries as they are answered" },
 	{ "drain", icpctl_drain, " [--verdict VERDICT|silence]",
 	  "tell front ends to go elsewhere" },
 	{ "undrain", icpctl_undrain, "", "answer by rules and policies again" },

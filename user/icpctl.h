@@ -39,6 +39,7 @@ int icpctl_status(struct icpctl *ctl, int argc, char **argv);
 int icpctl_stats(struct icpctl *ctl, int argc, char **argv);
 int icpctl_drain(struct icpctl *ctl, int argc, char **argv);
 int icpctl_undrain(struct icpctl *ctl, int argc, char **argv);
+int icpctl_trace(struct icpctl *ctl, int argc, char **argv);
 int icpctl_reload(struct icpctl *ctl, int argc, char **argv);
 
 /*
@@ -92,6 +93,9 @@ void icpctl_print_json(const json_t *json);
  * there is no daemon is not told but left there: `*reply` is NULL, the status ICPCTL_UNREACHABLE.
  */
 int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error *no_daemon);
+
+/* Tells of an answer other than {"ok": true} what is wrong. An exit status. */
+int icpctl_refusal(struct icpctl *ctl, const json_t *reply);
 
 /* Asks for something that has no more to tell than that it is done. An exit status. */
 int icpctl_tell(struct icpctl *ctl, json_t *request);

@@ -210,11 +210,20 @@ char *icpctl_unescape(const char *text, size_t *length)
 	return icpctl_must(unescape(text, strlen(text), length));
 }
 
+int icpctl_refusal(struct icpctl *ctl, const json_t *reply)
+{
+	const char *refusal = json_string_value(json_object_get(reply, "error"));
+
+	if (json_is_true(json_object_get(reply, "ok")))
+		return ICPCTL_FINE;
+	return icpctl_fail(ctl, ICPCTL_REFUSED, "%s",
+			   refusal ? refusal : "refused without a reason");
+}
+
 int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error *no_daemon)
 {
 	enum control_result result;
 	struct error error;
-	const char *refusal;
 
 	result = control_ask(ctl->socket, icpctl_must(request), reply, &error);
 	json_decref(request);
@@ -224,10 +233,8 @@ int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error
 	}
 	if (result != CONTROL_ANSWERED)
 		return icpctl_fail(ctl, ICPCTL_UNREACHABLE, "%s", error.text);
-	if (json_is_true(json_object_get(*reply, "ok")))
-		return 0;
-	refusal = json_string_value(json_object_get(*reply, "error"));
-	icpctl_fail(ctl, ICPCTL_REFUSED, "%s", refusal ? refusal : "refused without a reason");
+	if (icpctl_refusal(ctl, *reply) == ICPCTL_FINE)
+		return ICPCTL_FINE;
 	json_decref(*reply);
 	*reply = NULL;
 	return ICPCTL_REFUSED;

@@ -146,6 +146,15 @@ void kernel_remember(struct kernel *kernel, const char *url, size_t length,
  */
 int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error);
 
+/* The number of the chain that kernel_set_chain() has put there last. */
+uint32_t kernel_generation(const struct kernel *kernel);
+
+/*
+ * Shows queries to kernel_trace_read() until then, in nanoseconds of the monotonic clock; 0: no more.
+ * To be told again and again as long as somebody traces, so that a daemon that dies leaves no cost.
+ */
+void kernel_trace_until(struct kernel *kernel, uint64_t until);
+
 /* The chain as if nobody knew it: only rules are answered in the kernel. */
 int kernel_close_chain(struct kernel *kernel, struct error *error);
 

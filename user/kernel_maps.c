@@ -25,6 +25,7 @@ struct kernel {
 	struct map_chain current; /* that this daemon has put there */
 	struct map_watch *watch;  /* shared with the program; NULL unless the maps are owned */
 	uint32_t drain;		  /* as in struct map_control */
+	uint64_t trace_until;	  /* likewise */
 	bool swept; /* nothing is left of a reload that another daemon did not finish */
 };
 
@@ -44,6 +45,7 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 	kernel->directory = -1;
 	kernel->swept = false;
 	kernel->drain = 0;
+	kernel->trace_until = 0;
 	kernel->watch = NULL;
 	kernel->current = (struct map_chain){ 0 };
 	if (pin_check_abi(pin_dir, error))
@@ -343,7 +345,7 @@ static int put_sources(struct kernel *kernel, const struct compiled *compiled, u
 static int switch_chain(struct kernel *kernel, const struct map_chain *chain, uint32_t slot,
 			struct error *error)
 {
-	struct map_control control = { .active = slot, .drain = kernel->drain };
+	struct map_control control = { slot, kernel->drain, kernel->trace_until };
 	uint32_t key = 0;
 
 	/* What is said of the old chain's gates must not be taken for the new one's. */
@@ -408,7 +410,7 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 
 int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error)
 {
-	struct map_control control = { .drain = drain };
+	struct map_control control = { .drain = drain, .trace_until = kernel->trace_until };
 	uint32_t key = 0;
 	struct map_chain chain;
 	int active = active_chain(kernel, &chain);
@@ -419,6 +421,29 @@ int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error)
 	kernel->drain = drain;
 	wait_for_packets();
 	return 0;
+}
+
+int kernel_pin(const struct kernel *kernel, enum pin pin)
+{
+	return kernel->fd[pin];
+}
+
+uint32_t kernel_generation(const struct kernel *kernel)
+{
+	return kernel->current.generation;
+}
+
+void kernel_trace_until(struct kernel *kernel, uint64_t until)
+{
+	struct map_control control = { .drain = kernel->drain, .trace_until = until };
+	uint32_t key = 0;
+	struct map_chain chain;
+	int active = active_chain(kernel, &chain);
+
+	kernel->trace_until = until;
+	control.active = active;
+	if (active >= 0)
+		bpf_map_update_elem(kernel->fd[PIN_CONTROL], &key, &control, BPF_ANY);
 }
 
 static uint64_t monotonic_ns(void)

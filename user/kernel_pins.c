@@ -15,7 +15,7 @@
 
 const char *const pin_names[PIN_MAX] = {
 	"abi",	 "rules",   "interfaces", "destinations", "control", "chain",	 "prefixes",
-	"texts", "answers", "sources",	  "verdicts",	  "watch",   "counters",
+	"texts", "answers", "sources",	  "verdicts",	  "watch",   "counters", "trace",
 };
 
 #define LIBXDP_DIRECTORY "/sys/fs/bpf/xdp" /* that libxdp makes for its dispatchers */

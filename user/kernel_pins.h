@@ -27,12 +27,16 @@ enum pin {
 	PIN_VERDICTS,
 	PIN_WATCH,
 	PIN_COUNTERS,
+	PIN_TRACE,
 	PIN_MAX
 };
 
 extern const char *const pin_names[PIN_MAX];
 
 void pin_path(char path[PATH_MAX], const char *pin_dir, enum pin pin);
+
+/* The same of an open kernel, whose it stays. */
+int kernel_pin(const struct kernel *kernel, enum pin pin);
 
 /* A file descriptor, or -1 and errno. */
 int pin_open(const char *pin_dir, enum pin pin);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "listener.h"
@@ -41,7 +42,7 @@ struct pending {
 
 struct listener {
 	int fd;
-	sa_family_t family;
+	__be16 port;
 	LIST_HEAD(pending_list, pending) pending;
 	struct event *event;
 	struct responder *responder;
@@ -72,7 +73,8 @@ struct listener *listener_open(const struct sockaddr_storage *address, struct er
 	}
 	socket_address_text(address, text);
 	LIST_INIT(&listener->pending);
-	listener->family = address->ss_family;
+	listener->port = v6 ? ((const struct sockaddr_in6 *)address)->sin6_port
+			    : ((const struct sockaddr_in *)address)->sin_port;
 	listener->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0) {
 		error_set(error, "listen %s: %s%s", text, strerror(errno),
@@ -172,6 +174,96 @@ static void address_answer(struct msghdr *answer, struct iovec parts[2],
 	answer->msg_iovlen = 2;
 }
 
+/* --- what icpctl trace is shown */
+
+/* The address that was asked, as what an answer is sent with has it. */
+static void note_destination(const struct listener *listener, const void *sent, size_t size,
+			     struct trace_record *record)
+{
+	const struct cmsghdr *header = sent;
+
+	record->destination_port = listener->port;
+	if (size && header->cmsg_level == IPPROTO_IP) {
+		const struct in_pktinfo *info = (const void *)CMSG_DATA(header);
+
+		record->destination[10] = record->destination[11] = 0xff;
+		memcpy(record->destination + 12, &info->ipi_spec_dst, 4);
+	} else if (size) {
+		const struct in6_pktinfo *info = (const void *)CMSG_DATA(header);
+
+		memcpy(record->destination, &info->ipi6_addr, 16);
+	}
+}
+
+static void note_decider(const struct response *response, struct trace_entry *entry)
+{
+	if (response->by_drain) {
+		entry->decider = TRACE_BY_DRAIN;
+	} else if (response->verdict.opcode == ICP_OP_INVALID) {
+		entry->decider = TRACE_BY_NOBODY;
+	} else if (response->by_rule) {
+		entry->decider = TRACE_BY_RULE;
+	} else if (response->policy) {
+		entry->decider = TRACE_BY_POLICY;
+		trace_entry_name(entry, response->policy->name);
+	} else {
+		entry->decider = TRACE_BY_DEFAULT;
+	}
+}
+
+/* What became of a query. `sent` are `sent_size` bytes of control messages for an answer. */
+static void trace(struct listener *listener, const struct sockaddr_storage *from, const void *sent,
+		  size_t sent_size, __be32 number, const char *url, size_t url_length,
+		  const struct answer *answer)
+{
+	struct trace_log *log = listener->responder->trace_log;
+	struct trace_entry
+		entry = { .record = {
+				  .source_port =
+					  from->ss_family == AF_INET6
+						  ? ((const struct sockaddr_in6 *)from)->sin6_port
+						  : ((const struct sockaddr_in *)from)->sin_port,
+				  .request_number = number,
+				  .counter = answer->outcome,
+				  .verdict = answer->outcome == ICP_COUNT_ANSWERED
+						     ? answer->header.opcode
+						     : ICP_OP_INVALID,
+				  .url_length = url_length,
+			  } };
+	struct trace_record *record = &entry.record;
+	struct in6_addr source = query_source((const struct sockaddr *)from);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	record->time = now.tv_sec * 1000000000ull + now.tv_nsec;
+	memcpy(record->source, &source, sizeof(record->source));
+	memcpy(record->url, url,
+	       url_length < sizeof(record->url) ? url_length : sizeof(record->url));
+	note_destination(listener, sent, sent_size, record);
+	note_decider(&answer->response, &entry);
+	if (!trace_log_put(log, &entry))
+		listener->responder->counters[ICP_COUNT_FAILED_TRACE]++;
+}
+
+/* The same of the datagram in a slot, which may be anything. */
+static void trace_slot(struct listener *listener, const struct slot *slot, size_t size,
+		       size_t sent_size)
+{
+	const struct icp_header *header = (const struct icp_header *)slot->bytes;
+	const struct answer *answer = &slot->answer;
+	bool has_url = size > ICP_QUERY_HEADER_SIZE + 1 && size <= ICP_MESSAGE_MAX &&
+		       header->opcode == ICP_OP_QUERY;
+
+	trace(listener, &slot->source, slot->sent, sent_size,
+	      size >= ICP_HEADER_SIZE ? header->request_number : 0,
+	      slot->bytes + ICP_QUERY_HEADER_SIZE,
+	      has_url ? strnlen(slot->bytes + ICP_QUERY_HEADER_SIZE, size - ICP_QUERY_HEADER_SIZE)
+		      : 0,
+	      answer);
+}
+
+/* --- answers */
+
 static void count_unsent(struct responder *responder)
 {
 	responder->counters[ICP_COUNT_ANSWERED]--;
@@ -202,6 +294,9 @@ static void answer_pending(void *context, const struct query *query,
 		if (sent < 0)
 			count_unsent(responder);
 	}
+	if (trace_log_is_on(responder->trace_log))
+		trace(pending->listener, &pending->source, pending->sent, pending->sent_size,
+		      pending->header.request_number, query->url, query->length, &answer);
 	LIST_REMOVE(pending, link);
 	free(pending);
 }
@@ -234,6 +329,7 @@ static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
 	struct slot *slot = &listener->slots[i];
 	struct msghdr *query = &listener->in[i].msg_hdr;
 	size_t size = listener->in[i].msg_len;
+	bool answered;
 
 	if (query->msg_flags & MSG_TRUNC)
 		size = ICP_MESSAGE_MAX + 1; /* or more */
@@ -243,12 +339,14 @@ static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
 		responder->counters[ICP_COUNT_SILENT_BROADCAST]++;
 		return false;
 	}
-	if (!responder_answer(responder, slot->bytes, size, (struct sockaddr *)&slot->source,
-			      &slot->answer)) {
-		if (slot->answer.pending)
-			await(listener, slot, query, answer);
+	answered = responder_answer(responder, slot->bytes, size, (struct sockaddr *)&slot->source,
+				    &slot->answer);
+	if (slot->answer.pending)
+		await(listener, slot, query, answer);
+	else if (trace_log_is_on(responder->trace_log))
+		trace_slot(listener, slot, size, answer->msg_controllen);
+	if (!answered)
 		return false;
-	}
 	address_answer(answer, slot->parts, &slot->answer);
 	answer->msg_name = query->msg_name;
 	answer->msg_namelen = query->msg_namelen;

@@ -124,10 +124,18 @@ static enum icp_form url_form(const char *url, size_t size)
 	return icp_url_form((const __u8 *)url, size - 1, ICP_MESSAGE_MAX);
 }
 
+static bool stay_silent(struct responder *responder, enum icp_counter reason, struct answer *answer)
+{
+	answer->outcome = reason;
+	responder->counters[reason]++;
+	return false;
+}
+
 static bool complete(struct responder *responder, const struct icp_header *header,
 		     struct icp_verdict verdict, struct answer *answer)
 {
 	icp_answer_header(&answer->header, header, ICP_HEADER_SIZE + answer->payload_size, verdict);
+	answer->outcome = ICP_COUNT_ANSWERED;
 	responder->counters[ICP_COUNT_ANSWERED]++;
 	return true;
 }
@@ -142,10 +150,9 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 	enum icp_form form;
 
 	answer->pending = NULL;
-	if (!is_querier(source)) {
-		responder->counters[ICP_COUNT_SILENT_SOURCE]++;
-		return false;
-	}
+	answer->response = (struct response){ .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
+	if (!is_querier(source))
+		return stay_silent(responder, ICP_COUNT_SILENT_SOURCE, answer);
 	form = icp_header_form(header, size, responder->answer_request_zero);
 	if (form == ICP_FORM_QUERY)
 		form = url_form(url, url_size);
@@ -156,12 +163,15 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 			.length = url_size - 1,
 			.source = query_source(source),
 		};
-		struct response response = responder_decide(responder, &query);
 
-		answer->pending = response.pending;
-		verdict = response.verdict;
-		if (verdict.opcode == ICP_OP_INVALID)
+		answer->response = responder_decide(responder, &query);
+		answer->pending = answer->response.pending;
+		verdict = answer->response.verdict;
+		if (verdict.opcode == ICP_OP_INVALID) { /* counted already */
+			answer->outcome = answer->response.by_drain ? ICP_COUNT_SILENT_DRAIN
+								    : ICP_COUNT_FAILED_PENDING;
 			return false;
+		}
 	}
 		/* fall through */
 	case ICP_FORM_WHITE_SPACE:
@@ -173,8 +183,7 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 		answer->payload_size = sizeof(no_url);
 		break;
 	default:
-		responder->counters[silence(form)]++;
-		return false;
+		return stay_silent(responder, silence(form), answer);
 	}
 	return complete(responder, header, verdict, answer);
 }
@@ -186,8 +195,13 @@ bool responder_complete(struct responder *responder, const struct icp_header *he
 	struct response response = responder_decided(responder, decision);
 
 	tell_decided(responder, query, decision);
+	*answer = (struct answer){
+		.payload = query->url,
+		.payload_size = query->length + 1,
+		.outcome = ICP_COUNT_FAILED_PENDING,
+		.response = response,
+	};
 	if (response.verdict.opcode == ICP_OP_INVALID)
 		return false;
-	*answer = (struct answer){ .payload = query->url, .payload_size = query->length + 1 };
 	return complete(responder, header, response.verdict, answer);
 }

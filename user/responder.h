@@ -13,6 +13,7 @@
 #include "icp.h"
 #include "maps.h"
 #include "rules.h"
+#include "trace_log.h"
 
 struct responder {
 	struct chain *chain;
@@ -20,6 +21,8 @@ struct responder {
 	bool answer_request_zero;
 	uint32_t drain; /* as in struct map_control */
 	uint64_t counters[ICP_COUNTER_MAX];
+
+	struct trace_log *trace_log; /* NULL: nothing is traced, else it may be */
 
 	/* Told of every decision of the chain, to remember it; NULL: nobody is. */
 	void (*decided)(void *context, const struct query *query,
@@ -49,6 +52,10 @@ struct answer {
 	const void *payload;
 	size_t payload_size;	    /* bytes */
 	struct evaluation *pending; /* with responder_answer() alone */
+
+	/* For whoever wants to know more than is sent. */
+	enum icp_counter outcome; /* ICP_COUNT_ANSWERED, or why there is to be silence */
+	struct response response;
 };
 
 /*
