@@ -55,6 +55,21 @@ void chain_unref(struct chain *chain)
 	free(chain);
 }
 
+void chain_inherit(struct chain *chain, const struct chain *former)
+{
+	for (size_t i = 0; i < chain->count; i++) {
+		struct policy *policy = chain->policies[i];
+		struct policy *const *found;
+
+		if (!policy->kind->inherit)
+			continue;
+		found = bsearch(&policy, former->policies, former->count, sizeof(policy),
+				compare_policies);
+		if (found && (*found)->kind == policy->kind)
+			policy->kind->inherit(policy, *found);
+	}
+}
+
 int chain_start(struct chain *chain, struct event_base *base, policy_changed changed, void *context,
 		struct error *error)
 {

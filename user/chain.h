@@ -50,6 +50,12 @@ struct chain *chain_ref(struct chain *chain);
 void chain_unref(struct chain *chain);
 
 /*
+ * Has the policies begin where those of the same name and kind stand in the chain before, which
+ * goes on: what takes a while to see is not forgotten. Before chain_start().
+ */
+void chain_inherit(struct chain *chain, const struct chain *former);
+
+/*
  * Begins to watch and to serve, for the policies that do. `changed` is told of policies on the
  * host's state. Returns 0, or -1 and an error that names the policy; the chain may only be let go
  * of then.

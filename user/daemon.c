@@ -219,6 +219,7 @@ int daemon_reload(struct daemon *daemon, struct error *error)
 	if (prepare(daemon->config_path, &prepared, error))
 		return -1;
 	warn_of_restart(daemon->config, prepared.config);
+	chain_inherit(prepared.chain, daemon->chain);
 	if (chain_start(prepared.chain, daemon->base, policy_has_changed, daemon, error) ||
 	    take_over(daemon, &prepared, error)) {
 		prepared_free(&prepared);
@@ -234,8 +235,10 @@ int daemon_rebuild(struct daemon *daemon, struct error *error)
 {
 	struct prepared prepared = { .config = daemon->config };
 
-	if (chain_create(prepared.config, &prepared.chain, error) == 0 &&
-	    chain_compile(prepared.chain, &prepared.compiled, error) == 0 &&
+	if (chain_create(prepared.config, &prepared.chain, error))
+		return -1;
+	chain_inherit(prepared.chain, daemon->chain);
+	if (chain_compile(prepared.chain, &prepared.compiled, error) == 0 &&
 	    chain_start(prepared.chain, daemon->base, policy_has_changed, daemon, error) == 0 &&
 	    take_over(daemon, &prepared, error) == 0)
 		return 0;

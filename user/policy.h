@@ -80,6 +80,13 @@ struct policy_kind {
 		     void *context, struct error *error);
 
 	/*
+	 * For kinds whose word depends on what they have seen before, else NULL: begins where
+	 * `former` stands, a policy of the same name and kind, if it watches the same thing. Called
+	 * at most once, before start().
+	 */
+	void (*inherit)(struct policy *policy, const struct policy *former);
+
+	/*
 	 * For kinds that may have to wait, else NULL: asks, and leaves the answer to
 	 * question->answered(); the query is copied as far as it is needed. If the policy is
 	 * destroyed meanwhile the question is answered with nothing. False: there is nothing to

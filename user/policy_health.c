@@ -113,6 +113,23 @@ static void begin_check(evutil_socket_t fd, short what, void *context)
 		end_check(health, false);
 }
 
+/* Or a reload would take a dead origin for a live one, for as long as `fall` checks take. */
+static void inherit(struct policy *policy, const struct policy *former)
+{
+	struct health *health = policy->state;
+	const struct health *seen = former->state;
+	bool same_request = health->request && seen->request
+				    ? strcmp(health->request, seen->request) == 0
+				    : health->request == seen->request;
+
+	if (memcmp(&health->address, &seen->address, sizeof(health->address)) != 0 ||
+	    !same_request || health->fall != seen->fall || health->rise != seen->rise ||
+	    health->interval != seen->interval || health->timeout != seen->timeout)
+		return;
+	health->gate.matches = seen->gate.matches;
+	health->contrary = seen->contrary;
+}
+
 static int start(struct policy *policy, struct event_base *base, policy_changed changed,
 		 void *context, struct error *error)
 {
@@ -267,4 +284,5 @@ const struct policy_kind policy_health = {
 	.destroy = destroy,
 	.match = gate_match,
 	.start = start,
+	.inherit = inherit,
 };

@@ -179,6 +179,19 @@ static void destroy(struct policy *policy)
 	free(load);
 }
 
+/* Between `below` and `above` what was before says what is now. */
+static void inherit(struct policy *policy, const struct policy *former)
+{
+	struct load *load = policy->state;
+	const struct load *seen = former->state;
+
+	if (strcmp(load->path, seen->path) != 0 || load->above != seen->above ||
+	    load->below != seen->below)
+		return;
+	load->gate.matches = seen->gate.matches;
+	look(load);
+}
+
 static const struct policy_setting settings[] = {
 	{ "above", "the load average of a minute, or percent of pressure, that is too much",
 	  .required = true },
@@ -197,4 +210,5 @@ const struct policy_kind policy_load = {
 	.destroy = destroy,
 	.match = gate_match,
 	.start = start,
+	.inherit = inherit,
 };

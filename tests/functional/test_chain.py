@@ -98,6 +98,20 @@ class Walk:
         until(lambda: daemon.count("silent.drain") == before + 1, "the query to be met by silence")
         daemon.icpctl("undrain")
 
+    def test_a_dead_origin_stays_dead_across_a_reload(self):
+        """For seconds nobody could know anew; nothing listens on port 1."""
+        health = """policy 1 { kind = health verdict = miss_nofetch tcp = "127.0.0.1:1"
+                               fall = 5 interval = 1s }"""
+        daemon = self.a_daemon(health)
+        until(lambda: self.ask(FOO) == "miss_nofetch", "the origin to be dead")
+        daemon.icpctl("reload")
+        self.assertEqual(self.ask(FOO), "miss_nofetch")
+        daemon.icpctl("policy", "add", "2", "kind=prefix", "verdict=hit", f"url={FOO}")
+        self.assertEqual(self.ask(FOO), "miss_nofetch")
+        daemon.configure(health.replace(":1\"", ":2\""))
+        daemon.icpctl("reload")
+        self.assertEqual(self.ask(FOO), "miss")
+
     def test_the_end_after_a_drain(self):
         daemon = self.a_daemon(
             f"drain_time = '2s' policy x {{ kind = prefix verdict = hit urls = {{ '{FOO}' }} }}"

@@ -5,6 +5,7 @@
 #include <event2/listener.h>
 
 #include "kind_support.h"
+#include "policy_kinds.h"
 
 #define UNPRESSED "interval = 10ms timeout = 60s" /* no check fails for want of a processor */
 
@@ -215,6 +216,42 @@ TEST(silence)
 	end(&origin, &witness, policy);
 }
 
+/* What a policy of the same settings has seen is not forgotten; of other settings it tells nothing. */
+TEST(inheritance)
+{
+	static const struct {
+		const char *end;
+		enum icp_opcode expected;
+	} cases[] = {
+		{ "' fall = 2 rise = 2 " UNPRESSED, ICP_OP_DENIED },
+		{ "/other' fall = 2 rise = 2 " UNPRESSED, NOTHING },
+		{ "' fall = 3 rise = 2 " UNPRESSED, NOTHING },
+		{ "' fall = 2 rise = 3 " UNPRESSED, NOTHING },
+		{ "' fall = 2 rise = 2 interval = 11ms timeout = 60s", NOTHING },
+		{ "' fall = 2 rise = 2 interval = 10ms timeout = 59s", NOTHING },
+	};
+	struct origin origin;
+	struct witness witness;
+	struct policy *former = watch_origin(&origin, &witness, "HTTP/1.1 500 ?\r\n",
+					     "http = 'http://", cases[0].end);
+
+	witness_wait(&witness, 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char settings[256];
+		struct policy *policy;
+
+		snprintf(settings, sizeof(settings),
+			 "kind = health verdict = denied http = 'http://%s%s", origin.address,
+			 cases[i].end);
+		policy = make_policy(settings);
+		assert_int_equal(ask_host(policy), NOTHING);
+		policy_health.inherit(policy, former);
+		assert_int_equal(ask_host(policy), cases[i].expected);
+		policy_free(policy);
+	}
+	end(&origin, &witness, former);
+}
+
 /* A check that waits is not overtaken by others. */
 TEST(one_check_at_a_time)
 {
@@ -313,13 +350,10 @@ TEST(mistakes)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(statuses),
-		cmocka_unit_test(in_a_row),
-		cmocka_unit_test(what_is_no_success),
-		cmocka_unit_test(silence),
-		cmocka_unit_test(one_check_at_a_time),
-		cmocka_unit_test(connections),
-		cmocka_unit_test(an_end_at_any_time),
+		cmocka_unit_test(statuses),	      cmocka_unit_test(in_a_row),
+		cmocka_unit_test(what_is_no_success), cmocka_unit_test(silence),
+		cmocka_unit_test(inheritance),	      cmocka_unit_test(one_check_at_a_time),
+		cmocka_unit_test(connections),	      cmocka_unit_test(an_end_at_any_time),
 		cmocka_unit_test(mistakes),
 	};
 

@@ -127,6 +127,34 @@ TEST(above_a_number)
 	policy_free(policy);
 }
 
+/* Of a reload a policy between the two numbers notices nothing, if the numbers are the same. */
+TEST(inheritance)
+{
+	static const struct {
+		const char *settings, *minute;
+		enum icp_opcode expected;
+	} cases[] = {
+		{ "above = 4 below = 2", "3.00", ICP_OP_DENIED },
+		{ "above = 4 below = 2", "1.99", ICP_OP_INVALID },
+		{ "above = 4 below = 2.5", "3.00", ICP_OP_INVALID },
+		{ "above = 3.5 below = 2", "3.00", ICP_OP_INVALID },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct policy *former, *policy;
+
+		write_load("4.01");
+		former = good_policy("above = 4 below = 2");
+		write_load(cases[i].minute);
+		policy = good_policy(cases[i].settings);
+		assert_int_equal(ask_host(policy), ICP_OP_INVALID);
+		policy_load.inherit(policy, former);
+		assert_int_equal(ask_host(policy), cases[i].expected);
+		policy_free(former);
+		policy_free(policy);
+	}
+}
+
 TEST(until_it_is_below)
 {
 	struct policy *policy;
@@ -245,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(above_a_number),
 		cmocka_unit_test(until_it_is_below),
+		cmocka_unit_test(inheritance),
 		cmocka_unit_test(a_pressure),
 		cmocka_unit_test(what_cannot_be_read_changes_nothing),
 		cmocka_unit_test(changes_are_told),
