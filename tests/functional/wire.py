@@ -43,6 +43,9 @@ HIT, NOFETCH = "http://hit.example.com/x", "http://nofetch.example.com/x"
 DENIED, LATE, MISS = "http://e.org/admin/x", "http://late.example.com/x", "http://e.org/x"
 
 
+ENDLESS = 30_000_000  # queries of a flood that end_flood() ends
+
+
 class Wire(Lab):
     xdp = True
     mode = "generic"
@@ -125,7 +128,7 @@ class Wire(Lab):
         self.assertRaises(ConnectionRefusedError, client.socket.recv, 65536)
 
     def flood(self, address, count, questions):
-        """Starts the flood; `questions` are lines of URL TAB VERDICT[,VERDICT...]."""
+        """Starts a flood; `questions` are lines of URL TAB VERDICT[,VERDICT...]."""
         path = self.directory() / "questions"
         path.write_text("".join(f"{line}\n" for line in questions))
         command = self.client_side.command(BUILD / "tests/flood", address, count, path)
@@ -137,8 +140,19 @@ class Wire(Lab):
         return process
 
     def assert_flooded(self, process, count):
-        output, _ = process.communicate()
-        self.assertEqual(process.returncode, 0, output)
-        outcome = json.loads(output)
+        outcome = self.outcome(process)
         self.assertEqual((outcome["sent"], outcome["answered"]), (count, count))
         return outcome
+
+    def end_flood(self, process):
+        """Ends a flood that was to go on; every query has had its right answer."""
+        self.assertIsNone(process.poll(), "the flood was over too soon to show anything")
+        process.terminate()
+        outcome = self.outcome(process)
+        self.assertGreater(outcome["answered"], 0)
+        return outcome
+
+    def outcome(self, process):
+        output, _ = process.communicate()
+        self.assertEqual(process.returncode, 0, output)
+        return json.loads(output)

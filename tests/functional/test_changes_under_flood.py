@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a flood is answered while the chain is replaced, gates flip, and daemons die and start."""
+
+import json
+import time
+
+import icp
+from lab import main
+from net import until
+from wire import ENDLESS, SERVER, Wire
+
+MANY = 100_000
+OPEN, GATED, REGEX = (f"http://{word}.example.com/" for word in ("open", "gated", "regex"))
+
+
+class UnderFlood(Wire):
+    mode = "native"
+
+    def big_chain(self, verdict):
+        """The policy of MANY prefixes, and URLs of it for a flood."""
+        path = self.files / f"{verdict}.urls"
+        if not path.exists():
+            path.write_text("".join(f"http://{i}.example.com/\t{verdict}\n" for i in range(MANY)))
+            path.chmod(0o644)
+        return f'policy "10" {{ kind = "prefix" file = "{path}" }}'
+
+    def questions(self, verdicts):
+        return [f"http://{i}.example.com/x\t{verdicts}" for i in range(0, MANY, 97)] + [
+            "http://other.example.com/\tmiss"
+        ]
+
+    def setUp(self):
+        super().setUp()
+        self.files = self.directory()
+        self.files.chmod(0o755)
+
+    def test_a_chain_of_100000_prefixes_is_replaced(self):
+        """Each answer is the old chain's or the new one's, and all of them are the kernel's."""
+        daemon = self.responder(self.big_chain("hit")).start()
+        before = daemon.counts("answered.kernel", "answered.daemon")
+        flood = self.flood(SERVER, ENDLESS, self.questions("hit,denied"))
+        daemon.configure(self.big_chain("denied"))
+        daemon.icpctl("reload")
+        # Beside the first flood, which goes on: from now on it is the new one's alone.
+        self.assert_flooded(self.flood(SERVER, 20_000, self.questions("denied")), 20_000)
+        outcome = self.end_flood(flood)
+        after = daemon.counts("answered.kernel", "answered.daemon")
+        self.assertEqual(set(outcome["verdicts"]), {"hit", "denied", "miss"})
+        self.assertEqual(after[0] - before[0], outcome["answered"] + 20_000)
+        self.assertEqual(after[1], before[1])
+
+    def gated_chain(self, flag, lease):
+        return f"""
+            lease = "{lease}"
+            policy "1" {{ kind = "prefix" verdict = "hit" urls = {{ "{OPEN}" }} }}
+            policy "2" {{ kind = "flag" verdict = "miss_nofetch" path = "{flag}" }}
+            policy "3" {{ kind = "prefix" verdict = "hit" urls = {{ "{GATED}" }} }}
+            policy "4" {{ kind = "regex" verdict = "denied" pattern = "regex" }}"""
+
+    def test_a_gate_that_flips(self):
+        """
+        Once the daemon has noticed, which it tells by what it would answer, nothing is answered
+        from before. The lease is so long that no heartbeat has to do with it.
+        """
+        flag = self.files / "flag"
+        daemon = self.responder(self.gated_chain(flag, "1h")).start()
+        flood = self.flood(
+            SERVER, ENDLESS, [f"{GATED}\thit,miss_nofetch", f"{OPEN}\thit"]
+        )
+        for verdict in ("miss_nofetch", "hit", "miss_nofetch"):
+            if verdict == "hit":
+                flag.unlink()
+            else:
+                flag.touch()
+            until(lambda: self.checked(daemon, GATED) == verdict, "the daemon to notice")
+            self.assert_flooded(self.flood(SERVER, 5000, [f"{GATED}\t{verdict}"]), 5000)
+        self.end_flood(flood)
+        self.assertEqual(daemon.count("answered.daemon"), 0)
+
+    def checked(self, daemon, url):
+        """The verdict that the daemon would give."""
+        result = json.loads(daemon.icpctl("--json", "check", url).stdout)["results"][0]
+        return {"ICP_OP_HIT": "hit", "ICP_OP_MISS_NOFETCH": "miss_nofetch"}[result["verdict"]]
+
+    def test_a_daemon_that_is_killed(self):
+        """What rests on nobody goes on without a gap, what is watched over ends with the lease."""
+        lease = 2
+        daemon = self.responder(self.gated_chain(self.files / "flag", f"{lease}s")).start()
+        self.assertEqual([self.ask(GATED), self.ask(REGEX)], ["hit", "denied"])
+        self.assert_answered_by(daemon, "kernel", "hit", GATED)
+        self.assert_answered_by(daemon, "kernel", "denied", REGEX)
+        flood = self.flood(SERVER, ENDLESS, [f"{OPEN}\thit"])
+        daemon.kill()
+        time.sleep(1.5 * lease)
+        client = self.client(self.client_side)
+        for url in (GATED, REGEX):
+            client.send(icp.query(url, 1), SERVER)
+        # The answer comes, and none came for those before it.
+        self.assertEqual(client.ask(OPEN, SERVER), "hit")
+        self.end_flood(flood)
+
+    def test_the_next_daemon_takes_over_without_a_gap(self):
+        """Within the lease what is behind a gate is answered all the time as well."""
+        chain = self.gated_chain(self.files / "flag", "1h")
+        daemon = self.responder(chain).start()
+        flood = self.flood(SERVER, ENDLESS, [f"{OPEN}\thit", f"{GATED}\thit"])
+        for _ in range(3):
+            daemon.kill()
+            daemon.start()
+            self.assertEqual(self.ask(GATED), "hit")
+        self.end_flood(flood)
+        self.assert_answered_by(daemon, "kernel", "hit", GATED)
+
+
+if __name__ == "__main__":
+    main()
