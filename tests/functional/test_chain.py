@@ -4,17 +4,60 @@
 
 import os
 import json
+import re
 import signal
 import socket
 import time
 
 import icp
+from daemon import BUILD
 from lab import Lab, main
 from net import until
 from wire import CLIENT, SERVER, Wire
 
 FOO, BAR, BAZ = (f"http://example.com/{word}" for word in ("foo", "bar", "baz"))
 BOTH = "http://example.com/foo/baz"
+
+
+# The chain and the datagrams of zc.icp's README: bytes as it shows them, boxes as it draws them.
+FOO_AND_BAZ = """
+policy foo { kind = substring verdict = ICP_OP_HIT text = foo }
+policy baz { kind = substring verdict = ICP_OP_MISS_NOFETCH text = baz }
+"""
+RULE = "+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+\n"
+BOX = (
+    RULE
+    + "|%s|   Version: 2  |     Message Length: %d        |\n"
+    + RULE
+    + "|                    Request Number: %08X                   |\n"
+    + RULE
+    + "|                    Options: 0                                 |\n"
+    + RULE
+    + "|                    Option Data: 0                             |\n"
+    + RULE
+    + "|                    Sender Host Address: 0                     |\n"
+    + RULE
+    + "|                                                               |\n"
+    + "|    Payload: %s|\n"
+    + "|                                                               |\n"
+    + RULE
+)
+DATAGRAMS = (
+    (
+        "http://example.com/",
+        b"\x01\x02\x00,\xde\xad\xbe\xef" + 16 * b"\0" + b"http://example.com/\0",
+        b"\x03\x02\x00(\xde\xad\xbe\xef" + 12 * b"\0" + b"http://example.com/\0",
+        ("  ICP_OP_QUERY ", 44, r"\x00\x00\x00\x00http://example.com/\x00           "),
+        ("  ICP_OP_MISS  ", 40, r"http://example.com/\x00                           "),
+    ),
+    (
+        "http://example.com/foo",
+        b"\x01\x02\x00/\xde\xad\xbe\xef" + 16 * b"\0" + b"http://example.com/foo\0",
+        b"\x02\x02\x00+\xde\xad\xbe\xef" + 12 * b"\0" + b"http://example.com/foo\0",
+        ("  ICP_OP_QUERY ", 47, r"\x00\x00\x00\x00http://example.com/foo\x00        "),
+        ("  ICP_OP_HIT   ", 43, r"http://example.com/foo\x00                        "),
+    ),
+)
 
 
 class Walk:
@@ -37,6 +80,22 @@ class Walk:
         self.assertEqual(self.ask(BOTH), "miss_nofetch")
         names = [policy["name"] for policy in self.policies(daemon)]
         self.assertEqual(names, ["baz", "foo"])
+
+    def test_the_datagrams_of_zc_icp(self):
+        """The second time round the kernel, if there is one, has been told what the daemon knows."""
+        self.a_daemon(FOO_AND_BAZ)
+        for url, query, answer, _, _ in 2 * DATAGRAMS:
+            self.assertEqual(self.exchange(query), answer, url)
+
+    def test_the_boxes_of_zc_icp(self):
+        self.a_daemon(FOO_AND_BAZ)
+        for url, _, _, query, answer in 2 * DATAGRAMS:
+            text = self.query("--dump", url)
+            number = int(re.search("Request Number: ([0-9A-F]{8}) ", text)[1], 16)
+            boxes = "".join(BOX % (*box[:2], number, box[2]) for box in (query, answer))
+            self.assertEqual(text[: len(boxes)], boxes)
+            verdict = answer[0].strip()
+            self.assertRegex(text[len(boxes) :], rf"\A{verdict}  \d+\.\d+ ms  {url}\n\Z")
 
     def test_the_same_name_replaces(self):
         daemon = self.a_daemon("")
@@ -112,13 +171,28 @@ class Walk:
         daemon.icpctl("reload")
         self.assertEqual(self.ask(FOO), "miss")
 
+    def test_a_second_signal_ends_a_drain_at_once(self):
+        daemon = self.a_daemon(
+            f"drain_time = '1h' policy x {{ kind = prefix verdict = hit urls = {{ '{FOO}' }} }}"
+        )
+        daemon.process.send_signal(signal.SIGTERM)
+        until(lambda: self.ask(FOO) == "miss_nofetch", "the drain")
+        done = daemon.icpctl("undrain", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("about to end", done.stderr)
+        self.assertEqual(self.ask(FOO), "miss_nofetch")
+        daemon.process.send_signal(signal.SIGTERM)
+        self.assertEqual(daemon.wait(), 0)
+
     def test_the_end_after_a_drain(self):
         daemon = self.a_daemon(
             f"drain_time = '2s' policy x {{ kind = prefix verdict = hit urls = {{ '{FOO}' }} }}"
         )
+        began = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
         until(lambda: self.ask(FOO) == "miss_nofetch", "the drain")
         self.assertEqual(daemon.wait(), 0)
+        self.assertGreaterEqual(time.monotonic() - began, 2)
 
 
 class Userspace(Walk, Lab):
@@ -135,6 +209,12 @@ class Userspace(Walk, Lab):
     def ask(self, url):
         return self.asking.ask(url, "127.0.0.1")
 
+    def exchange(self, datagram):
+        return self.asking.exchange(datagram, "127.0.0.1")
+
+    def query(self, *words):
+        return self.server.run(BUILD / "icpctl", "query", "-s", "127.0.0.1", *words).stdout
+
     def send(self, url):
         self.asking.send(icp.query(url, 4711), "127.0.0.1")
 
@@ -144,6 +224,12 @@ class Kernel(Walk, Wire):
 
     def a_daemon(self, policies, **settings):
         return self.responder(policies, **settings).start()
+
+    def exchange(self, datagram):
+        return self.asker[socket.AF_INET].exchange(datagram, SERVER)
+
+    def query(self, *words):
+        return self.client_side.run(BUILD / "icpctl", "query", "-s", SERVER, *words).stdout
 
     def send(self, url):
         self.asker[socket.AF_INET].send(icp.query(url, 4711), SERVER)
@@ -197,6 +283,16 @@ class Kernel(Walk, Wire):
         time.sleep(1)
         self.send(FOO)
         self.assertEqual(self.ask(BAR), "hit")  # and nothing came for the one before it
+
+    def test_the_daemon_ends_what_it_drained(self):
+        """Else the kernel would say so for ever, and the rules are not the daemon's."""
+        daemon = self.a_daemon("")
+        daemon.icpctl("rules", "add", FOO, "hit")
+        for verdict in ("denied", "silence"):
+            daemon.icpctl("drain", "--verdict", verdict)
+            daemon.stop()
+            self.assertEqual(self.ask(FOO), "hit")
+            daemon.start()
 
     def test_sources_in_the_kernel(self):
         daemon = self.a_daemon(
