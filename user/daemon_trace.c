@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,11 +72,11 @@ static json_t *address_json(const __u8 address[16], __be16 port)
 
 	if (memcmp(address, mapped, sizeof(mapped)) == 0) {
 		in->sin_family = AF_INET;
-		in->sin_port = port;
+		in->sin_port = (ICP_FORCE in_port_t)port;
 		memcpy(&in->sin_addr, address + 12, 4);
 	} else {
 		in6->sin6_family = AF_INET6;
-		in6->sin6_port = port;
+		in6->sin6_port = (ICP_FORCE in_port_t)port;
 		memcpy(&in6->sin6_addr, address, 16);
 	}
 	socket_address_text(&socket_address, text);
@@ -104,7 +103,7 @@ static json_t *line_of(const struct trace_entry *entry, uint64_t offset)
 	json_object_set_new(line, "source", address_json(record->source, record->source_port));
 	json_object_set_new(line, "destination",
 			    address_json(record->destination, record->destination_port));
-	json_object_set_new(line, "request", json_integer(ntohl(record->request_number)));
+	json_object_set_new(line, "request", json_integer(be32_to_host(record->request_number)));
 	json_object_set_new(line, "by", json_string(entry->by_kernel ? "kernel" : "daemon"));
 	json_object_set_new(line, "verdict",
 			    answered ? json_string(opcode_name(record->verdict)) : json_null());

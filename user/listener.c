@@ -60,6 +60,13 @@ static void enlarge(int fd, int forced, int polite)
 		setsockopt(fd, SOL_SOCKET, polite, &bytes, sizeof(bytes));
 }
 
+static __be16 port_of(const struct sockaddr_storage *address)
+{
+	return (ICP_FORCE __be16)(address->ss_family == AF_INET6
+					  ? ((const struct sockaddr_in6 *)address)->sin6_port
+					  : ((const struct sockaddr_in *)address)->sin_port);
+}
+
 struct listener *listener_open(const struct sockaddr_storage *address, struct error *error)
 {
 	bool v6 = address->ss_family == AF_INET6;
@@ -73,8 +80,7 @@ struct listener *listener_open(const struct sockaddr_storage *address, struct er
 	}
 	socket_address_text(address, text);
 	LIST_INIT(&listener->pending);
-	listener->port = v6 ? ((const struct sockaddr_in6 *)address)->sin6_port
-			    : ((const struct sockaddr_in *)address)->sin_port;
+	listener->port = port_of(address);
 	listener->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0) {
 		error_set(error, "listen %s: %s%s", text, strerror(errno),
@@ -217,25 +223,19 @@ static void trace(struct listener *listener, const struct sockaddr_storage *from
 		  const struct answer *answer)
 {
 	struct trace_log *log = listener->responder->trace_log;
-	struct trace_entry
-		entry = { .record = {
-				  .source_port =
-					  from->ss_family == AF_INET6
-						  ? ((const struct sockaddr_in6 *)from)->sin6_port
-						  : ((const struct sockaddr_in *)from)->sin_port,
-				  .request_number = number,
-				  .counter = answer->outcome,
-				  .verdict = answer->outcome == ICP_COUNT_ANSWERED
-						     ? answer->header.opcode
-						     : ICP_OP_INVALID,
-				  .url_length = url_length,
-			  } };
+	struct trace_entry entry = { 0 };
 	struct trace_record *record = &entry.record;
 	struct in6_addr source = query_source((const struct sockaddr *)from);
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	record->time = now.tv_sec * 1000000000ull + now.tv_nsec;
+	record->source_port = port_of(from);
+	record->request_number = number;
+	record->counter = answer->outcome;
+	record->verdict =
+		answer->outcome == ICP_COUNT_ANSWERED ? answer->header.opcode : ICP_OP_INVALID;
+	record->url_length = url_length;
 	memcpy(record->source, &source, sizeof(record->source));
 	memcpy(record->url, url,
 	       url_length < sizeof(record->url) ? url_length : sizeof(record->url));
