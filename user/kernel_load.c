@@ -236,7 +236,7 @@ static const char *attach_reason(int err)
 
 	if (err == -EOPNOTSUPP)
 		reason = "the driver has no native XDP";
-	else if (err == -ERANGE)
+	else if (err == -ERANGE || strstr(kernel_cause, "MTU"))
 		reason = "the MTU is larger than the driver takes with XDP; lower it";
 	else if (err == -EBUSY || err == -EEXIST)
 		reason = "another XDP program is attached in another mode";
@@ -266,6 +266,8 @@ static int attach_fresh(const struct kernel_load *load, unsigned int ifindex,
 	program = xdp_program__create(&options);
 	err = libxdp_get_error(program);
 	if (!err) {
+		/* Before it is loaded libbpf does not say so, and libxdp would take it for no. */
+		xdp_program__set_xdp_frags_support(program, true);
 		err = xdp_program__attach(program, ifindex, mode, 0);
 		xdp_program__close(program);
 	}
@@ -283,18 +285,19 @@ static int attach_by_libxdp_or_alone(const struct kernel_load *load, unsigned in
 				     int loaded, bool native, struct error *error)
 {
 	int err = attach_fresh(load, ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB, error);
-	int alone;
+	char refusal[384];
 
 	if (err != -EINVAL || attached_id(ifindex))
 		return err;
-	alone = bpf_xdp_attach(ifindex, loaded, XDP_FLAGS_UPDATE_IF_NOEXIST | mode_flag(native),
-			       NULL);
-	if (!alone)
+	snprintf(refusal, sizeof(refusal), "%s", attach_reason(err));
+	kernel_cause[0] = '\0';
+	err = bpf_xdp_attach(ifindex, loaded, XDP_FLAGS_UPDATE_IF_NOEXIST | mode_flag(native),
+			     NULL);
+	if (!err)
 		log_write(LOG_INFO,
 			  "interface %s: libxdp's dispatcher does not take the program: %s",
-			  load->interface, attach_reason(err));
-	kernel_cause[0] = '\0';
-	return alone;
+			  load->interface, refusal);
+	return err;
 }
 
 static enum kernel_result attach_in_modes(const struct kernel_load *load, unsigned int ifindex,
@@ -573,15 +576,16 @@ static enum kernel_result load_failed(int err, const struct kernel_load *load, s
 {
 	if (err == -EPERM) {
 		error_set(error,
-			  "the kernel refuses to load a BPF program (%s): this needs root "
+			  "the kernel refuses to load a BPF program (%s%s%s): this needs root "
 			  "with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-			  strerror(EPERM));
+			  strerror(EPERM), kernel_cause[0] ? ": " : "", kernel_cause);
 		return KERNEL_NO_MEANS;
 	}
 	error_set(error,
-		  "the XDP program cannot be loaded with %u rules and %u prefixes: %s; "
-		  "-v shows what the kernel says",
-		  load->sizes.rules, load->sizes.prefixes, strerror(-err));
+		  "the XDP program cannot be loaded with %u rules and %u prefixes: %s%s%s; "
+		  "-v shows all that the kernel says",
+		  load->sizes.rules, load->sizes.prefixes, strerror(-err),
+		  kernel_cause[0] ? ": " : "", kernel_cause);
 	return KERNEL_FAILED;
 }
 
