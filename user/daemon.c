@@ -79,8 +79,9 @@ static void watch(struct daemon *daemon)
 
 static void policy_has_changed(void *context, const struct policy *policy)
 {
-	log_write(LOG_INFO, "policy '%s' has changed its mind", policy->name);
+	/* The kernel first: a log may take its time. */
 	watch(context);
+	log_write(LOG_INFO, "policy '%s' has changed its mind", policy->name);
 }
 
 static void on_heartbeat(evutil_socket_t fd, short what, void *context)

@@ -31,6 +31,7 @@ enum pin {
 	PIN_MAX
 };
 
+/* None has a dot, nor may a directory above them: a bpffs takes no such names (EPERM). */
 extern const char *const pin_names[PIN_MAX];
 
 void pin_path(char path[PATH_MAX], const char *pin_dir, enum pin pin);
