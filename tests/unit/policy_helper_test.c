@@ -348,7 +348,7 @@ TEST(children_that_do_not_want_to_go)
 TEST(what_children_inherit)
 {
 	struct helper_pool *pool = open_pool("read -r x; ls /proc/self/fd | tr '\\n' ' '; echo; "
-					     "grep SigIgn /proc/self/status; read -r x",
+					     "read -r x; grep SigIgn /proc/self/status; read -r x",
 					     1);
 	struct answer files = { 0 }, ignored = { 0 };
 
