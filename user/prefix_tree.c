@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
@@ -198,11 +199,15 @@ int prefix_tree_build(struct prefix_tree *tree, const struct prefix_entry *entri
 		all.answer = entries[0].answer;
 		all.begin = 1;
 	}
-	do {
+	/* Other keys are needed once in thousands of trees. */
+	for (int tries = 0; tries < 100; tries++) {
 		if (getrandom(&tree->keys, sizeof(tree->keys), 0) != sizeof(tree->keys))
 			return -1;
 		memset(buckets, 0, prefix_tree_buckets(count) * sizeof(*buckets));
 		builder.next_line = 0;
-	} while (!build_group(&builder, &all));
-	return 0;
+		if (build_group(&builder, &all))
+			return 0;
+	}
+	errno = EAGAIN;
+	return -1;
 }

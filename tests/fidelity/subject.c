@@ -54,9 +54,13 @@ static uint64_t hash_seed;
 ssize_t __wrap_getrandom(void *buffer, size_t size, unsigned int flags);
 ssize_t __wrap_getrandom(void *buffer, size_t size, unsigned int flags)
 {
+	uint64_t state = hash_seed;
+
 	(void)flags;
-	for (size_t i = 0; i < size; i++)
-		((uint8_t *)buffer)[i] = hash_seed >> 8 * (i % 8);
+	for (size_t i = 0; i < size; i++) {
+		state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+		((uint8_t *)buffer)[i] = state >> 56;
+	}
 	return size;
 }
 
