@@ -7,7 +7,7 @@ import subprocess
 CHART = """
 set terminal svg size 1000,{height} font "sans,12" background "white"
 set output "{output}"
-set title "Replies a second, one core (the bar: best; the line: all rounds)"
+set title "Replies a second: best round; line: all rounds"
 set xlabel "million a second"
 set xrange [0:*]
 set yrange [-0.7:{last}.7]
