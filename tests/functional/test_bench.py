@@ -46,7 +46,7 @@ class Report(Lab):
             {"name": "two", "ns": 123.4},
         ],
         "deadline": [
-            {"name": "late", "in_time": 0.5, "p50": 1.0, "p99.9": None, "sent": 9, "bad": 0}
+            {"name": "late", "in_time": 0.99999, "p50": 1.0, "p99.9": None, "sent": 9, "bad": 0}
         ],
         "targets": [
             {"name": "first", "wanted": "at least 1", "got": "2", "met": True},
@@ -62,7 +62,7 @@ class Report(Lab):
         for line in (
             "| one | 2.00 M | 1.00 M to 2.00 M | 0.50 | 0.40 to 0.50 |",
             "| two |  |  |  |  | 123 |",
-            "| late | 50.0 % | 1.000 | never | 9 | 0 |",
+            "| late | 99.999 % | 1.000 | never | 9 | 0 |",
             "| first | at least 1 | 2 | met |",
             "| second | at least 1 | 0 | MISSED |",
             "| three | it is not there |",
