@@ -148,13 +148,12 @@ static __u64 sum_of(const void *bytes, size_t size)
 	return sum;
 }
 
-static void write_ip(void *header, const struct blast_config *config, size_t payload)
+static void write_ip(void *header, const struct blast_config *config)
 {
 	if (config->ipv6) {
 		struct ipv6hdr *ip = header;
 
 		ip->version = 6;
-		ip->payload_len = host_to_be16(payload);
 		ip->nexthdr = IPPROTO_UDP;
 		ip->hop_limit = 64;
 		memcpy(&ip->saddr, config->own, sizeof(ip->saddr));
@@ -164,52 +163,60 @@ static void write_ip(void *header, const struct blast_config *config, size_t pay
 
 		ip->version = 4;
 		ip->ihl = sizeof(*ip) / 4;
-		ip->tot_len = host_to_be16(sizeof(*ip) + payload);
 		ip->frag_off = host_to_be16(0x4000); /* don't fragment */
 		ip->ttl = 64;
 		ip->protocol = IPPROTO_UDP;
 		ip->saddr = config->own[3];
 		ip->daddr = config->address[3];
-		ip->check = ~checksum_fold(sum_of(ip, sizeof(*ip)));
 	}
 }
 
-void blast_query_make(struct blast_query *query, const struct blast_config *config, const char *url,
-		      __u32 allowed)
+void blast_headers_make(struct blast_config *config)
 {
-	size_t url_size = strlen(url) + 1;
-	size_t message_size = ICP_QUERY_HEADER_SIZE + url_size;
-	size_t udp_size = sizeof(struct udphdr) + message_size;
-	__u32 offset = blast_udp_offset(config->ipv6);
-	unsigned char *frame = query->room + blast_lead(config->ipv6, true);
+	unsigned char room[sizeof(config->headers) + ICP_WORD] __attribute__((aligned(8))) = { 0 };
+	unsigned char *frame = room + blast_lead(config->ipv6, true);
 	struct ethhdr *ethernet = (struct ethhdr *)frame;
-	struct udphdr *udp = (struct udphdr *)(frame + offset);
-	struct icp_query *message = (struct icp_query *)(udp + 1);
-	size_t even;
+	unsigned char *udp = frame + blast_udp_offset(config->ipv6);
+	struct udphdr to = { .dest = config->port };
+	struct icp_query query = { .header = { .opcode = ICP_OP_QUERY, .version = ICP_VERSION } };
 
-	memset(query, 0, sizeof(*query));
-	query->allowed = allowed;
-	query->size = offset + udp_size;
-	query->url_size = url_size;
 	memcpy(ethernet->h_dest, config->mac, ETH_ALEN);
 	memcpy(ethernet->h_source, config->own_mac, ETH_ALEN);
 	ethernet->h_proto = host_to_be16(config->ipv6 ? ETH_P_IPV6 : ETH_P_IP);
-	write_ip(ethernet + 1, config, udp_size);
-	udp->dest = config->port;
-	udp->len = host_to_be16(udp_size);
-	message->header.opcode = ICP_OP_QUERY;
-	message->header.version = ICP_VERSION;
-	message->header.length = host_to_be16(message_size);
-	memcpy(message + 1, url, url_size);
+	memcpy(udp, &to, sizeof(to));
+	memcpy(udp + sizeof(to), &query, sizeof(query));
+	write_ip(ethernet + 1, config);
+	memcpy(config->headers, frame, blast_headers(config->ipv6, true));
+}
 
-	/* What follows the frame is zero and may be counted in. */
-	even = (url_size + 1) / 2 * 2;
-	query->url_sum = checksum_fold(sum_of(message + 1, even));
-	query->sum = checksum_fold(sum_of(config->own, sizeof(config->own)) +
-				   sum_of(config->address, sizeof(config->address)) +
-				   (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
-				   (ICP_FORCE __u16)udp->len +
-				   sum_of(udp, sizeof(*udp) + sizeof(*message)) + query->url_sum);
+void blast_query_make(struct blast_query *query, size_t size, const struct blast_config *config,
+		      const char *url, __u32 allowed)
+{
+	const unsigned char *headers = (const unsigned char *)config->headers;
+	__u32 offset = blast_udp_offset(config->ipv6);
+	size_t url_size = strlen(url) + 1;
+	__u16 message_size = ICP_QUERY_HEADER_SIZE + url_size;
+	__u16 udp_size = sizeof(struct udphdr) + message_size;
+	__u16 ip_size = sizeof(struct iphdr) + udp_size;
+
+	memset(query, 0, size);
+	query->allowed = allowed;
+	query->url_size = url_size;
+	memcpy(query->url, url, url_size);
+	/* What follows the URL is zero and may be counted in. */
+	query->url_sum = checksum_fold(sum_of(query->url, (url_size + 1) / 2 * 2));
+	query->ip_check =
+		~checksum_fold(sum_of(headers + sizeof(struct ethhdr), sizeof(struct iphdr)) +
+			       (ICP_FORCE __u16)host_to_be16(ip_size));
+	/* The UDP length counts twice, once in the pseudo-header. */
+	query->sum = checksum_fold(
+		sum_of(config->own, sizeof(config->own)) +
+		sum_of(config->address, sizeof(config->address)) +
+		(ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
+		2ull * (ICP_FORCE __u16)host_to_be16(udp_size) +
+		(ICP_FORCE __u16)host_to_be16(message_size) +
+		sum_of(headers + offset, sizeof(struct udphdr) + ICP_QUERY_HEADER_SIZE) +
+		query->url_sum);
 }
 
 /* --- draws */

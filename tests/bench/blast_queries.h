@@ -34,9 +34,12 @@ int blast_urls_make(struct blast_urls *urls, const char *pattern, size_t count, 
 
 void blast_urls_free(struct blast_urls *urls);
 
-/* The query for a URL of at most BLAST_URL_MAX bytes. */
-void blast_query_make(struct blast_query *query, const struct blast_config *config, const char *url,
-		      __u32 allowed);
+/* Makes the headers of all queries, of which the configuration has all else. */
+void blast_headers_make(struct blast_config *config);
+
+/* The query for a URL of at most BLAST_URL_MAX bytes, of which `size` bytes are written. */
+void blast_query_make(struct blast_query *query, size_t size, const struct blast_config *config,
+		      const char *url, __u32 allowed);
 
 /*
  * `size` draws from 0 to `count` - 1: uniformly if `exponent` is 0, else by Zipf's law, where the

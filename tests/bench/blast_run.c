@@ -143,13 +143,13 @@ static void *map_memory(const struct bpf_map *map, size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* The program that generates knows the longest frame, so the queries are looked at first. */
+/* Programs and maps are made for the longest URL that there is. */
 static int load(struct run *run, struct error *error)
 {
 	const struct blast_job *job = run->job;
 	struct icpblast_bpf *skeleton;
 	struct blast_config *config;
-	struct blast_query query;
+	size_t url_size = 0;
 	int code;
 
 	libbpf_set_print(print_nothing);
@@ -163,11 +163,14 @@ static int load(struct run *run, struct error *error)
 	*config = job->config;
 	config->draws_mask = run->draw_count - 1;
 	config->interval = job->rate ? SECOND * run->generator_count / job->rate : 0;
-	for (size_t i = 0; i < job->urls.count; i++) {
-		blast_query_make(&query, config, job->urls.list[i].text, 0);
-		if (query.size > config->frame_max)
-			config->frame_max = query.size;
-	}
+	for (size_t i = 0; i < job->urls.count; i++)
+		if (strlen(job->urls.list[i].text) + 1 > url_size)
+			url_size = strlen(job->urls.list[i].text) + 1;
+	config->frame_max = blast_headers(config->ipv6, true) + url_size;
+	config->url_words = (url_size + ICP_WORD - 1) / ICP_WORD;
+	blast_headers_make(config);
+	run->query_size = offsetof(struct blast_query, url) + config->url_words * ICP_WORD;
+	bpf_map__set_value_size(skeleton->maps.queries, run->query_size);
 	bpf_map__set_max_entries(skeleton->maps.queries, job->urls.count);
 	bpf_map__set_max_entries(skeleton->maps.draws, run->draw_count / BLAST_DRAWS_A_LINE);
 	bpf_program__set_autoload(skeleton->progs.blast_send, job->sending == BLAST_SENDING_LIVE);
@@ -186,14 +189,13 @@ static int fill(struct run *run, struct error *error)
 	const struct icpblast_bpf *skeleton = run->skeleton;
 	const struct blast_job *job = run->job;
 
-	run->query_size = (sizeof(struct blast_query) + 7) / 8 * 8;
 	run->queries = map_memory(skeleton->maps.queries, job->urls.count * run->query_size);
 	run->draws = map_memory(skeleton->maps.draws, run->draw_count * sizeof(*run->draws));
 	run->slots = map_memory(skeleton->maps.slots, BLAST_SLOTS * sizeof(*run->slots));
 	if (!run->queries || !run->draws || !run->slots)
 		return error_set(error, "the maps: %s", strerror(errno));
 	for (size_t i = 0; i < job->urls.count; i++)
-		blast_query_make((struct blast_query *)query_of(run, i),
+		blast_query_make((struct blast_query *)query_of(run, i), run->query_size,
 				 (const struct blast_config *)&skeleton->rodata->config,
 				 job->urls.list[i].text,
 				 job->config.echo ? BLAST_ALLOWED(ICP_OP_QUERY)
@@ -340,8 +342,8 @@ struct batch {
 	struct blast_counts counts;
 	struct mmsghdr messages[BATCH];
 	struct iovec parts[BATCH];
-	/* As in a query: the frame stands behind what brings its URL to a whole word. */
-	unsigned char rooms[BATCH][sizeof(((struct blast_query *)0)->room)]
+	/* The frame stands behind what brings its URL, and so its headers, to a whole word. */
+	unsigned char rooms[BATCH][(BLAST_FRAME_MAX + 2 * ICP_WORD) / ICP_WORD * ICP_WORD]
 		__attribute__((aligned(ICP_WORD)));
 };
 
@@ -363,18 +365,20 @@ static __u32 sample(struct run *run, struct blast_sender *sender, struct blast_c
 static void prepare(struct run *run, struct batch *batch, unsigned int i,
 		    struct blast_sender *sender)
 {
-	const struct blast_config *config = &run->job->config;
+	const struct blast_config *config = &run->skeleton->rodata->config;
+	__u32 headers = blast_headers(config->ipv6, true);
 	__u32 index = run->draws[sender->draw++ & (run->draw_count - 1)];
 	const struct blast_query *query = query_of(run, index);
 	unsigned char *frame = batch->rooms[i] + blast_lead(config->ipv6, true);
 	__u32 slot;
 
-	memcpy(frame, query->room + blast_lead(config->ipv6, true), query->size);
+	memcpy(frame, config->headers, headers);
+	memcpy(frame + headers, query->url, query->url_size);
 	slot = sample(run, sender, &batch->counts, index);
-	blast_finish((struct udphdr *)(frame + blast_udp_offset(config->ipv6)), query,
-		     config->first_port + sender->port, slot << BLAST_INDEX_BITS | (index + 1));
+	blast_finish(frame, config->ipv6, query, config->first_port + sender->port,
+		     slot << BLAST_INDEX_BITS | (index + 1));
 	sender->port = (sender->port + 1) % config->ports;
-	batch->parts[i] = (struct iovec){ frame, query->size };
+	batch->parts[i] = (struct iovec){ frame, headers + query->url_size };
 	batch->messages[i].msg_hdr =
 		(struct msghdr){ .msg_iov = &batch->parts[i], .msg_iovlen = 1 };
 	batch->counts.sent++;

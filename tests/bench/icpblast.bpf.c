@@ -5,7 +5,7 @@
  *
  * The generator shares the core with what is measured, so it must be cheap and disturb the caches
  * little: the choice of queries is drawn beforehand, and the draws are walked from one end to the
- * other, which the processor foresees; a query lies in one piece, ready to be copied into the frame.
+ * other, which the processor foresees; of a query only the URL and its sums have to be fetched.
  * The check comes at most one batch later and finds the same query in the cache.
  */
 #include <linux/bpf.h>
@@ -69,7 +69,10 @@ struct {
 
 /* --- the generator */
 
-/* Is it time for the next query? Of what was missed, while the core did other things, little is made up for. */
+/*
+ * Is it time for the next query? Of what was missed, while the core did other things, little is made
+ * up for.
+ */
 ICP_INLINE bool due(struct blast_sender *sender)
 {
 	__u64 now = bpf_ktime_get_ns();
@@ -102,16 +105,44 @@ ICP_INLINE __u32 sample(struct blast_sender *sender, struct blast_counts *count,
 	return key;
 }
 
+/* The query that is drawn as the `draw`-th, from 0 on and round again. */
+ICP_INLINE const struct blast_query *drawn(__u32 draw, __u32 *index)
+{
+	const struct blast_draws *some;
+	__u32 line;
+
+	draw &= config.draws_mask;
+	line = draw / BLAST_DRAWS_A_LINE;
+	some = bpf_map_lookup_elem(&draws, &line);
+	if (!some)
+		return NULL;
+	*index = some->index[draw % BLAST_DRAWS_A_LINE];
+	return bpf_map_lookup_elem(&queries, index);
+}
+
+/* All headers but the last two bytes are whole words of 4. */
+ICP_INLINE void copy_headers(void *frame, __u32 size)
+{
+	const volatile __u32 *from = (const volatile __u32 *)config.headers;
+	__u32 *to = frame;
+	__u32 i;
+
+	for (i = 0; i < BLAST_HEADERS_MAX / sizeof(*to); i++) {
+		if (i >= size / sizeof(*to))
+			break;
+		to[i] = from[i];
+	}
+	*(__u16 *)(frame + size - 2) = ((const volatile __u16 *)config.headers)[size / 2 - 1];
+}
+
 SEC("xdp")
 int blast_send(struct xdp_md *ctx)
 {
-	__u32 offset = blast_udp_offset(config.ipv6);
-	__u32 lead = blast_lead(config.ipv6, true);
+	__u32 headers = blast_headers(config.ipv6, true);
 	const struct blast_query *query;
 	struct blast_sender *sender;
 	struct blast_counts *count;
-	__u32 zero = 0, draw, line, index, number, size, port;
-	const struct blast_draws *drawn;
+	__u32 zero = 0, index, number, size, port;
 	void *data, *end;
 
 	sender = bpf_map_lookup_elem(&senders, &zero);
@@ -119,35 +150,30 @@ int blast_send(struct xdp_md *ctx)
 	if (!sender || !count || sender->budget == 0 || (config.interval && !due(sender)))
 		return XDP_DROP;
 
-	draw = sender->draw++ & config.draws_mask;
-	line = draw / BLAST_DRAWS_A_LINE;
-	drawn = bpf_map_lookup_elem(&draws, &line);
-	if (!drawn)
-		return XDP_DROP;
-	index = drawn->index[draw % BLAST_DRAWS_A_LINE];
-	query = bpf_map_lookup_elem(&queries, &index);
+	query = drawn(sender->draw++, &index);
 	if (!query)
 		return XDP_DROP;
-	/* Frames come back as the last receiver has left them: all of it is written anew. */
-	size = query->size;
-	if (size > BLAST_FRAME_MAX)
+	size = query->url_size;
+	if (size > config.url_words * ICP_WORD)
 		return XDP_DROP;
 	ICP_BOUNDED(size); /* or both comparisons become one that tells the verifier nothing */
 	if (size == 0)
 		return XDP_DROP;
-	if ((size < config.frame_max &&
-	     bpf_xdp_adjust_tail(ctx, (int)size - (int)config.frame_max)) ||
-	    bpf_xdp_store_bytes(ctx, 0, (void *)query->room + lead, size))
+	/* Frames come back as the last receiver has left them: all of it is written anew. */
+	if ((headers + size < config.frame_max &&
+	     bpf_xdp_adjust_tail(ctx, (int)(headers + size) - (int)config.frame_max)) ||
+	    bpf_xdp_store_bytes(ctx, headers, (void *)query->url, size))
 		goto failed;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
-	if (data + offset + sizeof(struct udphdr) + ICP_HEADER_SIZE > end)
+	if (data + headers > end)
 		goto failed;
+	copy_headers(data, headers);
 
 	number = sample(sender, count, index) << BLAST_INDEX_BITS | (index + 1);
 	port = sender->port;
 	sender->port = port + 1 < config.ports ? port + 1 : 0;
-	blast_finish(data + offset, query, config.first_port + port, number);
+	blast_finish(data, config.ipv6, query, config.first_port + port, number);
 	sender->budget--;
 	count->sent++;
 	if (query->allowed == 0)
@@ -224,13 +250,13 @@ ICP_INLINE bool same_url(const text_word *url, const text_word *wanted, __u32 si
 	__u64 differ = 0;
 
 	for (__u32 i = 0; i < BLAST_URL_WORDS; i++) {
-		if (i >= whole)
+		if (i >= config.url_words || i >= whole)
 			break;
 		differ |= url[i] ^ wanted[i];
 	}
 	ICP_BOUNDED(size); /* what the loop has taught the verifier of `whole` leads astray */
 	whole = size / ICP_WORD;
-	if (whole < BLAST_URL_WORDS)
+	if (whole < config.url_words)
 		differ |= word_first_bytes(url[whole] ^ wanted[whole], size % ICP_WORD);
 	return differ == 0;
 }
@@ -314,9 +340,7 @@ ICP_INLINE enum blast_fault judge(struct blast_counts *count, struct room *room,
 	if (header->options || header->option_data)
 		return BLAST_FAULT_OPTIONS;
 	if (!same_url((const text_word *)((const __u8 *)(udp + 1) + header_size),
-		      (const text_word *)(query->room + blast_lead(config.ipv6, true) + offset +
-					  sizeof(*udp) + ICP_QUERY_HEADER_SIZE),
-		      query->url_size))
+		      (const text_word *)query->url, query->url_size))
 		return BLAST_FAULT_URL;
 
 	/* The URL is the query's, so its sum is too. */

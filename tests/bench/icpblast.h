@@ -34,17 +34,19 @@
 #define BLAST_ALLOWED(opcode) (1u << (opcode))
 #define BLAST_OPCODES 24
 
-/* A query, ready to be sent but for source port, request number and checksum. */
+/*
+ * A query: what is its own. The headers before its URL are alike in all but lengths and checksums,
+ * so they lie in the configuration, once: the fewer cache lines and pages the queries take, the less
+ * the generator costs. The values in the map have room for the longest URL there is, no more.
+ */
 struct blast_query {
 	__u32 allowed;
-	__u16 size;	/* bytes of the frame */
 	__u16 url_size; /* bytes with the NUL */
-	__u16 sum;	/* of all that the UDP checksum covers but source port and request number */
 	__u16 url_sum;	/* of the URL and its NUL */
+	__u16 ip_check; /* the header checksum; IPv4 alone */
+	__u16 sum;	/* of all that the UDP checksum covers but source port and request number */
 	__u32 zero;
-	/* The frame, behind as many bytes (blast_lead()) as bring its URL to a whole word; zeroes. */
-	__u8 room[(BLAST_FRAME_MAX + 2 * ICP_WORD) / ICP_WORD * ICP_WORD]
-		__attribute__((aligned(8)));
+	__u8 url[BLAST_URL_WORDS * ICP_WORD] __attribute__((aligned(8))); /* zero-padded */
 };
 
 /* A cache line of the draws: which queries are sent, one after the other. */
@@ -70,11 +72,14 @@ struct blast_config {
 	__u16 ports;
 	__u32 own[4];
 	__u32 address[4];
+	__u32 url_words;  /* of the longest URL, with its NUL */
 	__u32 frame_max;  /* bytes of the longest query's frame */
 	__u32 draws_mask; /* the draws are a power of two */
 	__u32 sample;	  /* each so many is timed; 0: none */
 	__u64 interval;	  /* nanoseconds from a query to the next on one core; 0: flat out */
 	__u64 deadline;	  /* nanoseconds within which a reply counts as in time */
+	/* Of every frame, from Ethernet to the requester's address; lengths and checksums are 0. */
+	__u64 headers[(BLAST_HEADERS_MAX + ICP_WORD - 1) / ICP_WORD];
 };
 
 /* One core's generator. */
@@ -129,26 +134,45 @@ ICP_INLINE __u32 blast_udp_offset(bool ipv6)
 	return sizeof(struct ethhdr) + (ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 }
 
-/* Bytes to leave free before a frame, so that its URL begins at a word. `echo` as in a query. */
-ICP_INLINE __u32 blast_lead(bool ipv6, bool query)
+/* Bytes of the headers before a URL, in a query or a reply. */
+ICP_INLINE __u32 blast_headers(bool ipv6, bool query)
 {
-	__u32 url = blast_udp_offset(ipv6) + sizeof(struct udphdr) +
-		    (query ? ICP_QUERY_HEADER_SIZE : ICP_HEADER_SIZE);
-
-	return -url % ICP_WORD;
+	return blast_udp_offset(ipv6) + sizeof(struct udphdr) +
+	       (query ? ICP_QUERY_HEADER_SIZE : ICP_HEADER_SIZE);
 }
 
-/* The last of what makes a query: `udp` points at its UDP header within the frame. */
-ICP_INLINE void blast_finish(struct udphdr *udp, const struct blast_query *query, __u16 port,
+/* Bytes to leave free before a frame, so that its URL begins at a word. */
+ICP_INLINE __u32 blast_lead(bool ipv6, bool query)
+{
+	return -blast_headers(ipv6, query) % ICP_WORD;
+}
+
+/* Writes into a frame's headers, copied from the configuration, what is this query's. */
+ICP_INLINE void blast_finish(__u8 *frame, bool ipv6, const struct blast_query *query, __u16 port,
 			     __u32 number)
 {
+	struct udphdr *udp = (struct udphdr *)(frame + blast_udp_offset(ipv6));
 	struct icp_header *header = (struct icp_header *)(udp + 1);
+	__u16 size = ICP_QUERY_HEADER_SIZE + query->url_size;
 
-	udp->source = host_to_be16(port);
+	header->length = host_to_be16(size);
 	header->request_number = host_to_be32(number);
+	size += sizeof(*udp);
+	udp->source = host_to_be16(port);
+	udp->len = host_to_be16(size);
 	udp->check = (ICP_FORCE __sum16)checksum_udp_field((__u64)query->sum +
 							   (ICP_FORCE __u16)udp->source +
 							   (ICP_FORCE __u32)header->request_number);
+	if (ipv6) {
+		struct ipv6hdr *ip = (struct ipv6hdr *)udp - 1;
+
+		ip->payload_len = host_to_be16(size);
+	} else {
+		struct iphdr *ip = (struct iphdr *)udp - 1;
+
+		ip->tot_len = host_to_be16(sizeof(*ip) + size);
+		ip->check = (ICP_FORCE __sum16)query->ip_check;
+	}
 }
 
 #endif
