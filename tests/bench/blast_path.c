@@ -149,7 +149,7 @@ static int ask_neighbour(const struct blast_path *path, struct told *told)
 
 /* --- the way */
 
-/* May what is sent there leave the machine? A veth whose other end is in a bridge may lead anywhere. */
+/* Does it end in another namespace? A veth whose other end is in a bridge may lead anywhere. */
 static int find_kind(struct blast_path *path, struct error *error)
 {
 	struct told link, peer;

@@ -23,8 +23,8 @@ struct blast_urls {
 int blast_allowed(const char *text, size_t length, __u32 *allowed, struct error *error);
 
 /*
- * Lines of URL, or URL TAB VERDICT[,VERDICT...]; `allowed` where the line has none. Returns 0, or -1 and
- * `error`; blast_urls_free() afterwards in either case.
+ * Lines of URL, or URL TAB VERDICT[,VERDICT...]; `allowed` where the line has none. Returns 0, or -1
+ * and `error`; blast_urls_free() afterwards in either case.
  */
 int blast_urls_read(struct blast_urls *urls, const char *file, __u32 allowed, struct error *error);
 

@@ -236,7 +236,7 @@ static int set_senders(struct run *run, struct error *error)
 	return result;
 }
 
-/* On the interface, native if that can be; on a packet socket where the responder may have the place. */
+/* On the interface, native if it can; on a packet socket where the responder may have the place. */
 static int attach(struct run *run, struct error *error)
 {
 	DECLARE_LIBBPF_OPTS(bpf_link_create_opts, options);

@@ -74,7 +74,10 @@ static const struct argp_option options[] = {
 	{ "time", 't', "SECONDS", 0, "stop after (10, unless there is a number)", 0 },
 	{ "number", 'n', "N", 0, "stop after so many queries", 0 },
 	{ "rate", 'r', "N", 0, "queries a second, of all cores (0: flat out)", 0 },
-	{ "cores", 'c', "LIST", 0, "generate on these, like 0 or 0,2-3 (the first there is)", 0 },
+	{ "cores", 'c', "LIST", 0,
+	  "generate on these, like 0 or 0,2-3 (the first there is); a veth wants as many queues at "
+	  "both ends then, `ethtool -L DEVICE rx N tx N`",
+	  0 },
 	{ "sender", KEY_SENDER, "HOW", 0,
 	  "live: by BPF_PROG_RUN, which keeps the core busy; socket: by a packet socket, which "
 	  "sleeps between queries (auto: socket for loopback and for rates up to 10000)",

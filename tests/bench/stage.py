@@ -155,7 +155,8 @@ class Stage(contextlib.ExitStack):
     def daemon_takes(self, setting):
         """Does this daemon's configuration have such a setting?"""
         daemon = Daemon(self.server, self.subdirectory(), settings=setting)
-        return net.run(BUILD / "xdp-icpd", "-c", daemon.config, "--check", check=False).returncode == 0
+        checked = net.run(BUILD / "xdp-icpd", "-c", daemon.config, "--check", check=False)
+        return checked.returncode == 0
 
     @contextlib.contextmanager
     def process(self, *command, core=None, **options):
@@ -233,37 +234,55 @@ def busy_loops(count=BUSY_LOOPS):
             loop.wait()
 
 
-class Quota:
+class Quota(contextlib.ExitStack):
     """A control group that may use so much of a core and has a busy loop in it: at its quota."""
 
     def __init__(self, directory):
+        super().__init__()
         self.mount = directory / "cgroup"
 
     def __enter__(self):
-        self.mount.mkdir()
-        self.enabled = False
-        if self.mounted("cgroup2") and "cpu" in (self.mount / "cgroup.controllers").read_text():
-            if "cpu" not in (self.mount / "cgroup.subtree_control").read_text():
-                (self.mount / "cgroup.subtree_control").write_text("+cpu")
-                self.enabled = True
-            limits = {"cpu.max": f"{int(QUOTA * 100000)} 100000"}
-        else:
-            self.unmount()
-            if not self.mounted("cgroup", "-o", "cpu"):
-                self.mount.rmdir()
-                raise RuntimeError("no control group for cpu can be had here")
-            limits = {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": str(int(QUOTA * 100000))}
-        self.group = self.mount / f"xdp-icp-bench-{os.getpid()}"
-        self.group.mkdir()
-        for name, value in limits.items():
-            (self.group / name).write_text(value)
+        try:
+            self.build()
+        except BaseException:
+            self.close()
+            raise
         return self
 
+    def build(self):
+        self.mount.mkdir()
+        self.callback(self.mount.rmdir)
+        period, quota = 100000, int(QUOTA * 100000)
+        limits = {"cpu.max": f"{quota} {period}"}
+        if not self.mounted("cgroup2") or not self.has_cpu():
+            self.unmount()
+            if not self.mounted("cgroup", "-o", "cpu"):
+                raise RuntimeError("no control group for cpu can be had here")
+            limits = {"cpu.cfs_period_us": str(period), "cpu.cfs_quota_us": str(quota)}
+        self.callback(self.unmount)
+        if "cpu.max" in limits:
+            self.enable()
+        self.group = self.mount / f"xdp-icp-bench-{os.getpid()}"
+        self.group.mkdir()
+        self.callback(self.group.rmdir)
+        for name, value in limits.items():
+            (self.group / name).write_text(value)
+
     def mounted(self, kind, *options):
-        return net.run("mount", "-t", kind, *options, "none", self.mount, check=False).returncode == 0
+        done = net.run("mount", "-t", kind, *options, "none", self.mount, check=False)
+        return done.returncode == 0
 
     def unmount(self):
         net.run("umount", self.mount, check=False)
+
+    def has_cpu(self):
+        return "cpu" in (self.mount / "cgroup.controllers").read_text().split()
+
+    def enable(self):
+        control = self.mount / "cgroup.subtree_control"
+        if "cpu" not in control.read_text().split():
+            control.write_text("+cpu")
+            self.callback(control.write_text, "-cpu")
 
     @contextlib.contextmanager
     def around(self, pid):
@@ -274,13 +293,6 @@ class Quota:
                 yield
             finally:
                 (self.mount / "cgroup.procs").write_text(str(pid))
-
-    def __exit__(self, *_):
-        self.group.rmdir()
-        if self.enabled:
-            (self.mount / "cgroup.subtree_control").write_text("-cpu")
-        self.unmount()
-        self.mount.rmdir()
 
 
 # --- what it takes

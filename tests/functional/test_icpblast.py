@@ -243,7 +243,7 @@ class Liar(Blast):
         self.wire.socket.settimeout(0.05)
 
     def lie(self, change):
-        """Answers each query as `change` (of the reply, a scapy packet) has it, until it is called."""
+        """Answers each query as `change` of the reply has it, until what it returns is called."""
         ended = threading.Event()
 
         def answer():
