@@ -80,7 +80,7 @@ class Run(Lab):
         directory = self.directory()
         net.run(
             *(ROOT / "tests/bench/run", "--quick", "--output", directory),
-            *("the limit", "native: 1,000 prefixes, 1 length, uniform", "xdp-icp, idle"),
+            *("the limit", "native: 1,000 prefixes, 1 length, uniform"),
         )
         results = json.loads((directory / "report.json").read_text())
         names = [row["name"] for row in results["rates"]]

@@ -172,6 +172,21 @@ class AgainstTheDaemon(Blast):
                 process.wait(net.PATIENCE)
                 net.until(lambda: "xdp" not in self.client_side.link("c0"), "it to go")
 
+    def test_a_long_run_shows_its_progress_and_ends_well_when_interrupted(self):
+        words = (BLAST, "--json", *HIT_URLS, "--time", 1000, SERVER)
+        process = subprocess.Popen(
+            self.client_side.command(*words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=net.PATIENCE)
+        self.assertRegex(line, r"^ *\d+ s: \d+ queries/s, \d+ good replies/s, 0 bad, \d+ without")
+        self.assertEqual(process.returncode, 0)
+        self.assertGreater(json.loads(output)["good"], 0)
+
     def test_a_place_that_is_taken_is_named(self):
         self.pass_all(self.client_side, "c0")
         said = self.blast(*HIT_URLS, "--number", 1, SERVER, status=USAGE)
