@@ -90,7 +90,6 @@ static bool fits_glob(struct text url, const char *pattern)
  * As with the glob: `from` are the places in the URL where the pattern may have got to, `to` those
  * where it may get with one more element.
  */
-
 static const char *alternatives(const char *pattern, struct text url, const bool *from, bool *to);
 
 /* One element without its ? * +. Returns what follows it. */
