@@ -23,7 +23,7 @@ static enum icp_opcode ask(const struct chain *chain, const char *url)
 
 #define KINDS                                                                                      \
 	"prefix, exact, substring, suffix, glob, regex, host, source, load, health, flag, "        \
-	"schedule, helper"
+	"schedule, lua, helper, plugin"
 
 TEST(a_prefix_is_one_of_bytes)
 {
