@@ -10,8 +10,6 @@
 #include "message.h"
 
 #define ANSWER_SHIFT ((int)(ICP_QUERY_HEADER_SIZE - ICP_HEADER_SIZE))
-#define IP_OFFSET_MAX (sizeof(struct ethhdr) + 2 * sizeof(struct vlan_tag))
-#define MESSAGE_OFFSET_MAX (IP_OFFSET_MAX + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
 #define ANSWER_TTL 64
 #define IPV4_DONT_FRAGMENT 0x4000
 
@@ -19,8 +17,8 @@ ICP_INLINE void ethernet_write(struct ethhdr *ethernet, const struct frame *fram
 {
 	struct vlan_tag *tag = (struct vlan_tag *)(ethernet + 1);
 
-	__builtin_memcpy(ethernet->h_dest, frame->source_mac, ETH_ALEN);
-	__builtin_memcpy(ethernet->h_source, frame->destination_mac, ETH_ALEN);
+	mac_copy((__u16 *)ethernet->h_dest, frame->source_mac);
+	mac_copy((__u16 *)ethernet->h_source, frame->destination_mac);
 	ethernet->h_proto = frame->ethertype;
 	if (frame->tags > 0)
 		tag[0] = frame->tag[0];

@@ -73,9 +73,41 @@ ICP_INLINE bool ipv4_is_broadcast(__u32 address, __u32 ifindex)
 	return bpf_map_lookup_elem(&destinations, &key) != NULL;
 }
 
-/* ICP_COUNT_ANSWERED: a datagram to answer, so far. Else the reason to pass it. */
-ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, struct frame *frame)
+ICP_INLINE bool destination_key_is(const struct destination_key *a, const struct destination_key *b)
 {
+	const text_word *left = (const text_word *)a, *right = (const text_word *)b;
+
+	return left[0] == right[0] && left[1] == right[1] && left[2] == right[2];
+}
+
+/*
+ * Whom is it for? NULL: nobody here. A look-up in a hash table with a key of this size takes as
+ * long as matching a prefix, and mostly finds what the last one did.
+ */
+ICP_INLINE const struct destination *destination_find(const struct destination_key *key,
+						      __u32 version, struct scratch *scratch)
+{
+	const struct destination *found;
+
+	if (scratch->last.version == version && destination_key_is(&scratch->last.key, key))
+		return &scratch->last.value;
+	found = bpf_map_lookup_elem(&destinations, key);
+	if (!found)
+		return NULL;
+	scratch->last.key = *key;
+	scratch->last.value = *found;
+	scratch->last.version = version;
+	return &scratch->last.value;
+}
+
+/*
+ * ICP_COUNT_ANSWERED: a datagram to answer, so far. Else the reason to pass it. `destinations_version`
+ * as in struct map_control.
+ */
+ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, __u32 destinations_version,
+					   struct scratch *scratch)
+{
+	struct frame *frame = &scratch->frame;
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	struct destination_key key = { .ifindex = ctx->ingress_ifindex };
@@ -93,8 +125,8 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, struct frame *fra
 
 	if ((void *)(ethernet + 1) > end)
 		return ICP_COUNT_PASSED_FOREIGN;
-	__builtin_memcpy(frame->source_mac, ethernet->h_source, ETH_ALEN);
-	__builtin_memcpy(frame->destination_mac, ethernet->h_dest, ETH_ALEN);
+	mac_copy(frame->destination_mac, (const __u16 *)ethernet->h_dest);
+	mac_copy(frame->source_mac, (const __u16 *)ethernet->h_source);
 	frame->ethertype = ethertype = ethernet->h_proto;
 	frame->tags = 0;
 	if (ethertype_is_vlan(ethertype)) {
@@ -174,7 +206,7 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, struct frame *fra
 	key.port = frame->destination_port = udp->dest;
 	if (key.port == 0)
 		return ICP_COUNT_PASSED_FOREIGN;
-	destination = bpf_map_lookup_elem(&destinations, &key);
+	destination = destination_find(&key, destinations_version, scratch);
 	if (!destination)
 		return ICP_COUNT_PASSED_FOREIGN;
 

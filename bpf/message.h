@@ -18,6 +18,40 @@ struct message {
 	enum icp_form form; /* ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE */
 };
 
+/*
+ * Copies the message, MESSAGE_MIN to MESSAGE_MAX bytes, out of the packet, zero-padded to the word.
+ * Where it lies in one piece this is done by hand: the helper takes longer than all the rest of
+ * reading. Returns false where the frame is shorter than it says.
+ */
+ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, text_word *words, __u32 size)
+{
+	const char *end = (const char *)(long)ctx->data_end;
+	const char *from = (const char *)(long)ctx->data;
+	__u32 whole = size / ICP_WORD, last_word = size - ICP_WORD;
+	const char *last;
+
+	ICP_BOUNDED(last_word); /* or the packet's end is compared, and the word lies before it */
+	if (offset > MESSAGE_OFFSET_MAX) /* never: for the verifier */
+		return false;
+	from += offset;
+	last = from + last_word;
+	if (last + ICP_WORD > end) {
+		if (bpf_xdp_load_bytes(ctx, offset, words, size))
+			return false;
+		/* What the last query left behind this one's end goes. */
+		words[whole] = word_first_bytes(words[whole], size % ICP_WORD);
+		return true;
+	}
+	words[whole] = word_last_bytes(*(const text_word *)last, size % ICP_WORD);
+	for (__u32 i = 0; i < MESSAGE_MAX / ICP_WORD; i++) {
+		if (i >= whole || from + ICP_WORD > end)
+			break;
+		words[i] = *(const text_word *)from;
+		from += ICP_WORD;
+	}
+	return true;
+}
+
 /* ICP_COUNT_ANSWERED: `scratch` and `message` are filled. Else the reason to pass. */
 ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_chain *chain,
 					 struct scratch *scratch, struct message *message)
@@ -38,15 +72,12 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	if (size > MESSAGE_MAX)
 		return ICP_COUNT_PASSED_LONG;
 	ICP_BOUNDED(size);
-	if (bpf_xdp_load_bytes(ctx, frame->message_offset, words, size))
+	if (!message_copy(ctx, frame->message_offset, words, size))
 		return ICP_COUNT_PASSED_TRUNCATED;
 
 	message->size = size;
-	message->url_length = length = size - MESSAGE_MIN + 1;
-	scratch->url_length = length;
-	/* What the last query left behind this one's end goes. */
-	words[size / ICP_WORD] = word_first_bytes(words[size / ICP_WORD], size % ICP_WORD);
-
+	scratch->url_length = size - MESSAGE_MIN + 1;
+	message->url_length = length = scratch_url_length(scratch);
 	whole = length / ICP_WORD;
 	left = length % ICP_WORD;
 	sum = 0;
@@ -61,12 +92,12 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		scratch->sums.before[i] = hash_sum;
 		hash_sum += prefix_product(word, chain->prefixes.keys.word[i]);
 	}
-	/* The last word: what is left of the URL, the NUL, and zeroes. */
 	/*
-	 * Computed anew, so that the verifier knows no more of it than before the loop: it would
-	 * look at all that follows once for each count of words.
+	 * The last word: what is left of the URL, the NUL, and zeroes. The length is read back, so
+	 * that the verifier knows no more of it than before the loop: it would look at all that
+	 * follows once for each count of words.
 	 */
-	asm volatile("" : "+r"(length));
+	length = scratch_url_length(scratch);
 	whole = length / ICP_WORD;
 	if (whole > PREFIX_WORDS - 1) /* never: a bound for the verifier */
 		return ICP_COUNT_PASSED_FAILED;

@@ -8,14 +8,18 @@
 #define XDP_ICP_SCRATCH_H
 
 #include <linux/if_ether.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
 
-#include "icp.h"
-#include "prefix.h"
+#include "maps.h"
 
 struct vlan_tag {
 	__be16 control;
 	__be16 ethertype; /* of what follows */
 };
+
+#define IP_OFFSET_MAX (sizeof(struct ethhdr) + 2 * sizeof(struct vlan_tag))
+#define MESSAGE_OFFSET_MAX (IP_OFFSET_MAX + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
 
 /* What an answer needs of the query's headers, copied before they are overwritten. */
 struct frame {
@@ -36,6 +40,14 @@ struct frame {
 	__u32 message_offset;
 };
 
+/* By 2 bytes: a frame's begin is aligned to no more, says the compiler's view of struct ethhdr. */
+ICP_INLINE void mac_copy(__u16 *to, const __u16 *from)
+{
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
+}
+
 /* The longest message read: its URL with the NUL is the longest prefix. */
 #define MESSAGE_MAX (ICP_QUERY_HEADER_SIZE + PREFIX_MAX)
 #define MESSAGE_URL_WORD (ICP_QUERY_HEADER_SIZE / ICP_WORD)
@@ -51,6 +63,12 @@ struct scratch {
 	} message; /* zero-padded to the word */
 	struct prefix_sums sums;
 	struct prefix_place place;
+	struct {
+		struct destination_key key;
+		struct destination value;
+		__u32 version; /* as in struct map_control; 0: nothing is here */
+		__u32 zero;
+	} last; /* what was found last in `destinations`: mostly the same again */
 	struct {
 		__u64 window; /* of time, in which */
 		__u64 used;   /* so many records were made */

@@ -50,7 +50,7 @@ int xdp_icp(struct xdp_md *ctx)
 		return pass(ICP_COUNT_PASSED_FAILED);
 
 	/* classify */
-	found = frame_classify(ctx, &buffer->frame);
+	found = frame_classify(ctx, now->destinations, buffer);
 	if (found != ICP_COUNT_ANSWERED)
 		return pass(found);
 

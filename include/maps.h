@@ -93,7 +93,9 @@ struct destination {
 struct map_control {
 	__u32 active; /* index into `chain`, 0 or 1 */
 	__u32 drain; /* the verdict that every query gets; 0: none does, DRAIN_SILENCE: no answer */
-	__u64 trace_until; /* nanoseconds of the monotonic clock; 0: nobody traces */
+	__u64 trace_until;  /* nanoseconds of the monotonic clock; 0: nobody traces */
+	__u32 destinations; /* another number after each change of that map; never 0 */
+	__u32 zero;
 };
 
 /* The front ends are to go elsewhere: queries are passed up, and the daemon is silent. */

@@ -201,6 +201,8 @@ struct prefix_place {
 	struct prefix_node node; /* the last one found */
 	__u32 head;		 /* bytes that its head has */
 	__u32 full;		 /* full buckets passed in the look-up for its next */
+	__u32 answer;
+	__u32 zero;
 };
 
 enum prefix_step {
@@ -241,6 +243,49 @@ ICP_INLINE enum prefix_step prefix_descend(struct prefix_place *place,
 	return PREFIX_STEP_ON;
 }
 
+/* The answer at the end of the way: the leaf's, or else that of the head, if it is the URL's. */
+ICP_INLINE __u32 prefix_compare(const struct prefix_tree *tree, struct prefix_place *place,
+				const text_word *url, prefix_line_at line_at, void *arrays)
+{
+	__u32 first = tree->first_line + place->node.text;
+	__u32 leaf = ICP_READ_BACK(place->node.leaf);
+	__u32 head = ICP_READ_BACK(place->head);
+	__u64 difference = 0;
+	__u32 done = 0;
+
+	for (__u32 i = 0; i < PREFIX_MAX / PREFIX_LINE; i++) {
+		const text_word *text, *part = url + i * PREFIX_LINE_WORDS;
+		const struct prefix_line *line;
+
+		if (done >= leaf)
+			break;
+		line = line_at(arrays, first + i);
+		if (!line)
+			return PREFIX_COLLISION;
+		text = (const text_word *)line->text;
+#pragma GCC unroll 8
+		for (__u32 word = 0; word < PREFIX_LINE_WORDS; word++) {
+			difference = part[word] ^ text[word];
+			if (leaf - done < ICP_WORD) {
+				difference = word_first_bytes(difference, leaf - done);
+				goto compared;
+			}
+			if (difference)
+				goto compared;
+			done += ICP_WORD;
+		}
+	}
+compared:
+	if (!difference)
+		place->answer = place->node.leaf_answer;
+	else if (done >= head ||
+		 (head - done < ICP_WORD && !word_first_bytes(difference, head - done)))
+		place->answer = place->node.answer;
+	else
+		place->answer = PREFIX_COLLISION;
+	return ICP_READ_BACK(place->answer);
+}
+
 /*
  * The answer of the longest prefix of a URL of `length` bytes (0 to PREFIX_URL_MAX) and its NUL:
  * 1 to PREFIX_ANSWER_MAX, PREFIX_NO_ANSWER, or PREFIX_COLLISION. The sums are filled for the URL
@@ -252,8 +297,6 @@ ICP_INLINE __u32 prefix_find(const struct prefix_tree *tree, const text_word *ur
 			     struct prefix_place *place)
 {
 	enum prefix_step step = PREFIX_STEP_ON;
-	const struct prefix_line *line = NULL;
-	__u32 leaf, head;
 
 	place->node = tree->root;
 	place->head = 0;
@@ -262,31 +305,7 @@ ICP_INLINE __u32 prefix_find(const struct prefix_tree *tree, const text_word *ur
 		step = prefix_descend(place, tree, url, sums, length, bucket_at, arrays);
 	if (step != PREFIX_STEP_END)
 		return PREFIX_COLLISION;
-	leaf = ICP_READ_BACK(place->node.leaf);
-	head = ICP_READ_BACK(place->head);
-	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
-		__u32 done = i * ICP_WORD;
-		__u64 difference;
-
-		if (done >= leaf)
-			break;
-		if (i % PREFIX_LINE_WORDS == 0)
-			line = line_at(arrays,
-				       tree->first_line + place->node.text + i / PREFIX_LINE_WORDS);
-		if (!line)
-			return PREFIX_COLLISION;
-		difference = url[i] ^ ((const text_word *)line->text)[i % PREFIX_LINE_WORDS];
-		if (leaf - done < ICP_WORD)
-			difference = word_first_bytes(difference, leaf - done);
-		if (!difference)
-			continue;
-		/* Not the leaf. Is it the head, at least? */
-		if (done >= head ||
-		    (head - done < ICP_WORD && !word_first_bytes(difference, head - done)))
-			return ICP_READ_BACK(place->node.answer);
-		return PREFIX_COLLISION;
-	}
-	return ICP_READ_BACK(place->node.leaf_answer);
+	return prefix_compare(tree, place, url, line_at, arrays);
 }
 
 /* Do the first `length` bytes (0 to PREFIX_MAX) of two texts agree? Read by whole words. */

@@ -22,10 +22,9 @@ struct kernel {
 	int directory; /* locked while the maps are owned, or -1 */
 	struct kernel_sizes sizes;
 	struct pinned_rules *rules;
-	struct map_chain current; /* that this daemon has put there */
-	struct map_watch *watch;  /* shared with the program; NULL unless the maps are owned */
-	uint32_t drain;		  /* as in struct map_control */
-	uint64_t trace_until;	  /* likewise */
+	struct map_chain current;   /* that this daemon has put there */
+	struct map_watch *watch;    /* shared with the program; NULL unless the maps are owned */
+	struct map_control control; /* as it is in the map, if the maps are owned */
 	bool swept; /* nothing is left of a reload that another daemon did not finish */
 };
 
@@ -44,8 +43,6 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 	kernel->rules = NULL;
 	kernel->directory = -1;
 	kernel->swept = false;
-	kernel->drain = 0;
-	kernel->trace_until = 0;
 	kernel->watch = NULL;
 	kernel->current = (struct map_chain){ 0 };
 	if (pin_check_abi(pin_dir, error))
@@ -79,6 +76,13 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 		goto fail;
 	}
 	kernel->sizes = pin_sizes(pin_dir);
+	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &(uint32_t){ 0 }, &kernel->control)) {
+		error_set(error, "%s/control: %s", pin_dir, strerror(errno));
+		goto fail;
+	}
+	/* Whoever wanted these has gone. They are taken back with the first chain. */
+	kernel->control.drain = 0;
+	kernel->control.trace_until = 0;
 	*result = KERNEL_OK;
 	return kernel;
 
@@ -204,11 +208,30 @@ static void drop_destinations(int fd, const struct kernel_destination *list, siz
 	}
 }
 
+/* Returns 0, or -1 and errno with the former in place. */
+static int set_control(struct kernel *kernel, struct map_control control)
+{
+	if (bpf_map_update_elem(kernel->fd[PIN_CONTROL], &(uint32_t){ 0 }, &control, BPF_ANY))
+		return -1;
+	kernel->control = control;
+	return 0;
+}
+
+/* Makes the program look at the map again. */
+static int tell_destinations(struct kernel *kernel)
+{
+	struct map_control control = kernel->control;
+
+	if (++control.destinations == 0)
+		control.destinations = 1;
+	return set_control(kernel, control) ? -errno : 0;
+}
+
 int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *list, size_t count,
 			    struct error *error)
 {
 	int fd = kernel->fd[PIN_DESTINATIONS];
-	int err;
+	int err, told;
 
 	if (count)
 		qsort(list, count, sizeof(*list), compare_destinations);
@@ -216,6 +239,9 @@ int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *li
 	drop_destinations(fd, list, count);
 	if (err) /* there may be room now */
 		err = put_destinations(fd, list, count);
+	told = tell_destinations(kernel);
+	if (told)
+		return error_set(error, "the kernel's maps cannot be written: %s", strerror(-told));
 	if (err)
 		return error_set(error,
 				 "the kernel takes no more than %u pairs of address and interface "
@@ -345,13 +371,13 @@ static int put_sources(struct kernel *kernel, const struct compiled *compiled, u
 static int switch_chain(struct kernel *kernel, const struct map_chain *chain, uint32_t slot,
 			struct error *error)
 {
-	struct map_control control = { slot, kernel->drain, kernel->trace_until };
-	uint32_t key = 0;
+	struct map_control control = kernel->control;
 
+	control.active = slot;
 	/* What is said of the old chain's gates must not be taken for the new one's. */
 	__atomic_store_n(&kernel->watch->generation, 0, __ATOMIC_RELEASE);
 	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, chain, BPF_ANY) ||
-	    bpf_map_update_elem(kernel->fd[PIN_CONTROL], &key, &control, BPF_ANY))
+	    set_control(kernel, control))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
 	wait_for_packets();
 	kernel->current = *chain;
@@ -410,15 +436,11 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 
 int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error)
 {
-	struct map_control control = { .drain = drain, .trace_until = kernel->trace_until };
-	uint32_t key = 0;
-	struct map_chain chain;
-	int active = active_chain(kernel, &chain);
+	struct map_control control = kernel->control;
 
-	control.active = active;
-	if (active < 0 || bpf_map_update_elem(kernel->fd[PIN_CONTROL], &key, &control, BPF_ANY))
+	control.drain = drain;
+	if (set_control(kernel, control))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
-	kernel->drain = drain;
 	wait_for_packets();
 	return 0;
 }
@@ -435,15 +457,11 @@ uint32_t kernel_generation(const struct kernel *kernel)
 
 void kernel_trace_until(struct kernel *kernel, uint64_t until)
 {
-	struct map_control control = { .drain = kernel->drain, .trace_until = until };
-	uint32_t key = 0;
-	struct map_chain chain;
-	int active = active_chain(kernel, &chain);
+	struct map_control control = kernel->control;
 
-	kernel->trace_until = until;
-	control.active = active;
-	if (active >= 0)
-		bpf_map_update_elem(kernel->fd[PIN_CONTROL], &key, &control, BPF_ANY);
+	control.trace_until = until;
+	if (set_control(kernel, control)) /* no more than a trace that shows nothing */
+		return;
 }
 
 static uint64_t monotonic_ns(void)
@@ -611,8 +629,8 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 		*decision = decision_pass(ICP_COUNT_PASSED_LONG);
 		return 0;
 	}
-	if (kernel->drain) {
-		*decision = decide_by_drain(kernel->drain);
+	if (kernel->control.drain) {
+		*decision = decide_by_drain(kernel->control.drain);
 		return 0;
 	}
 	found = pinned_rules_find(kernel->rules, url, length, &rule.verdict);

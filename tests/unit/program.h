@@ -104,18 +104,43 @@ static inline void program_empty_map(struct bpf_map *map)
 		assert_int_equal(bpf_map_delete_elem(bpf_map__fd(map), key), 0);
 }
 
+static inline void program_change_control(struct program *program, const uint32_t *chain)
+{
+	int fd = bpf_map__fd(program->skeleton->maps.control);
+	struct map_control control;
+	uint32_t key = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(fd, &key, &control), 0);
+	if (chain)
+		control = (struct map_control){ *chain, .destinations = control.destinations };
+	else
+		control.destinations++;
+	assert_int_equal(bpf_map_update_elem(fd, &key, &control, BPF_ANY), 0);
+}
+
+/* Makes `chain` count; no drain, no trace. */
+static inline void program_control(struct program *program, uint32_t chain)
+{
+	program_change_control(program, &chain);
+}
+
+/* The map of destinations is another one. */
+static inline void program_tell_destinations(struct program *program)
+{
+	program_change_control(program, NULL);
+}
+
 /* No rules, no destinations, and a chain that nobody has filled. */
 static inline void program_clear(struct program *program)
 {
-	struct map_control control = { 0 };
 	struct map_chain closed = { .first_gate = RANK_NONE };
 
 	program_empty_map(program->skeleton->maps.rules);
 	program_empty_map(program->skeleton->maps.destinations);
+	program_tell_destinations(program);
 	for (uint32_t i = 0; i < 2; i++)
 		bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain), &i, &closed, 0);
-	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.control), &(uint32_t){ 0 },
-			    &control, 0);
+	program_control(program, 0);
 }
 
 static inline void program_put_rule_bits(struct program *program, const char *text, size_t bits,
@@ -148,6 +173,7 @@ static inline void program_put_destination(struct program *program, const uint8_
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.destinations),
 					     &key, &value, BPF_ANY),
 			 0);
+	program_tell_destinations(program);
 }
 
 /* One of the arrays in memory, for good. */
@@ -198,11 +224,8 @@ static inline void program_put_prefixes(struct program *program, struct map_chai
 
 static inline void program_put_chain(struct program *program, const struct map_chain *chain)
 {
-	struct map_control control = { .active = 1 };
-
-	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain), &control.active, chain, 0);
-	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.control), &(uint32_t){ 0 },
-			    &control, 0);
+	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain), &(uint32_t){ 1 }, chain, 0);
+	program_control(program, 1);
 }
 
 /* As the daemon does it. */
