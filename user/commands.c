@@ -125,6 +125,9 @@ static json_t *answer_status(struct daemon *daemon, const json_t *request,
 		opcode_name(chain_default(daemon->chain)), "horizon", horizon(daemon->chain), "pid",
 		(json_int_t)getpid(), "uptime", (json_int_t)(now.tv_sec - daemon->started.tv_sec),
 		"reloads", (json_int_t)daemon->reloads, "pin_dir", daemon->config->pin_dir);
+	if (daemon->kernel)
+		json_object_set_new(reply, "prefixes_used",
+				    json_integer(kernel_prefixes_used(daemon->kernel)));
 	json_object_set_new(reply, "drain", drain_json(daemon->responder.drain));
 	json_object_set_new(reply, "tracers", json_integer(daemon_tracers(daemon)));
 	if (!daemon->kernel)

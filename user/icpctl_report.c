@@ -227,7 +227,9 @@ static void print_status(const json_t *reply)
 	print_interfaces(json_object_get(reply, "interfaces"));
 	print_listen(json_object_get(reply, "listen"));
 	print_line("policies", "%" JSON_INTEGER_FORMAT, number_of(reply, "policies"));
-	print_occupancy(reply, "prefixes", "prefixes_max");
+	print_line("prefixes", "%" JSON_INTEGER_FORMAT, number_of(reply, "prefixes"));
+	if (json_object_get(reply, "prefixes_used"))
+		print_occupancy(reply, "prefixes_used", "prefixes_max");
 	print_occupancy(reply, "rules", "rules_max");
 	print_line("default", "%s", string_of(reply, "default"));
 	if (drain)

@@ -98,6 +98,9 @@ struct pinned_rules *kernel_rules(const struct kernel *kernel);
 /* The sizes that the maps have. */
 struct kernel_sizes kernel_sizes(const struct kernel *kernel);
 
+/* How much of the size `prefixes` the chain takes. */
+uint32_t kernel_prefixes_used(const struct kernel *kernel);
+
 /* At most `max` interfaces; returns how many there are. */
 size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *interfaces,
 			 size_t max);

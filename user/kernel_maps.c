@@ -25,6 +25,7 @@ struct kernel {
 	struct map_chain current;   /* that this daemon has put there */
 	struct map_watch *watch;    /* shared with the program; NULL unless the maps are owned */
 	struct map_control control; /* as it is in the map, if the maps are owned */
+	uint32_t used;		    /* lines that its prefixes take */
 	bool swept; /* nothing is left of a reload that another daemon did not finish */
 };
 
@@ -43,6 +44,7 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 	kernel->rules = NULL;
 	kernel->directory = -1;
 	kernel->swept = false;
+	kernel->used = 0;
 	kernel->watch = NULL;
 	kernel->current = (struct map_chain){ 0 };
 	if (pin_check_abi(pin_dir, error))
@@ -118,6 +120,11 @@ void kernel_leave(const struct kernel *kernel, const char *pin_dir)
 struct pinned_rules *kernel_rules(const struct kernel *kernel)
 {
 	return kernel->rules;
+}
+
+uint32_t kernel_prefixes_used(const struct kernel *kernel)
+{
+	return kernel->used;
 }
 
 struct kernel_sizes kernel_sizes(const struct kernel *kernel)
@@ -430,6 +437,7 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 	}
 	if (switch_chain(kernel, &chain, !active, error))
 		return -1;
+	kernel->used = compiled->lines;
 	sweep(kernel, chain.generation);
 	return 0;
 }

@@ -1347,6 +1347,16 @@ TEST(maps_as_the_daemon_writes_them)
 	check_url_passes("x", ICP_COUNT_PASSED_FOREIGN);
 	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
 	check_url("x", 3);
+	assert_int_equal(kernel_set_destinations(kernel, list, 0, &error), 0);
+	check_url_passes("x", ICP_COUNT_PASSED_FOREIGN);
+	list[0].value.mac[5] ^= 1;
+	list[1].value.mac[5] ^= 1;
+	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
+	check_url_passes("x", ICP_COUNT_PASSED_MAC);
+	list[0].value.mac[5] ^= 1;
+	list[1].value.mac[5] ^= 1;
+	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
+	check_url("x", 3);
 
 	assert_int_equal(kernel_set_chain(kernel, small_compiled, false, 3000, &error), 0);
 	check_url("x", 22);
