@@ -4,6 +4,8 @@
 
 import http.client
 import http.server
+import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -40,10 +42,36 @@ shutdown_lifetime 0 seconds
 """
 
 
-class Origin:
-    """An HTTP server that signs its pages, and an xdp-icpd that wants one half of the URLs."""
+README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 
-    def __init__(self, lab, name, number, wanted, refused):
+
+def halves(wanted, refused):
+    """A chain that wants one half of the URLs."""
+    return f"""
+        policy "10-mine" {{
+            kind = "prefix"
+            verdict = "hit"
+            urls = {{ "http://{SITE}/{wanted}/" }}
+        }}
+        policy "20-not-mine" {{
+            kind = "prefix"
+            verdict = "miss_nofetch"
+            urls = {{ "http://{SITE}/{refused}/" }}
+        }}
+        """
+
+
+def readme_policy(name):
+    """The example of the README with this name, as it stands there."""
+    begin = rf'^    policy "{name}" {{'
+    found = re.search(rf"{begin}([^\n]*}}$|.*?^    }}$)", README.read_text(), re.M | re.S)
+    return found.group() + "\n"
+
+
+class Origin:
+    """An HTTP server that signs its pages, and an xdp-icpd with a chain."""
+
+    def __init__(self, lab, name, number, policies):
         self.name = name
         self.address = f"10.2.{number}.2"
         self.namespace = lab.namespace(f"origin-{name}")
@@ -60,18 +88,7 @@ class Origin:
             lab.pass_all(lab.squid_namespace, self.squid_side)
         self.responder = lab.daemon(
             self.namespace,
-            f"""
-            policy "10-mine" {{
-                kind = "prefix"
-                verdict = "hit"
-                urls = {{ "http://{SITE}/{wanted}/" }}
-            }}
-            policy "20-not-mine" {{
-                kind = "prefix"
-                verdict = "miss_nofetch"
-                urls = {{ "http://{SITE}/{refused}/" }}
-            }}
-            """,
+            policies,
             mode=lab.mode,
             interfaces=["o0"] if lab.xdp else [],
             pin_dir=lab.pin_dir() if lab.xdp else None,
@@ -118,8 +135,14 @@ class Squid(Lab):
             self.skipTest("squid is not installed")
         self.squid_namespace = self.namespace("squid")
         # Squid looks for its parents when it starts: they go first.
-        self.origins = [Origin(self, "a", 1, "a", "b"), Origin(self, "b", 2, "b", "a")]
+        self.origins = [
+            Origin(self, name, number, policies)
+            for number, (name, policies) in enumerate(self.chains().items(), 1)
+        ]
         self.start_squid()
+
+    def chains(self):
+        return {"a": halves("a", "b"), "b": halves("b", "a")}
 
     def start_squid(self):
         directory = self.directory()
@@ -208,6 +231,50 @@ class Generic(Squid):
 
 class Native(Generic):
     mode = "native"
+
+
+class ReadmeChain(Squid):
+    """The examples of the README: a prefix, a suffix, a pattern, and a file that says "not now"."""
+
+    def chains(self):
+        self.flag = self.directory() / "maintenance"
+        path = "/run/xdp-icp/maintenance"
+        flag = readme_policy("00-maintenance")
+        self.assertIn(path, flag)
+        mine = readme_policy("10-mine") + readme_policy("20-not-mine")
+        self.assertIn(f"http://{SITE}/a/", mine)
+        others = readme_policy("20-images") + readme_policy("30-thumbs")
+        return {
+            "a": flag.replace(path, str(self.flag)) + mine + others,
+            "b": halves("b", "a"),
+        }
+
+    def test_each_request_goes_to_the_origin_that_wants_it(self):
+        expected = {}
+
+        def ask(path, origin, choice):
+            url = f"http://{SITE}/{path}"
+            expected[url] = f"{choice}/{self.origins['ab'.index(origin)].address}"
+            self.assertEqual(self.get(url), (200, origin), url)
+
+        ask("a/1", "a", "PARENT_HIT")
+        ask("b/1", "b", "PARENT_HIT")
+        ask("c/logo.png", "a", "PARENT_HIT")
+        daemon = self.origins[0].responder
+        self.flag.touch()
+        until(lambda: "MISS_NOFETCH" in daemon.icpctl("check", f"http://{SITE}/a/1").stdout, "the flag")
+        ask("c/other.png", "b", "FIRST_PARENT_MISS")
+        self.flag.unlink()
+        until(lambda: "ICP_OP_HIT" in daemon.icpctl("check", f"http://{SITE}/a/1").stdout, "no flag")
+        ask("c/third.png", "a", "PARENT_HIT")
+        until(lambda: len(self.choices()) == len(expected), "the access log")
+        self.assertEqual(self.choices(), expected)
+
+
+class ReadmeChainInTheKernel(ReadmeChain):
+    mode = "generic"
+    xdp = True
+    sanitized = False
 
 
 if __name__ == "__main__":
