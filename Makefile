@@ -24,7 +24,7 @@ SANITIZERS := $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sani
 	      -fno-omit-frame-pointer)
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) -fPIE -MMD -MP
 ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) -pie -Wl,-z,relro,-z,now
-LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf
+LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
 
 # Each of these has a main(); all other files of user/ serve them from one archive.
 PROGRAMS := xdp-icpd icpctl xdp-icp-loader
@@ -223,7 +223,7 @@ $(BUILD)/bench/recvmmsg_loop: tests/bench/recvmmsg_loop.c | $(BUILD)/bench/
 
 $(BLAST): $(BLAST_OBJECTS) $(ARCHIVE)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -pthread -lm -o $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -lm -o $@
 
 %/:
 	$(Q)mkdir -p $@

@@ -172,6 +172,19 @@ struct chain_decision chain_decide(const struct chain *chain, const struct query
 	return decision;
 }
 
+bool chain_decide_anywhere(const struct chain *chain, const struct query *query,
+			   struct chain_decision *decision)
+{
+	*decision = chain_undecided(chain);
+	for (size_t i = 0; i < chain->count; i++) {
+		if (chain->policies[i]->kind->main_thread)
+			return false;
+		if (chain_take(chain, i, policy_match(chain->policies[i], query), decision))
+			break;
+	}
+	return true;
+}
+
 size_t chain_count(const struct chain *chain)
 {
 	return chain->count;

@@ -3,8 +3,8 @@
  * The chain: all policies in the byte order of their names. The first that gives a verdict
  * decides; if none does, the default. The chain asks nobody for the time and opens no sockets.
  *
- * A chain may be asked by one thread at a time: a regex keeps its working memory. One with
- * policies that have to wait is asked by evaluation.h.
+ * A chain with policies that have to wait is asked by evaluation.h, from the main thread. Other
+ * threads may ask as long as nobody changes it, up to the first policy that is not for them.
  */
 #ifndef XDP_ICP_CHAIN_H
 #define XDP_ICP_CHAIN_H
@@ -75,6 +75,10 @@ void chain_free(struct chain *chain);
 
 /* The answer to a query, if no policy has to wait: those that do say nothing. */
 struct chain_decision chain_decide(const struct chain *chain, const struct query *query);
+
+/* The same in any thread. False: a policy was reached that only the main thread may ask. */
+bool chain_decide_anywhere(const struct chain *chain, const struct query *query,
+			   struct chain_decision *decision);
 
 /*
  * The same step by step: what is decided before any policy was asked, and what the policy of a

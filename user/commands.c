@@ -18,15 +18,16 @@
 /* --- counters */
 
 /* Adds answered, passed, silent and failed to `reply`. */
-static int add_counters(const struct daemon *daemon, json_t *reply)
+static int add_counters(struct daemon *daemon, json_t *reply)
 {
-	uint64_t kernel[ICP_COUNTER_MAX] = { 0 };
+	uint64_t kernel[ICP_COUNTER_MAX] = { 0 }, own[ICP_COUNTER_MAX] = { 0 };
 	json_t *answered;
 
 	if (daemon->kernel && kernel_counters(daemon->kernel, kernel))
 		return -1;
+	daemon_counters(daemon, own);
 	answered = json_pack("{s:I, s:I}", "kernel", (json_int_t)kernel[ICP_COUNT_ANSWERED],
-			     "daemon", (json_int_t)daemon->responder.counters[ICP_COUNT_ANSWERED]);
+			     "daemon", (json_int_t)own[ICP_COUNT_ANSWERED]);
 	json_object_set_new(reply, "answered", answered);
 	for (int i = 0; i < ICP_COUNTER_MAX; i++) {
 		json_t *group = json_object_get(reply, counter_names[i].group);
@@ -37,8 +38,7 @@ static int add_counters(const struct daemon *daemon, json_t *reply)
 			group = json_object();
 			json_object_set_new(reply, counter_names[i].group, group);
 		}
-		json_object_set_new(group, counter_names[i].name,
-				    json_integer(kernel[i] + daemon->responder.counters[i]));
+		json_object_set_new(group, counter_names[i].name, json_integer(kernel[i] + own[i]));
 	}
 	return 0;
 }
@@ -461,7 +461,9 @@ static int put_rule(struct daemon *daemon, const json_t *object, struct error *e
 
 	if (read_rule(object, true, &rule, error))
 		return -1;
+	daemon_pause(daemon);
 	result = rules_put(daemon->rules, rule.prefix, rule.length, rule.verdict, error);
+	daemon_resume(daemon);
 	free(rule.prefix);
 	return result;
 }
@@ -487,7 +489,9 @@ static json_t *answer_rules_del(struct daemon *daemon, const json_t *request,
 	(void)peer;
 	if (read_rule(request, false, &rule, &error))
 		return control_refusal("%s", error.text);
+	daemon_pause(daemon);
 	result = rules_remove(daemon->rules, rule.prefix, rule.length, &error);
+	daemon_resume(daemon);
 	free(rule.prefix);
 	if (result < 0)
 		return control_refusal("%s", error.text);

@@ -175,6 +175,16 @@ static int set_lease(struct config *config, const char *text, struct error *erro
 	return parse_duration(text, 100, 3600000, &config->lease, error);
 }
 
+static int set_workers(struct config *config, const char *text, struct error *error)
+{
+	long number;
+
+	if (parse_number(text, 1, CONFIG_WORKERS_MAX, &number, error))
+		return -1;
+	config->workers = number;
+	return 0;
+}
+
 static const struct option {
 	const char *name;
 	bool list;
@@ -194,6 +204,7 @@ static const struct option {
 	{ "verdicts_max", false, set_verdicts_max },
 	{ "lease", false, set_lease },
 	{ "drain_time", false, set_drain_time },
+	{ "workers", false, set_workers },
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))

@@ -45,12 +45,14 @@ struct config {
 	unsigned int prefixes_max; /* of the prefixes map, to the same; 0: sized by the chain */
 	unsigned int verdicts_max; /* of the verdicts map, 1 to the same */
 	unsigned int lease;	   /* milliseconds that the kernel trusts a daemon not heard of */
-	unsigned int drain_time;   /* milliseconds from SIGTERM to the end; 0: at once */
+	unsigned int workers;	 /* threads that answer, 1 to CONFIG_WORKERS_MAX; 0: by the CPUs */
+	unsigned int drain_time; /* milliseconds from SIGTERM to the end; 0: at once */
 	size_t policy_count;
 	struct policy_spec **policies; /* in the order of the file; no two of one name */
 };
 
 #define CONFIG_ENTRIES_MAX 67108864
+#define CONFIG_WORKERS_MAX 64
 
 /*
  * Reads a file. -1 with an error, nothing allocated. Whatever the file does not say has its

@@ -81,6 +81,8 @@ static void policy_has_changed(void *context, const struct policy *policy)
 {
 	/* The kernel first: a log may take its time. */
 	watch(context);
+	daemon_pause(context);
+	daemon_resume(context);
 	log_write(LOG_INFO, "policy '%s' has changed its mind", policy->name);
 }
 
@@ -98,9 +100,18 @@ static void kernel_took(struct daemon *daemon, const struct compiled *compiled)
 	const struct timeval interval = { .tv_sec = beat / 1000, .tv_usec = beat % 1000 * 1000 };
 
 	daemon->kernel_has_chain = true;
+	daemon->remembers = true;
 	daemon->horizon = compiled->horizon;
 	watch(daemon);
 	event_add(daemon->heartbeat, &interval);
+}
+
+/* Until kernel_took(): a worker must not take a decision of one chain for one of another. */
+static void stop_remembering(struct daemon *daemon)
+{
+	daemon_pause(daemon);
+	daemon->remembers = false;
+	daemon_resume(daemon);
 }
 
 /*
@@ -113,7 +124,7 @@ static void remember(void *context, const struct query *query,
 	struct daemon *daemon = context;
 	struct timespec now;
 
-	if (!decision->memorable || decision->chain != daemon->chain || !daemon->kernel_has_chain ||
+	if (!decision->memorable || decision->chain != daemon->chain || !daemon->remembers ||
 	    decision->rank < daemon->horizon)
 		return;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -144,6 +155,7 @@ static void keep_started(struct config *config, struct config *started)
 	config->user = started->user;
 	config->rules_max = started->rules_max;
 	config->prefixes_max = started->prefixes_max;
+	config->workers = started->workers;
 
 	/* What was read instead goes with the old configuration. */
 	started->listen = read.listen;
@@ -156,28 +168,40 @@ static void keep_started(struct config *config, struct config *started)
 	started->user = read.user;
 	started->rules_max = read.rules_max;
 	started->prefixes_max = read.prefixes_max;
+	started->workers = read.workers;
 }
 
 /* Takes over what is prepared; -1 with all as it was. */
 static int take_over(struct daemon *daemon, struct prepared *prepared, struct error *error)
 {
+	struct chain *former = daemon->chain;
+	bool remembers = daemon->remembers;
+
 	daemon_trace_flush(daemon);
-	if (daemon->kernel &&
-	    kernel_set_chain(daemon->kernel, prepared->compiled,
-			     prepared->config->answer_request_zero, prepared->config->lease, error))
+	/* A large chain takes the kernel a while, in which the workers go on. */
+	stop_remembering(daemon);
+	if (daemon->kernel && kernel_set_chain(daemon->kernel, prepared->compiled,
+					       prepared->config->answer_request_zero,
+					       prepared->config->lease, error)) {
+		daemon_pause(daemon);
+		daemon->remembers = remembers;
+		daemon_resume(daemon);
 		return -1;
+	}
+	daemon_pause(daemon);
 	if (prepared->config != daemon->config) {
 		keep_started(prepared->config, daemon->config);
 		config_free(daemon->config);
 	}
-	/* What is being evaluated by it holds on to it. */
-	chain_unref(daemon->chain);
 	daemon->chain = prepared->chain;
 	daemon->config = prepared->config;
 	daemon->responder.chain = daemon->chain;
 	daemon->responder.answer_request_zero = daemon->config->answer_request_zero;
 	if (daemon->kernel)
 		kernel_took(daemon, prepared->compiled);
+	daemon_resume(daemon);
+	/* What is being evaluated by it holds on to it. */
+	chain_unref(former);
 	compiled_free(prepared->compiled);
 	return 0;
 }
@@ -208,6 +232,8 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 	if (old->rules_max != new->rules_max || old->prefixes_max != new->prefixes_max)
 		log_write(LOG_WARNING,
 			  "rules_max, prefixes_max: the change takes effect at the next start");
+	if (old->workers != new->workers)
+		log_write(LOG_WARNING, "workers: the change takes effect at the next start");
 	same_text("control", old->control, new->control);
 	same_text("pin_dir", old->pin_dir, new->pin_dir);
 	same_text("user", old->user, new->user);
@@ -265,7 +291,9 @@ int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error)
 	/* The kernel first where answers end, here first where they begin: silence has no gap. */
 	if (daemon->kernel && kernel_drain(daemon->kernel, drain, error))
 		return -1;
+	daemon_pause(daemon);
 	daemon->responder.drain = drain;
+	daemon_resume(daemon);
 	log_write(LOG_NOTICE, "%s",
 		  drain ? "drains: front ends are told to go elsewhere" : "no longer drains");
 	return 0;
@@ -325,7 +353,41 @@ static int open_listeners(struct daemon *daemon, struct error *error)
 		if (!daemon->listeners[i])
 			return -1;
 	}
+	if (workers_wanted(daemon->config->workers) == 1)
+		return 0;
+	daemon->workers = workers_open(daemon->listeners, count,
+				       workers_wanted(daemon->config->workers), error);
+	return daemon->workers ? 0 : -1;
+}
+
+static int start_answering(struct daemon *daemon, struct error *error)
+{
+	if (daemon->workers)
+		return workers_start(daemon->workers, daemon->base, &daemon->responder, error);
+	for (size_t i = 0; i < daemon->config->listen_count; i++)
+		if (listener_start(daemon->listeners[i], daemon->base, &daemon->responder))
+			return error_set(error, "out of memory");
 	return 0;
+}
+
+void daemon_pause(struct daemon *daemon)
+{
+	if (daemon->workers)
+		workers_pause(daemon->workers);
+}
+
+void daemon_resume(struct daemon *daemon)
+{
+	if (daemon->workers)
+		workers_resume(daemon->workers);
+}
+
+void daemon_counters(struct daemon *daemon, uint64_t counters[ICP_COUNTER_MAX])
+{
+	for (int i = 0; i < ICP_COUNTER_MAX; i++)
+		counters[i] += daemon->responder.counters[i];
+	if (daemon->workers)
+		workers_counters(daemon->workers, counters);
 }
 
 /* A program that was left attached must not go on with a chain that is not this daemon's. */
@@ -496,9 +558,8 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 	/* From here on without rights: what works now works at a reload too. */
 	if (chain_start(daemon->chain, daemon->base, policy_has_changed, daemon, error))
 		return -1;
-	for (size_t i = 0; i < daemon->config->listen_count; i++)
-		if (listener_start(daemon->listeners[i], daemon->base, &daemon->responder))
-			return error_set(error, "out of memory");
+	if (start_answering(daemon, error))
+		return -1;
 	if (daemon->kernel) {
 		daemon->heartbeat = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat, daemon);
 		if (!daemon->heartbeat)
@@ -509,7 +570,9 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 				     daemon->config->answer_request_zero, daemon->config->lease,
 				     error))
 			return -1;
+		daemon_pause(daemon);
 		kernel_took(daemon, prepared->compiled);
+		daemon_resume(daemon);
 		daemon_follow_network(daemon);
 	}
 	return 0;
@@ -572,19 +635,24 @@ void daemon_stop(struct daemon *daemon)
 {
 	struct error error;
 
+	stop_remembering(daemon);
 	/* A daemon that could not start leaves standing what the one before it left. */
 	if (daemon->kernel_has_chain && kernel_close_chain(daemon->kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
 	/* Without a daemon nobody could end it; rules count again. */
 	if (daemon->responder.drain && daemon->kernel && kernel_drain(daemon->kernel, 0, &error))
 		log_write(LOG_ERR, "%s", error.text);
-	for (size_t i = 0; daemon->listeners && i < daemon->config->listen_count; i++)
+	if (daemon->workers)
+		workers_end(daemon->workers);
+	for (size_t i = 0;
+	     !daemon->workers && daemon->listeners && i < daemon->config->listen_count; i++)
 		if (daemon->listeners[i])
 			listener_drain(daemon->listeners[i]);
 	finish_pending(daemon);
 	for (size_t i = 0; daemon->listeners && i < daemon->config->listen_count; i++)
 		listener_close(daemon->listeners[i]);
 	free(daemon->listeners);
+	workers_free(daemon->workers);
 	evaluations_end();
 	daemon_trace_end(daemon);
 	trace_log_free(daemon->trace_log);

@@ -3,6 +3,7 @@
 #ifndef XDP_ICP_DAEMON_H
 #define XDP_ICP_DAEMON_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@
 #include "responder.h"
 #include "rules.h"
 #include "trace_log.h"
+#include "workers.h"
 
 #define COMMAND_LINE "command line" /* where policies of a running daemon come from */
 #define DAEMON_INTERFACES_MAX 256
@@ -33,15 +35,17 @@ struct daemon {
 	struct trace_log *trace_log; /* of what is answered here */
 	struct tracing *tracing;     /* NULL: nobody does (daemon_trace.h) */
 	struct listener **listeners; /* one for each of config->listen */
+	struct workers *workers;     /* NULL: the main thread answers */
 	struct control *control;
 	struct event_base *base;
 	struct event *signals[3];
 	struct event *network;
 	struct event *second;
 	struct event *heartbeat;
-	uint32_t horizon;	  /* rank; of what the kernel was told last */
-	time_t remembering_since; /* second of the monotonic clock */
-	unsigned int remembered;  /* decisions in that second */
+	bool remembers;			  /* decisions, for the chain that the kernel knows */
+	uint32_t horizon;		  /* rank; of what the kernel was told last */
+	_Atomic time_t remembering_since; /* second of the monotonic clock */
+	atomic_uint remembered;		  /* decisions in that second */
 	int network_fd;
 	size_t attached; /* interfaces that carry the program, when last looked at */
 	unsigned int attached_to[DAEMON_INTERFACES_MAX];
@@ -94,6 +98,16 @@ void daemon_follow_network(struct daemon *daemon);
 /* Does so whenever they change. -1 and `error`; daemon_unwatch_network() in either case. */
 int daemon_watch_network(struct daemon *daemon, struct error *error);
 void daemon_unwatch_network(struct daemon *daemon);
+
+/*
+ * No worker answers between the two: for changes to what they answer by. What was changed in
+ * daemon->responder is theirs afterwards, and nothing goes out any more that was decided before.
+ */
+void daemon_pause(struct daemon *daemon);
+void daemon_resume(struct daemon *daemon);
+
+/* Adds what the daemon's own threads have counted to `counters`. */
+void daemon_counters(struct daemon *daemon, uint64_t counters[ICP_COUNTER_MAX]);
 
 /* The interfaces that the program was attached to; at most `max`, returns how many. */
 size_t daemon_interfaces(const struct daemon *daemon, struct kernel_interface *interfaces,

@@ -196,14 +196,14 @@ static void collect_kernels(void *context, const struct trace_record *record)
 }
 
 /* What neither the kernel nor the daemon had room for, since the daemon started. */
-static uint64_t count_lost(const struct daemon *daemon)
+static uint64_t count_lost(struct daemon *daemon)
 {
 	uint64_t counters[ICP_COUNTER_MAX] = { 0 };
 
 	if (daemon->kernel)
 		kernel_counters(daemon->kernel, counters);
-	return counters[ICP_COUNT_FAILED_TRACE] +
-	       daemon->responder.counters[ICP_COUNT_FAILED_TRACE];
+	daemon_counters(daemon, counters);
+	return counters[ICP_COUNT_FAILED_TRACE];
 }
 
 void daemon_trace_flush(struct daemon *daemon)

@@ -6,6 +6,7 @@
 #ifndef XDP_ICP_GATE_H
 #define XDP_ICP_GATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/time.h>
 
@@ -14,7 +15,7 @@
 /* The first member of the state of such a policy. */
 struct gate {
 	const struct policy *policy;
-	bool matches;
+	atomic_bool matches;	/* set in the main thread */
 	policy_changed changed; /* NULL: not yet started */
 	void *context;
 };

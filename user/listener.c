@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -28,6 +29,16 @@ struct slot {
 	_Alignas(8) char bytes[ICP_MESSAGE_MAX + 2 * ICP_WORD];
 };
 
+/* A datagram for another thread, and what its answer will need. */
+struct listener_datagram {
+	struct sockaddr_storage source;
+	socklen_t source_size;
+	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	size_t sent_size;	  /* as in struct pending */
+	size_t size;		  /* bytes */
+	_Alignas(8) char bytes[]; /* and a word of zeroes */
+};
+
 /* A query whose answer takes time. */
 struct pending {
 	LIST_ENTRY(pending) link;
@@ -43,9 +54,14 @@ struct pending {
 struct listener {
 	int fd;
 	__be16 port;
+	bool for_groups; /* answers what every socket of the address gets a copy of */
 	LIST_HEAD(pending_list, pending) pending;
 	struct event *event;
 	struct responder *responder;
+	listener_hand_over *hand_over;
+	void *context;	     /* of that */
+	int received;	     /* datagrams of this batch */
+	bool receive_failed; /* there should have been one */
 	struct mmsghdr in[BATCH];
 	struct mmsghdr out[BATCH];
 	struct slot slots[BATCH];
@@ -67,31 +83,54 @@ static __be16 port_of(const struct sockaddr_storage *address)
 					  : ((const struct sockaddr_in *)address)->sin_port);
 }
 
-struct listener *listener_open(const struct sockaddr_storage *address, struct error *error)
+static struct listener *listener_new(__be16 port, struct error *error)
 {
-	bool v6 = address->ss_family == AF_INET6;
 	struct listener *listener = calloc(1, sizeof(*listener));
-	char text[SOCKET_ADDRESS_TEXT];
-	int on = 1;
 
 	if (!listener) {
 		error_set(error, "out of memory");
 		return NULL;
 	}
-	socket_address_text(address, text);
 	LIST_INIT(&listener->pending);
-	listener->port = port_of(address);
+	listener->fd = -1;
+	listener->port = port;
+	for (int i = 0; i < BATCH; i++) {
+		struct slot *slot = &listener->slots[i];
+
+		slot->datagram.iov_base = slot->bytes;
+		slot->datagram.iov_len = ICP_MESSAGE_MAX;
+		listener->in[i].msg_hdr.msg_iov = &slot->datagram;
+		listener->in[i].msg_hdr.msg_iovlen = 1;
+		listener->in[i].msg_hdr.msg_name = &slot->source;
+		listener->in[i].msg_hdr.msg_control = slot->received;
+	}
+	return listener;
+}
+
+static struct listener *open_socket(const struct sockaddr_storage *address, bool beside,
+				    struct error *error)
+{
+	bool v6 = address->ss_family == AF_INET6;
+	struct listener *listener = listener_new(port_of(address), error);
+	char text[SOCKET_ADDRESS_TEXT];
+	int on = 1;
+
+	if (!listener)
+		return NULL;
+	socket_address_text(address, text);
 	listener->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0) {
 		error_set(error, "listen %s: %s%s", text, strerror(errno),
 			  errno == EAFNOSUPPORT ? "; take it out of `listen`" : "");
-		free(listener);
+		listener_close(listener);
 		return NULL;
 	}
 	if (v6)
 		setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	enlarge(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	enlarge(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	if (beside)
+		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (setsockopt(listener->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
 		       v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof(on)) ||
 	    bind(listener->fd, (const struct sockaddr *)address,
@@ -108,26 +147,63 @@ struct listener *listener_open(const struct sockaddr_storage *address, struct er
 		listener_close(listener);
 		return NULL;
 	}
-	for (int i = 0; i < BATCH; i++) {
-		struct slot *slot = &listener->slots[i];
-
-		slot->datagram.iov_base = slot->bytes;
-		slot->datagram.iov_len = ICP_MESSAGE_MAX;
-		listener->in[i].msg_hdr.msg_iov = &slot->datagram;
-		listener->in[i].msg_hdr.msg_iovlen = 1;
-		listener->in[i].msg_hdr.msg_name = &slot->source;
-		listener->in[i].msg_hdr.msg_control = slot->received;
-	}
 	return listener;
 }
 
-/*
- * Writes into `answer` from where it is to be sent: the address that was asked. Returns false for
- * a broadcast, which gets no answer (R7).
- */
-static bool answer_from(struct msghdr *query, struct msghdr *answer, struct slot *slot)
+struct listener *listener_open(const struct sockaddr_storage *address, struct error *error)
+{
+	struct listener *listener = open_socket(address, false, error);
+
+	if (listener)
+		listener->for_groups = true;
+	return listener;
+}
+
+struct listener *listener_open_beside(const struct listener *first, struct error *error)
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t size = sizeof(address);
+	int on = 1;
+
+	/*
+	 * The first was bound without, so that a second daemon is refused. Nobody but this user can
+	 * join from now on, says socket(7).
+	 */
+	if (getsockname(first->fd, (struct sockaddr *)&address, &size) ||
+	    setsockopt(first->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) {
+		error_set(error, "a second socket for an address: %s", strerror(errno));
+		return NULL;
+	}
+	return open_socket(&address, true, error);
+}
+
+struct listener *listener_share(const struct listener *first, struct error *error)
+{
+	struct listener *listener = listener_new(first->port, error);
+
+	if (!listener)
+		return NULL;
+	listener->for_groups = first->for_groups;
+	listener->fd = fcntl(first->fd, F_DUPFD_CLOEXEC, 0);
+	if (listener->fd >= 0)
+		return listener;
+	error_set(error, "a second descriptor of a socket: %s", strerror(errno));
+	listener_close(listener);
+	return NULL;
+}
+
+/* Whom a datagram was for. */
+enum asked {
+	ASKED_HOST,
+	ASKED_GROUP, /* multicast: this host among others */
+	ASKED_ALL,   /* broadcast, which gets no answer (R7) */
+};
+
+/* Writes into `answer` from where it is to be sent: the address that was asked. */
+static enum asked answer_from(struct msghdr *query, struct msghdr *answer, struct slot *slot)
 {
 	struct cmsghdr *from = (struct cmsghdr *)slot->sent;
+	enum asked asked = ASKED_HOST;
 
 	answer->msg_control = NULL;
 	answer->msg_controllen = 0;
@@ -140,9 +216,10 @@ static bool answer_from(struct msghdr *query, struct msghdr *answer, struct slot
 			 * ipi_spec_dst is the address to answer from; it is not the one asked
 			 * for group addresses alone.
 			 */
-			if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr &&
-			    !IN_MULTICAST(ntohl(info.ipi_addr.s_addr)))
-				return false;
+			if (IN_MULTICAST(ntohl(info.ipi_addr.s_addr)))
+				asked = ASKED_GROUP;
+			else if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr)
+				return ASKED_ALL;
 			info.ipi_ifindex = 0;
 			from->cmsg_level = IPPROTO_IP;
 			from->cmsg_type = IP_PKTINFO;
@@ -154,10 +231,12 @@ static bool answer_from(struct msghdr *query, struct msghdr *answer, struct slot
 			struct in6_pktinfo info;
 
 			memcpy(&info, CMSG_DATA(to), sizeof(info));
-			if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+			if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) {
+				asked = ASKED_GROUP;
 				info.ipi6_addr = in6addr_any; /* the kernel chooses */
-			else if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+			} else if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) {
 				info.ipi6_ifindex = 0;
+			}
 			from->cmsg_level = IPPROTO_IPV6;
 			from->cmsg_type = IPV6_PKTINFO;
 			from->cmsg_len = CMSG_LEN(sizeof(info));
@@ -166,7 +245,7 @@ static bool answer_from(struct msghdr *query, struct msghdr *answer, struct slot
 			answer->msg_controllen = CMSG_SPACE(sizeof(info));
 		}
 	}
-	return true;
+	return asked;
 }
 
 static void address_answer(struct msghdr *answer, struct iovec parts[2],
@@ -245,21 +324,18 @@ static void trace(struct listener *listener, const struct sockaddr_storage *from
 		listener->responder->counters[ICP_COUNT_FAILED_TRACE]++;
 }
 
-/* The same of the datagram in a slot, which may be anything. */
-static void trace_slot(struct listener *listener, const struct slot *slot, size_t size,
-		       size_t sent_size)
+/* The same of a datagram, which may be anything. */
+static void trace_datagram(struct listener *listener, const struct sockaddr_storage *from,
+			   const void *sent, size_t sent_size, const char *bytes, size_t size,
+			   const struct answer *answer)
 {
-	const struct icp_header *header = (const struct icp_header *)slot->bytes;
-	const struct answer *answer = &slot->answer;
+	const struct icp_header *header = (const struct icp_header *)bytes;
+	const char *url = bytes + ICP_QUERY_HEADER_SIZE;
 	bool has_url = size > ICP_QUERY_HEADER_SIZE + 1 && size <= ICP_MESSAGE_MAX &&
 		       header->opcode == ICP_OP_QUERY;
 
-	trace(listener, &slot->source, slot->sent, sent_size,
-	      size >= ICP_HEADER_SIZE ? header->request_number : 0,
-	      slot->bytes + ICP_QUERY_HEADER_SIZE,
-	      has_url ? strnlen(slot->bytes + ICP_QUERY_HEADER_SIZE, size - ICP_QUERY_HEADER_SIZE)
-		      : 0,
-	      answer);
+	trace(listener, from, sent, sent_size, size >= ICP_HEADER_SIZE ? header->request_number : 0,
+	      url, has_url ? strnlen(url, size - ICP_QUERY_HEADER_SIZE) : 0, answer);
 }
 
 /* --- answers */
@@ -268,6 +344,20 @@ static void count_unsent(struct responder *responder)
 {
 	responder->counters[ICP_COUNT_ANSWERED]--;
 	responder->counters[ICP_COUNT_FAILED_SEND]++;
+}
+
+static void send_alone(struct listener *listener, struct msghdr *message,
+		       const struct answer *answer)
+{
+	struct iovec parts[2];
+	ssize_t sent;
+
+	address_answer(message, parts, answer);
+	do
+		sent = sendmsg(listener->fd, message, 0);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		count_unsent(listener->responder);
 }
 
 /* The answer to a query that was pending. */
@@ -283,17 +373,9 @@ static void answer_pending(void *context, const struct query *query,
 		.msg_controllen = pending->sent_size,
 	};
 	struct answer answer;
-	struct iovec parts[2];
-	ssize_t sent;
 
-	if (responder_complete(responder, &pending->header, query, decision, &answer)) {
-		address_answer(&message, parts, &answer);
-		do
-			sent = sendmsg(pending->listener->fd, &message, 0);
-		while (sent < 0 && errno == EINTR);
-		if (sent < 0)
-			count_unsent(responder);
-	}
+	if (responder_complete(responder, &pending->header, query, decision, &answer))
+		send_alone(pending->listener, &message, &answer);
 	if (trace_log_is_on(responder->trace_log))
 		trace(pending->listener, &pending->source, pending->sent, pending->sent_size,
 		      pending->header.request_number, query->url, query->length, &answer);
@@ -301,27 +383,77 @@ static void answer_pending(void *context, const struct query *query,
 	free(pending);
 }
 
-/* Notes what the answer to the query in a slot will need. */
-static void await(struct listener *listener, struct slot *slot, const struct msghdr *query,
-		  const struct msghdr *answer)
+/*
+ * Notes what the answer to a query will need. `message` is that answer but for its content, with
+ * its control messages in a buffer of a struct pending's size.
+ */
+static void await(struct listener *listener, struct evaluation *evaluation, const void *header,
+		  const struct msghdr *message)
 {
 	struct pending *pending = malloc(sizeof(*pending));
 
 	if (!pending) {
-		evaluation_cancel(slot->answer.pending);
+		evaluation_cancel(evaluation);
 		listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
 		return;
 	}
 	pending->listener = listener;
-	pending->evaluation = slot->answer.pending;
-	memcpy(&pending->header, slot->bytes, sizeof(pending->header));
-	pending->source = slot->source;
-	pending->source_size = query->msg_namelen;
-	memcpy(pending->sent, slot->sent, sizeof(pending->sent));
-	pending->sent_size = answer->msg_controllen;
+	pending->evaluation = evaluation;
+	memcpy(&pending->header, header, sizeof(pending->header));
+	memcpy(&pending->source, message->msg_name, message->msg_namelen);
+	pending->source_size = message->msg_namelen;
+	if (message->msg_controllen)
+		memcpy(pending->sent, message->msg_control, message->msg_controllen);
+	pending->sent_size = message->msg_controllen;
 	LIST_INSERT_HEAD(&listener->pending, pending, link);
-	evaluation_then(pending->evaluation, answer_pending, pending);
+	evaluation_then(evaluation, answer_pending, pending);
 }
+
+/* --- what another thread answers */
+
+static void hand_over(struct listener *listener, const struct slot *slot, size_t size,
+		      const struct msghdr *message)
+{
+	struct listener_datagram *datagram = malloc(sizeof(*datagram) + size + ICP_WORD);
+
+	if (datagram) {
+		datagram->source = slot->source;
+		datagram->source_size = message->msg_namelen;
+		memcpy(datagram->sent, slot->sent, sizeof(datagram->sent));
+		datagram->sent_size = message->msg_controllen;
+		datagram->size = size;
+		memcpy(datagram->bytes, slot->bytes, size + ICP_WORD);
+		if (listener->hand_over(listener->context, datagram))
+			return;
+	}
+	free(datagram);
+	listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
+}
+
+void listener_answer_datagram(struct listener *listener, struct listener_datagram *datagram)
+{
+	struct responder *responder = listener->responder;
+	const struct icp_header *header = (const struct icp_header *)datagram->bytes;
+	struct msghdr message = {
+		.msg_name = &datagram->source,
+		.msg_namelen = datagram->source_size,
+		.msg_control = datagram->sent_size ? datagram->sent : NULL,
+		.msg_controllen = datagram->sent_size,
+	};
+	struct answer answer;
+
+	if (responder_answer(responder, datagram->bytes, datagram->size,
+			     (struct sockaddr *)&datagram->source, &answer))
+		send_alone(listener, &message, &answer);
+	if (answer.pending)
+		await(listener, answer.pending, header, &message);
+	else if (trace_log_is_on(responder->trace_log))
+		trace_datagram(listener, &datagram->source, datagram->sent, datagram->sent_size,
+			       datagram->bytes, datagram->size, &answer);
+	free(datagram);
+}
+
+/* --- batches */
 
 static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
 {
@@ -329,27 +461,34 @@ static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
 	struct slot *slot = &listener->slots[i];
 	struct msghdr *query = &listener->in[i].msg_hdr;
 	size_t size = listener->in[i].msg_len;
+	enum asked asked;
 	bool answered;
 
 	if (query->msg_flags & MSG_TRUNC)
 		size = ICP_MESSAGE_MAX + 1; /* or more */
 	else
 		memset(slot->bytes + size, 0, ICP_WORD);
-	if (!answer_from(query, answer, slot)) {
+	asked = answer_from(query, answer, slot);
+	if (asked != ASKED_HOST && !listener->for_groups)
+		return false;
+	if (asked == ASKED_ALL) {
 		responder->counters[ICP_COUNT_SILENT_BROADCAST]++;
 		return false;
 	}
+	answer->msg_name = query->msg_name;
+	answer->msg_namelen = query->msg_namelen;
 	answered = responder_answer(responder, slot->bytes, size, (struct sockaddr *)&slot->source,
 				    &slot->answer);
-	if (slot->answer.pending)
-		await(listener, slot, query, answer);
+	if (slot->answer.left)
+		hand_over(listener, slot, size, answer);
+	else if (slot->answer.pending)
+		await(listener, slot->answer.pending, slot->bytes, answer);
 	else if (trace_log_is_on(responder->trace_log))
-		trace_slot(listener, slot, size, answer->msg_controllen);
+		trace_datagram(listener, &slot->source, slot->sent, answer->msg_controllen,
+			       slot->bytes, size, &slot->answer);
 	if (!answered)
 		return false;
 	address_answer(answer, slot->parts, &slot->answer);
-	answer->msg_name = query->msg_name;
-	answer->msg_namelen = query->msg_namelen;
 	return true;
 }
 
@@ -370,26 +509,36 @@ static void send_answers(struct listener *listener, int count)
 	}
 }
 
-/* Returns whether there may be more. */
-static bool answer_batch(struct listener *listener)
+bool listener_receive(struct listener *listener)
 {
-	int received, answers = 0;
+	int received;
 
 	for (int i = 0; i < BATCH; i++) {
 		listener->in[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_storage);
 		listener->in[i].msg_hdr.msg_controllen = sizeof(listener->slots[i].received);
 	}
 	received = recvmmsg(listener->fd, listener->in, BATCH, MSG_DONTWAIT, NULL);
-	if (received < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			listener->responder->counters[ICP_COUNT_FAILED_RECEIVE]++;
-		return false;
-	}
-	for (int i = 0; i < received; i++)
+	listener->receive_failed = received < 0 && errno != EAGAIN && errno != EINTR;
+	listener->received = received < 0 ? 0 : received;
+	return listener->received > 0 || listener->receive_failed;
+}
+
+bool listener_answer(struct listener *listener)
+{
+	int answers = 0;
+
+	if (listener->receive_failed)
+		listener->responder->counters[ICP_COUNT_FAILED_RECEIVE]++;
+	for (int i = 0; i < listener->received; i++)
 		if (answer_slot(listener, i, &listener->out[answers].msg_hdr))
 			answers++;
 	send_answers(listener, answers);
-	return received == BATCH;
+	return listener->received == BATCH;
+}
+
+static bool answer_batch(struct listener *listener)
+{
+	return listener_receive(listener) && listener_answer(listener);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
@@ -400,9 +549,22 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 		;
 }
 
-int listener_start(struct listener *listener, struct event_base *base, struct responder *responder)
+void listener_use(struct listener *listener, struct responder *responder,
+		  listener_hand_over *hand_over_to, void *context)
 {
 	listener->responder = responder;
+	listener->hand_over = hand_over_to;
+	listener->context = context;
+}
+
+int listener_fd(const struct listener *listener)
+{
+	return listener->fd;
+}
+
+int listener_start(struct listener *listener, struct event_base *base, struct responder *responder)
+{
+	listener_use(listener, responder, NULL, NULL);
 	listener->event =
 		event_new(base, listener->fd, EV_READ | EV_PERSIST, on_readable, listener);
 	return listener->event ? event_add(listener->event, NULL) : -1;
@@ -429,6 +591,7 @@ void listener_close(struct listener *listener)
 	}
 	if (listener->event)
 		event_free(listener->event);
-	close(listener->fd);
+	if (listener->fd >= 0)
+		close(listener->fd);
 	free(listener);
 }

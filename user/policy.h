@@ -60,6 +60,7 @@ struct policy_kind {
 	const char *help;
 	enum policy_basis basis;
 	const struct policy_setting *settings; /* ends with a name of NULL */
+	bool main_thread; /* only that may call match() and ask(), else any, many at a time */
 
 	/*
 	 * Makes policy->state. The common members of `policy` are filled; `verdict` is

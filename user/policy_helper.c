@@ -174,6 +174,7 @@ const struct policy_kind policy_helper = {
 	.name = "helper",
 	.help = "a program that reads 'URL SOURCE' a line answers with a verdict or -",
 	.basis = POLICY_BASIS_OTHER,
+	.main_thread = true,
 	.settings = settings,
 	.create = create,
 	.destroy = destroy,

@@ -185,6 +185,7 @@ const struct policy_kind policy_lua = {
 	.name = "lua",
 	.help = "check(url, source) in a Lua script returns a verdict",
 	.basis = POLICY_BASIS_OTHER,
+	.main_thread = true,
 	.settings = settings,
 	.create = create,
 	.destroy = destroy,

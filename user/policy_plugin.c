@@ -227,6 +227,7 @@ const struct policy_kind policy_plugin = {
 	.name = "plugin",
 	.help = "a shared object with the interface of xdp_icp_plugin.h gives the verdict",
 	.basis = POLICY_BASIS_OTHER,
+	.main_thread = true,
 	.settings = settings,
 	.create = create,
 	.destroy = destroy,

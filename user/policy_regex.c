@@ -8,6 +8,7 @@
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +32,62 @@ struct regex {
 	size_t count, allocated;
 	struct pattern *patterns;
 	pcre2_match_context *limits;
-	pcre2_match_data *found; /* where PCRE2 leaves what it found */
-	pcre2_jit_stack *stack;
 };
+
+/* What a thread needs to search with, whatever the pattern. */
+struct memory {
+	pcre2_match_data *found; /* where PCRE2 leaves what it found */
+	pcre2_jit_stack *stack;	 /* NULL where PCRE2 was built without JIT, or memory was short */
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t memory_key;
+static bool has_key;
+
+static void memory_free(void *memory_of_thread)
+{
+	struct memory *memory = memory_of_thread;
+
+	pcre2_match_data_free(memory->found);
+	pcre2_jit_stack_free(memory->stack);
+	free(memory);
+}
+
+static void make_key(void)
+{
+	has_key = pthread_key_create(&memory_key, memory_free) == 0;
+}
+
+/* This thread's, which goes with the thread. NULL: out of memory. */
+static struct memory *memory_get(void)
+{
+	struct memory *memory;
+
+	pthread_once(&once, make_key);
+	if (!has_key)
+		return NULL;
+	memory = pthread_getspecific(memory_key);
+	if (memory)
+		return memory;
+	memory = calloc(1, sizeof(*memory));
+	if (!memory)
+		return NULL;
+	memory->found = pcre2_match_data_create(1, NULL);
+	memory->stack = pcre2_jit_stack_create(JIT_STACK_LEAST, JIT_STACK_MOST, NULL);
+	if (memory->found && pthread_setspecific(memory_key, memory) == 0)
+		return memory;
+	memory_free(memory);
+	return NULL;
+}
+
+/* PCRE2 asks for the stack of the thread that searches; without one 32 KiB of its own have to do. */
+static pcre2_jit_stack *find_stack(void *context)
+{
+	const struct memory *memory = memory_get();
+
+	(void)context;
+	return memory ? memory->stack : NULL;
+}
 
 static int wrong_pattern(const struct text_list *list, const struct text_entry *entry, int number,
 			 size_t offset, struct error *error)
@@ -95,9 +149,7 @@ static void release(struct regex *regex)
 	for (size_t i = 0; i < regex->count; i++)
 		pcre2_code_free(regex->patterns[i].code);
 	free(regex->patterns);
-	pcre2_match_data_free(regex->found);
 	pcre2_match_context_free(regex->limits);
-	pcre2_jit_stack_free(regex->stack);
 	free(regex);
 }
 
@@ -108,18 +160,14 @@ static struct regex *prepare(void)
 	if (!regex)
 		return NULL;
 	regex->limits = pcre2_match_context_create(NULL);
-	regex->found = pcre2_match_data_create(1, NULL);
-	if (!regex->limits || !regex->found) {
+	if (!regex->limits) {
 		release(regex);
 		return NULL;
 	}
 	pcre2_set_match_limit(regex->limits, MATCH_LIMIT);
 	pcre2_set_depth_limit(regex->limits, DEPTH_LIMIT);
 	pcre2_set_heap_limit(regex->limits, HEAP_LIMIT);
-	/* None where PCRE2 was built without JIT; then none is needed. */
-	regex->stack = pcre2_jit_stack_create(JIT_STACK_LEAST, JIT_STACK_MOST, NULL);
-	if (regex->stack)
-		pcre2_jit_stack_assign(regex->limits, NULL, regex->stack);
+	pcre2_jit_stack_assign(regex->limits, find_stack, NULL);
 	return regex;
 }
 
@@ -147,10 +195,12 @@ static struct policy_match match(const struct policy *policy, const struct query
 {
 	const struct regex *regex = policy->state;
 	struct policy_match match = { .verdict = ICP_OP_INVALID };
+	const struct memory *memory = memory_get();
 
-	for (size_t i = 0; i < regex->count; i++) {
+	match.gave_up = !memory;
+	for (size_t i = 0; memory && i < regex->count; i++) {
 		int result = pcre2_match(regex->patterns[i].code, (PCRE2_SPTR)query->url,
-					 query->length, 0, 0, regex->found, regex->limits);
+					 query->length, 0, 0, memory->found, regex->limits);
 
 		if (result >= 0) {
 			match.verdict = regex->patterns[i].verdict;

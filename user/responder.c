@@ -62,6 +62,7 @@ static void tell_decided(struct responder *responder, const struct query *query,
 struct response responder_decide(struct responder *responder, const struct query *query)
 {
 	struct response response = { .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
+	enum evaluation_state state = EVALUATION_DECIDED;
 	struct chain_decision decision;
 	int found;
 
@@ -78,9 +79,16 @@ struct response responder_decide(struct responder *responder, const struct query
 		response.by_rule = true;
 		return response;
 	}
+	if (!responder->worker) {
+		state = evaluation_begin(responder->chain, query, &decision, &response.pending);
+	} else if (!chain_decide_anywhere(responder->chain, query, &decision)) {
+		response.verdict.opcode = ICP_OP_INVALID;
+		response.left = true;
+		return response;
+	}
 	if (found < 0)
 		responder->counters[ICP_COUNT_FAILED_RULES]++;
-	switch (evaluation_begin(responder->chain, query, &decision, &response.pending)) {
+	switch (state) {
 	case EVALUATION_DECIDED:
 		tell_decided(responder, query, &decision);
 		return responder_decided(responder, &decision);
@@ -150,6 +158,7 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 	enum icp_form form;
 
 	answer->pending = NULL;
+	answer->left = false;
 	answer->response = (struct response){ .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
 	if (!is_querier(source))
 		return stay_silent(responder, ICP_COUNT_SILENT_SOURCE, answer);
@@ -166,6 +175,7 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 
 		answer->response = responder_decide(responder, &query);
 		answer->pending = answer->response.pending;
+		answer->left = answer->response.left;
 		verdict = answer->response.verdict;
 		if (verdict.opcode == ICP_OP_INVALID) { /* counted already */
 			answer->outcome = answer->response.by_drain ? ICP_COUNT_SILENT_DRAIN

@@ -20,6 +20,7 @@ struct responder {
 	const struct rules *rules;
 	bool answer_request_zero;
 	uint32_t drain; /* as in struct map_control */
+	bool worker;	/* not in the main thread: leaves to that what only it may ask */
 	uint64_t counters[ICP_COUNTER_MAX];
 
 	struct trace_log *trace_log; /* NULL: nothing is traced, else it may be */
@@ -36,6 +37,7 @@ struct response {
 	bool by_drain;		    /* the host is drained */
 	bool by_rule;		    /* else by the policy, or the default if that is NULL */
 	const struct policy *policy;
+	bool left;		    /* undecided and not counted: the main thread has to */
 	struct evaluation *pending; /* a policy is waited for: evaluation_then() has to follow */
 };
 
@@ -51,7 +53,8 @@ struct answer {
 	struct icp_header header;
 	const void *payload;
 	size_t payload_size;	    /* bytes */
-	struct evaluation *pending; /* with responder_answer() alone */
+	struct evaluation *pending; /* with responder_answer() alone, as is `left` */
+	bool left;
 
 	/* For whoever wants to know more than is sent. */
 	enum icp_counter outcome; /* ICP_COUNT_ANSWERED, or why there is to be silence */
@@ -63,6 +66,7 @@ struct answer {
  * to 8 bytes and followed by a word of zeroes. The payload lies in the datagram or is constant.
  * Returns false if there is to be silence, and counts why; but if answer->pending is not NULL then,
  * the answer takes time: evaluation_then() has to follow, and responder_complete() then makes it.
+ * If answer->left is true, nothing is counted: the main thread has to answer the datagram.
  */
 bool responder_answer(struct responder *responder, const void *datagram, size_t size,
 		      const struct sockaddr *source, struct answer *answer);

@@ -46,6 +46,7 @@ TEST(an_empty_file)
 	assert_int_equal(config->default_verdict, ICP_OP_MISS);
 	assert_false(config->answer_request_zero);
 	assert_int_equal(config->rules_max, 4096);
+	assert_int_equal(config->workers, 0);
 	assert_int_equal(config->prefixes_max, 0);
 	assert_int_equal(config->policy_count, 0);
 	config_free(config);
@@ -62,7 +63,7 @@ TEST(every_option)
 			   "pin_dir = '/sys/fs/bpf/other'\n"
 			   "default = \"ICP_OP_MISS_NOFETCH\"\n"
 			   "answer_request_zero = yes\n"
-			   "rules_max = 10 prefixes_max = 67108864\n");
+			   "rules_max = 10 prefixes_max = 67108864 workers = 64\n");
 
 	assert_int_equal(config->listen_count, 4);
 	assert_listens(config, 0, "192.0.2.1", 3130);
@@ -79,6 +80,7 @@ TEST(every_option)
 	assert_int_equal(config->default_verdict, ICP_OP_MISS_NOFETCH);
 	assert_true(config->answer_request_zero);
 	assert_int_equal(config->rules_max, 10);
+	assert_int_equal(config->workers, 64);
 	assert_int_equal(config->prefixes_max, 67108864);
 	config_free(config);
 }
@@ -137,7 +139,7 @@ TEST(quotes)
 
 #define TOP_OPTIONS                                                                                \
 	"listen, interfaces, mode, control, pin_dir, user, default, answer_request_zero, "         \
-	"rules_max, prefixes_max, verdicts_max, lease, drain_time, policy"
+	"rules_max, prefixes_max, verdicts_max, lease, drain_time, workers, policy"
 #define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
 #define VALUE_FORM "write NAME = VALUE, with quotes around a text and braces around a list"
 
@@ -183,6 +185,8 @@ TEST(mistakes)
 		{ "mode = {\nauto,\noff }", "c:3: mode takes one value, not 2" },
 		{ "mode = auto\nmode = off",
 		  "c:2: 'mode' is set twice; set it once, or append with +=" },
+		{ "workers = 0", "c:1: workers: '0' is not a number from 1 to 64" },
+		{ "workers = 65", "c:1: workers: '65' is not a number from 1 to 64" },
 		{ "rules_max = 0", "c:1: rules_max: '0' is not a number from 1 to 67108864" },
 		{ "rules_max = 1x", "c:1: rules_max: '1x' is not a number from 1 to 67108864" },
 		{ "prefixes_max = 67108865",
