@@ -1,0 +1,282 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What several threads of a daemon answer, and what changes and counts while they do."""
+
+import os
+import pathlib
+import socket
+import threading
+
+import icp
+from lab import main
+from net import until
+from wire import ENDLESS, SERVER, SERVER6, Wire
+
+WORKERS = 4
+COUNT = 20_000
+LEFT_MAX = 16384  # datagrams that wait for the main thread
+GROUP = "239.1.2.3"
+HIT, MISS = "http://hit.example.com/x", "http://other.example.com/"
+BOTH = [f"{HIT}\thit", f"{MISS}\tmiss"]
+
+
+def prefix(verdict="hit"):
+    return f'policy "50" {{ kind = "prefix" verdict = "{verdict}" url = "http://hit.example.com/" }}'
+
+
+class Workers(Wire):
+    mode = "off"
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        self.files = self.directory()
+        self.files.chmod(0o755)
+
+    def start(self, policies, **settings):
+        settings = {"settings": f"workers = {WORKERS}"} | settings
+        return self.responder(policies, **settings).start()
+
+    def file(self, name, text, mode=0o644):
+        path = self.files / name
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def threads(self, daemon):
+        """How often each thread but the main one has waited."""
+        tasks = pathlib.Path(f"/proc/{daemon.process.pid}/task")
+        return {
+            task.name: next(
+                int(line.split()[1])
+                for line in (task / "status").read_text().splitlines()
+                if line.startswith("voluntary_ctxt_switches")
+            )
+            for task in tasks.iterdir()
+            if task.name != str(daemon.process.pid)
+        }
+
+
+class Alone(Workers):
+    def test_as_many_threads_as_are_wanted(self):
+        for settings, count in (
+            ("workers = 1", 0),
+            ("workers = 5", 5),
+            ("", min(len(os.sched_getaffinity(0)), 8) if len(os.sched_getaffinity(0)) > 1 else 0),
+        ):
+            daemon = self.start(prefix(), settings=settings)
+            until(lambda: len(self.threads(daemon)) == count, f"{count} threads for '{settings}'")
+            self.assertEqual(self.ask(HIT), "hit")
+            daemon.stop()
+
+    def test_each_answers_and_what_they_count_is_exact(self):
+        """From the address that was asked, of which a socket for all of them has two a family."""
+        others = ("10.1.0.77", "fd00:1::77")
+        for address in others:
+            bits = 64 if ":" in address else 24
+            self.server_side.add_address("s0", f"{address}/{bits}")
+        daemon = self.start(prefix())
+        waited = self.threads(daemon)
+        expected = 0
+        for address in (SERVER, SERVER6, *others):
+            self.assert_flooded(self.flood(address, COUNT, BOTH), COUNT)
+            expected += COUNT
+            self.assertEqual(daemon.count("answered.daemon"), expected)
+        for address in (SERVER, SERVER6, *others):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            for _ in range(32):  # ports, and so workers, to which each is hashed
+                client = self.client(self.client_side, family)
+                self.assertEqual(client.ask(HIT, address), "hit")
+                client.exchange(icp.query("", 7), address)
+                client.send(icp.query(HIT, 7)[:-1], address)
+                client.close()
+                expected += 2
+        until(lambda: daemon.count("silent.length") == 128, "silence to what is wrong")
+        self.assertEqual(daemon.count("answered.daemon"), expected)
+        self.assertEqual(len(waited), WORKERS)
+        for thread, count in self.threads(daemon).items():
+            self.assertGreater(count, waited[thread], "a worker has not worked")
+
+    def test_one_answers_a_group(self):
+        """Every socket of an address gets a copy; there is one answer, and one silence."""
+        daemon = self.start(prefix())
+        member = self.server_side.socket(socket.AF_INET)
+        self.addCleanup(member.close)
+        self.server_side.run("ip", "route", "add", "224.0.0.0/4", "dev", "s0")
+        self.client_side.run("ip", "route", "add", "224.0.0.0/4", "dev", "c0")
+        member.setsockopt(
+            socket.IPPROTO_IP,
+            socket.IP_ADD_MEMBERSHIP,
+            socket.inet_aton(GROUP) + socket.inet_aton(SERVER),
+        )
+        client = self.client(self.client_side)
+        client.send(icp.query(HIT, 5), GROUP)
+        self.assertEqual(client.receive(), (icp.answer("hit", HIT, 5), SERVER))
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        client.send(icp.query(HIT, 6), "10.1.0.255")
+        for _ in range(8):
+            another = self.client(self.client_side)
+            self.assertEqual(another.ask(HIT, SERVER), "hit")
+        until(lambda: daemon.count("silent.broadcast"), "silence to the broadcast")
+        self.assertEqual(daemon.counts("silent.broadcast", "answered.daemon"), (1, 9))
+        client.socket.setblocking(False)
+        self.assertRaises(BlockingIOError, client.socket.recv, 65536)
+
+    def test_a_second_daemon_is_refused(self):
+        self.start(prefix())
+        second = self.responder(prefix(), settings=f"workers = {WORKERS}")
+        second.launch()
+        self.assertEqual(second.wait(), 1)
+        self.assertIn("another process has it", second.log.read_text())
+
+    def test_reloads_under_flood(self):
+        """Each answer is the old chain's or the new one's, after the return the new one's."""
+        many = "".join(f"http://{i}.example.com/\thit\n" for i in range(30_000))
+        path = self.file("many", many)
+        big = f'policy "90" {{ kind = "prefix" file = "{path}" }}'
+        daemon = self.start(prefix("hit") + big)
+        flood = self.flood(SERVER, ENDLESS, [f"{HIT}\thit,denied", f"{MISS}\tmiss"])
+        for verdict in ("denied", "hit") * 5:
+            daemon.configure(prefix(verdict) + big)
+            daemon.icpctl("reload")
+            self.assert_flooded(self.flood(SERVER, 1000, [f"{HIT}\t{verdict}"]), 1000)
+        answered = self.end_flood(flood)["answered"]
+        self.assertEqual(daemon.count("answered.daemon"), answered + 10 * 1000)
+
+    def test_policies_rules_and_drains_under_flood(self):
+        daemon = self.start(prefix())
+        flood = self.flood(
+            SERVER, ENDLESS, [f"{HIT}\thit,denied,err,miss_nofetch", f"{MISS}\tmiss,miss_nofetch"]
+        )
+        policy = ("kind=prefix", "verdict=denied", "url=http://hit.")
+        for _ in range(5):
+            for words, verdict in (
+                (("policy", "add", "40", *policy), "denied"),
+                (("rules", "add", "http://hit.", "err"), "err"),
+                (("drain",), "miss_nofetch"),
+                (("undrain",), "err"),
+                (("rules", "del", "http://hit."), "denied"),
+                (("policy", "remove", "40"), "hit"),
+            ):
+                daemon.icpctl(*words)
+                self.assert_flooded(self.flood(SERVER, 500, [f"{HIT}\t{verdict}"]), 500)
+        self.end_flood(flood)
+
+    def test_a_gate_under_flood(self):
+        flag = self.files / "flag"
+        gate = f'policy "40" {{ kind = "flag" verdict = "denied" path = "{flag}" }}'
+        daemon = self.start(gate + prefix())
+        flood = self.flood(SERVER, ENDLESS, [f"{HIT}\thit,denied"])
+        for verdict in ("denied", "hit") * 5:
+            flag.touch() if verdict == "denied" else flag.unlink()
+            until(
+                lambda: f"ICP_OP_{verdict.upper()}" in daemon.icpctl("check", HIT).stdout,
+                "the daemon to notice",
+            )
+            self.assert_flooded(self.flood(SERVER, 500, [f"{HIT}\t{verdict}"]), 500)
+        self.end_flood(flood)
+
+    def slow_chain(self):
+        """Before policies for any thread there are some for the main one, and behind them."""
+        script = self.file(
+            "check.lua",
+            """
+            local calls = 0
+            function check(url, source)
+                calls = calls + 1
+                if url:find("lua") then return "denied" end
+            end
+            """,
+        )
+        helper = self.file(
+            "helper",
+            "#!/bin/sh\n"
+            'while read -r url source; do case "$url" in *helper*) echo err;; *) echo -;; esac; done\n',
+            0o755,
+        )
+        return f"""
+            policy "10" {{ kind = "regex" verdict = "hit" patterns = {{ 'a+b|regex', '^x(y)+$' }} }}
+            policy "20" {{ kind = "glob" verdict = "miss_nofetch" pattern = "*glob*" }}
+            policy "30" {{ kind = "lua" file = "{script}" }}
+            policy "40" {{ kind = "helper" program = {{ "{helper}" }} timeout = "10s" }}
+            {prefix()}"""
+
+    def test_what_only_one_thread_may_ask(self):
+        daemon = self.start(self.slow_chain())
+        questions = [
+            "http://e.org/regex\thit",
+            "http://e.org/aaaab\thit",
+            "http://e.org/glob\tmiss_nofetch",
+            "http://e.org/lua\tdenied",
+            "http://e.org/helper\terr",
+            f"{HIT}\thit",
+            f"{MISS}\tmiss",
+        ]
+        count = 7 * 500
+        self.assert_flooded(self.flood(SERVER, count, questions), count)
+        self.assert_flooded(self.flood(SERVER6, count, questions), count)
+        self.assertEqual(
+            daemon.counts("answered.daemon", "failed.pending", "failed.limit"), (2 * count, 0, 0)
+        )
+
+    def test_what_finds_no_room_is_counted(self):
+        """A main thread that is busy leaves room for so many and no more."""
+        daemon = self.start(self.slow_chain())
+        text = daemon.config.read_text()
+        daemon.config.unlink()
+        os.mkfifo(daemon.config)
+        daemon.hang_up()
+        # Opened once the main thread reads; it waits for the text.
+        writer = os.open(daemon.config, os.O_WRONLY)
+        client = self.client(self.client_side)
+        pause = threading.Event()
+        for number in range(1, 2 * LEFT_MAX):
+            client.send(icp.query("http://e.org/lua", number), SERVER)
+            if number % 200 == 0:
+                pause.wait(0.005)  # for the sockets, which have a bound of their own
+        with os.fdopen(writer, "w") as config:
+            config.write(text)
+        until(lambda: daemon.count("answered.daemon") == LEFT_MAX, "what had room to be answered")
+        self.assertGreater(daemon.count("failed.pending"), 0)
+        self.assertEqual(self.ask("http://e.org/lua"), "denied")
+
+    def test_the_end_under_flood(self):
+        """What has come in is answered, then the daemon ends."""
+        daemon = self.start(self.slow_chain())
+        client = self.client(self.client_side)
+        flood = self.flood(SERVER, ENDLESS, ["http://e.org/regex\thit", "http://e.org/lua\tdenied"])
+        for _ in range(20):
+            self.assertEqual(client.ask(HIT, SERVER), "hit")
+        daemon.stop()
+        flood.kill()
+        flood.wait()
+
+
+class BesideTheKernel(Workers):
+    mode = "native"
+    sanitized = False
+
+    def test_what_workers_decide_is_remembered_for_its_chain_alone(self):
+        """No decision of a former chain is in the kernel's memory after a reload."""
+
+        def regex(verdict):
+            return f'policy "50" {{ kind = "regex" verdict = "{verdict}" pattern = "hit" }}'
+
+        urls = [f"http://hit.example.com/{i}" for i in range(300)]
+        daemon = self.start(regex("hit"))
+        flood = self.flood(SERVER, ENDLESS, [f"{url}\thit,denied" for url in urls])
+        for verdict in ("denied", "hit") * 5:
+            daemon.configure(regex(verdict))
+            daemon.icpctl("reload")
+            questions = [f"{url}\t{verdict}" for url in urls]
+            for _ in range(2):
+                self.assert_flooded(self.flood(SERVER, 3000, questions), 3000)
+        outcome = self.end_flood(flood)
+        kernel, own = daemon.counts("answered.kernel", "answered.daemon")
+        self.assertEqual(kernel + own, outcome["answered"] + 20 * 3000)
+        self.assertGreater(kernel, 0)
+        self.assertGreater(own, 0)
+
+
+if __name__ == "__main__":
+    main()
