@@ -76,6 +76,8 @@ class Alone(Workers):
             bits = 64 if ":" in address else 24
             self.server_side.add_address("s0", f"{address}/{bits}")
         daemon = self.start(prefix())
+        sockets = self.server_side.run("ss", "-Hnlu", "sport = :3130").stdout.splitlines()
+        self.assertEqual(len(sockets), 2 * WORKERS)
         waited = self.threads(daemon)
         expected = 0
         for address in (SERVER, SERVER6, *others):
@@ -176,14 +178,14 @@ class Alone(Workers):
             self.assert_flooded(self.flood(SERVER, 500, [f"{HIT}\t{verdict}"]), 500)
         self.end_flood(flood)
 
-    def slow_chain(self):
-        """Before policies for any thread there are some for the main one, and behind them."""
+    def slow_policies(self):
+        """One of each kind that only the main thread may ask, and what it says to whom."""
         script = self.file(
             "check.lua",
             """
-            local calls = 0
+            local seen = {}
             function check(url, source)
-                calls = calls + 1
+                for i = 1, 100 do seen[i] = url .. source .. i end
                 if url:find("lua") then return "denied" end
             end
             """,
@@ -191,37 +193,50 @@ class Alone(Workers):
         helper = self.file(
             "helper",
             "#!/bin/sh\n"
-            'while read -r url source; do case "$url" in *helper*) echo err;; *) echo -;; esac; done\n',
+            'while read -r url _; do case "$url" in *helper*) echo err;; *) echo -;; esac; done\n',
             0o755,
         )
+        return {
+            "lua": (f'policy "30" {{ kind = "lua" file = "{script}" }}', "denied"),
+            "helper": (
+                f'policy "40" {{ kind = "helper" program = {{ "{helper}" }} timeout = "10s" }}',
+                "err",
+            ),
+        }
+
+    def slow_chain(self, *kinds):
+        """Before and behind those policies there are some for any thread."""
         return f"""
             policy "10" {{ kind = "regex" verdict = "hit" patterns = {{ 'a+b|regex', '^x(y)+$' }} }}
             policy "20" {{ kind = "glob" verdict = "miss_nofetch" pattern = "*glob*" }}
-            policy "30" {{ kind = "lua" file = "{script}" }}
-            policy "40" {{ kind = "helper" program = {{ "{helper}" }} timeout = "10s" }}
+            {" ".join(self.slow_policies()[kind][0] for kind in kinds)}
             {prefix()}"""
 
     def test_what_only_one_thread_may_ask(self):
-        daemon = self.start(self.slow_chain())
         questions = [
             "http://e.org/regex\thit",
             "http://e.org/aaaab\thit",
             "http://e.org/glob\tmiss_nofetch",
-            "http://e.org/lua\tdenied",
-            "http://e.org/helper\terr",
             f"{HIT}\thit",
             f"{MISS}\tmiss",
         ]
-        count = 7 * 500
-        self.assert_flooded(self.flood(SERVER, count, questions), count)
-        self.assert_flooded(self.flood(SERVER6, count, questions), count)
-        self.assertEqual(
-            daemon.counts("answered.daemon", "failed.pending", "failed.limit"), (2 * count, 0, 0)
-        )
+        for kinds in (("lua",), ("helper",), ("lua", "helper")):
+            daemon = self.start(self.slow_chain(*kinds))
+            all_questions = questions + [
+                f"http://e.org/{kind}\t{self.slow_policies()[kind][1]}" for kind in kinds
+            ]
+            count = 1000 * len(all_questions)
+            for address in (SERVER, SERVER6):
+                self.assert_flooded(self.flood(address, count, all_questions), count)
+            self.assertEqual(
+                daemon.counts("answered.daemon", "failed.pending", "failed.limit"),
+                (2 * count, 0, 0),
+            )
+            daemon.stop()
 
     def test_what_finds_no_room_is_counted(self):
         """A main thread that is busy leaves room for so many and no more."""
-        daemon = self.start(self.slow_chain())
+        daemon = self.start(self.slow_chain("lua"))
         text = daemon.config.read_text()
         daemon.config.unlink()
         os.mkfifo(daemon.config)
@@ -242,7 +257,7 @@ class Alone(Workers):
 
     def test_the_end_under_flood(self):
         """What has come in is answered, then the daemon ends."""
-        daemon = self.start(self.slow_chain())
+        daemon = self.start(self.slow_chain("lua"))
         client = self.client(self.client_side)
         flood = self.flood(SERVER, ENDLESS, ["http://e.org/regex\thit", "http://e.org/lua\tdenied"])
         for _ in range(20):
