@@ -353,6 +353,18 @@ TEST(mistakes_in_settings)
 		assert_chain_error(mistakes[i].text, mistakes[i].error);
 }
 
+/* A script and what others wrote keep a state that several threads would spoil. */
+TEST(kinds_of_the_main_thread)
+{
+	for (size_t i = 0; policy_kinds[i]; i++) {
+		const char *name = policy_kinds[i]->name;
+		bool expected = strcmp(name, "lua") == 0 || strcmp(name, "helper") == 0 ||
+				strcmp(name, "plugin") == 0;
+
+		assert_int_equal(policy_kinds[i]->main_thread, expected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -374,6 +386,7 @@ int main(void)
 		cmocka_unit_test(not_turns_every_kind_around),
 		cmocka_unit_test(what_the_kernel_can_evaluate),
 		cmocka_unit_test(mistakes_in_settings),
+		cmocka_unit_test(kinds_of_the_main_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
