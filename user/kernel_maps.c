@@ -33,6 +33,7 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 			   struct error *error)
 {
 	struct kernel *kernel = malloc(sizeof(*kernel));
+	uint32_t zero = 0;
 
 	*result = KERNEL_NO_MEANS;
 	if (!kernel) {
@@ -78,7 +79,7 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 		goto fail;
 	}
 	kernel->sizes = pin_sizes(pin_dir);
-	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &(uint32_t){ 0 }, &kernel->control)) {
+	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &zero, &kernel->control)) {
 		error_set(error, "%s/control: %s", pin_dir, strerror(errno));
 		goto fail;
 	}
@@ -218,7 +219,9 @@ static void drop_destinations(int fd, const struct kernel_destination *list, siz
 /* Returns 0, or -1 and errno with the former in place. */
 static int set_control(struct kernel *kernel, struct map_control control)
 {
-	if (bpf_map_update_elem(kernel->fd[PIN_CONTROL], &(uint32_t){ 0 }, &control, BPF_ANY))
+	uint32_t key = 0;
+
+	if (bpf_map_update_elem(kernel->fd[PIN_CONTROL], &key, &control, BPF_ANY))
 		return -1;
 	kernel->control = control;
 	return 0;
