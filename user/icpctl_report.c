@@ -229,7 +229,8 @@ static void print_status(const json_t *reply)
 	print_line("policies", "%" JSON_INTEGER_FORMAT, number_of(reply, "policies"));
 	print_line("prefixes", "%" JSON_INTEGER_FORMAT, number_of(reply, "prefixes"));
 	if (json_object_get(reply, "prefixes_used"))
-		print_occupancy(reply, "prefixes_used", "prefixes_max");
+		print_line("in kernel", "%" JSON_INTEGER_FORMAT " of at most %" JSON_INTEGER_FORMAT,
+			   number_of(reply, "prefixes_used"), number_of(reply, "prefixes_max"));
 	print_occupancy(reply, "rules", "rules_max");
 	print_line("default", "%s", string_of(reply, "default"));
 	if (drain)
