@@ -52,6 +52,7 @@ static const char *path_of(const struct control *control)
 }
 
 static const struct timeval idle_timeout = { .tv_sec = CONTROL_TIMEOUT };
+static const struct timeval pause_timeout = { .tv_sec = CONTROL_PAUSE };
 static const struct timeval accept_pause = { .tv_sec = 1 };
 
 json_t *control_refusal(const char *format, ...)
@@ -142,11 +143,11 @@ void control_complete(struct control_deferred *deferred, json_t *answer)
 	free(deferred);
 }
 
-/* From now on the peer may take its time to say nothing, but not to leave. */
+/* From now on the peer may say nothing, and be slow to read: it may be a pager. */
 static void go_on(struct connection *connection)
 {
 	connection->goes_on = true;
-	bufferevent_set_timeouts(connection->stream, NULL, &idle_timeout);
+	bufferevent_set_timeouts(connection->stream, NULL, &pause_timeout);
 	bufferevent_enable(connection->stream, EV_READ);
 }
 

@@ -27,6 +27,7 @@
 #define CONTROL_CONNECTIONS_MAX 64     /* at once; more wait for their turn */
 #define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of an answer that goes on, not yet read */
 #define CONTROL_TIMEOUT 10	       /* seconds in which either side must make progress */
+#define CONTROL_PAUSE 600	       /* likewise who reads an answer that goes on */
 
 /* Who asks. */
 struct control_peer {
