@@ -82,7 +82,7 @@ struct prefix_node {
 
 #define PREFIX_BUCKET_NODES 4u
 
-/* Filled from the first node on. What a full one does not hold is in one of those behind it. */
+/* Filled from the first node on. */
 struct prefix_bucket {
 	struct prefix_node node[PREFIX_BUCKET_NODES];
 } __attribute__((aligned(PREFIX_LINE)));
@@ -91,7 +91,7 @@ struct prefix_line {
 	char text[PREFIX_LINE];
 } __attribute__((aligned(PREFIX_LINE)));
 
-/* Buckets behind those that look-ups begin at, for what the last ones do not hold. */
+/* What a full bucket does not hold is in one of so many behind it; there are so many at the end. */
 #define PREFIX_SPILL 8u
 
 /* The hash's keys, all bits random. */
@@ -195,14 +195,17 @@ ICP_INLINE __u32 prefix_bucket_find(const struct prefix_bucket *bucket, __u32 ta
 
 /*
  * The way down, in memory that is not on the stack: of what is read back from there the verifier
- * knows nothing, so that it follows each step once and not once for each way to get there.
+ * knows nothing, so that it follows each step once and not once for each way to get there. For the
+ * same end a step has no branch but those that end it: what was not found goes to the second place,
+ * where nobody looks.
  */
 struct prefix_place {
-	struct prefix_node node; /* the last one found */
-	__u32 head;		 /* bytes that its head has */
-	__u32 full;		 /* full buckets passed in the look-up for its next */
+	struct {
+		struct prefix_node node;
+		__u32 head; /* bytes that its head has */
+	} found[2];
+	__u32 full; /* full buckets passed in the look-up for the node's next */
 	__u32 answer;
-	__u32 zero;
 };
 
 enum prefix_step {
@@ -217,9 +220,10 @@ ICP_INLINE enum prefix_step prefix_descend(struct prefix_place *place,
 					   const struct prefix_sums *sums, __u32 length,
 					   prefix_bucket_at bucket_at, void *arrays)
 {
-	__u32 next = ICP_READ_BACK(place->node.next);
+	__u32 next = ICP_READ_BACK(place->found[0].node.next);
+	__u32 full = ICP_READ_BACK(place->full);
 	const struct prefix_bucket *bucket;
-	__u32 home, found;
+	__u32 home, number, missed, free, last;
 	__u64 hash;
 
 	if (next - 1 > length || next > PREFIX_MAX) /* 0, or more than the URL with its NUL */
@@ -227,19 +231,19 @@ ICP_INLINE enum prefix_step prefix_descend(struct prefix_place *place,
 	ICP_BOUNDED(next);
 	hash = prefix_hash(&tree->keys, url, sums, next);
 	home = tree->first_bucket + prefix_home(hash, tree->buckets);
-	bucket = bucket_at(arrays, home + ICP_READ_BACK(place->full));
+	bucket = bucket_at(arrays, home + full);
 	if (!bucket)
 		return PREFIX_STEP_FAIL;
-	found = prefix_bucket_find(bucket, prefix_tag(hash));
-	if (found < PREFIX_BUCKET_NODES) {
-		place->node = bucket->node[found];
-		place->head = next;
-		place->full = 0;
-		return PREFIX_STEP_ON;
-	}
-	if (!bucket->node[PREFIX_BUCKET_NODES - 1].tag)
+	number = prefix_bucket_find(bucket, prefix_tag(hash));
+	missed = number / PREFIX_BUCKET_NODES;
+	number %= PREFIX_BUCKET_NODES;
+	place->found[missed].node = bucket->node[number];
+	place->found[missed].head = next;
+	free = 1 ^ prefix_tags_differ(bucket->node[PREFIX_BUCKET_NODES - 1].tag, 0);
+	last = (PREFIX_SPILL - 1 - full) >> 31;
+	if (missed & (free | last))
 		return PREFIX_STEP_END;
-	place->full++;
+	place->full = (full + 1) & (0 - missed);
 	return PREFIX_STEP_ON;
 }
 
@@ -247,9 +251,9 @@ ICP_INLINE enum prefix_step prefix_descend(struct prefix_place *place,
 ICP_INLINE __u32 prefix_compare(const struct prefix_tree *tree, struct prefix_place *place,
 				const text_word *url, prefix_line_at line_at, void *arrays)
 {
-	__u32 first = tree->first_line + place->node.text;
-	__u32 leaf = ICP_READ_BACK(place->node.leaf);
-	__u32 head = ICP_READ_BACK(place->head);
+	__u32 first = tree->first_line + place->found[0].node.text;
+	__u32 leaf = ICP_READ_BACK(place->found[0].node.leaf);
+	__u32 head = ICP_READ_BACK(place->found[0].head);
 	__u64 difference = 0;
 	__u32 done = 0;
 
@@ -277,10 +281,10 @@ ICP_INLINE __u32 prefix_compare(const struct prefix_tree *tree, struct prefix_pl
 	}
 compared:
 	if (!difference)
-		place->answer = place->node.leaf_answer;
+		place->answer = place->found[0].node.leaf_answer;
 	else if (done >= head ||
 		 (head - done < ICP_WORD && !word_first_bytes(difference, head - done)))
-		place->answer = place->node.answer;
+		place->answer = place->found[0].node.answer;
 	else
 		place->answer = PREFIX_COLLISION;
 	return ICP_READ_BACK(place->answer);
@@ -298,8 +302,8 @@ ICP_INLINE __u32 prefix_find(const struct prefix_tree *tree, const text_word *ur
 {
 	enum prefix_step step = PREFIX_STEP_ON;
 
-	place->node = tree->root;
-	place->head = 0;
+	place->found[0].node = tree->root;
+	place->found[0].head = 0;
 	place->full = 0;
 	for (__u32 i = 0; i < PREFIX_STEPS && step == PREFIX_STEP_ON; i++)
 		step = prefix_descend(place, tree, url, sums, length, bucket_at, arrays);

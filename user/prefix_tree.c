@@ -52,15 +52,15 @@ static uint64_t hash_text(const struct prefix_keys *keys, const char *text, uint
 	return prefix_hash(keys, words, &sums, length);
 }
 
-/* False: there is no place left, or one in its way that a look-up could not tell from it. */
+/* False: there is no place where a look-up gets, or one in its way that it could not tell from it. */
 static bool place_node(struct builder *builder, struct prefix_node node, const char *text,
 		       uint32_t head)
 {
 	uint64_t hash = hash_text(&builder->tree->keys, text, head);
-	uint32_t end = builder->tree->buckets + PREFIX_SPILL;
+	uint32_t home = prefix_home(hash, builder->tree->buckets);
 
 	node.tag = prefix_tag(hash);
-	for (uint32_t at = prefix_home(hash, builder->tree->buckets); at < end; at++) {
+	for (uint32_t at = home; at <= home + PREFIX_SPILL; at++) {
 		struct prefix_node *nodes = builder->buckets[at].node;
 
 		for (size_t i = 0; i < PREFIX_BUCKET_NODES; i++) {

@@ -21,10 +21,11 @@ size_t prefix_tree_buckets(size_t entries);
 size_t prefix_tree_lines(const struct prefix_entry *entries, size_t count);
 
 /*
- * Fills `buckets` and `lines`, which are as many as a tree of these entries takes, and `tree` with random keys; where in the arrays they lie is left to the caller
- * (first_bucket, first_line). The entries are sorted by their bytes, a prefix before what begins
- * with it, no two with the same text. Returns 0, or -1 and errno: no random numbers,
- * or none (EAGAIN) with which all nodes find a place.
+ * Fills `buckets` and `lines`, which are as many as a tree of these entries takes, and `tree` with
+ * random keys; where in the arrays they lie is left to the caller (first_bucket, first_line). The
+ * entries are sorted by their bytes, a prefix before what begins with it, no two with the same
+ * text. Returns 0, or -1 and errno: no random numbers, or none (EAGAIN) with which all nodes find
+ * a place.
  */
 int prefix_tree_build(struct prefix_tree *tree, const struct prefix_entry *entries, size_t count,
 		      struct prefix_bucket *buckets, struct prefix_line *lines);

@@ -221,25 +221,21 @@ TEST(nothing_is_said_where_a_line_is_missing)
 	tree_free(&set.tree);
 }
 
-/* All buckets full: what does not end ends all the same, and says nothing. */
-TEST(a_look_up_that_finds_no_end)
+/* Full buckets all the way: it ends where no node can be, and in buckets of the tree's own. */
+TEST(a_look_up_among_full_buckets)
 {
 	struct set set = { 0 };
-	struct prefix_bucket *buckets;
 
 	add(&set, "a", 1);
 	add(&set, "bc", 2);
 	build(&set);
-	buckets = aligned_alloc(PREFIX_LINE, 1000 * PREFIX_LINE);
-	assert_non_null(buckets);
-	for (int i = 0; i < 1000; i++)
+	assert_int_equal(set.tree.bucket_count, prefix_tree_buckets(2));
+	for (size_t i = 0; i < set.tree.bucket_count; i++)
 		for (size_t j = 0; j < PREFIX_BUCKET_NODES; j++)
-			buckets[i].node[j] = (struct prefix_node){ .tag = 2 }; /* of no hash */
-	free(set.tree.buckets);
-	set.tree.buckets = buckets;
-	set.tree.bucket_count = 1000;
-	assert_int_equal(tree_find(&set.tree, "bcd", 3), PREFIX_COLLISION);
-	assert_int_equal(set.tree.buckets_read, PREFIX_STEPS);
+			set.tree.buckets[i].node[j] =
+				(struct prefix_node){ .tag = 2 }; /* of no hash */
+	assert_int_equal(tree_find(&set.tree, "bcd", 3), PREFIX_NO_ANSWER);
+	assert_int_equal(set.tree.buckets_read, PREFIX_SPILL + 1);
 	assert_int_equal(tree_find(&set.tree, "", 0), PREFIX_NO_ANSWER);
 	tree_free(&set.tree);
 }
@@ -368,7 +364,7 @@ int main(void)
 		cmocka_unit_test(nothing_but_zeroes),
 		cmocka_unit_test(a_collision_is_told),
 		cmocka_unit_test(nothing_is_said_where_a_line_is_missing),
-		cmocka_unit_test(a_look_up_that_finds_no_end),
+		cmocka_unit_test(a_look_up_among_full_buckets),
 		cmocka_unit_test(cold_lines_of_one_length),
 		cmocka_unit_test(cold_lines_of_16_lengths),
 		cmocka_unit_test(cold_lines_of_64_lengths),

@@ -16,7 +16,7 @@
  * What the verifier may look at. It gives up at a million; it takes more of them for the same text
  * with another compiler or kernel, and other programs share the time of a load.
  */
-#define INSTRUCTIONS_MAX 160000
+#define INSTRUCTIONS_MAX 100000
 
 static struct program program;
 
