@@ -72,14 +72,15 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
  * horizon. Behind it, a verdict that the daemon has left takes the place of what the kernel
  * cannot evaluate.
  */
-ICP_INLINE struct decision match_chain(const struct map_chain *chain, struct scratch *scratch)
+ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot,
+				       struct scratch *scratch)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	struct candidate best = candidate_default(chain);
 	const struct prefix_answer *said;
 	const struct map_watch *guard;
 	__u32 horizon = chain->horizon;
-	__u32 zero = 0, answer;
+	__u32 answer;
 	struct candidate known;
 	__u64 now;
 
@@ -103,7 +104,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, struct scr
 	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 
-	guard = bpf_map_lookup_elem(&watch, &zero);
+	guard = bpf_map_lookup_elem(&watch, &slot);
 	now = bpf_ktime_get_coarse_ns();
 	if (!guard || !watch_holds(guard, chain, now))
 		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
@@ -119,7 +120,8 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, struct scr
 	return decision_by(best);
 }
 
-ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain,
+/* `slot` is where the chain stands. */
+ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain, __u32 slot,
 				 struct scratch *scratch, const struct message *message)
 {
 	struct rule_key *key;
@@ -139,7 +141,7 @@ ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain,
 	rule = bpf_map_lookup_elem(&rules, key);
 	if (rule)
 		return decide_by_rule(rule);
-	return match_chain(chain, scratch);
+	return match_chain(chain, slot, scratch);
 }
 
 #endif

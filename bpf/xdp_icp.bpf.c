@@ -42,7 +42,7 @@ int xdp_icp(struct xdp_md *ctx)
 	struct decision decision;
 	struct message message;
 	enum icp_counter found;
-	__u32 zero = 0;
+	__u32 zero = 0, slot;
 
 	buffer = bpf_map_lookup_elem(&scratch, &zero);
 	now = bpf_map_lookup_elem(&control, &zero);
@@ -55,7 +55,8 @@ int xdp_icp(struct xdp_md *ctx)
 		return pass(found);
 
 	/* read */
-	known = bpf_map_lookup_elem(&chain, &now->active);
+	slot = ICP_READ_BACK(now->active);
+	known = bpf_map_lookup_elem(&chain, &slot);
 	if (!known)
 		return pass(ICP_COUNT_PASSED_FAILED);
 	found = message_read(ctx, known, buffer, &message);
@@ -63,7 +64,7 @@ int xdp_icp(struct xdp_md *ctx)
 		return finish(now, known, decision_pass(found), 0);
 
 	/* match */
-	decision = match(now->drain, known, buffer, &message);
+	decision = match(now->drain, known, slot, buffer, &message);
 
 	/* answer */
 	if (decision.counter == ICP_COUNT_ANSWERED &&

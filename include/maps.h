@@ -14,7 +14,7 @@
  *   answers       array     struct prefix_answer     and what they say
  *   sources       LPM trie  struct source_key        the chains' querier addresses, of both
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
- *   watch         array[1]  struct map_watch         the daemon's heartbeat and the gates
+ *   watch         array[2]  struct map_watch         over each: the daemon's heartbeat, the gates
  *   counters      per CPU   __u64[ICP_COUNTER_MAX]
  *   trace         ring      struct trace_record      what `icpctl trace` is shown
  *
@@ -191,9 +191,9 @@ struct map_gate {
 };
 
 /*
- * What the daemon watches over, in memory that it shares with the program. A generation that is
- * not the chain's, or a heartbeat older than the lease: nobody watches, and what depends on it is
- * passed up.
+ * What the daemon watches over of a chain, in memory that it shares with the program. A generation
+ * that is not the chain's, or a heartbeat older than the lease: nobody watches, and what depends on
+ * it is passed up.
  */
 struct map_watch {
 	__u64 heartbeat; /* nanoseconds of the monotonic clock */

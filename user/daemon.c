@@ -175,6 +175,7 @@ static void keep_started(struct config *config, struct config *started)
 static int take_over(struct daemon *daemon, struct prepared *prepared, struct error *error)
 {
 	struct chain *former = daemon->chain;
+	struct candidate gate = chain_gate(prepared->chain);
 	bool remembers = daemon->remembers;
 
 	daemon_trace_flush(daemon);
@@ -182,7 +183,7 @@ static int take_over(struct daemon *daemon, struct prepared *prepared, struct er
 	stop_remembering(daemon);
 	if (daemon->kernel && kernel_set_chain(daemon->kernel, prepared->compiled,
 					       prepared->config->answer_request_zero,
-					       prepared->config->lease, error)) {
+					       prepared->config->lease, &gate, error)) {
 		daemon_pause(daemon);
 		daemon->remembers = remembers;
 		daemon_resume(daemon);
@@ -530,6 +531,7 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
+	struct candidate gate;
 
 	if (uid == 0 && user_find(daemon->config->user, &uid, &gid, error))
 		return -1;
@@ -566,9 +568,10 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 			return error_set(error, "out of memory");
 		if (daemon_watch_network(daemon, error))
 			return -1;
+		gate = chain_gate(daemon->chain);
 		if (kernel_set_chain(daemon->kernel, prepared->compiled,
 				     daemon->config->answer_request_zero, daemon->config->lease,
-				     error))
+				     &gate, error))
 			return -1;
 		daemon_pause(daemon);
 		kernel_took(daemon, prepared->compiled);

@@ -122,11 +122,11 @@ int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *li
 
 /*
  * Replaces the chain from one packet to the next: each query is answered by the former or by the
- * new, and after the return by the new. `lease` in milliseconds. Nobody watches over the new one
- * before kernel_watch(). Returns 0, or -1 and `error` with the former in place.
+ * new, and after the return by the new. `lease` in milliseconds. `gate` as for kernel_watch(), which
+ * holds from the switch on; NULL: nobody watches over the chain before kernel_watch(). Returns 0, or -1 and `error` with the former in place.
  */
 int kernel_set_chain(struct kernel *kernel, const struct compiled *chain, bool answer_request_zero,
-		     unsigned int lease, struct error *error);
+		     unsigned int lease, const struct candidate *gate, struct error *error);
 
 /*
  * Tells the kernel that somebody watches, and what policies on the host's state say now: `gate` as

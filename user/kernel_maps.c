@@ -23,7 +23,8 @@ struct kernel {
 	struct kernel_sizes sizes;
 	struct pinned_rules *rules;
 	struct map_chain current;   /* that this daemon has put there */
-	struct map_watch *watch;    /* shared with the program; NULL unless the maps are owned */
+	uint32_t slot;		    /* where it stands */
+	struct map_watch *watch;    /* of each chain; shared with the program */
 	struct map_control control; /* as it is in the map, if the maps are owned */
 	uint32_t used;		    /* lines that its prefixes take */
 	bool swept; /* nothing is left of a reload that another daemon did not finish */
@@ -378,24 +379,53 @@ static int put_sources(struct kernel *kernel, const struct compiled *compiled, u
 	return 0;
 }
 
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/* Tells what the gates say, and that somebody watches over this generation. */
+static void tell_watch(struct map_watch *watch, uint32_t generation, struct candidate gate)
+{
+	struct map_watch said = {
+		.gate = {
+			.rank = gate.rank,
+			.cost = gate.verdict.cost,
+			.has_cost = gate.verdict.cost != ICP_NO_COST,
+			.verdict = gate.verdict.opcode,
+		},
+	};
+
+	__atomic_store_n(&watch->gate_word, said.gate_word, __ATOMIC_RELEASE);
+	__atomic_store_n(&watch->heartbeat, monotonic_ns(), __ATOMIC_RELEASE);
+	__atomic_store_n(&watch->generation, generation, __ATOMIC_RELEASE);
+}
+
+/* Each chain has a watch of its own, or what rests on one would be passed up for a while. */
 static int switch_chain(struct kernel *kernel, const struct map_chain *chain, uint32_t slot,
-			struct error *error)
+			const struct candidate *gate, struct error *error)
 {
 	struct map_control control = kernel->control;
 
 	control.active = slot;
-	/* What is said of the old chain's gates must not be taken for the new one's. */
-	__atomic_store_n(&kernel->watch->generation, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&kernel->watch[slot].generation, 0, __ATOMIC_RELEASE);
+	if (gate)
+		tell_watch(&kernel->watch[slot], chain->generation, *gate);
 	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, chain, BPF_ANY) ||
 	    set_control(kernel, control))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
 	wait_for_packets();
 	kernel->current = *chain;
+	kernel->slot = slot;
 	return 0;
 }
 
 int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
-		     bool answer_request_zero, unsigned int lease, struct error *error)
+		     bool answer_request_zero, unsigned int lease, const struct candidate *gate,
+		     struct error *error)
 {
 	struct map_chain old = { 0 }, chain;
 	int active = active_chain(kernel, &old);
@@ -438,7 +468,7 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 		sweep(kernel, old.generation);
 		return error_set(error, "the kernel does not take the chain: %s", strerror(-err));
 	}
-	if (switch_chain(kernel, &chain, !active, error))
+	if (switch_chain(kernel, &chain, !active, gate, error))
 		return -1;
 	kernel->used = compiled->lines;
 	sweep(kernel, chain.generation);
@@ -475,28 +505,9 @@ void kernel_trace_until(struct kernel *kernel, uint64_t until)
 		return;
 }
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
 void kernel_watch(struct kernel *kernel, struct candidate gate)
 {
-	struct map_watch said = {
-		.gate = {
-			.rank = gate.rank,
-			.cost = gate.verdict.cost,
-			.has_cost = gate.verdict.cost != ICP_NO_COST,
-			.verdict = gate.verdict.opcode,
-		},
-	};
-
-	__atomic_store_n(&kernel->watch->gate_word, said.gate_word, __ATOMIC_RELEASE);
-	__atomic_store_n(&kernel->watch->heartbeat, monotonic_ns(), __ATOMIC_RELEASE);
-	__atomic_store_n(&kernel->watch->generation, kernel->current.generation, __ATOMIC_RELEASE);
+	tell_watch(&kernel->watch[kernel->slot], kernel->current.generation, gate);
 }
 
 /* The URL's hash and, zero-padded, its text. `text` has room for PREFIX_WORDS + 1 words. */
@@ -544,7 +555,7 @@ int kernel_close_chain(struct kernel *kernel, struct error *error)
 	if (active < 0)
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(-active));
 	chain = (struct map_chain){ .generation = old.generation + 1, .first_gate = RANK_NONE };
-	if (switch_chain(kernel, &chain, !active, error))
+	if (switch_chain(kernel, &chain, !active, NULL, error))
 		return -1;
 	sweep(kernel, chain.generation);
 	return 0;
@@ -575,7 +586,8 @@ static const struct prefix_line *line_at(void *context, __u32 index)
 
 /* The same steps as the program's match_chain(), on look-ups by system call. */
 static struct decision decide(const struct kernel *kernel, const struct map_chain *chain,
-			      const char *url, size_t length, const struct in6_addr *source)
+			      uint32_t slot, const char *url, size_t length,
+			      const struct in6_addr *source)
 {
 	struct arrays arrays = { .kernel = kernel };
 	struct candidate best = candidate_default(chain);
@@ -591,7 +603,7 @@ static struct decision decide(const struct kernel *kernel, const struct map_chai
 	struct verdict_key key;
 	struct map_watch watch;
 	__u64 text[PREFIX_WORDS + 1], asked_by[2];
-	__u32 zero = 0, answer;
+	__u32 answer;
 	uint64_t now = monotonic_ns();
 
 	key.hash = url_hash(chain, url, length, source, text);
@@ -614,7 +626,7 @@ static struct decision decide(const struct kernel *kernel, const struct map_chai
 		return decision_answer(best.verdict.opcode, best.verdict.cost);
 	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	if (bpf_map_lookup_elem(kernel->fd[PIN_WATCH], &zero, &watch) ||
+	if (bpf_map_lookup_elem(kernel->fd[PIN_WATCH], &slot, &watch) ||
 	    !watch_holds(&watch, chain, now))
 		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
 	best = candidate_first(best, candidate_gate(&watch));
@@ -634,7 +646,7 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 {
 	struct rule rule = { ICP_OP_INVALID };
 	struct map_chain chain = { 0 };
-	int found;
+	int found, slot;
 
 	if (length > PREFIX_URL_MAX) {
 		*decision = decision_pass(ICP_COUNT_PASSED_LONG);
@@ -649,8 +661,9 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 		*decision = decide_by_rule(&rule);
 		return 0;
 	}
-	if (found < 0 || active_chain(kernel, &chain) < 0)
+	slot = found < 0 ? -1 : active_chain(kernel, &chain);
+	if (slot < 0)
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
-	*decision = decide(kernel, &chain, url, length, source);
+	*decision = decide(kernel, &chain, slot, url, length, source);
 	return 0;
 }

@@ -229,7 +229,7 @@ static void set_watch(struct subject *subject, bool on)
 	if (on)
 		watch(subject);
 	else if (subject->compiled &&
-		 kernel_set_chain(subject->kernel, subject->compiled, false, LEASE, &error))
+		 kernel_set_chain(subject->kernel, subject->compiled, false, LEASE, NULL, &error))
 		fail_msg("%s", error.text);
 }
 
@@ -290,12 +290,17 @@ static int make(const struct subject *subject, const struct setup *setup, struct
 static void renew(struct subject *subject, const struct setup *setup, struct tally *tally)
 {
 	struct compiled *compiled;
+	struct candidate gate;
 	struct chain *chain;
 
 	subject->stale = false;
-	subject->refused =
-		make(subject, setup, &chain, &compiled, &subject->error) ||
-		kernel_set_chain(subject->kernel, compiled, false, LEASE, &subject->error);
+	subject->refused = make(subject, setup, &chain, &compiled, &subject->error);
+	if (!subject->refused) {
+		gate = chain_gate(chain);
+		subject->refused = kernel_set_chain(subject->kernel, compiled, false, LEASE,
+						    subject->watched ? &gate : NULL,
+						    &subject->error);
+	}
 	if (subject->refused)
 		return;
 	tally->chains++;
@@ -304,7 +309,6 @@ static void renew(struct subject *subject, const struct setup *setup, struct tal
 	subject->compiled = compiled;
 	subject->chain = chain;
 	subject->responder.chain = chain;
-	watch(subject);
 }
 
 /* --- queries */

@@ -78,6 +78,16 @@ class UnderFlood(Wire):
         self.end_flood(flood)
         self.assertEqual(daemon.count("answered.daemon"), 0)
 
+    def test_what_is_watched_over_is_so_by_each_chain(self):
+        """Nothing is passed up because the former chain's watch is over and the new one's not begun."""
+        daemon = self.responder(self.gated_chain(self.files / "flag", "1h")).start()
+        flood = self.flood(SERVER, ENDLESS, [f"{OPEN}\thit", f"{GATED}\thit"])
+        for number in range(5):
+            daemon.icpctl("reload")
+            daemon.icpctl("policy", "add", f"9{number}", "kind=substring", "verdict=denied", "text=nobody")
+        self.end_flood(flood)
+        self.assertEqual(daemon.counts("answered.daemon", "passed.unwatched"), (0, 0))
+
     def checked(self, daemon, url):
         """The verdict that the daemon would give."""
         result = json.loads(daemon.icpctl("--json", "check", url).stdout)["results"][0]
@@ -110,6 +120,7 @@ class UnderFlood(Wire):
             daemon.start()
             self.assertEqual(self.ask(GATED), "hit")
         self.end_flood(flood)
+        self.assertEqual(daemon.count("passed.unwatched"), 0)
         self.assert_answered_by(daemon, "kernel", "hit", GATED)
 
 

@@ -236,7 +236,7 @@ TEST(the_kernel_answers_as_the_chain)
 			close(open(flag_path, O_CREAT | O_WRONLY, 0600));
 		chain = make_chain(configuration);
 		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-		if (kernel_set_chain(kernel, compiled, false, 60000, &error))
+		if (kernel_set_chain(kernel, compiled, false, 60000, NULL, &error))
 			fail_msg("%s", error.text);
 		kernel_watch(kernel, chain_gate(chain));
 		for (int k = 0; k < QUERIES; k++)
@@ -276,7 +276,7 @@ TEST(without_a_watch)
 	kernel = program_kernel(&program);
 	chain = make_chain(text);
 	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-	assert_int_equal(kernel_set_chain(kernel, compiled, false, 60000, &error), 0);
+	assert_int_equal(kernel_set_chain(kernel, compiled, false, 60000, NULL, &error), 0);
 
 	/* Nobody has watched yet over this chain. */
 	decision = decide_url(chain, "before");
@@ -292,7 +292,7 @@ TEST(without_a_watch)
 	assert_true(answered(text, "words", 0x0a000001, &decision));
 
 	/* A lease that has run out the moment it is given. */
-	assert_int_equal(kernel_set_chain(kernel, compiled, false, 0, &error), 0);
+	assert_int_equal(kernel_set_chain(kernel, compiled, false, 0, NULL, &error), 0);
 	kernel_watch(kernel, chain_gate(chain));
 	usleep(50000);
 	decision = decide_url(chain, "before");
