@@ -86,9 +86,20 @@ class Namespace:
         return self.link(device)["address"]
 
     def add_address(self, device, address):
+        """The device takes what is sent there from now on; one that is down, once it is up."""
         # Without nodad an IPv6 address is not usable until its duplicate was looked for.
         self.run(
             "ip", "addr", "add", address, "dev", device, *(["nodad"] if ":" in address else [])
+        )
+        if "UP" in self.link(device)["flags"]:
+            self.await_address(address)
+
+    def await_address(self, address):
+        """With nodad as well it is one of the kernel's work queues that makes it usable."""
+        route = ("ip", "route", "get", address.partition("/")[0])
+        until(
+            lambda: self.run(*route, check=False).stdout.startswith("local"),
+            f"{address} to be usable",
         )
 
     def delete(self):
@@ -141,8 +152,13 @@ def connect(one, one_device, one_addresses, other, other_device, other_addresses
         for address in addresses:
             namespace.add_address(device, address)
         namespace.run("ip", "link", "set", device, "up")
-    for namespace, device in ((one, one_device), (other, other_device)):
+    for namespace, device, addresses in (
+        (one, one_device, one_addresses),
+        (other, other_device, other_addresses),
+    ):
         until(lambda: namespace.link(device)["operstate"] == "UP", f"{device} to come up")
+        for address in addresses:
+            namespace.await_address(address)
 
 
 class Client:
