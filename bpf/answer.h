@@ -30,10 +30,8 @@ ICP_INLINE void ipv4_write(struct iphdr *ip, const struct frame *frame, __u16 pa
 {
 	__u64 sum = 0;
 
-	ip->version = 4;
-	ip->ihl = sizeof(*ip) / 4;
-	ip->tos = 0;
-	ip->tot_len = host_to_be16(sizeof(*ip) + payload);
+	/* Version and header length, no type of service, total length: in one, or the sum waits. */
+	*(__be32 *)ip = host_to_be32(0x45u << 24 | (sizeof(*ip) + payload));
 	ip->id = 0; /* RFC 6864: free to be anything where nothing is fragmented */
 	ip->frag_off = host_to_be16(IPV4_DONT_FRAGMENT);
 	ip->ttl = ANSWER_TTL;

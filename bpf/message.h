@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reading the ICP message: one copy out of the packet, then one pass over the URL's words that
- * yields the checksum, the hash sums for the match and the suspicion of bytes that no URL has.
+ * Reading the ICP message: one pass over the packet's words that copies them, and yields the
+ * checksum, the hash sums for the match and the suspicion of bytes that no URL has.
  */
 #ifndef XDP_ICP_MESSAGE_H
 #define XDP_ICP_MESSAGE_H
@@ -18,16 +18,37 @@ struct message {
 	enum icp_form form; /* ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE */
 };
 
+/* What the pass over the URL's words has come to. */
+struct reading {
+	__u64 sum; /* of the checksum */
+	__u64 hash_sum;
+	__u64 suspicious; /* not 0: a byte that no URL has */
+};
+
+ICP_INLINE void read_word(struct reading *reading, __u32 number, __u64 word,
+			  const struct map_chain *chain, struct scratch *scratch)
+{
+	reading->sum = checksum_add(reading->sum, word);
+	reading->suspicious |= word_has_control(word);
+	scratch->sums.before[number] = reading->hash_sum;
+	reading->hash_sum += prefix_product(word, chain->prefixes.keys.word[number]);
+}
+
 /*
- * Copies the message, MESSAGE_MIN to MESSAGE_MAX bytes, out of the packet, zero-padded to the word.
- * Where it lies in one piece this is done by hand: the helper takes longer than all the rest of
- * reading. Returns false where the frame is shorter than it says.
+ * Copies the message, MESSAGE_MIN to MESSAGE_MAX bytes, out of the packet, zero-padded to the word,
+ * and reads the URL's words but the last, `whole`. Where the message lies in one piece both is done
+ * in one loop: the helper takes longer than all the rest of reading, and each loop's end is a branch
+ * that nothing foretells. Returns false where the frame is shorter than it says.
  */
-ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, text_word *words, __u32 size)
+ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
+			     const struct map_chain *chain, struct scratch *scratch,
+			     struct reading *reading)
 {
 	const char *end = (const char *)(long)ctx->data_end;
 	const char *from = (const char *)(long)ctx->data;
-	__u32 whole = size / ICP_WORD, last_word = size - ICP_WORD;
+	text_word *words = scratch->message.words;
+	text_word *url = words + MESSAGE_URL_WORD;
+	__u32 last_word = size - ICP_WORD;
 	const char *last;
 
 	ICP_BOUNDED(last_word); /* or the packet's end is compared, and the word lies before it */
@@ -35,18 +56,28 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, text_word *words,
 		return false;
 	from += offset;
 	last = from + last_word;
-	if (last + ICP_WORD > end) {
+	if (last + ICP_WORD > end || from + ICP_QUERY_HEADER_SIZE > end) {
 		if (bpf_xdp_load_bytes(ctx, offset, words, size))
 			return false;
 		/* What the last query left behind this one's end goes. */
-		words[whole] = word_first_bytes(words[whole], size % ICP_WORD);
+		words[size / ICP_WORD] = word_first_bytes(words[size / ICP_WORD], size % ICP_WORD);
+		for (__u32 i = 0; i < PREFIX_WORDS - 1; i++) {
+			if (i >= whole)
+				break;
+			read_word(reading, i, url[i], chain, scratch);
+		}
 		return true;
 	}
-	words[whole] = word_last_bytes(*(const text_word *)last, size % ICP_WORD);
-	for (__u32 i = 0; i < MESSAGE_MAX / ICP_WORD; i++) {
+#pragma unroll
+	for (__u32 i = 0; i < MESSAGE_URL_WORD; i++)
+		words[i] = ((const text_word *)from)[i];
+	from += ICP_QUERY_HEADER_SIZE;
+	url[whole] = word_last_bytes(*(const text_word *)last, (size - 1) % ICP_WORD + 1);
+	for (__u32 i = 0; i < PREFIX_WORDS - 1; i++) {
 		if (i >= whole || from + ICP_WORD > end)
 			break;
-		words[i] = *(const text_word *)from;
+		url[i] = *(const text_word *)from;
+		read_word(reading, i, url[i], chain, scratch);
 		from += ICP_WORD;
 	}
 	return true;
@@ -59,8 +90,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	const struct frame *frame = &scratch->frame;
 	text_word *words = scratch->message.words;
 	text_word *url = words + MESSAGE_URL_WORD;
-	__u64 suspicious = 0;
-	__u64 hash_sum = 0;
+	struct reading reading = { 0 };
 	__u64 pseudo, sum, tail;
 	__u32 size, length, whole, left, i;
 
@@ -72,26 +102,16 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	if (size > MESSAGE_MAX)
 		return ICP_COUNT_PASSED_LONG;
 	ICP_BOUNDED(size);
-	if (!message_copy(ctx, frame->message_offset, words, size))
-		return ICP_COUNT_PASSED_TRUNCATED;
-
 	message->size = size;
 	scratch->url_length = size - MESSAGE_MIN + 1;
 	message->url_length = length = scratch_url_length(scratch);
 	whole = length / ICP_WORD;
-	left = length % ICP_WORD;
-	sum = 0;
-	for (i = 0; i < PREFIX_WORDS - 1; i++) {
-		__u64 word;
+	if (whole > PREFIX_WORDS - 1) /* never: a bound for the verifier */
+		return ICP_COUNT_PASSED_FAILED;
+	ICP_BOUNDED(whole);
+	if (!message_copy(ctx, frame->message_offset, size, whole, chain, scratch, &reading))
+		return ICP_COUNT_PASSED_TRUNCATED;
 
-		if (i >= whole)
-			break;
-		word = url[i];
-		sum = checksum_add(sum, word);
-		suspicious |= word_has_control(word);
-		scratch->sums.before[i] = hash_sum;
-		hash_sum += prefix_product(word, chain->prefixes.keys.word[i]);
-	}
 	/*
 	 * The last word: what is left of the URL, the NUL, and zeroes. The length is read back, so
 	 * that the verifier knows no more of it than before the loop: it would look at all that
@@ -99,14 +119,15 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	 */
 	length = scratch_url_length(scratch);
 	whole = length / ICP_WORD;
+	left = length % ICP_WORD;
 	if (whole > PREFIX_WORDS - 1) /* never: a bound for the verifier */
 		return ICP_COUNT_PASSED_FAILED;
 	tail = url[whole];
-	sum = checksum_add(sum, tail);
-	suspicious |= word_has_control(tail | ~word_first_bytes(~0ULL, left));
-	scratch->sums.before[whole] = hash_sum;
+	sum = checksum_add(reading.sum, tail);
+	scratch->sums.before[whole] = reading.hash_sum;
 	scratch->sums.before[whole + 1] =
-		hash_sum + prefix_product(tail, chain->prefixes.keys.word[whole]);
+		reading.hash_sum + prefix_product(tail, chain->prefixes.keys.word[whole]);
+	reading.suspicious |= word_has_control(tail | ~word_first_bytes(~0ULL, left));
 	message->url_sum = sum;
 
 	pseudo = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
@@ -128,7 +149,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	if (tail != word_first_bytes(tail, left)) /* something else where the NUL should be */
 		return ICP_COUNT_PASSED_MALFORMED;
 	message->form = ICP_FORM_QUERY;
-	if (suspicious) {
+	if (reading.suspicious) {
 		message->form =
 			icp_url_form((__u8 *)url, scratch_url_length(scratch), PREFIX_URL_MAX);
 		if (message->form == ICP_FORM_NO_URL)

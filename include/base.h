@@ -80,13 +80,13 @@ ICP_INLINE __u64 word_first_bytes(__u64 word, __u32 bytes)
 #endif
 }
 
-/* The last `bytes` (0 to 7) bytes of a word as the first of another, the others zero. */
+/* The last `bytes` (1 to 8) bytes of a word as the first of another, the others zero. */
 ICP_INLINE __u64 word_last_bytes(__u64 word, __u32 bytes)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return word >> 8 >> 8 * (ICP_WORD - 1 - bytes);
+	return word >> 8 * (ICP_WORD - bytes);
 #else
-	return word << 8 << 8 * (ICP_WORD - 1 - bytes);
+	return word << 8 * (ICP_WORD - bytes);
 #endif
 }
 
