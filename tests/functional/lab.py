@@ -114,8 +114,8 @@ class Lab(unittest.TestCase):
         self.addCleanup(lambda: daemon.process and daemon.stop())
         return daemon
 
-    def client(self, namespace, family=socket.AF_INET):
-        client = net.Client(namespace, family)
+    def client(self, namespace, family=socket.AF_INET, address=""):
+        client = net.Client(namespace, family, address)
         self.addCleanup(client.close)
         return client
 

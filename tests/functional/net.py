@@ -14,7 +14,7 @@ import time
 
 import icp
 
-PATIENCE = 30  # seconds: far more than anything here takes; only to end a test that hangs
+PATIENCE = 120  # seconds: far more than anything here takes; only to end a test that hangs
 NETNS = "/run/netns"
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -166,9 +166,9 @@ class Client:
 
     numbers = itertools.count(1)
 
-    def __init__(self, namespace, family=socket.AF_INET):
+    def __init__(self, namespace, family=socket.AF_INET, address=""):
         self.socket = namespace.socket(family)
-        self.socket.bind(("", 0))
+        self.socket.bind((address, 0))
         self.socket.settimeout(PATIENCE)
         self.port = self.socket.getsockname()[1]
 

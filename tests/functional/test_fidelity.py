@@ -69,25 +69,15 @@ class OverTheWire(Wire):
         super().setUp()
         self.directory_of_files = self.directory()
         os.chmod(self.directory_of_files, 0o755)
-        # A machine that is busy with other things is no reason to stop trusting the daemon.
-        self.responding = self.responder("", settings='lease = "1h"').start()
+        self.responding = self.responder("").start()
         self.known = {CLIENT, CLIENT6}
         self.sockets = {}
         self.answers = 0
         for family, route in (("-4", "10.0.0.0/8"), ("-6", "2001:db8::/32")):
             self.server_side.run("ip", family, "route", "add", route, "dev", "s0")
 
-    # --- the daemon, by its control socket: icpctl takes a process each time
-
     def control(self, command, **members):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-            stream.settimeout(net.PATIENCE)
-            stream.connect(str(self.responding.control))
-            stream.sendall(json.dumps({"command": command, **members}).encode() + b"\n")
-            reply = b""
-            while part := stream.recv(65536):
-                reply += part
-        reply = json.loads(reply)
+        reply = self.responding.ask_control(command, **members)
         if not reply["ok"]:
             raise Wrong(f"{command} is refused: {reply['error']}")
         return reply

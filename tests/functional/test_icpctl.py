@@ -6,6 +6,7 @@ import json
 
 from daemon import BUILD
 from lab import main
+from net import PATIENCE
 from wire import DENIED, HIT, LATE, MISS, NOFETCH, SERVER, SERVER6, Wire
 
 ANSWERS = {
@@ -33,7 +34,8 @@ class Icpctl(Wire):
         return result["verdict"].removeprefix("ICP_OP_").lower(), result["by"]
 
     def query(self, *words, check=True):
-        return self.client_side.run(BUILD / "icpctl", "query", *words, check=check)
+        command = (BUILD / "icpctl", "query", "-t", 1000 * PATIENCE)
+        return self.client_side.run(*command, *words, check=check)
 
     def test_check_foretells_the_answer_and_who_gives_it(self):
         for url, verdict in ANSWERS.items():
@@ -46,6 +48,13 @@ class Icpctl(Wire):
         self.daemon_here.icpctl("rules", "add", "http://e.org/", "err")
         self.assertEqual(self.foretold(DENIED), ("err", "kernel"))
         self.assert_answered_by(self.daemon_here, "kernel", "err", DENIED)
+
+    def test_status_is_what_the_daemon_says(self):
+        printed = json.loads(self.daemon_here.icpctl("--json", "status").stdout)
+        said = self.daemon_here.status()
+        for status in (printed, said):
+            del status["uptime"]
+        self.assertEqual(printed, said)
 
     def test_check_is_no_query(self):
         before = self.daemon_here.status()["answered"]
