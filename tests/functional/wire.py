@@ -43,7 +43,7 @@ HIT, NOFETCH = "http://hit.example.com/x", "http://nofetch.example.com/x"
 DENIED, LATE, MISS = "http://e.org/admin/x", "http://late.example.com/x", "http://e.org/x"
 
 
-ENDLESS = 30_000_000  # queries of a flood that end_flood() ends
+ENDLESS = 200_000_000  # queries of a flood that end_flood() ends
 
 
 class Wire(Lab):

@@ -26,7 +26,7 @@
 #define BATCH 32 /* datagrams a system call */
 #define SOCKETS_MAX 64
 #define MESSAGE_MAX 2048 /* bytes: no answer that is expected here is longer */
-#define STALL 5.0	 /* seconds without any answer: what is still awaited is lost */
+#define STALL 60.0	 /* seconds without any answer: what is still awaited is lost */
 
 static const struct {
 	const char *name;
