@@ -129,7 +129,7 @@ class Tracing:
     def test_filters(self):
         daemon = self.a_daemon()
         with self.traced(daemon, "--url", DENIED, "-n", "1") as by_url, self.traced(
-            daemon, "--source", "192.0.2.0/24", "-t", "1"
+            daemon, "--source", f"{self.other_address}/32", "-n", "1"
         ) as by_source, self.traced(
             daemon, "--source", f"{self.client_address}/32", "-n", "2"
         ) as by_own_source:
@@ -137,10 +137,20 @@ class Tracing:
             self.ask_numbered(MISS, 1)
             self.ask_numbered(DENIED + "/x", 2)
             self.ask_numbered(MISS, 3)
+            other = self.client(self.client_side, address=self.other_address)
+            other.exchange(icp.query(HIT, 4), self.server)
             urls = {line["url"] for line in self.objects(by_url.wait())}
             self.assertEqual(urls, {DENIED + "/x"})
             self.assertEqual(len(by_own_source.wait()), 2)
-            self.assertEqual(by_source.wait(), [])
+            (line,) = self.objects(by_source.wait())
+            self.assert_shown(line, source=f"{self.other_address}:{other.port}", request=4)
+
+    def test_its_time_ends_it(self):
+        began = time.monotonic()
+        trace = Trace(self.a_daemon(), "trace", "--time", "1")
+        self.assertEqual(trace.wait(), [])
+        self.assertEqual(trace.process.returncode, 0)
+        self.assertGreaterEqual(time.monotonic() - began, 1)
 
     def test_words_for_people(self):
         daemon = self.a_daemon()
@@ -189,6 +199,7 @@ class Tracing:
 class Userspace(Tracing, Lab):
     sanitized = True
     server = client_address = "127.0.0.1"
+    other_address = "127.0.0.9"
 
     def setUp(self):
         super().setUp()
@@ -226,6 +237,11 @@ class Userspace(Tracing, Lab):
 class Kernel(Tracing, Wire):
     sanitized = True
     server, client_address = SERVER, CLIENT
+    other_address = "10.1.0.9"
+
+    def setUp(self):
+        super().setUp()
+        self.client_side.add_address("c0", f"{self.other_address}/24")
 
     def a_daemon(self):
         return self.responder().start()
