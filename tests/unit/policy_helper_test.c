@@ -108,7 +108,7 @@ static void end_chain(struct chain *chain)
 
 TEST(what_helpers_answer)
 {
-	struct chain *chain = start_chain(ECHO, "ttl = 5s");
+	struct chain *chain = start_chain(ECHO, "ttl = 5s timeout = 10s");
 	struct verdict verdict;
 
 	assert_int_equal(decide(chain, "http://e/hit"), ICP_OP_HIT);
@@ -133,7 +133,7 @@ TEST(what_helpers_are_asked)
 					  "'http://e/ 192.0.2.4') echo hit ;; "
 					  "'http://e6/ 2001:db8::6') echo miss ;; "
 					  "*) echo err ;; esac; done",
-					  "children = 1");
+					  "children = 1 timeout = 10s");
 
 	assert_int_equal(decide(chain, "http://e/"), ICP_OP_HIT);
 	assert_int_equal(decide(chain, "http://e6/"), ICP_OP_MISS);
