@@ -38,7 +38,7 @@ def run(*command, check=True, **options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=10 * PATIENCE,
+        timeout=3 * PATIENCE,
         **options,
     )
     if check and done.returncode:
@@ -233,3 +233,10 @@ class Tap:
                 kind = kind if status & self.VLAN_TPID_VALID else 0x8100
                 frame = frame[:12] + struct.pack("!HH", kind, tag) + frame[12:]
         return frame
+
+    def receive_until(self, wanted, others=1000):
+        """The first frame that is wanted, among not too many others."""
+        for _ in range(others):
+            if wanted(frame := self.receive()):
+                return frame
+        raise AssertionError(f"{others} frames, and none that is waited for")

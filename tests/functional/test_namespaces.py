@@ -165,11 +165,13 @@ class Kernel:
 
     def reply_frame(self, tap):
         """The next frame that comes from the ICP port."""
-        while True:
-            data = tap.receive()
+
+        def is_reply(data):
             frame = Ether(data)
-            if UDP in frame and frame[UDP].sport == icp.PORT:
-                return data, frame
+            return UDP in frame and frame[UDP].sport == icp.PORT
+
+        data = tap.receive_until(is_reply)
+        return data, Ether(data)
 
     def test_the_answer_as_a_frame(self):
         tap = self.tap(self.client_side, "c0")
@@ -345,8 +347,7 @@ class Kernel:
                     network.remove_payload()
                     frame /= request
                 tap.send(frame)
-                while not reply(Ether(tap.receive())):
-                    pass
+                tap.receive_until(lambda data: reply(Ether(data)))
 
     # --- many queries
 

@@ -44,8 +44,8 @@ class Tracing:
 
     @contextlib.contextmanager
     def traced(self, daemon, *words):
-        """The trace, from when it shows what is asked on; other lines than the caller's are of PROBE."""
-        trace = Trace(daemon, "--json", "trace", *words)
+        """The trace, from when it shows what is asked on. It ends, even if it shows nothing."""
+        trace = Trace(daemon, "--json", "trace", "--time", str(PATIENCE), *words)
         self.addCleanup(trace.process.stdout.close)
         self.addCleanup(lambda: trace.process.poll() is None and trace.process.kill())
         until(lambda: self.is_traced(daemon), "the trace to begin")
@@ -218,7 +218,7 @@ class Userspace(Tracing, Lab):
 
     def test_one_that_does_not_read_holds_nobody_up(self):
         daemon = self.a_daemon()
-        with self.traced(daemon, "-t", str(PATIENCE)) as trace:
+        with self.traced(daemon) as trace:
             trace.process.send_signal(signal.SIGSTOP)
             client = self.client(self.client_side)
             url = "http://e.org/".ljust(250, "x")
@@ -326,7 +326,7 @@ class Kernel(Tracing, Wire):
     def test_a_flood_is_answered_and_what_is_not_shown_is_counted(self):
         daemon = self.a_daemon()
         count = 100_000
-        with self.traced(daemon, "--time", str(PATIENCE)) as trace:
+        with self.traced(daemon) as trace:
             self.assert_flooded(self.flood(SERVER, count, [f"{HIT}\thit"]), count)
             shown = lost = 0
             for line in trace.process.stdout:

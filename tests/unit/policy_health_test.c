@@ -124,7 +124,7 @@ static void run_checks(const struct origin *origin, const struct witness *witnes
 		       unsigned int taken)
 {
 	while (origin->taken < taken)
-		event_base_loop(witness->base, EVLOOP_ONCE);
+		assert_int_equal(event_base_loop(witness->base, EVLOOP_ONCE), 0);
 }
 
 #define HTTP "http = 'http://", "/a?b#c' " UNPRESSED
@@ -260,7 +260,7 @@ TEST(one_check_at_a_time)
 	struct policy *policy = watch_origin(&origin, &witness, NULL, HTTP);
 
 	while (!*origin.request)
-		event_base_loop(witness.base, EVLOOP_ONCE);
+		assert_int_equal(event_base_loop(witness.base, EVLOOP_ONCE), 0);
 	for (int i = 0; i < 5; i++)
 		event_base_loop(witness.base, EVLOOP_ONCE);
 	assert_int_equal(origin.taken, 1);
