@@ -111,7 +111,8 @@ class Origin:
         with self.namespace.entered():
             server = http.server.ThreadingHTTPServer((self.address, 80), Page)
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        # A daemon, for who is interrupted runs no cleanup and would wait for it at the end.
+        thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
         thread.start()
         lab.addCleanup(thread.join)
         lab.addCleanup(server.server_close)
