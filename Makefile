@@ -74,7 +74,7 @@ run: deps ## install what is missing, build, answer on the loopback interface un
 .PHONY: check
 check: deps ## install what is missing, build, run all the tests
 	$(Q)mkdir -p $(BUILD)
-	$(Q)$(MAKE) --no-print-directory tests-build >$(BUILD)/check-build.log 2>&1 || \
+	$(Q)$(MAKE) --no-print-directory -j"$$(nproc)" tests-build >$(BUILD)/check-build.log 2>&1 || \
 		{ cat $(BUILD)/check-build.log; exit 1; }
 	$(Q)tests/run $(ONLY)
 

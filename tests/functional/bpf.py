@@ -3,9 +3,11 @@
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import platform
 import struct
+import subprocess
 
 FILE_SYSTEM = "/sys/fs/bpf"
 PROG_LOAD, OBJ_PIN = 5, 6
@@ -22,6 +24,17 @@ def bpf(command, attributes):
         error = ctypes.get_errno()
         raise OSError(error, f"bpf: {os.strerror(error)}")
     return result
+
+
+def mount_file_system():
+    """Others who run beside us may be about to do it as well: one mount would hide the other."""
+    directory = os.open(FILE_SYSTEM, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        if not os.path.ismount(FILE_SYSTEM):
+            subprocess.run(["mount", "-t", "bpf", "bpf", FILE_SYSTEM], check=True)
+    finally:
+        os.close(directory)
 
 
 def pin_pass_program(path):

@@ -72,8 +72,7 @@ class Lab(unittest.TestCase):
 
     def need_xdp(self):
         self.need_kernel(*KERNEL_NEEDED)
-        if not os.path.ismount(bpf.FILE_SYSTEM):
-            net.run("mount", "-t", "bpf", "bpf", bpf.FILE_SYSTEM)
+        bpf.mount_file_system()
         os.makedirs(pins(os.getpid()), exist_ok=True)
         self.addCleanup(bpf.remove_pins, pins(os.getpid()))
         self.pass_program = f"{pins(os.getpid())}/pass"
