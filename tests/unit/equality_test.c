@@ -227,7 +227,7 @@ static void program_prepare(const struct chain *chain, uint16_t port)
 
 /*
  * Gives the datagram to the program. Returns whether it was answered, and then the UDP payload; the
- * frame around it is program_test's matter.
+ * frame around it is program_frames_test's matter.
  */
 static bool program_ask(const char *what, const struct envelope *envelope,
 			const struct bytes *query, enum icp_counter *counter, struct bytes *answer)

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The maps as the daemon writes them, and what the XDP program makes of each. */
+#include "program_support.h"
+
+static struct compiled *compile(struct chain *chain)
+{
+	struct compiled *compiled;
+	struct error error;
+
+	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	return compiled;
+}
+
+static struct chain *chain_of(size_t prefixes)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	struct chain *chain;
+
+	fprintf(stream, "default = denied policy 1 { kind = prefix verdict = hit urls = { 'u0000'");
+	for (size_t i = 1; i < prefixes; i++)
+		fprintf(stream, ", 'u%04zu'", i);
+	fprintf(stream, " } }");
+	fclose(stream);
+	chain = make_chain(text);
+	free(text);
+	return chain;
+}
+
+TEST(maps_as_the_daemon_writes_them)
+{
+	struct kernel_destination list[2] = {
+		{ .key = { .ifindex = program.ifindex, .port = host_to_be16(3130) } },
+		{ .key = { .ifindex = program.ifindex, .port = host_to_be16(3130) } },
+	};
+	struct compiled *small_compiled, *large_compiled;
+	struct chain *small, *large;
+	struct datagram zero = { "number 0", .request_zero = true, URL("u0000"), .verdict = 2,
+				 .kernel = ICP_COUNT_ANSWERED };
+	struct kernel *kernel;
+	struct error error;
+
+	prepare("default = miss", false);
+	program_empty_map(program.skeleton->maps.rules);
+	kernel = program_kernel(&program);
+	small = chain_of(3);
+	small_compiled = compile(small);
+	large = chain_of(PROGRAM_PREFIXES + 1);
+	large_compiled = compile(large);
+	assert_int_equal(kernel_sizes(kernel).prefixes, PROGRAM_PREFIXES);
+	assert_int_equal(kernel_sizes(kernel).rules, PROGRAM_RULES);
+
+	/* A list replaces what was there. */
+	set_mapped(list[0].key.address, our_v4);
+	memcpy(list[1].key.address, our_v6, 16);
+	memcpy(list[0].value.mac, our_mac, 6);
+	memcpy(list[1].value.mac, our_mac, 6);
+	assert_int_equal(kernel_set_destinations(kernel, list, 0, &error), 0);
+	check_url_passes("x", ICP_COUNT_PASSED_FOREIGN);
+	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
+	check_url("x", 3);
+	assert_int_equal(kernel_set_destinations(kernel, list, 0, &error), 0);
+	check_url_passes("x", ICP_COUNT_PASSED_FOREIGN);
+	list[0].value.mac[5] ^= 1;
+	list[1].value.mac[5] ^= 1;
+	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
+	check_url_passes("x", ICP_COUNT_PASSED_MAC);
+	list[0].value.mac[5] ^= 1;
+	list[1].value.mac[5] ^= 1;
+	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
+	check_url("x", 3);
+
+	assert_int_equal(kernel_set_chain(kernel, small_compiled, false, 3000, NULL, &error), 0);
+	check_url("x", 22);
+	check_url("u0000", 2);
+	/* Where the new does not fit, the former stays. */
+	assert_int_equal(kernel_set_chain(kernel, large_compiled, true, 3000, NULL, &error), -1);
+	check_url("u0000", 2);
+	check_url("u0002", 2);
+	check_url("u0003", 22);
+	zero.kernel = ICP_COUNT_PASSED_MALFORMED;
+	check(&zero);
+	assert_int_equal(kernel_set_chain(kernel, small_compiled, true, 3000, NULL, &error), 0);
+	zero.kernel = ICP_COUNT_ANSWERED;
+	check(&zero);
+
+	program_put_rule(&program, "u0000", ICP_OP_ERR);
+	assert_int_equal(kernel_close_chain(kernel, &error), 0);
+	check_url("u0000", 4);
+	check_url_passes("u0001", ICP_COUNT_PASSED_HORIZON);
+	check_url_passes("x", ICP_COUNT_PASSED_HORIZON);
+	kernel_close(kernel);
+	compiled_free(small_compiled);
+	compiled_free(large_compiled);
+	chain_free(small);
+	chain_free(large);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(maps_as_the_daemon_writes_them),
+	};
+
+	return cmocka_run_group_tests(tests, open_program, close_program);
+}

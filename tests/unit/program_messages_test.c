@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the XDP program reads in a message, and what it answers. */
+#include "program_support.h"
+
+TEST(the_table)
+{
+	struct envelope envelopes[16];
+	size_t count = various_envelopes(envelopes);
+
+	prepare(TABLE_CHAIN TABLE_HORIZON, false);
+	for (size_t i = 0; i < DATAGRAM_COUNT; i++) {
+		for (size_t j = 0; j < count; j++) {
+			check_in(&envelopes[j], &datagrams[i]);
+		}
+	}
+}
+
+/* Contents change with each length, and what the last query left behind must not matter. */
+TEST(urls_of_every_length)
+{
+	struct envelope envelopes[16];
+	size_t count = various_envelopes(envelopes);
+	uint64_t seed = 5;
+	char url[400];
+
+	prepare("default = hit", false);
+	for (int turn = 0; turn < 3; turn++) {
+		for (uint32_t step = 1; step <= 300; step++) {
+			uint32_t length = turn == 0   ? step
+					  : turn == 1 ? 301 - step
+					  : step % 2  ? 255 - step / 2 % 255
+						      : 1 + step / 2;
+			struct datagram datagram = { .name = "a random URL",
+						     .url = url,
+						     .url_size = length + 1,
+						     .verdict = 2 };
+
+			for (uint32_t i = 0; i < length; i++)
+				url[i] = 0x21 + random_below(&seed, 0xdf);
+			url[length] = '\0';
+			datagram.kernel = length > 255 ? ICP_COUNT_PASSED_LONG : ICP_COUNT_ANSWERED;
+			for (size_t i = turn; i < count; i += 3)
+				check_in(&envelopes[i], &datagram);
+		}
+	}
+}
+
+/* The frame of a query whose message has been changed in one place. */
+static void check_changed(const char *what, size_t place, uint8_t value, enum icp_counter counter,
+			  uint8_t verdict)
+{
+	static struct bytes message, frame, answer;
+	const struct datagram datagram = { URL("http://hit.example/x"), .verdict = verdict };
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct envelope envelope = envelope_of(v6), back = envelope_back(&envelope);
+
+		message_build(&message, &datagram);
+		message.at[place] = value;
+		frame_build(&frame, &envelope, &message);
+		answer_build(&message, &datagram);
+		if (place >= 4 && place < 8) /* the request number comes back, */
+			message.at[place] = value;
+		if (place >= 16 && place < 20) /* so does the sender host address, */
+			message.at[place] = value;
+		if (place >= 24) /* and the URL */
+			message.at[place - 4] = value;
+		frame_build(&answer, &back, &message);
+		assert_outcome(&program, what, &frame, counter, &answer);
+	}
+}
+
+TEST(every_opcode_and_version)
+{
+	prepare(TABLE_CHAIN, false);
+	for (int i = 0; i < 256; i++) {
+		check_changed("opcode", 0, i,
+			      i == 1 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
+		check_changed("version", 1, i,
+			      i == 2 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
+	}
+}
+
+TEST(every_length_but_the_right_one)
+{
+	prepare(TABLE_CHAIN, false);
+	for (int i = 0; i < 256; i++) {
+		check_changed("length", 3, i,
+			      i == 45 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
+		check_changed("length", 2, i,
+			      i == 0 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
+	}
+}
+
+TEST(all_other_fields_may_hold_anything)
+{
+	prepare(TABLE_CHAIN, false);
+	for (size_t place = 4; place < 24; place++)
+		for (int i = 0; i < 256; i += 5)
+			check_changed("a field", place, i, ICP_COUNT_ANSWERED, 2);
+}
+
+TEST(every_byte_at_every_place_of_a_url)
+{
+	prepare("default = hit", false);
+	for (int place = 24; place < 44; place++) {
+		for (int i = 0; i < 256; i++) {
+			if (i == 0)
+				check_changed("a NUL", place, i, ICP_COUNT_PASSED_MALFORMED, 0);
+			else if (i == ' ' || (i >= 9 && i <= 13))
+				check_changed("white space", place, i, ICP_COUNT_ANSWERED, 4);
+			else
+				check_changed("a byte", place, i, ICP_COUNT_ANSWERED, 2);
+		}
+	}
+	for (int i = 0; i < 256; i++)
+		check_changed("the last byte", 44, i,
+			      i == 0 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
+}
+
+/* At the edges of words, for URLs that end around the edges of words. */
+TEST(white_space_at_the_edges)
+{
+	char url[256];
+
+	prepare("default = hit", false);
+	for (size_t length = 1; length <= 255; length += length == 26 ? 214 : 1) {
+		for (size_t place = 0; place < length; place++) {
+			if (place % 8 > 1 && place % 8 < 6 && place + 1 < length)
+				continue;
+			memset(url, 'x', length);
+			url[place] = "\t\n\v\f\r "[place % 6];
+			check_bytes("white space", url, length, 4, ICP_COUNT_ANSWERED);
+			url[place] = '\0';
+			check_bytes("a NUL", url, length, 0, ICP_COUNT_PASSED_MALFORMED);
+			if (place + 1 < length) {
+				url[place + 1] = ' ';
+				check_bytes("a NUL and a space", url, length, 0,
+					    ICP_COUNT_PASSED_MALFORMED);
+			}
+		}
+	}
+}
+
+TEST(request_number_zero)
+{
+	struct datagram datagram = { "number 0", .request_zero = true, URL("http://hit.example/x"),
+				     .verdict = 2, .kernel = ICP_COUNT_PASSED_MALFORMED };
+
+	prepare(TABLE_CHAIN, false);
+	check(&datagram);
+	prepare(TABLE_CHAIN, true);
+	datagram.kernel = ICP_COUNT_ANSWERED;
+	check(&datagram);
+	check_url("http://hit.example/x", 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_table),
+		cmocka_unit_test(urls_of_every_length),
+		cmocka_unit_test(every_opcode_and_version),
+		cmocka_unit_test(every_length_but_the_right_one),
+		cmocka_unit_test(all_other_fields_may_hold_anything),
+		cmocka_unit_test(every_byte_at_every_place_of_a_url),
+		cmocka_unit_test(white_space_at_the_edges),
+		cmocka_unit_test(request_number_zero),
+	};
+
+	return cmocka_run_group_tests(tests, open_program, close_program);
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Random chains, put into the kernel by the daemon's own code, against an evaluation policy by
+ * policy.
+ */
+#include "program_support.h"
+
+struct random_entry {
+	char text[264];
+	size_t length;
+	enum icp_opcode verdict;
+};
+
+struct random_policy {
+	enum {
+		PREFIX,
+		EXACT,
+		OPAQUE
+	} kind;
+	int cost;
+	size_t count;
+	struct random_entry entries[16];
+};
+
+struct random_chain {
+	size_t count;
+	struct random_policy policies[8];
+	enum icp_opcode default_verdict;
+};
+
+static size_t random_url(uint64_t *seed, char url[264])
+{
+	static const char *const begins[] = { "", "http://a.b/", "http://a.b/aa/b",
+					      "http://a.bb/" };
+	size_t length;
+
+	strcpy(url, begins[random_below(seed, 4)]);
+	length = strlen(url) + random_below(seed, 12);
+	if (random_below(seed, 12) == 0)
+		length = 246 + random_below(seed, 14);
+	if (length == 0)
+		length = 1;
+	for (size_t i = strlen(url); i < length; i++)
+		url[i] = random_below(seed, 7) ? 'a' : "b/"[random_below(seed, 2)];
+	url[length] = '\0';
+	return length;
+}
+
+static bool policy_has(const struct random_policy *policy, const char *url)
+{
+	for (size_t i = 0; i < policy->count; i++)
+		if (strcmp(policy->entries[i].text, url) == 0)
+			return true;
+	return false;
+}
+
+static void random_policy(uint64_t *seed, struct random_policy *policy)
+{
+	*policy = (struct random_policy){ .kind = random_below(seed, 3) ? PREFIX : EXACT,
+					  .cost = ICP_NO_COST };
+	if (random_below(seed, 8) == 0)
+		policy->kind = OPAQUE;
+	if (random_below(seed, 2))
+		policy->cost = random_below(seed, 65536);
+	for (uint32_t i = 1 + random_below(seed, 15); i; i--) {
+		struct random_entry *entry = &policy->entries[policy->count];
+		char url[264];
+		size_t length = random_url(seed, url);
+
+		if (policy->kind == PREFIX && random_below(seed, 40) == 0)
+			url[length = 0] = '\0';
+		if (policy_has(policy, url))
+			continue;
+		strcpy(entry->text, url);
+		entry->length = length;
+		entry->verdict = random_verdict(seed);
+		policy->count++;
+	}
+}
+
+static const char *const verdict_names[] = {
+	[ICP_OP_HIT] = "hit",	    [ICP_OP_MISS] = "miss",
+	[ICP_OP_ERR] = "err",	    [ICP_OP_MISS_NOFETCH] = "miss_nofetch",
+	[ICP_OP_DENIED] = "denied",
+};
+
+static struct chain *make_random_chain(uint64_t *seed, struct random_chain *random)
+{
+	char *text = NULL, paths[8][LIST_PATH_SIZE];
+	struct chain *chain;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+
+	*random = (struct random_chain){ .count = random_below(seed, 8),
+					 .default_verdict = random_verdict(seed) };
+	fprintf(stream, "default = %s\n", verdict_names[random->default_verdict]);
+	/* The file names the last policy first: the chain has them by their names. */
+	for (size_t i = random->count; i-- > 0;) {
+		struct random_policy *policy = &random->policies[i];
+		char *list = NULL;
+		size_t list_size;
+		FILE *lines = open_memstream(&list, &list_size);
+
+		random_policy(seed, policy);
+		for (size_t j = 0; j < policy->count; j++) {
+			fprintf(lines, "%s\t%s\n", policy->entries[j].text,
+				verdict_names[policy->entries[j].verdict]);
+		}
+		fclose(lines);
+		write_list(paths[i], list, list_size);
+		free(list);
+		fprintf(stream, "policy p%zu { kind = %s file = '%s'", i,
+			policy->kind == PREFIX	? "prefix"
+			: policy->kind == EXACT ? "exact"
+						: "substring",
+			paths[i]);
+		if (policy->cost != ICP_NO_COST)
+			fprintf(stream, " cost = %d", policy->cost);
+		fprintf(stream, " }\n");
+	}
+	fclose(stream);
+	chain = make_chain(text);
+	free(text);
+	for (size_t i = 0; i < random->count; i++)
+		unlink(paths[i]);
+	return chain;
+}
+
+/* Policy by policy, entry by entry; what an opaque policy says nobody knows. */
+static void decide_slowly(const struct random_chain *random, const char *url, size_t length,
+			  struct datagram *datagram)
+{
+	datagram->kernel = ICP_COUNT_ANSWERED;
+	if (length > 255) {
+		datagram->kernel = ICP_COUNT_PASSED_LONG;
+		return;
+	}
+	for (size_t i = 0; i < random->count; i++) {
+		const struct random_policy *policy = &random->policies[i];
+		const struct random_entry *longest = NULL;
+
+		if (policy->kind == OPAQUE) {
+			datagram->kernel = ICP_COUNT_PASSED_HORIZON;
+			return;
+		}
+		for (size_t j = 0; j < policy->count; j++) {
+			const struct random_entry *entry = &policy->entries[j];
+
+			if (policy->kind == EXACT ? strcmp(entry->text, url) != 0
+						  : strncmp(entry->text, url, entry->length) != 0)
+				continue;
+			if (!longest || entry->length > longest->length)
+				longest = entry;
+		}
+		if (longest) {
+			datagram->verdict = longest->verdict;
+			datagram->tells_cost =
+				policy->cost != ICP_NO_COST && (datagram->options & SRC_RTT);
+			datagram->cost = policy->cost;
+			return;
+		}
+	}
+	datagram->verdict = random->default_verdict;
+}
+
+static const struct in6_addr somebody = { 0 };
+
+#define RANDOM_CHAINS 200
+#define RANDOM_URLS 100
+
+TEST(random_chains)
+{
+	static struct random_chain random;
+	uint64_t counters[ICP_COUNTER_MAX], kernels[ICP_COUNTER_MAX] = { 0 };
+	struct envelope envelopes[16];
+	size_t count = various_envelopes(envelopes), answered = 0, horizon = 0;
+	struct kernel *kernel;
+	uint64_t seed = 4711;
+	struct error error;
+
+	prepare("default = hit", false);
+	program_empty_map(program.skeleton->maps.rules);
+	kernel = program_kernel(&program);
+	for (int round = 0; round < RANDOM_CHAINS; round++) {
+		struct chain *chain = make_random_chain(&seed, &random);
+		struct compiled *compiled;
+
+		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+		if (kernel_set_chain(kernel, compiled, false, 3000, NULL, &error))
+			fail_msg("%s", error.text);
+		kernel_watch(kernel, chain_gate(chain));
+		for (int i = 0; i < RANDOM_URLS; i++) {
+			char url[264];
+			size_t length = random_url(&seed, url);
+			struct datagram datagram = { .name = url,
+						     .url = url,
+						     .url_size = length + 1 };
+			struct decision decision;
+
+			if (random_below(&seed, 2))
+				datagram.options = SRC_RTT;
+			decide_slowly(&random, url, length, &datagram);
+			check_in(&envelopes[random_below(&seed, count)], &datagram);
+			answered += datagram.kernel == ICP_COUNT_ANSWERED;
+			horizon += datagram.kernel == ICP_COUNT_PASSED_HORIZON;
+			/* `icpctl check` says the same. */
+			assert_int_equal(
+				kernel_decide(kernel, url, length, &somebody, &decision, &error),
+				0);
+			assert_int_equal(decision.counter, datagram.kernel);
+			if (datagram.kernel == ICP_COUNT_ANSWERED)
+				assert_int_equal(decision.verdict.opcode, datagram.verdict);
+		}
+		compiled_free(compiled);
+		chain_free(chain);
+	}
+	program_counters(&program, counters);
+	assert_int_equal(kernel_counters(kernel, kernels), 0);
+	assert_memory_equal(kernels, counters, sizeof(counters));
+	kernel_close(kernel);
+	/* The test would be of no use if one of both hardly happened. */
+	assert_true(answered > RANDOM_CHAINS * RANDOM_URLS / 4);
+	assert_true(horizon > RANDOM_CHAINS * RANDOM_URLS / 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(random_chains),
+	};
+
+	return cmocka_run_group_tests(tests, open_program, close_program);
+}
