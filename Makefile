@@ -145,7 +145,7 @@ $(SKELETON): $(BPF_OBJECT)
 
 # --- the programs
 
-$(BUILD)/user/kernel_load.o: $(SKELETON)
+$(patsubst %,$(BUILD)/user/kernel_%.o,load attach skeleton): $(SKELETON)
 
 $(BUILD)/user/%.o: user/%.c | $(BUILD)/user/
 	$(call say,CC,$@)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's side of the house: loading and attaching the XDP program (kernel_load.c), and its
- * maps (kernel_maps.c). What knows libbpf, libxdp and the skeleton stays behind this header and
- * pinned_rules.h.
+ * The kernel's side of the house: loading the XDP program (kernel_load.c), attaching it
+ * (kernel_attach.c), and its maps (kernel_maps.c). What knows libbpf, libxdp and the skeleton stays
+ * behind this header and pinned_rules.h.
  */
 #ifndef XDP_ICP_KERNEL_H
 #define XDP_ICP_KERNEL_H

@@ -7,6 +7,7 @@
 #define XDP_ICP_KERNEL_PINS_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernel.h"
@@ -60,6 +61,9 @@ void pins_remove(const char *pin_dir);
 
 /* Moves all pins, each in the place of the one that is there. */
 void pins_move(const char *from, const char *to);
+
+/* Does a daemon use the pins there? It holds a lock on the directory. */
+bool pins_are_locked(const char *pin_dir);
 
 /* Of a map by its file descriptor; 0 if it cannot be asked. */
 uint32_t map_id(int fd);
