@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,6 +35,7 @@ struct connection {
 
 struct control_deferred {
 	struct connection *connection; /* NULL: closed meanwhile */
+	struct event *sign;	       /* of life, until there is something to say */
 };
 
 struct control {
@@ -54,6 +56,7 @@ static const char *path_of(const struct control *control)
 static const struct timeval idle_timeout = { .tv_sec = CONTROL_TIMEOUT };
 static const struct timeval pause_timeout = { .tv_sec = CONTROL_PAUSE };
 static const struct timeval accept_pause = { .tv_sec = 1 };
+static const struct timeval sign_interval = { .tv_sec = CONTROL_SIGN };
 
 json_t *control_refusal(const char *format, ...)
 {
@@ -116,6 +119,24 @@ static void connection_answer(struct connection *connection, json_t *answer)
 	evbuffer_add(output, "\n", 1);
 }
 
+static void deferred_free(struct control_deferred *deferred)
+{
+	if (deferred->sign)
+		event_free(deferred->sign);
+	free(deferred);
+}
+
+/* Before JSON a blank means nothing; it tells the peer that somebody is at work. */
+static void give_sign(evutil_socket_t fd, short what, void *context)
+{
+	const struct control_deferred *deferred = context;
+
+	(void)fd;
+	(void)what;
+	if (deferred->connection)
+		bufferevent_write(deferred->connection->stream, " ", 1);
+}
+
 struct control_deferred *control_defer(const struct control_peer *peer)
 {
 	struct connection *connection =
@@ -124,6 +145,12 @@ struct control_deferred *control_defer(const struct control_peer *peer)
 
 	if (!deferred)
 		return NULL;
+	deferred->sign = event_new(bufferevent_get_base(connection->stream), -1, EV_PERSIST,
+				   give_sign, deferred);
+	if (!deferred->sign || event_add(deferred->sign, &sign_interval)) {
+		deferred_free(deferred);
+		return NULL;
+	}
 	deferred->connection = connection;
 	connection->deferred = deferred;
 	/* Nothing more is read, so that no time for reading runs out. */
@@ -140,7 +167,7 @@ void control_complete(struct control_deferred *deferred, json_t *answer)
 	} else {
 		json_decref(answer);
 	}
-	free(deferred);
+	deferred_free(deferred);
 }
 
 /* From now on the peer may say nothing, and be slow to read: it may be a pager. */
@@ -161,8 +188,10 @@ bool control_part(struct control_deferred *deferred, json_t *line)
 	if (output && evbuffer_get_length(output) < CONTROL_BACKLOG_MAX)
 		text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(16));
 	json_decref(line);
-	if (connection && !connection->goes_on)
+	if (connection && !connection->goes_on) {
+		event_del(deferred->sign);
 		go_on(connection);
+	}
 	queued = text && evbuffer_add_printf(output, "%s\n", text) > 0;
 	free(text);
 	return queued;
@@ -177,7 +206,7 @@ void control_end(struct control_deferred *deferred)
 {
 	struct connection *connection = deferred->connection;
 
-	free(deferred);
+	deferred_free(deferred);
 	if (!connection)
 		return;
 	connection->deferred = NULL;
@@ -260,12 +289,27 @@ static void connection_written(struct bufferevent *stream, void *context)
 		connection_close(connection);
 }
 
+/*
+ * The time for progress is over; but some of it may have been ours, spent on another request. Is
+ * there something to read, or room to write?
+ */
+static bool go_on_after_all(struct bufferevent *stream, short what)
+{
+	bool reading = what & BEV_EVENT_READING;
+	struct pollfd poll_fd = { .fd = bufferevent_getfd(stream),
+				  .events = reading ? POLLIN : POLLOUT };
+
+	return what & BEV_EVENT_TIMEOUT && poll(&poll_fd, 1, 0) == 1 &&
+	       bufferevent_enable(stream, reading ? EV_READ : EV_WRITE) == 0;
+}
+
 /* The peer has closed or failed, or made no progress for too long. */
 static void connection_event(struct bufferevent *stream, short what, void *context)
 {
 	struct connection *connection = context;
 
-	(void)stream;
+	if (go_on_after_all(stream, what))
+		return;
 	if (what & BEV_EVENT_EOF && connection->answered && !connection->goes_on)
 		return; /* half closed: the answer may still be read */
 	if (!connection->goes_on && what & BEV_EVENT_EOF && connection->length)

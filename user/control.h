@@ -28,6 +28,7 @@
 #define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of an answer that goes on, not yet read */
 #define CONTROL_TIMEOUT 10	       /* seconds in which either side must make progress */
 #define CONTROL_PAUSE 600	       /* likewise who reads an answer that goes on */
+#define CONTROL_SIGN 3		       /* seconds between blanks before an answer that takes time */
 
 /* Who asks. */
 struct control_peer {

@@ -97,5 +97,19 @@ class Icpctl(Wire):
         self.assertEqual(self.daemon_here.icpctl(*rules, "list").stdout, "")
 
 
+class SlowPolicies(Wire):
+    mode = "off"
+
+    def test_check_takes_as_long_as_its_policies(self):
+        """Here that is more than icpctl waits for a daemon that is silent."""
+        mute = """policy "{name}" {{
+            kind = "helper" timeout = "6s" program = {{ "/bin/sh", "-c", "cat >/dev/null" }}
+        }}
+        """
+        last = 'policy "30" { kind = "prefix" verdict = "denied" url = "http://" }'
+        daemon = self.responder(mute.format(name="10") + mute.format(name="20") + last).start()
+        self.assertIn("ICP_OP_DENIED", daemon.icpctl("check", HIT).stdout)
+
+
 if __name__ == "__main__":
     main()

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -56,9 +58,20 @@ static json_t *release(void)
 	return count;
 }
 
+/* For longer than a client waits for a daemon that is silent and does nothing. */
+static void work(void)
+{
+	struct timespec begun, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while (now.tv_sec - begun.tv_sec <= CONTROL_TIMEOUT + 1);
+}
+
 /*
  * Echoes the request and tells who asked; "large": with a text of that size; "wait": not before
- * another one that says "release".
+ * another one that says "release"; "work": after that.
  */
 static json_t *answer(void *context, const json_t *request, const struct control_peer *peer)
 {
@@ -70,6 +83,8 @@ static json_t *answer(void *context, const json_t *request, const struct control
 		return defer((json_t *)request, peer);
 	if (json_object_get(request, "release"))
 		return release();
+	if (json_object_get(request, "work"))
+		work();
 	if (large) {
 		size_t size = (size_t)json_integer_value(large);
 		char *bytes = malloc(size);
@@ -123,6 +138,7 @@ static void start(struct fixture *fixture)
 	fixture->server = fork();
 	assert_return_code(fixture->server, errno);
 	if (fixture->server == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* after a failure */
 		close(ready[0]);
 		serve(fixture->path, ready[1]);
 	}
@@ -394,11 +410,21 @@ static size_t released(const struct fixture *fixture)
 	return count;
 }
 
+/* Signs that somebody is at work may have come. */
+static void expect_no_answer(int fd)
+{
+	char bytes[64];
+	ssize_t length = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	assert_int_not_equal(length, 0);
+	for (ssize_t i = 0; i < length; i++)
+		assert_int_equal(bytes[i], ' ');
+}
+
 static void one_that_waits_blocks_nobody(void **state)
 {
 	int first = open_raw(*state);
 	int second = open_raw(*state);
-	char byte;
 
 	send_text(first, "{\"wait\":1}\n");
 	expect_served(*state);
@@ -406,8 +432,8 @@ static void one_that_waits_blocks_nobody(void **state)
 	shutdown(second, SHUT_WR); /* who has no more to say can still listen */
 	for (int i = 0; i < 10; i++)
 		expect_served(*state);
-	assert_int_equal(recv(first, &byte, 1, MSG_DONTWAIT), -1);
-	assert_int_equal(recv(second, &byte, 1, MSG_DONTWAIT), -1);
+	expect_no_answer(first);
+	expect_no_answer(second);
 	assert_int_equal(released(*state), 2);
 	expect_text(first, "\"late\":{\"wait\":1}");
 	expect_text(second, "\"late\":{\"wait\":2}");
@@ -437,13 +463,75 @@ static void one_that_waits_may_go_away(void **state)
 static void the_end_while_one_waits(void **state)
 {
 	int fd = open_raw(*state);
-	char byte;
+	char byte = ' ';
 
 	send_text(fd, "{\"wait\":1}\n");
 	expect_served(*state);
 	end(*state, SIGTERM); /* with a status that a leak would change */
-	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	while (byte == ' ' && recv(fd, &byte, 1, 0) == 1)
+		;
+	assert_int_equal(byte, ' ');
 	close(fd);
+}
+
+static void one_that_waits_is_given_signs(void **state)
+{
+	int fd = open_raw(*state);
+	char byte;
+
+	send_text(fd, "{\"wait\":1}\n");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(recv(fd, &byte, 1, 0), 1);
+		assert_int_equal(byte, ' ');
+	}
+	assert_int_equal(released(*state), 1);
+	expect_text(fd, "\"late\":{\"wait\":1}");
+}
+
+/* Asks in a process of its own, which ends with 0 if the client gives up the server. */
+static pid_t ask_aside(const struct fixture *fixture)
+{
+	pid_t aside = fork();
+	struct error error;
+	json_t *reply;
+
+	assert_return_code(aside, errno);
+	if (aside)
+		return aside;
+	alarm(60); /* only so that a failure ends */
+	if (control_ask(fixture->path, json_object(), &reply, &error) == CONTROL_FAILED &&
+	    strstr(error.text, "does not answer"))
+		_exit(0);
+	_exit(1);
+}
+
+/*
+ * No time that the server takes for one request is held against another, nor does a client give it
+ * up; but one that is stopped it does. Two servers at once, because either takes its time.
+ */
+static void who_works_is_waited_for_and_who_is_stopped_is_not(void **state)
+{
+	int half = open_raw(*state), long_one = open_raw(*state);
+	void *stopped;
+	pid_t aside;
+	int status;
+
+	set_up(&stopped);
+	kill(((struct fixture *)stopped)->server, SIGSTOP);
+	aside = ask_aside(stopped);
+	send_text(half, "{\"n\":");
+	expect_served(*state);
+	send_text(long_one, "{\"work\":1}\n");
+	usleep(100000); /* for it to begin */
+	send_text(half, "1}\n");
+	expect_served(*state);
+	expect_text(long_one, "\"ok\":true");
+	expect_text(half, "\"ok\":true");
+	waitpid(aside, &status, 0);
+	kill(((struct fixture *)stopped)->server, SIGCONT);
+	tear_down(&stopped);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* --- the place in the file system */
@@ -561,6 +649,8 @@ int main(void)
 		WITH_SERVER(one_that_waits_blocks_nobody),
 		WITH_SERVER(one_that_waits_may_go_away),
 		WITH_SERVER(the_end_while_one_waits),
+		WITH_SERVER(one_that_waits_is_given_signs),
+		WITH_SERVER(who_works_is_waited_for_and_who_is_stopped_is_not),
 		WITH_SERVER(the_group_may_connect),
 		WITH_SERVER(a_live_socket_is_left_alone),
 		WITH_SERVER(a_stale_socket_is_replaced),
