@@ -55,9 +55,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct input *input = state->input;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = input->ctl;
-		return 0;
 	case ARGP_KEY_ARG:
 		input->run = find_command(argument);
 		if (!input->run)
@@ -108,7 +105,6 @@ static const struct argp argp = {
 	       "  2  the daemon cannot be reached\n"
 	       "  3  the daemon refused\n"
 	       "  4  query: at least one query got no well-formed answer in time",
-	.children = icpctl_common_options,
 	.help_filter = add_commands,
 };
 

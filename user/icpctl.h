@@ -43,10 +43,10 @@ int icpctl_trace(struct icpctl *ctl, int argc, char **argv);
 int icpctl_reload(struct icpctl *ctl, int argc, char **argv);
 
 /*
- * Parses a command's options. `argp` must have icpctl_common_options as its children, and its
- * parser gets `input`. Returns 0, or an exit status after telling what is wrong.
+ * Parses a command's options, whose parser gets `input`, and those of all commands. Arguments are a
+ * mistake if the command's parser does not take them; it may be NULL. Returns 0, or an exit status
+ * after telling what is wrong.
  */
-extern const struct argp_child icpctl_common_options[];
 int icpctl_parse(struct icpctl *ctl, const struct argp *argp, unsigned int flags, int argc,
 		 char **argv, void *input);
 

@@ -99,6 +99,9 @@ static error_t parse_common(int key, char *argument, struct argp_state *state)
 	case 'V':
 		puts("icpctl " XDP_ICP_VERSION);
 		break;
+	case ARGP_KEY_ARGS: /* that the command did not take */
+		return icpctl_usage(state, ctl, "takes no argument, but got '%s'",
+				    state->argv[state->next]);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -107,15 +110,37 @@ static error_t parse_common(int key, char *argument, struct argp_state *state)
 
 static const struct argp common = { .options = common_options, .parser = parse_common };
 
-const struct argp_child icpctl_common_options[] = { { &common, 0, "Options of all commands:", -3 },
-						    { 0 } };
+struct inputs {
+	struct icpctl *ctl;
+	void *own; /* the command's */
+};
+
+static error_t hand_inputs_on(int key, char *argument, struct argp_state *state)
+{
+	const struct inputs *inputs = state->input;
+
+	(void)argument;
+	if (key != ARGP_KEY_INIT)
+		return ARGP_ERR_UNKNOWN;
+	state->child_inputs[0] = inputs->own;
+	state->child_inputs[1] = inputs->ctl;
+	return 0;
+}
 
 int icpctl_parse(struct icpctl *ctl, const struct argp *argp, unsigned int flags, int argc,
 		 char **argv, void *input)
 {
+	const struct argp_child children[] = {
+		{ argp, 0, NULL, 0 },
+		{ &common, 0, "Options of all commands:", -3 },
+		{ 0 },
+	};
+	const struct argp all = { .parser = hand_inputs_on, .children = children };
+	struct inputs inputs = { ctl, input };
+
 	/* argp must not exit by itself: with --json its errors are to be JSON as well. */
 	flags |= ARGP_NO_EXIT | ARGP_NO_HELP;
-	if (argp_parse(argp, argc, argv, flags, NULL, input) == 0)
+	if (argp_parse(&all, argc, argv, flags, NULL, &inputs) == 0)
 		return 0;
 	if (ctl->json && !ctl->reported)
 		icpctl_fail(ctl, ICPCTL_USAGE, "an unknown option, or one without its argument");

@@ -12,18 +12,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = input->ctl;
-		return 0;
-	case 'V':
-		input->verdict = argument;
-		return 0;
-	case ARGP_KEY_ARG:
-		return icpctl_usage(state, input->ctl, "takes no argument, but got '%s'", argument);
-	default:
+	if (key != 'V')
 		return ARGP_ERR_UNKNOWN;
-	}
+	input->verdict = argument;
+	return 0;
 }
 
 static int tell(const struct input *input, const char *command)
@@ -43,7 +35,6 @@ static const struct argp drain_argp = {
 	.parser = parse,
 	.doc = "Gives every query the same verdict, before rules and policies, in the kernel too, "
 	       "until `icpctl undrain`. With silence front ends wait, and take the host for dead.",
-	.children = icpctl_common_options,
 };
 
 int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
@@ -55,9 +46,7 @@ int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
 }
 
 static const struct argp undrain_argp = {
-	.parser = parse,
 	.doc = "Ends a drain: rules and policies count again from the next query on.",
-	.children = icpctl_common_options,
 };
 
 int icpctl_undrain(struct icpctl *ctl, int argc, char **argv)

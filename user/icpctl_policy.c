@@ -92,16 +92,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct input *input = state->input;
 
 	(void)argument;
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = input->ctl;
-		return 0;
-	case 's':
-		input->save = true;
-		return 0;
-	default:
+	if (key != 's')
 		return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
-	}
+	input->save = true;
+	return 0;
 }
 
 static const struct argp_option options[] = {
@@ -122,7 +116,6 @@ static const struct argp argp = {
 	       "  icpctl policy add 20-foo kind=substring verdict=hit texts=foo texts=fuu\n"
 	       "\n"
 	       "Without --save the change is gone at the next reload.",
-	.children = icpctl_common_options,
 };
 
 int icpctl_policy(struct icpctl *ctl, int argc, char **argv)

@@ -45,9 +45,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct input *input = state->input;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = input->ctl;
-		return 0;
 	case 's':
 		input->server = argument;
 		return 0;
@@ -86,7 +83,6 @@ static const struct argp argp = {
 	.doc = "Asks an ICP server, as a cache would, and prints the verdict and the time it "
 	       "took.\v"
 	       "The exit status is 4 if a query got no well-formed answer in time.",
-	.children = icpctl_common_options,
 };
 
 static int by_size(const void *left, const void *right)

@@ -14,25 +14,7 @@ struct input {
 	int first_url; /* index in argv */
 };
 
-/* --- a command without arguments */
-
-static error_t parse_plain(int key, char *argument, struct argp_state *state)
-{
-	struct input *input = state->input;
-
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = input->ctl;
-		return 0;
-	case 'v':
-		input->verbose = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		return icpctl_usage(state, input->ctl, "takes no argument, but got '%s'", argument);
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
+/* --- all of them */
 
 /* Parses, asks, and with --json prints. Returns 0 with the reply, or an exit status. */
 static int report(struct input *input, const struct argp *argp, int argc, char **argv,
@@ -110,12 +92,22 @@ static const struct argp_option stats_options[] = {
 	{ 0 },
 };
 
+static error_t parse_stats(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	(void)argument;
+	if (key != 'v')
+		return ARGP_ERR_UNKNOWN;
+	input->verbose = true;
+	return 0;
+}
+
 static const struct argp stats_argp = {
 	.options = stats_options,
-	.parser = parse_plain,
+	.parser = parse_stats,
 	.doc = "Prints the counters, one a line. The kernel counts what it passes up (passed), the "
 	       "daemon what it keeps silent on (silent) and what went wrong (failed).",
-	.children = icpctl_common_options,
 };
 
 int icpctl_stats(struct icpctl *ctl, int argc, char **argv)
@@ -251,9 +243,7 @@ static void print_status(const json_t *reply)
 }
 
 static const struct argp status_argp = {
-	.parser = parse_plain,
 	.doc = "Prints what the daemon does, and how; of the counters those that have counted.",
-	.children = icpctl_common_options,
 };
 
 int icpctl_status(struct icpctl *ctl, int argc, char **argv)
@@ -271,11 +261,9 @@ int icpctl_status(struct icpctl *ctl, int argc, char **argv)
 /* --- reload */
 
 static const struct argp reload_argp = {
-	.parser = parse_plain,
 	.doc = "Has the daemon read its configuration again. A mistake in it is told here and "
 	       "changes "
 	       "nothing.",
-	.children = icpctl_common_options,
 };
 
 int icpctl_reload(struct icpctl *ctl, int argc, char **argv)
@@ -300,9 +288,6 @@ static error_t parse_check(int key, char *argument, struct argp_state *state)
 	struct input *input = state->input;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = input->ctl;
-		return 0;
 	case 's':
 		input->source = argument;
 		return 0;
@@ -323,7 +308,6 @@ static const struct argp check_argp = {
 	.doc = "Tells for each URL the verdict that a query would get now, what it comes from, and "
 	       "who "
 	       "would answer: the kernel or the daemon. No query is sent.",
-	.children = icpctl_common_options,
 };
 
 static void print_result(const json_t *result)

@@ -335,16 +335,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = input->ctl;
-		return 0;
-	case 'p':
-		input->pin_dir = argument;
-		return 0;
-	default:
+	if (key != 'p')
 		return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
-	}
+	input->pin_dir = argument;
+	return 0;
 }
 
 static const struct argp_option options[] = {
@@ -369,7 +363,6 @@ static const struct argp argp = {
 	       "\\\\ for a backslash. VERDICT is " VERDICT_NAMES ", or ICP_OP_HIT and so on.\n"
 	       "\n"
 	       "Where no daemon runs, the map below DIR is worked on.",
-	.children = icpctl_common_options,
 };
 
 int icpctl_rules(struct icpctl *ctl, int argc, char **argv)

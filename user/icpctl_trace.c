@@ -21,9 +21,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct input *input = state->input;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = input->ctl;
-		return 0;
 	case 's':
 		input->source = argument;
 		return 0;
@@ -40,8 +37,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			return icpctl_usage(state, input->ctl, "--time '%s': must be 1 to 1000000",
 					    argument);
 		return 0;
-	case ARGP_KEY_ARG:
-		return icpctl_usage(state, input->ctl, "takes no argument, but got '%s'", argument);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -67,7 +62,6 @@ static const struct argp argp = {
 	       "Tracing cannot slow the responder down: each CPU shows some 3800 queries a second "
 	       "at the most and counts the others (failed.trace). With --json each line is an "
 	       "object.",
-	.children = icpctl_common_options,
 };
 
 static const char *text_of(const json_t *line, const char *key)
