@@ -177,6 +177,100 @@ class Alone(Workers):
             self.assert_flooded(self.flood(SERVER, 500, [f"{HIT}\t{verdict}"]), 500)
         self.end_flood(flood)
 
+    def changes(self, daemon, before=""):
+        """
+        All that can change what workers answer: how, and what HIT gets from then on. It gets `hit`
+        at first. `before` stands before the policies that come and go.
+        """
+        flag = self.files / "flag"
+        gate = f'policy "10" {{ kind = "flag" verdict = "denied" path = "{flag}" }}'
+        policy = ("policy", "add", "40", "kind=prefix", "url=http://hit.")
+
+        def reload(verdict):
+            daemon.configure(gate + before + prefix(verdict))
+            daemon.icpctl("reload")
+
+        def flip(change, verdict):
+            change()
+            until(
+                lambda: f"ICP_OP_{verdict.upper()}" in daemon.icpctl("check", HIT).stdout,
+                "the daemon to notice",
+            )
+
+        reload("hit")
+        return (
+            (lambda: reload("miss_nofetch"), "miss_nofetch"),
+            (lambda: daemon.icpctl(*policy, "verdict=denied"), "denied"),
+            (lambda: daemon.icpctl(*policy, "verdict=err"), "err"),
+            (lambda: flip(flag.touch, "denied"), "denied"),
+            (lambda: flip(flag.unlink, "err"), "err"),
+            (lambda: daemon.icpctl("policy", "remove", "40"), "miss_nofetch"),
+            (lambda: daemon.icpctl("rules", "add", "http://hit.", "err"), "err"),
+            (lambda: daemon.icpctl("drain", "--verdict", "denied"), "denied"),
+            (lambda: daemon.icpctl("undrain"), "err"),
+            (lambda: daemon.icpctl("rules", "del", "http://hit."), "miss_nofetch"),
+            (lambda: reload("hit"), "hit"),
+        )
+
+    def client_of_each(self, daemon):
+        """A client for each worker: by its port it is always answered by the same."""
+        clients = {}
+        while len(clients) < WORKERS:
+            client = self.client(self.client_side)
+            waited = self.threads(daemon)
+            client.ask(HIT, SERVER)
+            worker = until(
+                lambda: [t for t, count in self.threads(daemon).items() if count > waited[t]],
+                "who has answered to wait again",
+            )
+            clients.setdefault(worker[0], client)
+        return clients.values()
+
+    def test_a_change_reaches_every_worker(self):
+        daemon = self.start(prefix())
+        clients = self.client_of_each(daemon)
+        for change, verdict in self.changes(daemon):
+            change()
+            for client in clients:
+                self.assertEqual(client.ask(HIT, SERVER), verdict)
+
+    def processor_time(self, daemon):
+        """Of all threads but the main one, in ticks."""
+        return sum(
+            sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
+            for stat in pathlib.Path(f"/proc/{daemon.process.pid}/task").glob("*/stat")
+            if stat.parent.name != str(daemon.process.pid)
+        )
+
+    def sent(self):
+        """How many datagrams the server's side has sent."""
+        names, values = (
+            line.split()
+            for line in self.server_side.run("cat", "/proc/self/net/snmp").stdout.splitlines()
+            if line.startswith("Udp:")
+        )
+        return int(values[names.index("OutDatagrams")])
+
+    def test_a_change_waits_for_what_is_under_way(self):
+        """A worker that decides by what was before has answered once the change is told as done."""
+        slow = f"{HIT}/slow{'x' * 100}"
+        patterns = self.file("patterns", "slow(x+x+)+[a-w]\n" * 2000)  # each up to its limit
+        daemon = self.start(prefix())
+        client = self.client(self.client_side)
+        former = "hit"
+        regex = f'policy "20" {{ kind = "regex" verdict = "err" file = "{patterns}" }}'
+        for number, (change, verdict) in enumerate(self.changes(daemon, regex), 1):
+            sent, begun = self.sent(), self.processor_time(daemon)
+            client.send(icp.query(slow, number), SERVER)
+            until(
+                lambda: self.processor_time(daemon) > begun + 1 or self.sent() > sent,
+                "a worker to be at it, or to know without the regex",
+            )
+            change()
+            self.assertEqual(self.sent(), sent + 1)
+            self.assertEqual(client.receive()[0], icp.answer(former, slow, number))
+            former = verdict
+
     def slow_policies(self):
         """One of each kind that only the main thread may ask, and what it says to whom."""
         script = self.file(
