@@ -13,9 +13,6 @@
 
 #define NOTHING ICP_OP_INVALID
 
-/* A list file from a literal. */
-#define WRITE_LIST(path, list) write_list(path, list, sizeof(list) - 1)
-
 /* The spec of the policy `p`; errors call the text `c`. */
 static inline struct config *make_config(const char *settings, struct error *error)
 {
@@ -60,6 +57,65 @@ static inline void assert_policy_error(const char *settings, const char *expecte
 	assert_null(policy);
 }
 
+/* --- policies with a file */
+
+/* Where the last one was; it is gone when the policy is made. */
+static char file_path[LIST_PATH_SIZE];
+
+/* A policy whose file has this content, or NULL and an error. */
+static inline struct policy *try_file(const char *settings, const void *content, size_t size,
+				      struct error *error)
+{
+	struct policy *policy;
+	char text[1024];
+
+	write_list(file_path, content, size);
+	snprintf(text, sizeof(text), "%s file = '%s'", settings, file_path);
+	policy = try_policy(text, error);
+	unlink(file_path);
+	return policy;
+}
+
+static inline struct policy *make_file_policy(const char *settings, const void *content,
+					      size_t size)
+{
+	struct error error;
+	struct policy *policy = try_file(settings, content, size, &error);
+
+	if (!policy)
+		fail_msg("%s", error.text);
+	return policy;
+}
+
+/* The content is a mistake; in the error that is expected FILE stands for the file's name. */
+static inline void assert_file_error(const char *settings, const void *content, size_t size,
+				     const char *expected)
+{
+	struct error error;
+	struct policy *policy = try_file(settings, content, size, &error);
+	char full[2048], *end = full;
+
+	policy_free(policy);
+	while (*expected) {
+		if (strncmp(expected, "FILE", 4) == 0) {
+			end = stpcpy(end, file_path);
+			expected += 4;
+		} else {
+			*end++ = *expected++;
+		}
+	}
+	*end = '\0';
+	assert_string_equal(error.text, full);
+	assert_null(policy);
+}
+
+/* The same with a file from a literal. */
+#define MAKE_LISTED(settings, list) make_file_policy(settings, list, sizeof(list) - 1)
+#define LIST_ERROR(settings, list, expected)                                                       \
+	assert_file_error(settings, list, sizeof(list) - 1, expected)
+
+/* --- questions */
+
 static inline enum icp_opcode ask_url(const struct policy *policy, const char *url)
 {
 	struct query query = { .url = url, .length = strlen(url) };
@@ -71,6 +127,32 @@ static inline enum icp_opcode ask_url(const struct policy *policy, const char *u
 static inline enum icp_opcode ask_host(const struct policy *policy)
 {
 	return ask_url(policy, "http://e.org/");
+}
+
+/* From an IPv6 address if there is a 6 in the URL, else from an IPv4 one. */
+static inline struct policy_match ask_somehow(const struct policy *policy, const char *url)
+{
+	struct query query = { .url = url, .length = strlen(url) };
+
+	inet_pton(AF_INET6, strchr(url, '6') ? "2001:db8::6" : "::ffff:192.0.2.4", &query.source);
+	return policy_match(policy, &query);
+}
+
+static inline void assert_said(const struct policy *policy, const char *url,
+			       enum icp_opcode verdict)
+{
+	struct policy_match match = ask_somehow(policy, url);
+
+	assert_int_equal(match.verdict, verdict);
+	assert_false(match.gave_up);
+}
+
+static inline void assert_gave_up(const struct policy *policy, const char *url)
+{
+	struct policy_match match = ask_somehow(policy, url);
+
+	assert_int_equal(match.verdict, NOTHING);
+	assert_true(match.gave_up);
 }
 
 /* --- policies that watch */

@@ -48,20 +48,15 @@ TEST(patterns_fit_whole_urls)
 
 TEST(the_first_in_the_list)
 {
-	char path[LIST_PATH_SIZE], settings[256];
-	struct policy *policy;
+	struct policy *policy = MAKE_LISTED("kind = glob verdict = hit patterns = { '*abc' }",
+					    "*a*\tmiss\n*ab*\tdenied\n*b\terr\n");
 
-	WRITE_LIST(path, "*a*\tmiss\n*ab*\tdenied\n*b\terr\n");
-	snprintf(settings, sizeof(settings),
-		 "kind = glob verdict = hit patterns = { '*abc' } file = '%s'", path);
-	policy = make_policy(settings);
 	assert_int_equal(policy->kind->basis, POLICY_BASIS_URL);
 	assert_int_equal(ask_url(policy, "abc"), ICP_OP_HIT);
 	assert_int_equal(ask_url(policy, "ab"), ICP_OP_MISS);
 	assert_int_equal(ask_url(policy, "xb"), ICP_OP_ERR);
 	assert_int_equal(ask_url(policy, "x"), NOTHING);
 	policy_free(policy);
-	unlink(path);
 }
 
 /* In UTF-8 a lone byte above 7f is no character, and fnmatch() would fail with an error. */

@@ -40,12 +40,8 @@ TEST(the_most_specific)
 {
 	static const char list[] = ".org\terr\n.e.org\tmiss\ne.org\tdenied\na.b.e.org\thit\n"
 				   ".b.e.org\tmiss_nofetch\n";
-	char path[LIST_PATH_SIZE], settings[256];
-	struct policy *policy;
+	struct policy *policy = MAKE_LISTED("kind = host", list);
 
-	WRITE_LIST(path, list);
-	snprintf(settings, sizeof(settings), "kind = host file = '%s'", path);
-	policy = make_policy(settings);
 	assert_int_equal(ask_url(policy, "http://org/"), ICP_OP_ERR);
 	assert_int_equal(ask_url(policy, "http://f.org/"), ICP_OP_ERR);
 	assert_int_equal(ask_url(policy, "http://e.org/"), ICP_OP_DENIED);
@@ -54,7 +50,6 @@ TEST(the_most_specific)
 	assert_int_equal(ask_url(policy, "http://a.b.e.org/"), ICP_OP_HIT);
 	assert_int_equal(ask_url(policy, "http://x.a.b.e.org/"), ICP_OP_MISS_NOFETCH);
 	policy_free(policy);
-	unlink(path);
 }
 
 TEST(the_longest_url)
@@ -92,15 +87,8 @@ TEST(mistakes)
 
 TEST(a_host_with_two_verdicts)
 {
-	char path[LIST_PATH_SIZE], settings[256], expected[512];
-
-	WRITE_LIST(path, "e.org\tmiss\n.e.org\thit\nE.org.\tdenied\n");
-	snprintf(settings, sizeof(settings), "kind = host file = '%s'", path);
-	snprintf(expected, sizeof(expected),
-		 "%s:3: policy 'p': this host has another verdict at %s:1; keep one of them", path,
-		 path);
-	assert_policy_error(settings, expected);
-	unlink(path);
+	LIST_ERROR("kind = host", "e.org\tmiss\n.e.org\thit\nE.org.\tdenied\n",
+		   "FILE:3: policy 'p': this host has another verdict at FILE:1; keep one of them");
 }
 
 int main(void)

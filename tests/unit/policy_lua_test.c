@@ -6,63 +6,21 @@
 #include "kind_support.h"
 #include "lua_sandbox.h"
 
-static char path[LIST_PATH_SIZE];
-
-static struct policy *try_script(const char *script, const char *settings, struct error *error)
-{
-	struct policy *policy;
-	char text[512];
-
-	write_list(path, script, strlen(script));
-	snprintf(text, sizeof(text), "kind = lua file = '%s' %s", path, settings);
-	policy = try_policy(text, error);
-	unlink(path);
-	return policy;
-}
-
 static struct policy *make_script(const char *script, const char *settings)
 {
-	struct error error;
-	struct policy *policy = try_script(script, settings, &error);
+	char text[512];
 
-	if (!policy)
-		fail_msg("%s", error.text);
-	return policy;
+	snprintf(text, sizeof(text), "kind = lua %s", settings);
+	return make_file_policy(text, script, strlen(script));
 }
 
 /* The script is a mistake; the error goes on like this behind the file's name. */
 static void assert_script_error(const char *script, const char *expected)
 {
-	struct error error;
-	struct policy *policy = try_script(script, "", &error);
+	char text[512];
 
-	assert_null(policy);
-	assert_memory_equal(error.text, path, strlen(path));
-	assert_string_equal(error.text + strlen(path), expected);
-}
-
-static struct policy_match ask(const struct policy *policy, const char *url)
-{
-	struct query query = { .url = url, .length = strlen(url) };
-
-	inet_pton(AF_INET6, strchr(url, '6') ? "2001:db8::6" : "::ffff:192.0.2.4", &query.source);
-	return policy_match(policy, &query);
-}
-
-static void assert_said(const struct policy *policy, const char *url, enum icp_opcode verdict)
-{
-	struct policy_match match = ask(policy, url);
-
-	assert_int_equal(match.verdict, verdict);
-	assert_false(match.gave_up);
-}
-
-static void assert_gave_up(const struct policy *policy, const char *url)
-{
-	struct policy_match match = ask(policy, url);
-
-	assert_int_equal(match.verdict, NOTHING);
-	assert_true(match.gave_up);
+	snprintf(text, sizeof(text), "FILE%s", expected);
+	assert_file_error("kind = lua", script, strlen(script), text);
 }
 
 TEST(what_scripts_say)
@@ -116,8 +74,8 @@ TEST(with_not)
 
 	assert_said(policy, "a", NOTHING);
 	assert_said(policy, "z", ICP_OP_DENIED);
-	assert_int_equal(ask(policy, "b").verdict, ICP_OP_DENIED);
-	assert_true(ask(policy, "b").gave_up);
+	assert_int_equal(ask_somehow(policy, "b").verdict, ICP_OP_DENIED);
+	assert_true(ask_somehow(policy, "b").gave_up);
 	assert_int_equal(policy->cost, 7);
 	policy_free(policy);
 }
@@ -126,7 +84,7 @@ static struct chain *make_script_chain(const char *script, const char *settings)
 {
 	struct chain *chain;
 	struct error error;
-	char text[512];
+	char text[512], path[LIST_PATH_SIZE];
 
 	write_list(path, script, strlen(script));
 	snprintf(text, sizeof(text), "policy p { kind = lua file = '%s' %s }", path, settings);
@@ -231,7 +189,7 @@ TEST(memory)
 	assert_said(policy, "a", ICP_OP_HIT);
 	/* A script that is full begins anew, and so it does not fail for ever. */
 	for (int i = 0; i < 100; i++) {
-		struct policy_match match = ask(policy, "a");
+		struct policy_match match = ask_somehow(policy, "a");
 
 		if (match.gave_up)
 			assert_said(policy, "a", ICP_OP_HIT);
@@ -260,7 +218,7 @@ TEST(what_is_not_there)
 		snprintf(script, sizeof(script), "function check() return %s == nil and 'hit' end",
 			 names[i]);
 		policy = make_script(script, "");
-		if (ask(policy, "a").verdict != ICP_OP_HIT)
+		if (ask_somehow(policy, "a").verdict != ICP_OP_HIT)
 			fail_msg("there is %s", names[i]);
 		policy_free(policy);
 	}

@@ -31,21 +31,9 @@ static struct policy *make_plugin(const char *file, const char *settings)
 	return make_policy(settings_of(file, settings));
 }
 
-static void assert_said(const struct policy *policy, const char *url, enum icp_opcode verdict)
-{
-	struct query query = { .url = url, .length = strlen(url) };
-	struct policy_match match;
-
-	inet_pton(AF_INET6, strchr(url, ':') ? "2001:db8::6" : "::ffff:192.0.2.4", &query.source);
-	match = policy_match(policy, &query);
-	assert_int_equal(match.verdict, verdict);
-	assert_false(match.gave_up);
-}
-
 static void what_it_says(const char *file)
 {
 	struct policy *policy = make_plugin(file, "arguments = { 'me' }");
-	struct query query = { .url = "x/99", .length = 4 };
 
 	assert_said(policy, "x/2", ICP_OP_HIT);
 	assert_said(policy, "x/3", ICP_OP_MISS);
@@ -57,10 +45,8 @@ static void what_it_says(const char *file)
 	assert_said(policy, "192.0.2.4", ICP_OP_DENIED);
 	assert_said(policy, "2001:db8::6", ICP_OP_ERR);
 	/* No verdict: HIT_OBJ is none either. */
-	assert_int_equal(policy_match(policy, &query).verdict, NOTHING);
-	assert_true(policy_match(policy, &query).gave_up);
-	query.url = "x/23";
-	assert_true(policy_match(policy, &query).gave_up);
+	assert_gave_up(policy, "x/99");
+	assert_gave_up(policy, "x/23");
 	policy_free(policy);
 }
 

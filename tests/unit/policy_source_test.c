@@ -21,15 +21,10 @@ static enum icp_opcode ask_from(const struct policy *policy, const char *source)
 
 TEST(networks_and_addresses)
 {
-	char path[LIST_PATH_SIZE], settings[256];
-	struct policy *policy;
+	struct policy *policy = MAKE_LISTED(
+		"kind = source verdict = hit from = { '192.0.2.1', '10.0.0.0/8', '2001:db8::1' }",
+		"# ours\n198.51.100.0/25\r\n2001:db8:1::/48\thit\n");
 
-	WRITE_LIST(path, "# ours\n198.51.100.0/25\r\n2001:db8:1::/48\thit\n");
-	snprintf(settings, sizeof(settings),
-		 "kind = source verdict = hit from = { '192.0.2.1', '10.0.0.0/8', '2001:db8::1' } "
-		 "file = '%s'",
-		 path);
-	policy = make_policy(settings);
 	assert_int_equal(policy->kind->basis, POLICY_BASIS_SOURCE);
 	assert_int_equal(ask_from(policy, "192.0.2.1"), ICP_OP_HIT);
 	assert_int_equal(ask_from(policy, "192.0.2.2"), NOTHING);
@@ -48,7 +43,6 @@ TEST(networks_and_addresses)
 	assert_int_equal(ask_from(policy, "a00::"), NOTHING);
 	assert_int_equal(address_set_count(policy->kind->sources(policy)), 5);
 	policy_free(policy);
-	unlink(path);
 	policy = make_policy("kind = source verdict = denied not = true from = '10.0.0.0/8'");
 	assert_int_equal(ask_from(policy, "10.0.0.1"), NOTHING);
 	assert_int_equal(ask_from(policy, "::1"), ICP_OP_DENIED);
@@ -184,22 +178,12 @@ TEST(mistakes)
 
 TEST(a_verdict_of_its_own)
 {
-	char path[LIST_PATH_SIZE], settings[256], expected[512];
-
-	WRITE_LIST(path, "::1\n10.0.0.0/8\tmiss\n");
-	snprintf(settings, sizeof(settings), "kind = source verdict = hit file = '%s'", path);
-	snprintf(expected, sizeof(expected),
-		 "%s:2: policy 'p': '10.0.0.0/8' has a verdict of its own, which this kind does "
-		 "not take; write another policy for it",
-		 path);
-	assert_policy_error(settings, expected);
-	unlink(path);
-	WRITE_LIST(path, "::1\0x\n");
-	snprintf(expected, sizeof(expected),
-		 "%s:1: policy 'p': there is a NUL behind '::1'; leave it out", path);
-	snprintf(settings, sizeof(settings), "kind = source verdict = hit file = '%s'", path);
-	assert_policy_error(settings, expected);
-	unlink(path);
+	LIST_ERROR(
+		"kind = source verdict = hit", "::1\n10.0.0.0/8\tmiss\n",
+		"FILE:2: policy 'p': '10.0.0.0/8' has a verdict of its own, which this kind does "
+		"not take; write another policy for it");
+	LIST_ERROR("kind = source verdict = hit", "::1\0x\n",
+		   "FILE:1: policy 'p': there is a NUL behind '::1'; leave it out");
 }
 
 int main(void)

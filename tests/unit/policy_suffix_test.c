@@ -24,19 +24,15 @@ TEST(a_url_ends_in_a_text)
 
 TEST(the_longest_gives_the_verdict)
 {
-	char path[LIST_PATH_SIZE], text[256];
-	struct policy *policy;
+	struct policy *policy = MAKE_LISTED("kind = suffix verdict = hit text = png",
+					    "g\tmiss\nxpng\tdenied\n\terr\n\xff\tmiss_nofetch\n");
 
-	WRITE_LIST(path, "g\tmiss\nxpng\tdenied\n\terr\n\xff\tmiss_nofetch\n");
-	snprintf(text, sizeof(text), "kind = suffix verdict = hit text = png file = '%s'", path);
-	policy = make_policy(text);
 	assert_int_equal(ask_url(policy, "a.png"), ICP_OP_HIT);
 	assert_int_equal(ask_url(policy, "a.xpng"), ICP_OP_DENIED);
 	assert_int_equal(ask_url(policy, "a.jpg"), ICP_OP_MISS);
 	assert_int_equal(ask_url(policy, "a.gif"), ICP_OP_ERR);
 	assert_int_equal(ask_url(policy, "a\xff"), ICP_OP_MISS_NOFETCH);
 	policy_free(policy);
-	unlink(path);
 }
 
 /* Each text against each URL, the slow way. */
@@ -48,7 +44,7 @@ TEST(many_texts)
 	};
 	static char texts[TEXTS][9];
 	uint64_t seed = 7;
-	char path[LIST_PATH_SIZE], settings[256], *list = calloc(TEXTS, 32);
+	char *list = calloc(TEXTS, 32);
 	size_t size = 0, hits = 0;
 	struct policy *policy;
 
@@ -62,9 +58,7 @@ TEST(many_texts)
 		/* One verdict for each length: equal texts have the same. */
 		size += sprintf(list + size, "%s\t%s\n", texts[i], length % 2 ? "hit" : "denied");
 	}
-	write_list(path, list, size);
-	snprintf(settings, sizeof(settings), "kind = suffix file = '%s'", path);
-	policy = make_policy(settings);
+	policy = make_file_policy("kind = suffix", list, size);
 	for (size_t i = 0; i < URLS; i++) {
 		char url[13] = "";
 		size_t length = 1 + random_below(&seed, 12), longest = 0;
@@ -84,7 +78,6 @@ TEST(many_texts)
 	}
 	assert_in_range(hits, 1000, URLS - 500);
 	policy_free(policy);
-	unlink(path);
 	free(list);
 }
 
@@ -115,15 +108,8 @@ TEST(mistakes)
 
 TEST(a_text_with_two_verdicts)
 {
-	char path[LIST_PATH_SIZE], settings[256], expected[512];
-
-	WRITE_LIST(path, "a\nb\tmiss\na\tmiss\n");
-	snprintf(settings, sizeof(settings), "kind = suffix verdict = hit file = '%s'", path);
-	snprintf(expected, sizeof(expected),
-		 "%s:3: policy 'p': this text has another verdict at %s:1; keep one of them", path,
-		 path);
-	assert_policy_error(settings, expected);
-	unlink(path);
+	LIST_ERROR("kind = suffix verdict = hit", "a\nb\tmiss\na\tmiss\n",
+		   "FILE:3: policy 'p': this text has another verdict at FILE:1; keep one of them");
 }
 
 int main(void)
