@@ -6,13 +6,19 @@
 #define NOTHING ICP_OP_QUERY /* a default that no policy gives: none of them decided */
 
 /* A chain of one policy with a list file. */
-static struct chain *one_policy(const char *settings, const char *path)
+static struct chain *one_policy(const char *settings, const void *list, size_t size)
 {
-	char text[1024];
+	char path[LIST_PATH_SIZE], text[1024];
+	struct chain *chain;
 
+	write_list(path, list, size);
 	snprintf(text, sizeof(text), "policy p { %s file = '%s' }", settings, path);
-	return make_chain(text);
+	chain = make_chain(text);
+	unlink(path);
+	return chain;
 }
+
+#define ONE_POLICY(settings, list) one_policy(settings, list, sizeof(list) - 1)
 
 static enum icp_opcode ask(const struct chain *chain, const char *url)
 {
@@ -57,11 +63,8 @@ TEST(the_longest_of_a_file)
 				   "http://e.org/a/b\tICP_OP_DENIED\n"
 				   "\tmiss_nofetch\n"
 				   "http://e.org/c\tERR";
-	char path[LIST_PATH_SIZE];
-	struct chain *chain;
+	struct chain *chain = ONE_POLICY("kind = prefix verdict = hit url = 'http://g.org/'", list);
 
-	write_list(path, list, sizeof(list) - 1);
-	chain = one_policy("kind = prefix verdict = hit url = 'http://g.org/'", path);
 	assert_int_equal(ask(chain, "http://e.org/x"), ICP_OP_MISS);
 	assert_int_equal(ask(chain, "http://e.org/ax"), ICP_OP_HIT);
 	assert_int_equal(ask(chain, "http://e.org/a/bx"), ICP_OP_DENIED);
@@ -70,20 +73,15 @@ TEST(the_longest_of_a_file)
 	assert_int_equal(ask(chain, "# comment"), ICP_OP_MISS_NOFETCH);
 	assert_int_equal(chain_prefix_count(chain), 6);
 	chain_free(chain);
-	unlink(path);
 }
 
 TEST(no_verdict_where_each_line_has_one)
 {
-	char path[LIST_PATH_SIZE];
-	struct chain *chain;
+	struct chain *chain = ONE_POLICY("kind = exact", "a\thit\nb\tmiss\n");
 
-	write_list(path, "a\thit\nb\tmiss\n", 13);
-	chain = one_policy("kind = exact", path);
 	assert_int_equal(ask(chain, "a"), ICP_OP_HIT);
 	assert_int_equal(ask(chain, "b"), ICP_OP_MISS);
 	chain_free(chain);
-	unlink(path);
 }
 
 /* The list makes an error that begins with the file's name. */
@@ -138,19 +136,17 @@ TEST(a_url_with_two_verdicts)
 
 TEST(urls_have_16359_bytes_at_most)
 {
-	char list[16361], path[LIST_PATH_SIZE], expected[1024];
+	char list[16361], expected[1024];
 	struct chain *chain;
 
 	memset(list, 'x', sizeof(list));
 	list[16359] = '\n';
-	write_list(path, list, 16360);
-	chain = one_policy("kind = exact verdict = hit", path);
+	chain = one_policy("kind = exact verdict = hit", list, 16360);
 	list[16359] = '\0';
 	assert_int_equal(ask(chain, list), ICP_OP_HIT);
 	list[16358] = '\0';
 	assert_int_equal(ask(chain, list), NOTHING);
 	chain_free(chain);
-	unlink(path);
 
 	memset(list, 'x', sizeof(list));
 	snprintf(expected, sizeof(expected),
@@ -184,27 +180,23 @@ TEST(exact_urls_are_whole)
 
 TEST(the_first_listed_substring)
 {
-	char path[LIST_PATH_SIZE];
-	struct chain *chain;
+	struct chain *chain = ONE_POLICY("kind = substring verdict = hit texts = { baz }",
+					 "foobar\tmiss\nfoo\tdenied\no\terr\n");
 
-	write_list(path, "foobar\tmiss\nfoo\tdenied\no\terr\n", 29);
-	chain = one_policy("kind = substring verdict = hit texts = { baz }", path);
 	assert_int_equal(ask(chain, "http://e.org/foo"), ICP_OP_DENIED);
 	assert_int_equal(ask(chain, "http://e.org/foobar"), ICP_OP_MISS);
 	assert_int_equal(ask(chain, "http://e.org/foobar/baz"), ICP_OP_HIT);
 	assert_int_equal(ask(chain, "http://e.org/"), ICP_OP_ERR);
 	assert_int_equal(ask(chain, "http://e.net/"), NOTHING);
 	chain_free(chain);
-	unlink(path);
 }
 
 TEST(regular_expressions)
 {
-	char path[LIST_PATH_SIZE];
-	struct chain *chain;
+	struct chain *chain =
+		ONE_POLICY("kind = regex verdict = miss_nofetch pattern = \"/admin(/|$)\"",
+			   "\\.png$\thit\n^ftp:\tmiss\n");
 
-	write_list(path, "\\.png$\thit\n^ftp:\tmiss\n", 22);
-	chain = one_policy("kind = regex verdict = miss_nofetch pattern = \"/admin(/|$)\"", path);
 	assert_int_equal(ask(chain, "http://e.org/admin"), ICP_OP_MISS_NOFETCH);
 	assert_int_equal(ask(chain, "http://e.org/admin/x.png"), ICP_OP_MISS_NOFETCH);
 	assert_int_equal(ask(chain, "http://e.org/administration"), NOTHING);
@@ -212,7 +204,6 @@ TEST(regular_expressions)
 	assert_int_equal(ask(chain, "http://e.org/xxpng"), NOTHING);
 	assert_int_equal(ask(chain, "ftp://e.org/x"), ICP_OP_MISS);
 	chain_free(chain);
-	unlink(path);
 }
 
 /* What the JIT of PCRE2 10.42 makes of most of them finds nothing. */
