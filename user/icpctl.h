@@ -103,6 +103,9 @@ int icpctl_tell(struct icpctl *ctl, json_t *request);
 /* Bytes as a JSON string in the form of escape.h, a new reference. */
 json_t *icpctl_bytes(const char *bytes, size_t length);
 
+/* A string of a reply; "?" where an older or newer daemon has none. */
+const char *icpctl_string(const json_t *object, const char *key);
+
 /* A text of the command line without its escapes (escape.h), for free(). */
 char *icpctl_unescape(const char *text, size_t *length);
 

@@ -235,6 +235,13 @@ char *icpctl_unescape(const char *text, size_t *length)
 	return icpctl_must(unescape(text, strlen(text), length));
 }
 
+const char *icpctl_string(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "?";
+}
+
 int icpctl_refusal(struct icpctl *ctl, const json_t *reply)
 {
 	const char *refusal = json_string_value(json_object_get(reply, "error"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl status, stats, check, reload: what the daemon tells of itself. */
+/* icpctl status, stats, reload: what the daemon tells of itself. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,7 @@
 
 struct input {
 	struct icpctl *ctl;
-	const char *source;
 	bool verbose;
-	int first_url; /* index in argv */
 };
 
 /* --- all of them */
@@ -28,14 +26,6 @@ static int report(struct input *input, const struct argp *argp, int argc, char *
 	if (status == 0 && input->ctl->json)
 		icpctl_print_json(*reply);
 	return status;
-}
-
-/* A string of the reply, "?" where an older or newer daemon has none. */
-static const char *string_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "?";
 }
 
 static json_int_t number_of(const json_t *object, const char *key)
@@ -144,7 +134,7 @@ static void print_interfaces(const json_t *interfaces)
 
 	json_array_foreach (interfaces, i, interface) {
 		print_line(name, "%s, %s, program %" JSON_INTEGER_FORMAT "%s",
-			   string_of(interface, "name"), string_of(interface, "mode"),
+			   icpctl_string(interface, "name"), icpctl_string(interface, "mode"),
 			   number_of(interface, "program_id"),
 			   json_is_true(json_object_get(interface, "dispatcher"))
 				   ? " behind libxdp's dispatcher"
@@ -213,7 +203,7 @@ static void print_status(const json_t *reply)
 	const char *horizon = json_string_value(json_object_get(reply, "horizon"));
 	const char *drain = json_string_value(json_object_get(reply, "drain"));
 
-	print_line("mode", "%s", string_of(reply, "mode"));
+	print_line("mode", "%s", icpctl_string(reply, "mode"));
 	if (reason && *reason)
 		print_line("reason", "%s", reason);
 	print_interfaces(json_object_get(reply, "interfaces"));
@@ -224,7 +214,7 @@ static void print_status(const json_t *reply)
 		print_line("in kernel", "%" JSON_INTEGER_FORMAT " of at most %" JSON_INTEGER_FORMAT,
 			   number_of(reply, "prefixes_used"), number_of(reply, "prefixes_max"));
 	print_occupancy(reply, "rules", "rules_max");
-	print_line("default", "%s", string_of(reply, "default"));
+	print_line("default", "%s", icpctl_string(reply, "default"));
 	if (drain)
 		print_line("drain", "%s to every query, until `icpctl undrain`", drain);
 	if (horizon)
@@ -237,9 +227,9 @@ static void print_status(const json_t *reply)
 	print_group(reply, "failed");
 	print_uptime(number_of(reply, "uptime"));
 	print_line("reloads", "%" JSON_INTEGER_FORMAT, number_of(reply, "reloads"));
-	print_line("daemon", "xdp-icpd %s, pid %" JSON_INTEGER_FORMAT, string_of(reply, "version"),
-		   number_of(reply, "pid"));
-	print_line("pin_dir", "%s", string_of(reply, "pin_dir"));
+	print_line("daemon", "xdp-icpd %s, pid %" JSON_INTEGER_FORMAT,
+		   icpctl_string(reply, "version"), number_of(reply, "pid"));
+	print_line("pin_dir", "%s", icpctl_string(reply, "pin_dir"));
 }
 
 static const struct argp status_argp = {
@@ -272,93 +262,6 @@ int icpctl_reload(struct icpctl *ctl, int argc, char **argv)
 	json_t *reply = NULL;
 	int status = report(&input, &reload_argp, argc, argv, "reload", &reply);
 
-	json_decref(reply);
-	return status;
-}
-
-/* --- check */
-
-static const struct argp_option check_options[] = {
-	{ "source", 's', "ADDR", 0, "as if the query came from this IPv4 or IPv6 address" },
-	{ 0 },
-};
-
-static error_t parse_check(int key, char *argument, struct argp_state *state)
-{
-	struct input *input = state->input;
-
-	switch (key) {
-	case 's':
-		input->source = argument;
-		return 0;
-	case ARGP_KEY_ARGS:
-		input->first_url = state->next;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		return icpctl_usage(state, input->ctl, "which URL?");
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp check_argp = {
-	.options = check_options,
-	.parser = parse_check,
-	.args_doc = "URL...",
-	.doc = "Tells for each URL the verdict that a query would get now, what it comes from, and "
-	       "who "
-	       "would answer: the kernel or the daemon. No query is sent.",
-};
-
-static void print_result(const json_t *result)
-{
-	const char *policy = json_string_value(json_object_get(result, "policy"));
-	const char *rule = json_string_value(json_object_get(result, "rule"));
-	const char *why = json_string_value(json_object_get(result, "why"));
-
-	printf("%s  %s  ", string_of(result, "verdict"), string_of(result, "url"));
-	if (rule)
-		printf("rule %s", rule);
-	else if (policy)
-		printf("policy %s", policy);
-	else if (json_object_get(result, "policy"))
-		printf("default");
-	else
-		printf("no policy is asked");
-	printf(", answered by the %s", string_of(result, "by"));
-	if (why && *why)
-		printf(" (%s)", why);
-	putchar('\n');
-}
-
-int icpctl_check(struct icpctl *ctl, int argc, char **argv)
-{
-	struct input input = { .ctl = ctl };
-	json_t *urls = icpctl_must(json_array());
-	json_t *reply = NULL;
-	json_t *request;
-	const json_t *result;
-	size_t i;
-	int status = icpctl_parse(ctl, &check_argp, 0, argc, argv, &input);
-
-	for (int arg = input.first_url; arg < argc && status == 0; arg++) {
-		size_t length;
-		char *url = icpctl_unescape(argv[arg], &length);
-
-		json_array_append_new(urls, icpctl_bytes(url, length));
-		free(url);
-	}
-	request = json_pack("{s:s, s:o, s:s*}", "command", "check", "urls", urls, "source",
-			    input.source);
-	if (status == 0)
-		status = icpctl_ask(ctl, request, &reply, NULL);
-	else
-		json_decref(request);
-	if (status == 0 && ctl->json)
-		icpctl_print_json(reply);
-	else if (status == 0)
-		json_array_foreach (json_object_get(reply, "results"), i, result)
-			print_result(result);
 	json_decref(reply);
 	return status;
 }
