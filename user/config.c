@@ -15,7 +15,6 @@
 
 #include "config.h"
 #include "config_text.h"
-#include "drop_ins.h"
 #include "policy.h"
 #include "socket_address.h"
 #include "verdict.h"
@@ -539,17 +538,6 @@ int config_load_alone(const char *path, struct config **config, struct error *er
 		fclose(file);
 	free(text);
 	return result;
-}
-
-int config_load(const char *path, struct config **config, struct error *error)
-{
-	if (config_load_alone(path, config, error))
-		return -1;
-	if (drop_ins_read(path, *config, error) == 0)
-		return 0;
-	config_free(*config);
-	*config = NULL;
-	return -1;
 }
 
 void config_free(struct config *config)

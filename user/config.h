@@ -55,12 +55,10 @@ struct config {
 #define CONFIG_WORKERS_MAX 64
 
 /*
- * Reads a file. -1 with an error, nothing allocated. Whatever the file does not say has its
- * default: both wildcard addresses, port 3130, mode auto, verdict miss, user nobody.
+ * Reads a file, without the policies that were added at run time (config_load() in drop_ins.h).
+ * -1 with an error, nothing allocated. Whatever the file does not say has its default: both
+ * wildcard addresses, port 3130, mode auto, verdict miss, user nobody.
  */
-int config_load(const char *path, struct config **config, struct error *error);
-
-/* Without the policies that were added at run time (drop_ins.h). */
 int config_load_alone(const char *path, struct config **config, struct error *error);
 
 /* The same from a text of `size` bytes, which errors call `name`. */

@@ -13,6 +13,7 @@
 #include "compiler.h"
 #include "daemon.h"
 #include "daemon_trace.h"
+#include "drop_ins.h"
 #include "evaluation.h"
 #include "helper_child.h"
 #include "log.h"

@@ -13,7 +13,11 @@
 
 #define SUFFIX ".conf"
 
-int config_put_policy(struct config *config, struct policy_spec *spec)
+/*
+ * Puts a policy into a configuration, in the place of one of the same name. The spec is the
+ * configuration's then. -1: out of memory, and it is still the caller's.
+ */
+static int put_policy(struct config *config, struct policy_spec *spec)
 {
 	struct policy_spec **grown;
 
@@ -30,18 +34,6 @@ int config_put_policy(struct config *config, struct policy_spec *spec)
 	config->policies = grown;
 	config->policies[config->policy_count++] = spec;
 	return 0;
-}
-
-bool config_remove_policy(struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->policy_count; i++) {
-		if (strcmp(config->policies[i]->name, name) != 0)
-			continue;
-		policy_spec_free(config->policies[i]);
-		config->policies[i] = config->policies[--config->policy_count];
-		return true;
-	}
-	return false;
 }
 
 /* The policy's name as that of a file: what is no letter, digit, '-' or '_' becomes %HH. */
@@ -66,7 +58,7 @@ static int path_of(const char *config_path, const char *name, char path[PATH_MAX
 static int adopt(struct config *config, struct config *from, struct error *error)
 {
 	while (from->policy_count) {
-		if (config_put_policy(config, from->policies[from->policy_count - 1]))
+		if (put_policy(config, from->policies[from->policy_count - 1]))
 			return error_set(error, "out of memory");
 		from->policy_count--;
 	}
@@ -86,7 +78,8 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-int drop_ins_read(const char *config_path, struct config *config, struct error *error)
+/* Adds the policies of all drop-in files to a configuration. 0, or -1 with an error. */
+static int read_all(const char *config_path, struct config *config, struct error *error)
 {
 	char directory[PATH_MAX], path[PATH_MAX + NAME_MAX + 2];
 	struct dirent **entries;
@@ -114,6 +107,17 @@ int drop_ins_read(const char *config_path, struct config *config, struct error *
 	}
 	free(entries);
 	return result;
+}
+
+int config_load(const char *path, struct config **config, struct error *error)
+{
+	if (config_load_alone(path, config, error))
+		return -1;
+	if (read_all(path, *config, error) == 0)
+		return 0;
+	config_free(*config);
+	*config = NULL;
+	return -1;
 }
 
 /* In double quotes any byte can be written as \xHH; letters and the like need not be. */

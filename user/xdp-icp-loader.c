@@ -8,8 +8,8 @@
 
 #include "chain.h"
 #include "compiler.h"
-#include "config.h"
 #include "destinations.h"
+#include "drop_ins.h"
 #include "kernel.h"
 #include "log.h"
 #include "privileges.h"

@@ -6,8 +6,8 @@
 
 #include "chain.h"
 #include "compiler.h"
-#include "config.h"
 #include "daemon.h"
+#include "drop_ins.h"
 #include "log.h"
 
 #define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
