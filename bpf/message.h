@@ -14,7 +14,7 @@
 struct message {
 	__u32 size;	    /* bytes: MESSAGE_MIN to MESSAGE_MAX */
 	__u32 url_length;   /* bytes without the NUL: 1 to PREFIX_URL_MAX */
-	__u64 url_sum;	    /* checksum over the URL and its NUL */
+	__u64 kept_sum;	    /* checksum over what the answer has too: addresses, ports, URL, NUL */
 	enum icp_form form; /* ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE */
 };
 
@@ -22,23 +22,46 @@ struct message {
 struct reading {
 	__u64 sum; /* of the checksum */
 	__u64 hash_sum;
-	__u64 suspicious; /* not 0: a byte that no URL has */
+	__u64 suspicious; /* of word_controls() */
 };
 
 ICP_INLINE void read_word(struct reading *reading, __u32 number, __u64 word,
 			  const struct map_chain *chain, struct scratch *scratch)
 {
 	reading->sum = checksum_add(reading->sum, word);
-	reading->suspicious |= word_has_control(word);
+	reading->suspicious |= word_controls(word);
 	scratch->sums.before[number] = reading->hash_sum;
 	reading->hash_sum += prefix_product(word, chain->prefixes.keys.word[number]);
 }
 
 /*
+ * A message that does not lie in one piece, or has something behind it: by the helper, which takes
+ * longer than all the rest of reading. False: the frame is shorter than it says.
+ */
+ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
+				    const struct map_chain *chain, struct scratch *scratch,
+				    struct reading *reading)
+{
+	text_word *words = scratch->message.words;
+	__u32 last = size / ICP_WORD;
+
+	if (bpf_xdp_load_bytes(ctx, offset, words, size))
+		return false;
+	/* What the last query left behind this one's end goes. */
+	words[last] = word_first_bytes(words[last], size % ICP_WORD);
+	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
+		if (i >= whole)
+			break;
+		read_word(reading, i, words[MESSAGE_URL_WORD + i], chain, scratch);
+	}
+	return true;
+}
+
+/*
  * Copies the message, MESSAGE_MIN to MESSAGE_MAX bytes, out of the packet, zero-padded to the word,
- * and reads the URL's words but the last, `whole`. Where the message lies in one piece both is done
- * in one loop: the helper takes longer than all the rest of reading, and each loop's end is a branch
- * that nothing foretells. Returns false where the frame is shorter than it says.
+ * and reads the URL's words but the last, of which there are `whole`. Mostly the message ends with
+ * the frame: then it is one loop with one end, for each is a branch that nothing foretells. Returns
+ * false where the frame is shorter than it says.
  */
 ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
 			     const struct map_chain *chain, struct scratch *scratch,
@@ -54,30 +77,25 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	ICP_BOUNDED(last_word); /* or the packet's end is compared, and the word lies before it */
 	if (offset > MESSAGE_OFFSET_MAX) /* never: for the verifier */
 		return false;
+	last = from + offset + last_word;
+	if (end - from != offset + size || from + offset + ICP_QUERY_HEADER_SIZE > end ||
+	    last + ICP_WORD > end)
+		return message_copy_slowly(ctx, offset, size, whole, chain, scratch, reading);
 	from += offset;
-	last = from + last_word;
-	if (last + ICP_WORD > end || from + ICP_QUERY_HEADER_SIZE > end) {
-		if (bpf_xdp_load_bytes(ctx, offset, words, size))
-			return false;
-		/* What the last query left behind this one's end goes. */
-		words[size / ICP_WORD] = word_first_bytes(words[size / ICP_WORD], size % ICP_WORD);
-		for (__u32 i = 0; i < PREFIX_WORDS - 1; i++) {
-			if (i >= whole)
-				break;
-			read_word(reading, i, url[i], chain, scratch);
-		}
-		return true;
-	}
 #pragma unroll
 	for (__u32 i = 0; i < MESSAGE_URL_WORD; i++)
 		words[i] = ((const text_word *)from)[i];
-	from += ICP_QUERY_HEADER_SIZE;
 	url[whole] = word_last_bytes(*(const text_word *)last, (size - 1) % ICP_WORD + 1);
-	for (__u32 i = 0; i < PREFIX_WORDS - 1; i++) {
-		if (i >= whole || from + ICP_WORD > end)
+	from += ICP_QUERY_HEADER_SIZE;
+
+	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
+		__u64 word;
+
+		if (from + ICP_WORD >= end) /* the last word, read above */
 			break;
-		url[i] = *(const text_word *)from;
-		read_word(reading, i, url[i], chain, scratch);
+		word = *(const text_word *)from;
+		url[i] = word;
+		read_word(reading, i, word, chain, scratch);
 		from += ICP_WORD;
 	}
 	return true;
@@ -90,8 +108,8 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	const struct frame *frame = &scratch->frame;
 	text_word *words = scratch->message.words;
 	text_word *url = words + MESSAGE_URL_WORD;
-	struct reading reading = { 0 };
-	__u64 pseudo, sum, tail;
+	struct reading reading;
+	__u64 sum, tail;
 	__u32 size, length, whole, left, i;
 
 	size = frame->udp_size - sizeof(struct udphdr);
@@ -109,6 +127,11 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	if (whole > PREFIX_WORDS - 1) /* never: a bound for the verifier */
 		return ICP_COUNT_PASSED_FAILED;
 	ICP_BOUNDED(whole);
+	reading.sum = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
+		      (ICP_FORCE __u16)frame->source_port +
+		      (ICP_FORCE __u16)frame->destination_port;
+	reading.hash_sum = 0;
+	reading.suspicious = 0;
 	if (!message_copy(ctx, frame->message_offset, size, whole, chain, scratch, &reading))
 		return ICP_COUNT_PASSED_TRUNCATED;
 
@@ -123,23 +146,20 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	if (whole > PREFIX_WORDS - 1) /* never: a bound for the verifier */
 		return ICP_COUNT_PASSED_FAILED;
 	tail = url[whole];
-	sum = checksum_add(reading.sum, tail);
 	scratch->sums.before[whole] = reading.hash_sum;
 	scratch->sums.before[whole + 1] =
 		reading.hash_sum + prefix_product(tail, chain->prefixes.keys.word[whole]);
-	reading.suspicious |= word_has_control(tail | ~word_first_bytes(~0ULL, left));
-	message->url_sum = sum;
+	reading.suspicious |= word_controls(tail | ~word_first_bytes(~0ULL, left));
+	message->kept_sum = sum = checksum_add(reading.sum, tail);
 
-	pseudo = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
-		 (ICP_FORCE __u16)host_to_be16(frame->udp_size);
 	if (frame->checksum) {
+		__u64 size_sum = (ICP_FORCE __u16)host_to_be16(frame->udp_size);
+		__u64 pseudo = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
+			       size_sum;
+
 		for (i = 0; i < MESSAGE_URL_WORD; i++)
 			sum = checksum_add(sum, words[i]);
-		sum = checksum_add(sum, pseudo + (ICP_FORCE __u16)frame->source_port +
-						(ICP_FORCE __u16)frame->destination_port +
-						(ICP_FORCE __u16)host_to_be16(frame->udp_size) +
-						frame->checksum);
-		if (!checksum_good(frame->checksum, pseudo, sum))
+		if (!checksum_good(frame->checksum, pseudo, sum + 2 * size_sum + frame->checksum))
 			return ICP_COUNT_PASSED_CHECKSUM;
 	}
 
@@ -149,7 +169,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	if (tail != word_first_bytes(tail, left)) /* something else where the NUL should be */
 		return ICP_COUNT_PASSED_MALFORMED;
 	message->form = ICP_FORM_QUERY;
-	if (reading.suspicious) {
+	if (controls_any(reading.suspicious)) {
 		message->form =
 			icp_url_form((__u8 *)url, scratch_url_length(scratch), PREFIX_URL_MAX);
 		if (message->form == ICP_FORM_NO_URL)

@@ -12,7 +12,7 @@
 /* Adds a word. 2^30 of them and more fit. */
 ICP_INLINE __u64 checksum_add(__u64 sum, __u64 word)
 {
-	return sum + (word & 0xffffffff) + (word >> 32);
+	return sum + (__u32)word + (word >> 32);
 }
 
 /* Takes a word out again that had been added. */

@@ -297,9 +297,9 @@ static void renew(struct subject *subject, const struct setup *setup, struct tal
 	subject->refused = make(subject, setup, &chain, &compiled, &subject->error);
 	if (!subject->refused) {
 		gate = chain_gate(chain);
-		subject->refused = kernel_set_chain(subject->kernel, compiled, false, LEASE,
-						    subject->watched ? &gate : NULL,
-						    &subject->error);
+		subject->refused =
+			kernel_set_chain(subject->kernel, compiled, false, LEASE,
+					 subject->watched ? &gate : NULL, &subject->error);
 	}
 	if (subject->refused)
 		return;
