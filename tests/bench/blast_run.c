@@ -95,7 +95,8 @@ __u64 blast_bad(const struct blast_counts *counts)
 __u64 blast_lost(const struct blast_counts *counts)
 {
 	__u64 owed = counts->sent - counts->sent_unanswerable;
-	__u64 came = blast_good(counts) + blast_bad(counts);
+	/* A second reply makes up for no other that has not come. */
+	__u64 came = blast_good(counts) + blast_bad(counts) - counts->bad[BLAST_FAULT_TWICE];
 
 	return owed > came ? owed - came : 0;
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The load generator: it counts what is right, notices what is wrong, and stays where it may be."""
 
+import itertools
 import json
 import os
 import signal
@@ -365,8 +366,13 @@ class Liar(Blast):
 
     def test_a_second_reply_is_noticed(self):
         said, status = self.outcome(lambda reply: [reply, reply])
-        self.assertEqual((said["good"], status), (self.NUMBER, 1))
+        self.assertEqual((said["good"], said["lost"], status), (self.NUMBER, 0, 1))
         self.assertEqual(said["faults"], {"twice": self.NUMBER})
+
+    def test_a_second_reply_makes_up_for_none(self):
+        queries = itertools.count()
+        said, status = self.outcome(lambda reply: [reply, reply] if next(queries) % 2 else [])
+        self.assertEqual((said["good"], said["lost"], status), (self.NUMBER // 2,) * 2 + (1,))
 
     def test_a_reply_from_elsewhere_is_none(self):
         def elsewhere(reply):
