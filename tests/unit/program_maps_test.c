@@ -71,17 +71,17 @@ TEST(maps_as_the_daemon_writes_them)
 	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
 	check_url("x", 3);
 
-	assert_int_equal(kernel_set_chain(kernel, small_compiled, false, 3000, NULL, &error), 0);
+	assert_int_equal(kernel_set_chain(kernel, small_compiled, false, LEASE, NULL, &error), 0);
 	check_url("x", 22);
 	check_url("u0000", 2);
 	/* Where the new does not fit, the former stays. */
-	assert_int_equal(kernel_set_chain(kernel, large_compiled, true, 3000, NULL, &error), -1);
+	assert_int_equal(kernel_set_chain(kernel, large_compiled, true, LEASE, NULL, &error), -1);
 	check_url("u0000", 2);
 	check_url("u0002", 2);
 	check_url("u0003", 22);
 	zero.kernel = ICP_COUNT_PASSED_MALFORMED;
 	check(&zero);
-	assert_int_equal(kernel_set_chain(kernel, small_compiled, true, 3000, NULL, &error), 0);
+	assert_int_equal(kernel_set_chain(kernel, small_compiled, true, LEASE, NULL, &error), 0);
 	zero.kernel = ICP_COUNT_ANSWERED;
 	check(&zero);
 

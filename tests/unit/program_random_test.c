@@ -186,7 +186,7 @@ TEST(random_chains)
 		struct compiled *compiled;
 
 		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-		if (kernel_set_chain(kernel, compiled, false, 3000, NULL, &error))
+		if (kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error))
 			fail_msg("%s", error.text);
 		kernel_watch(kernel, chain_gate(chain));
 		for (int i = 0; i < RANDOM_URLS; i++) {

@@ -12,6 +12,8 @@
 #include "chain_support.h"
 #include "program.h"
 
+#define LEASE 3600000 /* ms: none of it is about how long a test takes */
+
 static struct program program;
 
 static const uint8_t our_mac[6] = { 0x02, 0x11, 0x22, 0x33, 0x44, 0x55 };
