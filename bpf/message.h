@@ -123,10 +123,10 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	message->size = size;
 	scratch->url_length = size - MESSAGE_MIN + 1;
 	message->url_length = length = scratch_url_length(scratch);
-	whole = length / ICP_WORD;
-	if (whole > PREFIX_WORDS - 1) /* never: a bound for the verifier */
+	if (length > PREFIX_URL_MAX) /* never: a bound for the verifier */
 		return ICP_COUNT_PASSED_FAILED;
-	ICP_BOUNDED(whole);
+	ICP_BOUNDED(length);
+	whole = length / ICP_WORD;
 	reading.sum = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
 		      (ICP_FORCE __u16)frame->source_port +
 		      (ICP_FORCE __u16)frame->destination_port;
