@@ -285,6 +285,34 @@ TEST(an_empty_chain)
 	chain_free(chain);
 }
 
+/* What a policy sees of a query is what its verdict is remembered for. */
+TEST(what_is_remembered_and_for_whom)
+{
+	static const struct {
+		const char *config;
+		enum chain_memory memory;
+	} chains[] = {
+		{ "policy 1 { kind = prefix verdict = hit url = a }", MEMORY_NONE },
+		{ "policy 1 { kind = regex verdict = hit pattern = a }", MEMORY_URL },
+		{ "policy 1 { kind = helper program = '/bin/true' ttl = 60s }", MEMORY_URL_SOURCE },
+		{ "policy 1 { kind = helper program = '/bin/true' }", MEMORY_URL },
+		{ "policy 1 { kind = regex verdict = hit pattern = a }\n"
+		  "policy 2 { kind = helper program = '/bin/true' ttl = 60s }",
+		  MEMORY_URL_SOURCE },
+	};
+
+	for (size_t i = 0; i < sizeof(chains) / sizeof(*chains); i++) {
+		struct chain *chain = make_chain(chains[i].config);
+		struct compiled *compiled = compile(chain);
+
+		if (compiled->memory != chains[i].memory)
+			fail_msg("%s: %d, not %d", chains[i].config, compiled->memory,
+				 chains[i].memory);
+		compiled_free(compiled);
+		chain_free(chain);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +321,7 @@ int main(void)
 		cmocka_unit_test(nothing_behind_the_horizon),
 		cmocka_unit_test(too_many_answers),
 		cmocka_unit_test(an_empty_chain),
+		cmocka_unit_test(what_is_remembered_and_for_whom),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
