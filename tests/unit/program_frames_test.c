@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Frames that come to the XDP program: which it answers, and which pass for what reason. */
+#include <fcntl.h>
+
 #include "program_support.h"
 
 /* --- one frame each: what is done to a good one, and what becomes of it */
@@ -334,47 +336,119 @@ TEST(truncated_frames)
 	}
 }
 
+/* All ways to split a frame into what is in sight and a fragment. False: this kernel cannot. */
+static bool check_parts(const struct envelope *envelope, const struct datagram *datagram)
+{
+	static struct bytes message, frame, answer, out;
+	uint64_t before[ICP_COUNTER_MAX], after[ICP_COUNTER_MAX];
+	struct envelope back = envelope_back(envelope);
+	size_t begin = frame_message_offset(envelope);
+
+	message_build(&message, datagram);
+	frame_build(&frame, envelope, &message);
+	answer_build(&message, datagram);
+	frame_build(&answer, &back, &message);
+	for (size_t linear = 14; linear < frame.size; linear++) {
+		enum icp_counter expected = ICP_COUNT_ANSWERED;
+		uint32_t action;
+
+		if (linear < begin)
+			expected = ICP_COUNT_PASSED_FOREIGN;
+		else if (linear < begin + 24)
+			expected = ICP_COUNT_PASSED_FAILED;
+		program_counters(&program, before);
+		if (program_run_split(&program, &frame, linear, &out, &action)) {
+			assert_int_equal(linear, 14);
+			return false;
+		}
+		program_counters(&program, after);
+		assert_counted(datagram->name, before, after, expected);
+		assert_int_equal(action, expected == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS);
+		assert_bytes(datagram->name, &out,
+			     expected == ICP_COUNT_ANSWERED ? &answer : &frame);
+	}
+	return true;
+}
+
 /* A driver that splits frames: either all headers are in sight, or the frame passes. */
 TEST(frames_in_parts)
 {
-	static struct bytes message, frame, answer, out;
-	const struct datagram datagram = { URL("http://hit.example/x"), .verdict = 2 };
-	uint64_t before[ICP_COUNTER_MAX], after[ICP_COUNTER_MAX];
+	static const struct datagram parted[] = {
+		{ "255 bytes", URL("http://hit.example/"), .longer = 236, .verdict = 2 },
+		{ "20 bytes", URL("http://hit.example/x"), .verdict = 2 },
+		{ "23 bytes", URL("http://denied.example/x"), .verdict = 22 },
+		{ "one byte", URL("x"), .verdict = 3 },
+		{ "white space", URL("http://hit.example/ "), .verdict = 4 },
+	};
 
 	prepare(TABLE_CHAIN, false);
-	for (int v6 = 0; v6 < 2; v6++) {
-		struct envelope envelope = envelope_of(v6), back;
-		size_t end;
+	for (int kind = 0; kind < 4; kind++) {
+		struct envelope envelope = envelope_of(kind & 1);
 
 		two_tags(&envelope, 0x88a8, 0x8100);
-		back = envelope_back(&envelope);
-		end = frame_message_offset(&envelope);
-		message_build(&message, &datagram);
-		frame_build(&frame, &envelope, &message);
-		answer_build(&message, &datagram);
-		frame_build(&answer, &back, &message);
-		for (size_t linear = 14; linear < frame.size; linear++) {
-			enum icp_counter expected = ICP_COUNT_ANSWERED;
-			uint32_t action;
-
-			if (linear < end)
-				expected = ICP_COUNT_PASSED_FOREIGN;
-			else if (linear < end + 24)
-				expected = ICP_COUNT_PASSED_FAILED;
-			program_counters(&program, before);
-			if (program_run_split(&program, &frame, linear, &out, &action)) {
-				assert_true(linear == 14 && !v6);
+		envelope.padding = kind & 2 ? 11 : 0;
+		for (size_t i = 0; i < sizeof(parted) / sizeof(*parted); i++) {
+			if (!check_parts(&envelope, &parted[i])) {
 				print_message("# this kernel's test runs cannot split a frame\n");
 				skip();
 			}
-			program_counters(&program, after);
-			assert_counted("a frame in parts", before, after, expected);
-			assert_int_equal(action,
-					 expected == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS);
-			assert_bytes("a frame in parts", &out,
-				     expected == ICP_COUNT_ANSWERED ? &answer : &frame);
 		}
 	}
+}
+
+/* Whom the frame before was for says nothing of one for somebody who differs in one bit. */
+TEST(one_bit_of_the_destination)
+{
+	struct datagram datagram = { .name = "ours", URL("http://hit.example/x"), .verdict = 2 };
+
+	prepare(TABLE_CHAIN, false);
+	for (int v6 = 0; v6 < 2; v6++) {
+		const struct envelope ours = envelope_of(v6);
+
+		for (size_t bit = 0; bit < (v6 ? 128 : 32) + 16; bit++) {
+			struct envelope other = ours;
+
+			datagram.kernel = ICP_COUNT_ANSWERED;
+			check_in(&ours, &datagram);
+			if (bit < 16)
+				other.to_port ^= 1 << bit;
+			else
+				other.to[(bit - 16) / 8] ^= 1 << bit % 8;
+			datagram.kernel = ICP_COUNT_PASSED_FOREIGN;
+			check_in(&other, &datagram);
+		}
+	}
+}
+
+/* Nor does what came in on another interface, in a network of this test's own. */
+TEST(the_destination_on_another_interface)
+{
+	static struct bytes message, frame, out;
+	const struct datagram datagram = { URL("http://hit.example/x"), .verdict = 2 };
+	int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct envelope envelope = envelope_v4();
+	struct xdp_md context = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &context, .ctx_size_in = sizeof(context),
+		    .data_in = frame.at, .data_out = out.at);
+
+	prepare(TABLE_CHAIN, false);
+	assert_true(home >= 0);
+	if (unshare(CLONE_NEWNET) || system("ip link add icp-other type veth peer icp-peer")) {
+		print_message("# no second interface can be made\n");
+		assert_int_equal(setns(home, CLONE_NEWNET), 0);
+		skip();
+	}
+	message_build(&message, &datagram);
+	frame_build(&frame, &envelope, &message);
+	context.data_end = options.data_size_in = frame.size;
+	for (int turn = 0; turn < 4; turn++) {
+		context.ingress_ifindex = turn % 2 ? if_nametoindex("icp-other") : program.ifindex;
+		options.data_size_out = sizeof(out.at);
+		assert_int_equal(bpf_prog_test_run_opts(program.fd, &options), 0);
+		assert_int_equal(options.retval, turn % 2 ? XDP_PASS : XDP_TX);
+	}
+	assert_int_equal(setns(home, CLONE_NEWNET), 0);
+	close(home);
 }
 
 /* A sum that comes out as 0 is sent as ffff, and is taken as that. */
@@ -438,9 +512,14 @@ TEST(wrong_bytes_anywhere)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_builder),	     cmocka_unit_test(an_empty_datagram),
-		cmocka_unit_test(truncated_frames),  cmocka_unit_test(frames_in_parts),
-		cmocka_unit_test(checksums_of_zero), cmocka_unit_test(wrong_bytes_anywhere),
+		cmocka_unit_test(the_builder),
+		cmocka_unit_test(an_empty_datagram),
+		cmocka_unit_test(truncated_frames),
+		cmocka_unit_test(frames_in_parts),
+		cmocka_unit_test(checksums_of_zero),
+		cmocka_unit_test(wrong_bytes_anywhere),
+		cmocka_unit_test(one_bit_of_the_destination),
+		cmocka_unit_test(the_destination_on_another_interface),
 	};
 	struct CMUnitTest table[CASE_COUNT];
 	int failed;

@@ -45,6 +45,82 @@ TEST(urls_of_every_length)
 	}
 }
 
+/* Puts the datagram into a frame that has these bytes behind it. */
+static void check_before(const struct datagram *datagram, const char *behind, size_t size)
+{
+	static struct bytes message, frame, answer;
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct envelope envelope = envelope_of(v6), back = envelope_back(&envelope);
+
+		message_build(&message, datagram);
+		frame_build(&frame, &envelope, &message);
+		push(&frame, behind, size);
+		answer_build(&message, datagram);
+		frame_build(&answer, &back, &message);
+		push(&answer, behind, size);
+		assert_outcome(&program, datagram->name, &frame, datagram->kernel, &answer);
+	}
+}
+
+/*
+ * Each begin of a text is known by itself, and asked for after a longer one, or with the rest of the
+ * text behind it: neither belongs to the URL.
+ */
+TEST(no_byte_of_another_url)
+{
+	static const char *const names[] = { "hit", "miss", "miss_nofetch", "denied" };
+	static const uint8_t verdicts[] = { 2, 3, 21, 22 };
+	char path[LIST_PATH_SIZE], config[256], text[256], other[256], url[256], *list = NULL;
+	uint64_t seed = 6;
+	FILE *lines;
+	size_t size;
+
+	program_needed(&program);
+	memset(other, 'o', sizeof(other));
+	other[255] = '\0';
+	lines = open_memstream(&list, &size);
+	for (size_t i = 0; i < 255; i++) {
+		text[i] = 'a' + random_below(&seed, 26);
+		fprintf(lines, "%.*s\t%s\n", (int)i + 1, text, names[i % 4]);
+	}
+	text[255] = '\0';
+	fclose(lines);
+	write_list(path, list, size);
+	free(list);
+	snprintf(config, sizeof(config), "default = err policy 1 { kind = exact file = '%s' }",
+		 path);
+	prepare(config, false);
+	unlink(path);
+
+	for (size_t length = 1; length <= 255; length++) {
+		const struct datagram longer = { "all of the text", URL(text),
+						 .verdict = verdicts[254 % 4] };
+		const struct datagram noise = { "another text", URL(other), .verdict = 4 };
+		struct datagram begin = { .name = "a begin", .url = url, .url_size = length + 1 };
+
+		for (int turn = 0; turn < 8; turn++) {
+			bool wrong = turn & 4;
+
+			memset(url, 0, sizeof(url));
+			memcpy(url, text, length);
+			if (wrong)
+				url[length - 1] ^= 0x20;
+			begin.verdict = wrong ? 4 : verdicts[(length - 1) % 4];
+			check_before(turn & 1 ? &longer : &noise, "", 0);
+			if (turn & 2)
+				check_before(&begin, text + length, 256 - length);
+			else
+				check_before(&begin, "", 0);
+		}
+		/* The NUL is not in the message, but behind it. */
+		url[length - 1] ^= 0x20;
+		url[length] = 'u';
+		begin.kernel = ICP_COUNT_PASSED_MALFORMED;
+		check_before(&begin, "\0\0\0\0\0\0\0\0", 8);
+	}
+}
+
 /* The frame of a query whose message has been changed in one place. */
 static void check_changed(const char *what, size_t place, uint8_t value, enum icp_counter counter,
 			  uint8_t verdict)
@@ -118,6 +194,23 @@ TEST(every_byte_at_every_place_of_a_url)
 			      i == 0 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
 }
 
+/* Alone in its frame, and with something behind it. */
+static void check_both(const char *what, const char *url, size_t length, uint8_t verdict,
+		       enum icp_counter counter)
+{
+	char text[256];
+	const struct datagram datagram = { .name = what,
+					   .url = text,
+					   .url_size = length + 1,
+					   .kernel = counter,
+					   .verdict = verdict };
+
+	memcpy(text, url, length);
+	text[length] = '\0';
+	check_before(&datagram, "", 0);
+	check_before(&datagram, "behind it", 9);
+}
+
 /* At the edges of words, for URLs that end around the edges of words. */
 TEST(white_space_at_the_edges)
 {
@@ -130,13 +223,13 @@ TEST(white_space_at_the_edges)
 				continue;
 			memset(url, 'x', length);
 			url[place] = "\t\n\v\f\r "[place % 6];
-			check_bytes("white space", url, length, 4, ICP_COUNT_ANSWERED);
+			check_both("white space", url, length, 4, ICP_COUNT_ANSWERED);
 			url[place] = '\0';
-			check_bytes("a NUL", url, length, 0, ICP_COUNT_PASSED_MALFORMED);
+			check_both("a NUL", url, length, 0, ICP_COUNT_PASSED_MALFORMED);
 			if (place + 1 < length) {
 				url[place + 1] = ' ';
-				check_bytes("a NUL and a space", url, length, 0,
-					    ICP_COUNT_PASSED_MALFORMED);
+				check_both("a NUL and a space", url, length, 0,
+					   ICP_COUNT_PASSED_MALFORMED);
 			}
 		}
 	}
@@ -160,6 +253,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table),
 		cmocka_unit_test(urls_of_every_length),
+		cmocka_unit_test(no_byte_of_another_url),
 		cmocka_unit_test(every_opcode_and_version),
 		cmocka_unit_test(every_length_but_the_right_one),
 		cmocka_unit_test(all_other_fields_may_hold_anything),
