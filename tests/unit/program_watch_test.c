@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the XDP program still answers when the daemon that watches is not heard of. */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "program_support.h"
 
 TEST(without_a_watch)
@@ -42,10 +45,133 @@ TEST(without_a_watch)
 	kernel_close(kernel);
 }
 
+#define GUARDED                                                                                    \
+	"policy 1 { kind = flag verdict = denied path = '/nowhere/at/all' }\n"                     \
+	"policy 2 { kind = prefix verdict = hit url = behind }\n"
+
+/* What is told of the one is nothing to the other, whichever of the two places they stand in. */
+TEST(a_watch_for_each_chain)
+{
+	const struct candidate nothing = candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+	const struct candidate denied = candidate_of(0, ICP_OP_DENIED, ICP_NO_COST);
+	int fd = bpf_map__fd(program.skeleton->maps.watch);
+	struct map_watch left[2];
+	struct compiled *compiled;
+	struct kernel *kernel;
+	struct chain *chain;
+	struct error error;
+
+	prepare("default = err", false);
+	kernel = program_kernel(&program);
+	chain = make_chain(GUARDED);
+	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	for (int turn = 0; turn < 4; turn++) {
+		assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, &denied, &error),
+				 0);
+		check_url("behind", 22);
+		kernel_watch(kernel, nothing);
+		check_url("behind", 2);
+		assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, &nothing, &error),
+				 0);
+		check_url("behind", 2);
+		kernel_watch(kernel, denied);
+		check_url("behind", 22);
+		if (turn % 2) /* the other place comes first */
+			assert_int_equal(
+				kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error), 0);
+	}
+
+	/* What an attempt that failed has told of the same generation. */
+	for (uint32_t i = 0; i < 2; i++) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &i, &left[i]), 0);
+		left[i].heartbeat = UINT64_MAX;
+		left[i].generation = kernel_generation(kernel) + 1;
+		assert_int_equal(bpf_map_update_elem(fd, &i, &left[i], BPF_ANY), 0);
+	}
+	assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error), 0);
+	check_url_passes("behind", ICP_COUNT_PASSED_UNWATCHED);
+	compiled_free(compiled);
+	chain_unref(chain);
+	kernel_close(kernel);
+}
+
+struct asker {
+	struct bytes frame;
+	atomic_bool end;
+	atomic_uint asked;
+	unsigned int passed;
+};
+
+/* On another processor than the test itself. */
+static void *ask(void *context)
+{
+	static struct bytes out;
+	struct asker *asker = context;
+	cpu_set_t mine, others;
+	uint32_t action;
+
+	CPU_ZERO(&others);
+	sched_getaffinity(0, sizeof(mine), &mine);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (!CPU_ISSET(cpu, &mine))
+			CPU_SET(cpu, &others);
+	sched_setaffinity(0, sizeof(others), &others); /* if there is one */
+	while (!asker->end) {
+		if (program_run_split(&program, &asker->frame, 0, &out, &action) ||
+		    action != XDP_TX)
+			asker->passed++;
+		asker->asked++;
+	}
+	return NULL;
+}
+
+/* While the chain that is watched over gives way to another, no query falls between them. */
+TEST(no_gap_between_two_chains)
+{
+	static struct asker asker;
+	static struct bytes message;
+	const struct candidate nothing = candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+	const struct datagram datagram = { URL("behind"), .verdict = 2 };
+	struct envelope envelope = envelope_v4();
+	struct compiled *compiled;
+	struct kernel *kernel;
+	struct chain *chain;
+	struct error error;
+	pthread_t thread;
+	uint32_t first;
+
+	prepare("default = err", false);
+	kernel = program_kernel(&program);
+	chain = make_chain(GUARDED);
+	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, &nothing, &error), 0);
+	first = kernel_generation(kernel);
+	message_build(&message, &datagram);
+	frame_build(&asker.frame, &envelope, &message);
+	assert_int_equal(pthread_create(&thread, NULL, ask, &asker), 0);
+	for (int turn = 0; turn < 100; turn++) {
+		unsigned int asked = asker.asked;
+
+		while (asker.asked - asked < 3) /* so that it is under way */
+			sched_yield();
+		if (kernel_set_chain(kernel, compiled, false, LEASE, &nothing, &error))
+			break;
+	}
+	asker.end = true;
+	pthread_join(thread, NULL);
+	assert_int_equal(asker.passed, 0);
+	assert_int_equal(kernel_generation(kernel), first + 100);
+	compiled_free(compiled);
+	chain_unref(chain);
+	kernel_close(kernel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_a_watch),
+		cmocka_unit_test(a_watch_for_each_chain),
+		cmocka_unit_test(no_gap_between_two_chains),
 	};
 
 	return cmocka_run_group_tests(tests, open_program, close_program);
