@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Random chains, put into the kernel by the daemon's own code, against an evaluation policy by
- * policy.
+ * policy; and URLs of random bytes.
  */
 #include "program_support.h"
 
@@ -163,6 +163,56 @@ static void decide_slowly(const struct random_chain *random, const char *url, si
 	datagram->verdict = random->default_verdict;
 }
 
+/* Bytes on both sides of each border, and many that mean nothing. */
+static uint8_t random_byte(uint64_t *seed, uint32_t strange)
+{
+	static const uint8_t borders[] = { 0x00, 0x01, 0x08, 0x09, 0x0d, 0x0e, 0x1f,
+					   0x20, 0x21, 0x7f, 0x80, 0xa0, 0xa1, 0xff };
+
+	if (random_below(seed, 256) < strange)
+		return borders[random_below(seed, sizeof(borders))];
+	return 'a' + random_below(seed, 26);
+}
+
+#define RANDOM_MESSAGES 20000
+
+/* Byte by byte, what a URL of any bytes is: in any frame, after any other. */
+TEST(random_bytes)
+{
+	unsigned int outcomes[3] = { 0 };
+	struct envelope envelopes[16];
+	size_t count = various_envelopes(envelopes);
+	uint64_t seed = 1147;
+
+	prepare("default = hit", false);
+	for (int i = 0; i < RANDOM_MESSAGES; i++) {
+		struct envelope *envelope = &envelopes[random_below(&seed, count)];
+		uint32_t length = 1 + random_below(&seed, random_below(&seed, 2) ? 40 : 255);
+		uint32_t strange = random_below(&seed, 4) ? random_below(&seed, 6) : 200;
+		struct datagram datagram = { .name = "random bytes", .url_size = length + 1 };
+		bool white_space = false, nul = false;
+		char url[257];
+
+		for (uint32_t j = 0; j < length; j++) {
+			uint8_t byte = random_byte(&seed, strange);
+
+			url[j] = byte;
+			nul |= byte == 0;
+			white_space |= byte == ' ' || (byte >= '\t' && byte <= '\r');
+		}
+		url[length] = random_below(&seed, 20) ? 0 : random_byte(&seed, 200);
+		nul |= url[length] != 0;
+		datagram.url = url;
+		datagram.kernel = nul ? ICP_COUNT_PASSED_MALFORMED : ICP_COUNT_ANSWERED;
+		datagram.verdict = white_space ? ICP_OP_ERR : ICP_OP_HIT;
+		envelope->padding = random_below(&seed, 2) ? random_below(&seed, 20) : 0;
+		check_in(envelope, &datagram);
+		outcomes[nul ? 0 : white_space ? 1 : 2]++;
+	}
+	for (int i = 0; i < 3; i++)
+		assert_true(outcomes[i] > RANDOM_MESSAGES / 20);
+}
+
 static const struct in6_addr somebody = { 0 };
 
 #define RANDOM_CHAINS 200
@@ -227,6 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_chains),
+		cmocka_unit_test(random_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, open_program, close_program);
