@@ -240,6 +240,21 @@ TEST(a_look_up_among_full_buckets)
 	tree_free(&set.tree);
 }
 
+/* A URL is looked up with its NUL at most. */
+TEST(no_look_up_beyond_the_url)
+{
+	struct set set = { 0 };
+
+	add(&set, "abcd", 4);
+	add(&set, "abce", 4);
+	build(&set);
+	assert_int_equal(tree_find(&set.tree, "ab", 2), PREFIX_NO_ANSWER);
+	assert_int_equal(set.tree.buckets_read, 0);
+	assert_int_equal(tree_find(&set.tree, "abc", 3), PREFIX_NO_ANSWER);
+	assert_int_equal(set.tree.buckets_read, 1);
+	tree_free(&set.tree);
+}
+
 /* --- what a look-up costs, counted */
 
 struct many {
@@ -365,6 +380,7 @@ int main(void)
 		cmocka_unit_test(a_collision_is_told),
 		cmocka_unit_test(nothing_is_said_where_a_line_is_missing),
 		cmocka_unit_test(a_look_up_among_full_buckets),
+		cmocka_unit_test(no_look_up_beyond_the_url),
 		cmocka_unit_test(cold_lines_of_one_length),
 		cmocka_unit_test(cold_lines_of_16_lengths),
 		cmocka_unit_test(cold_lines_of_64_lengths),
