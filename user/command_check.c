@@ -35,8 +35,10 @@ static void add_decider(struct daemon *daemon, const struct query *query,
 	struct error error;
 	char *text;
 
-	if (response->by_drain)
+	if (response->by_drain) {
+		json_object_set_new(result, "drain", json_true());
 		return;
+	}
 	json_object_set_new(result, "policy",
 			    response->policy ? json_string(response->policy->name) : json_null());
 	if (!response->by_rule)
@@ -88,8 +90,10 @@ static void add_response(struct daemon *daemon, const struct query *query,
 		json_object_set_new(result, "verdict", json_null());
 		json_object_set_new(result, "by", json_string("daemon"));
 		json_object_set_new(result, "why",
-				    json_string("too much waits for policies, or the daemon ends: "
-						"no answer"));
+				    json_string(response->by_drain
+							? counter_names[ICP_COUNT_SILENT_DRAIN].help
+							: "too much waits for policies, or the "
+							  "daemon ends"));
 		return;
 	}
 	json_object_set_new(result, "verdict", json_string(opcode_name(response->verdict.opcode)));

@@ -18,6 +18,7 @@
 #include "helper_child.h"
 #include "log.h"
 #include "privileges.h"
+#include "verdict.h"
 
 #define REMEMBERED_A_SECOND 10000 /* decisions, at the most */
 
@@ -296,8 +297,12 @@ int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error)
 	daemon_pause(daemon);
 	daemon->responder.drain = drain;
 	daemon_resume(daemon);
-	log_write(LOG_NOTICE, "%s",
-		  drain ? "drains: front ends are told to go elsewhere" : "no longer drains");
+	if (!drain)
+		log_write(LOG_NOTICE, "no longer drains");
+	else if (drain == DRAIN_SILENCE)
+		log_write(LOG_NOTICE, "drains: no query is answered");
+	else
+		log_write(LOG_NOTICE, "drains: %s to every query", opcode_name(drain));
 	return 0;
 }
 

@@ -49,6 +49,11 @@ static void print_result(const json_t *result)
 	const char *rule = json_string_value(json_object_get(result, "rule"));
 	const char *why = json_string_value(json_object_get(result, "why"));
 
+	if (json_is_null(json_object_get(result, "verdict"))) {
+		printf("no answer  %s  (%s)\n", icpctl_string(result, "url"),
+		       icpctl_string(result, "why"));
+		return;
+	}
 	printf("%s  %s  ", icpctl_string(result, "verdict"), icpctl_string(result, "url"));
 	if (rule)
 		printf("rule %s", rule);
@@ -56,6 +61,8 @@ static void print_result(const json_t *result)
 		printf("policy %s", policy);
 	else if (json_object_get(result, "policy"))
 		printf("default");
+	else if (json_is_true(json_object_get(result, "drain")))
+		printf("drain");
 	else
 		printf("no policy is asked");
 	printf(", answered by the %s", icpctl_string(result, "by"));

@@ -147,6 +147,7 @@ class Walk:
         daemon.icpctl("rules", "add", BAR, "hit")
         daemon.icpctl("drain")
         self.assertEqual([self.ask(FOO), self.ask(BAR)], ["miss_nofetch"] * 2)
+        self.assertRegex(daemon.icpctl("check", FOO).stdout, f"^ICP_OP_MISS_NOFETCH  {FOO}  drain, ")
         daemon.icpctl("drain", "--verdict", "denied")
         self.assertEqual(self.ask(FOO), "denied")
         daemon.icpctl("undrain")
@@ -155,6 +156,10 @@ class Walk:
         before = daemon.count("silent.drain")
         self.send(FOO)
         until(lambda: daemon.count("silent.drain") == before + 1, "the query to be met by silence")
+        self.assertEqual(
+            daemon.icpctl("check", FOO).stdout,
+            f"no answer  {FOO}  (the host is drained in silence)\n",
+        )
         daemon.icpctl("undrain")
 
     def test_a_dead_origin_stays_dead_across_a_reload(self):
