@@ -17,11 +17,11 @@ static void print_policy(const json_t *policy)
 {
 	const char *verdict = json_string_value(json_object_get(policy, "verdict"));
 	const char *where = json_string_value(json_object_get(policy, "where"));
+	bool negate = json_is_true(json_object_get(policy, "not"));
 
-	printf("%-24s %-10s %s%-20s %-7s %s\n", json_string_value(json_object_get(policy, "name")),
-	       json_string_value(json_object_get(policy, "kind")),
-	       json_is_true(json_object_get(policy, "not")) ? "not " : "",
-	       verdict ? verdict : "(its entries')",
+	printf("%-24s %-10s %s%-*s %-7s %s\n", json_string_value(json_object_get(policy, "name")),
+	       json_string_value(json_object_get(policy, "kind")), negate ? "not " : "",
+	       negate ? 20 : 24, verdict ? verdict : "(varies)",
 	       json_is_true(json_object_get(policy, "kernel")) ? "kernel" : "daemon",
 	       where ? where : "");
 }
