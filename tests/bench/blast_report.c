@@ -126,6 +126,10 @@ static void report_text(const struct blast_job *job, const struct blast_result *
 	if (counts->sent_unanswerable)
 		printf(", and %llu for which there is to be none", counts->sent_unanswerable);
 	putchar('\n');
+	if (job->path.veth && job->sending == BLAST_SENDING_LIVE && blast_lost(counts) &&
+	    blast_lost(counts) == counts->sent - counts->sent_unanswerable)
+		printf("perhaps none arrived: the responder's end of a veth needs an XDP program "
+		       "in native mode, or `ethtool -K DEVICE gro on`\n");
 	if (!counts->sent_sampled)
 		return;
 	printf("latency of %llu queries, in ms:", counts->sent_sampled);

@@ -51,9 +51,8 @@ static const char doc[] =
 	"unless "
 	"--anywhere is given. The check of the replies takes the interface's place for XDP while "
 	"it "
-	"runs. On a veth the responder's end must carry an XDP program, or `ethtool -K DEVICE gro "
-	"on`, "
-	"to get what --sender live sends.\n\n"
+	"runs. On a veth the responder's end must carry an XDP program in native mode, or "
+	"`ethtool -K DEVICE gro on`, to get what --sender live sends.\n\n"
 	"Exit status: 0 if there were replies and all were good (or none was to come, and none "
 	"did), "
 	"1 if not, 2 for a mistake in the call, 3 for a refusal.";
