@@ -38,7 +38,7 @@
 #include "prefix.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 3
+#define ICP_MAP_ABI 4
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
