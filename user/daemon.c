@@ -95,7 +95,17 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *context)
 	watch(context);
 }
 
-/* The chain that the kernel knows is this daemon's now. */
+/* From its return on the kernel answers by this chain, which is watched over from its first query on. */
+static int tell_kernel(struct daemon *daemon, const struct prepared *prepared, struct error *error)
+{
+	const struct candidate gate = chain_gate(prepared->chain);
+
+	return kernel_set_chain(daemon->kernel, prepared->compiled,
+				prepared->config->answer_request_zero, prepared->config->lease,
+				&gate, error);
+}
+
+/* After tell_kernel(): the chain that the kernel knows is this daemon's now. */
 static void kernel_took(struct daemon *daemon, const struct compiled *compiled)
 {
 	const unsigned int beat = daemon->config->lease / 4; /* milliseconds; three may be missed */
@@ -104,7 +114,6 @@ static void kernel_took(struct daemon *daemon, const struct compiled *compiled)
 	daemon->kernel_has_chain = true;
 	daemon->remembers = true;
 	daemon->horizon = compiled->horizon;
-	watch(daemon);
 	event_add(daemon->heartbeat, &interval);
 }
 
@@ -177,15 +186,12 @@ static void keep_started(struct config *config, struct config *started)
 static int take_over(struct daemon *daemon, struct prepared *prepared, struct error *error)
 {
 	struct chain *former = daemon->chain;
-	struct candidate gate = chain_gate(prepared->chain);
 	bool remembers = daemon->remembers;
 
 	daemon_trace_flush(daemon);
 	/* A large chain takes the kernel a while, in which the workers go on. */
 	stop_remembering(daemon);
-	if (daemon->kernel && kernel_set_chain(daemon->kernel, prepared->compiled,
-					       prepared->config->answer_request_zero,
-					       prepared->config->lease, &gate, error)) {
+	if (daemon->kernel && tell_kernel(daemon, prepared, error)) {
 		daemon_pause(daemon);
 		daemon->remembers = remembers;
 		daemon_resume(daemon);
@@ -537,7 +543,6 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
-	struct candidate gate;
 
 	if (uid == 0 && user_find(daemon->config->user, &uid, &gid, error))
 		return -1;
@@ -574,10 +579,7 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 			return error_set(error, "out of memory");
 		if (daemon_watch_network(daemon, error))
 			return -1;
-		gate = chain_gate(daemon->chain);
-		if (kernel_set_chain(daemon->kernel, prepared->compiled,
-				     daemon->config->answer_request_zero, daemon->config->lease,
-				     &gate, error))
+		if (tell_kernel(daemon, prepared, error))
 			return -1;
 		daemon_pause(daemon);
 		kernel_took(daemon, prepared->compiled);
