@@ -5,23 +5,57 @@
 
 #include "program_support.h"
 
+/* A chain, and the daemon's side of the maps that it goes to. */
+struct watched {
+	struct kernel *kernel;
+	struct chain *chain;
+	struct compiled *compiled;
+};
+
+static void watched_open(struct watched *watched, const char *config)
+{
+	struct error error;
+
+	prepare("default = err", false);
+	watched->kernel = program_kernel(&program);
+	watched->chain = make_chain(config);
+	assert_int_equal(chain_compile(watched->chain, &watched->compiled, &error), 0);
+}
+
+static void watched_close(struct watched *watched)
+{
+	compiled_free(watched->compiled);
+	chain_unref(watched->chain);
+	kernel_close(watched->kernel);
+}
+
+/* Puts the chain into the other place; `lease` in milliseconds, `gate` NULL: nobody watches. */
+static void watched_switch(const struct watched *watched, unsigned int lease,
+			   const struct candidate *gate)
+{
+	struct error error;
+
+	assert_int_equal(
+		kernel_set_chain(watched->kernel, watched->compiled, false, lease, gate, &error),
+		0);
+}
+
 TEST(without_a_watch)
 {
 	static const struct in6_addr somebody = { 0 };
 	struct chain_decision decision;
-	struct compiled *compiled;
+	struct watched watched;
 	struct kernel *kernel;
 	struct chain *chain;
-	struct error error;
 
-	prepare("default = err", false);
-	kernel = program_kernel(&program);
-	chain = make_chain("policy 1 { kind = prefix verdict = hit url = before }\n"
-			   "policy 2 { kind = flag verdict = denied path = '/nowhere/at/all' }\n"
-			   "policy 3 { kind = prefix verdict = hit url = behind }\n"
-			   "policy 4 { kind = substring verdict = hit text = word }\n");
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-	assert_int_equal(kernel_set_chain(kernel, compiled, false, 60000, NULL, &error), 0);
+	watched_open(&watched,
+		     "policy 1 { kind = prefix verdict = hit url = before }\n"
+		     "policy 2 { kind = flag verdict = denied path = '/nowhere/at/all' }\n"
+		     "policy 3 { kind = prefix verdict = hit url = behind }\n"
+		     "policy 4 { kind = substring verdict = hit text = word }\n");
+	kernel = watched.kernel;
+	chain = watched.chain;
+	watched_switch(&watched, 60000, NULL);
 
 	/* Nobody has watched yet over this chain. */
 	check_url("before", 2);
@@ -35,14 +69,12 @@ TEST(without_a_watch)
 	check_url("words", 2);
 
 	/* A lease that has run out the moment it is given. */
-	assert_int_equal(kernel_set_chain(kernel, compiled, false, 0, NULL, &error), 0);
+	watched_switch(&watched, 0, NULL);
 	kernel_watch(kernel, chain_gate(chain));
 	usleep(50000);
 	check_url("before", 2);
 	check_url_passes("behind", ICP_COUNT_PASSED_UNWATCHED);
-	compiled_free(compiled);
-	chain_unref(chain);
-	kernel_close(kernel);
+	watched_close(&watched);
 }
 
 #define GUARDED                                                                                    \
@@ -56,29 +88,22 @@ TEST(a_watch_for_each_chain)
 	const struct candidate denied = candidate_of(0, ICP_OP_DENIED, ICP_NO_COST);
 	int fd = bpf_map__fd(program.skeleton->maps.watch);
 	struct map_watch left[2];
-	struct compiled *compiled;
+	struct watched watched;
 	struct kernel *kernel;
-	struct chain *chain;
-	struct error error;
 
-	prepare("default = err", false);
-	kernel = program_kernel(&program);
-	chain = make_chain(GUARDED);
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	watched_open(&watched, GUARDED);
+	kernel = watched.kernel;
 	for (int turn = 0; turn < 4; turn++) {
-		assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, &denied, &error),
-				 0);
+		watched_switch(&watched, LEASE, &denied);
 		check_url("behind", 22);
 		kernel_watch(kernel, nothing);
 		check_url("behind", 2);
-		assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, &nothing, &error),
-				 0);
+		watched_switch(&watched, LEASE, &nothing);
 		check_url("behind", 2);
 		kernel_watch(kernel, denied);
 		check_url("behind", 22);
 		if (turn % 2) /* the other place comes first */
-			assert_int_equal(
-				kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error), 0);
+			watched_switch(&watched, LEASE, NULL);
 	}
 
 	/* What an attempt that failed has told of the same generation. */
@@ -88,11 +113,9 @@ TEST(a_watch_for_each_chain)
 		left[i].generation = kernel_generation(kernel) + 1;
 		assert_int_equal(bpf_map_update_elem(fd, &i, &left[i], BPF_ANY), 0);
 	}
-	assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error), 0);
+	watched_switch(&watched, LEASE, NULL);
 	check_url_passes("behind", ICP_COUNT_PASSED_UNWATCHED);
-	compiled_free(compiled);
-	chain_unref(chain);
-	kernel_close(kernel);
+	watched_close(&watched);
 }
 
 struct asker {
@@ -133,19 +156,14 @@ TEST(no_gap_between_two_chains)
 	const struct candidate nothing = candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	const struct datagram datagram = { URL("behind"), .verdict = 2 };
 	struct envelope envelope = envelope_v4();
-	struct compiled *compiled;
-	struct kernel *kernel;
-	struct chain *chain;
+	struct watched watched;
 	struct error error;
 	pthread_t thread;
 	uint32_t first;
 
-	prepare("default = err", false);
-	kernel = program_kernel(&program);
-	chain = make_chain(GUARDED);
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-	assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, &nothing, &error), 0);
-	first = kernel_generation(kernel);
+	watched_open(&watched, GUARDED);
+	watched_switch(&watched, LEASE, &nothing);
+	first = kernel_generation(watched.kernel);
 	message_build(&message, &datagram);
 	frame_build(&asker.frame, &envelope, &message);
 	assert_int_equal(pthread_create(&thread, NULL, ask, &asker), 0);
@@ -154,16 +172,15 @@ TEST(no_gap_between_two_chains)
 
 		while (asker.asked - asked < 3) /* so that it is under way */
 			sched_yield();
-		if (kernel_set_chain(kernel, compiled, false, LEASE, &nothing, &error))
-			break;
+		if (kernel_set_chain(watched.kernel, watched.compiled, false, LEASE, &nothing,
+				     &error))
+			break; /* and be told below, with the thread at its end */
 	}
 	asker.end = true;
 	pthread_join(thread, NULL);
 	assert_int_equal(asker.passed, 0);
-	assert_int_equal(kernel_generation(kernel), first + 100);
-	compiled_free(compiled);
-	chain_unref(chain);
-	kernel_close(kernel);
+	assert_int_equal(kernel_generation(watched.kernel), first + 100);
+	watched_close(&watched);
 }
 
 int main(void)
