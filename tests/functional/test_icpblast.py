@@ -127,6 +127,15 @@ class AgainstTheDaemon(Blast):
         self.assertEqual((said["good"], said["bad"], said["lost"]), (0, 0, 1000))
         self.assertEqual(said["latency_ms"]["max"], None)
 
+    def test_why_nothing_may_have_arrived_is_told_where_nothing_came_back(self):
+        words = (BLAST, "--quiet", *HIT_URLS, "--number", 1000, SERVER)
+        self.assertNotIn("perhaps none arrived", self.client_side.run(*words).stdout)
+        self.daemon_here.icpctl("drain", "--verdict", "silence")
+        said = self.client_side.run(*words, check=False).stdout
+        self.assertIn("an XDP program in native mode, or `ethtool -K DEVICE gro on`", said)
+        said = self.client_side.run(*words, "--sender", "socket", check=False).stdout
+        self.assertNotIn("perhaps none arrived", said)
+
     def test_all_of_the_urls_are_asked_for_and_by_zipf_the_first_most(self):
         def verdicts(*words):
             questions = self.file(
