@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,29 +185,102 @@ static int set_workers(struct config *config, const char *text, struct error *er
 	return 0;
 }
 
+/* --- whether two configurations agree in an option */
+
+static bool same_listen(const struct config *a, const struct config *b, size_t offset)
+{
+	(void)offset;
+	return a->listen_count == b->listen_count &&
+	       memcmp(a->listen, b->listen, a->listen_count * sizeof(*a->listen)) == 0;
+}
+
+static bool same_interfaces(const struct config *a, const struct config *b, size_t offset)
+{
+	(void)offset;
+	if (a->interface_count != b->interface_count)
+		return false;
+	for (size_t i = 0; i < a->interface_count; i++)
+		if (strcmp(a->interfaces[i], b->interfaces[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool same_text(const struct config *a, const struct config *b, size_t offset)
+{
+	char *const *left = (char *const *)((const char *)a + offset);
+	char *const *right = (char *const *)((const char *)b + offset);
+
+	return strcmp(*left, *right) == 0;
+}
+
+/* --- the table */
+
+/* The bytes of struct config from one member to another, both included. */
+#define MEMBERS(first, last)                                                                       \
+	offsetof(struct config, first), offsetof(struct config, last) +                            \
+						sizeof(((struct config *)0)->last) -               \
+						offsetof(struct config, first)
+#define MEMBER(name) MEMBERS(name, name)
+
 static const struct option {
 	const char *name;
 	bool list;
 	/* takes one value; the error without a place */
 	int (*set)(struct config *config, const char *text, struct error *error);
+
+	/* What only a start can change, config_keep_started(): where it stands; size 0: nothing. */
+	size_t offset, size;
+	/* NULL: where the bytes are */
+	bool (*same)(const struct config *a, const struct config *b, size_t offset);
 } options[] = {
-	{ "listen", true, set_listen },
-	{ "interfaces", true, set_interfaces },
-	{ "mode", false, set_mode },
-	{ "control", false, set_control },
-	{ "pin_dir", false, set_pin_dir },
-	{ "user", false, set_user },
+	{ "listen", true, set_listen, MEMBERS(listen_count, listen), same_listen },
+	{ "interfaces", true, set_interfaces, MEMBERS(interface_count, interfaces),
+	  same_interfaces },
+	{ "mode", false, set_mode, MEMBER(mode) },
+	{ "control", false, set_control, MEMBER(control), same_text },
+	{ "pin_dir", false, set_pin_dir, MEMBER(pin_dir), same_text },
+	{ "user", false, set_user, MEMBER(user), same_text },
 	{ "default", false, set_default },
 	{ "answer_request_zero", false, set_answer_request_zero },
-	{ "rules_max", false, set_rules_max },
-	{ "prefixes_max", false, set_prefixes_max },
-	{ "verdicts_max", false, set_verdicts_max },
+	{ "rules_max", false, set_rules_max, MEMBER(rules_max) },
+	{ "prefixes_max", false, set_prefixes_max, MEMBER(prefixes_max) },
+	{ "verdicts_max", false, set_verdicts_max, MEMBER(verdicts_max) },
 	{ "lease", false, set_lease },
 	{ "drain_time", false, set_drain_time },
-	{ "workers", false, set_workers },
+	{ "workers", false, set_workers, MEMBER(workers) },
 };
 
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static void swap_bytes(char *a, char *b, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		char byte = a[i];
+
+		a[i] = b[i];
+		b[i] = byte;
+	}
+}
+
+void config_keep_started(struct config *config, struct config *started,
+			 char names[CONFIG_NAMES_SIZE])
+{
+	size_t used = 0;
+
+	names[0] = '\0';
+	for (size_t i = 0; i < OPTIONS; i++) {
+		const struct option *option = &options[i];
+		char *read = (char *)config + option->offset;
+		char *kept = (char *)started + option->offset;
+		bool same = option->same ? option->same(config, started, option->offset)
+					 : memcmp(read, kept, option->size) == 0;
+
+		if (!same && used < CONFIG_NAMES_SIZE)
+			used += snprintf(names + used, CONFIG_NAMES_SIZE - used, "%s%s",
+					 used ? ", " : "", option->name);
+		swap_bytes(read, kept, option->size);
+	}
+}
 
 /* --- what libconfuse calls back */
 

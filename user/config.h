@@ -65,6 +65,16 @@ int config_load_alone(const char *path, struct config **config, struct error *er
 int config_parse_text(const char *text, size_t size, const char *name, struct config **config,
 		      struct error *error);
 
+#define CONFIG_NAMES_SIZE 256 /* bytes of the names of all options */
+
+/*
+ * Gives `config`, as it was read at a reload, the values of `started` in all options that only a
+ * start can change, and `started` the values that were read instead: what each points to stays
+ * its own to free. `names` gets those in which they differ, with ", " between; empty: none.
+ */
+void config_keep_started(struct config *config, struct config *started,
+			 char names[CONFIG_NAMES_SIZE]);
+
 /* `config` may be NULL. */
 void config_free(struct config *config);
 

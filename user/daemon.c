@@ -154,32 +154,11 @@ static void remember(void *context, const struct query *query,
 /* What only a start can change stays as it was started. */
 static void keep_started(struct config *config, struct config *started)
 {
-	struct config read = *config;
+	char changed[CONFIG_NAMES_SIZE];
 
-	config->listen = started->listen;
-	config->listen_count = started->listen_count;
-	config->interfaces = started->interfaces;
-	config->interface_count = started->interface_count;
-	config->mode = started->mode;
-	config->control = started->control;
-	config->pin_dir = started->pin_dir;
-	config->user = started->user;
-	config->rules_max = started->rules_max;
-	config->prefixes_max = started->prefixes_max;
-	config->workers = started->workers;
-
-	/* What was read instead goes with the old configuration. */
-	started->listen = read.listen;
-	started->listen_count = read.listen_count;
-	started->interfaces = read.interfaces;
-	started->interface_count = read.interface_count;
-	started->mode = read.mode;
-	started->control = read.control;
-	started->pin_dir = read.pin_dir;
-	started->user = read.user;
-	started->rules_max = read.rules_max;
-	started->prefixes_max = read.prefixes_max;
-	started->workers = read.workers;
+	config_keep_started(config, started, changed);
+	if (*changed)
+		log_write(LOG_WARNING, "%s: the change takes effect at the next start", changed);
 }
 
 /* Takes over what is prepared; -1 with all as it was. */
@@ -215,46 +194,12 @@ static int take_over(struct daemon *daemon, struct prepared *prepared, struct er
 	return 0;
 }
 
-static bool same_text(const char *setting, const char *old, const char *new)
-{
-	if (strcmp(old, new) == 0)
-		return true;
-	log_write(LOG_WARNING, "%s: the change takes effect at the next start", setting);
-	return false;
-}
-
-/* What a running daemon cannot change keeps the value it has. */
-static void warn_of_restart(const struct config *old, const struct config *new)
-{
-	bool same = old->listen_count ==
-		    new->listen_count &&memcmp(old->listen, new->listen,
-					       old->listen_count * sizeof(*old->listen)) == 0;
-
-	if (!same)
-		log_write(LOG_WARNING, "listen: the change takes effect at the next start");
-	same = old->interface_count == new->interface_count;
-	for (size_t i = 0; same && i < old->interface_count; i++)
-		same = strcmp(old->interfaces[i], new->interfaces[i]) == 0;
-	if (!same || old->mode != new->mode)
-		log_write(LOG_WARNING,
-			  "interfaces, mode: the change takes effect at the next start");
-	if (old->rules_max != new->rules_max || old->prefixes_max != new->prefixes_max)
-		log_write(LOG_WARNING,
-			  "rules_max, prefixes_max: the change takes effect at the next start");
-	if (old->workers != new->workers)
-		log_write(LOG_WARNING, "workers: the change takes effect at the next start");
-	same_text("control", old->control, new->control);
-	same_text("pin_dir", old->pin_dir, new->pin_dir);
-	same_text("user", old->user, new->user);
-}
-
 int daemon_reload(struct daemon *daemon, struct error *error)
 {
 	struct prepared prepared;
 
 	if (prepare(daemon->config_path, &prepared, error))
 		return -1;
-	warn_of_restart(daemon->config, prepared.config);
 	chain_inherit(prepared.chain, daemon->chain);
 	if (chain_start(prepared.chain, daemon->base, policy_has_changed, daemon, error) ||
 	    take_over(daemon, &prepared, error)) {

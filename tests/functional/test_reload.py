@@ -180,12 +180,14 @@ class InTheKernel(Wire):
         daemon.stop()
 
     def test_other_sizes_wait_for_the_next_start(self):
-        daemon = self.responder(settings="rules_max = 8 prefixes_max = 8").start()
+        sizes = "rules_max = 8 prefixes_max = 8 verdicts_max = 8"
+        daemon = self.responder(settings=sizes).start()
         daemon.settings = [line.replace("= 8", "= 9") for line in daemon.settings]
         daemon.configure(of_many(2))
         daemon.icpctl("reload")
         self.assert_says(
-            daemon, "rules_max, prefixes_max: the change takes effect at the next start"
+            daemon,
+            "rules_max, prefixes_max, verdicts_max: the change takes effect at the next start",
         )
         self.assertEqual(daemon.counts("rules_max", "prefixes_max"), (8, 8))
         self.assert_answered_by(daemon, "kernel", "hit", HIT)

@@ -299,6 +299,78 @@ TEST(a_long_file)
 	free(text);
 }
 
+/* All that the options set. */
+static void show(const struct config *config, char text[1024])
+{
+	size_t used = 0;
+
+	for (size_t i = 0; i < config->listen_count; i++) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)&config->listen[i];
+
+		used += snprintf(text + used, 1024 - used, "%u:%u ", in->sin_family,
+				 ntohs(in->sin_port));
+	}
+	for (size_t i = 0; i < config->interface_count; i++)
+		used += snprintf(text + used, 1024 - used, "%s ", config->interfaces[i]);
+	snprintf(text + used, 1024 - used, "%d %s %s %s %d %d %u %u %u %u %u %u", config->mode,
+		 config->control, config->pin_dir, config->user, config->default_verdict,
+		 config->answer_request_zero, config->rules_max, config->prefixes_max,
+		 config->verdicts_max, config->lease, config->workers, config->drain_time);
+}
+
+/* Each option in turn differs between the configuration of the start and that of a reload. */
+TEST(what_only_a_start_can_change)
+{
+	static const struct {
+		const char *name, *value;
+		bool start;
+	} rows[] = {
+		{ "listen", "'0.0.0.0:4130'", true },
+		{ "interfaces", "eth0", true },
+		{ "mode", "off", true },
+		{ "control", "/other", true },
+		{ "pin_dir", "/other", true },
+		{ "user", "other", true },
+		{ "default", "hit", false },
+		{ "answer_request_zero", "true", false },
+		{ "rules_max", "5", true },
+		{ "prefixes_max", "5", true },
+		{ "verdicts_max", "5", true },
+		{ "lease", "5s", false },
+		{ "drain_time", "5s", false },
+		{ "workers", "5", true },
+	};
+	char names[CONFIG_NAMES_SIZE], text[128], before[1024], read[1024], after[1024];
+	char known[512] = "";
+	struct config *config;
+	struct error error;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(text, sizeof(text), "%s = %s", rows[i].name, rows[i].value);
+		for (int back = 0; back < 2; back++) {
+			struct config *started = parse_text(back ? text : "");
+
+			config = parse_text(back ? "" : text);
+			show(started, before);
+			show(config, read);
+			assert_string_not_equal(before, read);
+			config_keep_started(config, started, names);
+			assert_string_equal(names, rows[i].start ? rows[i].name : "");
+			show(config, after);
+			assert_string_equal(after, rows[i].start ? before : read);
+			show(started, after);
+			assert_string_equal(after, rows[i].start ? read : before);
+			config_free(started);
+			config_free(config);
+		}
+		strcat(strcat(known, rows[i].name), ", ");
+	}
+	/* There are no other options. */
+	strcat(known, "policy");
+	assert_int_equal(config_parse_text("none = 1", 8, "c", &config, &error), -1);
+	assert_string_equal(strstr(error.text, "are ") + 4, known);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +382,7 @@ int main(void)
 		cmocka_unit_test(bytes_that_are_no_text),
 		cmocka_unit_test(files),
 		cmocka_unit_test(a_long_file),
+		cmocka_unit_test(what_only_a_start_can_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
