@@ -61,12 +61,12 @@ ICP_INLINE bool ethertype_is_vlan(__be16 ethertype)
 	return ethertype == host_to_be16(ETH_P_8021Q) || ethertype == host_to_be16(ETH_P_8021AD);
 }
 
-/* Only an address whose last two bits are set can be a subnet's broadcast address. */
-ICP_INLINE bool ipv4_is_broadcast(__u32 address, __u32 ifindex)
+/* A subnet's broadcast address ends in the bits 11, unless an administrator has set another. */
+ICP_INLINE bool ipv4_is_broadcast(__u32 address, __u32 ifindex, bool odd_broadcast)
 {
 	struct destination_key key = { .ifindex = ifindex };
 
-	if ((ICP_SWAP32(address) & 3) != 3)
+	if ((ICP_SWAP32(address) & 3) != 3 && !odd_broadcast)
 		return false;
 	*(__u32 *)(key.address + 8) = (ICP_FORCE __u32)host_to_be32(0xffff);
 	*(__u32 *)(key.address + 12) = address;
@@ -103,11 +103,8 @@ ICP_INLINE const struct destination *destination_find(const struct destination_k
 	return &scratch->last.value;
 }
 
-/*
- * ICP_COUNT_ANSWERED: a datagram to answer, so far. Else the reason to pass it. `destinations_version`
- * as in struct map_control.
- */
-ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, __u32 destinations_version,
+/* ICP_COUNT_ANSWERED: a datagram to answer, so far. Else the reason to pass it. */
+ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_control *control,
 					   struct scratch *scratch)
 {
 	struct frame *frame = &scratch->frame;
@@ -209,7 +206,7 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, __u32 destination
 	key.port = frame->destination_port = udp->dest;
 	if (key.port == 0)
 		return ICP_COUNT_PASSED_FOREIGN;
-	destination = destination_find(&key, destinations_version, scratch);
+	destination = destination_find(&key, control->destinations, scratch);
 	if (!destination)
 		return ICP_COUNT_PASSED_FOREIGN;
 
@@ -241,7 +238,8 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, __u32 destination
 			return ICP_COUNT_PASSED_CHECKSUM;
 	} else {
 		if (!ipv4_is_querier(frame->source[3], loopback) ||
-		    ipv4_is_broadcast(frame->source[3], ctx->ingress_ifindex))
+		    ipv4_is_broadcast(frame->source[3], ctx->ingress_ifindex,
+				      control->odd_broadcast))
 			return ICP_COUNT_PASSED_SOURCE;
 		if (checksum_fold(header_sum) != 0xffff)
 			return ICP_COUNT_PASSED_CHECKSUM;

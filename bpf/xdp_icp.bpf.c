@@ -3,7 +3,7 @@
  * The ICP responder on the receive path. A query whose answer is known is turned round; all else
  * goes up to the stack byte for byte as it came, and nothing is ever dropped.
  */
-#include "match.h"
+#include "lookups.h"
 #include "answer.h"
 #include "trace.h"
 
@@ -50,7 +50,7 @@ int xdp_icp(struct xdp_md *ctx)
 		return pass(ICP_COUNT_PASSED_FAILED);
 
 	/* classify */
-	found = frame_classify(ctx, now->destinations, buffer);
+	found = frame_classify(ctx, now, buffer);
 	if (found != ICP_COUNT_ANSWERED)
 		return pass(found);
 
@@ -64,7 +64,7 @@ int xdp_icp(struct xdp_md *ctx)
 		return finish(now, known, decision_pass(found), 0);
 
 	/* match */
-	decision = match(now->drain, known, slot, buffer, &message);
+	decision = match(now->drain, known, slot, buffer, message.form, &lookups, NULL);
 
 	/* answer */
 	if (decision.counter == ICP_COUNT_ANSWERED &&

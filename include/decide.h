@@ -89,21 +89,24 @@ ICP_INLINE struct candidate candidate_default(const struct map_chain *chain)
 	return candidate_of(chain->default_rank, chain->default_verdict, ICP_NO_COST);
 }
 
-/* Does somebody watch over what is known of this chain, `now` in nanoseconds? */
+/*
+ * Is the daemon's lease on this chain valid, `now` in nanoseconds? A coarse clock may be a tick
+ * behind the heartbeat's, so that one may lie in the future; but no farther than the lease is long,
+ * or a heartbeat from a wrong clock would be valid for ever.
+ */
 ICP_INLINE bool watch_holds(const struct map_watch *watch, const struct map_chain *chain, __u64 now)
 {
-	__u64 heartbeat = *(volatile const __u64 *)&watch->heartbeat;
+	__u64 heartbeat = ICP_READ_BACK(watch->heartbeat);
+	__u64 age = now < heartbeat ? heartbeat - now : now - heartbeat;
 
-	/* The clock may be a tick behind that of the heartbeat. */
-	return *(volatile const __u64 *)&watch->generation == chain->generation &&
-	       (now < heartbeat || now - heartbeat <= chain->lease);
+	return ICP_READ_BACK(watch->generation) == chain->generation && age <= chain->lease;
 }
 
 ICP_INLINE struct candidate candidate_gate(const struct map_watch *watch)
 {
 	struct map_watch copy = { 0 };
 
-	copy.gate_word = *(volatile const __u64 *)&watch->gate_word;
+	copy.gate_word = ICP_READ_BACK(watch->gate_word);
 	return candidate_of(copy.gate.rank, copy.gate.verdict,
 			    copy.gate.has_cost ? copy.gate.cost : ICP_NO_COST);
 }
@@ -119,19 +122,50 @@ ICP_INLINE __u64 verdict_hash(const struct map_chain *chain, const struct prefix
 	return hash;
 }
 
-/* Is the entry that was found under the hash this URL's, this chain's, and still good? */
-ICP_INLINE bool verdict_entry_holds(const struct map_chain *chain,
-				    const struct verdict_entry *entry, const text_word *url,
-				    __u32 length, const __u64 *source, __u64 now)
+/*
+ * What binds an entry's fields to each other and to the hash that it was put under. The kernel gives
+ * the memory of an entry of an LRU map to another key without waiting for those who still read it,
+ * so that what a reader has compared need not belong to what it reads next.
+ */
+ICP_INLINE __u64 verdict_seal(__u64 hash, __u32 generation, __u32 rank, __u32 verdict, __s32 cost,
+			      __u64 expires)
 {
-	const __u64 *known = (const __u64 *)entry->source;
+	__u64 seal = prefix_mix(hash + ((__u64)generation << 32 | rank));
 
-	if (entry->generation != chain->generation || entry->length != length ||
-	    (entry->expires && now >= entry->expires))
-		return false;
-	if (chain->memory == MEMORY_URL_SOURCE && (known[0] != source[0] || known[1] != source[1]))
-		return false;
-	return prefix_is_text(url, (const text_word *)entry->text, length);
+	seal = prefix_mix(seal + ((__u64)verdict << 32 | (__u32)cost));
+	return prefix_mix(seal + expires);
+}
+
+/*
+ * What an entry that was found under the hash says to this URL; RANK_NONE: it is another URL's or
+ * querier's, another chain's, has expired, or was overwritten while it was read. Each field is read
+ * once, and the seal is checked over what was read.
+ */
+ICP_INLINE struct candidate verdict_read(const struct map_chain *chain,
+					 const struct verdict_entry *entry, __u64 hash,
+					 const text_word *url, __u32 length, const __u64 *source,
+					 __u64 now)
+{
+	const struct candidate none = candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+	const __u64 *querier = (const __u64 *)entry->source;
+	__u32 generation = ICP_READ_BACK(entry->generation);
+	__u32 rank = ICP_READ_BACK(entry->rank);
+	__u32 verdict = ICP_READ_BACK(entry->verdict);
+	__s32 cost = ICP_READ_BACK(entry->cost);
+	__u64 expires = ICP_READ_BACK(entry->expires);
+
+	if (generation != chain->generation || entry->length != length ||
+	    (expires && now >= expires))
+		return none;
+	if (chain->memory == MEMORY_URL_SOURCE &&
+	    (querier[0] != source[0] || querier[1] != source[1]))
+		return none;
+	if (!prefix_is_text(url, (const text_word *)entry->text, length))
+		return none;
+	if (ICP_READ_BACK(entry->seal) !=
+	    verdict_seal(hash, generation, rank, verdict, cost, expires))
+		return none;
+	return candidate_of(rank, verdict, cost);
 }
 
 #endif

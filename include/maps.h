@@ -38,7 +38,7 @@
 #include "prefix.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 4
+#define ICP_MAP_ABI 5
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -93,9 +93,9 @@ struct destination {
 struct map_control {
 	__u32 active; /* index into `chain`, 0 or 1 */
 	__u32 drain; /* the verdict that every query gets; 0: none does, DRAIN_SILENCE: no answer */
-	__u64 trace_until;  /* nanoseconds of the monotonic clock; 0: nobody traces */
-	__u32 destinations; /* another number after each change of that map; never 0 */
-	__u32 zero;
+	__u64 trace_until;   /* nanoseconds of the monotonic clock; 0: nobody traces */
+	__u32 destinations;  /* another number after each change of that map; never 0 */
+	__u32 odd_broadcast; /* 1: a broadcast address there does not end in the bits 11 */
 };
 
 /* The front ends are to go elsewhere: queries are passed up, and the daemon is silent. */
@@ -176,6 +176,7 @@ struct verdict_entry {
 	enum icp_opcode verdict;
 	__s32 cost;
 	__u64 expires;	 /* nanoseconds of the monotonic clock; 0: with the generation */
+	__u64 seal;	 /* verdict_seal() */
 	__u8 source[16]; /* for MEMORY_URL_SOURCE, else zero */
 	__u32 length;	 /* bytes of the URL, 1 to PREFIX_URL_MAX */
 	__u32 zero;
@@ -230,7 +231,7 @@ _Static_assert(sizeof(struct destination) == 8, "the ABI");
 _Static_assert(sizeof(struct attachment) == 12, "the ABI");
 _Static_assert(sizeof(struct source_key) == 24, "the ABI");
 _Static_assert(sizeof(struct source_entry) == 12, "the ABI");
-_Static_assert(sizeof(struct verdict_entry) == 48 + PREFIX_MAX, "the ABI");
+_Static_assert(sizeof(struct verdict_entry) == 56 + PREFIX_MAX, "the ABI");
 _Static_assert(sizeof(struct trace_record) == 72 + PREFIX_MAX, "the ABI");
 _Static_assert(sizeof(struct map_gate) == 8, "written as one word");
 _Static_assert(sizeof(struct prefix_answer) == 12, "the ABI");

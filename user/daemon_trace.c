@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "address_set.h"
+#include "clock.h"
 #include "counter_names.h"
 #include "daemon_trace.h"
 #include "escape.h"
@@ -38,14 +39,6 @@ struct tracing {
 	struct trace_entry *entries; /* of this look */
 	size_t entry_count, room;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
 
 /* --- what is told */
 
@@ -213,7 +206,7 @@ void daemon_trace_flush(struct daemon *daemon)
 
 	if (!tracing || !tracing->count)
 		return;
-	offset = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+	offset = clock_ns(CLOCK_REALTIME) - clock_kernel_ns();
 	if (tracing->kernel)
 		kernel_trace_read(tracing->kernel);
 	trace_log_take(daemon->trace_log, collect, tracing);
@@ -298,7 +291,7 @@ static void on_look(evutil_socket_t fd, short what, void *context)
 		return;
 	tell_of_lost(tracing);
 	if (daemon->kernel)
-		kernel_trace_until(daemon->kernel, clock_ns(CLOCK_MONOTONIC) + LEASE_NS);
+		kernel_trace_until(daemon->kernel, clock_kernel_ns() + LEASE_NS);
 }
 
 static int begin(struct daemon *daemon, struct error *error)
@@ -310,7 +303,7 @@ static int begin(struct daemon *daemon, struct error *error)
 		return error_set(error, "out of memory");
 	daemon->tracing = tracing;
 	tracing->daemon = daemon;
-	tracing->since = clock_ns(CLOCK_MONOTONIC);
+	tracing->since = clock_kernel_ns();
 	tracing->lost = count_lost(daemon);
 	tracing->look = event_new(daemon->base, -1, EV_PERSIST, on_look, daemon);
 	if (daemon->kernel)

@@ -9,12 +9,12 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "clock.h"
 #include "kernel_pins.h"
 
 struct kernel {
@@ -203,18 +203,30 @@ static int put_destinations(int fd, const struct kernel_destination *list, size_
 	return 0;
 }
 
+/* Waits until no CPU runs the program with what it read before. */
+static void wait_for_packets(void)
+{
+	/* Not where CPUs are isolated from the tick; no packet takes that long. */
+	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		usleep(100000);
+}
+
 /* Takes out what is not in the list, which is sorted. */
 static void drop_destinations(int fd, const struct kernel_destination *list, size_t count)
 {
 	struct destination_key key, next;
+	size_t dropped = 0;
 
 	/* The key after one that is about to go is asked for first. */
 	for (bool more = bpf_map_get_next_key(fd, NULL, &next) == 0; more;) {
 		key = next;
 		more = bpf_map_get_next_key(fd, &key, &next) == 0;
 		if (!count || !bsearch(&key, list, count, sizeof(*list), compare_destinations))
-			bpf_map_delete_elem(fd, &key);
+			dropped += bpf_map_delete_elem(fd, &key) == 0;
 	}
+	/* An entry's memory may be given to another key at once: let those who read it finish. */
+	if (dropped)
+		wait_for_packets();
 }
 
 /* Returns 0, or -1 and errno with the former in place. */
@@ -228,13 +240,23 @@ static int set_control(struct kernel *kernel, struct map_control control)
 	return 0;
 }
 
+static bool is_odd_broadcast(const struct kernel_destination *destination)
+{
+	return destination->value.kind == DESTINATION_BROADCAST &&
+	       (destination->key.address[15] & 3) != 3;
+}
+
 /* Makes the program look at the map again. */
-static int tell_destinations(struct kernel *kernel)
+static int tell_destinations(struct kernel *kernel, const struct kernel_destination *list,
+			     size_t count)
 {
 	struct map_control control = kernel->control;
 
 	if (++control.destinations == 0)
 		control.destinations = 1;
+	control.odd_broadcast = 0;
+	for (size_t i = 0; i < count; i++)
+		control.odd_broadcast |= is_odd_broadcast(&list[i]);
 	return set_control(kernel, control) ? -errno : 0;
 }
 
@@ -250,7 +272,7 @@ int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *li
 	drop_destinations(fd, list, count);
 	if (err) /* there may be room now */
 		err = put_destinations(fd, list, count);
-	told = tell_destinations(kernel);
+	told = tell_destinations(kernel, list, count);
 	if (told)
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(-told));
 	if (err)
@@ -259,14 +281,6 @@ int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *li
 				 "(%s); listen on fewer addresses",
 				 map_entries(fd), strerror(-err));
 	return 0;
-}
-
-/* Waits until no CPU runs the program with what it read before. */
-static void wait_for_packets(void)
-{
-	/* Not where CPUs are isolated from the tick; no packet takes that long. */
-	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		usleep(100000);
 }
 
 static int active_chain(const struct kernel *kernel, struct map_chain *chain)
@@ -379,14 +393,6 @@ static int put_sources(struct kernel *kernel, const struct compiled *compiled, u
 	return 0;
 }
 
-static uint64_t monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
 /* Tells what the gates say, and that somebody watches over this generation. */
 static void tell_watch(struct map_watch *watch, uint32_t generation, struct candidate gate)
 {
@@ -400,7 +406,7 @@ static void tell_watch(struct map_watch *watch, uint32_t generation, struct cand
 	};
 
 	__atomic_store_n(&watch->gate_word, said.gate_word, __ATOMIC_RELEASE);
-	__atomic_store_n(&watch->heartbeat, monotonic_ns(), __ATOMIC_RELEASE);
+	__atomic_store_n(&watch->heartbeat, clock_kernel_ns(), __ATOMIC_RELEASE);
 	__atomic_store_n(&watch->generation, generation, __ATOMIC_RELEASE);
 }
 
@@ -414,8 +420,11 @@ static int switch_chain(struct kernel *kernel, const struct map_chain *chain, ui
 	__atomic_store_n(&kernel->watch[slot].generation, 0, __ATOMIC_RELEASE);
 	if (gate)
 		tell_watch(&kernel->watch[slot], chain->generation, *gate);
-	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, chain, BPF_ANY) ||
-	    set_control(kernel, control))
+	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, chain, BPF_ANY))
+		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
+	/* Two updates are not ordered for other CPUs: none may see the second before the first. */
+	wait_for_packets();
+	if (set_control(kernel, control))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
 	wait_for_packets();
 	kernel->current = *chain;
@@ -532,7 +541,7 @@ void kernel_remember(struct kernel *kernel, const char *url, size_t length,
 		.rank = decided.rank,
 		.verdict = decided.verdict.opcode,
 		.cost = decided.verdict.cost,
-		.expires = ttl ? monotonic_ns() + ttl * 1000000000ull : 0,
+		.expires = ttl ? clock_kernel_ns() + ttl * 1000000000ull : 0,
 		.length = length,
 	};
 	struct verdict_key key;
@@ -541,6 +550,8 @@ void kernel_remember(struct kernel *kernel, const char *url, size_t length,
 	if (length > PREFIX_URL_MAX || kernel->current.memory == MEMORY_NONE)
 		return;
 	key.hash = url_hash(&kernel->current, url, length, source, text);
+	entry.seal = verdict_seal(key.hash, entry.generation, entry.rank, entry.verdict, entry.cost,
+				  entry.expires);
 	memcpy(entry.text, text, sizeof(entry.text));
 	if (kernel->current.memory == MEMORY_URL_SOURCE)
 		memcpy(entry.source, source, sizeof(entry.source));
@@ -558,112 +569,5 @@ int kernel_close_chain(struct kernel *kernel, struct error *error)
 	if (switch_chain(kernel, &chain, !active, NULL, error))
 		return -1;
 	sweep(kernel, chain.generation);
-	return 0;
-}
-
-/* The maps as prefix_find() wants them: a line stays until the next look-up. */
-struct arrays {
-	const struct kernel *kernel;
-	struct prefix_bucket bucket;
-	struct prefix_line line;
-};
-
-static const struct prefix_bucket *bucket_at(void *context, __u32 index)
-{
-	struct arrays *arrays = context;
-	int fd = arrays->kernel->fd[PIN_PREFIXES];
-
-	return bpf_map_lookup_elem(fd, &index, &arrays->bucket) ? NULL : &arrays->bucket;
-}
-
-static const struct prefix_line *line_at(void *context, __u32 index)
-{
-	struct arrays *arrays = context;
-	int fd = arrays->kernel->fd[PIN_TEXTS];
-
-	return bpf_map_lookup_elem(fd, &index, &arrays->line) ? NULL : &arrays->line;
-}
-
-/* The same steps as the program's match_chain(), on look-ups by system call. */
-static struct decision decide(const struct kernel *kernel, const struct map_chain *chain,
-			      uint32_t slot, const char *url, size_t length,
-			      const struct in6_addr *source)
-{
-	struct arrays arrays = { .kernel = kernel };
-	struct candidate best = candidate_default(chain);
-	struct source_key source_key = {
-		.prefixlen = SOURCE_GENERATION_BITS + 128,
-		.generation = chain->generation,
-	};
-	struct prefix_answer prefix;
-	struct prefix_place place;
-	struct verdict_entry verdict;
-	struct source_entry said;
-	struct prefix_sums sums;
-	struct verdict_key key;
-	struct map_watch watch;
-	__u64 text[PREFIX_WORDS + 1], asked_by[2];
-	__u32 answer;
-	uint64_t now = monotonic_ns();
-
-	key.hash = url_hash(chain, url, length, source, text);
-	prefix_fill(&sums, &chain->prefixes.keys, (const text_word *)text, PREFIX_WORDS);
-	answer = prefix_find(&chain->prefixes, (const text_word *)text, &sums, length, bucket_at,
-			     line_at, &arrays, &place);
-	if (answer == PREFIX_COLLISION)
-		return decision_pass(ICP_COUNT_PASSED_COLLISION);
-	if (answer != PREFIX_NO_ANSWER) {
-		answer += chain->first_answer;
-		if (bpf_map_lookup_elem(kernel->fd[PIN_ANSWERS], &answer, &prefix))
-			return decision_pass(ICP_COUNT_PASSED_FAILED);
-		best = candidate_of(prefix.rank, prefix.verdict, prefix.cost);
-	}
-	memcpy(source_key.address, source, sizeof(source_key.address));
-	if (chain->has_sources &&
-	    bpf_map_lookup_elem(kernel->fd[PIN_SOURCES], &source_key, &said) == 0)
-		best = candidate_first(best, candidate_of(said.rank, said.verdict, said.cost));
-	if (best.rank < chain->first_gate && best.rank < chain->horizon)
-		return decision_answer(best.verdict.opcode, best.verdict.cost);
-	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
-		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	if (bpf_map_lookup_elem(kernel->fd[PIN_WATCH], &slot, &watch) ||
-	    !watch_holds(&watch, chain, now))
-		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
-	best = candidate_first(best, candidate_gate(&watch));
-	if (best.rank < chain->horizon)
-		return decision_answer(best.verdict.opcode, best.verdict.cost);
-	memcpy(asked_by, source, sizeof(asked_by));
-	if (chain->memory == MEMORY_NONE ||
-	    bpf_map_lookup_elem(kernel->fd[PIN_VERDICTS], &key, &verdict) ||
-	    !verdict_entry_holds(chain, &verdict, (const text_word *)text, length, asked_by, now))
-		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	best = candidate_first(candidate_of(verdict.rank, verdict.verdict, verdict.cost), best);
-	return decision_answer(best.verdict.opcode, best.verdict.cost);
-}
-
-int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
-		  const struct in6_addr *source, struct decision *decision, struct error *error)
-{
-	struct rule rule = { ICP_OP_INVALID };
-	struct map_chain chain = { 0 };
-	int found, slot;
-
-	if (length > PREFIX_URL_MAX) {
-		*decision = decision_pass(ICP_COUNT_PASSED_LONG);
-		return 0;
-	}
-	if (kernel->control.drain) {
-		*decision = decide_by_drain(kernel->control.drain);
-		return 0;
-	}
-	found = pinned_rules_find(kernel->rules, url, length, &rule.verdict);
-	if (found > 0) {
-		*decision = decide_by_rule(&rule);
-		return 0;
-	}
-	slot = found < 0 ? -1 : active_chain(kernel, &chain);
-	if (slot < 0)
-		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
-	*decision = decide(kernel, &chain, slot, url, length, source);
 	return 0;
 }

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "listener.h"
 #include "log.h"
 #include "socket_address.h"
@@ -306,10 +306,8 @@ static void trace(struct listener *listener, const struct sockaddr_storage *from
 	struct trace_entry entry = { 0 };
 	struct trace_record *record = &entry.record;
 	struct in6_addr source = query_source((const struct sockaddr *)from);
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	record->time = now.tv_sec * 1000000000ull + now.tv_nsec;
+	record->time = clock_kernel_ns();
 	record->source_port = port_of(from);
 	record->request_number = number;
 	record->counter = answer->outcome;

@@ -299,6 +299,22 @@ class Kernel(Walk, Wire):
         self.send(FOO)
         self.assertEqual(self.ask(BAR), "hit")  # and nothing came for the one before it
 
+    def test_the_lease_in_a_time_namespace(self):
+        """The daemon's clock is ahead of the kernel's, or behind it, and the lease is the same."""
+        for ahead in ("100000", "-1"):
+            daemon = self.responder(
+                f"""policy 1 {{ kind = prefix verdict = hit urls = {{ "{BAR}" }} }}
+                    policy 2 {{ kind = flag verdict = miss_nofetch path = "/nowhere/at/all" }}
+                    policy 3 {{ kind = prefix verdict = hit urls = {{ "{FOO}" }} }}""",
+                lease="500ms",
+            )
+            daemon.start("unshare", "-T", "--monotonic", ahead)
+            until(lambda: self.is_answered_by_kernel(daemon, "hit", FOO), "a heartbeat")
+            daemon.kill()
+            time.sleep(1)
+            self.send(FOO)
+            self.assertEqual(self.ask(BAR), "hit")  # and nothing came for the one before it
+
     def test_the_daemon_ends_what_it_drained(self):
         """Else the kernel would say so for ever, and the rules are not the daemon's."""
         daemon = self.a_daemon("")

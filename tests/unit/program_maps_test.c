@@ -97,10 +97,75 @@ TEST(maps_as_the_daemon_writes_them)
 	chain_free(large);
 }
 
+/* An administrator may set any address: `ip address add 192.0.2.1/24 broadcast 192.0.2.0`. */
+TEST(broadcast_address_of_any_form)
+{
+	static const uint8_t odd_v4[4] = { 192, 0, 2, 0 };
+	struct kernel_destination list[2] = {
+		{ .key = { .ifindex = program.ifindex, .port = host_to_be16(3130) } },
+		{ .key = { .ifindex = program.ifindex }, .value.kind = DESTINATION_BROADCAST },
+	};
+	struct datagram datagram = { "from 192.0.2.0", URL("x"), .verdict = ICP_OP_MISS };
+	struct envelope envelope = envelope_v4();
+	struct kernel *kernel;
+	struct error error;
+
+	prepare("default = miss", false);
+	kernel = program_kernel(&program);
+	set_mapped(list[0].key.address, our_v4);
+	memcpy(list[0].value.mac, our_mac, 6);
+	set_mapped(list[1].key.address, odd_v4);
+	memcpy(envelope.from, odd_v4, 4);
+
+	assert_int_equal(kernel_set_destinations(kernel, list, 1, &error), 0);
+	datagram.kernel = ICP_COUNT_ANSWERED;
+	check_in(&envelope, &datagram);
+	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
+	datagram.kernel = ICP_COUNT_PASSED_SOURCE;
+	check_in(&envelope, &datagram);
+	kernel_close(kernel);
+}
+
+/* `icpctl check` and the program are one text; the rank says who decided. */
+TEST(decisions_have_ranks)
+{
+	static const struct in6_addr querier = { 0 };
+	struct decision decision;
+	struct compiled *compiled;
+	struct kernel *kernel;
+	struct chain *chain;
+	struct error error;
+
+	prepare("default = miss", false);
+	kernel = program_kernel(&program);
+	chain = make_chain("policy 1 { kind = prefix verdict = hit url = u }\n"
+			   "policy 2 { kind = prefix verdict = denied url = v }\n");
+	compiled = compile(chain);
+	assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error), 0);
+	program_put_rule(&program, "uu", ICP_OP_ERR);
+	assert_int_equal(kernel_decide(kernel, "u", 1, &querier, &decision, &error), 0);
+	assert_int_equal(decision.rank, 0);
+	assert_int_equal(kernel_decide(kernel, "v", 1, &querier, &decision, &error), 0);
+	assert_int_equal(decision.rank, 1);
+	assert_int_equal(kernel_decide(kernel, "w", 1, &querier, &decision, &error), 0);
+	assert_int_equal(decision.rank, 2);
+	assert_int_equal(kernel_decide(kernel, "uu", 2, &querier, &decision, &error), 0);
+	assert_int_equal(decision.rank, RANK_RULE);
+	assert_int_equal(kernel_drain(kernel, ICP_OP_MISS_NOFETCH, &error), 0);
+	assert_int_equal(kernel_decide(kernel, "u", 1, &querier, &decision, &error), 0);
+	assert_int_equal(decision.rank, RANK_DRAIN);
+	assert_int_equal(kernel_drain(kernel, 0, &error), 0);
+	kernel_close(kernel);
+	compiled_free(compiled);
+	chain_free(chain);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(maps_as_the_daemon_writes_them),
+		cmocka_unit_test(broadcast_address_of_any_form),
+		cmocka_unit_test(decisions_have_ranks),
 	};
 
 	return cmocka_run_group_tests(tests, open_program, close_program);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "clock.h"
 #include "program_support.h"
 
 /* A chain, and the daemon's side of the maps that it goes to. */
@@ -118,6 +119,86 @@ TEST(a_watch_for_each_chain)
 	watched_close(&watched);
 }
 
+static void put_heartbeat(uint32_t slot, uint64_t heartbeat)
+{
+	int fd = bpf_map__fd(program.skeleton->maps.watch);
+	struct map_watch watch;
+
+	assert_int_equal(bpf_map_lookup_elem(fd, &slot, &watch), 0);
+	watch.heartbeat = heartbeat;
+	assert_int_equal(bpf_map_update_elem(fd, &slot, &watch, BPF_ANY), 0);
+}
+
+/* A heartbeat of a wrong clock must not be valid for ever. */
+TEST(heartbeat_from_the_future)
+{
+	const struct candidate nothing = candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
+	const uint64_t lease = LEASE * 1000000ull;
+	struct watched watched;
+
+	watched_open(&watched, GUARDED);
+	watched_switch(&watched, LEASE, &nothing);
+	for (uint32_t slot = 0; slot < 2; slot++) /* the chain stands in one of them */
+		put_heartbeat(slot, clock_kernel_ns() + lease / 2);
+	check_url("behind", 2);
+	for (uint32_t slot = 0; slot < 2; slot++)
+		put_heartbeat(slot, clock_kernel_ns() + 2 * lease);
+	check_url_passes("behind", ICP_COUNT_PASSED_UNWATCHED);
+	watched_close(&watched);
+}
+
+/* The only entry of `verdicts`. */
+static struct verdict_entry get_remembered(struct verdict_key *key)
+{
+	int fd = bpf_map__fd(program.skeleton->maps.verdicts);
+	struct verdict_entry entry;
+
+	assert_int_equal(bpf_map_get_next_key(fd, NULL, key), 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, key, &entry), 0);
+	return entry;
+}
+
+/* Of an entry whose memory went to another URL while it was read, a part is the other's. */
+TEST(torn_verdict)
+{
+	static const struct in6_addr querier = { 0 };
+	const struct candidate gates[] = { candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST) };
+	struct verdict_entry whole, torn;
+	struct verdict_key key;
+	struct watched watched;
+	int fd;
+
+	watched_open(&watched, "policy 1 { kind = substring verdict = hit text = word }\n"
+			       "policy 2 { kind = substring verdict = denied text = other }\n");
+	watched_switch(&watched, LEASE, gates);
+	program_empty_map(program.skeleton->maps.verdicts);
+	fd = bpf_map__fd(program.skeleton->maps.verdicts);
+	kernel_remember(watched.kernel, "words", 5, &querier,
+			candidate_of(0, ICP_OP_HIT, ICP_NO_COST), 0);
+	check_url("words", ICP_OP_HIT);
+	whole = get_remembered(&key);
+	for (int field = 0; field < 6; field++) {
+		torn = whole;
+		torn.rank += field == 0;
+		torn.verdict = field == 1 ? ICP_OP_DENIED : whole.verdict;
+		torn.cost = field == 2 ? 7 : whole.cost;
+		torn.expires = field == 3 ? UINT64_MAX : whole.expires;
+		torn.seal ^= field == 4;
+		/* All of it another's but for the text and its length, which are compared first. */
+		if (field == 5) {
+			torn.rank = 1;
+			torn.verdict = ICP_OP_DENIED;
+			torn.seal = verdict_seal(key.hash + 1, torn.generation, torn.rank,
+						 torn.verdict, torn.cost, torn.expires);
+		}
+		assert_int_equal(bpf_map_update_elem(fd, &key, &torn, BPF_ANY), 0);
+		check_url_passes("words", ICP_COUNT_PASSED_HORIZON);
+	}
+	assert_int_equal(bpf_map_update_elem(fd, &key, &whole, BPF_ANY), 0);
+	check_url("words", ICP_OP_HIT);
+	watched_close(&watched);
+}
+
 struct asker {
 	struct bytes frame;
 	atomic_bool end;
@@ -188,6 +269,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_a_watch),
 		cmocka_unit_test(a_watch_for_each_chain),
+		cmocka_unit_test(heartbeat_from_the_future),
+		cmocka_unit_test(torn_verdict),
 		cmocka_unit_test(no_gap_between_two_chains),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the program knows of the query at hand, one for each CPU. It lies in a map and not on the
- * stack for two reasons: the stack is too small, and of what comes back from a map the verifier
+ * What is known of the query at hand. In the program there is one for each CPU, in a map and not on
+ * the stack for two reasons: the stack is too small, and of what comes back from a map the verifier
  * knows nothing, so that it looks at the program once and not once for each form of the headers.
  */
 #ifndef XDP_ICP_SCRATCH_H

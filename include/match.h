@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The look-ups behind a decision (decide.h): the rules first, then all that is known of the chain. */
+/*
+ * The decision on a query: the rules first, then what is known of the chain. This is the one text
+ * of it: the XDP program, `icpctl check` and the tests differ only in how they look things up.
+ */
 #ifndef XDP_ICP_MATCH_H
 #define XDP_ICP_MATCH_H
 
 #include "decide.h"
-#include "message.h"
+#include "scratch.h"
 
-ICP_INLINE const struct prefix_bucket *bucket_at(void *arrays, __u32 index)
-{
-	(void)arrays;
-	return bpf_map_lookup_elem(&prefixes, &index);
-}
-
-ICP_INLINE const struct prefix_line *line_at(void *arrays, __u32 index)
-{
-	(void)arrays;
-	return bpf_map_lookup_elem(&texts, &index);
-}
+/*
+ * Lookups in the maps of maps.h; `maps` is what match() was given. NULL: there is no such entry, or
+ * it cannot be read. An entry stays valid until the next call of the same function.
+ */
+struct match_lookups {
+	prefix_bucket_at bucket_at;
+	prefix_line_at line_at;
+	const struct rule *(*rule)(void *maps, const struct rule_key *key);
+	const struct prefix_answer *(*answer)(void *maps, __u32 index);
+	const struct source_entry *(*source)(void *maps, const struct source_key *key);
+	const struct map_watch *(*watch)(void *maps, __u32 slot);
+	const struct verdict_entry *(*verdict)(void *maps, const struct verdict_key *key);
+	__u64 (*now)(void *maps); /* nanoseconds of the monotonic clock */
+};
 
 /* The querier's address as the maps have it: IPv4 as ::ffff:a.b.c.d. */
 ICP_INLINE void source_words(const struct frame *frame, __u32 address[4])
@@ -28,7 +34,8 @@ ICP_INLINE void source_words(const struct frame *frame, __u32 address[4])
 }
 
 ICP_INLINE struct candidate match_source(const struct map_chain *chain,
-					 const struct scratch *scratch)
+					 const struct scratch *scratch,
+					 const struct match_lookups *lookups, void *maps)
 {
 	struct source_key key = {
 		.prefixlen = SOURCE_GENERATION_BITS + 128,
@@ -37,7 +44,7 @@ ICP_INLINE struct candidate match_source(const struct map_chain *chain,
 	const struct source_entry *entry;
 
 	source_words(&scratch->frame, (__u32 *)key.address);
-	entry = bpf_map_lookup_elem(&sources, &key);
+	entry = lookups->source(maps, &key);
 	if (!entry)
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	return candidate_of(entry->rank, entry->verdict, entry->cost);
@@ -45,7 +52,8 @@ ICP_INLINE struct candidate match_source(const struct map_chain *chain,
 
 /* What the daemon has decided for this URL before; RANK_NONE: nothing. */
 ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
-					  const struct scratch *scratch, __u64 now)
+					  const struct scratch *scratch, __u64 now,
+					  const struct match_lookups *lookups, void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	const struct verdict_entry *entry;
@@ -59,12 +67,11 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	ICP_BOUNDED(length);
 	key.hash = verdict_hash(chain, &scratch->sums, url, length, source);
-	entry = bpf_map_lookup_elem(&verdicts, &key);
+	entry = lookups->verdict(maps, &key);
 	length = scratch_url_length(scratch);
-	if (!entry || length > PREFIX_URL_MAX ||
-	    !verdict_entry_holds(chain, entry, url, length, source, now))
+	if (!entry || length > PREFIX_URL_MAX)
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
-	return candidate_of(entry->rank, entry->verdict, entry->cost);
+	return verdict_read(chain, entry, key.hash, url, length, source, now);
 }
 
 /*
@@ -73,7 +80,8 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
  * cannot evaluate.
  */
 ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot,
-				       struct scratch *scratch)
+				       struct scratch *scratch, const struct match_lookups *lookups,
+				       void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	struct candidate best = candidate_default(chain);
@@ -85,27 +93,26 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	__u64 now;
 
 	answer = prefix_find(&chain->prefixes, url, &scratch->sums, scratch_url_length(scratch),
-			     bucket_at, line_at, NULL, &scratch->place);
+			     lookups->bucket_at, lookups->line_at, maps, &scratch->place);
 	if (answer == PREFIX_COLLISION)
 		return decision_pass(ICP_COUNT_PASSED_COLLISION);
 	if (answer != PREFIX_NO_ANSWER) {
-		answer += chain->first_answer;
-		said = bpf_map_lookup_elem(&answers, &answer);
+		said = lookups->answer(maps, answer + chain->first_answer);
 		if (!said)
 			return decision_pass(ICP_COUNT_PASSED_FAILED);
 		best = candidate_of(said->rank, said->verdict, said->cost);
 	}
 	if (chain->has_sources)
-		best = candidate_first(best, match_source(chain, scratch));
+		best = candidate_first(best, match_source(chain, scratch, lookups, maps));
 
-	/* Before all gates and before the horizon it does not matter whether anybody watches. */
+	/* Before all gates and before the horizon the lease does not matter. */
 	if (best.rank < chain->first_gate && best.rank < horizon)
 		return decision_by(best);
 	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 
-	guard = bpf_map_lookup_elem(&watch, &slot);
-	now = bpf_ktime_get_coarse_ns();
+	guard = lookups->watch(maps, slot);
+	now = lookups->now(maps);
 	if (!guard || !watch_holds(guard, chain, now))
 		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
 	best = candidate_first(best, candidate_gate(guard));
@@ -113,35 +120,40 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 		return decision_by(best);
 	if (chain->memory == MEMORY_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	known = match_verdict(chain, scratch, now);
+	known = match_verdict(chain, scratch, now, lookups, maps);
 	if (known.rank == RANK_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 	best = candidate_first(known, best);
 	return decision_by(best);
 }
 
-/* `slot` is where the chain stands. */
+/*
+ * Decides on the query in `scratch`, whose URL is zero-padded, with its sums filled, and of `form`
+ * ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE. `drain` as in struct map_control; `slot` is where the
+ * chain stands in the map. Overwrites the message's requester host address.
+ */
 ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain, __u32 slot,
-				 struct scratch *scratch, const struct message *message)
+				 struct scratch *scratch, enum icp_form form,
+				 const struct match_lookups *lookups, void *maps)
 {
 	struct rule_key *key;
 	const struct rule *rule;
 
-	if (message->form == ICP_FORM_WHITE_SPACE)
+	if (form == ICP_FORM_WHITE_SPACE)
 		return decision_answer(ICP_OP_ERR, ICP_NO_COST);
 	if (drain)
 		return decide_by_drain(drain);
 
 	/*
 	 * The trie wants the length in front of the text, where the requester host address lies:
-	 * it has been added to the checksum, and nobody needs it any more.
+	 * it has been added to the checksum, and is not needed any more.
 	 */
 	key = (struct rule_key *)&scratch->message.query.requester_host_address;
-	key->prefixlen = 8 * message->url_length;
-	rule = bpf_map_lookup_elem(&rules, key);
+	key->prefixlen = 8 * scratch_url_length(scratch);
+	rule = lookups->rule(maps, key);
 	if (rule)
 		return decide_by_rule(rule);
-	return match_chain(chain, slot, scratch);
+	return match_chain(chain, slot, scratch, lookups, maps);
 }
 
 #endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The program's lookups for match.h: bpf_map_lookup_elem() on each map, inlined. */
+#ifndef XDP_ICP_LOOKUPS_H
+#define XDP_ICP_LOOKUPS_H
+
+#include "maps_bpf.h"
+#include "match.h"
+
+ICP_INLINE const struct prefix_bucket *lookup_bucket(void *maps, __u32 index)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&prefixes, &index);
+}
+
+ICP_INLINE const struct prefix_line *lookup_line(void *maps, __u32 index)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&texts, &index);
+}
+
+ICP_INLINE const struct rule *lookup_rule(void *maps, const struct rule_key *key)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&rules, key);
+}
+
+ICP_INLINE const struct prefix_answer *lookup_answer(void *maps, __u32 index)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&answers, &index);
+}
+
+ICP_INLINE const struct source_entry *lookup_source(void *maps, const struct source_key *key)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&sources, key);
+}
+
+ICP_INLINE const struct map_watch *lookup_watch(void *maps, __u32 slot)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&watch, &slot);
+}
+
+ICP_INLINE const struct verdict_entry *lookup_verdict(void *maps, const struct verdict_key *key)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&verdicts, key);
+}
+
+ICP_INLINE __u64 lookup_now(void *maps)
+{
+	(void)maps;
+	return bpf_ktime_get_coarse_ns();
+}
+
+static const struct match_lookups lookups = {
+	.bucket_at = lookup_bucket,
+	.line_at = lookup_line,
+	.rule = lookup_rule,
+	.answer = lookup_answer,
+	.source = lookup_source,
+	.watch = lookup_watch,
+	.verdict = lookup_verdict,
+	.now = lookup_now,
+};
+
+#endif
