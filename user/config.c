@@ -17,6 +17,7 @@
 #include "config.h"
 #include "config_text.h"
 #include "policy.h"
+#include "regular_file.h"
 #include "socket_address.h"
 #include "verdict.h"
 
@@ -587,29 +588,16 @@ out:
 
 int config_load_alone(const char *path, struct config **config, struct error *error)
 {
-	FILE *file = fopen(path, "re");
-	size_t size = 0, room = 4096;
-	char *text = malloc(room);
-	int result = -1;
+	struct error reason;
+	size_t size;
+	char *text;
+	int result;
 
-	/* One byte more than is allowed is enough to see that it is too much. */
-	while (file && text && !ferror(file) && !feof(file) && size <= CONFIG_TEXT_MAX) {
-		char *grown = size == room ? realloc(text, room *= 2) : text;
-
-		if (!grown)
-			break;
-		text = grown;
-		size += fread(text + size, 1, room - size, file);
-	}
-	if (!file || ferror(file))
-		error_set(error, "%s: cannot read: %s; name a configuration file that can be read",
-			  path, strerror(errno));
-	else if (!text || (!feof(file) && size <= CONFIG_TEXT_MAX))
-		error_set(error, "%s: " OUT_OF_MEMORY, path);
-	else
-		result = config_parse_text(text, size, path, config, error);
-	if (file)
-		fclose(file);
+	if (regular_file_read(path, CONFIG_TEXT_MAX, &text, &size, &reason))
+		return error_set(error,
+				 "%s: cannot read: %s; name a configuration file that can be read",
+				 path, reason.text);
+	result = config_parse_text(text, size, path, config, error);
 	free(text);
 	return result;
 }

@@ -5,16 +5,15 @@
  * runs.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "escape.h"
 #include "lua_sandbox.h"
 #include "policy_kinds.h"
 #include "policy_warning.h"
+#include "regular_file.h"
 #include "verdict.h"
 
 #define INSTRUCTIONS 100000 /* about a millisecond */
@@ -42,44 +41,21 @@ static void release(struct lua *lua)
 	free(lua);
 }
 
-static int read_stream(struct lua *lua, FILE *stream)
-{
-	struct stat status;
-
-	if (fstat(fileno(stream), &status))
-		return errno;
-	/* A device or a pipe might never end. */
-	if (!S_ISREG(status.st_mode))
-		return EINVAL;
-	if (status.st_size > FILE_MOST)
-		return EFBIG;
-	lua->text = malloc(status.st_size + 1);
-	if (!lua->text)
-		return ENOMEM;
-	lua->length = fread(lua->text, 1, status.st_size, stream);
-	return ferror(stream) ? errno : 0;
-}
-
 static int read_file(struct lua *lua, const struct policy_spec *spec, struct error *error)
 {
 	const struct spec_value *file;
-	FILE *stream;
-	int reason;
+	struct error reason;
 
 	if (policy_spec_text(spec, "file", &file, error) < 0)
 		return -1;
 	lua->path = strdup(file->text);
 	if (!lua->path)
 		return error_set(error, "out of memory");
-	stream = fopen(file->text, "re");
-	reason = stream ? read_stream(lua, stream) : errno;
-	if (stream)
-		fclose(stream);
-	if (reason)
+	if (regular_file_read(file->text, FILE_MOST, &lua->text, &lua->length, &reason))
 		return error_set(error,
 				 "%s: policy '%s': cannot read the script '%s': %s; name a file "
 				 "of at most 4 MiB that the daemon may read",
-				 file->where, spec->name, file->text, strerror(reason));
+				 file->where, spec->name, file->text, reason.text);
 	return 0;
 }
 

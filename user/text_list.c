@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "regular_file.h"
 #include "text_list.h"
 #include "verdict.h"
 
@@ -16,6 +16,8 @@
 #define TAG_PLURAL 0x80000000u
 #define TAG_SINGULAR 0x40000000u
 #define TAG_NUMBER 0x3fffffffu
+
+#define LIST_SIZE_MAX (1u << 30) /* bytes of a file */
 
 void text_list_where(const struct text_list *list, unsigned int tag, char *where, size_t size)
 {
@@ -124,17 +126,12 @@ static int read_file(const struct text_list *list, const struct spec_value *file
 	size_t allocated = 0;
 	char *line = NULL;
 	ssize_t length;
-	struct stat status;
-	FILE *stream = fopen(file->text, "re");
+	struct error reason;
+	FILE *stream = regular_file_open(file->text, LIST_SIZE_MAX, &reason);
 	int result = 0;
 
 	if (!stream)
-		return cannot_read(list, file, strerror(errno), error);
-	/* A device or a pipe might never end. */
-	if (fstat(fileno(stream), &status) == 0 && !S_ISREG(status.st_mode)) {
-		fclose(stream);
-		return cannot_read(list, file, "not a regular file", error);
-	}
+		return cannot_read(list, file, reason.text, error);
 	errno = 0;
 	while (result == 0 && (length = getline(&line, &allocated, stream)) >= 0) {
 		result = read_line(list, line, length, ++number, take, context, error);

@@ -266,6 +266,14 @@ TEST(files)
 	assert_int_equal(config_load("/tmp", &config, &error), -1);
 	assert_string_equal(error.text, "/tmp: cannot read: Is a directory; name a configuration "
 					"file that can be read");
+	write_list(path, "", 0);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(60); /* a failure would be to block for ever */
+	assert_int_equal(config_load(path, &config, &error), -1);
+	alarm(0);
+	assert_non_null(strstr(error.text, ": cannot read: not a regular file; "));
+	unlink(path);
 	write_list(path, "mode = off", 10);
 	assert_int_equal(config_load(path, &config, &error), 0);
 	assert_int_equal(config->mode, CONFIG_MODE_OFF);

@@ -381,8 +381,8 @@ TEST(mistakes_in_the_policy)
 			    "file or directory; name a file of at most 4 MiB that the daemon may "
 			    "read");
 	assert_policy_error("kind = lua file = '/dev/zero'",
-			    "c:1: policy 'p': cannot read the script '/dev/zero': Invalid "
-			    "argument; name a file of at most 4 MiB that the daemon may read");
+			    "c:1: policy 'p': cannot read the script '/dev/zero': not a "
+			    "regular file; name a file of at most 4 MiB that the daemon may read");
 	assert_policy_error("kind = lua file = x\ninstructions = 10",
 			    "c:2: policy 'p': instructions: '10' is not a number from 1000 to "
 			    "10000000");

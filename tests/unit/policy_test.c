@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What each kind of policy says, and what it takes. */
+#include <sys/stat.h>
+
 #include "chain_support.h"
 #include "prefix_set.h"
 
@@ -162,6 +164,24 @@ TEST(a_list_that_cannot_be_read)
 	assert_chain_error("policy p { kind = prefix verdict = hit file = '/dev/null' }",
 			   "c:1: policy 'p': cannot read the list '/dev/null': not a regular file; "
 			   "name a file that the daemon may read");
+}
+
+TEST(a_list_that_is_a_fifo)
+{
+	char path[LIST_PATH_SIZE], text[256], expected[256];
+
+	write_list(path, "", 0);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	snprintf(text, sizeof(text), "policy p { kind = prefix verdict = hit file = '%s' }", path);
+	snprintf(expected, sizeof(expected),
+		 "c:1: policy 'p': cannot read the list '%s': not a regular file; name a file that "
+		 "the daemon may read",
+		 path);
+	alarm(60); /* a failure would be to block for ever */
+	assert_chain_error(text, expected);
+	alarm(0);
+	unlink(path);
 }
 
 TEST(exact_urls_are_whole)
@@ -367,6 +387,7 @@ int main(void)
 		cmocka_unit_test(a_url_with_two_verdicts),
 		cmocka_unit_test(urls_have_16359_bytes_at_most),
 		cmocka_unit_test(a_list_that_cannot_be_read),
+		cmocka_unit_test(a_list_that_is_a_fifo),
 		cmocka_unit_test(exact_urls_are_whole),
 		cmocka_unit_test(the_first_listed_substring),
 		cmocka_unit_test(regular_expressions),
