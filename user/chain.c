@@ -119,8 +119,8 @@ struct chain_decision chain_undecided(const struct chain *chain)
 	};
 }
 
-/* What the policy's word does to how long the decision may be remembered. */
-static void limit_memory(const struct policy *policy, struct policy_match match,
+/* A decision may be remembered until the first of what it rests on expires. */
+static void limit_memory(const struct policy *policy, struct policy_match match, uint64_t asked,
 			 struct chain_decision *decision)
 {
 	switch (policy->kind->basis) {
@@ -136,22 +136,26 @@ static void limit_memory(const struct policy *policy, struct policy_match match,
 		if (policy->ttl == POLICY_TTL_URL)
 			break;
 		decision->by_source = true;
-		if (policy->ttl == 0)
+		if (policy->ttl == 0) {
 			decision->memorable = false;
-		else if (decision->ttl == 0 || decision->ttl > policy->ttl)
-			decision->ttl = policy->ttl;
+		} else {
+			uint64_t expires = asked + policy->ttl * 1000000000ull;
+
+			if (decision->expires == 0 || expires < decision->expires)
+				decision->expires = expires;
+		}
 		break;
 	}
 	if (match.gave_up)
 		decision->memorable = false;
 }
 
-bool chain_take(const struct chain *chain, size_t rank, struct policy_match match,
+bool chain_take(const struct chain *chain, size_t rank, struct policy_match match, uint64_t asked,
 		struct chain_decision *decision)
 {
 	const struct policy *policy = chain->policies[rank];
 
-	limit_memory(policy, match, decision);
+	limit_memory(policy, match, asked, decision);
 	decision->gave_up += match.gave_up;
 	if (match.verdict == ICP_OP_INVALID)
 		return false;
@@ -162,12 +166,13 @@ bool chain_take(const struct chain *chain, size_t rank, struct policy_match matc
 	return true;
 }
 
-struct chain_decision chain_decide(const struct chain *chain, const struct query *query)
+struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
+				   uint64_t now)
 {
 	struct chain_decision decision = chain_undecided(chain);
 
 	for (size_t i = 0; i < chain->count; i++)
-		if (chain_take(chain, i, policy_match(chain->policies[i], query), &decision))
+		if (chain_take(chain, i, policy_match(chain->policies[i], query), now, &decision))
 			break;
 	return decision;
 }
@@ -179,7 +184,8 @@ bool chain_decide_anywhere(const struct chain *chain, const struct query *query,
 	for (size_t i = 0; i < chain->count; i++) {
 		if (chain->policies[i]->kind->main_thread)
 			return false;
-		if (chain_take(chain, i, policy_match(chain->policies[i], query), decision))
+		/* What expires is for the main thread. */
+		if (chain_take(chain, i, policy_match(chain->policies[i], query), 0, decision))
 			break;
 	}
 	return true;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config.h"
 #include "error.h"
@@ -33,7 +34,7 @@ struct chain_decision {
 	 * such a policy decided, if one gave up, or if one that looks at anything else forbids it.
 	 */
 	bool memorable;
-	unsigned int ttl; /* seconds for which it may; 0: for good */
+	uint64_t expires; /* until when it may, clock_kernel_ns(); 0: for good */
 	bool by_source;	  /* and to the same querier alone: a policy was asked that sees it */
 };
 
@@ -73,8 +74,12 @@ bool chain_ended(const struct chain *chain);
 /* chain_end() and chain_unref(). `chain` may be NULL. */
 void chain_free(struct chain *chain);
 
-/* The answer to a query, if no policy has to wait: those that do say nothing. */
-struct chain_decision chain_decide(const struct chain *chain, const struct query *query);
+/*
+ * The verdict on a query at the time `now`, if no policy has to wait: those that do say nothing.
+ * `now` as for chain_take().
+ */
+struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
+				   uint64_t now);
 
 /* The same in any thread. False: a policy was reached that only the main thread may ask. */
 bool chain_decide_anywhere(const struct chain *chain, const struct query *query,
@@ -83,10 +88,11 @@ bool chain_decide_anywhere(const struct chain *chain, const struct query *query,
 /*
  * The same step by step: what is decided before any policy was asked, and what the policy of a
  * rank adds to it, `match` being its word with `not` (policy_word). True: it has decided. The
- * policies have to be asked in the order of their ranks.
+ * policies have to be asked in the order of their ranks. `asked` is when this one was, from which
+ * on its ttl counts: nanoseconds of clock_kernel_ns(), of no meaning unless policy_expires().
  */
 struct chain_decision chain_undecided(const struct chain *chain);
-bool chain_take(const struct chain *chain, size_t rank, struct policy_match match,
+bool chain_take(const struct chain *chain, size_t rank, struct policy_match match, uint64_t asked,
 		struct chain_decision *decision);
 
 /* The number of policies, and the policy of a rank from 0 to that number less one. */

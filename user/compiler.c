@@ -200,13 +200,9 @@ static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 {
 	if (horizon == RANK_NONE)
 		return MEMORY_NONE;
-	for (size_t rank = 0; rank < chain_count(chain); rank++) {
-		const struct policy *policy = chain_policy(chain, rank);
-
-		if (policy->kind->basis == POLICY_BASIS_OTHER && policy->ttl &&
-		    policy->ttl != POLICY_TTL_URL)
+	for (size_t rank = 0; rank < chain_count(chain); rank++)
+		if (policy_expires(chain_policy(chain, rank)))
 			return MEMORY_URL_SOURCE;
-	}
 	return MEMORY_URL;
 }
 

@@ -148,7 +148,7 @@ static void remember(void *context, const struct query *query,
 	kernel_remember(
 		daemon->kernel, query->url, query->length, &query->source,
 		candidate_of(decision->rank, decision->verdict.opcode, decision->verdict.cost),
-		decision->ttl);
+		decision->expires);
 }
 
 /* What only a start can change stays as it was started. */

@@ -3,13 +3,15 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "clock.h"
 #include "evaluation.h"
 
 struct evaluation {
 	struct policy_question question; /* the first member: what is answered leads back here */
 	TAILQ_ENTRY(evaluation) link;
 	struct chain *chain;
-	size_t rank; /* of the policy that is asked */
+	size_t rank;	/* of the policy that is asked */
+	uint64_t asked; /* when */
 	struct chain_decision decision;
 	evaluation_done done; /* NULL: cancelled */
 	void *context;
@@ -68,6 +70,7 @@ static enum evaluation_state walk(struct chain *chain, size_t rank, const struct
 {
 	for (; rank < chain_count(chain); rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
+		uint64_t asked = policy_expires(policy) ? clock_kernel_ns() : 0;
 
 		if (policy->kind->ask) {
 			if (!*evaluation)
@@ -76,11 +79,12 @@ static enum evaluation_state walk(struct chain *chain, size_t rank, const struct
 				return EVALUATION_DROPPED;
 			if (policy->kind->ask(policy, query, &(*evaluation)->question)) {
 				(*evaluation)->rank = rank;
+				(*evaluation)->asked = asked;
 				(*evaluation)->decision = *decision;
 				return EVALUATION_PENDING;
 			}
 		}
-		if (chain_take(chain, rank, policy_match(policy, query), decision))
+		if (chain_take(chain, rank, policy_match(policy, query), asked, decision))
 			break;
 	}
 	return EVALUATION_DECIDED;
@@ -121,7 +125,8 @@ static void answered(struct policy_question *question, struct policy_match match
 		return;
 	}
 	policy = chain_policy(chain, evaluation->rank);
-	if (chain_take(chain, evaluation->rank, policy_word(policy, match), &decision) ||
+	if (chain_take(chain, evaluation->rank, policy_word(policy, match), evaluation->asked,
+		       &decision) ||
 	    walk(chain, evaluation->rank + 1, &evaluation->query, &decision, &evaluation) !=
 		    EVALUATION_PENDING)
 		finish(evaluation, &decision);

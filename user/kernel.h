@@ -137,11 +137,11 @@ void kernel_watch(struct kernel *kernel, struct candidate gate);
 
 /*
  * Remembers what the chain that counts has decided for a URL of `length` bytes, 1 to
- * PREFIX_URL_MAX, for `ttl` seconds (0: as long as the chain). `source` as in struct query, used
+ * PREFIX_URL_MAX, until `expires` (clock_kernel_ns(); 0: as long as the chain). `source` as in struct query, used
  * where chain memory is by source. Failure is silent: then the daemon is asked again.
  */
 void kernel_remember(struct kernel *kernel, const char *url, size_t length,
-		     const struct in6_addr *source, struct candidate decided, unsigned int ttl);
+		     const struct in6_addr *source, struct candidate decided, uint64_t expires);
 
 /*
  * From the next packet on every query gets the verdict `drain`, or none (DRAIN_SILENCE); 0: the

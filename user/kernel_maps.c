@@ -534,14 +534,14 @@ static uint64_t url_hash(const struct map_chain *chain, const char *url, size_t 
 }
 
 void kernel_remember(struct kernel *kernel, const char *url, size_t length,
-		     const struct in6_addr *source, struct candidate decided, unsigned int ttl)
+		     const struct in6_addr *source, struct candidate decided, uint64_t expires)
 {
 	struct verdict_entry entry = {
 		.generation = kernel->current.generation,
 		.rank = decided.rank,
 		.verdict = decided.verdict.opcode,
 		.cost = decided.verdict.cost,
-		.expires = ttl ? clock_kernel_ns() + ttl * 1000000000ull : 0,
+		.expires = expires,
 		.length = length,
 	};
 	struct verdict_key key;

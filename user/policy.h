@@ -138,6 +138,13 @@ struct policy_match policy_match(const struct policy *policy, const struct query
 /* What the kind's word, from match() or to a question, means with `not`. */
 struct policy_match policy_word(const struct policy *policy, struct policy_match match);
 
+/* Whether the policy's word may be remembered for a time that begins when it is asked. */
+static inline bool policy_expires(const struct policy *policy)
+{
+	return policy->kind->basis == POLICY_BASIS_OTHER && policy->ttl &&
+	       policy->ttl != POLICY_TTL_URL;
+}
+
 /* The policy as a set of prefixes, or NULL: only the daemon can evaluate it. */
 const struct prefix_set *policy_prefixes(const struct policy *policy);
 

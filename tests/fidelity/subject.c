@@ -92,7 +92,7 @@ static void remember(void *context, const struct query *query,
 	kernel_remember(
 		subject->kernel, query->url, query->length, &query->source,
 		candidate_of(decision->rank, decision->verdict.opcode, decision->verdict.cost),
-		decision->ttl);
+		decision->expires);
 	subject->remembered = query->length <= PREFIX_URL_MAX;
 }
 

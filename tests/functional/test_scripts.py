@@ -149,6 +149,19 @@ class Scripts(Wire):
             self.assert_answered_by(daemon, "daemon", verdict, url)
             self.assert_answered_by(daemon, "kernel", verdict, url)
 
+    def test_what_is_remembered_ends_by_when_it_was_asked(self):
+        """A policy that takes its time does not make another's word last longer."""
+        quick = self.write("quick.sh", HELPER)
+        slow = self.write("slow.sh", "while read -r url _; do sleep 2.5; echo denied; done\n")
+        daemon = self.responder(
+            f"""
+            policy "1" {{ kind = helper ttl = 2s timeout = 10s program = {{ "/bin/sh", "{quick}" }} }}
+            policy "2" {{ kind = helper ttl = 1h timeout = 10s program = {{ "/bin/sh", "{slow}" }} }}
+            """
+        ).start()
+        self.assertEqual(self.ask(BAR), "denied")
+        self.assert_answered_by(daemon, "daemon", "denied", BAR)
+
     def test_a_plugin_on_the_url_is_remembered_for_everybody(self):
         policy = self.plugin(BUILD / "plugins/partition.so", "arguments = { 0, 2 }")
         daemon = self.responder(policy).start()

@@ -34,7 +34,7 @@ static void check_chain(const struct chain *chain)
 
 	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
 		struct query query = { .url = urls[i], .length = strlen(urls[i]) };
-		struct chain_decision decision = chain_decide(chain, &query);
+		struct chain_decision decision = chain_decide(chain, &query, 0);
 
 		require(icp_is_verdict(decision.verdict.opcode));
 		require(decision.verdict.cost >= ICP_NO_COST && decision.verdict.cost <= 65535);

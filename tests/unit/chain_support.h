@@ -38,7 +38,7 @@ static inline struct chain_decision decide_url(const struct chain *chain, const 
 {
 	struct query query = { .url = url, .length = strlen(url) };
 
-	return chain_decide(chain, &query);
+	return chain_decide(chain, &query, 0);
 }
 
 /* The text makes no chain, and the error is this one. */

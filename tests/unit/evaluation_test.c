@@ -3,11 +3,14 @@
 #include <errno.h>
 
 #include "chain_support.h"
+#include "clock.h"
 #include "counters.h"
 #include "evaluation.h"
 #include "listener.h"
 #include "responder.h"
 #include "socket_address.h"
+
+#define NS 1000000000ull /* of a second */
 
 /*
  * A kind that takes the place of another in a policy made by that: it waits if it is told to, and
@@ -365,6 +368,7 @@ TEST(what_may_be_remembered)
 			struct evaluation *evaluation;
 			struct chain_decision decision;
 			struct told told = { 0 };
+			uint64_t ttl = rows[i].ttl * NS, earliest = clock_kernel_ns() + ttl;
 			size_t k = 0;
 
 			for (k = 0; k < rows[i].count; k++) {
@@ -389,11 +393,50 @@ TEST(what_may_be_remembered)
 				decision = told.decision;
 			}
 			if (decision.memorable != rows[i].memorable ||
-			    decision.by_source != rows[i].by_source || decision.ttl != rows[i].ttl)
-				fail_msg("row %zu: %d %u %d", i, decision.memorable, decision.ttl,
+			    decision.by_source != rows[i].by_source)
+				fail_msg("row %zu: %d %d", i, decision.memorable,
 					 decision.by_source);
+			if (ttl)
+				assert_in_range(decision.expires, earliest,
+						clock_kernel_ns() + ttl);
+			else
+				assert_int_equal(decision.expires, 0);
 			chain_free(chain);
 		}
+	}
+}
+
+/* A word expires by when its policy was asked, however long the policies behind it take. */
+TEST(the_first_to_expire)
+{
+	static const struct {
+		unsigned int first, second; /* their ttl, in seconds */
+		bool by_first;
+	} rows[] = { { 5, 9, true }, { 5, 5, true }, { 9, 5, false }, { 5, POLICY_TTL_URL, true } };
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct chain *chain = four_policies();
+		struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
+		struct puppet *second = play(chain, 1, POLICY_BASIS_OTHER, true);
+		uint64_t begun = clock_kernel_ns(), asked_first, asked_second;
+		struct told told;
+
+		first->policy->ttl = rows[i].first;
+		second->policy->ttl = rows[i].second;
+		begin(chain, "x", &told);
+		asked_first = clock_kernel_ns();
+		usleep(2000);
+		puppet_answer(first, ICP_OP_INVALID);
+		asked_second = clock_kernel_ns();
+		usleep(2000);
+		puppet_answer(second, ICP_OP_HIT);
+		if (rows[i].by_first)
+			assert_in_range(told.decision.expires, begun + rows[i].first * NS,
+					asked_first + rows[i].first * NS);
+		else
+			assert_in_range(told.decision.expires, asked_first + rows[i].second * NS,
+					asked_second + rows[i].second * NS);
+		chain_free(chain);
 	}
 }
 
@@ -526,6 +569,7 @@ int main(void)
 		cmocka_unit_test(nobody_waits_any_more),
 		cmocka_unit_test(too_much_waits),
 		cmocka_unit_test(what_may_be_remembered),
+		cmocka_unit_test(the_first_to_expire),
 		SERVED(answers_that_come_later),
 		SERVED(a_listener_closed_meanwhile),
 		SERVED(a_chain_ended_meanwhile),

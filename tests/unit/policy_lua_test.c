@@ -104,7 +104,7 @@ TEST(what_may_be_remembered)
 
 	assert_true(decision.memorable);
 	assert_true(decision.by_source);
-	assert_int_equal(decision.ttl, 90);
+	assert_int_equal(decision.expires, 90 * 1000000000ull);
 	assert_true(decide_url(chain, "z").memorable);
 	/* A mistake is not what the script says. */
 	assert_false(decide_url(chain, "b").memorable);

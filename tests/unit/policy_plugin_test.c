@@ -89,13 +89,13 @@ TEST(what_may_be_remembered)
 
 	assert_true(decision.memorable);
 	assert_true(decision.by_source);
-	assert_int_equal(decision.ttl, 90);
+	assert_int_equal(decision.expires, 90 * 1000000000ull);
 
 	decision = decide("partition.so", "arguments = { 0, 1 }");
 	assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
 	assert_true(decision.memorable);
 	assert_false(decision.by_source);
-	assert_int_equal(decision.ttl, 0);
+	assert_int_equal(decision.expires, 0);
 
 	assert_false(decide("other.so", "").memorable);
 }
