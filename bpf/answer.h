@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Turning the query into its answer, in place. An answer lacks the query's last header word, the
- * requester host address: so the URL stays where it is, all headers are written 4 bytes nearer to
- * it, and the frame is cut at its head.
+ * Rewriting the query into its reply, in place. A reply lacks the query's last header word, the
+ * requester host address.
+ *
+ * Native mode: the URL stays where it is, all headers are written 4 bytes nearer to it, and the
+ * frame is cut at its head. That costs nothing in the URL's length.
+ *
+ * Generic mode: the headers stay where they are, the URL is written 4 bytes nearer to them, and the
+ * frame is cut at its tail. A socket buffer from the same host may have its checksum left to an
+ * offload: it then notes where the UDP header begins, and headers that move away from there make
+ * the kernel write the checksum into another field, or verify another part of the packet. The
+ * field of such a reply holds what the note asks for, the sum of the pseudo-header alone.
  */
 #ifndef XDP_ICP_ANSWER_H
 #define XDP_ICP_ANSWER_H
@@ -56,6 +64,25 @@ ICP_INLINE void ipv6_write(struct ipv6hdr *ip, const struct frame *frame, __u16 
 	}
 }
 
+/* Makes the frame 4 bytes shorter, with the URL in its place. False: it is as it was. */
+ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch)
+{
+	__u32 url = scratch->frame.message_offset + ICP_HEADER_SIZE;
+	__u32 length = scratch_url_length(scratch);
+
+	if (!generic_mode)
+		return bpf_xdp_adjust_head(ctx, ANSWER_SHIFT) == 0;
+	if (length > PREFIX_URL_MAX) /* never: for the verifier */
+		return false;
+	ICP_BOUNDED(length);
+	if (bpf_xdp_adjust_tail(ctx, -ANSWER_SHIFT))
+		return false;
+	/* Cannot fail: so many bytes have been read 4 bytes further back. */
+	bpf_xdp_store_bytes(ctx, url, (void *)(scratch->message.words + MESSAGE_URL_WORD),
+			    length + 1);
+	return true;
+}
+
 /* XDP_TX with the answer, or XDP_PASS with the query as it came. */
 ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 			   const struct message *message, struct icp_verdict verdict)
@@ -76,7 +103,7 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 	end = (void *)(long)ctx->data_end;
 	if (data + offset + ICP_QUERY_HEADER_SIZE > end)
 		return -1;
-	if (bpf_xdp_adjust_head(ctx, ANSWER_SHIFT))
+	if (!answer_shorten(ctx, scratch))
 		return -1;
 
 	icp_answer_header(&header, &scratch->message.query.header, message->size - ANSWER_SHIFT,
@@ -109,12 +136,18 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 	udp->source = frame->destination_port;
 	udp->dest = frame->source_port;
 	udp->len = host_to_be16(udp_size);
-	udp->check = (ICP_FORCE __sum16)checksum_udp_field(sum);
+	if (generic_mode && frame->partial)
+		udp->check = (ICP_FORCE __sum16)checksum_fold(
+			frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
+			(ICP_FORCE __u16)host_to_be16(udp_size));
+	else
+		udp->check = (ICP_FORCE __sum16)checksum_udp_field(sum);
 	__builtin_memcpy(udp + 1, &header, sizeof(header));
 	return XDP_TX;
 
 undo:
-	bpf_xdp_adjust_head(ctx, -ANSWER_SHIFT);
+	if (!generic_mode)
+		bpf_xdp_adjust_head(ctx, -ANSWER_SHIFT);
 	return -1;
 }
 

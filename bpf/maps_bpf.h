@@ -2,7 +2,7 @@
 /*
  * The maps of include/maps.h as the loader creates them. Keys and values are declared by type, so
  * that `bpftool map dump` can name their members. Sizes marked so are set by the loader from the
- * configuration.
+ * configuration. Beside them stands what it sets as a constant.
  */
 #ifndef XDP_ICP_MAPS_BPF_H
 #define XDP_ICP_MAPS_BPF_H
@@ -12,6 +12,9 @@
 
 #include "maps.h"
 #include "scratch.h"
+
+/* Set before the program is loaded: it runs on socket buffers, not in a driver (answer.h). */
+const volatile bool generic_mode = false;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -105,7 +105,7 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_chain *chain,
 					 struct scratch *scratch, struct message *message)
 {
-	const struct frame *frame = &scratch->frame;
+	struct frame *frame = &scratch->frame;
 	text_word *words = scratch->message.words;
 	text_word *url = words + MESSAGE_URL_WORD;
 	struct reading reading;
@@ -148,15 +148,22 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	reading.suspicious |= word_controls(tail | ~word_first_bytes(~0ULL, left));
 	message->kept_sum = sum = checksum_add(reading.sum, tail);
 
+	frame->partial = false;
 	if (frame->checksum) {
 		__u64 size_sum = (ICP_FORCE __u16)host_to_be16(frame->udp_size);
 		__u64 pseudo = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
 			       size_sum;
+		bool full;
 
 		for (i = 0; i < MESSAGE_URL_WORD; i++)
 			sum = checksum_add(sum, words[i]);
-		if (!checksum_good(frame->checksum, pseudo, sum + 2 * size_sum + frame->checksum))
+		full = checksum_is_full(sum + 2 * size_sum + frame->checksum);
+		frame->partial = checksum_is_partial(frame->checksum, pseudo);
+		if (!full && !frame->partial)
 			return ICP_COUNT_PASSED_CHECKSUM;
+		/* One in 65536 is both; only in generic mode it matters which (answer.h). */
+		if (generic_mode && full && frame->partial)
+			return ICP_COUNT_PASSED_OFFLOAD;
 	}
 
 	if (icp_header_form(&scratch->message.query.header, size, chain->answer_request_zero) !=

@@ -31,15 +31,20 @@ ICP_INLINE __u16 checksum_fold(__u64 sum)
 	return sum;
 }
 
-/*
- * Is a received UDP checksum good? `field` is the datagram's checksum field as it stands in
- * memory, `pseudo` the sum of the pseudo-header, `sum` that of pseudo-header and datagram with
- * the field in it. A datagram from the same host may have left the work to an offload that
- * nobody did: the field then holds the pseudo-header's sum, not complemented.
- */
-ICP_INLINE bool checksum_good(__u16 field, __u64 pseudo, __u64 sum)
+/* Is a received UDP checksum good? `sum` is that of pseudo-header and datagram. */
+ICP_INLINE bool checksum_is_full(__u64 sum)
 {
-	return checksum_fold(sum) == 0xffff || field == checksum_fold(pseudo);
+	return checksum_fold(sum) == 0xffff;
+}
+
+/*
+ * Did a sender on the same host leave the checksum to an offload? `field` is the datagram's
+ * checksum field as it stands in memory, which then holds the pseudo-header's sum, not
+ * complemented; `pseudo` is that sum.
+ */
+ICP_INLINE bool checksum_is_partial(__u16 field, __u64 pseudo)
+{
+	return field == checksum_fold(pseudo);
 }
 
 /* The UDP checksum field for a sum over all but the field: RFC 768, never 0. */

@@ -23,6 +23,8 @@
 	X(PASSED_SOURCE, "passed", "source", "a source that must not be answered")                 \
 	X(PASSED_TRUNCATED, "passed", "truncated", "lengths of frame, IP and UDP disagree")        \
 	X(PASSED_CHECKSUM, "passed", "checksum", "a wrong checksum of IPv4 or UDP")                \
+	X(PASSED_OFFLOAD, "passed", "offload",                                                     \
+	  "generic mode: whether the checksum was left to an offload cannot be told")              \
 	X(PASSED_LONG, "passed", "long", "the URL is longer than 255 bytes")                       \
 	X(PASSED_MALFORMED, "passed", "malformed", "not a query in good form; the daemon judges")  \
 	X(PASSED_RULE, "passed", "rule",                                                           \

@@ -94,6 +94,39 @@ static void carried_close(struct carried *carried)
 		xdp_multiprog__close(carried->all);
 }
 
+/* --- the program that is to be there */
+
+/* It is loaded differently for the two modes (skeleton_open()), generic only when it is needed. */
+struct code {
+	const struct kernel_load *load;
+	int native;		 /* fd, the caller's */
+	struct xdp_icp *generic; /* NULL: not loaded yet */
+};
+
+/* A file descriptor that stays with `code`; -1 and `error`: the kernel refuses it. */
+static int code_fd(struct code *code, bool native, struct error *error)
+{
+	const struct kernel_load *load = code->load;
+	int err;
+
+	if (native)
+		return code->native;
+	if (!code->generic) {
+		code->generic = skeleton_open(load->pin_dir, &load->sizes, false, error);
+		if (!code->generic)
+			return -1;
+		err = xdp_icp__load(code->generic);
+		if (err) {
+			xdp_icp__destroy(code->generic);
+			code->generic = NULL;
+			return error_set(error,
+					 "the XDP program cannot be loaded for generic mode: %s",
+					 strerror(-err));
+		}
+	}
+	return bpf_program__fd(code->generic->progs.xdp_icp);
+}
+
 /* --- in a place of its own, or beside others */
 
 static const char *attach_reason(int err)
@@ -118,11 +151,11 @@ static uint32_t mode_flag(bool native)
 }
 
 /* Attaches a fresh instance by libxdp; returns 0 or -errno. */
-static int attach_fresh(const struct kernel_load *load, unsigned int ifindex,
-			enum xdp_attach_mode mode, struct error *error)
+static int attach_fresh(const struct kernel_load *load, unsigned int ifindex, bool native,
+			struct error *error)
 {
 	DECLARE_LIBXDP_OPTS(xdp_program_opts, options, .prog_name = PROGRAM_NAME);
-	struct xdp_icp *skeleton = skeleton_open(load->pin_dir, &load->sizes, error);
+	struct xdp_icp *skeleton = skeleton_open(load->pin_dir, &load->sizes, native, error);
 	struct xdp_program *program;
 	int err;
 
@@ -135,7 +168,8 @@ static int attach_fresh(const struct kernel_load *load, unsigned int ifindex,
 	if (!err) {
 		/* Before it is loaded libbpf does not say so, and libxdp would take it for no. */
 		xdp_program__set_xdp_frags_support(program, true);
-		err = xdp_program__attach(program, ifindex, mode, 0);
+		err = xdp_program__attach(program, ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB,
+					  0);
 		xdp_program__close(program);
 	}
 	xdp_icp__destroy(skeleton);
@@ -146,20 +180,24 @@ static int attach_fresh(const struct kernel_load *load, unsigned int ifindex,
  * By libxdp; or alone, where its dispatcher does not take the program and nothing else has the
  * place: kernels that have got "bpf: check changes_pkt_data property for extension programs" refuse
  * to put a program that moves the packet's head behind the dispatcher of a libxdp older than they.
- * `loaded` is the program, ready to be attached. Returns 0 or -errno.
+ * Returns 0 or -errno.
  */
-static int attach_by_libxdp_or_alone(const struct kernel_load *load, unsigned int ifindex,
-				     int loaded, bool native, struct error *error)
+static int attach_by_libxdp_or_alone(struct code *code, unsigned int ifindex, bool native,
+				     struct error *error)
 {
-	int err = attach_fresh(load, ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB, error);
+	const struct kernel_load *load = code->load;
+	int err = attach_fresh(load, ifindex, native, error);
 	char refusal[384];
+	int fd;
 
 	if (err != -EINVAL || attached_id(ifindex))
 		return err;
 	snprintf(refusal, sizeof(refusal), "%s", attach_reason(err));
 	kernel_cause[0] = '\0';
-	err = bpf_xdp_attach(ifindex, loaded, XDP_FLAGS_UPDATE_IF_NOEXIST | mode_flag(native),
-			     NULL);
+	fd = code_fd(code, native, error);
+	if (fd < 0)
+		return err;
+	err = bpf_xdp_attach(ifindex, fd, XDP_FLAGS_UPDATE_IF_NOEXIST | mode_flag(native), NULL);
 	if (!err)
 		log_write(LOG_INFO,
 			  "interface %s: libxdp's dispatcher does not take the program: %s",
@@ -167,9 +205,10 @@ static int attach_by_libxdp_or_alone(const struct kernel_load *load, unsigned in
 	return err;
 }
 
-static enum kernel_result attach_in_modes(const struct kernel_load *load, unsigned int ifindex,
-					  int loaded, struct error *error)
+static enum kernel_result attach_in_modes(struct code *code, unsigned int ifindex,
+					  struct error *error)
 {
+	const struct kernel_load *load = code->load;
 	char native[512] = "";
 	int err;
 
@@ -180,7 +219,7 @@ static enum kernel_result attach_in_modes(const struct kernel_load *load, unsign
 			 "its peer carries no XDP program, so that a veth would drop the answers");
 		log_write(LOG_NOTICE, "interface %s: no native mode: %s", load->interface, native);
 	} else if (load->mode != KERNEL_GENERIC) {
-		err = attach_by_libxdp_or_alone(load, ifindex, loaded, true, error);
+		err = attach_by_libxdp_or_alone(code, ifindex, true, error);
 		if (!err)
 			return KERNEL_OK;
 		snprintf(native, sizeof(native), "%s", attach_reason(err));
@@ -191,7 +230,7 @@ static enum kernel_result attach_in_modes(const struct kernel_load *load, unsign
 		}
 		log_write(LOG_INFO, "interface %s: no native mode: %s", load->interface, native);
 	}
-	err = attach_by_libxdp_or_alone(load, ifindex, loaded, false, error);
+	err = attach_by_libxdp_or_alone(code, ifindex, false, error);
 	if (!err)
 		return KERNEL_OK;
 	error_set(error, "interface %s: %s%s%sgeneric mode: %s", load->interface,
@@ -238,10 +277,11 @@ static int give_way(const struct carried *carried, unsigned int ifindex)
 	return carried->all ? xdp_multiprog__detach(carried->all) : 0;
 }
 
-/* Puts the program on the interface, or in the place of what is there. `loaded` is its code. */
-static enum kernel_result attach(const struct kernel_load *load, unsigned int ifindex, int loaded,
+/* Puts the program on the interface, or in the place of what is there. */
+static enum kernel_result attach(struct code *code, unsigned int ifindex,
 				 const uint32_t controls[2], struct error *error)
 {
+	const struct kernel_load *load = code->load;
 	LIBBPF_OPTS(bpf_xdp_attach_opts, in_place);
 	enum kernel_result result = KERNEL_OK;
 	struct xdp_program *alone = NULL; /* that shares its place with no other */
@@ -267,15 +307,20 @@ static enum kernel_result attach(const struct kernel_load *load, unsigned int if
 		gave_way = true;
 	} else if (carried.ours && mode_fits(load->mode, carried.native)) {
 		uint32_t id = xdp_program__id(carried.ours);
+		int fd = code_fd(code, carried.native, error);
 
-		if (same_code(id, loaded) && program_uses_map(id, controls[0])) {
+		if (fd < 0) {
+			result = KERNEL_FAILED;
+			goto out;
+		}
+		if (same_code(id, fd) && program_uses_map(id, controls[0])) {
 			log_write(LOG_INFO, "interface %s: the program is there already (%s)",
 				  load->interface, mode_name(carried.native));
 			goto out;
 		}
 		if (alone) {
 			in_place.old_prog_fd = xdp_program__fd(alone);
-			if (bpf_xdp_attach(ifindex, loaded,
+			if (bpf_xdp_attach(ifindex, fd,
 					   XDP_FLAGS_REPLACE | mode_flag(carried.native),
 					   &in_place) == 0) {
 				log_write(LOG_NOTICE, "interface %s: replaced the former program",
@@ -289,7 +334,7 @@ static enum kernel_result attach(const struct kernel_load *load, unsigned int if
 	}
 	if (gave_way)
 		give_way(&carried, ifindex);
-	result = attach_in_modes(load, ifindex, loaded, error);
+	result = attach_in_modes(code, ifindex, error);
 	if (result != KERNEL_OK && gave_way && alone &&
 	    bpf_xdp_attach(ifindex, xdp_program__fd(alone), mode_flag(carried.native), NULL))
 		log_write(LOG_ERR, "interface %s: the former program is lost", load->interface);
@@ -354,8 +399,10 @@ out:
 enum kernel_result kernel_attach(const struct kernel_load *load, unsigned int ifindex, int loaded,
 				 int interfaces, const uint32_t controls[2], struct error *error)
 {
-	enum kernel_result result = attach(load, ifindex, loaded, controls, error);
+	struct code code = { .load = load, .native = loaded };
+	enum kernel_result result = attach(&code, ifindex, controls, error);
 
+	xdp_icp__destroy(code.generic);
 	return result == KERNEL_OK ? note(load->interface, ifindex, interfaces, controls, error)
 				   : result;
 }

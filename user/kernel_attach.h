@@ -10,7 +10,7 @@
 
 /*
  * Puts the program on an interface, or in the place of what is there, and notes it for the daemon
- * in the map `interfaces` (a file descriptor, as is `loaded`: the program, ready to be attached).
+ * in the map `interfaces` (a file descriptor, as is `loaded`: the program for native mode).
  * `controls` are the ids of control maps by which a program is known to be ours: this one's, and
  * that of the one before it, or 0.
  */

@@ -229,7 +229,7 @@ static enum kernel_result load_and_attach(const struct kernel_load *load, unsign
 	int err;
 
 	/* First alone, to make the maps and to know the code. */
-	skeleton = skeleton_open(load->pin_dir, &load->sizes, error);
+	skeleton = skeleton_open(load->pin_dir, &load->sizes, true, error);
 	if (!skeleton)
 		return KERNEL_FAILED;
 	err = xdp_icp__load(skeleton);

@@ -30,7 +30,7 @@ static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes
 	bpf_map__set_max_entries(skeleton->maps.verdicts, sizes->verdicts);
 }
 
-struct xdp_icp *skeleton_open(const char *pin_dir, const struct kernel_sizes *sizes,
+struct xdp_icp *skeleton_open(const char *pin_dir, const struct kernel_sizes *sizes, bool native,
 			      struct error *error)
 {
 	struct xdp_icp *skeleton = xdp_icp__open();
@@ -39,6 +39,7 @@ struct xdp_icp *skeleton_open(const char *pin_dir, const struct kernel_sizes *si
 		error_set(error, "the XDP program cannot be read: %s", strerror(errno));
 		return NULL;
 	}
+	skeleton->rodata->generic_mode = !native;
 	size_maps(skeleton, sizes);
 	for (int pin = 0; pin < PIN_MAX; pin++) {
 		char path[PATH_MAX];

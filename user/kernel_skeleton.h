@@ -7,10 +7,11 @@
 #include "xdp_icp.skel.h"
 
 /*
- * To be loaded; maps that are pinned below `pin_dir` are adopted then, and must have these sizes,
- * others are made. For xdp_icp__destroy(); NULL and `error` if it cannot be read.
+ * Prepares the program for native or for generic mode, to be loaded. Maps that are pinned below
+ * `pin_dir` are then adopted, and must have these sizes; others are made. For xdp_icp__destroy();
+ * NULL and `error` if it cannot be read.
  */
-struct xdp_icp *skeleton_open(const char *pin_dir, const struct kernel_sizes *sizes,
+struct xdp_icp *skeleton_open(const char *pin_dir, const struct kernel_sizes *sizes, bool native,
 			      struct error *error);
 
 #endif

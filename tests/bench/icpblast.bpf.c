@@ -352,7 +352,8 @@ ICP_INLINE enum blast_fault judge(struct blast_counts *count, struct room *room,
 			break;
 		sum += ((const __u32 *)udp)[i];
 	}
-	if (!udp->check || !checksum_good((ICP_FORCE __u16)udp->check, pseudo, sum))
+	if (!udp->check ||
+	    (!checksum_is_full(sum) && !checksum_is_partial((ICP_FORCE __u16)udp->check, pseudo)))
 		return BLAST_FAULT_UDP_CHECKSUM;
 	if (header->opcode >= BLAST_OPCODES || !(query->allowed & BLAST_ALLOWED(header->opcode)))
 		return BLAST_FAULT_OPCODE;

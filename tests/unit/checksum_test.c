@@ -82,11 +82,11 @@ TEST(good_and_bad_fields)
 	__u16 field = checksum_udp_field(pseudo + data);
 
 	assert_int_equal(field, 0xaaaa);
-	assert_true(checksum_good(field, pseudo, pseudo + data + field));
-	assert_false(checksum_good(field + 1, pseudo, pseudo + data + field + 1));
+	assert_true(checksum_is_full(pseudo + data + field));
+	assert_false(checksum_is_full(pseudo + data + field + 1));
 	/* The offload's half of the work: the pseudo-header alone. */
-	assert_true(checksum_good(0x1234, pseudo, pseudo + data + 0x1234));
-	assert_false(checksum_good(0x1235, pseudo, pseudo + data + 0x1235));
+	assert_true(checksum_is_partial(0x1234, pseudo));
+	assert_false(checksum_is_partial(0x1235, pseudo));
 }
 
 int main(void)

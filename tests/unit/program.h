@@ -29,7 +29,8 @@
 
 struct program {
 	struct xdp_icp *skeleton;
-	const char *reason; /* why there is none; empty: there must be one */
+	struct xdp_icp *generic; /* the program for generic mode, on the same maps */
+	const char *reason;	 /* why there is none; empty: there must be one */
 	int fd;
 	unsigned int ifindex; /* of the loopback interface */
 	int cpus;
@@ -44,6 +45,29 @@ static inline int program_says_nothing(enum libbpf_print_level level, const char
 	(void)format;
 	(void)arguments;
 	return 0;
+}
+
+/* Loads the program for generic mode. Returns 0 or -errno. */
+static inline int program_open_generic(struct program *program)
+{
+	struct bpf_map *map;
+
+	program->generic = xdp_icp__open();
+	if (!program->generic)
+		return -errno;
+	program->generic->rodata->generic_mode = true;
+	bpf_object__for_each_map (map, program->skeleton->obj) {
+		const char *name = bpf_map__name(map);
+		int err;
+
+		if (map == program->skeleton->maps.rodata)
+			continue;
+		err = bpf_map__reuse_fd(bpf_object__find_map_by_name(program->generic->obj, name),
+					bpf_map__fd(map));
+		if (err)
+			return err;
+	}
+	return xdp_icp__load(program->generic);
 }
 
 /* For main(), before all tests. */
@@ -70,6 +94,8 @@ static inline void program_open(struct program *program)
 	bpf_map__set_max_entries(program->skeleton->maps.verdicts, PROGRAM_PREFIXES);
 	err = xdp_icp__load(program->skeleton);
 	if (!err)
+		err = program_open_generic(program);
+	if (!err)
 		program->fd = bpf_program__fd(program->skeleton->progs.xdp_icp);
 	else if (err == -EPERM)
 		program->reason = "no rights to load a BPF program";
@@ -80,7 +106,17 @@ static inline void program_open(struct program *program)
 
 static inline void program_close(struct program *program)
 {
+	xdp_icp__destroy(program->generic);
 	xdp_icp__destroy(program->skeleton);
+}
+
+/* The same with the program for generic mode; not for program_close(). */
+static inline struct program program_in_generic_mode(const struct program *program)
+{
+	struct program generic = *program;
+
+	generic.fd = bpf_program__fd(program->generic->progs.xdp_icp);
+	return generic;
 }
 
 /* At the head of each test. */

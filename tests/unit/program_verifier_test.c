@@ -8,7 +8,7 @@
  */
 #define INSTRUCTIONS_MAX 100000
 
-TEST(the_verifiers_budget)
+static void check_budget(bool generic_mode)
 {
 	static char log[16384];
 	const char *processed, *stack;
@@ -20,6 +20,7 @@ TEST(the_verifiers_budget)
 	program_needed(&program);
 	skeleton = xdp_icp__open();
 	assert_non_null(skeleton);
+	skeleton->rodata->generic_mode = generic_mode;
 	bpf_program__set_log_level(skeleton->progs.xdp_icp, 4); /* statistics alone */
 	bpf_program__set_log_buf(skeleton->progs.xdp_icp, log, sizeof(log));
 	assert_int_equal(xdp_icp__load(skeleton), 0);
@@ -29,12 +30,19 @@ TEST(the_verifiers_budget)
 	assert_int_equal(
 		bpf_obj_get_info_by_fd(bpf_program__fd(skeleton->progs.xdp_icp), &info, &size), 0);
 	stack = strstr(log, "stack depth ");
-	print_message("# the verifier looked at %u instructions; stack depth %d; %u bytes of BPF, "
-		      "%u of machine code\n",
-		      instructions, stack ? atoi(stack + strlen("stack depth ")) : -1,
-		      info.xlated_prog_len, info.jited_prog_len);
+	print_message("# %s: the verifier looked at %u instructions; stack depth %d; %u bytes of "
+		      "BPF, %u of machine code\n",
+		      generic_mode ? "generic" : "native", instructions,
+		      stack ? atoi(stack + strlen("stack depth ")) : -1, info.xlated_prog_len,
+		      info.jited_prog_len);
 	xdp_icp__destroy(skeleton);
 	assert_true(instructions <= INSTRUCTIONS_MAX);
+}
+
+TEST(the_verifiers_budget)
+{
+	check_budget(false);
+	check_budget(true);
 }
 
 int main(void)
