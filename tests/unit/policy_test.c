@@ -283,6 +283,116 @@ TEST(hopeless_searches_are_given_up)
 	chain_free(chain);
 }
 
+/* A URL of at most `length` bytes: `word` repeated, then `tail`. */
+static const char *long_url(const char *word, size_t length, const char *tail)
+{
+	static char url[ICP_MESSAGE_MAX];
+	char *end = url;
+
+	while (end - url + strlen(word) + strlen(tail) <= length)
+		end = stpcpy(end, word);
+	strcpy(end, tail);
+	return url;
+}
+
+/*
+ * The first pattern of each pair is for JIT code, the second for the interpreter, see
+ * jit_is_sound(). The limit holds for the whole URL, however little is tried at each offset in it.
+ */
+TEST(the_whole_search_is_bounded)
+{
+	static const struct {
+		const char *pattern, *word, *tail;
+	} searches[] = {
+		{ "/admin.*x.*y", "/admin", "yx" },
+		{ "/(admin|root).*x.*y", "/admin", "yx" },
+		{ "(?=.*x$)a", "a", "xy" },
+		{ "(?=.*(x|y)$)a", "a", "xyz" },
+		{ "[a-z]+[.]png$", "a", ".pngs" },
+		{ "[a-z]+[.](png|gif)$", "a", ".pngs" },
+		{ "(a+)\\1y", "a", "xy" },
+		{ "(a+|b)\\1y", "a", "xy" },
+		{ "/(.*)/\\1/secret", "/a", "/sec-ret" },
+		{ "/(.*|b)/\\1/secret", "/a", "/sec-ret" },
+	};
+
+	for (size_t i = 0; i < sizeof(searches) / sizeof(searches[0]); i++) {
+		const char *word = searches[i].word, *tail = searches[i].tail;
+		struct chain_decision decision;
+		struct chain *chain;
+		char text[128];
+
+		snprintf(text, sizeof(text),
+			 "policy p { kind = regex verdict = hit pattern = '%s' }",
+			 searches[i].pattern);
+		chain = make_chain(text);
+		decision = decide_url(chain, long_url(word, 16000, tail));
+		if (decision.gave_up != 1 || decision.policy)
+			fail_msg("'%s' is searched for to the end", searches[i].pattern);
+		decision = decide_url(chain, long_url(word, 100, tail));
+		if (decision.gave_up != 0 || decision.policy)
+			fail_msg("'%s' is given up in a short URL", searches[i].pattern);
+		chain_free(chain);
+	}
+}
+
+TEST(long_urls_are_searched)
+{
+	static const char *const patterns[] = {
+		"/admin(/|$)",	 "[?&]colour=(blue|green)$", "^http://[^/]*/.*[.]png$",
+		"[a-z]+[.]png$", "(?i)\\.(GIF|PNG)$",	     "([a-z]+)/\\1/x"
+	};
+	static const char *const tails[] = { "/admin", "?colour=blue", "x.png",
+					     "x.png",  "x.png",	       "xyz/xyz/x" };
+
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		static const size_t lengths[] = { 100, 1000, 3000, 4000, 8000, 16000 };
+		char text[128];
+		struct chain *chain;
+
+		snprintf(text, sizeof(text),
+			 "policy p { kind = regex verdict = hit pattern = '%s' }", patterns[i]);
+		chain = make_chain(text);
+		/* Each backreference is charged with a share of the URL. */
+		for (size_t j = 0; j < (strstr(patterns[i], "\\1") ? 3 : 6); j++) {
+			char url[ICP_MESSAGE_MAX] = "http://www.example.com/";
+			struct chain_decision decision;
+
+			strcat(url, long_url("administration/of/", lengths[j], tails[i]));
+			decision = decide_url(chain, url);
+			if (decision.gave_up || decision.verdict.opcode != ICP_OP_HIT)
+				fail_msg("'%s' is not found in %zu bytes", patterns[i], lengths[j]);
+			url[strlen(url) - 1] = '_';
+			decision = decide_url(chain, url);
+			if (decision.gave_up || decision.policy)
+				fail_msg("'%s' in %zu bytes", patterns[i], lengths[j]);
+		}
+		chain_free(chain);
+	}
+}
+
+TEST(patterns_share_the_limit)
+{
+	static const char pattern[] = "'/admin.*x.*y', ";
+	char text[64 + 100 * sizeof(pattern)];
+
+	for (size_t count = 1; count <= 100; count += 99) {
+		struct chain_decision decision;
+		struct chain *chain;
+		char *end = stpcpy(text, "policy p { kind = regex verdict = hit patterns = { ");
+
+		for (size_t i = 0; i < count; i++)
+			end = stpcpy(end, pattern);
+		strcpy(end, "'never' } }");
+		chain = make_chain(text);
+		decision = decide_url(chain, long_url("/admin", 1000, "yx"));
+		assert_int_equal(decision.gave_up, count > 1);
+		decision = decide_url(chain, "http://www.example.com/admin/x/of/a/usual/url");
+		assert_int_equal(decision.gave_up, 0);
+		chain_free(chain);
+	}
+}
+
 TEST(not_turns_every_kind_around)
 {
 	static const char *const kinds[] = { "prefix", "exact", "substring", "regex" };
@@ -395,6 +505,9 @@ int main(void)
 		cmocka_unit_test(patterns_see_bytes),
 		cmocka_unit_test(a_wrong_pattern),
 		cmocka_unit_test(hopeless_searches_are_given_up),
+		cmocka_unit_test(the_whole_search_is_bounded),
+		cmocka_unit_test(long_urls_are_searched),
+		cmocka_unit_test(patterns_share_the_limit),
 		cmocka_unit_test(not_turns_every_kind_around),
 		cmocka_unit_test(what_the_kernel_can_evaluate),
 		cmocka_unit_test(mistakes_in_settings),
