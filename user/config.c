@@ -16,6 +16,7 @@
 
 #include "config.h"
 #include "config_text.h"
+#include "pin_dir.h"
 #include "policy.h"
 #include "regular_file.h"
 #include "socket_address.h"
@@ -113,11 +114,8 @@ static int set_control(struct config *config, const char *text, struct error *er
 
 static int set_pin_dir(struct config *config, const char *text, struct error *error)
 {
-	if (*text != '/')
-		return error_set(error,
-				 "'%s' is no absolute path; name a directory in a bpffs, such as "
-				 "/sys/fs/bpf/xdp-icp",
-				 text);
+	if (pin_dir_check(text, error))
+		return -1;
 	return set_text(&config->pin_dir, text, error);
 }
 

@@ -71,19 +71,22 @@ static int put_into_map(const struct input *input, const struct error *no_daemon
 }
 
 /* Where nobody says where the maps are pinned, a daemon that runs knows. */
-static void print_key(const struct input *input, const char *prefix, size_t length,
-		      enum icp_opcode verdict)
+static int print_key(const struct input *input, const char *prefix, size_t length,
+		     enum icp_opcode verdict)
 {
 	json_t *request = icpctl_must(json_pack("{s:s}", "command", "status"));
 	const char *pin_dir = input->pin_dir;
 	struct error error;
 	json_t *reply = NULL;
+	int status;
 
 	if (!pin_dir && control_ask(input->ctl->socket, request, &reply, &error) == 0)
 		pin_dir = json_string_value(json_object_get(reply, "pin_dir"));
-	rules_key_print(input->ctl, pin_dir ? pin_dir : ICPCTL_PIN_DIR, prefix, length, verdict);
+	status = rules_key_print(input->ctl, pin_dir ? pin_dir : ICPCTL_PIN_DIR, prefix, length,
+				 verdict);
 	json_decref(reply);
 	json_decref(request);
+	return status;
 }
 
 static int remove_from_map(const struct input *input, const struct error *no_daemon,
@@ -303,7 +306,7 @@ static int run_key(const void *context)
 	struct error error;
 	size_t length;
 	char *prefix = icpctl_unescape(input->words.argv[1], &length);
-	int status = ICPCTL_FINE;
+	int status;
 	bool good;
 
 	if (name) {
@@ -315,7 +318,7 @@ static int run_key(const void *context)
 	if (!good)
 		status = icpctl_fail(input->ctl, ICPCTL_USAGE, "%s", error.text);
 	else
-		print_key(input, prefix, length, verdict);
+		status = print_key(input, prefix, length, verdict);
 	free(prefix);
 	return status;
 }

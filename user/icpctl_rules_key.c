@@ -5,6 +5,8 @@
 
 #include "icpctl_rules_key.h"
 #include "maps.h"
+#include "pin_dir.h"
+#include "shell_quote.h"
 
 /* "0a 0b": each byte with `separator` before it, but for the first. For free(). */
 static char *hexadecimal(const void *bytes, size_t size, const char *separator)
@@ -22,10 +24,13 @@ static char *hexadecimal(const void *bytes, size_t size, const char *separator)
 
 static char *line(const char *action, const char *pin_dir, const char *key, const char *value)
 {
+	char path[PIN_DIR_MAX + sizeof("/rules")], quoted[SHELL_QUOTE_SIZE(sizeof(path))];
 	char *text;
 
-	if (asprintf(&text, "bpftool map %s pinned %s/rules key hex %s%s%s", action, pin_dir, key,
-		     value ? " value hex " : "", value ? value : "") < 0)
+	snprintf(path, sizeof(path), "%s/rules", pin_dir);
+	if (asprintf(&text, "bpftool map %s pinned %s key hex %s%s%s", action,
+		     shell_quote(path, quoted), key, value ? " value hex " : "",
+		     value ? value : "") < 0)
 		icpctl_must(NULL);
 	return text;
 }
@@ -45,17 +50,20 @@ static void print_json(const struct rule_key *key, const struct rule *rule, cons
 	free(value_text);
 }
 
-void rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix, size_t length,
-		     enum icp_opcode verdict)
+int rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix, size_t length,
+		    enum icp_opcode verdict)
 {
 	const struct rule rule = { .verdict = verdict };
 	bool put = verdict != ICP_OP_INVALID;
 	struct rule_key key = { .prefixlen = 8 * (__u32)length };
 	char *key_text;
 	char *value_text;
+	struct error error;
 	char *first;
 	char *delete;
 
+	if (pin_dir_check(pin_dir, &error))
+		return icpctl_fail(ctl, ICPCTL_USAGE, "pin_dir: %s", error.text);
 	memcpy(key.text, prefix, length);
 	key_text = hexadecimal(&key, sizeof(key), " ");
 	value_text = hexadecimal(&rule, sizeof(rule), " ");
@@ -70,4 +78,5 @@ void rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix
 	free(first);
 	free(value_text);
 	free(key_text);
+	return ICPCTL_FINE;
 }

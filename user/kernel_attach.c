@@ -15,6 +15,7 @@
 #include "kernel_pins.h"
 #include "kernel_skeleton.h"
 #include "log.h"
+#include "shell_quote.h"
 
 #define PROGRAM_NAME "xdp_icp"
 
@@ -241,6 +242,8 @@ static enum kernel_result attach_in_modes(struct code *code, unsigned int ifinde
 
 static void warn_of_device(const char *interface, unsigned int ifindex, bool native)
 {
+	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
+
 	if (native && device_is_veth(interface) && !device_veth_transmits(ifindex))
 		log_write(
 			LOG_WARNING,
@@ -252,7 +255,7 @@ static void warn_of_device(const char *interface, unsigned int ifindex, bool nat
 		log_write(LOG_NOTICE,
 			  "interface %s takes VLAN tags off before the program sees them; if "
 			  "queries come tagged, `ethtool -K %s rxvlan off`",
-			  interface, interface);
+			  interface, shell_quote(interface, quoted));
 }
 
 static const char *mode_name(bool native)
@@ -285,6 +288,7 @@ static enum kernel_result attach(struct code *code, unsigned int ifindex,
 	LIBBPF_OPTS(bpf_xdp_attach_opts, in_place);
 	enum kernel_result result = KERNEL_OK;
 	struct xdp_program *alone = NULL; /* that shares its place with no other */
+	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
 	struct carried carried;
 	bool gave_way = false;
 
@@ -298,7 +302,7 @@ static enum kernel_result attach(struct code *code, unsigned int ifindex,
 				  "its place with no other; detach it, or take its place with "
 				  "`xdp-icp-load --replace %s`",
 				  load->interface, xdp_program__name(alone), xdp_program__id(alone),
-				  load->interface);
+				  shell_quote(load->interface, quoted));
 			result = KERNEL_OCCUPIED;
 			goto out;
 		}
@@ -428,6 +432,7 @@ static enum kernel_result check_orphan(const char *interface, unsigned int ifind
 				       struct error *error)
 {
 	enum kernel_result result = KERNEL_OK;
+	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
 	struct xdp_program *program;
 	struct carried carried;
 
@@ -437,7 +442,8 @@ static enum kernel_result check_orphan(const char *interface, unsigned int ifind
 		error_set(error,
 			  "interface %s: carries an %s (id %u) whose maps are pinned elsewhere or "
 			  "nowhere; `ip link set dev %s xdp off` takes it off",
-			  interface, PROGRAM_NAME, xdp_program__id(program), interface);
+			  interface, PROGRAM_NAME, xdp_program__id(program),
+			  shell_quote(interface, quoted));
 		result = KERNEL_FAILED;
 	}
 	carried_close(&carried);

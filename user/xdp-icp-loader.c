@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The loader behind scripts/xdp-icp-load: the same code that the daemon loads with. */
 #include <argp.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "kernel.h"
 #include "log.h"
 #include "privileges.h"
+#include "shell_quote.h"
 
 #define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
 #define INTERFACES_MAX 256
@@ -192,6 +194,8 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 				 struct error *error)
 {
 	struct kernel_interface interfaces[INTERFACES_MAX];
+	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
+	const char *name = arguments->interface;
 	enum kernel_result result;
 	struct kernel *kernel = kernel_open(config->pin_dir, false, &result, error);
 	bool found = false;
@@ -203,7 +207,7 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 	for (size_t i = 0; i < count && i < INTERFACES_MAX; i++) {
 		const struct kernel_interface *one = &interfaces[i];
 
-		if (arguments->interface && strcmp(one->name, arguments->interface))
+		if (name && strcmp(one->name, name))
 			continue;
 		found = found || one->attached;
 		if (!one->attached)
@@ -218,9 +222,12 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 	kernel_close(kernel);
 	if (found)
 		return KERNEL_OK;
-	error_set(error, "%s: not attached; `xdp-icp-load %s`",
-		  arguments->interface ? arguments->interface : config->pin_dir,
-		  arguments->interface ? arguments->interface : "INTERFACE");
+	if (name && strlen(name) < IF_NAMESIZE)
+		error_set(error, "%s: not attached; `xdp-icp-load %s`", name,
+			  shell_quote(name, quoted));
+	else
+		error_set(error, "%s: not attached; `xdp-icp-load INTERFACE`",
+			  name ? name : config->pin_dir);
 	return KERNEL_FAILED;
 }
 

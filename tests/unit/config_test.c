@@ -195,6 +195,9 @@ TEST(mistakes)
 		{ "prefixes_max = ''", "c:1: prefixes_max: '' is not a number from 0 to 67108864" },
 		{ "answer_request_zero = 1",
 		  "c:1: answer_request_zero: '1' is neither true nor false" },
+		{ "pin_dir = '/x; id > p; :'",
+		  "c:1: pin_dir: '/x; id > p; :' has a character other than letters, digits and "
+		  "/._-+:@,%; name a directory in a bpffs, such as /sys/fs/bpf/xdp-icp" },
 		{ "pin_dir = bpf", "c:1: pin_dir: 'bpf' is no absolute path; name a directory in a "
 				   "bpffs, such as /sys/fs/bpf/xdp-icp" },
 		{ "user = ''", "c:1: user: an empty name; name a user, such as nobody" },
