@@ -40,7 +40,7 @@ static void add_decider(struct daemon *daemon, const struct query *query,
 		return;
 	}
 	json_object_set_new(result, "policy",
-			    response->policy ? json_string(response->policy->name) : json_null());
+			    response->policy ? control_text(response->policy->name) : json_null());
 	if (!response->by_rule)
 		return;
 	rules_each(daemon->rules, search_rule, &search, &error);

@@ -77,20 +77,21 @@ static json_t *list_interfaces(const struct daemon *daemon)
 
 		if (!one->name[0])
 			continue;
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:I}", "name", one->name,
-						      "mode", mode, "dispatcher", one->dispatcher,
-						      "program_id", (json_int_t)one->program_id));
+		json_array_append_new(list, json_pack("{s:o, s:s, s:b, s:I}", "name",
+						      control_text(one->name), "mode", mode,
+						      "dispatcher", one->dispatcher, "program_id",
+						      (json_int_t)one->program_id));
 	}
 	return list;
 }
 
 /* The first policy that the kernel cannot evaluate. */
-static const char *horizon(const struct chain *chain)
+static json_t *horizon(const struct chain *chain)
 {
 	for (size_t rank = 0; rank < chain_count(chain); rank++)
 		if (!policy_in_kernel(chain_policy(chain, rank)))
-			return chain_policy(chain, rank)->name;
-	return NULL;
+			return control_text(chain_policy(chain, rank)->name);
+	return json_null();
 }
 
 static json_t *answer_status(struct daemon *daemon, const json_t *request,
@@ -112,7 +113,7 @@ static json_t *answer_status(struct daemon *daemon, const json_t *request,
 		json_array_append_new(listen, json_string(text));
 	}
 	reply = json_pack(
-		"{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:s?, s:I, s:I, s:I, s:s}",
+		"{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:o}",
 		"ok", 1, "version", XDP_ICP_VERSION, "mode", daemon_mode(daemon), "interfaces",
 		list_interfaces(daemon), "listen", listen, "policies",
 		(json_int_t)chain_count(daemon->chain), "prefixes",
@@ -121,14 +122,15 @@ static json_t *answer_status(struct daemon *daemon, const json_t *request,
 		"rules_max", (json_int_t)rules_max(daemon->rules), "default",
 		opcode_name(chain_default(daemon->chain)), "horizon", horizon(daemon->chain), "pid",
 		(json_int_t)getpid(), "uptime", (json_int_t)(now.tv_sec - daemon->started.tv_sec),
-		"reloads", (json_int_t)daemon->reloads, "pin_dir", daemon->config->pin_dir);
+		"reloads", (json_int_t)daemon->reloads, "pin_dir",
+		control_text(daemon->config->pin_dir));
 	if (daemon->kernel)
 		json_object_set_new(reply, "prefixes_used",
 				    json_integer(kernel_prefixes_used(daemon->kernel)));
 	json_object_set_new(reply, "drain", drain_json(daemon->responder.drain));
 	json_object_set_new(reply, "tracers", json_integer(daemon_tracers(daemon)));
 	if (!daemon->kernel)
-		json_object_set_new(reply, "reason", json_string(daemon->userspace_reason));
+		json_object_set_new(reply, "reason", control_text(daemon->userspace_reason));
 	else if (!daemon->attached)
 		json_object_set_new(reply, "reason",
 				    json_string("no interface carries the program"));
@@ -158,14 +160,12 @@ static json_t *answer_reload(struct daemon *daemon, const json_t *request,
 static int list_rule(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
 {
 	const char *name = opcode_name(verdict);
-	char *text = escape(prefix, length);
 
 	/* What bpftool has put in may be any number. */
-	json_array_append_new(context,
-			      json_pack("{s:s, s:o}", "prefix", text ? text : "", "verdict",
-					icp_is_verdict(verdict) && name ? json_string(name)
-									: json_integer(verdict)));
-	free(text);
+	json_array_append_new(
+		context, json_pack("{s:o, s:o}", "prefix", control_bytes(prefix, length), "verdict",
+				   icp_is_verdict(verdict) && name ? json_string(name)
+								   : json_integer(verdict)));
 	return 0;
 }
 
@@ -288,16 +288,17 @@ static json_t *answer_rules_load(struct daemon *daemon, const json_t *request,
 static json_t *policy_json(const struct policy *policy, size_t rank, const struct config *config)
 {
 	const char *verdict = opcode_name(policy->verdict);
-	json_t *one = json_pack("{s:s, s:I, s:s, s:b, s:s?, s:b}", "name", policy->name, "rank",
-				(json_int_t)rank, "kind", policy->kind->name, "not", policy->negate,
-				"verdict", policy->verdict == ICP_OP_INVALID ? NULL : verdict,
-				"kernel", policy_in_kernel(policy));
+	json_t *one = json_pack("{s:o, s:I, s:s, s:b, s:s?, s:b}", "name",
+				control_text(policy->name), "rank", (json_int_t)rank, "kind",
+				policy->kind->name, "not", policy->negate, "verdict",
+				policy->verdict == ICP_OP_INVALID ? NULL : verdict, "kernel",
+				policy_in_kernel(policy));
 
 	if (policy->cost != ICP_NO_COST)
 		json_object_set_new(one, "cost", json_integer(policy->cost));
 	for (size_t i = 0; i < config->policy_count; i++)
 		if (strcmp(config->policies[i]->name, policy->name) == 0)
-			json_object_set_new(one, "where", json_string(config->policies[i]->where));
+			json_object_set_new(one, "where", control_text(config->policies[i]->where));
 	return one;
 }
 
@@ -315,30 +316,40 @@ static json_t *answer_policy_list(struct daemon *daemon, const json_t *request,
 			 opcode_name(chain_default(daemon->chain)));
 }
 
+/* A text of a request without its escapes, for free(). NULL: it is missing, or has a NUL in it. */
+static char *read_text(const json_t *json)
+{
+	size_t length = 0;
+	char *text = NULL;
+
+	if (json_is_string(json))
+		text = unescape(json_string_value(json), json_string_length(json), &length);
+	if (!text || strlen(text) == length)
+		return text;
+	free(text);
+	return NULL;
+}
+
 /* The settings of a request, [[KEY, VALUE], ...], as a spec. NULL and an error. */
 static struct policy_spec *read_spec(const json_t *request, struct error *error)
 {
-	const char *name = json_string_value(json_object_get(request, "name"));
 	const json_t *settings = json_object_get(request, "settings"), *pair;
+	char *name = read_text(json_object_get(request, "name"));
 	struct policy_spec *spec;
 	size_t i;
 
 	if (!name || !json_is_array(settings)) {
-		error_set(error, "a policy needs a name and settings");
+		free(name);
+		error_set(error, "a policy needs a name without a NUL, and settings");
 		return NULL;
 	}
 	spec = policy_spec_new(name, COMMAND_LINE);
+	free(name);
 	json_array_foreach (settings, i, pair) {
 		const char *key = json_string_value(json_array_get(pair, 0));
-		const json_t *value = json_array_get(pair, 1);
-		size_t length;
-		char *text;
+		char *text = read_text(json_array_get(pair, 1));
 
-		if (!spec || !key || !json_is_string(value))
-			break;
-		text = unescape(json_string_value(value), json_string_length(value), &length);
-		if (!text || strlen(text) != length ||
-		    policy_spec_add(spec, key, text, COMMAND_LINE)) {
+		if (!spec || !key || !text || policy_spec_add(spec, key, text, COMMAND_LINE)) {
 			free(text);
 			break;
 		}
@@ -377,14 +388,17 @@ static json_t *answer_policy_add(struct daemon *daemon, const json_t *request,
 static json_t *answer_policy_remove(struct daemon *daemon, const json_t *request,
 				    const struct control_peer *peer)
 {
-	const char *name = json_string_value(json_object_get(request, "name"));
 	bool save = json_is_true(json_object_get(request, "save"));
+	char *name = read_text(json_object_get(request, "name"));
 	struct error error;
+	int result;
 
 	(void)peer;
 	if (!name)
-		return control_refusal("policy-remove: no name");
-	if (daemon_remove_policy(daemon, name, save, &error))
+		return control_refusal("policy-remove: no name, or one with a NUL");
+	result = daemon_remove_policy(daemon, name, save, &error);
+	free(name);
+	if (result)
 		return control_refusal("%s", error.text);
 	return json_pack("{s:b}", "ok", 1);
 }

@@ -58,23 +58,31 @@ static const struct timeval pause_timeout = { .tv_sec = CONTROL_PAUSE };
 static const struct timeval accept_pause = { .tv_sec = 1 };
 static const struct timeval sign_interval = { .tv_sec = CONTROL_SIGN };
 
+json_t *control_bytes(const void *bytes, size_t length)
+{
+	char *text = escape(bytes, length);
+	json_t *json = text ? json_string(text) : NULL;
+
+	free(text);
+	return json;
+}
+
+json_t *control_text(const char *text)
+{
+	return control_bytes(text, strlen(text));
+}
+
 json_t *control_refusal(const char *format, ...)
 {
 	struct error error;
-	json_t *text;
+	char line[ESCAPE_MAX * sizeof(error.text)];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(error.text, sizeof(error.text), format, args);
 	va_end(args);
-	text = json_string(error.text);
-	if (!text) { /* not UTF-8: a path, say */
-		char *escaped = escape(error.text, strlen(error.text));
-
-		text = json_string(escaped);
-		free(escaped);
-	}
-	return json_pack("{s:b, s:o}", "ok", 0, "error", text);
+	escape_line(error.text, line, sizeof(line));
+	return json_pack("{s:b, s:s}", "ok", 0, "error", line);
 }
 
 /* --- a connection */

@@ -8,7 +8,8 @@
  *	{"command": "status"}           ->  {"ok": true, ...}
  *	{"command": "no such thing"}    ->  {"ok": false, "error": "one line for a person"}
  *
- * URLs and prefixes in requests and answers are written as in escape.h.
+ * URLs, prefixes, names and paths in requests and replies may be any bytes, and are written as in
+ * escape.h.
  */
 #ifndef XDP_ICP_CONTROL_H
 #define XDP_ICP_CONTROL_H
@@ -84,7 +85,11 @@ bool control_part(struct control_deferred *deferred, json_t *line);
 bool control_is_gone(const struct control_deferred *deferred);
 void control_end(struct control_deferred *deferred);
 
-/* {"ok": false, "error": text}, a new reference. NULL: no memory. */
+/* A JSON string of any bytes, as in escape.h; a new reference. NULL: no memory. */
+json_t *control_bytes(const void *bytes, size_t length);
+json_t *control_text(const char *text);
+
+/* {"ok": false, "error": text}, the text as escape_line() has it; a new reference. NULL: no memory. */
 json_t *control_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "control.h"
 #include "control_client.h"
+#include "escape.h"
 
 /* --- a daemon that says nothing */
 
@@ -184,6 +185,41 @@ static enum control_result send_request(struct conversation *conversation, const
 	return result;
 }
 
+static bool is_printable(const char *text)
+{
+	while (*text >= ' ' && *text <= '~')
+		text++;
+	return !*text;
+}
+
+/*
+ * Makes a reply safe to print, whoever gave it: bytes of its texts that a terminal might obey become
+ * visible. xdp-icpd sends none, and no such keys at all: they are left out. False: out of memory.
+ */
+static bool make_printable(json_t *json)
+{
+	const char *key, *text = json_string_value(json);
+	json_t *value;
+	void *next;
+	size_t i;
+
+	if (text && !is_printable(text)) {
+		size_t size = ESCAPE_MAX * strlen(text) + 1;
+		char *line = malloc(size);
+		bool done = line && (escape_line(text, line, size), !json_string_set(json, line));
+
+		free(line);
+		return done;
+	}
+	json_array_foreach (json, i, value)
+		if (!make_printable(value))
+			return false;
+	json_object_foreach_safe(json, next, key, value) if (!is_printable(key))
+		json_object_del(json, key);
+	else if (!make_printable(value)) return false;
+	return true;
+}
+
 struct reading {
 	struct conversation *conversation;
 	bool begun;  /* more than blanks has come */
@@ -217,7 +253,7 @@ static enum control_result read_reply(struct conversation *conversation, const c
 	json_error_t mistake;
 
 	*reply = json_load_callback(read_some, &reading, JSON_DISABLE_EOF_CHECK, &mistake);
-	if (json_is_object(*reply))
+	if (json_is_object(*reply) && make_printable(*reply))
 		return CONTROL_ANSWERED;
 	if (!*reply && reading.failure) {
 		errno = reading.failure;
@@ -354,7 +390,7 @@ static enum control_result follow(struct following *following, const char *path,
 		json_t *json = json_loadb(following->bytes, length, 0, &mistake);
 		bool enough = false;
 
-		if (!json_is_object(json)) {
+		if (!json_is_object(json) || !make_printable(json)) {
 			json_decref(json);
 			error_set(error,
 				  "%s: no sense in the answer; is that xdp-icpd, of this version?",

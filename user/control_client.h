@@ -18,7 +18,7 @@ enum control_result {
 
 /*
  * Sends the request (the reference stays the caller's) and waits for the answer, a JSON object
- * that the caller owns; `*reply` is NULL if there is none. An answer of {"ok": false} is an answer.
+ * that the caller owns, all printable ASCII; `*reply` is NULL if there is none. An answer of {"ok": false} is an answer.
  * The daemon may be silent for CONTROL_TIMEOUT seconds at most, unless its main thread is at work.
  */
 enum control_result control_ask(const char *path, const json_t *request, json_t **reply,

@@ -88,7 +88,6 @@ static json_t *line_of(const struct trace_entry *entry, uint64_t offset)
 	const struct counter_name *outcome = &counter_names[record->counter];
 	size_t length =
 		record->url_length < sizeof(record->url) ? record->url_length : sizeof(record->url);
-	char *url = escape(record->url, length);
 	bool answered = record->counter == ICP_COUNT_ANSWERED;
 	json_t *line = json_object();
 
@@ -107,11 +106,10 @@ static json_t *line_of(const struct trace_entry *entry, uint64_t offset)
 	if (deciders[entry->decider])
 		json_object_set_new(line, "decider", json_string(deciders[entry->decider]));
 	if (entry->decider == TRACE_BY_POLICY)
-		json_object_set_new(line, "policy", json_string(entry->policy));
-	json_object_set_new(line, "url", length ? json_string(url ? url : "") : json_null());
+		json_object_set_new(line, "policy", control_text(entry->policy));
+	json_object_set_new(line, "url", length ? control_bytes(record->url, length) : json_null());
 	if (length < record->url_length)
 		json_object_set_new(line, "url_length", json_integer(record->url_length));
-	free(url);
 	return line;
 }
 

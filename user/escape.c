@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <stdlib.h>
+#include <string.h>
 
 #include "escape.h"
 
@@ -35,6 +36,23 @@ char *escape(const void *bytes, size_t length)
 	for (size_t i = 0; i < length; i++)
 		to += escape_byte(from[i], to);
 	return text;
+}
+
+size_t escape_line(const char *text, char *line, size_t size)
+{
+	char escaped[ESCAPE_MAX + 1];
+	size_t length = 0;
+
+	for (; *text; text++) {
+		size_t more = *text == '\\' ? 1 : escape_byte((unsigned char)*text, escaped);
+
+		if (length + more >= size)
+			break;
+		memcpy(line + length, *text == '\\' ? text : escaped, more);
+		length += more;
+	}
+	line[length] = '\0';
+	return length;
 }
 
 static int digit_value(char digit)

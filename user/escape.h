@@ -19,6 +19,13 @@ size_t escape_byte(unsigned char byte, char text[ESCAPE_MAX + 1]);
 char *escape(const void *bytes, size_t length);
 
 /*
+ * Text for one line of a log or a terminal, part of which may be escaped already: a backslash stands
+ * for itself, everything else is as escape() has it. Writes at most `size` bytes with the NUL, and
+ * never half an escape; returns the characters before the NUL.
+ */
+size_t escape_line(const char *text, char *line, size_t size);
+
+/*
  * The bytes that `size` characters of text stand for, for free(), with a NUL behind them that
  * `*length` does not count. NULL: no memory. Never more bytes than characters.
  *

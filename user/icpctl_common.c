@@ -26,6 +26,7 @@ static void __attribute__((format(printf, 3, 0)))
 tell(struct icpctl *ctl, const char *who, const char *format, va_list args)
 {
 	struct error error;
+	char line[ESCAPE_MAX * sizeof(error.text)];
 
 	vsnprintf(error.text, sizeof(error.text), format, args);
 	ctl->reported = true;
@@ -36,7 +37,8 @@ tell(struct icpctl *ctl, const char *who, const char *format, va_list args)
 		json_decref(refusal);
 	} else {
 		fflush(stdout);
-		fprintf(stderr, "%s: %s\n", who, error.text);
+		escape_line(error.text, line, sizeof(line));
+		fprintf(stderr, "%s: %s\n", who, line);
 	}
 }
 
@@ -223,11 +225,7 @@ void icpctl_print_json(const json_t *json)
 
 json_t *icpctl_bytes(const char *bytes, size_t length)
 {
-	char *text = icpctl_must(escape(bytes, length));
-	json_t *json = icpctl_must(json_string(text));
-
-	free(text);
-	return json;
+	return icpctl_must(control_bytes(bytes, length));
 }
 
 char *icpctl_unescape(const char *text, size_t *length)

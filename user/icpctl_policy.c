@@ -49,6 +49,17 @@ static int run_list(const void *context)
 	return ICPCTL_FINE;
 }
 
+/* As `list` prints it, in the form of escape.h. */
+static json_t *name_of(const struct input *input)
+{
+	size_t length;
+	char *name = icpctl_unescape(input->words.argv[1], &length);
+	json_t *json = icpctl_bytes(name, length);
+
+	free(name);
+	return json;
+}
+
 static int run_add(const void *context)
 {
 	const struct input *input = context;
@@ -63,21 +74,20 @@ static int run_add(const void *context)
 					   "'%s' must be KEY=VALUE, such as kind=prefix", word);
 		}
 		json_array_append_new(settings,
-				      json_pack("[s%, o]", word, (size_t)(equals - word),
+				      json_pack("[o, o]", icpctl_bytes(word, equals - word),
 						icpctl_bytes(equals + 1, strlen(equals + 1))));
 	}
-	return icpctl_tell(input->ctl, json_pack("{s:s, s:s, s:o, s:b}", "command", "policy-add",
-						 "name", input->words.argv[1], "settings", settings,
-						 "save", input->save));
+	return icpctl_tell(input->ctl,
+			   json_pack("{s:s, s:o, s:o, s:b}", "command", "policy-add", "name",
+				     name_of(input), "settings", settings, "save", input->save));
 }
 
 static int run_remove(const void *context)
 {
 	const struct input *input = context;
 
-	return icpctl_tell(input->ctl,
-			   json_pack("{s:s, s:s, s:b}", "command", "policy-remove", "name",
-				     input->words.argv[1], "save", input->save));
+	return icpctl_tell(input->ctl, json_pack("{s:s, s:o, s:b}", "command", "policy-remove",
+						 "name", name_of(input), "save", input->save));
 }
 
 static const struct icpctl_action actions[] = {
@@ -115,6 +125,8 @@ static const struct argp argp = {
 	       "\n"
 	       "  icpctl policy add 20-foo kind=substring verdict=hit texts=foo texts=fuu\n"
 	       "\n"
+	       "In NAME, \\xHH stands for the byte HH and \\\\ for a backslash, as in what list "
+	       "prints; a VALUE is taken as it is.\n"
 	       "Without --save the change is gone at the next reload.",
 };
 

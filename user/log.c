@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "escape.h"
 #include "log.h"
 
 static const char *program_name = "xdp-icp";
@@ -19,16 +20,18 @@ void log_open(const char *program, int level)
 
 void log_vwrite(int priority, const char *format, va_list args)
 {
-	char line[2048];
-	int length;
+	char text[2048], line[ESCAPE_MAX * sizeof(text)];
 
 	if (priority > most)
 		return;
-	length = systemd ? snprintf(line, sizeof(line), "<%d>", priority)
-			 : snprintf(line, sizeof(line), "%s: ", program_name);
-	vsnprintf(line + length, sizeof(line) - length, format, args);
-	line[strcspn(line, "\n")] = '\0'; /* libbpf and libxdp bring their own newline */
-	fprintf(stderr, "%s\n", line);
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0'; /* libbpf and libxdp bring their own newline */
+	/* URLs, helpers and file names must not reach a terminal with bytes that it obeys. */
+	escape_line(text, line, sizeof(line));
+	if (systemd)
+		fprintf(stderr, "<%d>%s\n", priority, line);
+	else
+		fprintf(stderr, "%s: %s\n", program_name, line);
 }
 
 void log_write(int priority, const char *format, ...)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The one sink of all messages: standard error, one line a message. */
+/* The one sink of all messages: standard error, one line a message, printable (escape_line()). */
 #ifndef XDP_ICP_LOG_H
 #define XDP_ICP_LOG_H
 

@@ -8,6 +8,7 @@
 #include "compiler.h"
 #include "daemon.h"
 #include "drop_ins.h"
+#include "escape.h"
 #include "log.h"
 
 #define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
@@ -68,7 +69,10 @@ static int check(const char *path)
 
 	if (config_load(path, &config, &error) || chain_create(config, &chain, &error) ||
 	    chain_compile(chain, &compiled, &error)) {
-		fprintf(stderr, "%s\n", error.text);
+		char line[ESCAPE_MAX * sizeof(error.text)];
+
+		escape_line(error.text, line, sizeof(line));
+		fprintf(stderr, "%s\n", line);
 		status = EXIT_FAILURE;
 	} else {
 		printf("%s: %zu policies, %zu prefixes\n", path, chain_count(chain),

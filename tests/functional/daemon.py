@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import threading
 
 from net import PATIENCE, until
 
@@ -126,3 +127,29 @@ class Daemon:
     def kill(self):
         self.process.kill()
         self.wait()
+
+
+class Impostor:
+    """Not a daemon, but what another may bind at a path: gives one request a reply."""
+
+    def __init__(self, path, reply):
+        self.reply = json.dumps(reply).encode() + b"\n"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE)
+        self.socket.bind(str(path))
+        self.socket.listen()
+        self.thread = threading.Thread(target=self.answer)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def answer(self):
+        stream, _ = self.socket.accept()
+        with stream, stream.makefile("rb") as request:
+            request.readline()
+            stream.sendall(self.reply)
+
+    def __exit__(self, *_):
+        self.thread.join()
+        self.socket.close()

@@ -3,10 +3,12 @@
 """icpctl: what it foretells is what happens, and it is an ICP client."""
 
 import json
+import os
+import subprocess
 
-from daemon import BUILD
-from lab import main
-from net import PATIENCE
+from daemon import BUILD, Impostor
+from lab import Lab, main
+from net import PATIENCE, until
 from wire import DENIED, HIT, LATE, MISS, NOFETCH, SERVER, SERVER6, Wire
 
 ANSWERS = {
@@ -95,6 +97,111 @@ class Icpctl(Wire):
         self.assertIn("http://e.org/\t", self.daemon_here.icpctl(*rules, "list").stdout)
         self.daemon_here.icpctl(*rules, "del", "http://e.org/")
         self.assertEqual(self.daemon_here.icpctl(*rules, "list").stdout, "")
+
+
+class UglyNames(Wire):
+    """Names and paths are any bytes: they break nothing, and no terminal obeys them."""
+
+    mode = "off"
+    NAME = os.fsdecode(b"10 \xe9\x9b31m \\")  # no UTF-8, and what some terminals obey
+    PRINTED = r"10 \xe9\x9b31m \\"
+    URL = r"http://e.org/\x1b]0;\x9b\\"
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        directory = self.directory()
+        script = directory / os.fsdecode(b"\xff.lua")
+        script.write_text("function check(url) return 'hit' end")
+        name = self.NAME.replace("\\", "\\\\")
+        self.daemon_here = self.responder(
+            f'policy "{name}" {{ kind = "lua" file = "{script}" }}'
+        ).start()
+
+    def icpctl(self, *words, check=True):
+        done = self.daemon_here.icpctl(*words, check=check)
+        for text in (done.stdout, done.stderr):
+            self.assertRegex(text, r"\A[\t\n -~]*\Z")
+        return done
+
+    def json(self, *words):
+        return json.loads(self.icpctl("--json", *words).stdout)
+
+    def test_they_are_told_as_escapes(self):
+        self.assertEqual(self.json("status")["horizon"], self.PRINTED)
+        self.assertIn(self.PRINTED, self.icpctl("status").stdout)
+        self.assertEqual(self.json("policy", "list")["policies"][0]["name"], self.PRINTED)
+        self.assertIn(self.PRINTED, self.icpctl("policy", "list").stdout)
+        result = self.json("check", self.URL)["results"][0]
+        self.assertEqual((result["policy"], result["url"]), (self.PRINTED, self.URL))
+        self.assertIn(f"policy {self.PRINTED}", self.icpctl("check", self.URL).stdout)
+
+    def test_trace_tells_them_so(self):
+        trace = subprocess.Popen(
+            self.server_side.command(
+                BUILD / "icpctl", "-S", self.daemon_here.control, "trace", "-n", 1
+            ),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        until(lambda: self.daemon_here.count("tracers"), "the trace to begin")
+        self.assertEqual(self.ask("http://e.org/"), "hit")
+        self.assertIn(f"(policy {self.PRINTED}) http://e.org/", trace.communicate()[0])
+
+    def test_what_list_prints_names_the_policy(self):
+        for save in ((), ("--save",)):
+            added = os.fsdecode(b"20-\xff")
+            words = ("kind=prefix", "verdict=denied", "url=http://")
+            self.icpctl("policy", *save, "add", added, *words)
+            if save:
+                self.icpctl("reload")
+            names = [policy["name"] for policy in self.json("policy", "list")["policies"]]
+            self.assertEqual(names, [self.PRINTED, r"20-\xff"])
+            self.icpctl("policy", *save, "remove", names[1])
+        self.icpctl("policy", "remove", self.PRINTED)
+        self.assertEqual(self.json("policy", "list")["policies"], [])
+        self.assertEqual(self.ask("http://e.org/"), "miss")
+
+    def test_rules_and_errors_too(self):
+        self.icpctl("rules", "add", self.URL, "denied")
+        self.assertIn(self.URL, self.icpctl("rules", "list").stdout)
+        self.assertEqual(self.icpctl("check", self.URL).stdout.count(self.URL), 2)
+        for words in (
+            ("policy", "remove", "\x1b[2J"),
+            ("policy", "add", "x\x1b[2J", "kind=prefix"),
+            ("policy", "add", "x", os.fsdecode(b"k\xff=1")),
+            ("rules", "add", "a", "\x1b[2J"),
+        ):
+            with self.subTest(words):
+                self.assertNotEqual(self.icpctl(*words, check=False).returncode, 0)
+
+    def test_the_log_has_none_of_them(self):
+        self.icpctl("policy", "remove", self.PRINTED)
+        log = self.daemon_here.log.read_bytes()
+        self.assertIn(rb"policy '10 \xe9\x9b31m \' removed", log)
+        self.assertRegex(log, rb"\A[\n -~]*\Z")
+
+
+class Impostors(Lab):
+    """The socket may be another's: what comes from it is printed, not obeyed."""
+
+    def test_its_replies_are_printed_as_escapes(self):
+        bad = "a\x1b]0;x\x07\x9b"
+        for words, reply in (
+            (("status",), {"ok": True, "mode": bad, "horizon": bad, "interfaces": [{"name": bad}]}),
+            (("stats",), {"ok": True, bad: {"x": 1}, "passed": {bad: 1}}),
+            (("policy", "list"), {"ok": True, "default": bad, "policies": [{"name": bad, "kind": bad}]}),
+            (("check", "x"), {"ok": True, "results": [{"verdict": bad, "policy": bad}]}),
+            (("reload",), {"ok": False, "error": bad}),
+        ):
+            for options in ((), ("--json",)):
+                with self.subTest(words, options=options):
+                    path = self.directory() / "socket"
+                    with Impostor(path, reply):
+                        done = subprocess.run(
+                            [BUILD / "icpctl", "-S", path, *options, *words], capture_output=True
+                        )
+                    self.assertRegex(done.stdout + done.stderr, rb"\A[\n -~]*\Z")
 
 
 class SlowPolicies(Wire):

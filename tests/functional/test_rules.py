@@ -7,6 +7,7 @@ import shlex
 import socket
 
 import icp
+from daemon import Impostor
 from lab import main
 from net import until
 from wire import DENIED, HIT, MISS, SERVER, SERVER6, Wire
@@ -175,6 +176,19 @@ class Kernel(Rules, Wire):
         self.daemon_here.stop()
         lines = self.daemon_here.icpctl("rules", "key", HOST, "denied").stdout
         self.assertEqual(lines.count(" pinned /sys/fs/bpf/xdp-icp/rules "), 2)
+
+    def test_key_prints_nothing_that_a_shell_would_run(self):
+        """The daemon that answers chooses `pin_dir`, and root pipes the lines into a shell."""
+        for pin_dir in ("/x; id > p; :", "/x$(id)", "/x/../y", "relative", "/x\x1b[2J", "/x.y"):
+            with self.subTest(pin_dir):
+                path = self.directory() / "socket"
+                with Impostor(path, {"ok": True, "pin_dir": pin_dir}):
+                    done = self.daemon_here.icpctl(
+                        "-S", path, "rules", "key", HOST, "denied", check=False
+                    )
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn("name a directory in a bpffs", done.stderr)
+                self.assertNotIn("\x1b", done.stderr)
 
     def test_the_program_comes_back_to_the_same_rules(self):
         """Unloaded while the daemon runs, and loaded again: the maps are those it has open."""

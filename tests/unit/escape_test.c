@@ -99,6 +99,32 @@ static void unescape_minds_the_size(void **state)
 	free(got);
 }
 
+static void lines_keep_what_is_escaped_already(void **state)
+{
+	char line[64];
+
+	(void)state;
+	assert_int_equal(escape_line("a\\x80 b\\\\", line, sizeof(line)), 9);
+	assert_string_equal(line, "a\\x80 b\\\\");
+	escape_line("\x1b[31m\n\t\x7f\x80\xff", line, sizeof(line));
+	assert_string_equal(line, "\\x1b[31m\\x0a\\x09\\x7f\\x80\\xff");
+	assert_int_equal(escape_line("", line, sizeof(line)), 0);
+	assert_string_equal(line, "");
+}
+
+static void lines_are_cut_between_characters(void **state)
+{
+	char line[64];
+
+	(void)state;
+	for (size_t size = 1; size < 16; size++) {
+		size_t length = escape_line("\x1b\x1b\x1b", line, size);
+
+		assert_int_equal(length, (size - 1) / 4 * 4 < 12 ? (size - 1) / 4 * 4 : 12);
+		assert_int_equal(strlen(line), length);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,6 +134,8 @@ int main(void)
 		cmocka_unit_test(an_escaped_escape_is_text),
 		cmocka_unit_test(unescape_is_liberal),
 		cmocka_unit_test(unescape_minds_the_size),
+		cmocka_unit_test(lines_keep_what_is_escaped_already),
+		cmocka_unit_test(lines_are_cut_between_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
