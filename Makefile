@@ -46,7 +46,8 @@ TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/%,$(wildcard tests/tools
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/*_fuzz.c))
 FUZZ_REPLAYS := $(FUZZERS:$(BUILD)/fuzz/%=$(BUILD)/tests/%)
 FIDELITY := $(BUILD)/tests/fidelity
-TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(TEST_PLUGINS) $(FUZZ_REPLAYS) $(FIDELITY)
+HOSTILE := $(BUILD)/tests/hostile
+TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(TEST_PLUGINS) $(FUZZ_REPLAYS) $(FIDELITY) $(HOSTILE)
 BLAST := $(BUILD)/icpblast
 BLAST_OBJECTS := $(BUILD)/bench/icpblast.o \
 		 $(patsubst tests/bench/%.c,$(BUILD)/bench/%.o,$(wildcard tests/bench/blast_*.c))
@@ -108,6 +109,11 @@ fidelity: all $(FIDELITY) ## random chains against an evaluator of its own: N=10
 		/usr/bin/python3 -B tests/functional/test_fidelity.py OverTheWire \
 		>$(BUILD)/fidelity-wire.log || { cat $(BUILD)/fidelity-wire.log; exit 1; }
 	$(Q)sed -n 's/^# //p' $(BUILD)/fidelity-wire.log
+
+.PHONY: soak
+soak: all $(HOSTILE) $(BUILD)/tests/flood ## hostile frames and faults: MINUTES=60 SEED=1 RATE=32000 (frames a second)
+	$(Q)tests/soak/run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(RATE),--rate $(RATE))
 
 .PHONY: lint
 lint: all ## clang-format, clang-tidy, cppcheck, sparse, shellcheck
@@ -184,6 +190,10 @@ $(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(ARCHIVE) $(wildcard tests/unit
 $(TEST_TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(ARCHIVE) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
+
+$(HOSTILE): $(wildcard tests/soak/*.[ch]) | $(BUILD)/tests/
+	$(call say,TOOL,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) $(filter %.c,$^) -o $@
 
 # It takes the place of two functions, so that its runs repeat and wait for nothing.
 $(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVE) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/

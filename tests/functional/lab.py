@@ -43,11 +43,19 @@ def sweep(pid):
         net.remove_namespace(os.path.basename(path))
         found.append(path)
     for path in glob.glob(f"{tempfile.gettempdir()}/{prefix(pid)}*"):
+        unmount_below(path)
         shutil.rmtree(path)
         found.append(path)
     if bpf.remove_pins(pins(pid)):
         found.append(pins(pid))
     return found
+
+
+def unmount_below(directory):
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        for place in [line.split()[1] for line in mounts]:
+            if place.startswith(f"{directory}/"):
+                net.run("umount", "--lazy", place)
 
 
 class Lab(unittest.TestCase):

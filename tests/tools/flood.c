@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Asks a responder COUNT times and checks every byte of every answer.
+ * Asks a responder COUNT times and checks every byte of every reply.
  *
- * Several sockets, each with a bounded number of queries that await their answer, so that a lost
+ * Several sockets, each with a bounded number of queries that await their reply, so that a lost
  * datagram is the responder's or the path's doing and no buffer of ours was full. Nothing is sent
- * twice. One line of JSON tells the outcome; exit 0 only if every query has had its one answer.
+ * twice. A query is lost if its reply does not arrive within the time given. A query that nobody
+ * owes a reply is not waited for, but a reply to it is checked all the same. One line of JSON tells
+ * the outcome; exit 0 only if every query that is owed a reply had exactly one, and it was right.
  * On SIGTERM no more is sent, what is awaited is waited for, and that is the outcome.
  */
 #include <arpa/inet.h>
@@ -25,8 +27,8 @@
 
 #define BATCH 32 /* datagrams a system call */
 #define SOCKETS_MAX 64
-#define MESSAGE_MAX 2048 /* bytes: no answer that is expected here is longer */
-#define STALL 60.0	 /* seconds without any answer: what is still awaited is lost */
+#define WINDOW_MAX 65536
+#define MESSAGE_MAX 2048 /* bytes: no reply that is expected here is longer */
 
 static const struct {
 	const char *name;
@@ -39,22 +41,41 @@ static const struct {
 
 #define VERDICTS (sizeof(verdicts) / sizeof(verdicts[0]))
 
+/* Who owes the reply to a question: what else a loss may be blamed on is for the caller to know. */
+enum debtor {
+	DEBTOR_KERNEL,
+	DEBTOR_DAEMON,
+	DEBTOR_NOBODY
+};
+
+static const char *const debtors[] = { "kernel", "daemon", "nobody" };
+
+#define DEBTORS (sizeof(debtors) / sizeof(debtors[0]))
+
 /* A query as it is sent but for its number, and the verdicts it may get, a bit each. */
 struct question {
 	unsigned char *query;
 	size_t size;
 	unsigned int allowed;
+	enum debtor debtor;
+};
+
+/* A query that awaits its reply. */
+struct awaited {
+	unsigned long number;
+	double since; /* seconds of the monotonic clock */
 };
 
 struct asker {
 	int fd;
-	unsigned int awaited;
+	struct awaited *awaited; /* room for the socket's share of the window */
+	unsigned int count;	 /* of these */
 };
 
 static struct {
 	const char *address, *port, *file;
-	unsigned long count, sockets, window, limit;
-} options = { .port = "3130", .sockets = 8, .window = 128, .limit = 300 };
+	unsigned long count, sockets, window, limit, rate, patience;
+} options = { .port = "3130", .sockets = 8, .window = 128, .limit = 300, .patience = 60 };
 
 static struct question *questions;
 static size_t question_count;
@@ -62,7 +83,8 @@ static struct asker askers[SOCKETS_MAX];
 static unsigned char *answered; /* by request number, 1 to COUNT */
 
 static struct {
-	unsigned long sent, answered, wrong, duplicates;
+	unsigned long sent, owed, answered, wrong, duplicates;
+	unsigned long lost[DEBTORS];
 	unsigned long verdicts[VERDICTS];
 } outcome;
 
@@ -100,7 +122,18 @@ static unsigned int parse_verdicts(char *text, unsigned long line)
 	return set;
 }
 
-static void make_question(struct question *question, const char *url, unsigned int allowed)
+static enum debtor parse_debtor(const char *name, unsigned long line)
+{
+	enum debtor debtor = DEBTOR_KERNEL;
+
+	while (debtor < DEBTORS && strcmp(debtors[debtor], name) != 0)
+		debtor++;
+	if (debtor == DEBTORS)
+		errx(2, "%s:%lu: %s is none of kernel, daemon, nobody", options.file, line, name);
+	return debtor;
+}
+
+static void make_question(struct question *question, const char *url)
 {
 	struct icp_query header = {
 		.header = {
@@ -121,10 +154,9 @@ static void make_question(struct question *question, const char *url, unsigned i
 		err(2, "malloc");
 	memcpy(question->query, &header, sizeof(header));
 	strcpy((char *)question->query + sizeof(header), url);
-	question->allowed = allowed;
 }
 
-/* Lines of URL TAB VERDICT[,VERDICT...] */
+/* Lines of URL TAB VERDICT[,VERDICT...] [TAB DEBTOR]; the kernel unless said otherwise. */
 static void read_questions(void)
 {
 	FILE *file = fopen(options.file, "r");
@@ -135,19 +167,23 @@ static void read_questions(void)
 	if (!file)
 		err(2, "%s", options.file);
 	while ((length = getline(&line, &room, file)) > 0) {
-		char *tab = strchr(line, '\t');
+		size_t number = question_count + 1;
+		struct question *question;
+		char *rest = line, *url, *verdicts_text;
 
 		if (line[length - 1] == '\n')
 			line[length - 1] = '\0';
-		if (!tab)
-			errx(2, "%s:%zu: no tabulator", options.file, question_count + 1);
-		*tab = '\0';
-		questions = reallocarray(questions, question_count + 1, sizeof(*questions));
+		url = strsep(&rest, "\t");
+		verdicts_text = strsep(&rest, "\t");
+		if (!verdicts_text)
+			errx(2, "%s:%zu: no tabulator", options.file, number);
+		questions = reallocarray(questions, number, sizeof(*questions));
 		if (!questions)
 			err(2, "reallocarray");
-		make_question(&questions[question_count], line,
-			      parse_verdicts(tab + 1, question_count + 1));
-		question_count++;
+		question = &questions[question_count++];
+		question->allowed = parse_verdicts(verdicts_text, number);
+		question->debtor = rest ? parse_debtor(rest, number) : DEBTOR_KERNEL;
+		make_question(question, url);
 	}
 	free(line);
 	fclose(file);
@@ -165,6 +201,10 @@ static void open_sockets(void)
 	if (code)
 		errx(2, "%s port %s: %s", options.address, options.port, gai_strerror(code));
 	for (unsigned long i = 0; i < options.sockets; i++) {
+		askers[i].awaited =
+			calloc(options.window / options.sockets, sizeof(*askers[i].awaited));
+		if (!askers[i].awaited)
+			err(2, "calloc");
 		askers[i].fd = socket(to->ai_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 		if (askers[i].fd < 0 || connect(askers[i].fd, to->ai_addr, to->ai_addrlen))
 			err(2, "%s port %s", options.address, options.port);
@@ -177,18 +217,33 @@ static const struct question *question_of(unsigned long number)
 	return &questions[number % question_count];
 }
 
+/* Is a device down, or its address gone? A query that cannot leave is not sent. */
+static bool is_unreachable(int code)
+{
+	return code == ENETDOWN || code == ENETUNREACH || code == EHOSTUNREACH ||
+	       code == EADDRNOTAVAIL;
+}
+
+/* How many queries the rate allows by now, or all. */
+static unsigned long due(double since)
+{
+	double count = options.rate ? (now() - since) * options.rate : (double)options.count;
+
+	return count < options.count ? (unsigned long)count : options.count;
+}
+
 /* Sends what the socket's share of the window allows, at most a batch; returns how many. */
-static unsigned int send_queries(struct asker *asker)
+static unsigned int send_queries(struct asker *asker, unsigned long limit)
 {
 	static unsigned char buffers[BATCH][MESSAGE_MAX];
 	struct mmsghdr messages[BATCH] = {};
 	struct iovec parts[BATCH];
 	unsigned int share = options.window / options.sockets;
 	unsigned int n = 0;
+	double time = now();
 	int sent;
 
-	while (!enough && n < BATCH && asker->awaited + n < share &&
-	       outcome.sent + n < options.count) {
+	while (!enough && n < BATCH && asker->count + n < share && outcome.sent + n < limit) {
 		__u32 number = outcome.sent + n + 1;
 		const struct question *question = question_of(number);
 		struct icp_header *header = (struct icp_header *)buffers[n];
@@ -205,16 +260,53 @@ static unsigned int send_queries(struct asker *asker)
 	sent = sendmmsg(asker->fd, messages, n, 0);
 	if (sent < 0) {
 		/* Refusals of earlier queries are reported here too; those count as lost. */
-		if (errno != EAGAIN && errno != ECONNREFUSED && errno != ENOBUFS)
+		if (errno != EAGAIN && errno != ECONNREFUSED && errno != ENOBUFS &&
+		    !is_unreachable(errno))
 			err(2, "sendmmsg");
 		return 0;
 	}
-	asker->awaited += sent;
-	outcome.sent += sent;
+	for (int i = 0; i < sent; i++) {
+		unsigned long number = ++outcome.sent;
+
+		if (question_of(number)->debtor == DEBTOR_NOBODY)
+			continue;
+		outcome.owed++;
+		asker->awaited[asker->count++] = (struct awaited){ number, time };
+	}
 	return sent;
 }
 
-/* Is this, byte for byte, an answer to its query that the file allows? */
+/* The query is no longer waited for. One that was given up before is not in the list. */
+static void end_wait(struct asker *asker, unsigned long number)
+{
+	for (unsigned int i = 0; i < asker->count; i++) {
+		if (asker->awaited[i].number == number) {
+			asker->awaited[i] = asker->awaited[--asker->count];
+			return;
+		}
+	}
+}
+
+static void give_up(struct asker *asker)
+{
+	double oldest = now() - options.patience;
+
+	for (unsigned int i = 0; i < asker->count;) {
+		const struct question *question = question_of(asker->awaited[i].number);
+
+		if (asker->awaited[i].since > oldest) {
+			i++;
+			continue;
+		}
+		if (outcome.lost[DEBTOR_KERNEL] + outcome.lost[DEBTOR_DAEMON] == 0)
+			warnx("no reply in %lu s to %s", options.patience,
+			      question->query + ICP_QUERY_HEADER_SIZE);
+		outcome.lost[question->debtor]++;
+		asker->awaited[i] = asker->awaited[--asker->count];
+	}
+}
+
+/* Is this, byte for byte, a reply to its query that the file allows? */
 static bool right(const unsigned char *reply, size_t size, const struct question *question)
 {
 	const struct icp_header *header = (const struct icp_header *)reply;
@@ -234,7 +326,7 @@ static bool right(const unsigned char *reply, size_t size, const struct question
 		      size - sizeof(expected)) == 0;
 }
 
-static void check_reply(const unsigned char *reply, size_t size)
+static void check_reply(struct asker *asker, const unsigned char *reply, size_t size)
 {
 	const struct icp_header *header = (const struct icp_header *)reply;
 	__u32 number = size >= sizeof(*header) ? be32_to_host(header->request_number) : 0;
@@ -249,9 +341,10 @@ static void check_reply(const unsigned char *reply, size_t size)
 	}
 	answered[number] = 1;
 	outcome.answered++;
+	end_wait(asker, number);
 	if (!right(reply, size, question_of(number))) {
 		if (outcome.wrong++ == 0)
-			warnx("a wrong answer to %s: opcode %u, %zu bytes",
+			warnx("a wrong reply to %s: opcode %u, %zu bytes",
 			      question_of(number)->query + ICP_QUERY_HEADER_SIZE, header->opcode,
 			      size);
 	}
@@ -272,14 +365,13 @@ static unsigned int receive_replies(struct asker *asker)
 	}
 	n = recvmmsg(asker->fd, messages, BATCH, MSG_DONTWAIT, NULL);
 	if (n < 0) {
-		if (errno != EAGAIN && errno != ECONNREFUSED && errno != EINTR)
+		if (errno != EAGAIN && errno != ECONNREFUSED && errno != EINTR &&
+		    !is_unreachable(errno))
 			err(2, "recvmmsg");
 		return 0;
 	}
 	for (int i = 0; i < n; i++)
-		check_reply(buffers[i], messages[i].msg_len);
-	/* Answers that were given up may come after all. */
-	asker->awaited -= (unsigned int)n < asker->awaited ? (unsigned int)n : asker->awaited;
+		check_reply(asker, buffers[i], messages[i].msg_len);
 	return n;
 }
 
@@ -289,45 +381,48 @@ static void wait_for_replies(void)
 
 	for (unsigned long i = 0; i < options.sockets; i++)
 		fds[i] = (struct pollfd){ .fd = askers[i].fd, .events = POLLIN };
-	poll(fds, options.sockets, 100);
+	poll(fds, options.sockets, options.rate ? 5 : 100); /* milliseconds */
 }
 
 static void flood(void)
 {
 	double start = now();
-	double progress = start;
 
 	while (now() - start < options.limit) {
+		unsigned long limit = due(start);
 		unsigned int moved = 0;
 		unsigned int awaited = 0;
 
 		for (unsigned long i = 0; i < options.sockets; i++) {
 			moved += receive_replies(&askers[i]);
-			moved += send_queries(&askers[i]);
-			awaited += askers[i].awaited;
+			moved += send_queries(&askers[i], limit);
+			give_up(&askers[i]);
+			awaited += askers[i].count;
 		}
 		if ((enough || outcome.sent == options.count) && awaited == 0)
 			return;
-		if (moved) {
-			progress = now();
-		} else if (now() - progress > STALL) {
-			for (unsigned long i = 0; i < options.sockets; i++)
-				askers[i].awaited = 0;
-			progress = now();
-		} else {
+		if (!moved)
 			wait_for_replies();
-		}
 	}
+	/* Out of time: what is still awaited is lost. */
+	options.patience = 0;
+	for (unsigned long i = 0; i < options.sockets; i++)
+		give_up(&askers[i]);
+}
+
+static unsigned long lost(void)
+{
+	return outcome.lost[DEBTOR_KERNEL] + outcome.lost[DEBTOR_DAEMON];
 }
 
 static void print_outcome(double seconds)
 {
 	const char *separator = "";
 
-	printf("{\"sent\": %lu, \"answered\": %lu, \"wrong\": %lu, \"lost\": %lu, "
-	       "\"duplicates\": %lu, \"verdicts\": {",
-	       outcome.sent, outcome.answered, outcome.wrong, outcome.sent - outcome.answered,
-	       outcome.duplicates);
+	printf("{\"sent\": %lu, \"owed\": %lu, \"answered\": %lu, \"wrong\": %lu, \"lost\": %lu, "
+	       "\"lost_kernel\": %lu, \"lost_daemon\": %lu, \"duplicates\": %lu, \"verdicts\": {",
+	       outcome.sent, outcome.owed, outcome.answered, outcome.wrong, lost(),
+	       outcome.lost[DEBTOR_KERNEL], outcome.lost[DEBTOR_DAEMON], outcome.duplicates);
 	for (size_t i = 0; i < VERDICTS; i++) {
 		if (outcome.verdicts[i] == 0)
 			continue;
@@ -354,10 +449,16 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		options.sockets = number_of(text, SOCKETS_MAX, state);
 		return 0;
 	case 'w':
-		options.window = number_of(text, 65536, state);
+		options.window = number_of(text, WINDOW_MAX, state);
 		return 0;
 	case 't':
 		options.limit = number_of(text, 3600, state);
+		return 0;
+	case 'r':
+		options.rate = number_of(text, 10000000, state);
+		return 0;
+	case 'l':
+		options.patience = number_of(text, 3600, state);
 		return 0;
 	case 'p':
 		options.port = text;
@@ -387,7 +488,10 @@ int main(int argc, char **argv)
 {
 	static const struct argp_option argp_options[] = {
 		{ "sockets", 's', "N", 0, "sockets to ask from (8)", 0 },
-		{ "window", 'w', "N", 0, "queries awaiting an answer, of all sockets (128)", 0 },
+		{ "window", 'w', "N", 0, "queries awaiting a reply, of all sockets (128)", 0 },
+		{ "rate", 'r', "N", 0, "queries a second (as many as the window allows)", 0 },
+		{ "lost-after", 'l', "SECONDS", 0, "a query without a reply is lost after (60)",
+		  0 },
 		{ "time", 't', "SECONDS", 0, "stop after (300)", 0 },
 		{ "port", 'p', "PORT", 0, "the responder's (3130)", 0 },
 		{ 0 },
@@ -397,7 +501,8 @@ int main(int argc, char **argv)
 		.parser = parse_option,
 		.args_doc = "ADDRESS COUNT FILE",
 		.doc = "Sends COUNT ICP queries for the URLs of FILE, lines of "
-		       "URL TAB VERDICT[,VERDICT...], and checks every answer.",
+		       "URL TAB VERDICT[,VERDICT...] [TAB kernel|daemon|nobody], and checks every "
+		       "reply. The last column says who owes one (kernel).",
 	};
 	double start;
 
@@ -411,6 +516,6 @@ int main(int argc, char **argv)
 	start = now();
 	flood();
 	print_outcome(now() - start);
-	return outcome.wrong || outcome.duplicates || outcome.answered != outcome.sent ||
+	return outcome.wrong || outcome.duplicates || lost() ||
 	       (!enough && outcome.sent != options.count);
 }

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+The faults. Each takes the stage and a random generator, changes the state within during(), and
+comes back when the new state holds; the caller then checks that it does.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+
+import net
+import promise
+from daemon import BUILD
+from net import until
+from promise import ENDED, EXTRA, GATED, HELPED, KILLED, RULES, RUNS
+from stage import CLIENT6_2, LEASE, MOVING, SERVER6_2, Life
+from wire import CLIENT6, SERVER6
+
+REFUSED = 3  # icpctl's exit code
+CONNECTIONS = 100
+ADDRESS6 = {"c0": CLIENT6, "s0": SERVER6, "c1": CLIENT6_2, "s1": SERVER6_2}
+
+
+# --- the chain
+
+
+def reload_another_chain(stage, _):
+    """A policy says otherwise; what was added at run time is gone."""
+    turned = "miss_nofetch" if stage.state.turned == "hit" else "hit"
+    after = stage.state.but(turned=turned, extra=False)
+    with stage.during("a reload", after):
+        stage.server.configure(promise.policies(after, stage.files))
+        stage.server.icpctl("reload")
+
+
+def reload_a_broken_chain(stage, random):
+    broken = random.choice(
+        (
+            'policy "99" { kind = "nonsense" }',
+            'policy "99" { kind = "prefix" verdict = "hit" file = "/nonexistent" }',
+            "policy",
+        )
+    )
+    with stage.during("a broken reload", stage.state):
+        stage.server.configure(promise.policies(stage.state, stage.files) + "\n" + broken)
+        done = stage.server.icpctl("reload", check=False)
+        assert done.returncode == REFUSED, f"a broken configuration is taken: {done}"
+        stage.configure()
+
+
+def change_policy(stage, _):
+    extra = not stage.state.extra
+    words = ("add", *promise.EXTRA_POLICY) if extra else ("remove", promise.EXTRA_POLICY[0])
+    with stage.during(f"policy {words[0]}", stage.state.but(extra=extra)):
+        stage.server.icpctl("policy", *words)
+
+
+def kill_the_helpers(stage, _):
+    with stage.during("the helpers' death", stage.state.but(helper=False), stage.state):
+        for pid in stage.life.helpers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: len(stage.life.helpers()) == 2, "the helpers to be started again")
+        if not stage.state.flag:
+            until(lambda: stage.checked(HELPED) == "ICP_OP_HIT", "the helpers to reply")
+
+
+# --- rules
+
+
+def change_rules(stage, random):
+    """By icpctl, or by the lines for bpftool that it prints."""
+    rules = set(stage.state.rules)
+    prefix = random.choice(sorted(RULES))
+    taken_out = prefix in rules
+    rules ^= {prefix}
+    words = (prefix,) if taken_out else (prefix, RULES[prefix])
+    with stage.during("a change of rules", stage.state.but(rules=frozenset(rules))):
+        if random.random() < 0.5:
+            stage.server.icpctl("rules", "del" if taken_out else "add", *words)
+        else:
+            lines = stage.server.icpctl("rules", "key", *words).stdout.splitlines()
+            wanted = "map delete" if taken_out else "map update"
+            stage.server_side.run("sh", "-c", next(line for line in lines if wanted in line))
+
+
+def fill_the_rules(stage, _):
+    full = "http://full.example.com/"
+    before = len(stage.state.rules)
+    with stage.during("a full map of rules", stage.state):
+        added = 0
+        while stage.server.ask_control("rules-add", prefix=f"{full}{added}", verdict="hit")["ok"]:
+            added += 1
+            assert added <= promise.RULE_MAX, "more rules than rules_max"
+        assert added + before == promise.RULE_MAX, f"{added} + {before} rules fill the map"
+        for number in range(added):
+            stage.control("rules-del", prefix=f"{full}{number}")
+
+
+# --- gates
+
+
+def change_the_flag(stage, _):
+    flag = stage.files / "flag"
+    with stage.during("a gate", stage.state.but(flag=not stage.state.flag)):
+        if stage.state.flag:
+            flag.unlink()
+        else:
+            flag.touch()
+        verdict = "ICP_OP_HIT" if stage.state.flag else "ICP_OP_MISS_NOFETCH"
+        until(lambda: stage.checked(GATED) == verdict, "the daemon to notice the flag")
+
+
+def drain(stage, random):
+    verdict = random.choice(("miss_nofetch", "denied"))
+    with stage.during("drain", stage.state.but(drain=verdict)):
+        stage.server.icpctl("drain", "--verdict", verdict)
+    stage.steady("drain")
+    with stage.during("undrain", stage.state.but(drain="")):
+        stage.server.icpctl("undrain")
+
+
+# --- the daemon's end
+
+
+def lease_ends(stage):
+    """Once the lease is over, nothing is answered that depends on the daemon."""
+    until(
+        lambda: not stage.answers("native", GATED), f"the lease of {LEASE} to end, there is no daemon"
+    )
+    stage.steady("the end of the lease")
+
+
+def start_again(stage, *prefix):
+    """What was added at run time is gone."""
+    with stage.during("the daemon's start", stage.state.but(daemon=RUNS, extra=False)):
+        stage.server.start(*prefix)
+        stage.life = Life(stage.server.process.pid)
+
+
+def kill_the_daemon(stage, random):
+    stage.end_life()
+    with stage.during("the daemon's death", stage.state.but(daemon=KILLED)):
+        stage.server.kill()
+    if random.random() < 0.5:
+        lease_ends(stage)
+    start_again(stage)
+
+
+def stop_the_daemon(stage, _):
+    """At a good end the daemon closes its chain: rules are what is left."""
+    stage.end_life()
+    with stage.during("the daemon's end", stage.state.but(daemon=ENDED, extra=False)):
+        stage.server.stop()
+    stage.steady("the daemon's end")
+    start_again(stage)
+
+
+def step_the_clock(stage, random):
+    """
+    The daemon's monotonic clock is another than the kernel's: a time namespace. (The machine's own
+    clock belongs to others too.)
+    """
+    seconds = random.choice((100_000, 7, -7))
+    stage.end_life()
+    with stage.during("the daemon's death", stage.state.but(daemon=KILLED)):
+        stage.server.kill()
+    start_again(stage, "unshare", "--time", f"--monotonic={seconds}")
+    stage.steady(f"a step of the clock by {seconds} s")
+    stage.end_life()
+    with stage.during("the daemon's death", stage.state.but(daemon=KILLED)):
+        stage.server.kill()
+    lease_ends(stage)
+    start_again(stage)
+
+
+# --- the network
+
+
+def take_a_link_down(stage, random):
+    device = random.choice(sorted(ADDRESS6))
+    side = stage.client_side if device[0] == "c" else stage.server_side
+    kind = "native" if device[1] == "0" else "generic"
+    lost = frozenset((kind, f"{kind}6"))
+    before = stage.state
+    with stage.during(f"{device} down", before.but(wires=before.wires - lost)):
+        side.run("ip", "link", "set", device, "down")
+    stage.steady(f"{device} down")
+    side.run("ip", "link", "set", device, "up")
+    until(lambda: side.link(device)["operstate"] == "UP", f"{device} to come up")
+    side.run("ip", "addr", "del", f"{ADDRESS6[device]}/64", "dev", device, check=False)
+    side.add_address(device, f"{ADDRESS6[device]}/64")
+    stage.introduce()
+    for wire in lost:
+        until(lambda: stage.answers(wire), f"replies on {wire}")
+    stage.state = before
+
+
+def move_an_address(stage, random):
+    """It is added to one device or the other, and taken away again."""
+    device = random.choice(("s0", "s1"))
+    there = stage.state.wires | {promise.MOVING}
+    stage.client_side.run(
+        *("ip", "neigh", "replace", MOVING, "lladdr", stage.server_side.mac("s0")),
+        *("dev", "c0", "nud", "permanent"),
+    )
+    with stage.during("an address that comes", stage.state):
+        stage.server_side.add_address(device, f"{MOVING}/32")
+        until(lambda: stage.answers(promise.MOVING), f"replies from {MOVING}")
+    stage.state = stage.state.but(wires=there)
+    stage.steady("an address that comes")
+    with stage.during("an address that goes", stage.state.but(wires=there - {promise.MOVING})):
+        stage.server_side.run("ip", "addr", "del", f"{MOVING}/32", "dev", device)
+    until(lambda: not stage.answers(promise.MOVING), f"silence from {MOVING}")
+
+
+# --- resources
+
+
+def fill_the_disk(stage, _):
+    """Neither a line for the log nor a drop-in can be written; what is not saved counts for now."""
+    filler = stage.disk / "filler"
+    name, *settings = promise.EXTRA_POLICY
+    with stage.during("a full disk", stage.state.but(extra=True)):
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(512)):
+                pass
+        done = stage.server.icpctl("policy", "add", name, *settings, "--save", check=False)
+        assert done.returncode == REFUSED, f"a policy is saved on a full disk: {done}"
+        filler.unlink()
+    with stage.during("a policy that is saved", stage.state):
+        stage.server.icpctl("policy", "add", name, *settings, "--save")
+    with stage.during("a policy that is removed", stage.state.but(extra=False)):
+        stage.server.icpctl("policy", "remove", name, "--save")
+
+
+def hold_connections(stage, random):
+    """Connections to the control socket that say nothing, or a byte now and then, or do not read."""
+    connections = []
+    with contextlib.ExitStack() as stack, stage.during("many connections", stage.state):
+        for number in range(CONNECTIONS):
+            one = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                one.connect(str(stage.server.control))
+                if number % 10 == 0:
+                    one.send(b'{"command": "trace"}\n')
+                connections.append(one)
+        for byte in b'{"command": "status"':
+            for one in random.sample(connections, len(connections) // 4):
+                with contextlib.suppress(OSError):
+                    one.send(bytes([byte]))
+            time.sleep(0.01)
+    until(lambda: stage.server.icpctl("status", check=False).returncode == 0, "the control socket")
+
+
+def ask_at_once(stage, _):
+    """Many requests, one connection each."""
+    with stage.during("many requests", stage.state):
+        for _ in range(100):
+            stage.control("status")
+            stage.control("check", urls=promise.URLS)
+
+
+ENDS_THE_DAEMON = (kill_the_daemon, stop_the_daemon, step_the_clock)
+FAULTS = (
+    reload_another_chain,
+    reload_a_broken_chain,
+    change_policy,
+    kill_the_helpers,
+    change_rules,
+    fill_the_rules,
+    change_the_flag,
+    drain,
+    take_a_link_down,
+    move_an_address,
+    fill_the_disk,
+    hold_connections,
+    ask_at_once,
+    *ENDS_THE_DAEMON,
+)

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Sends hostile frames on a device at a given rate, and judges every reply that comes back.
+ *
+ * Frames in flight are bounded by the socket's send buffer, to less than what a veth or the network
+ * stack's backlog holds: hostile frames must not push out the good queries beside them. Prints the
+ * counts as a line of JSON every second and at the end; SIGTERM ends it. Exit 1 if a reply was bad.
+ */
+#include <arpa/inet.h>
+#include <argp.h>
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/ether.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "frames.h"
+
+#define BATCH 32		   /* frames a system call */
+#define IN_FLIGHT_BYTES (24 << 10) /* as the kernel counts, which doubles it: about 50 frames */
+#define RECEIVE_BYTES (8 << 20)
+#define CORPUS_MAX 256
+#define MESSAGE_MAX 2048 /* bytes: longer messages fit no frame */
+#define FINDINGS_SHOWN 5 /* of each judgement */
+#define WAIT_MS 2
+
+static struct frame_config config;
+static uint32_t first = FRAME_FIRST;
+static unsigned long rate = 20000;
+static const char *device, *corpus;
+static volatile sig_atomic_t enough;
+
+static struct {
+	unsigned long sent, replies[REPLY_JUDGEMENTS], unseen;
+} counts;
+
+static const char *const judgement_names[] = { "other", "good", "larger", "forbidden", "wrong" };
+
+static void on_enough(int number)
+{
+	(void)number;
+	enough = 1;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void load_message(const char *path)
+{
+	unsigned char *bytes = malloc(MESSAGE_MAX);
+	FILE *file = fopen(path, "rb");
+
+	if (!bytes || !file)
+		err(2, "%s", path);
+	config.corpus_size[config.corpus_count] = fread(bytes, 1, MESSAGE_MAX, file);
+	config.corpus[config.corpus_count++] = bytes;
+	fclose(file);
+}
+
+static int is_visible(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* In the order of their names, for a run must be repeatable. */
+static void load_corpus(void)
+{
+	struct dirent **entries;
+	int count = scandir(corpus, &entries, is_visible, alphasort);
+	char path[4096];
+
+	if (count < 0)
+		err(2, "%s", corpus);
+	config.corpus = calloc(CORPUS_MAX, sizeof(*config.corpus));
+	config.corpus_size = calloc(CORPUS_MAX, sizeof(*config.corpus_size));
+	if (!config.corpus || !config.corpus_size)
+		err(2, "calloc");
+	for (int i = 0; i < count; i++) {
+		snprintf(path, sizeof(path), "%s/%s", corpus, entries[i]->d_name);
+		if (config.corpus_count < CORPUS_MAX)
+			load_message(path);
+		free(entries[i]);
+	}
+	free(entries);
+}
+
+static int open_socket(void)
+{
+	struct sockaddr_ll address = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	int send_bytes = IN_FLIGHT_BYTES, receive_bytes = RECEIVE_BYTES, one = 1;
+	struct ifreq request = { 0 };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		err(2, "a packet socket");
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
+	if (ioctl(fd, SIOCGIFHWADDR, &request))
+		err(2, "%s", device);
+	memcpy(config.own_mac, request.ifr_hwaddr.sa_data, ETH_ALEN);
+	address.sll_ifindex = if_nametoindex(device);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_bytes, sizeof(receive_bytes)) ||
+	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) ||
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)))
+		err(2, "%s", device);
+	return fd;
+}
+
+/* Sends the next `count` frames. What the device does not take while it is down is not sent. */
+static void send_frames(int fd, unsigned int count)
+{
+	static struct frame frames[BATCH];
+	struct mmsghdr messages[BATCH] = { 0 };
+	struct iovec parts[BATCH];
+	int sent;
+
+	for (unsigned int i = 0; i < count; i++) {
+		frame_make(&config, first + counts.sent + i, &frames[i]);
+		parts[i] = (struct iovec){ frames[i].bytes, frames[i].size };
+		messages[i].msg_hdr.msg_iov = &parts[i];
+		messages[i].msg_hdr.msg_iovlen = 1;
+	}
+	sent = sendmmsg(fd, messages, count, 0);
+	if (sent > 0) {
+		counts.sent += sent;
+		return;
+	}
+	if (errno != EINTR && errno != ENETDOWN && errno != ENOBUFS && errno != EAGAIN &&
+	    errno != ENXIO)
+		err(2, "sending frame %#lx, %s, %zu bytes", first + counts.sent, frames[0].kind,
+		    frames[0].size);
+}
+
+static void show(const char *what, const unsigned char *bytes, size_t size)
+{
+	fprintf(stderr, "  %s:", what);
+	for (size_t i = 0; i < size; i++)
+		fprintf(stderr, "%s%02x", i % 32 ? "" : "\n    ", bytes[i]);
+	fprintf(stderr, "\n");
+}
+
+static void report(enum reply_judgement judgement, uint32_t number, const unsigned char *reply,
+		   size_t size)
+{
+	struct frame frame;
+
+	if (counts.replies[judgement] > FINDINGS_SHOWN)
+		return;
+	if (number < FRAME_FIRST) {
+		fprintf(stderr, "%s: a reply with request number %#x\n", judgement_names[judgement],
+			number);
+	} else {
+		frame_make(&config, number, &frame);
+		fprintf(stderr, "%s: a reply to frame %#x of the kind \"%s\"\n",
+			judgement_names[judgement], number, frame.kind);
+		show("frame", frame.bytes, frame.size);
+	}
+	show("reply", reply, size);
+}
+
+static void receive_replies(int fd)
+{
+	static unsigned char buffers[BATCH][MESSAGE_MAX];
+	struct mmsghdr messages[BATCH] = { 0 };
+	struct iovec parts[BATCH];
+	int count;
+
+	for (int i = 0; i < BATCH; i++) {
+		parts[i] = (struct iovec){ buffers[i], MESSAGE_MAX };
+		messages[i].msg_hdr.msg_iov = &parts[i];
+		messages[i].msg_hdr.msg_iovlen = 1;
+	}
+	do {
+		count = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
+		for (int i = 0; i < count; i++) {
+			enum reply_judgement judgement;
+			uint32_t number = 0;
+
+			judgement = reply_judge(&config, buffers[i], messages[i].msg_len, &number);
+			counts.replies[judgement]++;
+			if (judgement > REPLY_GOOD)
+				report(judgement, number, buffers[i], messages[i].msg_len);
+		}
+	} while (count == BATCH);
+}
+
+static void print_counts(int fd)
+{
+	struct tpacket_stats statistics = { 0 };
+	socklen_t size = sizeof(statistics);
+
+	if (getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) == 0)
+		counts.unseen += statistics.tp_drops;
+	printf("{\"sent\": %lu, \"unseen\": %lu", counts.sent, counts.unseen);
+	for (int i = REPLY_GOOD; i < REPLY_JUDGEMENTS; i++)
+		printf(", \"%s\": %lu", judgement_names[i], counts.replies[i]);
+	printf("}\n");
+	fflush(stdout);
+}
+
+static void run(int fd)
+{
+	double start = now(), shown = start;
+	struct timespec wait = { .tv_nsec = WAIT_MS * 1000000 };
+
+	while (!enough) {
+		double time = now();
+		unsigned long due = (time - start) * rate;
+
+		/* A machine that was busy catches up, but not without end. */
+		if (due > counts.sent + rate) {
+			start += (double)(due - counts.sent - rate) / rate;
+			due = counts.sent + rate;
+		}
+		for (int i = 0; i < 8 && due - counts.sent >= BATCH && due > counts.sent; i++)
+			send_frames(fd, BATCH);
+		receive_replies(fd);
+		if (time - shown >= 1) {
+			print_counts(fd);
+			shown = time;
+		}
+		if (due < counts.sent + BATCH)
+			nanosleep(&wait, NULL);
+	}
+	/* Replies that are on their way. */
+	for (int i = 0; i < 100; i++) {
+		nanosleep(&wait, NULL);
+		receive_replies(fd);
+	}
+	print_counts(fd);
+}
+
+static struct in6_addr parse_address(const char *text, struct argp_state *state)
+{
+	struct in6_addr address = { 0 };
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, text, &in) == 1) {
+		address.s6_addr[10] = address.s6_addr[11] = 0xff;
+		memcpy(&address.s6_addr[12], &in, 4);
+	} else if (inet_pton(AF_INET6, text, &address) != 1) {
+		argp_error(state, "%s is no IP address", text);
+	}
+	return address;
+}
+
+static error_t parse_argument(int key, char *text, struct argp_state *state)
+{
+	switch (key) {
+	case 's':
+		config.seed = strtoull(text, NULL, 0);
+		return 0;
+	case 'f':
+		first = strtoul(text, NULL, 0);
+		if (first < FRAME_FIRST)
+			argp_error(state, "frames begin at %#x", FRAME_FIRST);
+		return 0;
+	case 'r':
+		rate = strtoul(text, NULL, 10);
+		if (rate == 0)
+			argp_error(state, "the rate must be a number above 0");
+		return 0;
+	case 'c':
+		corpus = text;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num == 0) {
+			device = text;
+		} else if (state->arg_num == 1) {
+			struct ether_addr mac;
+
+			if (!ether_aton_r(text, &mac))
+				argp_error(state, "%s is no MAC address", text);
+			memcpy(config.server_mac, &mac, ETH_ALEN);
+		} else if (state->arg_num < 4) {
+			config.source[state->arg_num - 2] = parse_address(text, state);
+		} else if (config.server_count < FRAME_SERVER_ADDRESSES) {
+			config.server[config.server_count++] = parse_address(text, state);
+		} else {
+			argp_error(state, "at most %d addresses", FRAME_SERVER_ADDRESSES);
+		}
+		return 0;
+	case ARGP_KEY_END:
+		if (config.server_count < 2)
+			argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "seed", 's', "N", 0, "other frames (0)", 0 },
+		{ "first", 'f', "N", 0, "number of the first frame", 0 },
+		{ "rate", 'r', "N", 0, "frames a second (20000)", 0 },
+		{ "corpus", 'c', "DIRECTORY", 0, "messages to send too", 0 },
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_argument,
+		.args_doc = "DEVICE SERVER_MAC SOURCE SOURCE6 SERVER SERVER6 [OTHER...]",
+		.doc = "Sends hostile frames from the SOURCE addresses, and judges the replies. "
+		       "The "
+		       "server may reply from the OTHER addresses as well.",
+	};
+	int fd;
+
+	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	if (corpus)
+		load_corpus();
+	signal(SIGTERM, on_enough);
+	signal(SIGINT, on_enough);
+	fd = open_socket();
+	run(fd);
+	return counts.replies[REPLY_LARGER] || counts.replies[REPLY_FORBIDDEN] ||
+	       counts.replies[REPLY_WRONG];
+}

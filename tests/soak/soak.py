@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The run: one fault after the other until the time is over, and what it amounts to."""
+
+import dataclasses
+import os
+import random
+import sys
+import time
+import traceback
+
+import faults
+from stage import Findings, Stage
+
+PROGRESS = 10  # seconds from one line to the next
+LONG_LIFE = 0.6  # of the time: until then the daemon lives on, so that growth shows
+
+
+@dataclasses.dataclass
+class Options:
+    minutes: float = 2
+    seed: int = dataclasses.field(default_factory=lambda: int.from_bytes(os.urandom(3), "big"))
+    rate: int = 32000  # hostile frames a second
+    only: tuple = ("",)  # faults with one of these in their name
+    verbose: bool = False
+
+
+class Soak(Stage):
+    options = None
+    seconds = 0
+
+    def say(self, text):
+        """Something was found, or progress: what a test prints are comments."""
+        for line in f"{time.monotonic() - self.begin:6.0f} s: {text}".splitlines():
+            print(f"# {line}", flush=True)
+
+    def endure(self):
+        """Runs as long as the options say, ends everything, and leaves what it found in findings."""
+        self.random = random.Random(self.options.seed)
+        self.done = []  # faults, by name
+        self.shown = self.begin = time.monotonic()
+        os.nice(5)  # what runs beside it must not suffer
+        self.build(self.options.seed, self.options.rate)
+        self.steady("the start")
+        try:
+            while self.part() < 1:
+                for fault in self.deck():
+                    self.strike(fault)
+                    if self.part() >= 1:
+                        break
+        except Exception:  # pylint: disable=broad-except
+            self.findings.add("faults that went wrong", 1, traceback.format_exc())
+        self.end()
+        self.seconds = time.monotonic() - self.begin
+
+    def part(self):
+        """Of the time that has gone by."""
+        return (time.monotonic() - self.begin) / (60 * self.options.minutes)
+
+    def deck(self):
+        """
+        Each fault once, in random order. After the first deck those that end the daemon are left
+        out for a while, so that a small growth adds up.
+        """
+        stays = self.done and self.part() < LONG_LIFE
+        wanted = [
+            fault
+            for fault in faults.FAULTS
+            if any(word in fault.__name__ for word in self.options.only)
+        ]
+        found = [
+            fault for fault in wanted if not stays or fault not in faults.ENDS_THE_DAEMON
+        ] or wanted
+        assert found, f"no fault has one of {self.options.only} in its name"
+        self.random.shuffle(found)
+        return found
+
+    def strike(self, fault):
+        name = fault.__name__.replace("_", " ")
+        if self.options.verbose:
+            self.say(name)
+        self.done.append(name)
+        fault(self, self.random)
+        self.steady(name)
+        self.look(name)
+        if sys.stdout.isatty() and time.monotonic() - self.shown >= PROGRESS:
+            self.shown = time.monotonic()
+            self.say(
+                f"{len(self.done)} faults, {self.replies:,} good replies, "
+                f"{self.hostile_count('sent'):,} hostile frames, "
+                f"{sum(self.findings.counts.values())} findings; {name}"
+            )
+
+    def summary(self):
+        rows = [
+            ("seed", self.options.seed),
+            ("seconds", f"{self.seconds:.0f}"),
+            ("faults", f"{len(self.done)} of {len(set(self.done))} kinds"),
+            ("good replies, each checked", f"{self.replies:,}"),
+            ("hostile frames", f"{self.hostile_count('sent'):,}"),
+            ("replies to those that may be answered", f"{self.hostile_count('good'):,}"),
+            ("frames from the server that were not seen", f"{self.hostile_count('unseen'):,}"),
+            ("replies lost where a queue was full", f"{self.excused:,}"),
+            ("memory, largest growth of a daemon", f"{self.growth >> 10:,} KiB"),
+            *((name, f"{self.findings.counts[name]:,}") for name in Findings.NAMES),
+        ]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:{width}}  {value:>14}" for name, value in rows)

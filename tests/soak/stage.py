@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Where the soak takes place: two wires, native XDP on one and generic XDP on the other, a daemon whose
+files lie on a small disk, floods of good queries, hostile frames, and what is found.
+"""
+
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import icp
+import net
+import promise
+from daemon import BUILD, ROOT, Daemon
+from net import until
+from wire import CLIENT_2, SERVER, SERVER6, SERVER_2, Wire
+
+CLIENT6_2, SERVER6_2 = "fd00:2::1", "fd00:2::2"
+MOVING = "10.1.0.77"
+TO = {
+    "native": SERVER,
+    "native6": SERVER6,
+    "generic": SERVER_2,
+    "generic6": SERVER6_2,
+    promise.MOVING: MOVING,
+}
+# The far end of each wire, where hostile frames come from, and whom they ask.
+HOSTILE = {
+    0: ("10.1.0.66", "fd00:1::66", SERVER, SERVER6),
+    1: ("10.2.0.66", "fd00:2::66", SERVER_2, SERVER6_2),
+}
+DISK_BYTES = 256 << 10
+LEASE = "2s"
+LOST_AFTER = 30  # seconds without a reply; a machine that is busy takes its time
+FLOOD_RATE = 1000  # queries a second on each wire while the state changes
+MARGIN = 0.1  # seconds that floods go on before a change and after it
+STEADY = 1500  # queries on each wire while it does not
+ENDLESS = 5_000_000
+
+# How much more a daemon may use at the end of a life than at its beginning.
+GROWTH_MAX = 8 << 20  # bytes of memory; a chain that is replaced leaves holes in the heap
+
+
+class Findings:
+    """What must not happen, by its name; the first few of each are printed."""
+
+    NAMES = (
+        "promised replies lost by the kernel",
+        "promised replies lost by the daemon",
+        "wrong replies",
+        "replies larger than their query",
+        "replies to frames that must get none",
+        "growth of memory",
+        "growth of descriptors or threads",
+        "left behind",
+        "faults that went wrong",
+    )
+    SHOWN = 3
+
+    def __init__(self, say):
+        self.say = say
+        self.counts, self.shown = collections.Counter(), collections.Counter()
+
+    def add(self, name, count, text):
+        assert name in self.NAMES, name
+        if not count:
+            return
+        self.counts[name] += count
+        self.shown[name] += 1
+        if self.shown[name] <= self.SHOWN:
+            self.say(f"{name}: {count}\n    " + "\n    ".join(text.splitlines()[:20]))
+
+
+class Hostile:
+    """The generator of hostile frames on a wire, and what it has counted so far."""
+
+    def __init__(self, stage, number, rate, seed):
+        device, far = f"c{number}", f"s{number}"
+        command = stage.client_side.command(
+            BUILD / "tests/hostile",
+            *("--seed", seed, "--rate", rate, "--corpus", ROOT / "tests/fuzz/corpus/icp"),
+            *(device, stage.server_side.mac(far), *HOSTILE[number], *TO.values()),
+        )
+        self.counts = {}
+        self.errors = (stage.files / f"hostile-{number}.log").open("w+")
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self.errors, text=True
+        )
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.counts = json.loads(line)
+
+    def stop(self):
+        """Ends it and returns what it said of replies that were bad, and its exit code."""
+        self.process.terminate()
+        self.reader.join()
+        code = self.process.wait(net.PATIENCE)
+        self.process.stdout.close()
+        self.errors.seek(0)
+        with self.errors:
+            return code, self.errors.read()
+
+
+class Life:
+    """What one daemon uses from its start to its end."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        until(lambda: len(self.helpers()) == 2, "both helpers to run")
+        self.first = self.descriptors(), self.threads()
+        self.memory = []  # bytes, after each fault
+
+    def status(self, name):
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE)[1])
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def threads(self):
+        return self.status("Threads")
+
+    def helpers(self):
+        found = []
+        for path in pathlib.Path(f"/proc/{self.pid}/task").glob("*/children"):
+            with contextlib.suppress(FileNotFoundError):
+                found += path.read_text().split()
+        return [int(pid) for pid in found if self.name_of(pid) == "sh"]
+
+    @staticmethod
+    def name_of(pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+
+    def look(self):
+        """After a fault all is as at the beginning, but for memory, which may take longer."""
+        self.memory.append(self.status("VmRSS") << 10)
+        try:
+            until(
+                lambda: self.descriptors() <= self.first[0] and self.threads() <= self.first[1],
+                "descriptors and threads",
+            )
+        except AssertionError:
+            descriptors, threads = self.descriptors(), self.threads()
+            text = (
+                f"{self.first[0]} descriptors and {self.first[1]} threads at the daemon's start, "
+                f"{descriptors} and {threads} now"
+            )
+            self.first = descriptors, threads  # once is enough
+            return text
+        return None
+
+    def growth(self):
+        """Bytes, from the first quarter of this life to the last."""
+        quarter = len(self.memory) // 4
+        if quarter < 4:
+            return 0
+        # What the first faults of each kind take, the chain before the last among it, stays.
+        begin = sorted(self.memory[quarter : 2 * quarter])[quarter // 2]
+        return sorted(self.memory[-quarter:])[quarter // 2] - begin
+
+
+class Stage(Wire):
+    mode = "native"
+
+    def build(self, seed, rate):
+        self.findings = Findings(self.say)
+        self.replies = self.excused = 0
+        self.growth = 0  # the largest of all lives, bytes
+        self.files = self.directory()
+        self.files.chmod(0o755)
+        promise.write_files(self.files)
+        net.connect(
+            *(self.client_side, "c1", [f"{CLIENT_2}/24", f"{CLIENT6_2}/64"]),
+            *(self.server_side, "s1", [f"{SERVER_2}/24", f"{SERVER6_2}/64"]),
+        )
+        self.state = promise.State()
+        self.make_disk()
+        self.server = Daemon(
+            self.server_side,
+            self.disk,
+            promise.policies(self.state, self.files),
+            mode="auto",  # c1 carries no program: so s1 gets generic mode
+            interfaces=("s0", "s1"),
+            pin_dir=self.pins,
+            control=self.disk / "control.sock",
+            lease=LEASE,
+            settings="workers = 2",
+        )
+        self.keep(self.server.log)
+        self.addCleanup(lambda: self.server.process and self.server.kill())
+        self.server.start()
+        self.life = Life(self.server.process.pid)
+        self.introduce()
+        self.hostile = [Hostile(self, number, rate // 2, seed) for number in HOSTILE]
+        for one in self.hostile:
+            self.addCleanup(lambda one=one: one.process.poll() is None and one.stop())
+
+    def make_disk(self):
+        """A file system of its own for the configuration, its drop-ins and the log."""
+        self.disk = self.files / "disk"
+        self.disk.mkdir()
+        options = f"size={DISK_BYTES},mode=1777"
+        net.run("mount", "-t", "tmpfs", "-o", options, "soak", self.disk)
+        self.addCleanup(net.run, "umount", "--lazy", self.disk)
+        drop_ins = self.disk / "xdp-icp.conf.d"
+        drop_ins.mkdir()
+        net.run("chown", "nobody", drop_ins)
+
+    def introduce(self):
+        """The addresses that hostile frames come from do not answer when they are asked for."""
+        for number, (source, source6, *_) in HOSTILE.items():
+            for address in (source, source6):
+                self.server_side.run(
+                    *("ip", "neigh", "replace", address, "lladdr"),
+                    *(self.client_side.mac(f"c{number}"), "dev", f"s{number}", "nud", "permanent"),
+                )
+
+    # --- questions
+
+    def control(self, command, **members):
+        reply = self.server.ask_control(command, **members)
+        assert reply["ok"], f"{command} is refused: {reply['error']}"
+        return reply
+
+    def checked(self, url):
+        """The verdict that the daemon would give."""
+        return self.control("check", urls=[url])["results"][0]["verdict"]
+
+    def answers(self, wire, url=promise.ALWAYS, seconds=0.5):
+        """Does a reply come to one query within that time?"""
+        address = TO[wire]
+        with self.client_side.socket(
+            socket.AF_INET6 if ":" in address else socket.AF_INET
+        ) as asker:
+            asker.settimeout(seconds)
+            try:
+                asker.connect((address, icp.PORT))
+                asker.send(icp.query(url, 1))
+                return bool(asker.recv(65536))
+            except OSError:
+                return False
+
+    # --- floods
+
+    def drops(self):
+        """
+        Frames and datagrams that were lost on their way because a queue was full: between kernel
+        and querier, and on the way up to the daemon.
+        """
+        path = 0
+        for namespace, devices in ((self.client_side, "c"), (self.server_side, "s")):
+            links = json.loads(namespace.run("ip", "-s", "-json", "link", "show").stdout)
+            path += sum(
+                link["stats64"]["tx"]["dropped"]
+                for link in links
+                if link["ifname"].startswith(devices)
+            )
+        path += self.socket_drops(self.client_side)
+        daemon = path + self.socket_drops(self.server_side)
+        if self.state.daemon == promise.RUNS:
+            with contextlib.suppress(OSError, ValueError):
+                daemon += self.server.count("failed.pending")
+        return {"kernel": path, "daemon": daemon}
+
+    @staticmethod
+    def socket_drops(namespace):
+        text = namespace.run("cat", "/proc/net/snmp", "/proc/net/snmp6").stdout
+        names, values = (line.split() for line in text.splitlines() if line.startswith("Udp:"))
+        udp = dict(zip(names[1:], map(int, values[1:])))
+        udp6 = dict(line.split() for line in text.splitlines() if line.startswith("Udp6"))
+        return udp["RcvbufErrors"] + int(udp6["Udp6RcvbufErrors"])
+
+    def start_floods(self, states, count, *options):
+        floods = {}
+        for wire in (*promise.WIRES, promise.MOVING):
+            if not all(wire in state.wires for state in states):
+                continue
+            path = self.files / f"questions-{wire}"
+            path.write_text(promise.questions(wire, states))
+            command = self.client_side.command(
+                *(BUILD / "tests/flood", "--lost-after", LOST_AFTER, *options, "--sockets", 2),
+                *("--window", 32, TO[wire], count, path),
+            )
+            floods[wire] = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        return floods
+
+    def end_floods(self, floods, before, what):
+        for wire, process in floods.items():
+            output, errors = process.communicate(timeout=600)
+            try:
+                outcome = json.loads(output)
+            except ValueError:
+                self.findings.add(
+                    "faults that went wrong", 1, f"the flood on {wire} ended\n{output}{errors}"
+                )
+                continue
+            text = f"{what}, on the wire {wire}: {output}{errors}"
+            self.replies += outcome["answered"]
+            self.findings.add("wrong replies", outcome["wrong"] + outcome["duplicates"], text)
+            for debtor in ("kernel", "daemon"):
+                if lost := outcome[f"lost_{debtor}"]:
+                    full = min(lost, self.drops()[debtor] - before[debtor])
+                    self.excused += full
+                    self.findings.add(f"promised replies lost by the {debtor}", lost - full, text)
+
+    @contextlib.contextmanager
+    def during(self, what, *states):
+        """
+        A change to the last of the states, by way of the others: floods go on meanwhile, and may be
+        answered as any of them says.
+        """
+        states = (self.state, *states)
+        before = self.drops()
+        floods = self.start_floods(states, ENDLESS, "--rate", FLOOD_RATE)
+        try:
+            time.sleep(MARGIN)
+            yield
+            self.state = states[-1]
+            time.sleep(MARGIN)
+        finally:
+            for process in floods.values():
+                process.terminate()
+            self.end_floods(floods, before, f"during {what}")
+
+    def steady(self, what):
+        """No change: every query gets what the state promises, and nothing else."""
+        before = self.drops()
+        floods = self.start_floods((self.state,), STEADY)
+        self.end_floods(floods, before, f"after {what}")
+
+    # --- the daemon
+
+    def configure(self):
+        self.server.configure(promise.policies(self.state, self.files))
+
+    def end_life(self):
+        growth = self.life.growth()
+        self.growth = max(self.growth, growth)
+        if growth > GROWTH_MAX:
+            self.findings.add(
+                "growth of memory", 1, f"{growth >> 10} KiB in {len(self.life.memory)} faults"
+            )
+        self.life = None
+
+    def look(self, what):
+        """After a fault: what the daemon uses, and the hostile frames' generators."""
+        if self.life and (text := self.life.look()):
+            self.findings.add("growth of descriptors or threads", 1, f"after {what}: {text}")
+        for one in self.hostile:
+            assert one.process.poll() is None, f"a generator ended: {one.stop()}"
+        # The disk is small: of a long log the last part is kept.
+        if self.server.log.stat().st_size > DISK_BYTES // 4:
+            os.truncate(self.server.log, 0)
+
+    def hostile_count(self, name):
+        return sum(one.counts.get(name, 0) for one in self.hostile)
+
+    def end(self):
+        """Everything ends in good order, and leaves nothing."""
+        for one in self.hostile:
+            code, text = one.stop()
+            if code not in (0, 1):
+                self.findings.add("faults that went wrong", 1, f"hostile: exit {code}\n{text}")
+            for finding, name in (
+                ("replies larger than their query", "larger"),
+                ("replies to frames that must get none", "forbidden"),
+                ("wrong replies", "wrong"),
+            ):
+                self.findings.add(finding, one.counts.get(name, 0), text[:4000])
+        if self.life:
+            self.end_life()
+        if self.server.process:
+            self.server.stop()
+        for device in ("s0", "s1"):
+            self.load("--unload", device)
+        if os.path.isdir(self.pins) and os.listdir(self.pins):
+            self.findings.add("left behind", 1, f"{self.pins}: {os.listdir(self.pins)}")
