@@ -111,6 +111,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	struct reading reading;
 	__u64 sum, tail;
 	__u32 size, length, whole, left, i;
+	bool partial = false;
 
 	size = frame->udp_size - sizeof(struct udphdr);
 	/* Or the compiler computes it anew further down, where the verifier knows no bounds. */
@@ -148,7 +149,6 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	reading.suspicious |= word_controls(tail | ~word_first_bytes(~0ULL, left));
 	message->kept_sum = sum = checksum_add(reading.sum, tail);
 
-	frame->partial = false;
 	if (frame->checksum) {
 		__u64 size_sum = (ICP_FORCE __u16)host_to_be16(frame->udp_size);
 		__u64 pseudo = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
@@ -158,13 +158,16 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		for (i = 0; i < MESSAGE_URL_WORD; i++)
 			sum = checksum_add(sum, words[i]);
 		full = checksum_is_full(sum + 2 * size_sum + frame->checksum);
-		frame->partial = checksum_is_partial(frame->checksum, pseudo);
-		if (!full && !frame->partial)
+		if (!full || generic_mode)
+			partial = checksum_is_partial(frame->checksum, pseudo);
+		if (!full && !partial)
 			return ICP_COUNT_PASSED_CHECKSUM;
-		/* One in 65536 is both; only in generic mode it matters which (answer.h). */
-		if (generic_mode && full && frame->partial)
+		/* One in 65536 is both; which it is matters in generic mode alone (answer.h). */
+		if (generic_mode && full && partial)
 			return ICP_COUNT_PASSED_OFFLOAD;
 	}
+	if (generic_mode)
+		frame->partial = partial;
 
 	if (icp_header_form(&scratch->message.query.header, size, chain->answer_request_zero) !=
 	    ICP_FORM_QUERY)

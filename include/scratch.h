@@ -27,7 +27,7 @@ struct frame {
 	__u16 destination_mac[3];
 	__be16 ethertype; /* behind the MAC addresses: the first tag's, or IP's */
 	bool ipv6;
-	bool partial; /* the checksum field holds the pseudo-header's sum alone */
+	bool partial; /* generic mode: the checksum field holds the pseudo-header's sum alone */
 	__u8 tags;    /* 0 to 2 */
 	struct vlan_tag tag[2];
 	__u32 source[4]; /* network order; IPv4 in the last */
