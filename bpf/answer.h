@@ -38,9 +38,9 @@ ICP_INLINE void ipv4_write(struct iphdr *ip, const struct frame *frame, __u16 pa
 {
 	__u64 sum = 0;
 
-	/* Version and header length, no type of service, total length: in one, or the sum waits. */
+	/* Version, header length, no type of service, total length: one store, for the sum's load. */
 	*(__be32 *)ip = host_to_be32(0x45u << 24 | (sizeof(*ip) + payload));
-	ip->id = 0; /* RFC 6864: free to be anything where nothing is fragmented */
+	ip->id = 0; /* RFC 6864: of no meaning in a datagram that is not fragmented */
 	ip->frag_off = host_to_be16(IPV4_DONT_FRAGMENT);
 	ip->ttl = ANSWER_TTL;
 	ip->protocol = IPPROTO_UDP;
@@ -83,7 +83,7 @@ ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch
 	return true;
 }
 
-/* XDP_TX with the answer, or XDP_PASS with the query as it came. */
+/* Returns XDP_TX with the reply in the frame, or -1 with the query as it came. */
 ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 			   const struct message *message, struct icp_verdict verdict)
 {
@@ -98,7 +98,7 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 
 	if (offset > MESSAGE_OFFSET_MAX || ip_offset > IP_OFFSET_MAX) /* never: for the verifier */
 		return -1;
-	/* A driver may keep headers and payload apart; the headers must be in reach together. */
+	/* A driver may split a frame; the headers must be contiguous. */
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	if (data + offset + ICP_QUERY_HEADER_SIZE > end)
@@ -112,7 +112,7 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 	for (__u32 i = 0; i < ICP_HEADER_SIZE / 4; i++)
 		sum += ((__u32 *)&header)[i];
 
-	/* None of this can fail, see above: the verifier has forgotten what it knew of the packet. */
+	/* None of these checks can fail, see above: the verifier has forgotten the packet's bounds. */
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	if (data + IP_OFFSET_MAX > end)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * From the frame to the ICP message: is this a datagram that a listening socket of ours would get,
- * in a form simple enough to answer here? (protocol K1, R7, R9.) Nothing is changed.
+ * Classify a frame: is it a datagram that one of the daemon's sockets would receive, in a form
+ * simple enough to reply to here? (Rules K1, R7, R9.) Nothing is changed.
  *
- * A frame is called ours before anything about it is called wrong: what is not for us passes as
- * "foreign", whatever else it may be.
+ * A frame's destination is tested before anything else about it is called wrong: what is not for
+ * this responder passes as "foreign", whatever its other faults.
  */
 #ifndef XDP_ICP_FRAME_H
 #define XDP_ICP_FRAME_H
@@ -21,7 +21,7 @@
 #define IPV4_RESERVED_OR_MORE_OR_OFFSET 0xbfff /* frag_off: all but "don't fragment" */
 #define IPV4_OFFSET 0x1fff
 
-/* May these four bytes be the source of a datagram that gets an answer? (R7) */
+/* May a querier have this address? (Rule R7.) */
 ICP_INLINE bool ipv4_is_querier(__u32 address, bool loopback)
 {
 	__u32 host = ICP_SWAP32(address);
@@ -49,7 +49,7 @@ ICP_INLINE bool ipv6_is_querier(const __u32 *address, bool loopback)
 	return true;
 }
 
-/* Extension headers of RFC 8200 and the like, behind which UDP may follow. */
+/* Extension headers (RFC 8200 and later), which UDP may follow. */
 ICP_INLINE bool ipv6_is_extension(__u8 next)
 {
 	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT ||
@@ -73,7 +73,7 @@ ICP_INLINE bool ipv4_is_broadcast(__u32 address, __u32 ifindex, bool odd_broadca
 	return bpf_map_lookup_elem(&destinations, &key) != NULL;
 }
 
-/* By the words that it is written by: a wider one would wait until all of them are in the cache. */
+/* Compare by the words that the key was written by: a wider load would wait for all the stores. */
 ICP_INLINE bool destination_key_is(const struct destination_key *a, const struct destination_key *b)
 {
 	const __u32 *left = (const __u32 *)a->address, *right = (const __u32 *)b->address;
@@ -84,8 +84,9 @@ ICP_INLINE bool destination_key_is(const struct destination_key *a, const struct
 }
 
 /*
- * Whom is it for? NULL: nobody here. A look-up in a hash table with a key of this size takes as
- * long as matching a prefix, and mostly finds what the last one did.
+ * Find the destination of a packet. NULL: it is not for this responder. A lookup in a hash map with a
+ * key of this size takes as long as matching a prefix, and usually finds the same entry as the last
+ * one: that is cached.
  */
 ICP_INLINE const struct destination *destination_find(const struct destination_key *key,
 						      __u32 version, struct scratch *scratch)
@@ -103,7 +104,7 @@ ICP_INLINE const struct destination *destination_find(const struct destination_k
 	return &scratch->last.value;
 }
 
-/* ICP_COUNT_ANSWERED: a datagram to answer, so far. Else the reason to pass it. */
+/* Returns ICP_COUNT_ANSWERED if the datagram may get a reply, else the reason to pass it. */
 ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_control *control,
 					   struct scratch *scratch)
 {
@@ -210,7 +211,7 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	if (!destination)
 		return ICP_COUNT_PASSED_FOREIGN;
 
-	/* From here on it is for us, and what keeps us from answering has a name. */
+	/* From here on it is for this responder, and each reason to pass it has a counter. */
 	mac = (const __u16 *)destination->mac;
 	if (mac[0] != frame->destination_mac[0] || mac[1] != frame->destination_mac[1] ||
 	    mac[2] != frame->destination_mac[2])
@@ -226,7 +227,7 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	if (frame->udp_size != ip_payload || frame->udp_size < sizeof(*udp))
 		return ICP_COUNT_PASSED_TRUNCATED;
 
-	/* The loopback interface alone has no address of its own, and alone sees ::1 and 127/8. */
+	/* Only the loopback interface has no MAC address, and only it sees ::1 and 127/8. */
 	loopback = !(frame->destination_mac[0] | frame->destination_mac[1] |
 		     frame->destination_mac[2]);
 	if (frame->source_port == 0 || frame->source_mac[0] & ICP_SWAP16(0x0100))

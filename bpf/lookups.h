@@ -1,10 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The program's lookups for match.h: bpf_map_lookup_elem() on each map, inlined. */
+/* The program's lookups, for itself and for match.h: bpf_map_lookup_elem() on each map, inlined. */
 #ifndef XDP_ICP_LOOKUPS_H
 #define XDP_ICP_LOOKUPS_H
 
 #include "maps_bpf.h"
 #include "match.h"
+
+ICP_INLINE struct scratch *lookup_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratch, &zero);
+}
+
+ICP_INLINE const struct map_control *lookup_control(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&control, &zero);
+}
+
+ICP_INLINE const struct map_chain *lookup_chain(__u32 slot)
+{
+	return bpf_map_lookup_elem(&chain, &slot);
+}
 
 ICP_INLINE const struct prefix_bucket *lookup_bucket(void *maps, __u32 index)
 {

@@ -31,7 +31,7 @@ struct {
 	__type(value, struct rule);
 } rules SEC(".maps");
 
-/* Not for the program: the loader's note for the daemon. */
+/* The program does not read it: the loader's record for the daemon. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
@@ -62,7 +62,7 @@ struct {
 	__type(value, struct map_chain);
 } chain SEC(".maps");
 
-/* Twice as much of each as one chain takes: a reload builds beside what counts. */
+/* Of each twice what one chain takes: a reload builds a chain beside the active one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1); /* for prefixes_max */
@@ -94,7 +94,7 @@ struct {
 	__type(value, struct source_entry);
 } sources SEC(".maps");
 
-/* Least recently used go first: what is asked for again and again stays, whatever floods in. */
+/* The least recently used go first: URLs that are asked for repeatedly survive a flood of others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* verdicts_max */

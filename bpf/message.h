@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reading the ICP message: one pass over the packet's words that copies them, and yields the
- * checksum, the hash sums for the match and the suspicion of bytes that no URL has.
+ * Read the ICP message: one pass over the packet's words that copies them, and computes the
+ * checksum, the hash sums for the match, and whether there may be bytes that no URL has.
  */
 #ifndef XDP_ICP_MESSAGE_H
 #define XDP_ICP_MESSAGE_H
 
 #include "frame.h"
 
-/* Less is no query with a URL: the header, one byte and the NUL. */
+/* The shortest query with a URL: the header, one byte and the NUL. */
 #define MESSAGE_MIN (ICP_QUERY_HEADER_SIZE + 2)
 
 struct message {
 	__u32 size;	    /* bytes: MESSAGE_MIN to MESSAGE_MAX */
 	__u32 url_length;   /* bytes without the NUL: 1 to PREFIX_URL_MAX */
-	__u64 kept_sum;	    /* checksum over what the answer has too: addresses, ports, URL, NUL */
+	__u64 kept_sum;	    /* checksum over what the reply has too: addresses, ports, URL, NUL */
 	enum icp_form form; /* ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE */
 };
 
-/* What the pass over the URL's words has come to. */
+/* The results of the pass over the URL's words. */
 struct reading {
 	__u64 sum; /* of the checksum */
 	__u64 hash_sum;
@@ -35,8 +35,8 @@ ICP_INLINE void read_word(struct reading *reading, __u32 number, __u64 word,
 }
 
 /*
- * A message that does not lie in one piece, or has something behind it: by the helper, which takes
- * longer than all the rest of reading. False: the frame is shorter than it says.
+ * Copy a message that is not contiguous, or has padding behind it, by the helper, which takes longer
+ * than all the rest of reading. False: the frame is shorter than its headers tell.
  */
 ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
 				    const struct map_chain *chain, struct scratch *scratch,
@@ -47,7 +47,7 @@ ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size
 
 	if (bpf_xdp_load_bytes(ctx, offset, words, size))
 		return false;
-	/* What the last query left behind this one's end goes. */
+	/* Clear what the last query has left behind the end of this one. */
 	words[last] = word_first_bytes(words[last], size % ICP_WORD);
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
 		if (i >= whole)
@@ -58,10 +58,10 @@ ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size
 }
 
 /*
- * Copies the message, MESSAGE_MIN to MESSAGE_MAX bytes, out of the packet, zero-padded to the word,
- * and reads the URL's words but the last, of which there are `whole`. Mostly the message ends with
- * the frame: then it is one loop with one end, for each is a branch that nothing foretells. Returns
- * false where the frame is shorter than it says.
+ * Copy the message, MESSAGE_MIN to MESSAGE_MAX bytes, out of the packet, zero-padded to the word, and
+ * read all words of the URL but the last, `whole` words. Usually the message ends with the frame:
+ * then one loop with a single exit does it, because each exit is an unpredictable branch. Returns
+ * false if the frame is shorter than its headers tell.
  */
 ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
 			     const struct map_chain *chain, struct scratch *scratch,
@@ -74,7 +74,7 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	__u32 last_word = size - ICP_WORD;
 	const char *last;
 
-	ICP_BOUNDED(last_word); /* or the packet's end is compared, and the word lies before it */
+	ICP_BOUNDED(last_word); /* or the packet's end is compared, and the word is before it */
 	if (offset > MESSAGE_OFFSET_MAX) /* never: for the verifier */
 		return false;
 	last = from + offset + last_word;
@@ -101,7 +101,7 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	return true;
 }
 
-/* ICP_COUNT_ANSWERED: `scratch` and `message` are filled. Else the reason to pass. */
+/* Fills `scratch` and `message`, and returns ICP_COUNT_ANSWERED; or returns the reason to pass. */
 ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_chain *chain,
 					 struct scratch *scratch, struct message *message)
 {
@@ -114,7 +114,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	bool partial = false;
 
 	size = frame->udp_size - sizeof(struct udphdr);
-	/* Or the compiler computes it anew further down, where the verifier knows no bounds. */
+	/* Or the compiler computes it again further down, where the verifier knows no bounds. */
 	asm volatile("" : "+r"(size));
 	if (size < MESSAGE_MIN)
 		return ICP_COUNT_PASSED_MALFORMED;
@@ -135,9 +135,9 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		return ICP_COUNT_PASSED_TRUNCATED;
 
 	/*
-	 * The last word: what is left of the URL, the NUL, and zeroes. The length is read back, so
-	 * that the verifier knows no more of it than before the loop: it would look at all that
-	 * follows once for each count of words.
+	 * The last word: the rest of the URL, the NUL, and zeroes. The length is read back, so that
+	 * the verifier knows no more of it than before the loop: it would follow the code behind
+	 * once for each number of words.
 	 */
 	length = scratch_url_length(scratch);
 	whole = length / ICP_WORD % PREFIX_WORDS;
@@ -172,7 +172,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	if (icp_header_form(&scratch->message.query.header, size, chain->answer_request_zero) !=
 	    ICP_FORM_QUERY)
 		return ICP_COUNT_PASSED_MALFORMED;
-	if (tail != word_first_bytes(tail, left)) /* something else where the NUL should be */
+	if (tail != word_first_bytes(tail, left)) /* the last byte is not the NUL */
 		return ICP_COUNT_PASSED_MALFORMED;
 	message->form = ICP_FORM_QUERY;
 	if (controls_any(reading.suspicious)) {

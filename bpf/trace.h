@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What `icpctl trace` is shown. A flood must not make it dear: a CPU makes no more than so many
- * records in a window of time, and wakes nobody up for them; who traces looks by itself.
+ * Records for `icpctl trace`. A flood must not make them expensive: the number of records that a CPU
+ * makes in a window of time is bounded, and they wake no reader; the daemon polls for them.
  */
 #ifndef XDP_ICP_TRACE_H
 #define XDP_ICP_TRACE_H
 
-#include "scratch.h"
+#include "lookups.h"
 
 #define TRACE_WINDOW_BITS 24 /* a window is 2^24 ns, 17 ms */
-#define TRACE_WINDOW_MAX 64  /* records in it */
+#define TRACE_WINDOW_MAX 64  /* records in a window */
 
 ICP_INLINE void trace_address(__u8 *to, const __u32 *from, bool ipv6)
 {
@@ -22,50 +22,46 @@ ICP_INLINE void trace_address(__u8 *to, const __u32 *from, bool ipv6)
 }
 
 /*
- * Makes a record of the query at hand; `url_length` is 0 where its message was not read. Returns 1
- * if there was no room for it. Not inline and not static: the verifier looks at it once, by itself.
+ * Record the query that is being processed; `url_length` is 0 if its message was not read. Returns 1
+ * if there was no room. Neither inline nor static, so that the verifier follows it once, by itself.
  */
 __attribute__((noinline)) int trace_query(__u32 counter, __u32 verdict, __u32 rank,
 					  __u32 generation, __u32 url_length)
 {
-	const struct map_control *wanted;
+	const struct map_control *control = lookup_control();
 	struct trace_record *record;
-	struct scratch *buffer;
+	struct scratch *scratch = lookup_scratch();
 	const struct frame *frame;
-	__u32 zero = 0;
-	__u64 now;
+	__u64 now = bpf_ktime_get_ns();
 
-	buffer = bpf_map_lookup_elem(&scratch, &zero);
-	wanted = bpf_map_lookup_elem(&control, &zero);
-	now = bpf_ktime_get_ns();
-	if (!buffer || !wanted || now >= wanted->trace_until) /* who traced has died */
+	if (!scratch || !control || now >= control->trace_until) /* the tracing daemon has ended */
 		return 0;
-	if (buffer->trace.window != now >> TRACE_WINDOW_BITS) {
-		buffer->trace.window = now >> TRACE_WINDOW_BITS;
-		buffer->trace.used = 0;
+	if (scratch->trace.window != now >> TRACE_WINDOW_BITS) {
+		scratch->trace.window = now >> TRACE_WINDOW_BITS;
+		scratch->trace.used = 0;
 	}
-	if (buffer->trace.used >= TRACE_WINDOW_MAX)
+	if (scratch->trace.used >= TRACE_WINDOW_MAX)
 		return 1;
-	buffer->trace.used++;
+	scratch->trace.used++;
 	record = bpf_ringbuf_reserve(&trace, sizeof(*record), 0);
 	if (!record)
 		return 1;
 
-	frame = &buffer->frame;
+	frame = &scratch->frame;
 	record->time = now;
 	trace_address(record->source, frame->source, frame->ipv6);
 	trace_address(record->destination, frame->destination, frame->ipv6);
 	record->source_port = frame->source_port;
 	record->destination_port = frame->destination_port;
 	record->request_number =
-		url_length ? buffer->message.query.header.request_number : (__be32)0;
+		url_length ? scratch->message.query.header.request_number : (__be32)0;
 	record->counter = counter;
 	record->verdict = verdict;
 	record->rank = rank;
 	record->generation = generation;
 	record->url_length = url_length;
 	record->zero = 0;
-	__builtin_memcpy(record->url, buffer->message.words + MESSAGE_URL_WORD,
+	__builtin_memcpy(record->url, scratch->message.words + MESSAGE_URL_WORD,
 			 sizeof(record->url));
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	return 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What every file of the ground floor stands on: fixed-size types, byte order, inlining.
- * No libc and no BPF helper, so that the BPF program, the daemon, the tests and the fuzzers
- * compile the same text.
+ * The basis of all files in include/: fixed-size types, byte order, inlining. No libc and no BPF
+ * helper, so that the BPF program, the daemon, the tests and the fuzzers compile the same text.
  */
 #ifndef XDP_ICP_BASE_H
 #define XDP_ICP_BASE_H
@@ -11,13 +10,13 @@
 #include <stddef.h>
 #include <linux/types.h>
 
-/* Everything is inlined: a BPF program of one function verifies best, and nothing is linked. */
+/* Inline everything: the verifier copes best with a single function, and nothing is linked. */
 #define ICP_INLINE static inline __attribute__((always_inline, unused))
 
 /*
- * Behind the comparisons that bound a value: from here on it is another one to the compiler, which
- * cannot have put it on the stack before it was bounded. The verifier of a kernel like 6.1 does not
- * carry over what a comparison has told of a register to its copy on the stack.
+ * Use after the comparisons that bound a value. It makes the value a new one to the compiler, which
+ * then cannot have spilled it to the stack before it was bounded: the verifier of kernels like 6.1
+ * does not apply what a comparison tells of a register to the copy of it on the stack.
  */
 #ifdef __bpf__
 #define ICP_BOUNDED(value) asm volatile("" : "+r"(value))
@@ -26,8 +25,8 @@
 #endif
 
 /*
- * A value read back from memory: what has been learned of it since it was written there is
- * forgotten, by the compiler, and by the verifier unless the memory is the stack.
+ * Read a value back from memory. The compiler forgets what it has learned of it since it was
+ * written, and so does the verifier unless the memory is on the stack.
  */
 #define ICP_READ_BACK(value) (*(const volatile __typeof__(value) *)&(value))
 
@@ -65,12 +64,12 @@ ICP_INLINE __be32 host_to_be32(__u32 x)
 	return (ICP_FORCE __be32)ICP_SWAP32(x);
 }
 
-#define ICP_WORD 8u /* bytes that one pass reads at a time: a __u64 */
+#define ICP_WORD 8u /* bytes read at a time: a __u64 */
 
-/* A word of a text: reading chars by words is meant, so that the compiler must not assume otherwise. */
+/* A word of a text. It may alias: reading chars by words is intended. */
 typedef __u64 __attribute__((may_alias)) text_word;
 
-/* The first `bytes` (0 to 7) bytes of a word as memory has them, the others zero. */
+/* Keep the first `bytes` (0 to 7) bytes of a word in memory order, and zero the others. */
 ICP_INLINE __u64 word_first_bytes(__u64 word, __u32 bytes)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -80,7 +79,7 @@ ICP_INLINE __u64 word_first_bytes(__u64 word, __u32 bytes)
 #endif
 }
 
-/* The last `bytes` (1 to 8) bytes of a word as the first of another, the others zero. */
+/* Move the last `bytes` (1 to 8) bytes of a word to its beginning, and zero the others. */
 ICP_INLINE __u64 word_last_bytes(__u64 word, __u32 bytes)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The Internet checksum (RFC 1071) as a sum in 64 bits, added up by halves of words of the host's
- * byte order: the sum is independent of it, and 64 bits fold to 16 at the end. With halves there
- * is no carry to look at, which would be a branch that nothing foretells.
+ * The Internet checksum (RFC 1071), accumulated in 64 bits from halves of 64-bit words in the
+ * host's byte order, of which the sum is independent, and folded to 16 bits at the end. Adding
+ * halves needs no test for a carry, which would be an unpredictable branch.
  */
 #ifndef XDP_ICP_CHECKSUM_H
 #define XDP_ICP_CHECKSUM_H
 
 #include "base.h"
 
-/* Adds a word. 2^30 of them and more fit. */
+/* Add a word. The sum has room for more than 2^30 of them. */
 ICP_INLINE __u64 checksum_add(__u64 sum, __u64 word)
 {
 	return sum + (__u32)word + (word >> 32);
 }
 
-/* Takes a word out again that had been added. */
+/* Remove a word that was added before. */
 ICP_INLINE __u64 checksum_sub(__u64 sum, __u64 word)
 {
 	return checksum_add(sum, ~word);
 }
 
-/* 64 bits to 16, not complemented. */
+/* Fold 64 bits to 16; the result is not complemented. */
 ICP_INLINE __u16 checksum_fold(__u64 sum)
 {
 	sum = (sum & 0xffffffff) + (sum >> 32);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every counter of the project, once. From this list come the enum, the names in `icpctl stats`
- * and `icpctl status --json` (group.name), and what the manual says of each.
+ * The list of all counters. The enum, the names in `icpctl stats` and `icpctl status --json`
+ * (group.name), and the manual's table are made from it.
  *
- * X(identifier, group, name, help). The kernel and the daemon both count with the same enum, each
- * on its own: `answered` is shown for either, `passed` is the kernel's, `silent` and `failed` the
- * daemon's.
+ * X(identifier, group, name, help). The kernel and the daemon count separately with the same enum:
+ * `answered` is shown for both, `passed` is the kernel's, `silent` and `failed` are the daemon's.
  */
 #ifndef XDP_ICP_COUNTERS_H
 #define XDP_ICP_COUNTERS_H

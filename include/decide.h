@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel knows of an answer: the decision itself, without the look-ups. The XDP program
- * acts on it, and the daemon asks it to tell who would answer (`icpctl check`).
+ * The parts of a decision in the kernel: its result, and the tests that each kind of map entry has
+ * to pass. match.h puts them together.
  */
 #ifndef XDP_ICP_DECIDE_H
 #define XDP_ICP_DECIDE_H
 
 #include "maps.h"
 
-/* In the place of a rank where it was not the chain that decided. */
+/* Stand in for a rank where the chain did not decide. */
 #define RANK_RULE 0xfffffffeu
 #define RANK_DRAIN 0xfffffffdu
 
-/* A decision: `verdict` if `counter` is ICP_COUNT_ANSWERED, else the reason to pass. */
+/* `verdict` is valid if `counter` is ICP_COUNT_ANSWERED; else `counter` is the reason to pass. */
 struct decision {
 	struct icp_verdict verdict;
 	enum icp_counter counter;
-	__u32 rank; /* of what decided, if it is known; else RANK_NONE */
+	__u32 rank; /* of the policy that decided, RANK_RULE, RANK_DRAIN; RANK_NONE: not known */
 };
 
 ICP_INLINE struct decision decision_pass(enum icp_counter reason)
@@ -42,7 +42,7 @@ ICP_INLINE struct decision decision_answer(enum icp_opcode opcode, __s32 cost)
 	return decision_ranked(RANK_NONE, opcode, cost);
 }
 
-/* A host that is drained says the same to everyone, before all else. */
+/* A drained host gives every query the same verdict, before rules and chain. */
 ICP_INLINE struct decision decide_by_drain(__u32 drain)
 {
 	if (!icp_is_verdict(drain))
@@ -50,7 +50,7 @@ ICP_INLINE struct decision decide_by_drain(__u32 drain)
 	return decision_ranked(RANK_DRAIN, drain, ICP_NO_COST);
 }
 
-/* The longest matching rule decides, before the chain. */
+/* The longest matching rule decides, before the chain. One without a verdict passes the query. */
 ICP_INLINE struct decision decide_by_rule(const struct rule *rule)
 {
 	if (!icp_is_verdict(rule->verdict))
@@ -58,7 +58,7 @@ ICP_INLINE struct decision decide_by_rule(const struct rule *rule)
 	return decision_ranked(RANK_RULE, rule->verdict, ICP_NO_COST);
 }
 
-/* Something that some policy, or the default, says to the query. The smallest rank wins. */
+/* A verdict that a policy, or the default, has for the query. The smallest rank wins. */
 struct candidate {
 	__u32 rank;
 	struct icp_verdict verdict;
@@ -94,7 +94,7 @@ ICP_INLINE struct candidate candidate_default(const struct map_chain *chain)
  * behind the heartbeat's, so that one may lie in the future; but no farther than the lease is long,
  * or a heartbeat from a wrong clock would be valid for ever.
  */
-ICP_INLINE bool watch_holds(const struct map_watch *watch, const struct map_chain *chain, __u64 now)
+ICP_INLINE bool lease_valid(const struct map_watch *watch, const struct map_chain *chain, __u64 now)
 {
 	__u64 heartbeat = ICP_READ_BACK(watch->heartbeat);
 	__u64 age = now < heartbeat ? heartbeat - now : now - heartbeat;

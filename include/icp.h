@@ -58,7 +58,7 @@ _Static_assert(sizeof(struct icp_header) == ICP_HEADER_SIZE, "RFC 2186 section 2
 _Static_assert(sizeof(struct icp_query) == ICP_QUERY_HEADER_SIZE, "RFC 2186 section 3");
 _Static_assert(sizeof(struct icp_query) % ICP_WORD == 0, "the URL must begin at a word");
 
-/* No option data in the answer: the deciding policy names no cost. */
+/* No option data in the reply: the deciding policy has no cost. */
 #define ICP_NO_COST (-1)
 
 /* What a query gets: an opcode and, for SRC_RTT, the deciding policy's cost. */
@@ -67,14 +67,14 @@ struct icp_verdict {
 	__s32 cost;		/* 0 to 65535, or ICP_NO_COST */
 };
 
-/* May a policy give this answer? HIT_OBJ may not: this responder never sends objects. */
+/* Is the opcode a verdict? HIT_OBJ is not: this responder never sends objects. */
 ICP_INLINE bool icp_is_verdict(__u32 opcode)
 {
 	return opcode == ICP_OP_HIT || opcode == ICP_OP_MISS || opcode == ICP_OP_ERR ||
 	       opcode == ICP_OP_MISS_NOFETCH || opcode == ICP_OP_DENIED;
 }
 
-/* What a datagram is. The first three get an answer, all others are met with silence. */
+/* The form of a datagram. The first three get a reply, all others none. */
 enum icp_form {
 	ICP_FORM_QUERY,	      /* the chain decides */
 	ICP_FORM_NO_URL,      /* ERR with an empty payload (21 bytes): the URL is no string */
@@ -88,11 +88,11 @@ enum icp_form {
 };
 
 /*
- * Judges all but the URL. `size` is the datagram's in bytes; `header` is read if that is at least
- * ICP_HEADER_SIZE. ICP_FORM_QUERY means: a query, now look at its URL.
+ * Classify a datagram by all but its URL. `size` is the datagram's in bytes; `header` is read if
+ * that is at least ICP_HEADER_SIZE. ICP_FORM_QUERY: a query, whose URL is to be checked next.
  *
- * Nothing but a query is ever answered, not even with ERR: two responders that do otherwise keep
- * one forged ERR going between them for ever.
+ * Only a query gets a reply, and nothing else an ERR: a single forged ERR would otherwise travel
+ * between two responders for ever (rule R1).
  */
 ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 size,
 					 bool answer_request_zero)
@@ -107,15 +107,15 @@ ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 
 		return ICP_FORM_OPCODE;
 	if (be16_to_host(header->length) != size)
 		return ICP_FORM_LENGTH;
-	/* Squid never sends 0, and one reflected answer with 0 deafens it until it is restarted. */
+	/* Squid never sends 0; one reflected reply with 0 makes it ignore all others (rule R2). */
 	if (header->request_number == 0 && !answer_request_zero)
 		return ICP_FORM_REQUEST_ZERO;
 	return ICP_FORM_QUERY;
 }
 
 /*
- * Is there a byte in a word that is below 0x21, a NUL, a control character or a space? In two steps:
- * what the first gives for several words may be put together by | for the second.
+ * Find bytes below 0x21 in a word: NUL, control characters, space. In two steps: the results of the
+ * first for several words can be combined by | for the second.
  */
 ICP_INLINE __u64 word_controls(__u64 word)
 {
@@ -128,10 +128,10 @@ ICP_INLINE bool controls_any(__u64 controls)
 }
 
 /*
- * Judges the URL byte by byte: the rare second look, when controls_any() saw something.
- * `url` has `length` bytes and then its NUL; `max` is a constant upper bound of `length`.
- * A NUL within outweighs white space: what follows it belongs to no URL. Without a branch for a
- * byte, or the verifier would follow each of them.
+ * Classify a URL byte by byte, which is necessary only if controls_any() has found something. `url`
+ * has `length` bytes and then its NUL; `max` is a constant upper bound of `length`. A NUL within
+ * the URL (rule R3) takes precedence over white space (rule R4). There is no branch for a byte, or
+ * the verifier would follow each of them.
  */
 ICP_INLINE enum icp_form icp_url_form(const __u8 *url, __u32 length, __u32 max)
 {
@@ -153,8 +153,8 @@ ICP_INLINE enum icp_form icp_url_form(const __u8 *url, __u32 length, __u32 max)
 }
 
 /*
- * The header of the answer to `query`. `size` is the answer's in bytes: the query's less the
- * requester host address, or ICP_ERR_SIZE. `answer` and `query` may overlap only if equal.
+ * Fill in the header of the reply to `query` (rule R5). `size` is the reply's in bytes: the query's
+ * less the requester host address, or ICP_ERR_SIZE. `answer` and `query` may overlap only if equal.
  */
 ICP_INLINE void icp_answer_header(struct icp_header *answer, const struct icp_header *query,
 				  __u32 size, struct icp_verdict verdict)

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The maps: what the XDP program and the daemon hold in common. They are pinned by these names
- * under `pin_dir`; a program and a daemon of another ABI version refuse each other.
+ * The maps that the XDP program and the daemon share. They are pinned by these names under
+ * `pin_dir`; a program and a daemon of different ABI versions refuse each other.
  *
  *   abi           array[1]  struct map_abi           written once by the loader
  *   rules         LPM trie  struct rule_key  -> rule the operators' prefixes, before the chain
  *   interfaces    hash      __u32 ifindex    -> attachment   where the program is attached
  *   destinations  hash      struct destination_key   the addresses listened on
- *   control       array[1]  struct map_control       which of the two chains counts
- *   chain         array[2]  struct map_chain         what the kernel knows of a chain
- *   prefixes      array     struct prefix_bucket     a hash table of the chains' prefixes, of both
+ *   control       array[1]  struct map_control       which of the two chains is active
+ *   chain         array[2]  struct map_chain         a chain, as far as the kernel has it
+ *   prefixes      array     struct prefix_bucket     a hash table of both chains' prefixes
  *   texts         array     struct prefix_line       and their bytes
- *   answers       array     struct prefix_answer     and what they say
- *   sources       LPM trie  struct source_key        the chains' querier addresses, of both
+ *   answers       array     struct prefix_answer     and their verdicts
+ *   sources       LPM trie  struct source_key        both chains' querier addresses
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
- *   watch         array[2]  struct map_watch         over each: the daemon's heartbeat, the gates
+ *   watch         array[2]  struct map_watch         of each chain: the daemon's heartbeat, the gates
  *   counters      per CPU   __u64[ICP_COUNTER_MAX]
- *   trace         ring      struct trace_record      what `icpctl trace` is shown
+ *   trace         ring      struct trace_record      queries for `icpctl trace`
  *
- * Why `rules` is a trie and `prefixes` is not: an entry that bpftool puts into `rules` counts from
- * the next packet on, and nobody but bpftool was there to note its length. In a hash table every
- * length up to the URL's would have to be probed; the trie finds the longest in one look-up, from
+ * Why `rules` is a trie and `prefixes` is not: an entry that bpftool puts into `rules` takes effect
+ * with the next packet, and bpftool keeps no list of the lengths in use. A hash table would have to
+ * be probed at every length up to the URL's; the trie finds the longest match in one lookup, from
  * the kernel and from the daemon alike, and costs nothing while it is empty. `prefixes` is written
- * by the daemon alone, which can prepare it (prefix.h): it is a hash table of our own in an array,
- * for one of the kernel's takes two cold lines for each probe where this one takes one, and a
- * system call for each batch of entries where this one is written through shared memory.
+ * by the daemon alone, which can prepare it (prefix.h). It is a hash table of our own in an array:
+ * a probe of it touches one cold line where one of the kernel's hash maps touches two, and it is
+ * written through shared memory where the kernel's need system calls.
  *
- * Those three are parted in two halves, one for each chain.
+ * `prefixes`, `texts` and `answers` have two halves, one for each chain.
  *
  * Structures are in the host's byte order unless a member says otherwise, without padding.
  */
@@ -52,25 +52,25 @@ struct rule_key {
 
 struct rule {
 	enum icp_opcode
-		verdict; /* any but a verdict: the query is passed up, the daemon skips it */
+		verdict; /* not a verdict: the kernel passes the query up, the daemon skips the rule */
 };
 
 /*
- * An interface that the loader has attached the program to, for those who may not ask the kernel
- * which maps a program uses. `attached_id` is what the interface says it carries; another means
- * that somebody has taken the place.
+ * An interface that the loader has attached the program to. It is for the daemon, which has no right
+ * to ask the kernel which maps a program uses. `attached_id` is the program that the interface
+ * reported then; if it reports another, the program has been replaced.
  */
 struct attachment {
 	__u32 attached_id; /* the program's, or that of libxdp's dispatcher before it */
 	__u32 program_id;
 	__u8 native;	 /* 1: in the driver, 0: generic */
-	__u8 dispatcher; /* 1: beside other programs, by libxdp's dispatcher; 0: alone */
+	__u8 dispatcher; /* 1: behind libxdp's dispatcher, with other programs; 0: alone */
 	__u16 zero;
 };
 
 /*
- * An address listened on, on an interface that carries the program. One look-up says whether a
- * packet is for us at all, and which MAC address the frame must have been sent to.
+ * An address listened on, for an interface that carries the program. One lookup tells whether a
+ * packet is for this responder, and which MAC address the frame must have been sent to.
  */
 struct destination_key {
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
@@ -79,7 +79,7 @@ struct destination_key {
 	__u16 zero;
 };
 
-/* DESTINATION_BROADCAST is an entry of port 0: no host, and no source of a query (protocol R7). */
+/* DESTINATION_BROADCAST is an entry of port 0, which is never a querier's address (rule R7). */
 enum destination_kind {
 	DESTINATION_HOST = 0,
 	DESTINATION_BROADCAST = 1,
@@ -92,26 +92,26 @@ struct destination {
 
 struct map_control {
 	__u32 active; /* index into `chain`, 0 or 1 */
-	__u32 drain; /* the verdict that every query gets; 0: none does, DRAIN_SILENCE: no answer */
-	__u64 trace_until;   /* nanoseconds of the monotonic clock; 0: nobody traces */
-	__u32 destinations;  /* another number after each change of that map; never 0 */
+	__u32 drain;  /* the verdict for every query; 0: not drained, DRAIN_SILENCE: no reply */
+	__u64 trace_until;   /* nanoseconds of the monotonic clock; 0: no trace */
+	__u32 destinations;  /* version of that map, changed with it; never 0 */
 	__u32 odd_broadcast; /* 1: a broadcast address there does not end in the bits 11 */
 };
 
-/* The front ends are to go elsewhere: queries are passed up, and the daemon is silent. */
+/* Drain without a reply: the kernel passes queries up, and the daemon drops them. */
 #define DRAIN_SILENCE 0xffffffffu
 
 /*
- * A rank is a policy's place in the chain, counted from 0; the default stands behind the last.
- * What has a rank below `horizon`, the rank of the first policy that the kernel cannot evaluate,
- * is decided in the kernel. Without such a policy the horizon is RANK_NONE. A chain that is closed
- * (no daemon has filled it, or the daemon ended in good order) has horizon 0: only rules are
- * answered, and URLs with white space, which no policy is asked about.
+ * A rank is a policy's position in the chain, counted from 0; the default has the rank behind the
+ * last. The horizon is the rank of the first policy that the kernel cannot evaluate, or RANK_NONE.
+ * The kernel decides what has a rank below it. A closed chain (no daemon has filled it, or the
+ * daemon has ended normally) has horizon 0: the kernel then replies by rules alone, and with ERR to
+ * URLs with white space, which no policy is asked about.
  */
 #define RANK_NONE 0xffffffffu
 
 struct map_chain {
-	__u32 generation; /* entries of another are not this chain's */
+	__u32 generation; /* number of the chain, which its entries in other maps carry */
 	__u32 horizon;	  /* rank */
 	__u32 default_rank;
 	enum icp_opcode default_verdict;
@@ -119,32 +119,32 @@ struct map_chain {
 	__u32 first_gate;	   /* rank of the first policy on the host's state, or RANK_NONE */
 	__u32 has_sources;	   /* 1: the chain has entries in `sources` */
 	__u32 memory;		   /* enum chain_memory */
-	__u64 lease;		   /* nanoseconds that a heartbeat counts */
-	__u32 first_answer;	   /* index in `answers` of the one that is called 0 */
+	__u64 lease;		   /* nanoseconds that a heartbeat is valid */
+	__u32 first_answer;	   /* index in `answers` of the chain's number 0 */
 	__u32 zero;
 	struct prefix_tree prefixes;
 };
 
-/* What the entries of `verdicts` are remembered for. */
+/* What an entry of `verdicts` applies to. */
 enum chain_memory {
 	MEMORY_NONE = 0,       /* there are none */
-	MEMORY_URL = 1,	       /* a URL, whoever asks */
-	MEMORY_URL_SOURCE = 2, /* a URL and who asked: a policy looks at both */
+	MEMORY_URL = 1,	       /* a URL, from any querier */
+	MEMORY_URL_SOURCE = 2, /* a URL and its querier: a policy looks at both */
 };
 
-/* What a prefix says: an answer of prefix.h is one of these, counted from first_answer. */
+/* A prefix's verdict. An answer of prefix.h is the number of one, counted from first_answer. */
 struct prefix_answer {
-	__u32 rank; /* of the policy that the verdict comes from */
+	__u32 rank; /* of the policy that gives the verdict */
 	enum icp_opcode verdict;
 	__s32 cost; /* 0 to 65535, or ICP_NO_COST */
 };
 
-/* Answers of a chain, and the one that is none. A policy has one for each verdict that it gives. */
+/* Entries of `answers` for a chain, number 0 included. A policy has one for each of its verdicts. */
 #define ANSWERS_MAX 8192u
 
 /*
- * A querier's address. The generation stands before it, so that both chains' entries lie in one
- * trie: 32 bits of each prefixlen are its.
+ * A querier's address. The chain's generation stands before it, so that one trie holds the entries
+ * of both chains: it takes 32 bits of each prefixlen.
  */
 #define SOURCE_GENERATION_BITS 32u
 
@@ -154,9 +154,9 @@ struct source_key {
 	__u8 address[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
 
-/* Of all policies on addresses together, flattened as the prefixes are. */
+/* Of all policies on addresses together, flattened like the prefixes. */
 struct source_entry {
-	__u32 rank; /* RANK_NONE: no policy says anything to this address */
+	__u32 rank; /* RANK_NONE: no policy matches this address */
 	enum icp_opcode verdict;
 	__s32 cost;
 };
@@ -167,8 +167,8 @@ struct verdict_key {
 };
 
 /*
- * What the daemon has decided for a whole URL: the first policy of those that look at it. Policies
- * on the host's state and on addresses are not in it, the kernel asks them by itself.
+ * A verdict of the daemon on a whole URL: that of the first matching policy among those that look
+ * at URLs. Gates and policies on addresses are not in it; the kernel evaluates them itself.
  */
 struct verdict_entry {
 	__u32 generation;
@@ -183,18 +183,18 @@ struct verdict_entry {
 	char text[PREFIX_MAX] __attribute__((aligned(8))); /* zero-padded */
 };
 
-/* The first policy on the host's state that says something now. Written and read as one word. */
+/* The first gate that matches now. Written and read as one word. */
 struct map_gate {
-	__u32 rank; /* RANK_NONE: none does */
+	__u32 rank; /* RANK_NONE: none matches */
 	__u16 cost;
 	__u8 has_cost;
 	__u8 verdict;
 };
 
 /*
- * What the daemon watches over of a chain, in memory that it shares with the program. A generation
- * that is not the chain's, or a heartbeat older than the lease: nobody watches, and what depends on
- * it is passed up.
+ * The daemon's lease on a chain, in memory that it shares with the program. If the generation is not
+ * the chain's, or the heartbeat is older than the lease, the lease has expired, and queries that
+ * depend on gates or remembered verdicts are passed up.
  */
 struct map_watch {
 	__u64 heartbeat; /* nanoseconds of the monotonic clock */
@@ -206,8 +206,8 @@ struct map_watch {
 };
 
 /*
- * A query as `icpctl trace` shows it, of the kernel or of the daemon. What could not be read of it
- * is zero. There is a record only while somebody traces, and only so many of a CPU at a time.
+ * A query as `icpctl trace` shows it, from the kernel or the daemon. Members that could not be read
+ * are zero. Records are made only during a trace, and a limited number for each CPU at a time.
  */
 struct trace_record {
 	__u64 time;	 /* nanoseconds of the monotonic clock */
@@ -216,10 +216,10 @@ struct trace_record {
 	__be16 source_port;
 	__be16 destination_port;
 	__be32 request_number;
-	enum icp_counter counter; /* ICP_COUNT_ANSWERED, or why it was passed or met by silence */
-	enum icp_opcode verdict;  /* ICP_OP_INVALID: not answered here */
-	__u32 rank;		  /* of what decided, as in struct decision */
-	__u32 generation;	  /* of the chain that was asked */
+	enum icp_counter counter; /* ICP_COUNT_ANSWERED, or why it got no reply here */
+	enum icp_opcode verdict;  /* ICP_OP_INVALID: no reply here */
+	__u32 rank;		  /* as in struct decision */
+	__u32 generation;	  /* of the chain that was evaluated */
 	__u32 url_length;	  /* bytes without the NUL, of which `url` has the first */
 	__u32 zero;
 	char url[PREFIX_MAX] __attribute__((aligned(8)));

@@ -50,7 +50,7 @@ ICP_INLINE struct candidate match_source(const struct map_chain *chain,
 	return candidate_of(entry->rank, entry->verdict, entry->cost);
 }
 
-/* What the daemon has decided for this URL before; RANK_NONE: nothing. */
+/* Look up what the daemon has decided for this URL before. RANK_NONE: nothing that is valid. */
 ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 					  const struct scratch *scratch, __u64 now,
 					  const struct match_lookups *lookups, void *maps)
@@ -75,9 +75,8 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 }
 
 /*
- * The chain: of all that is known of this query the smallest rank wins, if it lies before the
- * horizon. Behind it, a verdict that the daemon has left takes the place of what the kernel
- * cannot evaluate.
+ * Evaluate the chain. Of all candidates the smallest rank wins if it lies before the horizon. Behind
+ * the horizon, a remembered verdict of the daemon stands in for what the kernel cannot evaluate.
  */
 ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot,
 				       struct scratch *scratch, const struct match_lookups *lookups,
@@ -93,7 +92,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	__u64 now;
 
 	answer = prefix_find(&chain->prefixes, url, &scratch->sums, scratch_url_length(scratch),
-			     lookups->bucket_at, lookups->line_at, maps, &scratch->place);
+			     lookups->bucket_at, lookups->line_at, maps, &scratch->cursor);
 	if (answer == PREFIX_COLLISION)
 		return decision_pass(ICP_COUNT_PASSED_COLLISION);
 	if (answer != PREFIX_NO_ANSWER) {
@@ -113,7 +112,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 
 	guard = lookups->watch(maps, slot);
 	now = lookups->now(maps);
-	if (!guard || !watch_holds(guard, chain, now))
+	if (!guard || !lease_valid(guard, chain, now))
 		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
 	best = candidate_first(best, candidate_gate(guard));
 	if (best.rank < horizon)

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The longest prefix of a URL, out of ten or of a million: what the match is and why it is so.
+ * Longest-prefix match of a URL against up to a million prefixes.
  *
- * What a match costs is the number of cache lines that it touches and that are cold, hardly the
- * instructions. So the prefixes stand in a tree that is as flat as can be, in two arrays of lines
- * of 64 bytes, and a look-up touches one line a level and then the text.
+ * The cost of a match is the number of cold cache lines that it touches, hardly the number of
+ * instructions. So the prefixes form a tree that is as flat as possible, in two arrays of 64-byte
+ * lines, and a lookup touches one line for each level and then the text.
  *
  *	prefixes   buckets of 4 nodes, found by the hash of the node's head
- *	texts      the prefixes' bytes, each beginning at a line of its own
+ *	texts      the prefixes' bytes, each text beginning at a line of its own
  *
- * A node stands for a head, the bytes that all prefixes below it begin with, and knows
+ * A node stands for a head, the bytes that all prefixes below it begin with, and holds
  *
  *	answer	the verdict of the longest prefix that the head itself begins with
- *	leaf	the shortest prefix below the head, its text and its answer
- *	next	the length of the second shortest: all the others have at least so many bytes,
- *		so that one look-up with so many bytes of the URL leads to those of them that
- *		the URL can still have, or to none
+ *	leaf	the shortest prefix below the head: its text and its answer
+ *	next	the length of the second shortest. All others have at least this many bytes, so
+ *		that one probe with this many bytes of the URL leads to those of them that the
+ *		URL can still match, or to none
  *
  * With the prefixes  http://a.org/  http://a.org/x/  http://a.org/x/1  http://b.org/y
  *
@@ -26,23 +26,23 @@
  *
  * A set of prefixes of one length is one level deep, and so is one of many lengths whose texts
  * differ before the shortest ends: a million of 64 lengths takes two cold lines and the text.
- * Lengths that nobody has, or that nobody has below this head, are never tried. There are at most
- * as many nodes as prefixes, for each node is the only one that has its leaf, or the prefix that
- * is its head.
+ * Lengths that no prefix has, or none below this head, are never probed. There are at most as many
+ * nodes as prefixes, because each node is the only one with its leaf, or with the prefix that is
+ * its head.
  *
- * The hash is not an identity. All nodes on the way down have heads that the last one's begins
- * with; its text is compared with the URL at the end, as far as the head at least. So a collision
- * on the way shows, and can never give a wrong answer, only none (PREFIX_COLLISION). Nor can
- * anybody make collisions on purpose: the hash is NH (Black et al., "UMAC", CRYPTO 1999) with
- * random keys, by which two texts collide with a probability of 2^-32 whatever they are. It takes
- * one multiplication for 8 bytes, none of which waits for another; the sums in front of each word
- * are kept (struct prefix_sums), so that the hash at any length is one step more.
+ * Equal hashes do not prove equal heads. The heads of all nodes on the path are prefixes of the last
+ * one's, whose text is compared with the URL at the end, at least as far as the head. A collision on
+ * the path is therefore detected: it can cost the match (PREFIX_COLLISION), but never give a wrong
+ * one. Nor can a client provoke collisions: the hash is NH (Black et al., "UMAC", CRYPTO 1999) with
+ * random keys, by which any two texts collide with a probability of 2^-32. It takes one
+ * multiplication for 8 bytes, independent of the others; the sums before each word are kept (struct
+ * prefix_sums), so that the hash at any length is one step more.
  *
- * A whole URL is a prefix too, of the URL with its NUL: "http://e.org/a\0" matches that URL and no
- * other. So prefixes are 0 to PREFIX_MAX bytes.
+ * A whole URL is a prefix of the URL with its NUL: "http://e.org/a\0" matches that URL and no other.
+ * So prefixes have 0 to PREFIX_MAX bytes.
  *
- * Texts are read by words of 8 bytes and are zero-padded to the word; a URL has a NUL behind it,
- * where any longer prefix has something else, so that comparing ends there by itself.
+ * Texts are read in words of 8 bytes and are zero-padded to the word. A URL is followed by a NUL,
+ * where any longer prefix has another byte, so that a comparison ends there by itself.
  */
 #ifndef XDP_ICP_PREFIX_H
 #define XDP_ICP_PREFIX_H
@@ -53,31 +53,31 @@
 #define PREFIX_WORDS (PREFIX_MAX / ICP_WORD)
 #define PREFIX_URL_MAX (PREFIX_MAX - 1) /* bytes of a URL without its NUL */
 
-#define PREFIX_LINE 64u /* bytes that come from memory together */
+#define PREFIX_LINE 64u /* bytes of a cache line */
 #define PREFIX_LINE_WORDS (PREFIX_LINE / ICP_WORD)
 
 /* Lines that the text of a prefix takes. The empty one takes none. */
 #define PREFIX_LINES(length) (((length) + PREFIX_LINE - 1) / PREFIX_LINE)
 
 /*
- * Buckets that a look-up reads at most: one for each length, and some more because of full ones. A
- * tree in which one would need more is possible, and answered by nobody but the daemon.
+ * Buckets that a lookup reads at most: one for each length, and some more because of full ones. A
+ * tree that needs more is possible; the kernel passes such a query up (PREFIX_COLLISION).
  */
 #define PREFIX_STEPS (PREFIX_MAX + 64)
 
-/* An answer is a number from 1 on, whatever that stands for to those who ask. */
+/* An answer is a number from 1 on; its meaning is the caller's. */
 #define PREFIX_NO_ANSWER 0u
 #define PREFIX_ANSWER_MAX 0xffffu
-#define PREFIX_COLLISION 0x10000u /* prefix_find() cannot tell */
+#define PREFIX_COLLISION 0x10000u /* not found, although there may be one */
 
-/* A node, 16 bytes. Where there is no leaf, the head takes its place. */
+/* A node, 16 bytes. If there is no leaf, the head takes its place. */
 struct prefix_node {
-	__u32 tag;    /* of the head's hash, see prefix_tag(); 0: nothing is here */
+	__u32 tag;    /* prefix_tag() of the head's hash; 0: this place is free */
 	__u32 text;   /* line of the leaf's text */
 	__u16 answer; /* of the longest prefix that the head begins with, or none */
 	__u16 leaf_answer;
 	__u16 leaf; /* bytes, 0 to PREFIX_MAX, not less than the head has */
-	__u16 next; /* bytes, more than the head has; 0: nothing else is below it */
+	__u16 next; /* bytes, more than the head has; 0: there is nothing else below it */
 };
 
 #define PREFIX_BUCKET_NODES 4u
@@ -91,31 +91,31 @@ struct prefix_line {
 	char text[PREFIX_LINE];
 } __attribute__((aligned(PREFIX_LINE)));
 
-/* What a full bucket does not hold is in one of so many behind it; there are so many at the end. */
-#define PREFIX_SPILL 8u
+/* What a full bucket does not hold is in one of this many behind it. The array ends with as many. */
+#define PREFIX_PROBE_MAX 8u
 
-/* The hash's keys, all bits random. */
+/* The keys of the hash, all bits random. */
 struct prefix_keys {
 	__u64 word[PREFIX_WORDS + 1];
 	__u64 length;
 };
 
-/* One tree, in a part of the two arrays. */
+/* A tree, in a part of the two arrays. */
 struct prefix_tree {
 	struct prefix_keys keys;
 	struct prefix_node root; /* its head is empty; the tag is not used */
 	__u32 first_bucket;
-	__u32 buckets; /* that look-ups begin at */
+	__u32 buckets; /* that lookups begin at */
 	__u32 first_line;
 	__u32 zero;
 };
 
-/* The hash's sum before each word of a URL and behind the last. */
+/* The sum of the hash before each word of a URL, and after the last. */
 struct prefix_sums {
 	__u64 before[PREFIX_WORDS + 1];
 };
 
-/* What one word adds to the sum. */
+/* The summand of one word. */
 ICP_INLINE __u64 prefix_product(__u64 word, __u64 key)
 {
 	__u32 low = (__u32)word + (__u32)key;
@@ -124,7 +124,7 @@ ICP_INLINE __u64 prefix_product(__u64 word, __u64 key)
 	return (__u64)low * high;
 }
 
-/* Fills the sums of a text of `words` words, 0 to PREFIX_WORDS. */
+/* Fill the sums of a text of `words` words, 0 to PREFIX_WORDS. */
 ICP_INLINE void prefix_fill(struct prefix_sums *sums, const struct prefix_keys *keys,
 			    const text_word *text, __u32 words)
 {
@@ -136,7 +136,7 @@ ICP_INLINE void prefix_fill(struct prefix_sums *sums, const struct prefix_keys *
 	}
 }
 
-/* Spreads what the sum holds over all bits; no two sums give the same. */
+/* Spread the sum over all bits. Different sums give different results. */
 ICP_INLINE __u64 prefix_mix(__u64 sum)
 {
 	sum = (sum ^ sum >> 32) * 0x9e3779b97f4a7c15ULL;
@@ -144,8 +144,8 @@ ICP_INLINE __u64 prefix_mix(__u64 sum)
 }
 
 /*
- * The hash of the first `length` bytes (0 to PREFIX_MAX) of a text whose sums have been filled at
- * least up to there. A word that has none of them is read as well.
+ * The hash of the first `length` bytes (0 to PREFIX_MAX) of a text whose sums are filled at least up
+ * to there. The word behind them is read as well, even if none of its bytes counts.
  */
 ICP_INLINE __u64 prefix_hash(const struct prefix_keys *keys, const text_word *text,
 			     const struct prefix_sums *sums, __u32 length)
@@ -157,23 +157,23 @@ ICP_INLINE __u64 prefix_hash(const struct prefix_keys *keys, const text_word *te
 			  length * keys->length);
 }
 
-/* The bucket, from 0, at which the look-up for a hash begins. */
+/* The bucket, from 0, at which the lookup for a hash begins. */
 ICP_INLINE __u32 prefix_home(__u64 hash, __u32 buckets)
 {
 	return (hash >> 32) * buckets >> 32;
 }
 
-/* What tells a node from others in its bucket; never 0. */
+/* What distinguishes a node from others in its bucket; never 0. */
 ICP_INLINE __u32 prefix_tag(__u64 hash)
 {
 	return (__u32)hash | 1;
 }
 
-/* How the two arrays are read: `index` as they count, NULL if there is no such line. */
+/* Read a line of the two arrays. NULL: there is no such index. */
 typedef const struct prefix_bucket *(*prefix_bucket_at)(void *arrays, __u32 index);
 typedef const struct prefix_line *(*prefix_line_at)(void *arrays, __u32 index);
 
-/* 0 if two tags are equal, else 1. Not a branch: none could be foretold. */
+/* 0 if two tags are equal, else 1, without a branch, which would be unpredictable. */
 ICP_INLINE __u32 prefix_tags_differ(__u32 a, __u32 b)
 {
 	__u64 difference = 0 - (__u64)(a ^ b);
@@ -182,7 +182,7 @@ ICP_INLINE __u32 prefix_tags_differ(__u32 a, __u32 b)
 	return difference >> 63;
 }
 
-/* The first node in a bucket with this tag; PREFIX_BUCKET_NODES: none has it. */
+/* The index of the first node in a bucket with this tag; PREFIX_BUCKET_NODES: there is none. */
 ICP_INLINE __u32 prefix_bucket_find(const struct prefix_bucket *bucket, __u32 tag)
 {
 	__u32 not_0 = prefix_tags_differ(bucket->node[0].tag, tag);
@@ -194,34 +194,34 @@ ICP_INLINE __u32 prefix_bucket_find(const struct prefix_bucket *bucket, __u32 ta
 }
 
 /*
- * The way down, in memory that is not on the stack: of what is read back from there the verifier
- * knows nothing, so that it follows each step once and not once for each way to get there. For the
- * same end a step has no branch but those that end it: what was not found goes to the second place,
- * where nobody looks.
+ * The position of a lookup in the tree. It is in memory that is not on the stack: the verifier knows
+ * nothing of a value that is read back from there, so that it follows each step once and not once
+ * for each path that leads to it. For the same reason a step has no branches but those that end it:
+ * if nothing is found, the node is written to found[1], which is never read.
  */
-struct prefix_place {
+struct prefix_cursor {
 	struct {
 		struct prefix_node node;
 		__u32 head; /* bytes that its head has */
 	} found[2];
-	__u32 full; /* full buckets passed in the look-up for the node's next */
+	__u32 full; /* full buckets passed in the probe for the node's next */
 	__u32 answer;
 };
 
 enum prefix_step {
-	PREFIX_STEP_ON,
+	PREFIX_STEP_CONTINUE,
 	PREFIX_STEP_END,  /* there is no node below */
 	PREFIX_STEP_FAIL, /* the arrays are shorter than the tree */
 };
 
-/* Reads one bucket. */
-ICP_INLINE enum prefix_step prefix_descend(struct prefix_place *place,
-					   const struct prefix_tree *tree, const text_word *url,
-					   const struct prefix_sums *sums, __u32 length,
-					   prefix_bucket_at bucket_at, void *arrays)
+/* Probe one bucket. */
+ICP_INLINE enum prefix_step prefix_probe(struct prefix_cursor *cursor,
+					 const struct prefix_tree *tree, const text_word *url,
+					 const struct prefix_sums *sums, __u32 length,
+					 prefix_bucket_at bucket_at, void *arrays)
 {
-	__u32 next = ICP_READ_BACK(place->found[0].node.next);
-	__u32 full = ICP_READ_BACK(place->full);
+	__u32 next = ICP_READ_BACK(cursor->found[0].node.next);
+	__u32 full = ICP_READ_BACK(cursor->full);
 	const struct prefix_bucket *bucket;
 	__u32 home, number, missed, free, last;
 	__u64 hash;
@@ -237,23 +237,26 @@ ICP_INLINE enum prefix_step prefix_descend(struct prefix_place *place,
 	number = prefix_bucket_find(bucket, prefix_tag(hash));
 	missed = number / PREFIX_BUCKET_NODES;
 	number %= PREFIX_BUCKET_NODES;
-	place->found[missed].node = bucket->node[number];
-	place->found[missed].head = next;
+	cursor->found[missed].node = bucket->node[number];
+	cursor->found[missed].head = next;
 	free = 1 ^ prefix_tags_differ(bucket->node[PREFIX_BUCKET_NODES - 1].tag, 0);
-	last = (PREFIX_SPILL - 1 - full) >> 31;
+	last = (PREFIX_PROBE_MAX - 1 - full) >> 31;
 	if (missed & (free | last))
 		return PREFIX_STEP_END;
-	place->full = (full + 1) & (0 - missed);
-	return PREFIX_STEP_ON;
+	cursor->full = (full + 1) & (0 - missed);
+	return PREFIX_STEP_CONTINUE;
 }
 
-/* The answer at the end of the way: the leaf's, or else that of the head, if it is the URL's. */
-ICP_INLINE __u32 prefix_compare(const struct prefix_tree *tree, struct prefix_place *place,
+/*
+ * Compare the text at the end of the path with the URL: the answer is the leaf's if that matches,
+ * else the head's if at least the head matches.
+ */
+ICP_INLINE __u32 prefix_compare(const struct prefix_tree *tree, struct prefix_cursor *cursor,
 				const text_word *url, prefix_line_at line_at, void *arrays)
 {
-	__u32 first = tree->first_line + place->found[0].node.text;
-	__u32 leaf = ICP_READ_BACK(place->found[0].node.leaf);
-	__u32 head = ICP_READ_BACK(place->found[0].head);
+	__u32 first = tree->first_line + cursor->found[0].node.text;
+	__u32 leaf = ICP_READ_BACK(cursor->found[0].node.leaf);
+	__u32 head = ICP_READ_BACK(cursor->found[0].head);
 	__u64 difference = 0;
 	__u32 done = 0;
 
@@ -281,38 +284,38 @@ ICP_INLINE __u32 prefix_compare(const struct prefix_tree *tree, struct prefix_pl
 	}
 compared:
 	if (!difference)
-		place->answer = place->found[0].node.leaf_answer;
+		cursor->answer = cursor->found[0].node.leaf_answer;
 	else if (done >= head ||
 		 (head - done < ICP_WORD && !word_first_bytes(difference, head - done)))
-		place->answer = place->found[0].node.answer;
+		cursor->answer = cursor->found[0].node.answer;
 	else
-		place->answer = PREFIX_COLLISION;
-	return ICP_READ_BACK(place->answer);
+		cursor->answer = PREFIX_COLLISION;
+	return ICP_READ_BACK(cursor->answer);
 }
 
 /*
- * The answer of the longest prefix of a URL of `length` bytes (0 to PREFIX_URL_MAX) and its NUL:
- * 1 to PREFIX_ANSWER_MAX, PREFIX_NO_ANSWER, or PREFIX_COLLISION. The sums are filled for the URL
- * with its NUL; `place` is for use on the way.
+ * Find the longest prefix of a URL of `length` bytes (0 to PREFIX_URL_MAX) and its NUL. Returns its
+ * answer, 1 to PREFIX_ANSWER_MAX; PREFIX_NO_ANSWER; or PREFIX_COLLISION. The sums must be filled for
+ * the URL with its NUL; `cursor` is for use during the lookup.
  */
 ICP_INLINE __u32 prefix_find(const struct prefix_tree *tree, const text_word *url,
 			     const struct prefix_sums *sums, __u32 length,
 			     prefix_bucket_at bucket_at, prefix_line_at line_at, void *arrays,
-			     struct prefix_place *place)
+			     struct prefix_cursor *cursor)
 {
-	enum prefix_step step = PREFIX_STEP_ON;
+	enum prefix_step step = PREFIX_STEP_CONTINUE;
 
-	place->found[0].node = tree->root;
-	place->found[0].head = 0;
-	place->full = 0;
-	for (__u32 i = 0; i < PREFIX_STEPS && step == PREFIX_STEP_ON; i++)
-		step = prefix_descend(place, tree, url, sums, length, bucket_at, arrays);
+	cursor->found[0].node = tree->root;
+	cursor->found[0].head = 0;
+	cursor->full = 0;
+	for (__u32 i = 0; i < PREFIX_STEPS && step == PREFIX_STEP_CONTINUE; i++)
+		step = prefix_probe(cursor, tree, url, sums, length, bucket_at, arrays);
 	if (step != PREFIX_STEP_END)
 		return PREFIX_COLLISION;
-	return prefix_compare(tree, place, url, line_at, arrays);
+	return prefix_compare(tree, cursor, url, line_at, arrays);
 }
 
-/* Do the first `length` bytes (0 to PREFIX_MAX) of two texts agree? Read by whole words. */
+/* Are the first `length` bytes (0 to PREFIX_MAX) of two texts equal? Reads whole words. */
 ICP_INLINE bool prefix_is_text(const text_word *url, const text_word *text, __u32 length)
 {
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is known of the query at hand. In the program there is one for each CPU, in a map and not on
- * the stack for two reasons: the stack is too small, and of what comes back from a map the verifier
- * knows nothing, so that it looks at the program once and not once for each form of the headers.
+ * The state of the query that is being processed. The program has one for each CPU, in a map and
+ * not on the stack, for two reasons: the stack is too small, and the verifier knows nothing of a
+ * value that is read back from a map, so that it follows the code behind once and not once for each
+ * form of the headers.
  */
 #ifndef XDP_ICP_SCRATCH_H
 #define XDP_ICP_SCRATCH_H
@@ -21,11 +22,11 @@ struct vlan_tag {
 #define IP_OFFSET_MAX (sizeof(struct ethhdr) + 2 * sizeof(struct vlan_tag))
 #define MESSAGE_OFFSET_MAX (IP_OFFSET_MAX + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
 
-/* What an answer needs of the query's headers, copied before they are overwritten. */
+/* What the reply needs of the query's headers, copied before they are overwritten. */
 struct frame {
 	__u16 source_mac[3];
 	__u16 destination_mac[3];
-	__be16 ethertype; /* behind the MAC addresses: the first tag's, or IP's */
+	__be16 ethertype; /* that follows the MAC addresses: the first tag's, or IP's */
 	bool ipv6;
 	bool partial; /* generic mode: the checksum field holds the pseudo-header's sum alone */
 	__u8 tags;    /* 0 to 2 */
@@ -37,11 +38,11 @@ struct frame {
 	__be16 destination_port;
 	__u16 checksum;	 /* the UDP field as it stands in memory */
 	__u16 udp_size;	 /* bytes, with its header */
-	__u32 ip_offset; /* bytes from the frame's begin */
+	__u32 ip_offset; /* bytes from the start of the frame */
 	__u32 message_offset;
 };
 
-/* By 2 bytes: a frame's begin is aligned to no more, says the compiler's view of struct ethhdr. */
+/* By 2 bytes: to the compiler struct ethhdr is not aligned to more. */
 ICP_INLINE void mac_copy(__u16 *to, const __u16 *from)
 {
 	to[0] = from[0];
@@ -63,13 +64,13 @@ struct scratch {
 		struct icp_query query;
 	} message; /* zero-padded to the word */
 	struct prefix_sums sums;
-	struct prefix_place place;
+	struct prefix_cursor cursor;
 	struct {
 		struct destination_key key;
 		struct destination value;
 		__u32 version; /* as in struct map_control; 0: nothing is here */
 		__u32 zero;
-	} last; /* what was found last in `destinations`: mostly the same again */
+	} last; /* entry of `destinations` found last; the next query is usually for the same */
 	struct {
 		__u64 window; /* of time, in which */
 		__u64 used;   /* so many records were made */
@@ -77,8 +78,8 @@ struct scratch {
 };
 
 /*
- * The URL's length, read back: what a loop over the URL teaches the verifier of it is forgotten, and
- * what comes behind is followed once, not once for each way out of the loop.
+ * Read the URL's length back. The verifier forgets what a loop over the URL has taught it of the
+ * length, and follows the code behind once, not once for each exit of the loop.
  */
 ICP_INLINE __u32 scratch_url_length(const struct scratch *scratch)
 {

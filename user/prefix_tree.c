@@ -30,7 +30,7 @@ static size_t buckets_begun_at(size_t entries)
 
 size_t prefix_tree_buckets(size_t entries)
 {
-	return buckets_begun_at(entries) + PREFIX_SPILL;
+	return buckets_begun_at(entries) + PREFIX_PROBE_MAX;
 }
 
 size_t prefix_tree_lines(const struct prefix_entry *entries, size_t count)
@@ -60,7 +60,7 @@ static bool place_node(struct builder *builder, struct prefix_node node, const c
 	uint32_t home = prefix_home(hash, builder->tree->buckets);
 
 	node.tag = prefix_tag(hash);
-	for (uint32_t at = home; at <= home + PREFIX_SPILL; at++) {
+	for (uint32_t at = home; at <= home + PREFIX_PROBE_MAX; at++) {
 		struct prefix_node *nodes = builder->buckets[at].node;
 
 		for (size_t i = 0; i < PREFIX_BUCKET_NODES; i++) {

@@ -149,7 +149,7 @@ static void check_match(const uint8_t *url, size_t length, uint64_t seed)
 	__u64 text[PREFIX_WORDS + 1] = { 0 };
 	size_t count = make_entries(entries, texts, url, length, seed);
 	__u32 longest = 0, answer = PREFIX_NO_ANSWER;
-	struct prefix_place place;
+	struct prefix_cursor cursor;
 	struct prefix_tree tree;
 	struct prefix_sums sums;
 
@@ -163,7 +163,7 @@ static void check_match(const uint8_t *url, size_t length, uint64_t seed)
 	require(prefix_tree_buckets(count) <= 2 * MEMBERS);
 	require(prefix_tree_build(&tree, entries, count, arrays.buckets, arrays.lines) == 0);
 	prefix_fill(&sums, &tree.keys, text, length / ICP_WORD + 1);
-	require(prefix_find(&tree, text, &sums, length, bucket_at, line_at, &arrays, &place) ==
+	require(prefix_find(&tree, text, &sums, length, bucket_at, line_at, &arrays, &cursor) ==
 		answer);
 }
 

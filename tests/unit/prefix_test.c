@@ -235,7 +235,7 @@ TEST(a_look_up_among_full_buckets)
 			set.tree.buckets[i].node[j] =
 				(struct prefix_node){ .tag = 2 }; /* of no hash */
 	assert_int_equal(tree_find(&set.tree, "bcd", 3), PREFIX_NO_ANSWER);
-	assert_int_equal(set.tree.buckets_read, PREFIX_SPILL + 1);
+	assert_int_equal(set.tree.buckets_read, PREFIX_PROBE_MAX + 1);
 	assert_int_equal(tree_find(&set.tree, "", 0), PREFIX_NO_ANSWER);
 	tree_free(&set.tree);
 }
