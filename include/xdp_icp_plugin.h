@@ -53,8 +53,9 @@ struct xdp_icp_plugin {
 	 * `*state`; or anything else, with a text of at most `error_size` bytes, NUL included, that
 	 * says what is wrong. Called when the configuration is checked or read: at the start with
 	 * the rights that the daemon is started with, at a reload with those of its user, and then
-	 * before the former state is closed. May take its time only at the start. May be NULL: then
-	 * no arguments are taken.
+	 * before the former state is closed. Called by another thread than check(), which goes on
+	 * meanwhile with the former state: it may take its time. May be NULL: then no arguments are
+	 * taken.
 	 */
 	int (*open)(size_t count, const char *const *arguments, void **state, char *error,
 		    size_t error_size);
@@ -65,7 +66,7 @@ struct xdp_icp_plugin {
 	 */
 	enum xdp_icp_plugin_verdict (*check)(void *state, const struct xdp_icp_plugin_query *query);
 
-	/* Takes back what open() has made. May be NULL. */
+	/* Takes back what open() has made, in either thread. May be NULL. */
 	void (*close)(void *state);
 };
 

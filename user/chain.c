@@ -8,8 +8,11 @@
 struct chain {
 	unsigned int references;
 	bool ended;
+	void (*release)(void *context, struct chain *chain);
+	void *release_context;
 	enum icp_opcode default_verdict;
-	size_t count;
+	size_t count;		   /* of policies that can be asked */
+	size_t ended_count;	   /* of those that are nothing but memory any more */
 	struct policy *policies[]; /* by rank */
 };
 
@@ -20,6 +23,12 @@ static int compare_policies(const void *left, const void *right)
 	return strcmp((*a)->name, (*b)->name); /* compares unsigned bytes, says C11 7.24.4 */
 }
 
+static void release_at_once(void *context, struct chain *chain)
+{
+	(void)context;
+	chain_release(chain);
+}
+
 int chain_create(const struct config *config, struct chain **chain, struct error *error)
 {
 	struct chain *made =
@@ -28,6 +37,7 @@ int chain_create(const struct config *config, struct chain **chain, struct error
 	if (!made)
 		return error_set(error, "out of memory");
 	made->references = 1;
+	made->release = release_at_once;
 	made->default_verdict = config->default_verdict;
 	for (size_t i = 0; i < config->policy_count; i++) {
 		if (policy_create(config->policies[i], &made->policies[i], error)) {
@@ -52,6 +62,20 @@ void chain_unref(struct chain *chain)
 	if (!chain || --chain->references)
 		return;
 	chain_end(chain);
+	chain->release(chain->release_context, chain);
+}
+
+void chain_set_release(struct chain *chain, void (*release)(void *context, struct chain *chain),
+		       void *context)
+{
+	chain->release = release;
+	chain->release_context = context;
+}
+
+void chain_release(struct chain *chain)
+{
+	for (size_t i = 0; i < chain->ended_count; i++)
+		policy_free(chain->policies[i]);
 	free(chain);
 }
 
@@ -83,6 +107,12 @@ int chain_start(struct chain *chain, struct event_base *base, policy_changed cha
 	return 0;
 }
 
+/* Whether policies of the kind have to end in the main thread. */
+static bool needs_event_loop(const struct policy_kind *kind)
+{
+	return kind->start || kind->ask || kind->main_thread;
+}
+
 void chain_end(struct chain *chain)
 {
 	if (chain->ended)
@@ -90,8 +120,14 @@ void chain_end(struct chain *chain)
 	chain->ended = true;
 	/* An evaluation that comes back lets go of the chain, and must not be the last to. */
 	chain_ref(chain);
-	for (size_t i = 0; i < chain->count; i++)
-		policy_free(chain->policies[i]);
+	for (size_t i = 0; i < chain->count; i++) {
+		struct policy *policy = chain->policies[i];
+
+		if (needs_event_loop(policy->kind))
+			policy_free(policy);
+		else
+			chain->policies[chain->ended_count++] = policy;
+	}
 	chain->count = 0;
 	chain->references--;
 }
@@ -177,12 +213,17 @@ struct chain_decision chain_decide(const struct chain *chain, const struct query
 	return decision;
 }
 
-bool chain_decide_anywhere(const struct chain *chain, const struct query *query,
+static bool is_for_any_thread(const struct policy_kind *kind, bool gates_current)
+{
+	return !kind->main_thread && (kind->basis != POLICY_BASIS_HOST || gates_current);
+}
+
+bool chain_decide_anywhere(const struct chain *chain, const struct query *query, bool gates_current,
 			   struct chain_decision *decision)
 {
 	*decision = chain_undecided(chain);
 	for (size_t i = 0; i < chain->count; i++) {
-		if (chain->policies[i]->kind->main_thread)
+		if (!is_for_any_thread(chain->policies[i]->kind, gates_current))
 			return false;
 		/* What expires is for the main thread. */
 		if (chain_take(chain, i, policy_match(chain->policies[i], query), 0, decision))

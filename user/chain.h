@@ -71,6 +71,14 @@ int chain_start(struct chain *chain, struct event_base *base, policy_changed cha
 void chain_end(struct chain *chain);
 bool chain_ended(const struct chain *chain);
 
+/*
+ * Calls `release` with the last reference instead of freeing what memory the ended chain still has,
+ * which takes a while for millions of URLs. chain_release(), in any thread, has to follow.
+ */
+void chain_set_release(struct chain *chain, void (*release)(void *context, struct chain *chain),
+		       void *context);
+void chain_release(struct chain *chain);
+
 /* chain_end() and chain_unref(). `chain` may be NULL. */
 void chain_free(struct chain *chain);
 
@@ -81,8 +89,11 @@ void chain_free(struct chain *chain);
 struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
 				   uint64_t now);
 
-/* The same in any thread. False: a policy was reached that only the main thread may ask. */
-bool chain_decide_anywhere(const struct chain *chain, const struct query *query,
+/*
+ * The same in any thread. False: a policy was reached that only the main thread may ask, which are
+ * those on the host's state as well unless `gates_current`.
+ */
+bool chain_decide_anywhere(const struct chain *chain, const struct query *query, bool gates_current,
 			   struct chain_decision *decision);
 
 /*

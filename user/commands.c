@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "counter_names.h"
 #include "daemon.h"
+#include "daemon_changes.h"
 #include "daemon_trace.h"
 #include "escape.h"
 #include "socket_address.h"
@@ -143,16 +144,37 @@ static json_t *answer_status(struct daemon *daemon, const json_t *request,
 
 /* --- reload */
 
+/* A change of the chain, which the control socket is to be told of. */
+static void changed(void *context, struct daemon *daemon, const struct error *error)
+{
+	struct control_deferred *deferred = context;
+
+	control_complete(deferred, error ? control_refusal("%s", error->text)
+					 : json_pack("{s:b, s:I}", "ok", 1, "policies",
+						     (json_int_t)chain_count(daemon->chain)));
+}
+
+/* `change` NULL: it has been refused, as `error` says. */
+static json_t *answer_change(struct change *change, const struct control_peer *peer,
+			     const struct error *error)
+{
+	struct control_deferred *deferred;
+
+	if (!change)
+		return control_refusal("%s", error->text);
+	deferred = control_defer(peer);
+	if (deferred)
+		change_then(change, changed, deferred);
+	return NULL;
+}
+
 static json_t *answer_reload(struct daemon *daemon, const json_t *request,
 			     const struct control_peer *peer)
 {
 	struct error error;
 
-	(void)peer;
 	(void)request;
-	if (daemon_reload(daemon, &error))
-		return control_refusal("%s", error.text);
-	return json_pack("{s:b, s:I}", "ok", 1, "policies", (json_int_t)chain_count(daemon->chain));
+	return answer_change(daemon_reload(daemon, &error), peer, &error);
 }
 
 /* --- rules */
@@ -367,22 +389,16 @@ static json_t *answer_policy_add(struct daemon *daemon, const json_t *request,
 {
 	bool save = json_is_true(json_object_get(request, "save"));
 	struct policy_spec *spec;
+	struct change *change;
 	struct error error;
 
-	(void)peer;
 	spec = read_spec(request, &error);
 	if (!spec)
 		return control_refusal("%s", error.text);
-	if (daemon_put_policy(daemon, spec, save, &error)) {
-		bool taken = false;
-
-		for (size_t i = 0; i < daemon->config->policy_count; i++)
-			taken = taken || daemon->config->policies[i] == spec;
-		if (!taken)
-			policy_spec_free(spec);
-		return control_refusal("%s", error.text);
-	}
-	return json_pack("{s:b}", "ok", 1);
+	change = daemon_put_policy(daemon, spec, save, &error);
+	if (!change)
+		policy_spec_free(spec);
+	return answer_change(change, peer, &error);
 }
 
 static json_t *answer_policy_remove(struct daemon *daemon, const json_t *request,
@@ -390,17 +406,14 @@ static json_t *answer_policy_remove(struct daemon *daemon, const json_t *request
 {
 	bool save = json_is_true(json_object_get(request, "save"));
 	char *name = read_text(json_object_get(request, "name"));
+	struct change *change;
 	struct error error;
-	int result;
 
-	(void)peer;
 	if (!name)
 		return control_refusal("policy-remove: no name, or one with a NUL");
-	result = daemon_remove_policy(daemon, name, save, &error);
+	change = daemon_remove_policy(daemon, name, save, &error);
 	free(name);
-	if (result)
-		return control_refusal("%s", error.text);
-	return json_pack("{s:b}", "ok", 1);
+	return answer_change(change, peer, &error);
 }
 
 /* --- drain */

@@ -12,6 +12,8 @@
 #include "commands.h"
 #include "compiler.h"
 #include "daemon.h"
+#include "daemon_chain.h"
+#include "daemon_changes.h"
 #include "daemon_trace.h"
 #include "drop_ins.h"
 #include "evaluation.h"
@@ -19,8 +21,6 @@
 #include "log.h"
 #include "privileges.h"
 #include "verdict.h"
-
-#define REMEMBERED_A_SECOND 10000 /* decisions, at the most */
 
 size_t daemon_interfaces(const struct daemon *daemon, struct kernel_interface *interfaces,
 			 size_t max)
@@ -45,199 +45,13 @@ const char *daemon_mode(const struct daemon *daemon)
 	return mode;
 }
 
-/* --- the chain, here and in the kernel */
-
-/* A configuration made ready, before anything is changed. */
-struct prepared {
-	struct config *config;
-	struct chain *chain;
-	struct compiled *compiled;
-};
-
-static void prepared_free(struct prepared *prepared)
-{
-	compiled_free(prepared->compiled);
-	chain_free(prepared->chain);
-	config_free(prepared->config);
-}
-
-static int prepare(const char *path, struct prepared *prepared, struct error *error)
-{
-	*prepared = (struct prepared){ 0 };
-	if (config_load(path, &prepared->config, error) == 0 &&
-	    chain_create(prepared->config, &prepared->chain, error) == 0 &&
-	    chain_compile(prepared->chain, &prepared->compiled, error) == 0)
-		return 0;
-	prepared_free(prepared);
-	return -1;
-}
-
-/* Tells the kernel that somebody watches, and what the gates are now. */
-static void watch(struct daemon *daemon)
-{
-	if (daemon->kernel_has_chain)
-		kernel_watch(daemon->kernel, chain_gate(daemon->chain));
-}
-
-static void policy_has_changed(void *context, const struct policy *policy)
-{
-	/* The kernel first: a log may take its time. */
-	watch(context);
-	daemon_pause(context);
-	daemon_resume(context);
-	log_write(LOG_INFO, "policy '%s' has changed its mind", policy->name);
-}
-
-static void on_heartbeat(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	watch(context);
-}
-
-/* From its return on the kernel answers by this chain, which is watched over from its first query on. */
-static int tell_kernel(struct daemon *daemon, const struct prepared *prepared, struct error *error)
-{
-	const struct candidate gate = chain_gate(prepared->chain);
-
-	return kernel_set_chain(daemon->kernel, prepared->compiled,
-				prepared->config->answer_request_zero, prepared->config->lease,
-				&gate, error);
-}
-
-/* After tell_kernel(): the chain that the kernel knows is this daemon's now. */
-static void kernel_took(struct daemon *daemon, const struct compiled *compiled)
-{
-	const unsigned int beat = daemon->config->lease / 4; /* milliseconds; three may be missed */
-	const struct timeval interval = { .tv_sec = beat / 1000, .tv_usec = beat % 1000 * 1000 };
-
-	daemon->kernel_has_chain = true;
-	daemon->remembers = true;
-	daemon->horizon = compiled->horizon;
-	event_add(daemon->heartbeat, &interval);
-}
-
-/* Until kernel_took(): a worker must not take a decision of one chain for one of another. */
-static void stop_remembering(struct daemon *daemon)
-{
-	daemon_pause(daemon);
-	daemon->remembers = false;
-	daemon_resume(daemon);
-}
-
-/*
- * Remembers a decision for the kernel, if it may be and the kernel does not know it anyway. A flood
- * of URLs that are never asked for again must not keep the daemon busy with it.
- */
-static void remember(void *context, const struct query *query,
-		     const struct chain_decision *decision)
-{
-	struct daemon *daemon = context;
-	struct timespec now;
-
-	if (!decision->memorable || decision->chain != daemon->chain || !daemon->remembers ||
-	    decision->rank < daemon->horizon)
-		return;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (now.tv_sec != daemon->remembering_since) {
-		daemon->remembering_since = now.tv_sec;
-		daemon->remembered = 0;
-	}
-	if (daemon->remembered++ >= REMEMBERED_A_SECOND)
-		return;
-	kernel_remember(
-		daemon->kernel, query->url, query->length, &query->source,
-		candidate_of(decision->rank, decision->verdict.opcode, decision->verdict.cost),
-		decision->expires);
-}
-
-/* What only a start can change stays as it was started. */
-static void keep_started(struct config *config, struct config *started)
-{
-	char changed[CONFIG_NAMES_SIZE];
-
-	config_keep_started(config, started, changed);
-	if (*changed)
-		log_write(LOG_WARNING, "%s: the change takes effect at the next start", changed);
-}
-
-/* Takes over what is prepared; -1 with all as it was. */
-static int take_over(struct daemon *daemon, struct prepared *prepared, struct error *error)
-{
-	struct chain *former = daemon->chain;
-	bool remembers = daemon->remembers;
-
-	daemon_trace_flush(daemon);
-	/* A large chain takes the kernel a while, in which the workers go on. */
-	stop_remembering(daemon);
-	if (daemon->kernel && tell_kernel(daemon, prepared, error)) {
-		daemon_pause(daemon);
-		daemon->remembers = remembers;
-		daemon_resume(daemon);
-		return -1;
-	}
-	daemon_pause(daemon);
-	if (prepared->config != daemon->config) {
-		keep_started(prepared->config, daemon->config);
-		config_free(daemon->config);
-	}
-	daemon->chain = prepared->chain;
-	daemon->config = prepared->config;
-	daemon->responder.chain = daemon->chain;
-	daemon->responder.answer_request_zero = daemon->config->answer_request_zero;
-	if (daemon->kernel)
-		kernel_took(daemon, prepared->compiled);
-	daemon_resume(daemon);
-	/* What is being evaluated by it holds on to it. */
-	chain_unref(former);
-	compiled_free(prepared->compiled);
-	return 0;
-}
-
-int daemon_reload(struct daemon *daemon, struct error *error)
-{
-	struct prepared prepared;
-
-	if (prepare(daemon->config_path, &prepared, error))
-		return -1;
-	chain_inherit(prepared.chain, daemon->chain);
-	if (chain_start(prepared.chain, daemon->base, policy_has_changed, daemon, error) ||
-	    take_over(daemon, &prepared, error)) {
-		prepared_free(&prepared);
-		return -1;
-	}
-	daemon->reloads++;
-	log_write(LOG_NOTICE, "reloaded %s: %zu policies", daemon->config_path,
-		  chain_count(daemon->chain));
-	return 0;
-}
-
-int daemon_rebuild(struct daemon *daemon, struct error *error)
-{
-	struct prepared prepared = { .config = daemon->config };
-
-	if (chain_create(prepared.config, &prepared.chain, error))
-		return -1;
-	chain_inherit(prepared.chain, daemon->chain);
-	if (chain_compile(prepared.chain, &prepared.compiled, error) == 0 &&
-	    chain_start(prepared.chain, daemon->base, policy_has_changed, daemon, error) == 0 &&
-	    take_over(daemon, &prepared, error) == 0)
-		return 0;
-	compiled_free(prepared.compiled);
-	chain_free(prepared.chain);
-	return -1;
-}
-
 /* --- signals */
 
 static void on_reload(evutil_socket_t number, short what, void *context)
 {
-	struct error error;
-
 	(void)number;
 	(void)what;
-	if (daemon_reload(context, &error))
-		log_write(LOG_ERR, "reload failed, nothing is changed: %s", error.text);
+	daemon_reload_on_signal(context);
 }
 
 int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error)
@@ -484,7 +298,7 @@ static int open_control(struct daemon *daemon, uid_t uid, gid_t gid, struct erro
 	return 0;
 }
 
-static int start(struct daemon *daemon, struct prepared *prepared, struct error *error)
+static int start(struct daemon *daemon, struct next_chain *first, struct error *error)
 {
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
@@ -492,12 +306,13 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 	if (uid == 0 && user_find(daemon->config->user, &uid, &gid, error))
 		return -1;
 	daemon->base = event_base_new();
-	if (!daemon->base || watch_signals(daemon))
+	/* Gates come first (gate.h), all else has the priority 1. */
+	if (!daemon->base || event_base_priority_init(daemon->base, 2) || watch_signals(daemon))
 		return error_set(error, "out of memory");
 	/* First what may fail without having changed anything. */
 	if (open_listeners(daemon, error) || open_control(daemon, uid, gid, error))
 		return -1;
-	if (open_kernel(daemon, prepared->compiled, uid, gid, error))
+	if (open_kernel(daemon, first->compiled, uid, gid, error))
 		return -1;
 	daemon->rules = daemon->kernel ? rules_pinned(kernel_rules(daemon->kernel))
 				       : rules_own(daemon->config->rules_max);
@@ -508,27 +323,20 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 		return error_set(error, "out of memory");
 	daemon->responder.rules = daemon->rules;
 	daemon->responder.trace_log = daemon->trace_log;
-	daemon->responder.decided = remember;
+	daemon->responder.decided = daemon_remember;
 	daemon->responder.context = daemon;
 	if (geteuid() == 0 && uid != 0 && privileges_drop(uid, gid, error))
 		return -1;
 
 	/* From here on without rights: what works now works at a reload too. */
-	if (chain_start(daemon->chain, daemon->base, policy_has_changed, daemon, error))
-		return -1;
-	if (start_answering(daemon, error))
+	if (chain_start(daemon->chain, daemon->base, daemon_policy_changed, daemon, error) ||
+	    daemon_open_changes(daemon, error) || daemon_start_heartbeat(daemon, error) ||
+	    start_answering(daemon, error))
 		return -1;
 	if (daemon->kernel) {
-		daemon->heartbeat = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat, daemon);
-		if (!daemon->heartbeat)
-			return error_set(error, "out of memory");
-		if (daemon_watch_network(daemon, error))
+		if (daemon_watch_network(daemon, error) ||
+		    daemon_start_chain(daemon, first->compiled, error))
 			return -1;
-		if (tell_kernel(daemon, prepared, error))
-			return -1;
-		daemon_pause(daemon);
-		kernel_took(daemon, prepared->compiled);
-		daemon_resume(daemon);
 		daemon_follow_network(daemon);
 	}
 	return 0;
@@ -536,22 +344,26 @@ static int start(struct daemon *daemon, struct prepared *prepared, struct error 
 
 int daemon_start(struct daemon *daemon, const char *config_path, struct error *error)
 {
-	struct prepared prepared;
+	struct next_chain first;
+	int result;
 
 	*daemon = (struct daemon){ .config_path = config_path, .network_fd = -1 };
 	clock_gettime(CLOCK_MONOTONIC, &daemon->started);
-	if (prepare(config_path, &prepared, error))
+	if (config_load(config_path, &daemon->config, error))
 		return -1;
-	daemon->config = prepared.config;
-	daemon->chain = prepared.chain;
-	daemon->responder.chain = prepared.chain;
-	daemon->responder.answer_request_zero = prepared.config->answer_request_zero;
-	if (start(daemon, &prepared, error)) {
-		compiled_free(prepared.compiled);
+	if (next_chain_build(&first, daemon->config, NULL, NULL, error)) {
+		config_free(daemon->config);
+		return -1;
+	}
+	daemon->chain = first.chain;
+	daemon->responder.chain = first.chain;
+	daemon->responder.answer_request_zero = daemon->config->answer_request_zero;
+	result = start(daemon, &first, error);
+	compiled_free(first.compiled);
+	if (result) {
 		daemon_stop(daemon);
 		return -1;
 	}
-	compiled_free(prepared.compiled);
 	log_write(LOG_NOTICE, "xdp-icpd %s answers, mode %s, %zu policies", XDP_ICP_VERSION,
 		  daemon_mode(daemon), chain_count(daemon->chain));
 	return 0;
@@ -591,7 +403,8 @@ void daemon_stop(struct daemon *daemon)
 {
 	struct error error;
 
-	stop_remembering(daemon);
+	daemon_end_changes(daemon);
+	daemon_stop_remembering(daemon);
 	/* A daemon that could not start leaves standing what the one before it left. */
 	if (daemon->kernel_has_chain && kernel_close_chain(daemon->kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
@@ -624,6 +437,7 @@ void daemon_stop(struct daemon *daemon)
 		kernel_leave(daemon->kernel, daemon->config->pin_dir);
 	kernel_close(daemon->kernel);
 	chain_free(daemon->chain);
+	daemon_free_changes(daemon);
 	config_free(daemon->config);
 	if (daemon->base) {
 		helper_children_finish(daemon->base);

@@ -37,6 +37,7 @@ struct daemon {
 	struct listener **listeners; /* one for each of config->listen */
 	struct workers *workers;     /* NULL: the main thread answers */
 	struct control *control;
+	struct changes *changes; /* of the chain (daemon_changes.h) */
 	struct event_base *base;
 	struct event *signals[3];
 	struct event *network;
@@ -68,23 +69,6 @@ void daemon_run(struct daemon *daemon);
  * everything is closed. The program and its maps stay where they are.
  */
 void daemon_stop(struct daemon *daemon);
-
-/* Reads the configuration anew and takes it over as a whole, or leaves all as it is (-1). */
-int daemon_reload(struct daemon *daemon, struct error *error);
-
-/* Makes a chain anew of the policies that stand in daemon->config, or leaves all as it is (-1). */
-int daemon_rebuild(struct daemon *daemon, struct error *error);
-
-/*
- * Puts a policy into the chain from the next query on, in the place of one of the same name; with
- * `save` also into a file that a reload and a restart read. The spec is the daemon's if the policy
- * counts. -1 and `error`: it does not, or is not saved, as the error says.
- */
-int daemon_put_policy(struct daemon *daemon, struct policy_spec *spec, bool save,
-		      struct error *error);
-
-/* Takes a policy out of the chain in the same way, with `save` also its file. */
-int daemon_remove_policy(struct daemon *daemon, const char *name, bool save, struct error *error);
 
 /*
  * Gives every query the verdict `drain`, or no answer (DRAIN_SILENCE), until it is 0 again. -1 and

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <event2/event.h>
+
 #include "gate.h"
 #include "verdict.h"
 
@@ -17,6 +19,13 @@ void gate_start(struct gate *gate, policy_changed changed, void *context)
 {
 	gate->changed = changed;
 	gate->context = context;
+}
+
+struct event *gate_event_first(struct event *event)
+{
+	if (event)
+		event_priority_set(event, 0);
+	return event;
 }
 
 void gate_set(struct gate *gate, bool matches)

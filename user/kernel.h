@@ -120,13 +120,36 @@ struct kernel_destination {
 int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *list, size_t count,
 			    struct error *error);
 
+/* A chain in the kernel's maps, beside the one that counts. */
+struct kernel_chain {
+	struct map_chain chain;
+	uint32_t slot; /* where it stands */
+	uint32_t used; /* of the size `prefixes` */
+};
+
 /*
- * Replaces the chain from one packet to the next: each query is answered by the former or by the
- * new, and after the return by the new. `lease` in milliseconds. `gate` as for kernel_watch(), which
- * holds from the switch on; NULL: nobody watches over the chain before kernel_watch(). Returns 0, or -1 and `error` with the former in place.
+ * Writes a chain into the half of the maps that no query looks at, where it takes the place of what
+ * was prepared before. `lease` in milliseconds. Takes a while for a large chain, and may run in any
+ * thread beside all functions here but this one and those that switch or close a chain. Returns 0,
+ * or -1 and `error`.
  */
-int kernel_set_chain(struct kernel *kernel, const struct compiled *chain, bool answer_request_zero,
-		     unsigned int lease, const struct candidate *gate, struct error *error);
+int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
+			 bool answer_request_zero, unsigned int lease,
+			 struct kernel_chain *prepared, struct error *error);
+
+/*
+ * Replaces the chain from one packet to the next by what was prepared last: each query is answered
+ * by the former or by the new, and after the return by the new. `gate` as for kernel_watch(), which
+ * holds from the switch on; NULL: the lease begins with kernel_watch(). Returns 0, or -1 and
+ * `error` with the former in place.
+ */
+int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepared,
+			const struct candidate *gate, struct error *error);
+
+/* Both together. */
+int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
+		     bool answer_request_zero, unsigned int lease, const struct candidate *gate,
+		     struct error *error);
 
 /*
  * Tells the kernel that somebody watches, and what policies on the host's state say now: `gate` as
@@ -149,7 +172,7 @@ void kernel_remember(struct kernel *kernel, const char *url, size_t length,
  */
 int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error);
 
-/* The number of the chain that kernel_set_chain() has put there last. */
+/* The number of the chain that was put there last. */
 uint32_t kernel_generation(const struct kernel *kernel);
 
 /*

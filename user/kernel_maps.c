@@ -27,7 +27,6 @@ struct kernel {
 	struct map_watch *watch;    /* of each chain; shared with the program */
 	struct map_control control; /* as it is in the map, if the maps are owned */
 	uint32_t used;		    /* lines that its prefixes take */
-	bool swept; /* nothing is left of a reload that another daemon did not finish */
 };
 
 struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *result,
@@ -45,7 +44,6 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 	memset(kernel->fd, 0xff, sizeof(kernel->fd));
 	kernel->rules = NULL;
 	kernel->directory = -1;
-	kernel->swept = false;
 	kernel->used = 0;
 	kernel->watch = NULL;
 	kernel->current = (struct map_chain){ 0 };
@@ -296,7 +294,7 @@ static int active_chain(const struct kernel *kernel, struct map_chain *chain)
 }
 
 /* Removes the addresses of all generations but one. */
-static void sweep(struct kernel *kernel, uint32_t generation)
+static void sweep(const struct kernel *kernel, uint32_t generation)
 {
 	int fd = kernel->fd[PIN_SOURCES];
 	struct source_key key, next, *dead = NULL;
@@ -313,7 +311,7 @@ static void sweep(struct kernel *kernel, uint32_t generation)
 			room = room ? 2 * room : 64;
 			grown = reallocarray(dead, room, sizeof(*dead));
 			if (!grown)
-				break; /* the next reload has another go */
+				break; /* the next chain has another go */
 			dead = grown;
 		}
 		dead[count++] = key;
@@ -348,7 +346,7 @@ static void half_close(const struct half *half)
 }
 
 /* Builds the chain's prefixes beside those of the chain that counts. Returns 0 or -errno. */
-static int put_prefixes(struct kernel *kernel, const struct compiled *compiled,
+static int put_prefixes(const struct kernel *kernel, const struct compiled *compiled,
 			struct map_chain *chain, uint32_t slot)
 {
 	struct half buckets =
@@ -376,7 +374,8 @@ static int put_prefixes(struct kernel *kernel, const struct compiled *compiled,
 }
 
 /* The same for addresses. */
-static int put_sources(struct kernel *kernel, const struct compiled *compiled, uint32_t generation)
+static int put_sources(const struct kernel *kernel, const struct compiled *compiled,
+		       uint32_t generation)
 {
 	for (size_t i = 0; i < compiled->source_count; i++) {
 		const struct compiled_source *source = &compiled->sources[i];
@@ -432,11 +431,11 @@ static int switch_chain(struct kernel *kernel, const struct map_chain *chain, ui
 	return 0;
 }
 
-int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
-		     bool answer_request_zero, unsigned int lease, const struct candidate *gate,
-		     struct error *error)
+int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
+			 bool answer_request_zero, unsigned int lease,
+			 struct kernel_chain *prepared, struct error *error)
 {
-	struct map_chain old = { 0 }, chain;
+	struct map_chain old = { 0 }, *chain = &prepared->chain;
 	int active = active_chain(kernel, &old);
 	int err;
 
@@ -456,32 +455,49 @@ int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 			"the chain has %zu networks of queriers and the kernel's map holds "
 			"%u; stop the daemon and load anew",
 			compiled->source_count, kernel->sizes.sources);
-	chain = (struct map_chain){
-		.generation = old.generation + 1,
-		.horizon = compiled->horizon,
-		.default_rank = compiled->default_rank,
-		.default_verdict = compiled->default_verdict,
-		.answer_request_zero = answer_request_zero,
-		.first_gate = compiled->first_gate,
-		.has_sources = compiled->source_count != 0,
-		.memory = compiled->memory,
-		.lease = lease * 1000000ull,
+	*prepared = (struct kernel_chain){
+		.slot = !active,
+		.used = compiled->lines,
+		.chain = {
+			.generation = old.generation + 1,
+			.horizon = compiled->horizon,
+			.default_rank = compiled->default_rank,
+			.default_verdict = compiled->default_verdict,
+			.answer_request_zero = answer_request_zero,
+			.first_gate = compiled->first_gate,
+			.has_sources = compiled->source_count != 0,
+			.memory = compiled->memory,
+			.lease = lease * 1000000ull,
+		},
 	};
-	if (!kernel->swept)
-		sweep(kernel, old.generation);
-	kernel->swept = true;
-	err = put_prefixes(kernel, compiled, &chain, !active);
+	/* What is left of the chain before this one, or of one that came to nothing. */
+	sweep(kernel, old.generation);
+	err = put_prefixes(kernel, compiled, chain, prepared->slot);
 	if (!err)
-		err = put_sources(kernel, compiled, chain.generation);
-	if (err) {
-		sweep(kernel, old.generation);
+		err = put_sources(kernel, compiled, chain->generation);
+	if (err)
 		return error_set(error, "the kernel does not take the chain: %s", strerror(-err));
-	}
-	if (switch_chain(kernel, &chain, !active, gate, error))
-		return -1;
-	kernel->used = compiled->lines;
-	sweep(kernel, chain.generation);
 	return 0;
+}
+
+int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepared,
+			const struct candidate *gate, struct error *error)
+{
+	if (switch_chain(kernel, &prepared->chain, prepared->slot, gate, error))
+		return -1;
+	kernel->used = prepared->used;
+	return 0;
+}
+
+int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
+		     bool answer_request_zero, unsigned int lease, const struct candidate *gate,
+		     struct error *error)
+{
+	struct kernel_chain prepared;
+
+	if (kernel_prepare_chain(kernel, compiled, answer_request_zero, lease, &prepared, error))
+		return -1;
+	return kernel_switch_chain(kernel, &prepared, gate, error);
 }
 
 int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error)

@@ -411,6 +411,11 @@ static void await(struct listener *listener, struct evaluation *evaluation, cons
 
 /* --- what another thread answers */
 
+size_t listener_datagram_bytes(const struct listener_datagram *datagram)
+{
+	return sizeof(*datagram) + datagram->size + ICP_WORD;
+}
+
 static void hand_over(struct listener *listener, const struct slot *slot, size_t size,
 		      const struct msghdr *message)
 {

@@ -37,6 +37,9 @@ int listener_start(struct listener *listener, struct event_base *base, struct re
 /* A datagram that the main thread must answer, for free() or listener_answer_datagram(). */
 struct listener_datagram;
 
+/* The memory that it takes. */
+size_t listener_datagram_bytes(const struct listener_datagram *datagram);
+
 /* Takes over the datagram, or returns false. */
 typedef bool listener_hand_over(void *context, struct listener_datagram *datagram);
 

@@ -163,7 +163,7 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	struct timeval interval = gate_timeval(load->interval);
 
 	gate_start(&load->gate, changed, context);
-	load->timer = event_new(base, -1, EV_PERSIST, timer_fired, load);
+	load->timer = gate_event_first(event_new(base, -1, EV_PERSIST, timer_fired, load));
 	if (!load->timer || event_add(load->timer, &interval))
 		return error_set(error, "policy '%s': cannot watch the load: out of memory",
 				 policy->name);

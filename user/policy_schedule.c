@@ -139,8 +139,8 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	if (schedule->timer < 0)
 		return error_set(error, "policy '%s': cannot watch the clock: %s", policy->name,
 				 strerror(errno));
-	schedule->readable =
-		event_new(base, schedule->timer, EV_READ | EV_PERSIST, timer_fired, schedule);
+	schedule->readable = gate_event_first(
+		event_new(base, schedule->timer, EV_READ | EV_PERSIST, timer_fired, schedule));
 	if (!schedule->readable || event_add(schedule->readable, NULL))
 		return error_set(error, "policy '%s': cannot watch the clock: out of memory",
 				 policy->name);

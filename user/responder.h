@@ -19,8 +19,9 @@ struct responder {
 	struct chain *chain;
 	const struct rules *rules;
 	bool answer_request_zero;
-	uint32_t drain; /* as in struct map_control */
-	bool worker;	/* not in the main thread: leaves to that what only it may ask */
+	uint32_t drain;	    /* as in struct map_control */
+	bool worker;	    /* not in the main thread: leaves to that what only it may ask */
+	bool gates_current; /* of a worker: the main thread has looked after them of late */
 	uint64_t counters[ICP_COUNTER_MAX];
 
 	struct trace_log *trace_log; /* NULL: nothing is traced, else it may be */

@@ -10,13 +10,14 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "workers.h"
 
-#define BY_CPUS_MOST 8		/* threads, if nobody says how many */
-#define LEFT_MAX 16384		/* datagrams that wait for the main thread */
-#define LEFT_AT_ONCE 256	/* of them are answered, then other events have their turn */
-#define BATCHES_AT_ONCE 16	/* from one socket, then the others have their turn */
-#define BATCHES_AT_THE_END 1024 /* a flood must not keep the daemon from ending */
+#define BY_CPUS_MOST 8		 /* threads, if nobody says how many */
+#define LEFT_BYTES_MAX (4 << 20) /* of memory for what waits for the main thread */
+#define LEFT_AT_ONCE 256	 /* of them are answered, then other events have their turn */
+#define BATCHES_AT_ONCE 16	 /* from one socket, then the others have their turn */
+#define BATCHES_AT_THE_END 1024	 /* a flood must not keep the daemon from ending */
 
 /* A datagram that is left to the main thread. */
 struct left {
@@ -47,12 +48,14 @@ struct workers {
 	struct responder *responder; /* the main thread's; NULL: not started */
 	int end;		     /* readable: the threads are to end */
 
+	_Atomic uint64_t gates_until; /* nanoseconds of the monotonic clock */
+
 	/* Held by workers for reading while they answer, by the main thread to change something. */
 	pthread_rwlock_t lock;
 
 	pthread_mutex_t left_lock;
 	STAILQ_HEAD(left_list, left) left;
-	size_t left_count;
+	size_t left_bytes;
 	int left_there; /* readable while there are any */
 	struct event *left_event;
 
@@ -74,6 +77,11 @@ unsigned int workers_wanted(unsigned int setting)
 
 /* --- what is left to the main thread */
 
+static size_t bytes_of(const struct left *left)
+{
+	return sizeof(*left) + listener_datagram_bytes(left->datagram);
+}
+
 static bool leave(void *context, struct listener_datagram *datagram)
 {
 	const struct worker_socket *socket = context;
@@ -86,11 +94,12 @@ static bool leave(void *context, struct listener_datagram *datagram)
 	left->listener = socket->number;
 	left->datagram = datagram;
 	pthread_mutex_lock(&workers->left_lock);
-	room = workers->left_count < LEFT_MAX;
+	room = workers->left_bytes + bytes_of(left) <= LEFT_BYTES_MAX;
 	if (room) {
-		STAILQ_INSERT_TAIL(&workers->left, left, link);
-		if (workers->left_count++ == 0)
+		if (STAILQ_EMPTY(&workers->left))
 			eventfd_write(workers->left_there, 1);
+		STAILQ_INSERT_TAIL(&workers->left, left, link);
+		workers->left_bytes += bytes_of(left);
 	}
 	pthread_mutex_unlock(&workers->left_lock);
 	if (!room)
@@ -108,7 +117,8 @@ static struct left *take(struct workers *workers)
 	left = STAILQ_FIRST(&workers->left);
 	if (left) {
 		STAILQ_REMOVE_HEAD(&workers->left, link);
-		if (--workers->left_count == 0)
+		workers->left_bytes -= bytes_of(left);
+		if (STAILQ_EMPTY(&workers->left))
 			eventfd_read(workers->left_there, &value);
 	}
 	pthread_mutex_unlock(&workers->left_lock);
@@ -136,12 +146,14 @@ static void on_left(evutil_socket_t fd, short what, void *context)
 
 /* --- the threads */
 
-static void answer_socket(struct workers *workers, struct listener *listener, int batches)
+static void answer_socket(struct worker *worker, struct listener *listener, int batches)
 {
+	struct workers *workers = worker->workers;
 	bool more = true;
 
 	for (int i = 0; i < batches && more && listener_receive(listener); i++) {
 		pthread_rwlock_rdlock(&workers->lock);
+		worker->responder.gates_current = clock_ns(CLOCK_MONOTONIC) < workers->gates_until;
 		more = listener_answer(listener);
 		pthread_rwlock_unlock(&workers->lock);
 	}
@@ -150,8 +162,7 @@ static void answer_socket(struct workers *workers, struct listener *listener, in
 static void *work(void *context)
 {
 	struct worker *worker = context;
-	struct workers *workers = worker->workers;
-	size_t count = workers->listen_count;
+	size_t count = worker->workers->listen_count;
 	const struct pollfd *end = &worker->polled[count];
 
 	while (!end->revents) {
@@ -159,11 +170,10 @@ static void *work(void *context)
 			continue; /* EINTR, or memory was short */
 		for (size_t i = 0; i < count; i++)
 			if (worker->polled[i].revents)
-				answer_socket(workers, worker->sockets[i].listener,
-					      BATCHES_AT_ONCE);
+				answer_socket(worker, worker->sockets[i].listener, BATCHES_AT_ONCE);
 	}
 	for (size_t i = 0; i < count; i++)
-		answer_socket(workers, worker->sockets[i].listener, BATCHES_AT_THE_END);
+		answer_socket(worker, worker->sockets[i].listener, BATCHES_AT_THE_END);
 	return NULL;
 }
 
@@ -295,6 +305,11 @@ void workers_resume(struct workers *workers)
 	for (unsigned int i = 0; workers->responder && i < workers->count; i++)
 		follow(&workers->workers[i]->responder, workers->responder);
 	pthread_rwlock_unlock(&workers->lock);
+}
+
+void workers_beat(struct workers *workers, unsigned int lease)
+{
+	workers->gates_until = clock_ns(CLOCK_MONOTONIC) + lease * 1000000ull;
 }
 
 void workers_counters(struct workers *workers, uint64_t counters[ICP_COUNTER_MAX])

@@ -41,6 +41,12 @@ int workers_start(struct workers *workers, struct event_base *base, struct respo
 void workers_pause(struct workers *workers);
 void workers_resume(struct workers *workers);
 
+/*
+ * From the main thread: policies on the host's state are up to date. Workers ask them for `lease`
+ * milliseconds from now on; then they leave them to the main thread, which may be held up.
+ */
+void workers_beat(struct workers *workers, unsigned int lease);
+
 /* Adds what the workers have counted, all that they have sent among it. */
 void workers_counters(struct workers *workers, uint64_t counters[ICP_COUNTER_MAX]);
 

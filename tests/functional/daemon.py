@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The daemon, its configuration and icpctl, as an operator has them."""
 
+import contextlib
+import ctypes
 import functools
 import json
 import os
@@ -15,6 +17,17 @@ from net import PATIENCE, until
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("XDP_ICP_BUILD", "build")
 EVERYWHERE = ("0.0.0.0:3130", "[::]:3130")
+
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+
+
+def ptrace(request, pid):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    libc.ptrace.restype = ctypes.c_long
+    if libc.ptrace(request, pid, None, None):
+        raise OSError(ctypes.get_errno(), f"ptrace {request:#x}")
 
 
 def listed(words):
@@ -112,6 +125,18 @@ class Daemon:
 
     def hang_up(self):
         self.process.send_signal(signal.SIGHUP)
+
+    @contextlib.contextmanager
+    def held(self):
+        """Meanwhile the main thread stands still; the workers do not."""
+        pid = self.process.pid
+        ptrace(PTRACE_SEIZE, pid)
+        ptrace(PTRACE_INTERRUPT, pid)
+        os.waitpid(pid, 0)  # until it does
+        try:
+            yield
+        finally:
+            ptrace(PTRACE_DETACH, pid)
 
     def wait(self):
         """The exit code."""

@@ -5,6 +5,7 @@
 import os
 import pathlib
 import socket
+import time
 
 import icp
 from lab import main
@@ -13,7 +14,7 @@ from wire import ENDLESS, SERVER, SERVER6, Wire
 
 WORKERS = 4
 COUNT = 20_000
-LEFT_MAX = 16384  # datagrams that wait for the main thread
+LEFT_BYTES_MAX = 4 << 20  # of what waits for the main thread
 GROUP = "239.1.2.3"
 HIT, MISS = "http://hit.example.com/x", "http://other.example.com/"
 BOTH = [f"{HIT}\thit", f"{MISS}\tmiss"]
@@ -328,7 +329,7 @@ class Alone(Workers):
             daemon.stop()
 
     def all_is_read(self, daemon):
-        """Nothing waits in a socket, and every thread, the main one too, waits for something."""
+        """Nothing waits in a socket, and every worker waits for something."""
         process = pathlib.Path(f"/proc/{daemon.process.pid}")
         sockets = [line.split() for line in (process / "net/udp").read_text().splitlines()[1:]]
         return all(
@@ -336,27 +337,58 @@ class Alone(Workers):
         ) and all(
             (task / "stat").read_text().rpartition(")")[2].split()[0] == "S"
             for task in (process / "task").iterdir()
+            if task.name != str(daemon.process.pid)
         )
 
     def test_what_finds_no_room_is_counted(self):
-        """A main thread that is busy leaves room for so many and no more."""
+        """A main thread that is held up leaves room for so many bytes and no more."""
         daemon = self.start(self.slow_chain("lua"))
-        text = daemon.config.read_text()
-        daemon.config.unlink()
-        os.mkfifo(daemon.config)
-        daemon.hang_up()
-        # Opened once the main thread reads; it waits for the text.
-        writer = os.open(daemon.config, os.O_WRONLY)
         client = self.client(self.client_side)
-        for number in range(1, 2 * LEFT_MAX + 1):
-            client.send(icp.query("http://e.org/lua", number), SERVER)
-            if number % 256 == 0:  # the sockets have a bound of their own
+        for length in (20, 8000):
+            url = "http://e.org/lua".ljust(length, "x")
+            answered, failed = daemon.counts("answered.daemon", "failed.pending")
+            sent = 2 * LEFT_BYTES_MAX // (length + 400)
+            with daemon.held():
+                for number in range(1, sent + 1):
+                    client.send(icp.query(url, number), SERVER)
+                    if number % 64 == 0:  # the sockets have a bound of their own
+                        until(lambda: self.all_is_read(daemon), "the workers to have read all")
                 until(lambda: self.all_is_read(daemon), "the workers to have read all")
-        with os.fdopen(writer, "w") as config:
-            config.write(text)
-        until(lambda: daemon.count("answered.daemon") == LEFT_MAX, "what had room to be answered")
-        self.assertEqual(daemon.count("failed.pending"), LEFT_MAX)
-        self.assertEqual(self.ask("http://e.org/lua"), "denied")
+
+            def counts():
+                now = daemon.counts("answered.daemon", "failed.pending")
+                return now[0] - answered, now[1] - failed
+
+            until(lambda: sum(counts()) == sent, "each to be answered or counted")
+            answered, failed = counts()
+            self.assertLess(answered * (length + 24), LEFT_BYTES_MAX)
+            self.assertGreater(answered * (length + 800), LEFT_BYTES_MAX)
+            self.assertEqual(self.ask(url), "denied")
+            client.close()
+            client = self.client(self.client_side)
+
+    def test_gates_while_the_main_thread_is_held_up(self):
+        """Workers rely on what it has seen for the time of the lease, and leave it to that then."""
+        flag = self.files / "flag"
+        gate = f'policy "40" {{ kind = "flag" verdict = "denied" path = "{flag}" }}'
+        before = 'policy "30" { kind = "prefix" verdict = "hit" url = "http://e.org/" }'
+        daemon = self.start(gate + before + prefix(), lease="200ms")
+        client = self.client(self.client_side)
+        for change, verdict in ((flag.touch, "denied"), (flag.unlink, "hit")):
+            with daemon.held():
+                change()
+                time.sleep(0.5)
+                client.send(icp.query(HIT, 1), SERVER)
+                until(lambda: self.all_is_read(daemon), "a worker to have read it")
+                # What stands before the gate is answered.
+                self.assertEqual(client.ask("http://e.org/", SERVER), "hit")
+            self.assertEqual(client.receive()[0], icp.answer(verdict, HIT, 1))
+        daemon.stop()
+        # As long as the lease goes on they need nobody.
+        daemon = self.start(gate + before + prefix())
+        with daemon.held():
+            flag.touch()
+            self.assertEqual(client.ask(HIT, SERVER), "hit")
 
     def test_the_end_under_flood(self):
         """What has come in is answered, then the daemon ends."""
