@@ -6,6 +6,7 @@ comes back when the new state holds; the caller then checks that it does.
 
 import contextlib
 import os
+import pwd
 import signal
 import socket
 import time
@@ -236,15 +237,30 @@ def fill_the_disk(stage, _):
         stage.server.icpctl("policy", "remove", name, "--save")
 
 
+@contextlib.contextmanager
+def other_user():
+    """What a socket is connected as counts, whatever the process is later."""
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
 def hold_connections(stage, random):
-    """Connections to the control socket that say nothing, or a byte now and then, or do not read."""
+    """
+    Connections of another user to the control socket that say nothing, or a byte now and then, or do
+    not read what they asked for. Root gets through all the same.
+    """
     connections = []
     with contextlib.ExitStack() as stack, stage.during("many connections", stage.state):
         for number in range(CONNECTIONS):
             one = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             one.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                one.connect(str(stage.server.control))
+            with contextlib.suppress(OSError):
+                with other_user():
+                    one.connect(str(stage.server.control))
                 if number % 10 == 0:
                     one.send(b'{"command": "trace"}\n')
                 connections.append(one)
@@ -253,7 +269,7 @@ def hold_connections(stage, random):
                 with contextlib.suppress(OSError):
                     one.send(bytes([byte]))
             time.sleep(0.01)
-    until(lambda: stage.server.icpctl("status", check=False).returncode == 0, "the control socket")
+        until(lambda: stage.server.icpctl("status", check=False).returncode == 0, "root's turn")
 
 
 def ask_at_once(stage, _):

@@ -17,11 +17,13 @@
 
 #define FRAME_MAX 1514u		 /* bytes */
 #define FRAME_FIRST 0x40000000u	 /* numbers of frames begin here, above those of other queries */
+#define FRAME_RANGE 0x40000000u	 /* a generator has so many of its own */
 #define FRAME_SERVER_ADDRESSES 8 /* at most */
 
 /* IPv4 addresses are ::ffff:a.b.c.d here. */
 struct frame_config {
 	uint64_t seed;
+	uint32_t first; /* number of this generator's first frame */
 	uint8_t own_mac[ETH_ALEN];
 	uint8_t server_mac[ETH_ALEN];
 	struct in6_addr source[2]; /* of IPv4, of IPv6 */

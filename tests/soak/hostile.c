@@ -35,8 +35,7 @@
 #define FINDINGS_SHOWN 5 /* of each judgement */
 #define WAIT_MS 2
 
-static struct frame_config config;
-static uint32_t first = FRAME_FIRST;
+static struct frame_config config = { .first = FRAME_FIRST };
 static unsigned long rate = 20000;
 static const char *device, *corpus;
 static volatile sig_atomic_t enough;
@@ -131,7 +130,7 @@ static void send_frames(int fd, unsigned int count)
 	int sent;
 
 	for (unsigned int i = 0; i < count; i++) {
-		frame_make(&config, first + counts.sent + i, &frames[i]);
+		frame_make(&config, config.first + counts.sent + i, &frames[i]);
 		parts[i] = (struct iovec){ frames[i].bytes, frames[i].size };
 		messages[i].msg_hdr.msg_iov = &parts[i];
 		messages[i].msg_hdr.msg_iovlen = 1;
@@ -143,8 +142,8 @@ static void send_frames(int fd, unsigned int count)
 	}
 	if (errno != EINTR && errno != ENETDOWN && errno != ENOBUFS && errno != EAGAIN &&
 	    errno != ENXIO)
-		err(2, "sending frame %#lx, %s, %zu bytes", first + counts.sent, frames[0].kind,
-		    frames[0].size);
+		err(2, "sending frame %#lx, %s, %zu bytes", config.first + counts.sent,
+		    frames[0].kind, frames[0].size);
 }
 
 static void show(const char *what, const unsigned char *bytes, size_t size)
@@ -267,8 +266,8 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
 		config.seed = strtoull(text, NULL, 0);
 		return 0;
 	case 'f':
-		first = strtoul(text, NULL, 0);
-		if (first < FRAME_FIRST)
+		config.first = strtoul(text, NULL, 0);
+		if (config.first < FRAME_FIRST)
 			argp_error(state, "frames begin at %#x", FRAME_FIRST);
 		return 0;
 	case 'r':

@@ -200,10 +200,12 @@ enum reply_judgement reply_judge(const struct frame_config *config, const unsign
 	ours = IN6_ARE_ADDR_EQUAL(&reply.destination, &config->source[0]) ||
 	       IN6_ARE_ADDR_EQUAL(&reply.destination, &config->source[1]);
 	*number = reply.size >= ICP_HEADER_SIZE ? get32(reply.message + 4) : 0;
-	if (*number != 0 && *number < FRAME_FIRST)
-		return ours ? REPLY_FORBIDDEN : REPLY_OTHER;
 	if (*number == 0)
 		return REPLY_FORBIDDEN;
+	if (*number < FRAME_FIRST)
+		return ours ? REPLY_FORBIDDEN : REPLY_OTHER;
+	if (*number - config->first >= FRAME_RANGE) /* of another generator */
+		return REPLY_OTHER;
 	frame_make_whole(config, *number, &frame);
 	if (frame.silent || !find_datagram(frame.bytes, frame.size, &query) ||
 	    !may_be_answered(config, &query) || get32(query.message + 4) != *number)

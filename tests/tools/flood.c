@@ -28,6 +28,7 @@
 #define BATCH 32 /* datagrams a system call */
 #define SOCKETS_MAX 64
 #define WINDOW_MAX 65536
+#define RECEIVE_BYTES (4 << 20)
 #define MESSAGE_MAX 2048 /* bytes: no reply that is expected here is longer */
 
 static const struct {
@@ -196,6 +197,7 @@ static void open_sockets(void)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST };
 	struct addrinfo *to;
+	int bytes = RECEIVE_BYTES;
 	int code = getaddrinfo(options.address, options.port, &hints, &to);
 
 	if (code)
@@ -206,6 +208,9 @@ static void open_sockets(void)
 		if (!askers[i].awaited)
 			err(2, "calloc");
 		askers[i].fd = socket(to->ai_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		/* Replies wait there while this process does not run. */
+		if (askers[i].fd >= 0)
+			setsockopt(askers[i].fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 		if (askers[i].fd < 0 || connect(askers[i].fd, to->ai_addr, to->ai_addrlen))
 			err(2, "%s port %s", options.address, options.port);
 	}
