@@ -52,9 +52,10 @@ BLAST := $(BUILD)/icpblast
 BLAST_OBJECTS := $(BUILD)/bench/icpblast.o \
 		 $(patsubst tests/bench/%.c,$(BUILD)/bench/%.o,$(wildcard tests/bench/blast_*.c))
 BENCH_BPF := $(BUILD)/bench/icpblast.bpf.o $(BUILD)/bench/limit.bpf.o
+MANUALS := $(patsubst scripts/man/%.scd,$(BUILD)/man/%,$(wildcard scripts/man/*.scd))
 
 .PHONY: all
-all: $(BINARIES) $(BPF_OBJECT) $(BLAST) $(PLUGINS) ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast
+all: $(BINARIES) $(BPF_OBJECT) $(BLAST) $(PLUGINS) manuals ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast, build/man
 
 .PHONY: help
 help: ## this list
@@ -123,13 +124,17 @@ lint: all ## clang-format, clang-tidy, cppcheck, sparse, shellcheck
 install: all ## install below PREFIX (/usr/local) and DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/xdp-icp \
 		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)$(PREFIX)/include $(DESTDIR)/etc/xdp-icp
-	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl scripts/xdp-icp-load $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl $(BLAST) scripts/xdp-icp-load \
+		$(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/xdp-icp-loader scripts/zc-icp-helper.py \
 		$(DESTDIR)$(PREFIX)/libexec/xdp-icp
 	install -m 644 $(BPF_OBJECT) $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/xdp-icp
 	install -m 644 include/xdp_icp_plugin.h $(DESTDIR)$(PREFIX)/include
 	test -e $(DESTDIR)/etc/xdp-icp/xdp-icp.conf || \
 		install -m 644 scripts/sample.conf $(DESTDIR)/etc/xdp-icp/xdp-icp.conf
+	for page in $(MANUALS); do \
+		test ! -e $$page || install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## remove build/
@@ -144,7 +149,7 @@ $(BPF_OBJECT): bpf/xdp_icp.bpf.c $(wildcard bpf/*.h include/*.h) | $(BUILD)/
 	$(call say,BPF,$@)
 	$(Q)$(BPF_CC) -c $< -o $@
 
-$(BUILD)/xdp_icp.skel.h $(BUILD)/fidelity/xdp_icp.skel.h: %/xdp_icp.skel.h: %/xdp_icp.bpf.o
+$(SKELETON): $(BPF_OBJECT)
 	$(call say,SKELETON,$@)
 	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< name xdp_icp && \
 		echo '/* NOLINTEND */'; } >$@.new && mv $@.new $@
@@ -195,21 +200,11 @@ $(HOSTILE): $(wildcard tests/soak/*.[ch]) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) $(filter %.c,$^) -o $@
 
-# The fidelity test holds what surrounds the daemon (seams.h): these calls, and the program's clock.
-FIDELITY_SEAMS := getrandom syscall open clock_gettime dlopen dlsym dlclose \
-		  helper_pool_new helper_pool_ask helper_pool_free
-FIDELITY_BPF := $(BUILD)/fidelity/xdp_icp.bpf.o
-FIDELITY_SKELETON := $(BUILD)/fidelity/xdp_icp.skel.h
-
-$(FIDELITY_BPF): bpf/xdp_icp.bpf.c tests/fidelity/clock.bpf.h $(wildcard bpf/*.h include/*.h) | $(BUILD)/fidelity/
-	$(call say,BPF,$@)
-	$(Q)$(BPF_CC) -include tests/fidelity/clock.bpf.h -c $< -o $@
-
-$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVE) $(wildcard tests/unit/*.h) $(FIDELITY_SKELETON) | $(BUILD)/tests/
+# It takes the place of two functions, so that its runs repeat and wait for nothing.
+$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVE) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/
 	$(call say,TEST,$@)
-	$(Q)$(CC) -I$(BUILD)/fidelity $(CPPFLAGS) -Itests/unit $(filter-out -MMD -MP,$(ALL_CFLAGS)) \
-		$(ALL_LDFLAGS) $(FIDELITY_SEAMS:%=-Wl,--wrap=%) $(filter %.c,$^) $(ARCHIVE) -lcmocka \
-		$(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) \
+		-Wl,--wrap=getrandom,--wrap=syscall $(filter %.c,$^) $(ARCHIVE) -lcmocka $(LDLIBS) -o $@
 
 # A fuzz target is two programs: one that searches, one that replays the corpus as a test.
 $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(SERVICE) $(SKELETON) | $(BUILD)/fuzz/
@@ -245,10 +240,30 @@ $(BLAST): $(BLAST_OBJECTS) $(ARCHIVE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -lm -o $@
 
+# --- the manual pages; tables of the program, such as the counters, are filled in
+
+SCDOC := $(shell command -v scdoc 2>/dev/null)
+
+.PHONY: manuals
+manuals: $(MANUALS)
+
+$(BUILD)/man/tables: scripts/man/tables.c $(ARCHIVE) | $(BUILD)/man/
+	$(call say,TOOL,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
+
+ifneq ($(SCDOC),)
+$(MANUALS): $(BUILD)/man/%: scripts/man/%.scd $(BUILD)/man/tables
+	$(call say,MAN,$@)
+	$(Q)$(BUILD)/man/tables <$< >$@.scd && $(SCDOC) <$@.scd >$@.new && mv $@.new $@ && rm $@.scd
+else
+$(MANUALS):
+	@echo "  no scdoc: $(notdir $@) is not built (Debian package scdoc)"
+endif
+
 %/:
 	$(Q)mkdir -p $@
 
 .PRECIOUS: %/
 
--include $(wildcard $(BUILD)/user/*.d $(BUILD)/plugins/*.d $(BUILD)/bench/*.d \
+-include $(wildcard $(BUILD)/user/*.d $(BUILD)/plugins/*.d $(BUILD)/man/*.d $(BUILD)/bench/*.d \
 	$(BUILD)/tests/*.d $(BUILD)/tests/plugins/*.d)

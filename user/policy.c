@@ -8,10 +8,10 @@
 #include "verdict.h"
 
 const struct policy_setting policy_common_settings[] = {
-	{ "kind", "what sort of policy this is", .required = true },
-	{ "verdict", "what is answered where the policy matches" },
-	{ "cost", "told to queriers that ask for it, 0 to 65535" },
-	{ "not", "answer where the policy does not match" },
+	{ "kind", "the kind of the policy", .required = true },
+	{ "verdict", "the verdict where the policy matches" },
+	{ "cost", "the cost in the reply to queriers that ask for it (SRC_RTT), 0 to 65535" },
+	{ "not", "true: the verdict is given where the policy does not match" },
 	{ NULL },
 };
 

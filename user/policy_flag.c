@@ -194,7 +194,8 @@ static void destroy(struct policy *policy)
 }
 
 static const struct policy_setting settings[] = {
-	{ "path", "the file; it matches as long as it exists", .required = true },
+	{ "path", "absolute path of the file; its directories need not exist yet",
+	  .required = true },
 	{ NULL },
 };
 

@@ -119,7 +119,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 }
 
 static const struct policy_setting settings[] = {
-	{ "patterns", "what whole URLs look like, see fnmatch(3); * takes slashes too",
+	{ "patterns", "patterns of whole URLs, see fnmatch(3); * matches slashes too",
 	  .list = true },
 	{ "pattern", "a single one of them" },
 	{ "file", "a file of patterns, one a line, optionally with a TAB and its own verdict" },

@@ -266,18 +266,20 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 }
 
 static const struct policy_setting settings[] = {
-	{ "tcp", "ADDRESS:PORT that takes connections as long as the origin is well" },
-	{ "http", "http://ADDRESS:PORT/PATH that answers with a status of 200 to 399 then" },
-	{ "interval", "how often to check, default 1s" },
-	{ "timeout", "how long an answer may take, default 1s" },
-	{ "fall", "failures in a row before it matches, default 3" },
-	{ "rise", "successes in a row before it no longer does, default 2" },
+	{ "tcp", "ADDRESS:PORT that accepts connections while the origin is healthy" },
+	{ "http", "URL (http://ADDRESS:PORT/PATH) that returns status 200 to 399 while the origin "
+		  "is healthy" },
+	{ "interval", "from one check to the next, 10ms to 1h; default 1s" },
+	{ "timeout", "limit for the whole of a check, 10ms to 1h; default 1s" },
+	{ "fall", "failed checks in a row after which the policy matches, 1 to 1000; default 3" },
+	{ "rise",
+	  "successful checks in a row after which it no longer matches, 1 to 1000; default 2" },
 	{ NULL },
 };
 
 const struct policy_kind policy_health = {
 	.name = "health",
-	.help = "the origin at 'tcp' or 'http' did not answer 'fall' times in a row",
+	.help = "the origin at 'tcp' or 'http' failed 'fall' checks in a row",
 	.basis = POLICY_BASIS_HOST,
 	.settings = settings,
 	.create = create,

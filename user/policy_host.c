@@ -110,7 +110,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 }
 
 static const struct policy_setting settings[] = {
-	{ "hosts", "hosts of URLs, or with a dot before them domains and all below", .list = true },
+	{ "hosts", "hosts; with a leading dot domains and everything below", .list = true },
 	{ "host", "a single one of them" },
 	{ "file", "a file of hosts, one a line, optionally with a TAB and its own verdict" },
 	{ NULL },

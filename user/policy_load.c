@@ -193,17 +193,19 @@ static void inherit(struct policy *policy, const struct policy *former)
 }
 
 static const struct policy_setting settings[] = {
-	{ "above", "the load average of a minute, or percent of pressure, that is too much",
+	{ "above",
+	  "the load average, or with 'pressure' the percentage, above which the policy matches",
 	  .required = true },
-	{ "below", "what it must come down to before it is no longer too much; default: above" },
-	{ "pressure", "cpu, memory or io: look at the pressure of that, not at the load" },
-	{ "interval", "how often to look, default 1s" },
+	{ "below", "the value down to which it goes on matching; default: that of 'above'" },
+	{ "pressure",
+	  "the resource (cpu, memory or io) whose pressure is read instead of the load average" },
+	{ "interval", "from one reading to the next, 10ms to 1h; default 1s" },
 	{ NULL },
 };
 
 const struct policy_kind policy_load = {
 	.name = "load",
-	.help = "the load average of a minute is 'above' a number, or a pressure is",
+	.help = "the load average of the last minute, or a pressure, is too high",
 	.basis = POLICY_BASIS_HOST,
 	.settings = settings,
 	.create = create,

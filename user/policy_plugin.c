@@ -219,7 +219,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 
 static const struct policy_setting settings[] = {
 	{ "file", "the absolute path of the shared object", .required = true },
-	{ "arguments", "what the plugin is told", .list = true },
+	{ "arguments", "texts that are passed to its open()", .list = true },
 	{ NULL },
 };
 

@@ -135,7 +135,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 }
 
 static const struct policy_setting settings[] = {
-	{ "texts", "what URLs contain", .list = true },
+	{ "texts", "texts that URLs contain", .list = true },
 	{ "text", "a single one of them" },
 	{ "file", "a file of texts, one a line, optionally with a TAB and its own verdict" },
 	{ NULL },

@@ -213,8 +213,8 @@ TEST(mistakes)
 			    "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, "
 			    "miss_nofetch, denied or err");
 	assert_policy_error("kind = flag verdict = hit",
-			    "c:1: policy 'p': 'path' is missing (the file; it matches as long as "
-			    "it exists)");
+			    "c:1: policy 'p': 'path' is missing (absolute path of the file; its "
+			    "directories need not exist yet)");
 }
 
 int main(void)

@@ -239,8 +239,8 @@ TEST(mistakes)
 	struct error error;
 
 	assert_policy_error("kind = load verdict = hit",
-			    "c:1: policy 'p': 'above' is missing (the load average of a minute, or "
-			    "percent of pressure, that is too much)");
+			    "c:1: policy 'p': 'above' is missing (the load average, or with "
+			    "'pressure' the percentage, above which the policy matches)");
 	assert_policy_error("kind = load above = 1",
 			    "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, "
 			    "miss_nofetch, denied or err");

@@ -1,0 +1,211 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The manual pages: they render, and they tell of the programs what the programs tell of themselves."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+from daemon import BUILD, ROOT
+from lab import Lab, main
+from net import run
+
+SOURCES = {path.stem: path for path in sorted((ROOT / "scripts/man").glob("*.scd"))}
+# What each program is called by, and the page with its options.
+PROGRAMS = {
+    "xdp-icpd.8": [BUILD / "xdp-icpd"],
+    "xdp-icp-load.8": [BUILD / "xdp-icp-loader"],
+    "icpctl.1": [BUILD / "icpctl"],
+    "icpblast.1": [BUILD / "icpblast"],
+}
+PAGES_OF_OTHERS = {"bpftool", "ethtool", "fnmatch", "ip-link", "pcre2pattern", "squid"}
+
+
+def source(page):
+    """A page in scdoc's language with the program's tables filled in."""
+    with open(SOURCES[page], encoding="utf-8") as text:
+        return subprocess.run(
+            [BUILD / "man/tables"], stdin=text, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+
+
+LITERAL = re.compile(r"^```\n(.*?)^```$", re.M | re.S)
+
+
+def sections(text, level="#"):
+    """The text of each section, without what is literal in it, by its heading."""
+    text = LITERAL.sub("", text)
+    parts = re.split(rf"^{level} (.*)$", text, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def entries(text):
+    """What is explained: the lines that an indented paragraph follows, without their markup."""
+    lines = re.findall(r"^(\*.*)\n\t", text, re.M)
+    return [re.sub(r"(?<!\\)[*]|(?<!\w)_|_(?!\w)", "", line) for line in lines]
+
+
+def names(text):
+    """The first word of each entry, and of each in a list such as `a, b`."""
+    return {
+        word.split()[0] for entry in entries(text) for word in entry.split(" = ")[0].split(", ")
+    }
+
+
+def options(lines):
+    """The options in some lines of --help or of a page: long name -> (short name, argument)."""
+    found = {}
+    for line in lines:
+        short = None
+        for word in re.findall(r"(?<![\w-])(-\w\b|--[\w-]+(?:=[^\s;,]+)?)", line):
+            if not word.startswith("--"):
+                short = word
+                continue
+            name, _, argument = word.partition("=")
+            found[name] = (short, argument)
+            short = None
+    return found
+
+
+def help_of(*command):
+    return run(*command, "--help").stdout
+
+
+def options_of_help(text):
+    return options(re.findall(r"^ +(?:-\S, |    )--\S+", text, re.M))
+
+
+def exit_codes(text):
+    return set(re.findall(r"(?<![\d.])\d(?![\d.])", text.split("Exit status:")[1]))
+
+
+class Manuals(Lab):
+    maxDiff = None
+
+    def setUp(self):
+        self.said = []  # without what else Lab does there: this needs neither root nor namespaces
+
+    def complaint(self, config):
+        """What the daemon says of a configuration that is wrong."""
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+            file.write(config)
+            file.flush()
+            done = run(BUILD / "xdp-icpd", "-c", file.name, "--check", check=False)
+        self.assertEqual(done.returncode, 1)
+        return done.stderr
+
+    def test_pages_render_without_warnings(self):
+        if not shutil.which("man") or not shutil.which("groff"):
+            self.skipTest("man or groff is missing")
+        for page in SOURCES:
+            with self.subTest(page):
+                built = BUILD / "man" / page
+                if not built.exists():
+                    self.skipTest("scdoc was missing when the pages were to be built")
+                for width in ("80", "120"):
+                    done = subprocess.run(
+                        ["man", "--warnings", "-E", "UTF-8", "-l", built],
+                        env=os.environ | {"LC_ALL": "C.UTF-8", "MANWIDTH": width, "MANPAGER": "cat"},
+                        capture_output=True,
+                        text=True,
+                        check=True,
+                    )
+                    self.assertEqual(done.stderr, "")
+                    self.assertIn("SEE ALSO", done.stdout)
+
+    def test_references_lead_somewhere(self):
+        for page in SOURCES:
+            for name, number in re.findall(r"\*([\w.-]+)\*\((\d)\)", source(page)):
+                with self.subTest(page=page, name=name):
+                    if name not in PAGES_OF_OTHERS:
+                        self.assertIn(f"{name}.{number}", SOURCES)
+
+    def test_options_of_the_configuration(self):
+        known = re.search(r"the options are (.*)", self.complaint("no_such_option = 1\n"))[1]
+        page = sections(source("xdp-icp.conf.5"))["OPTIONS"]
+        self.assertEqual(names(page) | {"policy"}, set(known.split(", ")))
+
+    def test_kinds(self):
+        complaint = self.complaint('policy "p" { kind = "no-such-kind" }\n')
+        kinds = re.search(r"the kinds are (.*)", complaint)[1].split(", ")
+        page = SOURCES["xdp-icp-policies.7"].read_text()
+        tables = re.findall(r"^@settings (\S+)$", page, re.M)
+        self.assertEqual(sorted(tables), sorted([*kinds, "common"]))
+        headings = ", ".join(sections(page)).lower().split(", ")
+        self.assertEqual(set(kinds) - set(headings), set())
+        for kind, text in sections(page, "##").items():
+            if kind.startswith("Settings of "):
+                self.assertIn(f"@settings {kind.removeprefix('Settings of ')}\n", text)
+        self.assertIn("\n@kinds\n", page)
+
+    def test_counters_that_are_mentioned_exist(self):
+        counters = names(sections(source("xdp-icpd.8"))["COUNTERS"])
+        self.assertIn("passed.horizon", counters)
+        for page in SOURCES:
+            mentioned = re.findall(r"\b(?:answered|passed|silent|failed)\.\w+", source(page))
+            self.assertEqual(set(mentioned) - counters, set(), page)
+
+    def test_options_of_the_programs(self):
+        for page, command in PROGRAMS.items():
+            with self.subTest(page):
+                text = sections(source(page))["OPTIONS"]
+                self.assertEqual(options(entries(text)), options_of_help(help_of(*command)))
+
+    def test_commands_of_icpctl(self):
+        page = sections(source("icpctl.1"))
+        commands = sections(page["COMMANDS"], "##")
+        own_help = help_of(BUILD / "icpctl")
+        listed = own_help.split("Commands:\n")[1].split("\n\n")[0]
+        self.assertEqual(set(commands), set(re.findall(r"^  (\w+)", listed, re.M)))
+        common = options(entries(page["OPTIONS"]))
+        for command, text in commands.items():
+            with self.subTest(command):
+                known = options_of_help(help_of(BUILD / "icpctl", command))
+                for name in common:
+                    del known[name]
+                self.assertEqual(options(entries(text)), known)
+
+    def test_actions_of_icpctl(self):
+        commands = sections(sections(source("icpctl.1"))["COMMANDS"], "##")
+        for command in ("policy", "rules"):
+            usage = re.findall(r"\[OPTION\.\.\.\] (\w+)", help_of(BUILD / "icpctl", command))
+            synopsis = commands[command].split("\n\n")[1]
+            shown = re.findall(r"(?<![-\w])(\w+)\*(?: _[A-Z]|\+\+|$)", synopsis, re.M)
+            self.assertEqual(shown, usage)
+
+    def test_exit_codes(self):
+        for page, command in PROGRAMS.items():
+            with self.subTest(page):
+                told = names(sections(source(page))["EXIT STATUS"])
+                self.assertEqual(told, exit_codes(help_of(*command)))
+
+    def test_examples_of_policies_are_right(self):
+        tried = 0
+        for page in SOURCES:
+            for example in LITERAL.findall(source(page)):
+                # The files and programs of the others do not exist.
+                if not re.search(r'^policy "\w\w-', example, re.M):
+                    continue
+                if re.search(r"\b(file|program)\s+=", example):
+                    continue
+                with self.subTest(example), tempfile.TemporaryDirectory() as directory:
+                    config = pathlib.Path(directory) / "xdp-icp.conf"
+                    config.write_text(example.replace("\\\\", "\\"))
+                    run(BUILD / "xdp-icpd", "-c", config, "--check")
+                    tried += 1
+        self.assertGreater(tried, 8)
+
+
+class Status(Lab):
+    def test_members_of_status(self):
+        daemon = self.daemon(self.namespace("server")).start()
+        told = names(sections(source("icpctl.1"))["STATUS"])
+        # Of the maps, which this daemon does not have.
+        self.assertEqual(set(daemon.status()) | {"prefixes_used"}, told | {"ok"})
+
+
+if __name__ == "__main__":
+    main()
