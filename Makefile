@@ -149,7 +149,7 @@ $(BPF_OBJECT): bpf/xdp_icp.bpf.c $(wildcard bpf/*.h include/*.h) | $(BUILD)/
 	$(call say,BPF,$@)
 	$(Q)$(BPF_CC) -c $< -o $@
 
-$(SKELETON): $(BPF_OBJECT)
+$(BUILD)/xdp_icp.skel.h $(BUILD)/fidelity/xdp_icp.skel.h: %/xdp_icp.skel.h: %/xdp_icp.bpf.o
 	$(call say,SKELETON,$@)
 	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< name xdp_icp && \
 		echo '/* NOLINTEND */'; } >$@.new && mv $@.new $@
@@ -200,11 +200,21 @@ $(HOSTILE): $(wildcard tests/soak/*.[ch]) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) $(filter %.c,$^) -o $@
 
-# It takes the place of two functions, so that its runs repeat and wait for nothing.
-$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVE) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/
+# The fidelity test holds what surrounds the daemon (seams.h): these calls, and the program's clock.
+FIDELITY_SEAMS := getrandom syscall open clock_gettime dlopen dlsym dlclose \
+		  helper_pool_new helper_pool_ask helper_pool_free
+FIDELITY_BPF := $(BUILD)/fidelity/xdp_icp.bpf.o
+FIDELITY_SKELETON := $(BUILD)/fidelity/xdp_icp.skel.h
+
+$(FIDELITY_BPF): bpf/xdp_icp.bpf.c tests/fidelity/clock.bpf.h $(wildcard bpf/*.h include/*.h) | $(BUILD)/fidelity/
+	$(call say,BPF,$@)
+	$(Q)$(BPF_CC) -include tests/fidelity/clock.bpf.h -c $< -o $@
+
+$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVE) $(wildcard tests/unit/*.h) $(FIDELITY_SKELETON) | $(BUILD)/tests/
 	$(call say,TEST,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) \
-		-Wl,--wrap=getrandom,--wrap=syscall $(filter %.c,$^) $(ARCHIVE) -lcmocka $(LDLIBS) -o $@
+	$(Q)$(CC) -I$(BUILD)/fidelity $(CPPFLAGS) -Itests/unit $(filter-out -MMD -MP,$(ALL_CFLAGS)) \
+		$(ALL_LDFLAGS) $(FIDELITY_SEAMS:%=-Wl,--wrap=%) $(filter %.c,$^) $(ARCHIVE) -lcmocka \
+		$(LDLIBS) -o $@
 
 # A fuzz target is two programs: one that searches, one that replays the corpus as a test.
 $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(SERVICE) $(SKELETON) | $(BUILD)/fuzz/

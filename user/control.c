@@ -13,9 +13,9 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/listener.h>
 
 #include "control.h"
+#include "control_quota.h"
 #include "control_socket.h"
 #include "escape.h"
 #include "log.h"
@@ -25,26 +25,31 @@ struct connection {
 	struct control *control;
 	struct bufferevent *stream;
 	struct control_peer peer;
-	char *line;    /* what has come of the request, without a newline in it */
-	size_t length; /* bytes of `line` */
-	size_t room;   /* bytes allocated */
-	bool answered; /* or about to be, when what is deferred is complete */
-	bool goes_on;  /* with more lines, until one of the two sides has enough */
+	struct event *deadline; /* of the whole request, then of the whole reply */
+	size_t held;		/* bytes taken from the quota */
+	char *line;		/* what has come of the request, without a newline in it */
+	size_t length;		/* bytes of `line` */
+	size_t room;		/* bytes allocated */
+	bool answered;		/* or about to be, when what is deferred is complete */
+	bool goes_on;		/* with more lines, until one of the two sides has enough */
 	struct control_deferred *deferred;
 };
 
 struct control_deferred {
 	struct connection *connection; /* NULL: closed meanwhile */
 	struct event *sign;	       /* of life, until there is something to say */
+	void (*gone)(void *context);   /* NULL: nobody asked for it */
+	void *context;
 };
 
 struct control {
-	struct evconnlistener *listener;
+	int fd;
+	struct event *accept;
 	struct event *resume; /* listens again after accept() has failed */
 	control_answer answer;
 	void *context;
 	TAILQ_HEAD(connection_list, connection) connections;
-	unsigned int connection_count;
+	struct quota quota;
 	struct control_socket socket;
 };
 
@@ -53,7 +58,7 @@ static const char *path_of(const struct control *control)
 	return control->socket.address.sun_path;
 }
 
-static const struct timeval idle_timeout = { .tv_sec = CONTROL_TIMEOUT };
+static const struct timeval whole_timeout = { .tv_sec = CONTROL_WHOLE };
 static const struct timeval pause_timeout = { .tv_sec = CONTROL_PAUSE };
 static const struct timeval accept_pause = { .tv_sec = 1 };
 static const struct timeval sign_interval = { .tv_sec = CONTROL_SIGN };
@@ -89,16 +94,35 @@ json_t *control_refusal(const char *format, ...)
 
 static void connection_close(struct connection *connection)
 {
+	struct control_deferred *deferred = connection->deferred;
 	struct control *control = connection->control;
 
 	TAILQ_REMOVE(&control->connections, connection, link);
-	control->connection_count--;
+	quota_give(&control->quota, connection->peer.uid,
+		   (struct quota_usage){ 1, connection->held });
+	event_free(connection->deadline);
 	bufferevent_free(connection->stream);
-	if (connection->deferred)
-		connection->deferred->connection = NULL;
 	free(connection->line);
 	free(connection);
-	evconnlistener_enable(control->listener);
+	if (!deferred)
+		return;
+	deferred->connection = NULL;
+	if (deferred->gone)
+		deferred->gone(deferred->context);
+}
+
+/* Has `bytes` more or less held for the peer; false: more than it may. */
+static bool hold(struct connection *connection, ssize_t bytes)
+{
+	struct quota *quota = &connection->control->quota;
+	uid_t uid = connection->peer.uid;
+
+	if (bytes > 0 && !quota_take(quota, uid, (struct quota_usage){ 0, bytes }))
+		return false;
+	if (bytes < 0)
+		quota_give(quota, uid, (struct quota_usage){ 0, -bytes });
+	connection->held += bytes;
+	return true;
 }
 
 static void free_text(const void *data, size_t length, void *text)
@@ -106,6 +130,12 @@ static void free_text(const void *data, size_t length, void *text)
 	(void)data;
 	(void)length;
 	free(text);
+}
+
+static json_t *too_much(void)
+{
+	return control_refusal("more is held for you and others than may be; try again, or ask for "
+			       "less at once");
 }
 
 /* Queues the answer (takes the reference); connection_written() closes when it has gone out. */
@@ -116,10 +146,18 @@ static void connection_answer(struct connection *connection, json_t *answer)
 	char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
 
 	json_decref(answer);
-	free(connection->line); /* the peer may take its time to read */
+	free(connection->line);
 	connection->line = NULL;
+	hold(connection, -(ssize_t)connection->held);
+	if (text && !hold(connection, strlen(text))) {
+		free(text);
+		answer = too_much();
+		text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+		json_decref(answer);
+	}
 	connection->answered = true;
 	bufferevent_disable(connection->stream, EV_READ);
+	event_add(connection->deadline, &whole_timeout);
 	if (!text)
 		evbuffer_add(output, no_memory, sizeof(no_memory) - 1);
 	else if (evbuffer_add_reference(output, text, strlen(text), free_text, text))
@@ -161,10 +199,22 @@ struct control_deferred *control_defer(const struct control_peer *peer)
 	}
 	deferred->connection = connection;
 	connection->deferred = deferred;
-	/* Nothing more is read, so that no time for reading runs out. */
+	/* It is still read, to see the peer go away; what it sends is dropped. */
 	connection->answered = true;
-	bufferevent_disable(connection->stream, EV_READ);
+	event_del(connection->deadline);
 	return deferred;
+}
+
+void control_when_gone(struct control_deferred *deferred, void (*gone)(void *context),
+		       void *context)
+{
+	deferred->gone = gone;
+	deferred->context = context;
+}
+
+bool control_hold(struct control_deferred *deferred, size_t bytes)
+{
+	return !deferred->connection || hold(deferred->connection, (ssize_t)bytes);
 }
 
 void control_complete(struct control_deferred *deferred, json_t *answer)
@@ -230,6 +280,8 @@ static void connection_request(struct connection *connection)
 				     JSON_REJECT_DUPLICATES, &mistake);
 	json_t *answer;
 
+	free(connection->line);
+	connection->line = NULL;
 	if (json_is_object(request))
 		answer = control->answer(control->context, request, &connection->peer);
 	else if (request)
@@ -237,10 +289,11 @@ static void connection_request(struct connection *connection)
 	else
 		answer = control_refusal("the request is no JSON: %s", mistake.text);
 	json_decref(request);
-	if (!connection->deferred)
+	if (!connection->answered) /* nor deferred, which may be complete already */
 		connection_answer(connection, answer);
 }
 
+/* Room for `more` bytes of a request. False after a refusal. */
 static bool make_room(struct connection *connection, size_t more)
 {
 	size_t room = connection->room ? connection->room : 4096;
@@ -250,9 +303,15 @@ static bool make_room(struct connection *connection, size_t more)
 		room *= 2;
 	if (room == connection->room)
 		return true;
-	line = realloc(connection->line, room);
-	if (!line)
+	if (!hold(connection, (ssize_t)(room - connection->room))) {
+		connection_answer(connection, too_much());
 		return false;
+	}
+	line = realloc(connection->line, room);
+	if (!line) {
+		connection_answer(connection, NULL);
+		return false;
+	}
 	connection->line = line;
 	connection->room = room;
 	return true;
@@ -272,10 +331,8 @@ static void connection_readable(struct bufferevent *stream, void *context)
 		evbuffer_drain(input, more);
 		return;
 	}
-	if (!make_room(connection, more)) {
-		connection_answer(connection, NULL);
+	if (!make_room(connection, more))
 		return;
-	}
 	end = connection->line + connection->length;
 	evbuffer_remove(input, end, more);
 	newline = memchr(end, '\n', more);
@@ -297,30 +354,37 @@ static void connection_written(struct bufferevent *stream, void *context)
 		connection_close(connection);
 }
 
-/*
- * The time for progress is over; but some of it may have been ours, spent on another request. Is
- * there something to read, or room to write?
- */
-static bool go_on_after_all(struct bufferevent *stream, short what)
+static void on_deadline(evutil_socket_t fd, short what, void *context)
 {
-	bool reading = what & BEV_EVENT_READING;
-	struct pollfd poll_fd = { .fd = bufferevent_getfd(stream),
-				  .events = reading ? POLLIN : POLLOUT };
+	struct connection *connection = context;
 
-	return what & BEV_EVENT_TIMEOUT && poll(&poll_fd, 1, 0) == 1 &&
-	       bufferevent_enable(stream, reading ? EV_READ : EV_WRITE) == 0;
+	(void)fd;
+	(void)what;
+	if (connection->answered)
+		connection_close(connection);
+	else
+		connection_answer(
+			connection,
+			control_refusal("the request is not complete after %d s", CONTROL_WHOLE));
 }
 
-/* The peer has closed or failed, or made no progress for too long. */
+/* Has the peer closed, and not only said that it has no more to send? */
+static bool is_gone(struct bufferevent *stream)
+{
+	struct pollfd poll_fd = { .fd = bufferevent_getfd(stream) };
+
+	return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & (POLLHUP | POLLERR);
+}
+
+/* The peer has closed or failed, or does not read what goes on. */
 static void connection_event(struct bufferevent *stream, short what, void *context)
 {
 	struct connection *connection = context;
 
-	if (go_on_after_all(stream, what))
-		return;
-	if (what & BEV_EVENT_EOF && connection->answered && !connection->goes_on)
-		return; /* half closed: the answer may still be read */
-	if (!connection->goes_on && what & BEV_EVENT_EOF && connection->length)
+	if (what & BEV_EVENT_EOF && connection->answered && !connection->goes_on &&
+	    !is_gone(stream))
+		return; /* half closed: the reply may still be read */
+	if (what & BEV_EVENT_EOF && !connection->answered && connection->length)
 		connection_request(connection); /* the end of file ends a line as well */
 	else
 		connection_close(connection);
@@ -341,42 +405,86 @@ static struct control_peer peer_of(evutil_socket_t fd)
 	return peer;
 }
 
-static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
-		     int address_length, void *context)
+/* Tells a peer at once that it is one too many, before it has asked for anything. */
+static void refuse(int fd, uid_t uid)
 {
-	struct control *control = context;
+	json_t *refusal =
+		control_refusal("too many connections of user %u or in all; try again when "
+				"some have ended",
+				uid);
+	char *text = json_dumps(refusal, JSON_COMPACT);
+
+	if (text)
+		dprintf(fd, "%s\n", text); /* fits into the empty buffer of a new socket */
+	free(text);
+	json_decref(refusal);
+	close(fd);
+}
+
+/* Takes the socket. NULL: out of memory, it is closed. */
+static struct connection *connection_new(struct control *control, int fd)
+{
+	struct event_base *base = event_get_base(control->accept);
 	struct connection *connection = calloc(1, sizeof(*connection));
 
-	(void)address;
-	(void)address_length;
-	if (connection)
-		connection->stream = bufferevent_socket_new(evconnlistener_get_base(listener), fd,
-							    BEV_OPT_CLOSE_ON_FREE);
-	if (!connection || !connection->stream) {
-		free(connection);
+	if (!connection) {
 		close(fd);
-		return;
+		return NULL;
 	}
 	connection->control = control;
-	connection->peer = peer_of(fd);
-	TAILQ_INSERT_TAIL(&control->connections, connection, link);
-	if (++control->connection_count == CONTROL_CONNECTIONS_MAX)
-		evconnlistener_disable(listener);
-	bufferevent_setcb(connection->stream, connection_readable, connection_written,
-			  connection_event, connection);
-	bufferevent_set_timeouts(connection->stream, &idle_timeout, &idle_timeout);
-	bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
+	connection->deadline = evtimer_new(base, on_deadline, connection);
+	connection->stream = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (connection->deadline && connection->stream &&
+	    event_add(connection->deadline, &whole_timeout) == 0)
+		return connection;
+	if (connection->deadline)
+		event_free(connection->deadline);
+	if (connection->stream)
+		bufferevent_free(connection->stream);
+	else
+		close(fd);
+	free(connection);
+	return NULL;
 }
 
 /* Out of file descriptors, say: the peer stays in the queue, and trying at once would spin. */
-static void accept_failed(struct evconnlistener *listener, void *context)
+static void accept_failed(struct control *control)
 {
-	struct control *control = context;
-
-	log_write(LOG_WARNING, "%s: cannot take a connection: %s", path_of(control),
+	log_write(LOG_WARNING, "%s: cannot accept a connection: %s", path_of(control),
 		  strerror(errno));
-	evconnlistener_disable(listener);
+	event_del(control->accept);
 	event_add(control->resume, &accept_pause);
+}
+
+/* One at a time, so that a flood of them leaves time for everything else. */
+static void on_connect(evutil_socket_t listener, short what, void *context)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct control *control = context;
+	struct connection *connection;
+	struct control_peer peer;
+
+	(void)what;
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			accept_failed(control);
+		return;
+	}
+	peer = peer_of(fd);
+	if (!quota_take(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 })) {
+		refuse(fd, peer.uid);
+		return;
+	}
+	connection = connection_new(control, fd);
+	if (!connection) {
+		quota_give(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 });
+		return;
+	}
+	connection->peer = peer;
+	TAILQ_INSERT_TAIL(&control->connections, connection, link);
+	bufferevent_setcb(connection->stream, connection_readable, connection_written,
+			  connection_event, connection);
+	bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
 }
 
 static void accept_again(evutil_socket_t fd, short what, void *context)
@@ -385,23 +493,18 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (control->connection_count < CONTROL_CONNECTIONS_MAX)
-		evconnlistener_enable(control->listener);
+	event_add(control->accept, NULL);
 }
 
 /* --- open and close */
 
-static int listen_on(struct control *control, struct event_base *base, int fd, struct error *error)
+static int listen_on(struct control *control, struct event_base *base, struct error *error)
 {
 	control->resume = evtimer_new(base, accept_again, control);
-	control->listener = evconnlistener_new(base, accepted, control,
-					       LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
-					       CONTROL_CONNECTIONS_MAX, fd);
-	if (!control->listener)
-		close(fd);
-	if (!control->listener || !control->resume)
+	control->accept = event_new(base, control->fd, EV_READ | EV_PERSIST, on_connect, control);
+	if (!control->resume || !control->accept || event_add(control->accept, NULL) ||
+	    listen(control->fd, SOMAXCONN))
 		return error_set(error, "%s: cannot listen: %s", path_of(control), strerror(errno));
-	evconnlistener_set_error_cb(control->listener, accept_failed);
 	return 0;
 }
 
@@ -409,7 +512,6 @@ struct control *control_open(struct event_base *base, const char *path, control_
 			     void *context, struct error *error)
 {
 	struct control *control = calloc(1, sizeof(*control));
-	int fd;
 
 	if (!control) {
 		error_set(error, "%s: out of memory", path);
@@ -418,14 +520,14 @@ struct control *control_open(struct event_base *base, const char *path, control_
 	control->answer = answer;
 	control->context = context;
 	TAILQ_INIT(&control->connections);
-	fd = control_socket_bind(&control->socket, path, error);
-	if (fd < 0) {
+	control->fd = control_socket_bind(&control->socket, path, error);
+	if (control->fd < 0) {
 		free(control);
 		return NULL;
 	}
 	/* A peer that goes away before its answer must not end the daemon. */
 	signal(SIGPIPE, SIG_IGN);
-	if (listen_on(control, base, fd, error)) {
+	if (listen_on(control, base, error)) {
 		control_close(control);
 		return NULL;
 	}
@@ -444,9 +546,10 @@ void control_close(struct control *control)
 		connection_close(connection);
 	}
 	control_socket_unlink(&control->socket);
-	if (control->listener)
-		evconnlistener_free(control->listener);
+	if (control->accept)
+		event_free(control->accept);
 	if (control->resume)
 		event_free(control->resume);
+	close(control->fd);
 	free(control);
 }

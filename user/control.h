@@ -25,11 +25,11 @@
 /* Bytes of a request with its newline: that of a peer who may load rules, and any other's. */
 #define CONTROL_REQUEST_MAX (64u << 20)
 #define CONTROL_REQUEST_MAX_READER (1u << 20)
-#define CONTROL_CONNECTIONS_MAX 64     /* at once; more wait for their turn */
 #define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of an answer that goes on, not yet read */
-#define CONTROL_TIMEOUT 10	       /* seconds in which either side must make progress */
-#define CONTROL_PAUSE 600	       /* likewise who reads an answer that goes on */
-#define CONTROL_SIGN 3		       /* seconds between blanks before an answer that takes time */
+#define CONTROL_WHOLE 20	       /* seconds for a whole request, and to read a whole reply */
+#define CONTROL_PAUSE 600	       /* seconds without progress in reading one that goes on */
+#define CONTROL_SIGN 3		       /* seconds between blanks before a reply that takes time */
+#define CONTROL_TIMEOUT 10	       /* seconds in which a client expects a sign of the daemon */
 
 /* Who asks. */
 struct control_peer {
@@ -68,6 +68,19 @@ void control_close(struct control *control);
  */
 struct control_deferred;
 struct control_deferred *control_defer(const struct control_peer *peer);
+
+/*
+ * Has `gone` called, from the event loop, when the peer goes away before its reply: nobody waits for
+ * it any more. control_complete() or control_end() is still to be called, by `gone` or later.
+ */
+void control_when_gone(struct control_deferred *deferred, void (*gone)(void *context),
+		       void *context);
+
+/*
+ * Counts `bytes` more of a reply in the making against what may be held for the peer
+ * (control_quota.h). False: that would be too much, the reply should be a refusal.
+ */
+bool control_hold(struct control_deferred *deferred, size_t bytes);
 
 /*
  * Gives the answer (takes the reference; NULL: no memory), from the event loop. Has to be called

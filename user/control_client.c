@@ -15,61 +15,9 @@
 #include "control_client.h"
 #include "escape.h"
 
-/* --- a daemon that says nothing */
-
-/* A connection, and what the daemon at its other end has done. */
-struct conversation {
-	int fd;
-	unsigned long worked; /* its main thread, in ticks of processor time; when last looked at */
-};
-
-/* What the main thread of a process has worked; `*waits`: it is at the disk. 0: nobody knows. */
-static unsigned long work_of(pid_t pid, bool *waits)
-{
-	unsigned long user = 0, system = 0;
-	char path[64], line[1024], *fields;
-	char state = '?';
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, pid);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	fields = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
-	fclose(file);
-	if (!fields || sscanf(fields, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-			      &state, &user, &system) != 3)
-		return 0;
-	*waits = state == 'D';
-	return user + system;
-}
-
-/*
- * After CONTROL_TIMEOUT seconds of silence: the main thread may be at work on something large, and
- * cannot say so. Who is stopped, or waits for nothing that would come, is not.
- */
-static bool is_at_work(struct conversation *conversation)
-{
-	unsigned long before = conversation->worked;
-	struct ucred daemon = { 0 };
-	socklen_t size = sizeof(daemon);
-	bool waits = false;
-
-	if (getsockopt(conversation->fd, SOL_SOCKET, SO_PEERCRED, &daemon, &size) || !daemon.pid)
-		return false;
-	conversation->worked = work_of(daemon.pid, &waits);
-	return waits || conversation->worked > before;
-}
-
 static bool is_timeout(int number)
 {
 	return number == EAGAIN || number == EWOULDBLOCK;
-}
-
-/* Is it worth another try, after this error? */
-static bool goes_on(struct conversation *conversation, int number)
-{
-	return number == EINTR || (is_timeout(number) && is_at_work(conversation));
 }
 
 /* --- a question and its answer */
@@ -113,8 +61,7 @@ static enum control_result connect_failed(const char *path, struct error *error)
 	}
 }
 
-static enum control_result open_connection(const char *path, struct conversation *conversation,
-					   struct error *error)
+static enum control_result open_connection(const char *path, int *connection, struct error *error)
 {
 	const struct timeval timeout = { .tv_sec = CONTROL_TIMEOUT };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -136,20 +83,19 @@ static enum control_result open_connection(const char *path, struct conversation
 	} else if (connect(fd, (const struct sockaddr *)&address, sizeof(address))) {
 		result = connect_failed(path, error);
 	} else {
-		*conversation = (struct conversation){ .fd = fd };
-		is_at_work(conversation); /* from now on */
+		*connection = fd;
 		return CONTROL_ANSWERED;
 	}
 	close(fd);
 	return result;
 }
 
-static int send_all(struct conversation *conversation, const char *text, size_t length)
+static int send_all(int fd, const char *text, size_t length)
 {
 	while (length) {
-		ssize_t sent = send(conversation->fd, text, length, MSG_NOSIGNAL);
+		ssize_t sent = send(fd, text, length, MSG_NOSIGNAL);
 
-		if (sent < 0 && goes_on(conversation, errno))
+		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0)
 			return -1;
@@ -159,8 +105,8 @@ static int send_all(struct conversation *conversation, const char *text, size_t 
 	return 0;
 }
 
-static enum control_result send_request(struct conversation *conversation, const char *path,
-					const json_t *request, struct error *error)
+static enum control_result send_request(int fd, const char *path, const json_t *request,
+					struct error *error)
 {
 	char *text = json_dumps(request, JSON_COMPACT);
 	size_t length = text ? strlen(text) : 0;
@@ -177,8 +123,7 @@ static enum control_result send_request(struct conversation *conversation, const
 	} else {
 		text[length] = '\n'; /* in place of the NUL */
 		/* A daemon that refuses a request half-way has closed, but said why before. */
-		if (send_all(conversation, text, length + 1) && errno != EPIPE &&
-		    errno != ECONNRESET)
+		if (send_all(fd, text, length + 1) && errno != EPIPE && errno != ECONNRESET)
 			result = failed(path, error);
 	}
 	free(text);
@@ -221,7 +166,7 @@ static bool make_printable(json_t *json)
 }
 
 struct reading {
-	struct conversation *conversation;
+	int fd;
 	bool begun;  /* more than blanks has come */
 	int failure; /* errno */
 };
@@ -233,8 +178,8 @@ static size_t read_some(void *buffer, size_t size, void *context)
 	ssize_t length;
 
 	do
-		length = recv(reading->conversation->fd, buffer, size, 0);
-	while (length < 0 && goes_on(reading->conversation, errno));
+		length = recv(reading->fd, buffer, size, 0);
+	while (length < 0 && errno == EINTR);
 	if (length < 0) {
 		reading->failure = errno;
 		return (size_t)-1;
@@ -246,10 +191,9 @@ static size_t read_some(void *buffer, size_t size, void *context)
 	return (size_t)length;
 }
 
-static enum control_result read_reply(struct conversation *conversation, const char *path,
-				      json_t **reply, struct error *error)
+static enum control_result read_reply(int fd, const char *path, json_t **reply, struct error *error)
 {
-	struct reading reading = { .conversation = conversation };
+	struct reading reading = { .fd = fd };
 	json_error_t mistake;
 
 	*reply = json_load_callback(read_some, &reading, JSON_DISABLE_EOF_CHECK, &mistake);
@@ -269,17 +213,17 @@ static enum control_result read_reply(struct conversation *conversation, const c
 enum control_result control_ask(const char *path, const json_t *request, json_t **reply,
 				struct error *error)
 {
-	struct conversation conversation;
+	int fd;
 	enum control_result result;
 
 	*reply = NULL;
-	result = open_connection(path, &conversation, error);
+	result = open_connection(path, &fd, error);
 	if (result != CONTROL_ANSWERED)
 		return result;
-	result = send_request(&conversation, path, request, error);
+	result = send_request(fd, path, request, error);
 	if (result == CONTROL_ANSWERED)
-		result = read_reply(&conversation, path, reply, error);
-	close(conversation.fd);
+		result = read_reply(fd, path, reply, error);
+	close(fd);
 	return result;
 }
 
@@ -288,7 +232,7 @@ enum control_result control_ask(const char *path, const json_t *request, json_t 
 #define FOLLOWED_LINE_MAX (1u << 20) /* bytes of one */
 
 struct following {
-	struct conversation conversation;
+	int fd;
 	sigset_t as_it_was;  /* the signals that are let in while it waits */
 	struct timespec end; /* of the monotonic clock; 0: there is none */
 	char *bytes;
@@ -320,7 +264,7 @@ static void take_signals(struct following *following)
 /* Waits for something to read. 1: there is, 0: the time is over, or -1 and errno. */
 static int await(const struct following *following)
 {
-	struct pollfd poll = { .fd = following->conversation.fd, .events = POLLIN };
+	struct pollfd poll = { .fd = following->fd, .events = POLLIN };
 	struct timespec left;
 
 	if (!following->end.tv_sec)
@@ -369,7 +313,7 @@ static int read_line(struct following *following, size_t *length)
 			return -1;
 		if (ready < 0)
 			continue;
-		more = recv(following->conversation.fd, following->bytes + following->length,
+		more = recv(following->fd, following->bytes + following->length,
 			    following->room - following->length, 0);
 		if (more == 0)
 			errno = ECONNRESET;
@@ -426,19 +370,19 @@ enum control_result control_follow(const char *path, const json_t *request, json
 	enum control_result result;
 
 	*reply = NULL;
-	result = open_connection(path, &following.conversation, error);
+	result = open_connection(path, &following.fd, error);
 	if (result != CONTROL_ANSWERED)
 		return result;
 	if (seconds) {
 		clock_gettime(CLOCK_MONOTONIC, &following.end);
 		following.end.tv_sec += seconds;
 	}
-	result = send_request(&following.conversation, path, request, error);
+	result = send_request(following.fd, path, request, error);
 	if (result == CONTROL_ANSWERED) {
 		take_signals(&following);
 		result = follow(&following, path, reply, line, context, error);
 	}
-	close(following.conversation.fd);
+	close(following.fd);
 	free(following.bytes);
 	return result;
 }

@@ -17,9 +17,10 @@ enum control_result {
 };
 
 /*
- * Sends the request (the reference stays the caller's) and waits for the answer, a JSON object
- * that the caller owns, all printable ASCII; `*reply` is NULL if there is none. An answer of {"ok": false} is an answer.
- * The daemon may be silent for CONTROL_TIMEOUT seconds at most, unless its main thread is at work.
+ * Sends the request (the reference stays the caller's) and waits for the reply, a JSON object that
+ * the caller owns, all printable ASCII; `*reply` is NULL if there is none. A reply of {"ok": false}
+ * is a reply. The daemon may be silent for CONTROL_TIMEOUT seconds at most; before one that takes
+ * longer it sends blanks.
  */
 enum control_result control_ask(const char *path, const json_t *request, json_t **reply,
 				struct error *error);

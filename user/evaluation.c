@@ -26,13 +26,17 @@ static size_t pending_bytes;
 
 static void answered(struct policy_question *question, struct policy_match match);
 
+static size_t bytes_of(const struct query *query)
+{
+	return sizeof(struct evaluation) + query->length + 1 + EVALUATION_CONTEXT_MAX;
+}
+
 static struct evaluation *evaluation_new(struct chain *chain, const struct query *query,
 					 const struct chain_decision *decision)
 {
 	struct evaluation *evaluation;
 
-	if (pending_count >= EVALUATIONS_MAX ||
-	    pending_bytes + query->length > EVALUATION_BYTES_MAX)
+	if (pending_bytes + bytes_of(query) > EVALUATION_BYTES_MAX)
 		return NULL;
 	evaluation = malloc(sizeof(*evaluation) + query->length + 1);
 	if (!evaluation)
@@ -48,7 +52,7 @@ static struct evaluation *evaluation_new(struct chain *chain, const struct query
 	evaluation->query.url = evaluation->url;
 	TAILQ_INSERT_TAIL(&pending, evaluation, link);
 	pending_count++;
-	pending_bytes += query->length;
+	pending_bytes += bytes_of(query);
 	return evaluation;
 }
 
@@ -56,7 +60,7 @@ static void evaluation_free(struct evaluation *evaluation)
 {
 	TAILQ_REMOVE(&pending, evaluation, link);
 	pending_count--;
-	pending_bytes -= evaluation->query.length;
+	pending_bytes -= bytes_of(&evaluation->query);
 	chain_unref(evaluation->chain);
 	free(evaluation);
 }

@@ -11,9 +11,12 @@
 #include "chain.h"
 #include "query.h"
 
-/* Bounds of what waits at one time in the process, and the bytes of its URLs. */
-#define EVALUATIONS_MAX 65536
-#define EVALUATION_BYTES_MAX (64u << 20)
+/*
+ * Memory, in bytes, for all that waits at one time in the process; and of that what counts for the
+ * context of each, which must not be larger.
+ */
+#define EVALUATION_BYTES_MAX (16u << 20)
+#define EVALUATION_CONTEXT_MAX 512
 
 struct evaluation;
 

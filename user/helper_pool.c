@@ -47,7 +47,7 @@ struct helper_pool {
 	struct job_list open; /* oldest first */
 	struct event *expiry; /* of the oldest */
 	struct job_list waiting;
-	size_t waiting_count;
+	size_t waiting_bytes; /* of memory that they take */
 	size_t worker_count;
 	struct worker workers[];
 };
@@ -83,22 +83,27 @@ static void watch_expiry(struct helper_pool *pool)
 		set_timer(pool->expiry, 0);
 }
 
+static size_t bytes_of(size_t length)
+{
+	return sizeof(struct job) + length;
+}
+
 static void wait_first(struct helper_pool *pool, struct job *job)
 {
 	TAILQ_INSERT_HEAD(&pool->waiting, job, by_turn);
-	pool->waiting_count++;
+	pool->waiting_bytes += bytes_of(job->length);
 }
 
 static void wait_last(struct helper_pool *pool, struct job *job)
 {
 	TAILQ_INSERT_TAIL(&pool->waiting, job, by_turn);
-	pool->waiting_count++;
+	pool->waiting_bytes += bytes_of(job->length);
 }
 
 static void wait_no_more(struct helper_pool *pool, struct job *job)
 {
 	TAILQ_REMOVE(&pool->waiting, job, by_turn);
-	pool->waiting_count--;
+	pool->waiting_bytes -= bytes_of(job->length);
 }
 
 /* Gives what waits to the children that are idle. */
@@ -132,9 +137,9 @@ bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, 
 {
 	struct job *job;
 
-	if (!any_runs(pool) || pool->waiting_count == HELPER_QUEUE_MAX)
+	if (!any_runs(pool) || pool->waiting_bytes + bytes_of(length) > HELPER_QUEUE_BYTES_MAX)
 		return false;
-	job = malloc(sizeof(*job) + length);
+	job = malloc(bytes_of(length));
 	if (!job)
 		return false;
 	*job = (struct job){ .asked = now(), .question = question, .length = length };

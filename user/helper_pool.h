@@ -20,9 +20,9 @@
 #include "error.h"
 
 #define HELPER_CHILDREN_MAX 64
-#define HELPER_QUEUE_MAX 4096	 /* questions that wait for a child at one time */
-#define HELPER_ANSWER_MAX 4096	 /* bytes of a line that is an answer */
-#define HELPER_TIMEOUT_MAX 10000 /* milliseconds */
+#define HELPER_QUEUE_BYTES_MAX (1u << 20) /* of memory for questions that wait for a child */
+#define HELPER_ANSWER_MAX 4096		  /* bytes of a line that is an answer */
+#define HELPER_TIMEOUT_MAX 10000	  /* milliseconds */
 #define HELPER_STALL 30 /* seconds without a line while one is waited for, then a child is ended */
 
 struct helper_pool;

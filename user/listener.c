@@ -51,6 +51,8 @@ struct pending {
 	size_t sent_size; /* bytes of control messages to send, or 0 */
 };
 
+_Static_assert(sizeof(struct pending) <= EVALUATION_CONTEXT_MAX, "what waits is bounded");
+
 struct listener {
 	int fd;
 	__be16 port;

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A setup as the configuration and the list files that an operator would write. */
+#include <arpa/inet.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "subject.h"
+#include "configuration.h"
+#include "seams.h"
 
-static const char *const list_keys[KIND_MAX] = { "urls",     "urls",  "texts", "texts", "patterns",
-						 "patterns", "hosts", "from",  "path" };
+static const char *const list_keys[KIND_MAX] = {
+	[KIND_PREFIX] = "urls",	 [KIND_EXACT] = "urls",	   [KIND_SUBSTRING] = "texts",
+	[KIND_SUFFIX] = "texts", [KIND_GLOB] = "patterns", [KIND_REGEX] = "patterns",
+	[KIND_HOST] = "hosts",	 [KIND_SOURCE] = "from",   [KIND_SCHEDULE] = "times",
+};
 
 /* In single quotes everything but these two is as it is. */
 static void quote(struct text text, FILE *out)
@@ -20,7 +25,7 @@ static void quote(struct text text, FILE *out)
 	fputc('\'', out);
 }
 
-static void write_file(const struct policy_setup *policy, const char *path)
+static FILE *create(const char *path)
 {
 	FILE *file = fopen(path, "w");
 
@@ -28,6 +33,13 @@ static void write_file(const struct policy_setup *policy, const char *path)
 		perror(path);
 		exit(2);
 	}
+	return file;
+}
+
+static void write_file(const struct policy_setup *policy, const char *path)
+{
+	FILE *file = create(path);
+
 	for (size_t i = 0; i < policy->count; i++) {
 		const struct entry *entry = &policy->entries[i];
 
@@ -41,10 +53,79 @@ static void write_file(const struct policy_setup *policy, const char *path)
 	fclose(file);
 }
 
+static void write_script(const struct policy_setup *policy, const char *path)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
+	FILE *file = create(path);
+	char source[INET6_ADDRSTRLEN];
+
+	fputs("local entries = {\n", file);
+	for (size_t i = 0; i < policy->count; i++) {
+		const struct entry *entry = &policy->entries[i];
+		bool ipv4 = memcmp(entry->address, mapped, sizeof(mapped)) == 0;
+
+		fputs("\t{ \"", file);
+		for (size_t k = 0; k < entry->text.length; k++)
+			fprintf(file, "\\%03u", (unsigned char)entry->text.at[k]);
+		fprintf(file, "\", \"%s\"",
+			verdict_name(entry->verdict ? entry->verdict : policy->verdict));
+		inet_ntop(ipv4 ? AF_INET : AF_INET6, entry->address + (ipv4 ? 12 : 0), source,
+			  sizeof(source));
+		if (entry->from)
+			fprintf(file, ", \"%s\"", source);
+		fputs(" },\n", file);
+	}
+	fputs("}\n\nfunction check(url, source)\n\tfor _, e in ipairs(entries) do\n"
+	      "\t\tif url:find(e[1], 1, true) and (not e[3] or e[3] == source) then\n"
+	      "\t\t\treturn e[2]\n\t\tend\n\tend\nend\n",
+	      file);
+	fclose(file);
+}
+
+/* The settings of the kinds that are no lists. */
+static void write_settings(const struct policy_setup *policy, const char *path, FILE *out)
+{
+	char resource[16];
+	int above, below;
+
+	switch (policy->kind) {
+	case KIND_FLAG:
+		fprintf(out, " path = '%.*s/%s'", (int)(strrchr(path, '/') - path), path,
+			gate_text(policy).at);
+		break;
+	case KIND_LOAD:
+		sscanf(gate_text(policy).at, "%15s %d %d", resource, &above, &below);
+		fprintf(out, " above = %d below = %d", above, below);
+		if (strcmp(resource, load_names[LOAD_AVERAGE]) != 0)
+			fprintf(out, " pressure = %s", resource);
+		break;
+	case KIND_HEALTH:
+		fprintf(out, " tcp = '127.0.0.1:%d'", 1 + gate_text(policy).at[0] % 100);
+		break;
+	case KIND_HELPER:
+		fputs(" program = { '/bin/true' }", out);
+		break;
+	case KIND_LUA:
+		write_script(policy, path);
+		fprintf(out, " file = '%s'", path);
+		break;
+	case KIND_PLUGIN:
+		fprintf(out, " file = '%s' arguments = { ",
+			plugin_path(policy->sees, policy->ttl > 0 ? policy->ttl : 0));
+		quote(policy->name, out);
+		fputs(" }", out);
+		break;
+	default:
+		break;
+	}
+	if ((policy->kind == KIND_HELPER || policy->kind == KIND_LUA) && policy->ttl >= 0)
+		fprintf(out, " ttl = %ds", policy->ttl);
+}
+
 static void write_policy(const struct setup *setup, size_t place, const char *directory, FILE *out)
 {
 	const struct policy_setup *policy = &setup->policies[place];
-	bool first = true, has_file = policy->count == 0;
+	bool first = true, has_file = policy->count == 0 && policy->kind != KIND_SCHEDULE;
 	char path[PATH_MAX];
 
 	fputs("policy ", out);
@@ -53,11 +134,14 @@ static void write_policy(const struct setup *setup, size_t place, const char *di
 		verdict_name(policy->verdict), policy->negate ? "yes" : "no");
 	if (policy->cost >= 0)
 		fprintf(out, " cost = %d", policy->cost);
-	if (policy->kind == KIND_FLAG) {
-		fprintf(out, " path = '%s/%s' }\n", directory,
-			policy->count ? policy->entries[0].text.at : "none");
+	snprintf(path, sizeof(path), "%s/%zu.list", directory, place);
+	if (!list_keys[policy->kind]) {
+		write_settings(policy, path, out);
+		fputs(" }\n", out);
 		return;
 	}
+	if (policy->kind == KIND_SCHEDULE && policy->count == 0)
+		fprintf(out, " times = '%s'", gate_text(policy).at);
 	for (size_t i = 0; i < policy->count; i++) {
 		has_file = has_file || policy->entries[i].in_file;
 		if (policy->entries[i].in_file)
@@ -70,7 +154,6 @@ static void write_policy(const struct setup *setup, size_t place, const char *di
 	}
 	fputs(first ? "" : " }", out);
 	if (has_file) {
-		snprintf(path, sizeof(path), "%s/%zu.list", directory, place);
 		write_file(policy, path);
 		fprintf(out, " file = '%s'", path);
 	}

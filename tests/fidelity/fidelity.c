@@ -22,17 +22,13 @@
 #define JOBS_MAX 64
 #define SKIPPED 77 /* exit code */
 
-static const char *const fault_names[FAULT_MAX] = {
-	"none", "refused", "kernel", "warm",  "touched",
-	"lazy", "forgot",  "daemon", "check", "answerer"
-};
-
 static const struct generator_limits limits = {
 	.rounds = 10,
 	.asks = 100,
 	.large = true,
 	.addresses = true,
 	.watch = true,
+	.lively = true,
 };
 
 static const struct generator_limits live_limits = { .rounds = 6, .asks = 20 };
@@ -55,26 +51,56 @@ struct shared {
 
 /* --- running a script */
 
-/* Runs the steps up to the first wrong answer; returns the number of that query, or `count`. */
+/* The chain is another one, and those in flight go on by the one that they began with. */
+static void change_chain(struct subject *subject, struct setup *setup, const struct step *step)
+{
+	struct setup *before = subject_in_flight(subject, setup) ? setup_copy(setup) : NULL;
+
+	if (setup_take(setup, step) && before)
+		subject_leave_behind(subject, setup, before);
+	if (before)
+		setup_free(before);
+}
+
+/* False: a reply is wrong. */
+static bool take(struct subject *subject, struct setup *setup, const struct step *step,
+		 struct report *report)
+{
+	if (step_changes_chain(step)) {
+		change_chain(subject, setup, step);
+		return true;
+	}
+	if (setup->stale) {
+		setup_settle(setup);
+		subject_renew(subject, setup);
+	}
+	switch (step->kind) {
+	case STEP_ASK:
+	case STEP_BEGIN:
+		return subject_ask(subject, setup, step, report);
+	case STEP_REPLY:
+	case STEP_LOSE:
+		return subject_reply(subject, setup, step, report);
+	default:
+		setup_take(setup, step);
+		subject_take(subject, setup, step);
+		return true;
+	}
+}
+
+/* Runs the steps up to the first wrong reply; returns the number of that step, or `count`. */
 static size_t run(struct subject *subject, const struct step *steps, size_t count, bool thorough,
 		  struct tally *tally, struct report *report)
 {
 	static struct setup setup;
-	size_t i;
+	size_t i = 0;
 
 	report->fault = FAULT_NONE;
 	setup_begin(&setup);
-	subject_begin(subject, thorough);
-	for (i = 0; i < count; i++) {
-		if (steps[i].kind == STEP_ASK) {
-			if (!subject_ask(subject, &setup, &steps[i], tally, report))
-				break;
-		} else {
-			bool anew = setup_take(&setup, &steps[i]);
-
-			subject_take(subject, &setup, &steps[i], anew);
-		}
-	}
+	subject_begin(subject, thorough, tally);
+	while (i < count && take(subject, &setup, &steps[i], report))
+		i++;
+	subject_end(subject);
 	setup_end(&setup);
 	return i;
 }
@@ -291,13 +317,15 @@ static int check_all(const struct options *options)
 			((uint64_t *)&sum)[i] += ((uint64_t *)&shared->tallies[job])[i];
 	if (result != SKIPPED)
 		printf("%llu comparisons with the seed %llu, %s: %llu answers of the kernel, %llu "
-		       "from its memory, %llu of the daemon, %llu checks; %llu chains, %llu "
+		       "from its memory, %llu of the daemon, %llu to queries in flight, %llu "
+		       "checks; %llu chains, %llu "
 		       "queries passed up, %llu given up\n",
 		       (unsigned long long)tally_sum(&sum), (unsigned long long)options->seed,
 		       result ? "something is wrong" : "all right", (unsigned long long)sum.kernel,
 		       (unsigned long long)sum.warm, (unsigned long long)sum.daemon,
-		       (unsigned long long)sum.check, (unsigned long long)sum.chains,
-		       (unsigned long long)sum.passed, (unsigned long long)sum.gave_up);
+		       (unsigned long long)sum.flights, (unsigned long long)sum.check,
+		       (unsigned long long)sum.chains, (unsigned long long)sum.passed,
+		       (unsigned long long)sum.gave_up);
 	munmap(shared, sizeof(*shared));
 	return result;
 }
@@ -333,10 +361,13 @@ static int print_expected(void)
 		struct expected expected;
 
 		if (step->kind != STEP_ASK) {
+			if (!step_changes_chain(step))
+				setup_settle(&setup);
 			setup_take(&setup, step);
 			continue;
 		}
-		expected = oracle_ask(&setup, step);
+		setup_settle(&setup);
+		expected = oracle_ask(&setup, step).expected;
 		printf("%zu %s %d %s %s ", i, verdict_name(expected.verdict), expected.cost,
 		       deciders[expected.decider], expected.kernel_knows ? "kernel" : "any");
 		text_write(expected.name.at ? expected.name : (struct text){ "", 0 }, stdout);

@@ -1,285 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "matching.h"
 #include "oracle.h"
 
 #define LONGEST_IN_KERNEL 255
-
-/* --- texts */
-
-static bool begins_with(struct text url, struct text text)
-{
-	return text.length <= url.length && memcmp(url.at, text.at, text.length) == 0;
-}
-
-static bool ends_in(struct text url, struct text text)
-{
-	return text.length <= url.length &&
-	       memcmp(url.at + url.length - text.length, text.at, text.length) == 0;
-}
-
-static bool contains(struct text url, struct text text)
-{
-	return strstr(url.at, text.at) != NULL;
-}
-
-/* --- glob: *, ?, [set], [!set], \ */
-
-/* Is `c` in the set that begins behind `[`? `*end` is behind its `]`. */
-static bool in_set(const char *set, unsigned char c, const char **end)
-{
-	bool negated = *set == '!' || *set == '^', found = false;
-	const char *first = set += negated;
-
-	for (; *set != ']' || set == first; set++) {
-		unsigned char low = *set, high = low;
-
-		if (set[1] == '-' && set[2] != ']') {
-			high = set[2];
-			set += 2;
-		}
-		found = found || (c >= low && c <= high);
-	}
-	*end = set + 1;
-	return found != negated;
-}
-
-/*
- * `fits[i]`: what was read of the pattern fits the first i bytes of the URL. One element of the
- * pattern after the other moves that on.
- */
-static bool fits_glob(struct text url, const char *pattern)
-{
-	bool fits[url.length + 1], next[url.length + 1];
-
-	memset(fits, 0, sizeof(fits));
-	fits[0] = true;
-	while (*pattern) {
-		const char *end = pattern + 1;
-
-		memset(next, 0, sizeof(next));
-		if (*pattern == '*') {
-			bool any = false;
-
-			for (size_t i = 0; i <= url.length; i++)
-				next[i] = any = any || fits[i];
-		} else {
-			if (*pattern == '\\')
-				end++;
-			if (*pattern == '[') /* also where there is no byte to look at */
-				in_set(pattern + 1, 0, &end);
-			for (size_t i = 0; i < url.length; i++)
-				if (fits[i])
-					next[i + 1] = *pattern == '\\'	? url.at[i] == pattern[1]
-						      : *pattern == '?' ? true
-						      : *pattern == '['
-							      ? in_set(pattern + 1, url.at[i], &end)
-							      : url.at[i] == *pattern;
-		}
-		memcpy(fits, next, sizeof(fits));
-		pattern = end;
-	}
-	return fits[url.length];
-}
-
-/* --- regex: literals, ., [set], [^set], (a|b), ? * +, ^ $, \ before what is meant literally */
-
-/*
- * As with the glob: `from` are the places in the URL where the pattern may have got to, `to` those
- * where it may get with one more element.
- */
-static const char *alternatives(const char *pattern, struct text url, const bool *from, bool *to);
-
-/* One element without its ? * +. Returns what follows it. */
-static const char *element(const char *pattern, struct text url, const bool *from, bool *to)
-{
-	const char *end = pattern + (*pattern == '\\' ? 2 : 1);
-
-	memset(to, 0, url.length + 1);
-	if (*pattern == '(')
-		return alternatives(pattern + 1, url, from, to) + 1;
-	if (*pattern == '^' || *pattern == '$') {
-		size_t place = *pattern == '^' ? 0 : url.length;
-
-		to[place] = from[place];
-		return end;
-	}
-	if (*pattern == '[')
-		in_set(pattern + 1, 0, &end);
-	for (size_t i = 0; i < url.length; i++)
-		if (from[i])
-			to[i + 1] = *pattern == '\\'  ? url.at[i] == pattern[1]
-				    : *pattern == '.' ? true
-				    : *pattern == '[' ? in_set(pattern + 1, url.at[i], &end)
-						      : url.at[i] == *pattern;
-	return end;
-}
-
-static const char *repeated(const char *pattern, struct text url, const bool *from, bool *to)
-{
-	bool reached[url.length + 1], step[url.length + 1];
-	const char *end = element(pattern, url, from, reached);
-	bool more = *end == '*' || *end == '+';
-
-	memcpy(to, reached, sizeof(reached));
-	while (more) {
-		more = false;
-		element(pattern, url, reached, step);
-		for (size_t i = 0; i <= url.length; i++) {
-			reached[i] = step[i] && !to[i];
-			to[i] = to[i] || step[i];
-			more = more || reached[i];
-		}
-	}
-	for (size_t i = 0; (*end == '*' || *end == '?') && i <= url.length; i++)
-		to[i] = to[i] || from[i];
-	return *end && strchr("*+?", *end) ? end + 1 : end;
-}
-
-static const char *alternatives(const char *pattern, struct text url, const bool *from, bool *to)
-{
-	bool before[url.length + 1], after[url.length + 1];
-
-	memset(to, 0, url.length + 1);
-	for (;; pattern++) {
-		memcpy(before, from, sizeof(before));
-		while (*pattern && *pattern != '|' && *pattern != ')') {
-			pattern = repeated(pattern, url, before, after);
-			memcpy(before, after, sizeof(before));
-		}
-		for (size_t i = 0; i <= url.length; i++)
-			to[i] = to[i] || before[i];
-		if (*pattern != '|')
-			return pattern;
-	}
-}
-
-static bool found_regex(struct text url, const char *pattern)
-{
-	bool from[url.length + 1], to[url.length + 1];
-
-	memset(from, true, sizeof(from)); /* it may begin anywhere, and end anywhere */
-	alternatives(pattern, url, from, to);
-	return memchr(to, true, sizeof(to)) != NULL;
-}
-
-/* --- host */
-
-static bool is_alphabetic(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_decimal(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* SCHEME://AUTHORITY, or HOST[:PORT] as of CONNECT: the host without user and port. */
-static bool find_host(struct text url, struct text *host)
-{
-	const char *at = url.at, *end, *colon = at;
-	bool scheme = false;
-
-	while (is_alphabetic(*colon) || (colon > at && (is_decimal(*colon) || *colon == '+' ||
-							*colon == '-' || *colon == '.')))
-		colon++;
-	if (colon > at && strncmp(colon, "://", 3) == 0) {
-		scheme = true;
-		at = colon + 3;
-	}
-	end = at + strcspn(at, "/?#");
-	for (const char *c = at; c < end; c++)
-		if (*c == '@')
-			at = c + 1;
-	if (at < end && *at == '[') { /* the colons of an address are none before a port */
-		colon = memchr(at, ']', end - at);
-		if (!colon)
-			return false;
-		colon++;
-	} else {
-		colon = memchr(at, ':', end - at);
-		if (!colon)
-			colon = end;
-	}
-	if (!scheme && colon != end && (*colon != ':' || colon + 1 == end))
-		return false;
-	for (const char *c = colon + 1; !scheme && c < end; c++)
-		if (!is_decimal(*c))
-			return false;
-	*host = (struct text){ at, colon - at };
-	return host->length != 0;
-}
-
-/* Lower case, no dot at the end, addresses in one spelling. `normal`: length + 64 bytes. */
-static struct text normal_host(struct text host, char *normal)
-{
-	unsigned char address[16];
-
-	memcpy(normal, host.at, host.length);
-	if (host.length > 1 && normal[host.length - 1] == '.')
-		host.length--;
-	normal[host.length] = '\0';
-	for (size_t i = 0; i < host.length; i++)
-		if (normal[i] >= 'A' && normal[i] <= 'Z')
-			normal[i] += 'a' - 'A';
-	if (normal[0] == '[' && normal[host.length - 1] == ']') {
-		normal[host.length - 1] = '\0';
-		if (inet_pton(AF_INET6, normal + 1, address) == 1)
-			inet_ntop(AF_INET6, address, normal + 1, 46);
-		host.length = strlen(normal) + 1;
-		normal[host.length - 1] = ']';
-		normal[host.length] = '\0';
-	}
-	return (struct text){ normal, host.length };
-}
-
-/* How specific an entry is for a host; 0: not at all. */
-static size_t host_fits(struct text host, struct text entry)
-{
-	char buffer[entry.length + 64];
-	bool domain = entry.at[0] == '.';
-	struct text name = { entry.at + domain, entry.length - domain };
-
-	name = normal_host(name, buffer);
-	if (text_equal(host, name))
-		return domain ? name.length : (size_t)-1;
-	if (domain && ends_in(host, name) && host.length > name.length &&
-	    host.at[host.length - name.length - 1] == '.')
-		return name.length;
-	return 0;
-}
-
-/* --- source and flag */
-
-static bool in_network(const uint8_t address[16], const char *network)
-{
-	uint8_t base[16] = { 0 };
-	size_t length = strcspn(network, "/");
-	unsigned int bits;
-	char text[64];
-
-	memcpy(text, network, length);
-	text[length] = '\0';
-	if (strchr(text, ':')) {
-		static const uint8_t v4[12] = { [10] = 0xff, 0xff };
-
-		inet_pton(AF_INET6, text, base);
-		bits = network[length] ? atoi(network + length + 1) : 128;
-		if (memcmp(address, v4, 12) == 0) /* IPv4 */
-			return false;
-	} else {
-		base[10] = base[11] = 0xff;
-		inet_pton(AF_INET, text, base + 12);
-		bits = 96 + (network[length] ? atoi(network + length + 1) : 32);
-	}
-	for (unsigned int bit = 0; bit < bits; bit++)
-		if ((address[bit / 8] ^ base[bit / 8]) >> (7 - bit % 8) & 1)
-			return false;
-	return true;
-}
+#define TTL_MOST 86400 /* seconds; of a plugin that sets none, but looks at the querier */
 
 /* --- a policy */
 
@@ -288,20 +15,20 @@ static bool in_network(const uint8_t address[16], const char *network)
  * (and one more, for an empty text matches as well), the others just that they do: of equals the
  * first is taken.
  */
-static size_t matches(const struct setup *setup, const struct policy_setup *policy,
-		      const struct entry *entry, const struct step *ask, struct text host)
+static size_t matches(const struct policy_setup *policy, const struct entry *entry,
+		      const struct step *ask, struct text host)
 {
 	struct text url = ask->text, text = entry->text;
 
 	switch (policy->kind) {
 	case KIND_PREFIX:
-		return begins_with(url, text) ? text.length + 1 : 0;
+		return text_begins_with(url, text) ? text.length + 1 : 0;
 	case KIND_EXACT:
 		return text_equal(url, text);
 	case KIND_SUBSTRING:
-		return contains(url, text);
+		return text_contains(url, text);
 	case KIND_SUFFIX:
-		return ends_in(url, text) ? text.length + 1 : 0;
+		return text_ends_in(url, text) ? text.length + 1 : 0;
 	case KIND_GLOB:
 		return fits_glob(url, text.at);
 	case KIND_REGEX:
@@ -310,92 +37,259 @@ static size_t matches(const struct setup *setup, const struct policy_setup *poli
 		return host.length ? host_fits(host, text) : 0;
 	case KIND_SOURCE:
 		return in_network(ask->address, text.at);
-	case KIND_FLAG:
-		return setup->flags[text.at[0] - 'a'];
 	default:
 		abort();
 	}
 }
 
-/* What the policy says; VERDICT_NONE: nothing. */
-static uint8_t say(const struct setup *setup, const struct policy_setup *policy,
-		   const struct step *ask, struct text host)
+static uint8_t best_entry(const struct policy_setup *policy, const struct step *ask,
+			  struct text host)
 {
 	uint8_t verdict = VERDICT_NONE;
 	size_t best = 0;
 
 	for (size_t i = 0; i < policy->count; i++) {
 		const struct entry *entry = &policy->entries[i];
-		size_t how_well = matches(setup, policy, entry, ask, host);
+		size_t how_well = matches(policy, entry, ask, host);
 
 		if (how_well <= best)
 			continue;
 		best = how_well;
 		verdict = entry->verdict ? entry->verdict : policy->verdict;
 	}
+	return verdict;
+}
+
+/* The verdict of the policy of that rank; VERDICT_NONE: none. */
+static uint8_t ask_policy(const struct walk *walk, size_t rank, struct text host, bool lost)
+{
+	const struct policy_setup *policy = &walk->setup->policies[rank];
+	uint8_t verdict = VERDICT_NONE;
+
+	if (kind_is_gate(policy->kind))
+		verdict = policy->matches ? policy->verdict : VERDICT_NONE;
+	else if (!kind_replies(policy->kind))
+		verdict = best_entry(policy, walk->ask, host);
+	else if (!lost)
+		verdict = policy_reply(policy, walk->ask->text, walk->ask->address,
+				       walk->changes[rank]);
 	if (policy->negate)
 		return verdict ? VERDICT_NONE : policy->verdict;
 	return verdict;
 }
 
-static bool is_gate(const struct policy_setup *policy)
-{
-	return policy->kind == KIND_FLAG;
-}
-
 /* The kinds that the kernel evaluates by itself; of URLs, `not` is beyond it. */
 static bool kernel_evaluates(const struct policy_setup *policy)
 {
-	return is_gate(policy) || policy->kind == KIND_SOURCE ||
+	return kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE ||
 	       ((policy->kind == KIND_PREFIX || policy->kind == KIND_EXACT) && !policy->negate);
 }
 
-static struct expected ask_chain(const struct setup *setup, const struct step *ask, bool known)
+/* --- how long a decision may be used again */
+
+/* When what this policy replies now expires. */
+static uint64_t expiry(const struct setup *setup, const struct policy_setup *policy)
 {
-	struct expected expected = { setup->default_verdict, -1, BY_DEFAULT,
-				     .kernel_knows = known };
-	char normal[ask->text.length + 64];
-	struct text host = { "", 0 };
+	uint64_t ttl = policy->ttl > 0 ? policy->ttl : 0;
 
-	for (size_t i = 0; i < setup->policy_count; i++)
-		if (setup->policies[i].kind == KIND_HOST && !host.length &&
-		    find_host(ask->text, &host))
-			host = normal_host(host, normal);
-	for (size_t i = 0; i < setup->policy_count; i++) {
-		const struct policy_setup *policy = &setup->policies[i];
-		uint8_t verdict = say(setup, policy, ask, host);
-
-		if (!kernel_evaluates(policy) || (is_gate(policy) && !setup->watched))
-			expected.kernel_knows = false;
-		if (!verdict)
-			continue;
-		expected.verdict = verdict;
-		expected.cost = ask->on ? policy->cost : -1;
-		expected.decider = BY_POLICY;
-		expected.name = policy->name;
-		break;
-	}
-	return expected;
+	if (policy->kind != KIND_PLUGIN)
+		return ttl ? setup->now + 1000 * ttl : 0;
+	if (policy->sees == SEES_ANYTHING)
+		return 0;
+	if (policy->sees == SEES_URL && !ttl)
+		return UINT64_MAX;
+	return setup->now + 1000 * (ttl ? ttl : TTL_MOST);
 }
 
-struct expected oracle_ask(const struct setup *setup, const struct step *ask)
+/* Notes that the policy is asked now. */
+static void note_asked(struct walk *walk, size_t rank)
 {
+	const struct policy_setup *policy = &walk->setup->policies[rank];
+	uint64_t expires;
+
+	if (!kind_replies(policy->kind))
+		return;
+	expires = expiry(walk->setup, policy);
+	walk->changes[rank] = walk->setup->changes;
+	walk->replied = true;
+	walk->by_source =
+		walk->by_source || policy->kind != KIND_PLUGIN || policy->sees != SEES_URL;
+	if (expires < walk->expires)
+		walk->expires = expires;
+}
+
+/* --- the chain */
+
+static struct text host_of(const struct walk *walk, char *normal)
+{
+	struct text host = { "", 0 };
+
+	for (size_t i = 0; i < walk->setup->policy_count; i++)
+		if (walk->setup->policies[i].kind == KIND_HOST && !host.length &&
+		    find_host(walk->ask->text, &host))
+			host = normal_host(host, normal);
+	return host;
+}
+
+/* The policy at walk->rank has replied, or decided otherwise. True: the walk is over. */
+static bool apply(struct walk *walk, struct text host, bool lost)
+{
+	const struct policy_setup *policy = &walk->setup->policies[walk->rank];
+	uint8_t verdict = ask_policy(walk, walk->rank, host, lost);
+
+	if (!kernel_evaluates(policy) || (kind_is_gate(policy->kind) && !walk->setup->watched))
+		walk->expected.kernel_knows = false;
+	if (!verdict)
+		return false;
+	walk->expected.verdict = verdict;
+	walk->expected.cost = walk->ask->on ? policy->cost : -1;
+	walk->expected.decider = BY_POLICY;
+	walk->expected.name = policy->name;
+	if (kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE)
+		walk->expires = 0;
+	return true;
+}
+
+/* From walk->rank on. `waits`: helpers do not reply at once; `asks`: it is now that they do. */
+static bool go_on(struct walk *walk, bool asks, bool waits)
+{
+	char normal[walk->ask->text.length + 64];
+	struct text host = host_of(walk, normal);
+
+	for (; walk->rank < walk->setup->policy_count; walk->rank++) {
+		if (asks)
+			note_asked(walk, walk->rank);
+		if (waits && kind_waits(walk->setup->policies[walk->rank].kind))
+			return false;
+		if (apply(walk, host, false))
+			return true;
+	}
+	return true;
+}
+
+/* What is decided before the chain is asked; false: the chain decides. */
+static bool decide_early(struct walk *walk)
+{
+	const struct setup *setup = walk->setup;
+	const struct step *ask = walk->ask;
 	const struct rule_setup *longest = NULL;
 	bool fits = ask->text.length <= LONGEST_IN_KERNEL;
-	struct expected expected;
 
-	if (strpbrk(ask->text.at, "\t\n\v\f\r "))
-		return (struct expected){ 4, -1, BY_FORM, .kernel_knows = fits };
-	if (setup->drain)
-		return (struct expected){ setup->drain, -1, BY_DRAIN,
-					  .kernel_knows = fits && setup->drain != VERDICT_SILENCE };
+	walk->expected = (struct expected){ setup->default_verdict, -1, BY_DEFAULT };
+	if (strpbrk(ask->text.at, "\t\n\v\f\r ")) {
+		walk->expected = (struct expected){ 4, -1, BY_FORM, .kernel_knows = fits };
+		return true;
+	}
+	if (setup->drain) {
+		walk->expected = (struct expected){
+			setup->drain,
+			-1,
+			BY_DRAIN,
+			.kernel_knows = fits && setup->drain != VERDICT_SILENCE,
+		};
+		return true;
+	}
 	for (size_t i = 0; i < setup->rule_count; i++)
-		if (begins_with(ask->text, setup->rules[i].text) &&
+		if (text_begins_with(ask->text, setup->rules[i].text) &&
 		    (!longest || setup->rules[i].text.length > longest->text.length))
 			longest = &setup->rules[i];
-	if (longest && longest->verdict)
-		return (struct expected){ longest->verdict, -1, BY_RULE, longest->text, fits };
-	expected = ask_chain(setup, ask, fits && !longest);
-	expected.sent_up = longest != NULL;
-	return expected;
+	if (longest && longest->verdict) {
+		walk->expected =
+			(struct expected){ longest->verdict, -1, BY_RULE, longest->text, fits };
+		return true;
+	}
+	walk->expected.kernel_knows = fits && !longest;
+	walk->expected.sent_up = longest != NULL;
+	return false;
+}
+
+static bool begin(struct walk *walk, const struct setup *setup, const struct step *ask, bool waits)
+{
+	walk->setup = setup;
+	walk->ask = ask;
+	walk->rank = 0;
+	walk->expires = UINT64_MAX;
+	walk->replied = walk->by_source = false;
+	walk->lost = 0;
+	return decide_early(walk) || go_on(walk, true, waits);
+}
+
+bool walk_begin(struct walk *walk, const struct setup *setup, const struct step *ask)
+{
+	return begin(walk, setup, ask, true);
+}
+
+bool walk_reply(struct walk *walk, bool lost)
+{
+	char normal[walk->ask->text.length + 64];
+
+	if (lost) {
+		walk->lost++;
+		walk->expires = 0;
+	}
+	if (apply(walk, host_of(walk, normal), lost))
+		return true;
+	walk->rank++;
+	return go_on(walk, true, true);
+}
+
+struct walk oracle_ask(const struct setup *setup, const struct step *ask)
+{
+	struct walk walk;
+
+	begin(&walk, setup, ask, false);
+	return walk;
+}
+
+/* --- what is remembered */
+
+void memory_add(struct memory *memory, const struct setup *setup, const struct walk *walk)
+{
+	struct remembered *remembered;
+
+	/* What nobody replied is the same as long as the chain is: nothing to remember here. */
+	if (!walk->replied || walk->expires <= setup->now || walk->setup != setup || setup->stale)
+		return;
+	if (memory->count == memory->room) {
+		memory->room = 2 * memory->room + 64;
+		memory->all = reallocarray(memory->all, memory->room, sizeof(*memory->all));
+		if (!memory->all)
+			abort();
+	}
+	remembered = &memory->all[memory->count++];
+	*remembered = (struct remembered){
+		.url = walk->ask->text,
+		.epoch = setup->epoch,
+		.by_source = walk->by_source,
+		.expires = walk->expires,
+	};
+	memcpy(remembered->address, walk->ask->address, sizeof(remembered->address));
+	memcpy(remembered->changes, walk->changes, setup->policy_count * sizeof(walk->changes[0]));
+}
+
+bool memory_next(const struct memory *memory, size_t *place, const struct setup *setup,
+		 const struct step *ask, struct expected *expected)
+{
+	while (*place < memory->count) {
+		const struct remembered *remembered = &memory->all[(*place)++];
+		struct walk walk = { .setup = setup, .ask = ask };
+
+		if (remembered->epoch != setup->epoch || remembered->expires <= setup->now ||
+		    !text_equal(remembered->url, ask->text) ||
+		    (remembered->by_source &&
+		     memcmp(remembered->address, ask->address, sizeof(ask->address)) != 0))
+			continue;
+		memcpy(walk.changes, remembered->changes, sizeof(walk.changes));
+		if (!decide_early(&walk))
+			go_on(&walk, false, false);
+		*expected = walk.expected;
+		return true;
+	}
+	return false;
+}
+
+void memory_clear(struct memory *memory)
+{
+	free(memory->all);
+	*memory = (struct memory){ 0 };
 }

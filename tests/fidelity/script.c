@@ -14,12 +14,39 @@ struct chunk {
 	char bytes[];
 };
 
-const char *const kind_names[KIND_MAX] = { "prefix", "exact", "substring", "suffix", "glob",
-					   "regex",  "host",  "source",	   "flag" };
+const char *const kind_names[KIND_MAX] = {
+	"prefix", "exact", "substring", "suffix",   "glob",   "regex", "host",	 "source",
+	"flag",	  "load",  "health",	"schedule", "helper", "lua",   "plugin",
+};
 
-static const char *const step_names[STEP_MAX] = { "hash", "default", "policy", "text",
-						  "line", "remove",  "flag",   "watch",
-						  "rule", "unrule",  "drain",  "ask" };
+const char *const sight_names[SIGHT_MAX] = { "url", "source", "anything" };
+
+/* What stands behind a step's word, in this order; then what read_rest() knows. */
+static const struct grammar {
+	const char *word;
+	bool address, name, text, number;
+} grammar[STEP_MAX] = {
+	[STEP_HASH] = { "hash", .number = true },
+	[STEP_DEFAULT] = { "default" },
+	[STEP_POLICY] = { "policy", .name = true },
+	[STEP_TEXT] = { "text", .name = true, .text = true },
+	[STEP_LINE] = { "line", .name = true, .text = true },
+	[STEP_REMOVE] = { "remove", .name = true },
+	[STEP_SAYS] = { "says", .name = true, .text = true },
+	[STEP_FLAG] = { "flag", .name = true },
+	[STEP_LOAD] = { "load", .name = true, .number = true },
+	[STEP_ORIGIN] = { "origin", .name = true },
+	[STEP_CLOCK] = { "clock", .text = true },
+	[STEP_TIME] = { "time", .number = true },
+	[STEP_WATCH] = { "watch" },
+	[STEP_RULE] = { "rule", .text = true },
+	[STEP_UNRULE] = { "unrule", .text = true },
+	[STEP_DRAIN] = { "drain" },
+	[STEP_ASK] = { "ask", .address = true, .text = true },
+	[STEP_BEGIN] = { "begin", .address = true, .text = true },
+	[STEP_REPLY] = { "reply", .number = true },
+	[STEP_LOSE] = { "lose", .number = true },
+};
 
 /* RFC 2186, and the names that a configuration takes. */
 static const struct {
@@ -64,7 +91,9 @@ struct step *script_add(struct script *script, enum step_kind kind)
 			must(reallocarray(script->steps, script->room, sizeof(struct step)));
 	}
 	step = &script->steps[script->count++];
-	*step = (struct step){ .kind = kind, .cost = -1, .name = { "", 0 }, .text = { "", 0 } };
+	*step = (struct step){
+		.kind = kind, .cost = -1, .ttl = -1, .name = { "", 0 }, .text = { "", 0 }
+	};
 	return step;
 }
 
@@ -131,39 +160,69 @@ static void address_write(const uint8_t address[16], FILE *out)
 	fprintf(out, " %s", text);
 }
 
+/* The verdict, or how else a step says what there is now. */
+static void verdict_write(const struct step *step, FILE *out)
+{
+	switch (step->kind) {
+	case STEP_DRAIN:
+		fprintf(out, " %s", step->verdict ? verdict_name(step->verdict) : "off");
+		break;
+	case STEP_FLAG:
+	case STEP_WATCH:
+		fputs(step->on ? " on" : " off", out);
+		break;
+	case STEP_ORIGIN:
+		fputs(step->on ? " down" : " up", out);
+		break;
+	case STEP_LINE:
+		if (step->verdict == VERDICT_NONE)
+			break;
+		/* fall through */
+	case STEP_DEFAULT:
+	case STEP_POLICY:
+	case STEP_RULE:
+	case STEP_SAYS:
+		fprintf(out, " %s", verdict_name(step->verdict));
+		break;
+	default:
+		break;
+	}
+}
+
 void step_write(const struct step *step, FILE *out)
 {
-	fputs(step_names[step->kind], out);
-	if (step->kind == STEP_ASK)
+	const struct grammar *has = &grammar[step->kind];
+
+	fputs(has->word, out);
+	if (has->address)
 		address_write(step->address, out);
-	if (step->kind == STEP_POLICY || step->kind == STEP_TEXT || step->kind == STEP_LINE ||
-	    step->kind == STEP_REMOVE || step->kind == STEP_FLAG) {
+	if (has->name) {
 		fputc(' ', out);
 		text_write(step->name, out);
 	}
-	if (step->kind == STEP_TEXT || step->kind == STEP_LINE || step->kind == STEP_RULE ||
-	    step->kind == STEP_UNRULE || step->kind == STEP_ASK) {
+	if (has->text) {
 		fputc(' ', out);
 		text_write(step->text, out);
 	}
+	if (has->number)
+		fprintf(out, " %d", step->number);
 	if (step->kind == STEP_POLICY)
 		fprintf(out, " %s", kind_names[step->policy]);
-	if (step->kind == STEP_DRAIN && step->verdict == VERDICT_NONE)
-		fputs(" off", out);
-	else if (step->kind == STEP_DEFAULT || step->kind == STEP_POLICY ||
-		 step->kind == STEP_RULE || step->kind == STEP_DRAIN ||
-		 (step->kind == STEP_LINE && step->verdict))
-		fprintf(out, " %s", verdict_name(step->verdict));
-	if (step->kind == STEP_FLAG || step->kind == STEP_WATCH)
-		fputs(step->on ? " on" : " off", out);
-	if (step->kind == STEP_HASH)
-		fprintf(out, " %d", step->cost);
-	else if (step->cost >= 0)
+	verdict_write(step, out);
+	if (step->cost >= 0)
 		fprintf(out, " cost %d", step->cost);
+	if (step->ttl >= 0)
+		fprintf(out, " ttl %d", step->ttl);
+	if (step->kind == STEP_POLICY && step->policy == KIND_PLUGIN)
+		fprintf(out, " sees %s", sight_names[step->sees]);
 	if (step->kind == STEP_POLICY && step->on)
 		fputs(" not", out);
-	if (step->kind == STEP_ASK && step->on)
+	if (has->address && step->on)
 		fputs(" cost", out);
+	if (step->from) {
+		fputs(" from", out);
+		address_write(step->address, out);
+	}
 	fputc('\n', out);
 }
 
@@ -223,27 +282,42 @@ static bool read_address(const char *text, uint8_t address[16])
 	       inet_pton(AF_INET6, text, address) == 1;
 }
 
-/* What follows the texts: a verdict, a kind, on and off, a cost, in the order of the words. */
+/* Finds a word in a list; false: it is not there. */
+static bool find_word(const char *word, const char *const *words, int count, int *found)
+{
+	for (int i = 0; i < count; i++)
+		if (strcmp(word, words[i]) == 0) {
+			*found = i;
+			return true;
+		}
+	return false;
+}
+
+/* What follows the texts: a verdict, a kind, on and off, a cost and so on, in any order. */
 static bool read_rest(struct step *step, char *at)
 {
 	for (char *next = word(&at); *next; next = word(&at)) {
-		bool known = false;
+		int found;
 
-		for (int kind = 0; step->kind == STEP_POLICY && kind < KIND_MAX; kind++)
-			if (strcmp(next, kind_names[kind]) == 0) {
-				step->policy = kind;
-				known = true;
-			}
-		if (known)
-			continue;
-		if (strcmp(next, "on") == 0 || strcmp(next, "not") == 0) {
+		if (step->kind == STEP_POLICY && find_word(next, kind_names, KIND_MAX, &found)) {
+			step->policy = found;
+		} else if (strcmp(next, "on") == 0 || strcmp(next, "not") == 0 ||
+			   strcmp(next, "down") == 0 ||
+			   (strcmp(next, "cost") == 0 && grammar[step->kind].address)) {
 			step->on = true;
 		} else if (strcmp(next, "cost") == 0) {
-			if (step->kind == STEP_ASK)
-				step->on = true;
-			else
-				step->cost = atoi(word(&at));
-		} else if (!read_verdict(next, &step->verdict)) {
+			step->cost = atoi(word(&at));
+		} else if (strcmp(next, "ttl") == 0) {
+			step->ttl = atoi(word(&at));
+		} else if (strcmp(next, "from") == 0) {
+			step->from = true;
+			if (!read_address(word(&at), step->address))
+				return false;
+		} else if (strcmp(next, "sees") == 0) {
+			if (!find_word(word(&at), sight_names, SIGHT_MAX, &found))
+				return false;
+			step->sees = found;
+		} else if (strcmp(next, "up") != 0 && !read_verdict(next, &step->verdict)) {
 			return false;
 		}
 	}
@@ -256,25 +330,19 @@ static bool read_step(struct script *script, char *line)
 	struct step *step;
 	int kind = 0;
 
-	while (kind < STEP_MAX && strcmp(name, step_names[kind]) != 0)
+	while (kind < STEP_MAX && strcmp(name, grammar[kind].word) != 0)
 		kind++;
 	if (kind == STEP_MAX)
 		return false;
 	step = script_add(script, kind);
-	if (kind == STEP_ASK && !read_address(word(&line), step->address))
+	if (grammar[kind].address && !read_address(word(&line), step->address))
 		return false;
-	if ((kind == STEP_POLICY || kind == STEP_TEXT || kind == STEP_LINE || kind == STEP_REMOVE ||
-	     kind == STEP_FLAG) &&
-	    !quoted(script, &line, &step->name))
+	if (grammar[kind].name && !quoted(script, &line, &step->name))
 		return false;
-	if ((kind == STEP_TEXT || kind == STEP_LINE || kind == STEP_RULE || kind == STEP_UNRULE ||
-	     kind == STEP_ASK) &&
-	    !quoted(script, &line, &step->text))
+	if (grammar[kind].text && !quoted(script, &line, &step->text))
 		return false;
-	if (kind == STEP_HASH) {
-		step->cost = atoi(word(&line));
-		return true;
-	}
+	if (grammar[kind].number)
+		step->number = atoi(word(&line));
 	return read_rest(step, line);
 }
 

@@ -42,6 +42,18 @@ def parse(line):
     ]
 
 
+# What a test cannot change of the host, and a daemon that has fallen silent (test_chain).
+HERE_ALONE = re.compile(
+    rb'watch off|(load|origin|clock|says|time|begin|reply|lose)\b|'
+    rb'policy "[^"]*" (load|health|schedule|helper|lua|plugin)\b'
+)
+
+
+def beyond_the_wire(line):
+    """Is it a step that only the test in one process can do?"""
+    return HERE_ALONE.match(line) is not None
+
+
 @dataclasses.dataclass
 class Policy:
     kind: str

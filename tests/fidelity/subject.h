@@ -6,32 +6,14 @@
 #ifndef FIDELITY_SUBJECT_H
 #define FIDELITY_SUBJECT_H
 
-#include "oracle.h"
+#include "report.h"
 
-enum fault {
-	FAULT_NONE,
-	FAULT_REFUSED,	/* the configuration is refused */
-	FAULT_KERNEL,	/* a wrong answer by the program */
-	FAULT_WARM,	/* the same, of what it was told to remember */
-	FAULT_TOUCHED,	/* a packet was passed up, but not as it came */
-	FAULT_LAZY,	/* passed up, though it must be known */
-	FAULT_FORGOT,	/* passed up, though it was told to remember it */
-	FAULT_DAEMON,	/* a wrong answer by the daemon */
-	FAULT_CHECK,	/* `check` names the wrong decider */
-	FAULT_ANSWERER, /* ... or the wrong answerer */
-	FAULT_MAX,
-};
-
-struct report {
-	enum fault fault;
-	char text[512]; /* what was expected, and what came */
-};
-
-/* Answers that were compared with what they must be, by who gave them. */
+/* Replies that were compared with what they must be, by who gave them. */
 struct tally {
 	uint64_t kernel; /* by what the maps know of the chain and the rules */
 	uint64_t warm;	 /* by what the daemon had decided before */
 	uint64_t daemon;
+	uint64_t flights; /* of the daemon as well, after something else had happened */
 	uint64_t check;
 	uint64_t passed; /* queries that the program left alone; no comparisons */
 	uint64_t gave_up;
@@ -47,17 +29,33 @@ struct subject *subject_open(const char **reason);
 void subject_close(struct subject *subject);
 
 /* A new run: nothing is known, remembered or set. `thorough`: `check` is asked of every query. */
-void subject_begin(struct subject *subject, bool thorough);
+void subject_begin(struct subject *subject, bool thorough, struct tally *tally);
 
-/* Follows a step, after which things are as in `setup`; `anew`: the chain is another. */
-void subject_take(struct subject *subject, const struct setup *setup, const struct step *step,
-		  bool anew);
+/* Ends a run, before the texts of its script are gone. What is in flight then is lost. */
+void subject_end(struct subject *subject);
 
-/* Asks in every way there is. False: `report` tells of the first answer that is wrong. */
+/* Puts the chain of the setup, which is settled, in place of the former. */
+void subject_renew(struct subject *subject, const struct setup *setup);
+
+/* Follows a step that does not change the chain, after which things are as in `setup`. */
+void subject_take(struct subject *subject, const struct setup *setup, const struct step *step);
+
+/*
+ * Asks in every way there is. A query that is begun stays in flight if a helper is waited for.
+ * False: `report` tells of the first reply that is wrong.
+ */
 bool subject_ask(struct subject *subject, const struct setup *setup, const struct step *ask,
-		 struct tally *tally, struct report *report);
+		 struct report *report);
 
-/* The configuration that a setup comes to; list files go to `directory`, by the policies' places. */
-void configuration_write(const struct setup *setup, const char *directory, FILE *out);
+/* A helper replies to a query in flight, or, as the step says, does not. Results as before. */
+bool subject_reply(struct subject *subject, const struct setup *setup, const struct step *step,
+		   struct report *report);
+
+/* Are there queries in flight that began with the chain of this setup? */
+bool subject_in_flight(const struct subject *subject, const struct setup *setup);
+
+/* The setup has another chain now; those go on by the chain of `before`. */
+void subject_leave_behind(struct subject *subject, const struct setup *setup,
+			  const struct setup *before);
 
 #endif

@@ -4,6 +4,7 @@
 
 import json
 import os
+import socket
 import subprocess
 
 from daemon import BUILD, Impostor
@@ -202,6 +203,39 @@ class Impostors(Lab):
                             [BUILD / "icpctl", "-S", path, *options, *words], capture_output=True
                         )
                     self.assertRegex(done.stdout + done.stderr, rb"\A[\n -~]*\Z")
+
+
+class Crowd(Lab):
+    """Others on the control socket lock root out neither by their number nor by their requests."""
+
+    OTHER = 65534
+    CONNECTIONS = 80  # more than there may be in all
+
+    def setUp(self):
+        super().setUp()
+        policies = 'policy "10" { kind = "prefix" verdict = "hit" url = "http://" }'
+        self.daemon_here = self.daemon(self.namespace("server"), policies, mode="off").start()
+        os.chmod(self.daemon_here.control, 0o666)
+
+    def connect(self):
+        """As another user, who may read."""
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(stream.close)
+        stream.settimeout(PATIENCE)
+        os.seteuid(self.OTHER)
+        try:
+            stream.connect(str(self.daemon_here.control))
+        finally:
+            os.seteuid(0)
+        return stream
+
+    def test_idle_connections(self):
+        crowd = [self.connect() for _ in range(self.CONNECTIONS)]
+        self.assertEqual(self.daemon_here.icpctl("status", check=False).returncode, 0)
+        refusal = json.loads(crowd[-1].makefile().readline())
+        self.assertFalse(refusal["ok"])
+        self.assertIn("too many connections", refusal["error"])
+        self.assertIn("ok", self.daemon_here.icpctl("--json", "drain").stdout)
 
 
 class SlowPolicies(Wire):

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,15 +13,16 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "control.h"
 #include "control_client.h"
+#include "control_quota.h"
 
 struct fixture {
 	char directory[32];
@@ -36,10 +38,24 @@ static struct {
 	json_t *request;
 } waiting[8];
 static size_t waiting_count;
+static size_t gone_count;
+
+static void count_gone(void *context)
+{
+	(void)context;
+	gone_count++;
+}
 
 static json_t *defer(json_t *request, const struct control_peer *peer)
 {
+	json_t *bytes = json_object_get(request, "hold");
+
 	waiting[waiting_count].deferred = control_defer(peer);
+	control_when_gone(waiting[waiting_count].deferred, count_gone, NULL);
+	if (bytes && !control_hold(waiting[waiting_count].deferred, json_integer_value(bytes))) {
+		control_complete(waiting[waiting_count].deferred, control_refusal("held too much"));
+		return NULL;
+	}
 	waiting[waiting_count++].request = json_incref(request);
 	return NULL;
 }
@@ -58,20 +74,9 @@ static json_t *release(void)
 	return count;
 }
 
-/* For longer than a client waits for a daemon that is silent and does nothing. */
-static void work(void)
-{
-	struct timespec begun, now;
-
-	clock_gettime(CLOCK_MONOTONIC, &begun);
-	do
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	while (now.tv_sec - begun.tv_sec <= CONTROL_TIMEOUT + 1);
-}
-
 /*
  * Echoes the request and tells who asked; "large": with a text of that size; "wait": not before
- * another one that says "release"; "work": after that.
+ * another one that says "release"; "gone": how many that waited have gone away.
  */
 static json_t *answer(void *context, const json_t *request, const struct control_peer *peer)
 {
@@ -83,8 +88,8 @@ static json_t *answer(void *context, const json_t *request, const struct control
 		return defer((json_t *)request, peer);
 	if (json_object_get(request, "release"))
 		return release();
-	if (json_object_get(request, "work"))
-		work();
+	if (json_object_get(request, "gone"))
+		return json_pack("{s:b, s:I}", "ok", 1, "gone", (json_int_t)gone_count);
 	if (large) {
 		size_t size = (size_t)json_integer_value(large);
 		char *bytes = malloc(size);
@@ -380,24 +385,127 @@ static void who_never_reads_blocks_nobody(void **state)
 	expect_served(*state);
 }
 
-static void more_than_the_most_wait_for_their_turn(void **state)
+/* Connects as another user, for whom the socket is open in this test. */
+static int open_as(const struct fixture *fixture, uid_t uid)
 {
-	int fd[CONTROL_CONNECTIONS_MAX];
-	int late;
-	char byte;
+	int fd;
 
-	for (int i = 0; i < CONTROL_CONNECTIONS_MAX; i++)
-		fd[i] = open_raw(*state);
-	usleep(100000);
-	late = open_raw(*state);
-	send_text(late, "{\"command\":\"status\"}\n");
-	usleep(100000);
-	assert_int_equal(recv(late, &byte, 1, MSG_DONTWAIT), -1);
-	close(fd[0]);
-	expect_text(late, "\"ok\":true");
-	for (int i = 1; i < CONTROL_CONNECTIONS_MAX; i++)
-		close(fd[i]);
+	assert_int_equal(chmod(fixture->path, 0666), 0);
+	assert_int_equal(chmod(fixture->directory, 0755), 0);
+	assert_int_equal(syscall(SYS_setresuid, -1, uid, -1), 0);
+	fd = open_raw(fixture);
+	assert_int_equal(syscall(SYS_setresuid, -1, 0, -1), 0);
+	return fd;
+}
+
+/* A line and the end, without having asked for anything. */
+static void expect_refused(int fd)
+{
+	char got[1024] = "";
+
+	assert_true(recv(fd, got, sizeof(got) - 1, 0) > 0);
+	assert_non_null(strstr(got, "\"ok\":false"));
+	assert_non_null(strstr(got, "too many connections"));
+	assert_true(recv(fd, got, 1, 0) <= 0);
+	close(fd);
+}
+
+static void idle_readers_lock_nobody_out(void **state)
+{
+	int fd[QUOTA_READERS + 2], count = 0;
+
+	if (geteuid() != 0)
+		skip();
+	for (uid_t uid = 1001; count < QUOTA_READERS; uid++)
+		for (int i = 0; i < QUOTA_ONE_READER && count < QUOTA_READERS; i++)
+			fd[count++] = open_as(*state, uid);
+	expect_served(*state); /* so that they have been taken */
+	expect_refused(open_as(*state, 1001));
+	expect_refused(open_as(*state, 2001)); /* all readers together */
+	for (int i = 0; i < QUOTA_ALL - QUOTA_READERS - 1; i++) {
+		int one = open_raw(*state);
+
+		send_text(one, "{\"n\":1}\n");
+		expect_text(one, "\"n\":1");
+	}
+	close(fd[--count]);
+	fd[count] = open_as(*state, 1001 + QUOTA_READERS / QUOTA_ONE_READER);
+	send_text(fd[count], "{\"n\":2}\n");
+	expect_text(fd[count], "\"n\":2");
+	while (count--)
+		close(fd[count]);
+}
+
+static void one_reader_leaves_room_for_others(void **state)
+{
+	int fd[QUOTA_ONE_READER], other;
+
+	if (geteuid() != 0)
+		skip();
+	for (int i = 0; i < QUOTA_ONE_READER; i++)
+		fd[i] = open_as(*state, 1001);
 	expect_served(*state);
+	expect_refused(open_as(*state, 1001));
+	other = open_as(*state, 1002);
+	send_text(other, "{\"n\":1}\n");
+	expect_text(other, "\"may_change\":false");
+	for (int i = 0; i < QUOTA_ONE_READER; i++)
+		close(fd[i]);
+}
+
+/* Bytes that wait to be read are counted for all of a reader's connections together. */
+static void what_is_held_for_a_reader_is_bounded(void **state)
+{
+	char request[64];
+	int first, second;
+
+	if (geteuid() != 0)
+		skip();
+	first = open_as(*state, 1001);
+	second = open_as(*state, 1001);
+	snprintf(request, sizeof(request), "{\"large\": %zu}\n", QUOTA_ONE_READER_BYTES - 100000);
+	send_text(first, request);
+	expect_served(*state);
+	send_text(second, "{\"large\": 200000}\n");
+	expect_text(second, "more is held");
+	second = open_as(*state, 1002);
+	send_text(second, "{\"large\": 3000}\n");
+	expect_text(second, "\"ok\":true");
+	close(first);
+	expect_served(*state);
+	second = open_as(*state, 1001);
+	snprintf(request, sizeof(request), "{\"wait\":1,\"hold\":%zu}\n",
+		 QUOTA_ONE_READER_BYTES + 1);
+	send_text(second, request);
+	expect_text(second, "held too much");
+}
+
+/* One that sends a byte a second, and one that reads so: each makes progress, for ever. */
+static void whoever_drips_is_ended(void **state)
+{
+	int writer = open_raw(*state), reader = open_raw(*state), size = 4096;
+	bool writing = true, reading = true;
+	char got[256];
+
+	setsockopt(reader, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	send_text(reader, "{\"large\": 10000000}\n");
+	for (int second = 0; (writing || reading) && second < 3 * CONTROL_WHOLE; second++) {
+		expect_served(*state);
+		sleep(1);
+		/* After the end there is what was on the way, of 10 million bytes not much. */
+		if (reading && recv(reader, got, 1, 0) == 1) {
+			struct pollfd end = { .fd = reader };
+
+			reading = poll(&end, 1, 0) == 0 || !(end.revents & POLLHUP);
+		}
+		if (writing)
+			writing = send(writer, " ", 1, MSG_NOSIGNAL) == 1 &&
+				  recv(writer, got, sizeof(got), MSG_DONTWAIT | MSG_PEEK) < 0;
+	}
+	assert_false(reading);
+	assert_false(writing);
+	expect_text(writer, "not complete");
+	close(reader);
 }
 
 /* Waits until the server has read what the others have sent. */
@@ -439,21 +547,33 @@ static void one_that_waits_blocks_nobody(void **state)
 	expect_text(second, "\"late\":{\"wait\":2}");
 }
 
+static size_t gone(const struct fixture *fixture)
+{
+	json_t *reply = ask(fixture, json_pack("{s:b}", "gone", 1));
+	size_t count = json_integer_value(json_object_get(reply, "gone"));
+
+	json_decref(reply);
+	return count;
+}
+
 static void one_that_waits_may_go_away(void **state)
 {
 	size_t count = 0;
 
 	for (int i = 0; i < 2; i++) {
-		int gone = open_raw(*state);
+		int fd = open_raw(*state);
 		/* With unread data in the socket the peer sees a reset, not an end. */
 		const struct linger reset = { .l_onoff = 1 };
 
-		send_text(gone, "{\"wait\":1}\nmore");
+		send_text(fd, "{\"wait\":1}\nmore");
 		expect_served(*state);
 		if (i)
-			setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-		close(gone);
-		expect_served(*state);
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		close(fd);
+		/* Noticed at once: a sign would come after CONTROL_SIGN seconds only. */
+		for (int tries = 0; gone(*state) == (size_t)i && tries < 1000; tries++)
+			usleep(1000);
+		assert_int_equal(gone(*state), i + 1);
 	}
 	count = released(*state);
 	assert_int_equal(count, 2);
@@ -505,31 +625,16 @@ static pid_t ask_aside(const struct fixture *fixture)
 	_exit(1);
 }
 
-/*
- * No time that the server takes for one request is held against another, nor does a client give it
- * up; but one that is stopped it does. Two servers at once, because either takes its time.
- */
-static void who_works_is_waited_for_and_who_is_stopped_is_not(void **state)
+static void one_that_is_stopped_is_given_up(void **state)
 {
-	int half = open_raw(*state), long_one = open_raw(*state);
-	void *stopped;
+	struct fixture *fixture = *state;
 	pid_t aside;
 	int status;
 
-	set_up(&stopped);
-	kill(((struct fixture *)stopped)->server, SIGSTOP);
-	aside = ask_aside(stopped);
-	send_text(half, "{\"n\":");
-	expect_served(*state);
-	send_text(long_one, "{\"work\":1}\n");
-	usleep(100000); /* for it to begin */
-	send_text(half, "1}\n");
-	expect_served(*state);
-	expect_text(long_one, "\"ok\":true");
-	expect_text(half, "\"ok\":true");
+	kill(fixture->server, SIGSTOP);
+	aside = ask_aside(fixture);
 	waitpid(aside, &status, 0);
-	kill(((struct fixture *)stopped)->server, SIGCONT);
-	tear_down(&stopped);
+	kill(fixture->server, SIGCONT);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
@@ -645,12 +750,15 @@ int main(void)
 		WITH_SERVER(half_a_request_harms_nobody),
 		WITH_SERVER(two_are_served_at_once),
 		WITH_SERVER(who_never_reads_blocks_nobody),
-		WITH_SERVER(more_than_the_most_wait_for_their_turn),
+		WITH_SERVER(idle_readers_lock_nobody_out),
+		WITH_SERVER(one_reader_leaves_room_for_others),
+		WITH_SERVER(what_is_held_for_a_reader_is_bounded),
+		WITH_SERVER(whoever_drips_is_ended),
 		WITH_SERVER(one_that_waits_blocks_nobody),
 		WITH_SERVER(one_that_waits_may_go_away),
 		WITH_SERVER(the_end_while_one_waits),
 		WITH_SERVER(one_that_waits_is_given_signs),
-		WITH_SERVER(who_works_is_waited_for_and_who_is_stopped_is_not),
+		WITH_SERVER(one_that_is_stopped_is_given_up),
 		WITH_SERVER(the_group_may_connect),
 		WITH_SERVER(a_live_socket_is_left_alone),
 		WITH_SERVER(a_stale_socket_is_replaced),

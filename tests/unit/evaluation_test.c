@@ -23,7 +23,7 @@ struct puppet {
 	bool waits;
 	struct policy_match word;
 	size_t asked, matched;
-	struct policy_question *open[8192];
+	struct policy_question *open[32768];
 	size_t open_count;
 };
 
@@ -279,28 +279,34 @@ TEST(nobody_waits_any_more)
 
 TEST(too_much_waits)
 {
-	struct chain *chain = four_policies();
 	static char url[16360];
-	struct query query = { .url = url, .length = sizeof(url) - 1 };
-	struct evaluation *evaluation;
-	struct chain_decision decision;
-	struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
-	size_t count = 0;
 
 	memset(url, 'x', sizeof(url) - 1);
-	while (evaluation_begin(chain, &query, &decision, &evaluation) != EVALUATION_DROPPED) {
+	for (size_t length = 1; length < sizeof(url); length += sizeof(url) - 2) {
+		struct query query = { .url = url, .length = length };
+		struct chain *chain = four_policies();
+		struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
+		struct evaluation *evaluation;
+		struct chain_decision decision;
+		size_t count = 0;
+
+		while (evaluation_begin(chain, &query, &decision, &evaluation) !=
+		       EVALUATION_DROPPED) {
+			evaluation_cancel(evaluation);
+			count++;
+		}
+		assert_in_range(count * (length + EVALUATION_CONTEXT_MAX), 1, EVALUATION_BYTES_MAX);
+		assert_in_range(count * (length + EVALUATION_CONTEXT_MAX + 512),
+				EVALUATION_BYTES_MAX, 2 * EVALUATION_BYTES_MAX);
+		assert_int_equal(evaluations_pending(), count);
+		/* One less, and there is room for one. */
+		puppet_answer(first, ICP_OP_HIT);
+		assert_int_equal(evaluation_begin(chain, &query, &decision, &evaluation),
+				 EVALUATION_PENDING);
 		evaluation_cancel(evaluation);
-		count++;
+		chain_free(chain);
+		assert_int_equal(evaluations_pending(), 0);
 	}
-	assert_int_equal(count, EVALUATION_BYTES_MAX / query.length);
-	assert_int_equal(evaluations_pending(), count);
-	/* One less, and there is room for one. */
-	puppet_answer(first, ICP_OP_HIT);
-	assert_int_equal(evaluation_begin(chain, &query, &decision, &evaluation),
-			 EVALUATION_PENDING);
-	evaluation_cancel(evaluation);
-	chain_free(chain);
-	assert_int_equal(evaluations_pending(), 0);
 }
 
 /* --- what may be remembered */

@@ -288,16 +288,27 @@ TEST(a_slow_one_delays_no_other)
 
 TEST(no_more_wait_than_there_is_room_for)
 {
-	struct helper_pool *pool = open_pool("read -r x; read -r x", 2);
-	static struct answer answers[HELPER_QUEUE_MAX + 3];
+	static struct answer answers[HELPER_QUEUE_BYTES_MAX / 2];
+	static char line[16384];
 
-	for (int i = 0; i < HELPER_QUEUE_MAX + 2; i++)
-		assert_true(helper_pool_ask(pool, "x\n", 2, &answers[i]));
-	assert_false(helper_pool_ask(pool, "x\n", 2, &answers[HELPER_QUEUE_MAX + 2]));
-	helper_pool_free(pool);
-	for (int i = 0; i < HELPER_QUEUE_MAX + 2; i++)
-		assert_int_equal(answers[i].times, 1);
-	assert_int_equal(answers[HELPER_QUEUE_MAX + 2].times, 0);
+	memset(line, 'x', sizeof(line) - 1);
+	line[sizeof(line) - 1] = '\n';
+	for (size_t length = 2; length <= sizeof(line); length += sizeof(line) - 2) {
+		struct helper_pool *pool = open_pool("read -r x; read -r x", 2);
+		const char *question = line + sizeof(line) - length;
+		size_t count = 0;
+
+		memset(answers, 0, sizeof(answers));
+		while (helper_pool_ask(pool, question, length, &answers[count]))
+			count++;
+		/* Two are with the children. */
+		assert_in_range((count - 2) * (length + 16), 1, HELPER_QUEUE_BYTES_MAX);
+		assert_true((count - 1) * (length + 256) > HELPER_QUEUE_BYTES_MAX);
+		helper_pool_free(pool);
+		for (size_t i = 0; i < count; i++)
+			assert_int_equal(answers[i].times, 1);
+		assert_int_equal(answers[count].times, 0);
+	}
 }
 
 TEST(when_the_last_is_lost_nobody_waits)
