@@ -1,39 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The work is done a little at a time, so that a request with many URLs delays nothing else: a few
+ * URLs an event, of which a few may wait for policies; when all of them are decided, a walk through
+ * the rules, some an event, tells by which rule. All of it ends when the peer goes away.
+ */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "command_check.h"
 #include "counter_names.h"
 #include "decide.h"
 #include "escape.h"
 #include "evaluation.h"
+#include "rule_search.h"
 #include "verdict.h"
 
-/* The longest rule that is a prefix of a URL. */
-struct rule_search {
-	const char *url;
-	size_t length;
-	size_t best; /* bytes */
+#define URLS_STEP 4	 /* decided in one event */
+#define PENDING_MAX 16	 /* that wait for policies; queries want them too */
+#define RESULT_SIZE 1024 /* bytes that a result takes beside its texts, about */
+
+/* A URL for which policies have been asked. */
+struct check_item {
+	LIST_ENTRY(check_item) link;
+	struct check *check;
+	struct evaluation *evaluation;
+	size_t index;
 };
 
-static int search_rule(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
-{
-	struct rule_search *search = context;
+/* A request, until it has its reply or its peer goes away. */
+struct check {
+	struct daemon *daemon;
+	struct control_deferred *deferred;
+	struct event *step;
+	struct in6_addr source;
+	json_t *urls, *results;
+	size_t next; /* URL */
+	LIST_HEAD(, check_item) pending;
+	size_t pending_count;
+	struct rule_search search; /* for the URLs that a rule decides; the tag is their index */
+};
 
-	(void)verdict;
-	if (length >= search->best && length <= search->length &&
-	    memcmp(prefix, search->url, length) == 0)
-		search->best = length;
-	return 0;
+/* Gives the reply (takes the reference; NULL: no memory, or nobody waits for it) and ends. */
+static void check_end(struct check *check, json_t *reply)
+{
+	while (!LIST_EMPTY(&check->pending)) {
+		struct check_item *item = LIST_FIRST(&check->pending);
+
+		LIST_REMOVE(item, link);
+		evaluation_cancel(item->evaluation);
+		free(item);
+	}
+	if (check->step)
+		event_free(check->step);
+	rule_search_free(&check->search);
+	json_decref(check->urls);
+	json_decref(check->results);
+	control_complete(check->deferred, reply);
+	free(check);
 }
 
-static void add_decider(struct daemon *daemon, const struct query *query,
-			const struct response *response, json_t *result)
+static void check_gone(void *context)
 {
-	struct rule_search search = { .url = query->url, .length = query->length };
-	struct error error;
-	char *text;
+	check_end(context, NULL);
+}
+
+/* Has check_step() called as soon as everything else that is due has been done. */
+static void check_go_on(struct check *check)
+{
+	static const struct timeval at_once = { 0 };
+
+	event_add(check->step, &at_once);
+}
+
+/* --- a result */
+
+static void add_decider(struct check *check, const struct query *query,
+			const struct response *response, size_t index)
+{
+	json_t *result = json_array_get(check->results, index);
 
 	if (response->by_drain) {
 		json_object_set_new(result, "drain", json_true());
@@ -41,12 +87,8 @@ static void add_decider(struct daemon *daemon, const struct query *query,
 	}
 	json_object_set_new(result, "policy",
 			    response->policy ? control_text(response->policy->name) : json_null());
-	if (!response->by_rule)
-		return;
-	rules_each(daemon->rules, search_rule, &search, &error);
-	text = escape(query->url, search.best);
-	json_object_set_new(result, "rule", json_string(text ? text : ""));
-	free(text);
+	if (response->by_rule)
+		rule_search_add(&check->search, query->url, query->length, index);
 }
 
 static void add_answerer(const struct daemon *daemon, const struct query *query, json_t *result)
@@ -69,23 +111,11 @@ static void add_answerer(const struct daemon *daemon, const struct query *query,
 	json_object_set_new(result, "why", json_string(why));
 }
 
-/* A request, until all of its URLs are decided. */
-struct check {
-	struct daemon *daemon;
-	json_t *results;
-	size_t pending;
-	struct control_deferred *deferred; /* NULL: no memory, the request is answered so */
-};
-
-/* A URL of one that policies are waited for. */
-struct check_item {
-	struct check *check;
-	size_t index;
-};
-
-static void add_response(struct daemon *daemon, const struct query *query,
-			 const struct response *response, json_t *result)
+static void add_response(struct check *check, const struct query *query,
+			 const struct response *response, size_t index)
 {
+	json_t *result = json_array_get(check->results, index);
+
 	if (response->verdict.opcode == ICP_OP_INVALID) {
 		json_object_set_new(result, "verdict", json_null());
 		json_object_set_new(result, "by", json_string("daemon"));
@@ -97,9 +127,24 @@ static void add_response(struct daemon *daemon, const struct query *query,
 		return;
 	}
 	json_object_set_new(result, "verdict", json_string(opcode_name(response->verdict.opcode)));
-	add_decider(daemon, query, response, result);
-	add_answerer(daemon, query, result);
+	add_decider(check, query, response, index);
+	add_answerer(check->daemon, query, result);
 }
+
+static void add_error(struct check *check, enum icp_form form, size_t length, size_t index)
+{
+	json_t *result = json_array_get(check->results, index);
+	bool kernel =
+		check->daemon->attached && form == ICP_FORM_WHITE_SPACE && length <= PREFIX_URL_MAX;
+
+	json_object_set_new(result, "verdict", json_string(opcode_name(ICP_OP_ERR)));
+	json_object_set_new(result, "by", json_string(kernel ? "kernel" : "daemon"));
+	json_object_set_new(result, "why",
+			    json_string(form == ICP_FORM_NO_URL ? "not a URL: empty, or with a NUL"
+								: "white space in the URL"));
+}
+
+/* --- the URLs */
 
 static void check_decided(void *context, const struct query *query,
 			  const struct chain_decision *decision)
@@ -109,19 +154,14 @@ static void check_decided(void *context, const struct query *query,
 	struct responder aside = check->daemon->responder;
 	struct response response = responder_decided(&aside, decision);
 
-	add_response(check->daemon, query, &response, json_array_get(check->results, item->index));
+	add_response(check, query, &response, item->index);
+	LIST_REMOVE(item, link);
+	check->pending_count--;
 	free(item);
-	if (--check->pending)
-		return;
-	if (check->deferred)
-		control_complete(check->deferred,
-				 json_pack("{s:b, s:o}", "ok", 1, "results", check->results));
-	else
-		json_decref(check->results);
-	free(check);
+	check_go_on(check);
 }
 
-static void check_query(struct check *check, const struct query *query, json_t *result)
+static void check_query(struct check *check, const struct query *query, size_t index)
 {
 	struct responder aside = check->daemon->responder; /* counters count queries */
 	struct response response;
@@ -129,116 +169,162 @@ static void check_query(struct check *check, const struct query *query, json_t *
 
 	aside.decided = NULL; /* nor is a question remembered */
 	response = responder_decide(&aside, query);
-	if (!response.pending) {
-		add_response(check->daemon, query, &response, result);
-		return;
-	}
-	item = malloc(sizeof(*item));
+	item = response.pending ? malloc(sizeof(*item)) : NULL;
 	if (!item) {
-		evaluation_cancel(response.pending);
-		add_response(check->daemon, query, &response, result);
+		if (response.pending)
+			evaluation_cancel(response.pending);
+		add_response(check, query, &response, index);
 		return;
 	}
-	item->check = check;
-	item->index = json_array_size(check->results);
-	check->pending++;
+	*item = (struct check_item){
+		.check = check,
+		.evaluation = response.pending,
+		.index = index,
+	};
+	LIST_INSERT_HEAD(&check->pending, item, link);
+	check->pending_count++;
 	evaluation_then(response.pending, check_decided, item);
 }
 
-static json_t *check_url(struct check *check, const json_t *escaped, const struct in6_addr *source)
+/* Begins with the next URL. NULL, or what is wrong with the request, a new reference. */
+static json_t *check_next(struct check *check)
 {
-	struct query query = { .source = *source };
-	json_t *result = json_object();
+	struct query query = { .source = check->source };
+	size_t index = check->next++;
+	json_t *escaped = json_array_get(check->urls, index);
 	enum icp_form form;
 	char *url;
 
+	if (!json_is_string(escaped))
+		return control_refusal("check: a URL is a string");
+	if (!control_hold(check->deferred, json_string_length(escaped) + RESULT_SIZE))
+		return control_refusal("check: too much at once; ask for fewer URLs");
 	url = unescape(json_string_value(escaped), json_string_length(escaped), &query.length);
-	if (!url || !result) {
+	if (!url || json_array_append_new(check->results, json_pack("{s:O}", "url", escaped))) {
 		free(url);
-		json_decref(result);
-		return NULL;
+		return control_refusal("out of memory");
+	}
+	if (query.length > ICP_MESSAGE_MAX - ICP_QUERY_HEADER_SIZE - 1) {
+		free(url);
+		return control_refusal("a URL of %zu bytes does not fit into a query",
+				       query.length);
 	}
 	query.url = url;
 	form = query.length ? icp_url_form((const __u8 *)url, query.length, ICP_MESSAGE_MAX)
 			    : ICP_FORM_NO_URL;
-	if (form == ICP_FORM_QUERY) {
-		check_query(check, &query, result);
-	} else {
-		bool long_url = query.length > PREFIX_URL_MAX;
-		bool kernel = check->daemon->attached && form == ICP_FORM_WHITE_SPACE && !long_url;
-
-		json_object_set_new(result, "verdict", json_string(opcode_name(ICP_OP_ERR)));
-		json_object_set_new(result, "by", json_string(kernel ? "kernel" : "daemon"));
-		json_object_set_new(result, "why",
-				    json_string(form == ICP_FORM_NO_URL
-							? "not a URL: empty, or with a NUL"
-							: "white space in the URL"));
-	}
-	json_object_set_new(result, "url", json_copy((json_t *)escaped));
+	if (form == ICP_FORM_QUERY)
+		check_query(check, &query, index);
+	else
+		add_error(check, form, query.length, index);
 	free(url);
-	return result;
+	return NULL;
 }
 
-/* What is wrong with the URLs of a request, a new reference; NULL: nothing. */
-static json_t *refuse_urls(const json_t *urls)
+/* --- the rules */
+
+/* "rule": null is one that has been taken out since it decided. */
+static void add_rules(struct check *check)
 {
-	json_t *url;
-	size_t i;
+	for (size_t i = 0; i < check->search.count; i++) {
+		const struct rule_search_url *one = &check->search.urls[i];
 
-	if (!json_is_array(urls))
-		return control_refusal("check: no urls");
-	json_array_foreach (urls, i, url) {
-		size_t length = 0;
-		char *text;
-
-		if (!json_is_string(url))
-			return control_refusal("check: a URL is a string");
-		text = unescape(json_string_value(url), json_string_length(url), &length);
-		free(text);
-		if (length > ICP_MESSAGE_MAX - ICP_QUERY_HEADER_SIZE - 1)
-			return control_refusal("a URL of %zu bytes does not fit into a query",
-					       length);
+		json_object_set_new(json_array_get(check->results, one->tag), "rule",
+				    one->found ? control_bytes(one->url, one->prefix)
+					       : json_null());
 	}
-	return NULL;
+}
+
+static void check_rules(struct check *check)
+{
+	struct error error;
+
+	if (check->search.count && rule_search_step(&check->search, check->daemon->rules, &error)) {
+		check_end(check, control_refusal("%s", error.text));
+		return;
+	}
+	if (check->search.count && !check->search.cursor.done) {
+		check_go_on(check);
+		return;
+	}
+	add_rules(check);
+	check_end(check, json_pack("{s:b, s:O}", "ok", 1, "results", check->results));
+}
+
+static void check_step(evutil_socket_t fd, short what, void *context)
+{
+	struct check *check = context;
+	size_t count = json_array_size(check->urls);
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < URLS_STEP && check->next < count && check->pending_count < PENDING_MAX;
+	     i++) {
+		json_t *refusal = check_next(check);
+
+		if (refusal) {
+			check_end(check, refusal);
+			return;
+		}
+	}
+	if (check->next < count && check->pending_count < PENDING_MAX)
+		check_go_on(check);
+	else if (check->next == count && check->pending_count == 0)
+		check_rules(check);
+	/* Else check_decided() goes on. */
+}
+
+/* --- the request */
+
+/* The source of a request, the loopback address if it has none. -1 and `error`. */
+static int read_source(const json_t *request, struct in6_addr *source, struct error *error)
+{
+	const char *text = json_string_value(json_object_get(request, "source"));
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+
+	*source = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
+	if (!text || inet_pton(AF_INET6, text, source) == 1)
+		return 0;
+	if (inet_pton(AF_INET, text, &v4.sin_addr) != 1)
+		return error_set(error, "source %s: not an IPv4 or IPv6 address", text);
+	*source = query_source((struct sockaddr *)&v4);
+	return 0;
 }
 
 json_t *command_check(struct daemon *daemon, const json_t *request, const struct control_peer *peer)
 {
-	const char *source_text = json_string_value(json_object_get(request, "source"));
-	const json_t *urls = json_object_get(request, "urls");
-	struct sockaddr_storage address;
-	struct in6_addr source = IN6ADDR_LOOPBACK_INIT;
-	json_t *results, *url, *refusal = refuse_urls(urls);
+	json_t *urls = json_object_get(request, "urls");
+	struct in6_addr source;
+	struct control_deferred *deferred;
 	struct check *check;
-	struct in_addr in;
-	size_t i;
+	struct error error;
 
-	if (refusal)
-		return refusal;
-	if (source_text && inet_pton(AF_INET, source_text, &in) == 1) {
-		struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
-
-		v4->sin_family = AF_INET;
-		v4->sin_addr = in;
-		source = query_source((struct sockaddr *)v4);
-	} else if (source_text && inet_pton(AF_INET6, source_text, &source) != 1) {
-		return control_refusal("source %s: not an IPv4 or IPv6 address", source_text);
-	}
-	check = calloc(1, sizeof(*check));
-	results = json_array();
-	if (!check || !results) {
-		free(check);
-		json_decref(results);
+	if (!json_is_array(urls))
+		return control_refusal("check: no urls");
+	if (json_array_size(urls) > CHECK_URLS_MAX)
+		return control_refusal("check: %zu URLs; ask for at most %d at once",
+				       json_array_size(urls), CHECK_URLS_MAX);
+	if (read_source(request, &source, &error))
+		return control_refusal("%s", error.text);
+	deferred = control_defer(peer);
+	check = deferred ? calloc(1, sizeof(*check)) : NULL;
+	if (!check) {
+		if (deferred)
+			control_complete(deferred, NULL);
 		return NULL;
 	}
-	check->daemon = daemon;
-	check->results = results;
-	json_array_foreach (urls, i, url)
-		json_array_append_new(results, check_url(check, url, &source));
-	if (check->pending) {
-		check->deferred = control_defer(peer);
+	*check = (struct check){
+		.daemon = daemon,
+		.deferred = deferred,
+		.source = source,
+		.urls = json_incref(urls),
+		.results = json_array(),
+	};
+	check->step = evtimer_new(daemon->base, check_step, check);
+	if (!check->step || !check->results) {
+		check_end(check, NULL);
 		return NULL;
 	}
-	free(check);
-	return json_pack("{s:b, s:o}", "ok", 1, "results", results);
+	control_when_gone(deferred, check_gone, check);
+	check_go_on(check);
+	return NULL;
 }

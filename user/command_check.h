@@ -8,7 +8,9 @@
 #include "control.h"
 #include "daemon.h"
 
-/* As a control_answer (control.h); deferred until the last policy that is asked has answered. */
+#define CHECK_URLS_MAX 4096 /* of a request */
+
+/* As a control_answer (control.h); deferred. */
 json_t *command_check(struct daemon *daemon, const json_t *request,
 		      const struct control_peer *peer);
 

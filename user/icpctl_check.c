@@ -46,7 +46,7 @@ static const struct argp argp = {
 static void print_result(const json_t *result)
 {
 	const char *policy = json_string_value(json_object_get(result, "policy"));
-	const char *rule = json_string_value(json_object_get(result, "rule"));
+	const json_t *rule = json_object_get(result, "rule");
 	const char *why = json_string_value(json_object_get(result, "why"));
 
 	if (json_is_null(json_object_get(result, "verdict"))) {
@@ -56,7 +56,7 @@ static void print_result(const json_t *result)
 	}
 	printf("%s  %s  ", icpctl_string(result, "verdict"), icpctl_string(result, "url"));
 	if (rule)
-		printf("rule %s", rule);
+		printf("rule %s", json_is_string(rule) ? json_string_value(rule) : "(gone)");
 	else if (policy)
 		printf("policy %s", policy);
 	else if (json_object_get(result, "policy"))

@@ -10,8 +10,6 @@
 #include "kernel_pins.h"
 #include "pinned_rules.h"
 
-#define BATCH 1024 /* rules that one system call reads */
-
 struct pinned_rules {
 	int fd;
 };
@@ -138,37 +136,42 @@ int pinned_rules_remove(struct pinned_rules *rules, const char *prefix, size_t l
 	return error_set(error, "the rules map cannot be written: %s", strerror(errno));
 }
 
-int pinned_rules_each(struct pinned_rules *rules,
-		      int (*each)(void *context, const char *prefix, size_t length,
-				  enum icp_opcode verdict),
+int pinned_rules_step(struct pinned_rules *rules, struct rules_cursor *cursor, rule_taker each,
 		      void *context, struct error *error)
 {
-	struct rule_key *keys = calloc(BATCH, sizeof(*keys)), token;
-	struct rule *values = calloc(BATCH, sizeof(*values));
+	struct rule_key *keys = calloc(RULES_STEP, sizeof(*keys)), last = cursor->last;
+	struct rule *values = calloc(RULES_STEP, sizeof(*values));
 	LIBBPF_OPTS(bpf_map_batch_opts, options);
-	bool first = true, last = false;
+	uint32_t got = RULES_STEP;
 	int result = 0;
 
-	if (!keys || !values)
+	if (!keys || !values) {
 		result = error_set(error, "out of memory");
-	while (!last && result == 0) {
-		uint32_t got = BATCH;
-
-		if (bpf_map_lookup_batch(rules->fd, first ? NULL : &token, &token, keys, values,
-					 &got, &options)) {
-			last = true;
-			if (errno != ENOENT) { /* ENOENT: these are the last */
-				result = error_set(error, "the rules map cannot be read: %s",
-						   strerror(errno));
-				break;
-			}
-		}
-		first = false;
-		for (uint32_t i = 0; i < got && result == 0; i++)
-			result = each(context, keys[i].text, keys[i].prefixlen / 8,
-				      values[i].verdict);
+	} else if (bpf_map_lookup_batch(rules->fd, cursor->walked ? &last : NULL, &cursor->last,
+					keys, values, &got, &options)) {
+		cursor->done = true;
+		if (errno != ENOENT) /* ENOENT: these are the last */
+			result = error_set(error, "the rules map cannot be read: %s",
+					   strerror(errno));
 	}
+	for (uint32_t i = 0; i < got && result == 0; i++)
+		result = each(context, keys[i].text, keys[i].prefixlen / 8, values[i].verdict);
+	cursor->walked += got;
+	/* After a rule that is gone the kernel begins with the first again. */
+	if (cursor->walked > 2 * pinned_rules_max(rules) + RULES_STEP)
+		cursor->done = true;
 	free(keys);
 	free(values);
+	return result;
+}
+
+int pinned_rules_each(struct pinned_rules *rules, rule_taker each, void *context,
+		      struct error *error)
+{
+	struct rules_cursor cursor = { 0 };
+	int result = 0;
+
+	while (!cursor.done && !result)
+		result = pinned_rules_step(rules, &cursor, each, context, error);
 	return result;
 }

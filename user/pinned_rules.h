@@ -3,10 +3,12 @@
 #ifndef XDP_ICP_PINNED_RULES_H
 #define XDP_ICP_PINNED_RULES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "error.h"
 #include "icp.h"
+#include "maps.h"
 
 struct pinned_rules;
 
@@ -32,14 +34,31 @@ int pinned_rules_put(struct pinned_rules *rules, const char *prefix, size_t leng
 int pinned_rules_remove(struct pinned_rules *rules, const char *prefix, size_t length,
 			struct error *error);
 
+#define RULES_STEP 256 /* rules of one step through all of them */
+
+/* Told of a rule; other than 0: that is enough. */
+typedef int (*rule_taker)(void *context, const char *prefix, size_t length,
+			  enum icp_opcode verdict);
+
+/* A place in a walk through all rules; begins as zeroes. */
+struct rules_cursor {
+	bool done;
+	size_t walked;	      /* rules */
+	struct rule_key last; /* where a pinned map goes on, if some are walked */
+};
+
 /*
- * Calls `each` with every rule, in no order, until it returns other than 0. An entry put in by
- * hand may have any number for a verdict; one whose length is not in whole bytes is rounded down.
- * Returns what `each` returned last, 0 if there are none, or -1 and `error`.
+ * Calls `each` with the next rules, at most RULES_STEP, in no order, until it returns other than 0,
+ * and sets `cursor->done` behind the last. An entry put in by hand may have any number for a
+ * verdict; one whose length is not in whole bytes is rounded down. A map that is changed all the
+ * time is not walked for ever. Returns what `each` returned last, 0 if there was none, or -1 and
+ * `error`.
  */
-int pinned_rules_each(struct pinned_rules *rules,
-		      int (*each)(void *context, const char *prefix, size_t length,
-				  enum icp_opcode verdict),
+int pinned_rules_step(struct pinned_rules *rules, struct rules_cursor *cursor, rule_taker each,
 		      void *context, struct error *error);
+
+/* All of them, in the same way. */
+int pinned_rules_each(struct pinned_rules *rules, rule_taker each, void *context,
+		      struct error *error);
 
 #endif

@@ -94,20 +94,32 @@ int rules_remove(struct rules *rules, const char *prefix, size_t length, struct 
 	return prefix_set_remove(rules->own, prefix, length) ? 0 : 1;
 }
 
-int rules_each(struct rules *rules,
-	       int (*each)(void *context, const char *prefix, size_t length,
-			   enum icp_opcode verdict),
-	       void *context, struct error *error)
+int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_taker each, void *context,
+	       struct error *error)
 {
+	size_t count, end;
 	int result = 0;
 
 	if (rules->pinned)
-		return pinned_rules_each(rules->pinned, each, context, error);
-	for (size_t i = 0; i < prefix_set_count(rules->own) && !result; i++) {
-		struct prefix_set_member member = prefix_set_get(rules->own, i);
+		return pinned_rules_step(rules->pinned, cursor, each, context, error);
+	count = prefix_set_count(rules->own);
+	end = cursor->walked + RULES_STEP;
+	while (cursor->walked < count && cursor->walked < end && !result) {
+		struct prefix_set_member member = prefix_set_get(rules->own, cursor->walked++);
 
 		result = each(context, member.text, member.length, member.verdict);
 	}
+	cursor->done = cursor->walked >= count;
+	return result;
+}
+
+int rules_each(struct rules *rules, rule_taker each, void *context, struct error *error)
+{
+	struct rules_cursor cursor = { 0 };
+	int result = 0;
+
+	while (!cursor.done && !result)
+		result = rules_step(rules, &cursor, each, context, error);
 	return result;
 }
 

@@ -10,9 +10,9 @@
 
 #include "error.h"
 #include "icp.h"
+#include "pinned_rules.h"
 
 struct rules;
-struct pinned_rules;
 
 /* Rules in `pinned`, which must live as long. Returns NULL without memory. */
 struct rules *rules_pinned(struct pinned_rules *pinned);
@@ -36,10 +36,14 @@ int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_o
 int rules_remove(struct rules *rules, const char *prefix, size_t length, struct error *error);
 
 /* Calls `each` with every rule, in no order; stops when it returns other than 0, and returns that. */
-int rules_each(struct rules *rules,
-	       int (*each)(void *context, const char *prefix, size_t length,
-			   enum icp_opcode verdict),
-	       void *context, struct error *error);
+int rules_each(struct rules *rules, rule_taker each, void *context, struct error *error);
+
+/*
+ * The same a few rules at a time: calls `each` with the next ones, at most RULES_STEP, and sets
+ * `cursor->done` behind the last. Rules that come and go meanwhile may be missed, or seen twice.
+ */
+int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_taker each, void *context,
+	       struct error *error);
 
 /* How many there is room for, and how many there are. */
 size_t rules_max(const struct rules *rules);

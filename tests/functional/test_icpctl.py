@@ -208,6 +208,7 @@ class Impostors(Lab):
 class Crowd(Lab):
     """Others on the control socket lock root out neither by their number nor by their requests."""
 
+    sanitized = True
     OTHER = 65534
     CONNECTIONS = 80  # more than there may be in all
 
@@ -228,6 +229,49 @@ class Crowd(Lab):
         finally:
             os.seteuid(0)
         return stream
+
+    def send(self, stream, command, **members):
+        stream.sendall(json.dumps({"command": command, **members}).encode() + b"\n")
+
+    def is_answered_meanwhile(self, urls):
+        """Asks for all of `urls`, then for the status, again and again: does that come first?"""
+        check = self.connect()
+        self.send(check, "check", urls=urls)
+        for _ in range(10):  # some may come in between while the request is read
+            self.assertTrue(self.daemon_here.status()["ok"])
+        check.setblocking(False)
+        try:
+            return not check.recv(1 << 16).strip()  # blanks are signs of life
+        except BlockingIOError:
+            return True
+
+    def test_a_large_check_delays_nobody(self):
+        """It is worked off a little at a time: what is asked later is answered meanwhile."""
+        urls = ["a"] * 4096
+        self.assertTrue(any(self.is_answered_meanwhile(urls) for _ in range(30)))
+
+    def test_a_check_of_too_many(self):
+        stream = self.connect()
+        self.send(stream, "check", urls=["http://e.org/"] * 4097)
+        self.assertIn("at most 4096", json.loads(stream.makefile().readline())["error"])
+
+    def test_a_check_whose_peer_goes_away(self):
+        """Whatever it is at: with URLs to begin with, and some that wait for a helper."""
+        mute = """policy "20" {
+            kind = "helper" timeout = "10s" program = { "/bin/sh", "-c", "cat >/dev/null" }
+        }"""
+        self.daemon_here.configure(mute)
+        self.daemon_here.icpctl("reload")
+        for number in range(20):
+            stream = self.connect()
+            self.send(stream, "check", urls=["http://e.org/"] * 40)
+            if number % 2:
+                self.daemon_here.status()
+            stream.close()
+        stream = self.connect()
+        self.send(stream, "check", urls=["http://e.org/"] * 40)
+        self.daemon_here.status()
+        self.daemon_here.stop()  # with one that waits
 
     def test_idle_connections(self):
         crowd = [self.connect() for _ in range(self.CONNECTIONS)]

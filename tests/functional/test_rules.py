@@ -43,6 +43,20 @@ class Rules:
         self.assertEqual(self.ask(HOST + "x/"), "miss_nofetch")
         self.assertEqual(self.ask(HOST + "x/yz"), "miss")
 
+    def test_check_names_the_rule(self):
+        """The longest, whichever verdicts those have that it begins with."""
+        rules = ["", "http://", HOST, HOST + "x", HOST + "x/y", "http://z.example.com/"]
+        rules += [f"http://{number}.example.com/" for number in range(600)]  # some steps
+        path = self.directory() / "rules"
+        path.write_text("".join(f"{rule}\tdenied\n" for rule in rules))
+        self.daemon_here.icpctl("rules", "load", path)
+        urls = [HIT, MISS, HOST, HOST + "x/yz", "http:/", "ftp://e.org/", "z", DENIED]
+        urls += [f"http://{number}.example.com/x" for number in range(0, 700, 70)]
+        results = self.daemon_here.ask_control("check", urls=urls)["results"]
+        for url, result in zip(urls, results, strict=True):
+            longest = max((rule for rule in rules if url.startswith(rule)), key=len)
+            self.assertEqual((result["url"], result["rule"]), (url, longest))
+
     def test_a_rule_for_everything(self):
         self.daemon_here.icpctl("rules", "add", "", "hit")
         self.assertEqual([self.ask(DENIED), self.ask(MISS)], ["hit", "hit"])
