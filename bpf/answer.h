@@ -98,6 +98,8 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 
 	if (offset > MESSAGE_OFFSET_MAX || ip_offset > IP_OFFSET_MAX) /* never: for the verifier */
 		return -1;
+	ICP_BOUNDED(offset);
+	ICP_BOUNDED(ip_offset);
 	/* A driver may split a frame; the headers must be contiguous. */
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
