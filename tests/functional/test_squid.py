@@ -42,7 +42,7 @@ shutdown_lifetime 0 seconds
 """
 
 
-README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+MANUALS = pathlib.Path(__file__).resolve().parents[2] / "scripts/man"
 
 
 def halves(wanted, refused):
@@ -55,16 +55,16 @@ def halves(wanted, refused):
         }}
         policy "20-not-mine" {{
             kind = "prefix"
-            verdict = "miss_nofetch"
+            verdict = "miss"
             urls = {{ "http://{SITE}/{refused}/" }}
         }}
         """
 
 
-def readme_policy(name):
-    """The example of the README with this name, as it stands there."""
-    begin = rf'^    policy "{name}" {{'
-    found = re.search(rf"{begin}([^\n]*}}$|.*?^    }}$)", README.read_text(), re.M | re.S)
+def manual_policy(page, name):
+    """The example of a manual page with this name, as it stands there."""
+    text = (MANUALS / f"{page}.scd").read_text()
+    found = re.search(rf'^policy "{name}" {{([^\n]*}}$|.*?^}}$)', text, re.M | re.S)
     return found.group() + "\n"
 
 
@@ -234,20 +234,30 @@ class Native(Generic):
     mode = "native"
 
 
-class ReadmeChain(Squid):
-    """The examples of the README: a prefix, a suffix, a pattern, and a file that says "not now"."""
+class ManualChain(Squid):
+    """
+    The examples of the manual: a prefix, a suffix, a pattern, and a file that says "not now". The
+    others say MISS to what is not theirs; with MISS_NOFETCH Squid would take the first parent, the
+    one that is under maintenance.
+    """
+
+    settings = f"{Squid.settings}\nquery_icmp on"
 
     def chains(self):
         self.flag = self.directory() / "maintenance"
         path = "/run/xdp-icp/maintenance"
-        flag = readme_policy("00-maintenance")
+        flag = manual_policy("xdp-icp-squid.7", "00-maintenance")
         self.assertIn(path, flag)
-        mine = readme_policy("10-mine") + readme_policy("20-not-mine")
+        mine = "".join(
+            manual_policy("xdp-icp-squid.7", name) for name in ("10-mine", "20-not-mine")
+        )
         self.assertIn(f"http://{SITE}/a/", mine)
-        others = readme_policy("20-images") + readme_policy("30-thumbs")
+        others = "".join(
+            manual_policy("xdp-icp-policies.7", name) for name in ("20-images", "30-thumbs")
+        )
         return {
             "a": flag.replace(path, str(self.flag)) + mine + others,
-            "b": halves("b", "a"),
+            "b": mine.replace("/a/", "/x/").replace("/b/", "/a/").replace("/x/", "/b/"),
         }
 
     def test_each_request_goes_to_the_origin_that_wants_it(self):
@@ -264,6 +274,7 @@ class ReadmeChain(Squid):
         daemon = self.origins[0].responder
         self.flag.touch()
         until(lambda: "MISS_NOFETCH" in daemon.icpctl("check", f"http://{SITE}/a/1").stdout, "the flag")
+        ask("a/2", "b", "CLOSEST_PARENT_MISS")
         ask("c/other.png", "b", "FIRST_PARENT_MISS")
         self.flag.unlink()
         until(lambda: "ICP_OP_HIT" in daemon.icpctl("check", f"http://{SITE}/a/1").stdout, "no flag")
@@ -272,7 +283,7 @@ class ReadmeChain(Squid):
         self.assertEqual(self.choices(), expected)
 
 
-class ReadmeChainInTheKernel(ReadmeChain):
+class ManualChainInTheKernel(ManualChain):
     mode = "generic"
     xdp = True
     sanitized = False
