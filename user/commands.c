@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "command_check.h"
+#include "command_rules.h"
 #include "commands.h"
 #include "counter_names.h"
 #include "daemon.h"
@@ -177,134 +178,6 @@ static json_t *answer_reload(struct daemon *daemon, const json_t *request,
 	return answer_change(daemon_reload(daemon, &error), peer, &error);
 }
 
-/* --- rules */
-
-static int list_rule(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
-{
-	const char *name = opcode_name(verdict);
-
-	/* What bpftool has put in may be any number. */
-	json_array_append_new(
-		context, json_pack("{s:o, s:o}", "prefix", control_bytes(prefix, length), "verdict",
-				   icp_is_verdict(verdict) && name ? json_string(name)
-								   : json_integer(verdict)));
-	return 0;
-}
-
-static json_t *answer_rules_list(struct daemon *daemon, const json_t *request,
-				 const struct control_peer *peer)
-{
-	json_t *list = json_array();
-	struct error error;
-
-	(void)peer;
-	(void)request;
-	if (rules_each(daemon->rules, list_rule, list, &error)) {
-		json_decref(list);
-		return control_refusal("%s", error.text);
-	}
-	return json_pack("{s:b, s:o}", "ok", 1, "rules", list);
-}
-
-/* A rule as a request brings it. */
-struct rule_request {
-	char *prefix; /* for free() */
-	size_t length;
-	enum icp_opcode verdict; /* ICP_OP_INVALID: none is named */
-};
-
-static int read_rule(const json_t *object, bool needs_verdict, struct rule_request *rule,
-		     struct error *error)
-{
-	const json_t *prefix = json_object_get(object, "prefix");
-	const char *verdict = json_string_value(json_object_get(object, "verdict"));
-
-	*rule = (struct rule_request){ 0 };
-	if (!json_is_string(prefix))
-		return error_set(error, "a rule needs a prefix");
-	if (verdict)
-		rule->verdict = verdict_from_name(verdict, strlen(verdict));
-	if (needs_verdict && rule->verdict == ICP_OP_INVALID)
-		return error_set(error, "verdict %s: unknown; it is one of " VERDICT_NAMES,
-				 verdict ? verdict : "missing");
-	rule->prefix =
-		unescape(json_string_value(prefix), json_string_length(prefix), &rule->length);
-	if (!rule->prefix)
-		return error_set(error, "out of memory");
-	if (icp_url_form((const __u8 *)rule->prefix, rule->length, ICP_MESSAGE_MAX) !=
-	    ICP_FORM_QUERY) {
-		free(rule->prefix);
-		rule->prefix = NULL;
-		return error_set(error, "prefix %s: no URL has white space or a NUL",
-				 json_string_value(prefix));
-	}
-	return 0;
-}
-
-static int put_rule(struct daemon *daemon, const json_t *object, struct error *error)
-{
-	struct rule_request rule;
-	int result;
-
-	if (read_rule(object, true, &rule, error))
-		return -1;
-	daemon_pause(daemon);
-	result = rules_put(daemon->rules, rule.prefix, rule.length, rule.verdict, error);
-	daemon_resume(daemon);
-	free(rule.prefix);
-	return result;
-}
-
-static json_t *answer_rules_add(struct daemon *daemon, const json_t *request,
-				const struct control_peer *peer)
-{
-	struct error error;
-
-	(void)peer;
-	if (put_rule(daemon, request, &error))
-		return control_refusal("%s", error.text);
-	return json_pack("{s:b}", "ok", 1);
-}
-
-static json_t *answer_rules_del(struct daemon *daemon, const json_t *request,
-				const struct control_peer *peer)
-{
-	struct rule_request rule;
-	struct error error;
-	int result;
-
-	(void)peer;
-	if (read_rule(request, false, &rule, &error))
-		return control_refusal("%s", error.text);
-	daemon_pause(daemon);
-	result = rules_remove(daemon->rules, rule.prefix, rule.length, &error);
-	daemon_resume(daemon);
-	free(rule.prefix);
-	if (result < 0)
-		return control_refusal("%s", error.text);
-	if (result > 0)
-		return control_refusal("no such rule; `icpctl rules list` shows what there is");
-	return json_pack("{s:b}", "ok", 1);
-}
-
-static json_t *answer_rules_load(struct daemon *daemon, const json_t *request,
-				 const struct control_peer *peer)
-{
-	const json_t *rules = json_object_get(request, "rules");
-	struct error error;
-	size_t i;
-	json_t *rule;
-
-	(void)peer;
-	if (!json_is_array(rules))
-		return control_refusal("rules-load: no rules");
-	json_array_foreach (rules, i, rule)
-		if (put_rule(daemon, rule, &error))
-			return control_refusal("rule %zu of %zu: %s (those before it are in)",
-					       i + 1, json_array_size(rules), error.text);
-	return json_pack("{s:b, s:I}", "ok", 1, "loaded", (json_int_t)json_array_size(rules));
-}
-
 /* --- policies */
 
 static json_t *policy_json(const struct policy *policy, size_t rank, const struct config *config)
@@ -463,10 +336,10 @@ static const struct {
 	{ "stats", answer_stats, false },
 	{ "check", command_check, false },
 	{ "reload", answer_reload, true },
-	{ "rules-list", answer_rules_list, false },
-	{ "rules-add", answer_rules_add, true },
-	{ "rules-del", answer_rules_del, true },
-	{ "rules-load", answer_rules_load, true },
+	{ "rules-list", command_rules_list, false },
+	{ "rules-add", command_rules_add, true },
+	{ "rules-del", command_rules_del, true },
+	{ "rules-load", command_rules_load, true },
 	{ "policy-list", answer_policy_list, false },
 	{ "drain", answer_drain, true },
 	{ "undrain", answer_undrain, true },

@@ -211,11 +211,15 @@ class Crowd(Lab):
     sanitized = True
     OTHER = 65534
     CONNECTIONS = 80  # more than there may be in all
+    RULES = 20000
 
     def setUp(self):
         super().setUp()
         policies = 'policy "10" { kind = "prefix" verdict = "hit" url = "http://" }'
-        self.daemon_here = self.daemon(self.namespace("server"), policies, mode="off").start()
+        settings = f"rules_max = {self.RULES}"
+        self.daemon_here = self.daemon(
+            self.namespace("server"), policies, mode="off", settings=settings
+        ).start()
         os.chmod(self.daemon_here.control, 0o666)
 
     def connect(self):
@@ -233,22 +237,33 @@ class Crowd(Lab):
     def send(self, stream, command, **members):
         stream.sendall(json.dumps({"command": command, **members}).encode() + b"\n")
 
-    def is_answered_meanwhile(self, urls):
-        """Asks for all of `urls`, then for the status, again and again: does that come first?"""
-        check = self.connect()
-        self.send(check, "check", urls=urls)
+    def is_answered_meanwhile(self, command, **members):
+        """Asks, and for something else again and again: does that come first?"""
+        long_one = self.connect()
+        self.send(long_one, command, **members)
         for _ in range(10):  # some may come in between while the request is read
-            self.assertTrue(self.daemon_here.status()["ok"])
-        check.setblocking(False)
+            self.assertTrue(self.daemon_here.ask_control("stats")["ok"])
+        long_one.setblocking(False)
         try:
-            return not check.recv(1 << 16).strip()  # blanks are signs of life
+            return not long_one.recv(1 << 16).strip()  # blanks are signs of life
         except BlockingIOError:
             return True
 
     def test_a_large_check_delays_nobody(self):
         """It is worked off a little at a time: what is asked later is answered meanwhile."""
         urls = ["a"] * 4096
-        self.assertTrue(any(self.is_answered_meanwhile(urls) for _ in range(30)))
+        self.assertTrue(any(self.is_answered_meanwhile("check", urls=urls) for _ in range(30)))
+
+    def test_a_long_list_of_rules_delays_nobody(self):
+        rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(self.RULES)]
+        self.assertEqual(self.daemon_here.ask_control("rules-load", rules=rules)["loaded"], self.RULES)
+        self.assertTrue(any(self.is_answered_meanwhile("rules-list") for _ in range(30)))
+        self.assertEqual(len(self.daemon_here.ask_control("rules-list")["rules"]), self.RULES)
+        for command, members in (("rules-list", {}), ("rules-load", {"rules": rules})):
+            stream = self.connect()
+            self.send(stream, command, **members)
+            stream.close()  # and with it what was begun
+        self.assertTrue(self.daemon_here.status()["ok"])
 
     def test_a_check_of_too_many(self):
         stream = self.connect()
