@@ -85,8 +85,8 @@ static void write_script(const struct policy_setup *policy, const char *path)
 /* The settings of the kinds that are no lists. */
 static void write_settings(const struct policy_setup *policy, const char *path, FILE *out)
 {
-	char resource[16];
-	int above, below;
+	char resource[16] = "";
+	int above = 0, below = 0;
 
 	switch (policy->kind) {
 	case KIND_FLAG:

@@ -18,6 +18,7 @@
 #include "generator.h"
 #include "shrink.h"
 #include "subject.h"
+#include "wire.h"
 
 #define JOBS_MAX 64
 #define SKIPPED 77 /* exit code */
@@ -29,9 +30,8 @@ static const struct generator_limits limits = {
 	.addresses = true,
 	.watch = true,
 	.lively = true,
+	.host = true,
 };
-
-static const struct generator_limits live_limits = { .rounds = 6, .asks = 20 };
 
 struct options {
 	uint64_t comparisons, seed;
@@ -330,54 +330,6 @@ static int check_all(const struct options *options)
 	return result;
 }
 
-/* --- for the part that goes over the wire (live.py) */
-
-static int print_script(const char *seed)
-{
-	struct script script = { 0 };
-
-	generate(&script, strtoull(seed, NULL, 0), &live_limits);
-	for (size_t i = 0; i < script.count; i++)
-		step_write(&script.steps[i], stdout);
-	script_clear(&script);
-	return 0;
-}
-
-/* A line a step that is read: empty, or what the answer to a query must be and who gives it. */
-static int print_expected(void)
-{
-	static const char *const deciders[] = { "form", "drain", "rule", "policy", "default" };
-	static struct setup setup;
-	struct script script = { 0 };
-	char wrong[256];
-
-	if (!script_read(&script, stdin, wrong)) {
-		fprintf(stderr, "%s\n", wrong);
-		return 2;
-	}
-	setup_begin(&setup);
-	for (size_t i = 0; i < script.count; i++) {
-		const struct step *step = &script.steps[i];
-		struct expected expected;
-
-		if (step->kind != STEP_ASK) {
-			if (!step_changes_chain(step))
-				setup_settle(&setup);
-			setup_take(&setup, step);
-			continue;
-		}
-		setup_settle(&setup);
-		expected = oracle_ask(&setup, step).expected;
-		printf("%zu %s %d %s %s ", i, verdict_name(expected.verdict), expected.cost,
-		       deciders[expected.decider], expected.kernel_knows ? "kernel" : "any");
-		text_write(expected.name.at ? expected.name : (struct text){ "", 0 }, stdout);
-		putchar('\n');
-	}
-	setup_end(&setup);
-	script_clear(&script);
-	return 0;
-}
-
 /* --- options */
 
 static const struct argp_option argp_options[] = {
@@ -436,8 +388,8 @@ int main(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	if (options.generate)
-		return print_script(options.generate);
+		return wire_script(strtoull(options.generate, NULL, 0));
 	if (options.expect)
-		return print_expected();
+		return wire_expectations();
 	return check_all(&options);
 }

@@ -108,12 +108,12 @@ static enum kind any_kind(struct generator *g)
 		KIND_HOST,   KIND_SOURCE,    KIND_SOURCE, KIND_FLAG,
 	};
 	static const enum kind lively[] = {
-		KIND_LOAD,   KIND_HEALTH, KIND_SCHEDULE, KIND_HELPER, KIND_HELPER,
-		KIND_HELPER, KIND_LUA,	  KIND_PLUGIN,	 KIND_PLUGIN,
+		KIND_HELPER, KIND_HELPER, KIND_HELPER, KIND_LUA,      KIND_PLUGIN,
+		KIND_PLUGIN, KIND_LOAD,	  KIND_HEALTH, KIND_SCHEDULE,
 	};
 
 	if (g->lively && one_in(g, 2))
-		return lively[below(g, sizeof(lively) / sizeof(lively[0]))];
+		return lively[below(g, g->limits->host ? 9 : 6)];
 	return kinds[below(g, sizeof(kinds) / sizeof(kinds[0]))];
 }
 
@@ -325,53 +325,64 @@ static void add_clock(struct generator *g)
 	step->text = (struct text){ clocks[below(g, 10)], 9 };
 }
 
-/* What happens between two queries. */
-static void add_life(struct generator *g)
+/* What happens to the host between two queries. */
+static void add_event(struct generator *g)
 {
-	static const int times[] = { 1, 500, 999, 1000, 1001, 1999, 2000, 3000 };
 	struct step *step;
 
-	switch (below(g, 16)) {
+	switch (below(g, 3)) {
 	case 0:
-	case 1:
-		step = script_add(g->script, STEP_TIME);
-		step->number = times[below(g, 8)];
-		break;
-	case 2:
-	case 3:
-	case 4:
-		add_reply(g);
-		break;
-	case 5:
 		step = script_add(g->script, STEP_LOAD);
 		step->name = (struct text){ load_names[below(g, LOAD_MAX)], 0 };
 		step->name.length = strlen(step->name.at);
 		step->number = 5 * below(g, 10) + below(g, 2);
 		break;
-	case 6:
+	case 1:
 		add_clock(g);
 		break;
-	case 7:
+	default:
 		step = script_add(g->script, STEP_ORIGIN);
-		step->name = (struct text){ "abc" + below(g, 3), 1 };
-		step->name = script_text(g->script, step->name.at, 1);
+		step->name = script_text(g->script, "abc" + below(g, 3), 1);
 		step->on = one_in(g, 2);
+	}
+}
+
+/* What happens between two queries; where time passes for the test as well, not too much of it. */
+static void add_life(struct generator *g)
+{
+	static const int times[] = { 1, 500, 999, 1000, 1001, 1999, 2000, 3000 };
+	struct step *step;
+
+	switch (below(g, g->limits->host ? 16 : 12)) {
+	case 0:
+		step = script_add(g->script, STEP_TIME);
+		step->number = times[below(g, g->limits->host ? 8 : 5)];
+		break;
+	case 1:
+	case 2:
+	case 3:
+		add_reply(g);
+		break;
+	case 4:
+		add_flag(g);
+		break;
+	case 5:
+	case 6:
+	case 7:
+		add_ask(g, STEP_BEGIN);
 		break;
 	case 8:
-		add_flag(g);
+		step = script_add(g->script, STEP_LOSE);
+		step->number = below(g, 8);
 		break;
 	case 9:
 	case 10:
 	case 11:
-		add_ask(g, STEP_BEGIN);
-		break;
-	case 12:
-		step = script_add(g->script, STEP_LOSE);
+		step = script_add(g->script, STEP_REPLY);
 		step->number = below(g, 8);
 		break;
 	default:
-		step = script_add(g->script, STEP_REPLY);
-		step->number = below(g, 8);
+		add_event(g);
 	}
 }
 

@@ -11,7 +11,8 @@ struct generator_limits {
 	bool large;	     /* chains with thousands of entries, too */
 	bool addresses;	     /* any querier, else the two that a wire has */
 	bool watch;	     /* the daemon may fall silent */
-	bool lively;	     /* time passes; helpers, plugins and gates of all kinds */
+	bool lively;	     /* time passes; what replies, and queries in flight */
+	bool host;	     /* the host's load, clock and origins change as well */
 };
 
 void generate(struct script *script, uint64_t seed, const struct generator_limits *limits);

@@ -186,16 +186,22 @@ unsigned int minute_of_week(struct text clock)
 	return clock.length < 9 ? 0 : day_of(clock.at) * 1440 + minute_of_day(clock.at + 4);
 }
 
-/* "[DAY[-DAY]] HH:MM-HH:MM" at a minute of the week: seven spans or fewer, each from its day on. */
+/*
+ * "[DAY[-DAY]] HH:MM-HH:MM" at a minute of the week: seven spans or fewer, each from its day on. What
+ * the shrinking has left of one matches never; the configuration with it is refused.
+ */
 static bool in_span(const char *span, unsigned int now)
 {
+	const char *time = strchr(span, ' ') ? strchr(span, ' ') + 1 : span;
 	unsigned int first = 0, last = 6, begin, end;
 
-	if (span[0] > '9') {
+	if (strlen(time) < 11 || (time > span && time - span < 4))
+		return false;
+	if (time > span) {
 		first = last = day_of(span);
 		if (span[3] == '-')
 			last = day_of(span + 4);
-		span = strchr(span, ' ') + 1;
+		span = time;
 	}
 	begin = minute_of_day(span);
 	end = minute_of_day(span + 6);
@@ -238,9 +244,14 @@ static enum load load_of(const char *name)
 static bool overloaded(const struct setup *setup, const struct policy_setup *policy, bool before)
 {
 	const char *text = gate_text(policy).at;
+	const char *bounds = strchr(text, ' ');
 	char *rest;
-	long above = strtol(strchr(text, ' '), &rest, 10), below = strtol(rest, NULL, 10);
+	long above, below;
 
+	if (!bounds) /* as above */
+		return false;
+	above = strtol(bounds, &rest, 10);
+	below = strtol(rest, NULL, 10);
 	return setup->loads[load_of(text)] > (before ? below : above);
 }
 

@@ -57,14 +57,19 @@ static bool cut(struct script *script, struct text *text, struct text like, size
 	return true;
 }
 
+static bool is_shortened(enum step_kind kind)
+{
+	return kind == STEP_TEXT || kind == STEP_LINE || kind == STEP_SAYS || kind == STEP_RULE ||
+	       kind == STEP_ASK || kind == STEP_BEGIN;
+}
+
 /* Shortens the texts that begin alike together, or one step's alone. */
 static bool shorten(struct shrinking *shrinking, size_t number, bool alone)
 {
 	struct script *script = shrinking->script;
 	bool better = false;
 
-	if (script->steps[number].kind == STEP_TEXT || script->steps[number].kind == STEP_LINE ||
-	    script->steps[number].kind == STEP_ASK || script->steps[number].kind == STEP_RULE)
+	if (is_shortened(script->steps[number].kind))
 		for (size_t size = script->steps[number].text.length; size; size /= 2)
 			for (size_t from = 0; from + size <= script->steps[number].text.length;) {
 				struct text like = script->steps[number].text;

@@ -8,7 +8,7 @@
 /* Runs the steps; true: they still fail in that way. */
 typedef bool (*still_fails)(void *context, const struct step *steps, size_t count);
 
-/* The last step is the query that is answered wrongly. */
+/* The last step is the one that shows the wrong reply. */
 void shrink(struct script *script, still_fails fails, void *context);
 
 #endif

@@ -15,6 +15,8 @@ LISTS = {
     "regex": "patterns",
     "host": "hosts",
     "source": "from",
+    "helper": "program",
+    "plugin": "arguments",
 }
 
 
@@ -44,14 +46,37 @@ def parse(line):
 
 # What a test cannot change of the host, and a daemon that has fallen silent (test_chain).
 HERE_ALONE = re.compile(
-    rb'watch off|(load|origin|clock|says|time|begin|reply|lose)\b|'
-    rb'policy "[^"]*" (load|health|schedule|helper|lua|plugin)\b'
+    rb'watch off|(load|origin|clock)\b|time \d{5}|policy "[^"]*" (load|health|schedule)\b'
 )
+SCRIPT = """local entries = {
+%s}
+
+function check(url, source)
+    for _, e in ipairs(entries) do
+        if url:find(e[1], 1, true) and (not e[3] or e[3] == source) then
+            return e[2]
+        end
+    end
+end
+"""
 
 
 def beyond_the_wire(line):
     """Is it a step that only the test in one process can do?"""
     return HERE_ALONE.match(line) is not None
+
+
+def value_after(words, key, otherwise=None):
+    """What follows `key` among the words of a step."""
+    return words[words.index(key) + 1] if key in words else otherwise
+
+
+@dataclasses.dataclass
+class Entry:
+    text: bytes
+    in_file: bool
+    verdict: str | None
+    source: str | None = None
 
 
 @dataclasses.dataclass
@@ -60,7 +85,72 @@ class Policy:
     verdict: str
     cost: int = -1
     negate: bool = False
-    entries: list = dataclasses.field(default_factory=list)  # (text, in file, verdict or None)
+    ttl: int | None = None
+    sees: str = "url"
+    entries: list = dataclasses.field(default_factory=list)
+    words: object = None  # the file that says what a running helper or plugin replies
+
+    @staticmethod
+    def of(words):
+        """From what follows the name in a step."""
+        kind, verdict, *rest = words
+        ttl = value_after(rest, "ttl")
+        return Policy(
+            kind,
+            verdict,
+            int(value_after(rest, "cost", -1)),
+            "not" in rest,
+            None if ttl is None else int(ttl),
+            value_after(rest, "sees", "url"),
+        )
+
+    def replies(self):
+        return self.kind in ("helper", "lua", "plugin")
+
+    def add(self, entry):
+        """Those of its file come last."""
+        place = len(self.entries)
+        while place and not entry.in_file and self.entries[place - 1].in_file:
+            place -= 1
+        self.entries.insert(place, entry)
+
+    def say(self, text, verdict, source):
+        """What runs replies in another way from now on."""
+        same = [i for i, e in enumerate(self.entries) if (e.text, e.source) == (text, source)]
+        place = same[-1] + 1 - len(same) if same else len(self.entries)
+        self.entries = [e for i, e in enumerate(self.entries) if i not in same]
+        if verdict != "none":
+            self.entries.insert(place, Entry(text, True, verdict, source))
+        self.write_words()
+
+    def write_words(self):
+        if not self.words:
+            return
+        new = self.words.with_suffix(".new")
+        new.write_text(
+            "".join(
+                f"{e.verdict or self.verdict} {self.source_of(e)} {e.text.hex()}\n"
+                for e in self.entries
+            )
+        )
+        new.rename(self.words)
+
+    def source_of(self, entry):
+        """A plugin that declares to see the URL alone does not look at the querier."""
+        if self.kind == "plugin" and self.sees == "url":
+            return "-"
+        return entry.source or "-"
+
+    def script(self):
+        def text(entry):
+            return "".join(f"\\{byte:03}" for byte in entry.text)
+
+        return SCRIPT % "".join(
+            f'    {{ "{text(e)}", "{e.verdict or self.verdict}"'
+            + (f', "{e.source}"' if e.source else "")
+            + " },\n"
+            for e in self.entries
+        )
 
     def settings(self, path, flags):
         """[(KEY, VALUE)] as bytes; what is in the policy's file goes to `path`."""
@@ -72,14 +162,12 @@ class Policy:
         if self.cost >= 0:
             pairs.append((b"cost", b"%d" % self.cost))
         if self.kind == "flag":
-            name = self.entries[0][0] if self.entries else b"none"
+            name = self.entries[0].text if self.entries else b"none"
             return [*pairs, (b"path", bytes(flags / name.decode()))]
-        lines = [(text, verdict) for text, in_file, verdict in self.entries if in_file]
-        pairs += [
-            (LISTS[self.kind].encode(), text)
-            for text, in_file, _ in self.entries
-            if not in_file
-        ]
+        if self.replies():
+            return pairs + self.reply_settings(path)
+        lines = [(e.text, e.verdict) for e in self.entries if e.in_file]
+        pairs += [(LISTS[self.kind].encode(), e.text) for e in self.entries if not e.in_file]
         if lines or not self.entries:
             path.write_bytes(
                 b"".join(
@@ -89,6 +177,24 @@ class Policy:
             )
             pairs.append((b"file", bytes(path)))
         return pairs
+
+    def reply_settings(self, path):
+        """The programs lie beside `path`. A chain that is replaced keeps its own words."""
+        pairs = []
+        if self.kind != "plugin" and self.ttl is not None:
+            pairs.append((b"ttl", b"%ds" % self.ttl))
+        if self.kind == "lua":
+            path.write_text(self.script())
+            return [*pairs, (b"file", bytes(path))]
+        self.words = path.with_suffix(".words")
+        self.write_words()
+        if self.kind == "plugin":
+            arguments = (bytes(self.words), self.sees.encode(), b"%d" % max(self.ttl or 0, 0))
+            pairs.append((b"file", bytes(path.parent / "voice.so")))
+            return pairs + [(b"arguments", argument) for argument in arguments]
+        program = (path.parent / "voice", self.words, path.parent / "questions")
+        pairs += [(b"program", bytes(word)) for word in program]
+        return [*pairs, (b"children", b"8"), (b"timeout", b"10s")]
 
 
 def quoted(text):

@@ -13,10 +13,13 @@ XDP_ICP_FIDELITY_SEED the seed of the first.
 import json
 import os
 import random
+import select
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import icp
 import net
@@ -62,6 +65,48 @@ class Wrong(Exception):
     """An answer is not what it must be."""
 
 
+class Flight:
+    """A query, and what becomes of it."""
+
+    def __init__(self, test, asking, url, wants_cost):
+        test.number += 1
+        self.socket, self.url, self.number = asking, url, test.number
+        self.options = icp.FLAG_SRC_RTT if wants_cost else 0
+        self.question = None  # the file of the helper that it waits for
+        self.reply = None
+
+    def send(self):
+        self.socket.send(icp.query(self.url, self.number, options=self.options))
+
+    def has_reply(self):
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+    def receive(self):
+        try:
+            self.reply = self.socket.recv(65536)
+        except TimeoutError:
+            raise Wrong("no answer") from None
+
+    def leave(self, how):
+        self.question.rename(f"{self.question}.{how}")
+
+    def right(self, expected):
+        told = expected["cost"] >= 0
+        return icp.answer(
+            expected["verdict"],
+            self.url,
+            self.number,
+            options=icp.FLAG_SRC_RTT if told else 0,
+            option_data=expected["cost"] if told else 0,
+        )
+
+    def compare(self, expectations, by):
+        right = [self.right(expected) for expected in expectations]
+        if self.reply not in right:
+            shown = " or ".join(reply[:20].hex() for reply in right)
+            raise Wrong(f"the {by} answers {self.reply[:20].hex()}, right is {shown}")
+
+
 class OverTheWire(Wire):
     sanitized = True
 
@@ -69,6 +114,12 @@ class OverTheWire(Wire):
         super().setUp()
         self.directory_of_files = self.directory()
         os.chmod(self.directory_of_files, 0o755)
+        shutil.copy(BUILD / "tests/voice", self.directory_of_files)
+        shutil.copy(BUILD / "tests/plugins/voice.so", self.directory_of_files)
+        self.questions = self.directory_of_files / "questions"
+        self.questions.mkdir()
+        self.hold = self.questions / "hold"
+        os.chmod(self.questions, 0o777)  # the helpers run as somebody else
         self.responding = self.responder("").start()
         self.known = {CLIENT, CLIENT6}
         self.sockets = {}
@@ -86,19 +137,22 @@ class OverTheWire(Wire):
         status = self.control("status")
         return status["answered"]["kernel"], status["answered"]["daemon"]
 
-    def asking_from(self, address):
+    def new_socket(self, address):
         """A socket that asks from an address, which the client's side has from then on."""
         six = ":" in address
         if address not in self.known:
             self.client_side.add_address("c0", f"{address}/{128 if six else 32}")
             self.known.add(address)
+        made = self.client_side.socket(socket.AF_INET6 if six else socket.AF_INET)
+        self.addCleanup(made.close)
+        made.settimeout(net.PATIENCE)
+        made.bind((address, 0))
+        made.connect((SERVER6 if six else SERVER, icp.PORT))
+        return made
+
+    def asking_from(self, address):
         if address not in self.sockets:
-            made = self.client_side.socket(socket.AF_INET6 if six else socket.AF_INET)
-            self.addCleanup(made.close)
-            made.settimeout(net.PATIENCE)
-            made.bind((address, 0))
-            made.connect((SERVER6 if six else SERVER, icp.PORT))
-            self.sockets[address] = made
+            self.sockets[address] = self.new_socket(address)
         return self.sockets[address]
 
     # --- one script
@@ -115,6 +169,16 @@ class OverTheWire(Wire):
             path.unlink()
         self.changed = set()
         self.number = 0
+        self.flights = []
+
+    def end(self):
+        """Lets all go that is still in flight."""
+        for flight in self.flights:
+            if flight.question:
+                flight.leave("go")
+                flight.receive()
+        for path in [*self.questions.iterdir(), *self.directory_of_files.glob("*.words")]:
+            path.unlink()
 
     def settings(self, name):
         place = sorted(self.policies).index(name)
@@ -151,16 +215,17 @@ class OverTheWire(Wire):
         """Brings what has changed of the chain to the daemon: all at once, or one by one."""
         if not self.changed:
             return
-        if None in self.changed or self.random.randrange(3) == 0:
+        # What is in flight hears of no helper's change: all get words of their own by a reload.
+        if None in self.changed or self.flights or self.random.randrange(3) == 0:
             self.reload_with_all()
         else:
             present = {
-                policy["name"].encode() for policy in self.control("policy-list")["policies"]
+                policy["name"] for policy in self.control("policy-list")["policies"]
             }
             for name in sorted(self.changed):
                 if name in self.policies:
                     self.register(name)
-                elif name in present:
+                elif script.escape(name) in present:
                     self.responding.icpctl("policy", "remove", os.fsdecode(name))
         self.changed.clear()
 
@@ -212,14 +277,21 @@ class OverTheWire(Wire):
             self.default = words[0]
             self.changed.add(None)
         elif what == "policy":
-            name, kind, verdict, *rest = words
-            cost = int(rest[rest.index("cost") + 1]) if "cost" in rest else -1
-            self.policies[name] = script.Policy(kind, verdict, cost, "not" in rest)
+            name, *rest = words
+            self.policies[name] = script.Policy.of(rest)
             self.changed.add(name)
         elif what in ("text", "line") and words[0] in self.policies:
-            name, text, *verdict = words
-            self.policies[name].entries.append((text, what == "line", (verdict or [None])[0]))
+            name, text, *rest = words
+            source = script.value_after(rest, "from")
+            verdict = rest[0] if rest and rest[0] != "from" else None
+            self.policies[name].add(script.Entry(text, what == "line", verdict, source))
             self.changed.add(name)
+        elif what == "says" and words[0] in self.policies:
+            name, text, verdict, *rest = words
+            if self.policies[name].kind in ("helper", "plugin"):
+                self.policies[name].say(text, verdict, script.value_after(rest, "from"))
+        elif what == "time":
+            time.sleep(int(words[0]) / 1000)
         elif what == "remove" and words[0] in self.policies:
             del self.policies[words[0]]
             self.changed.add(words[0])
@@ -250,84 +322,135 @@ class OverTheWire(Wire):
         decider = {"policy": result.get("policy"), "rule": result.get("rule")}
         right = {"policy": None, "rule": None}
         if expected["decider"] in right:
-            name = expected["name"]
-            right[expected["decider"]] = (
-                script.escape(name) if expected["decider"] == "rule" else name.decode()
-            )
+            right[expected["decider"]] = script.escape(expected["name"])
         if decider != right:
             raise Wrong(f"check names {decider}, right is {right}")
         return result["by"]
 
-    def query(self, step, expected):
+    def has_replies(self):
+        return any(policy.replies() for policy in self.policies.values())
+
+    def query(self, step, expectations):
         _, source, url, *wants_cost = step
+        expected = expectations[0]
         foretold = self.check(source, url, expected)
         if expected["kernel"] and foretold != "kernel":
             raise Wrong("check says that the daemon would answer what the kernel must know")
-        self.number += 1
-        options = icp.FLAG_SRC_RTT if wants_cost else 0
         before = self.counts()
-        asking = self.asking_from(source)
+        flight = Flight(self, self.asking_from(source), url, wants_cost)
         if expected["verdict"] == "silence":
             silent = self.control("status")["silent"]["drain"]
-            asking.send(icp.query(url, self.number, options=options))
+            flight.send()
             until(
                 lambda: self.control("status")["silent"]["drain"] == silent + 1,
                 "the query to be met by silence",
             )
             return
-        asking.send(icp.query(url, self.number, options=options))
-        try:
-            reply = asking.recv(65536)
-        except TimeoutError:
-            raise Wrong("no answer") from None
-        told = expected["cost"] >= 0
-        right = icp.answer(
-            expected["verdict"],
-            url,
-            self.number,
-            options=icp.FLAG_SRC_RTT if told else 0,
-            option_data=expected["cost"] if told else 0,
-        )
+        flight.send()
+        flight.receive()
         after = self.counts()
         by = {(1, 0): "kernel", (0, 1): "daemon"}.get((after[0] - before[0], after[1] - before[1]))
-        if reply != right:
-            raise Wrong(f"the {by} answers {reply[:20].hex()}, right is {right[:20].hex()}")
-        if by != foretold:
+        flight.compare(expectations if by == "kernel" else expectations[:1], by)
+        # What is remembered for a time may expire in between.
+        if by != foretold and not (by == "daemon" and self.has_replies()):
             raise Wrong(f"answered by the {by}, check had said the {foretold}")
         self.answers += 2
 
+    def open_questions(self):
+        return {path for path in self.questions.iterdir() if path.suffix == ""} - {self.hold}
+
+    def await_question(self, flight):
+        """The helper's next question, or the reply that came without one."""
+        others = {other.question for other in self.flights}
+        until(
+            lambda: flight.has_reply() or self.open_questions() - others,
+            "a helper to be asked, or a reply",
+        )
+        found = self.open_questions() - others
+        flight.question = found.pop() if found else None
+
+    def begin_flight(self, step, expectations):
+        _, source, url, *wants_cost = step
+        if expectations[0]["decider"] != "flight":
+            self.query(step, expectations)
+            return
+        flight = Flight(self, self.new_socket(source), url, wants_cost)
+        self.hold.touch()
+        flight.send()
+        self.await_question(flight)
+        self.hold.unlink()
+        if not flight.question:  # the kernel remembers
+            flight.receive()
+            flight.compare(expectations, "kernel")
+        self.flights.append(flight)
+
+    def reply(self, step, expectations):
+        """A helper replies; `expectations` if the query is answered then."""
+        if not self.flights:
+            return
+        flight = self.flights[int(step[1]) % len(self.flights)]
+        if flight.question:
+            if not expectations:
+                self.hold.touch()
+            flight.leave("lost" if step[0] == "lose" else "go")
+            flight.question = None
+            if not expectations:
+                self.await_question(flight)
+                self.hold.unlink()
+                if not flight.question:
+                    raise Wrong("a query in flight is answered too early")
+            else:
+                flight.receive()
+                flight.compare(expectations, "daemon, in flight,")
+                self.answers += 1
+        if expectations:
+            flight.socket.close()
+            self.flights.remove(flight)
+
     def expectations(self, lines):
-        """{number of a step: what must be answered to it}"""
+        """{number of a step: what may be replied then, at first what must be by the daemon}"""
         done = subprocess.run(
             [PROGRAM, "--expect"], input=b"\n".join(lines), stdout=subprocess.PIPE, check=True
         )
         found = {}
         for line in done.stdout.splitlines():
             number, verdict, cost, decider, who, name = script.parse(line)
-            found[int(number)] = {
+            expected = {
                 "verdict": verdict,
                 "cost": int(cost),
                 "decider": decider,
                 "kernel": who == "kernel",
                 "name": name,
             }
+            found.setdefault(int(number), []).append(expected)
         return found
+
+    def run_steps(self, lines, expectations):
+        for self.step, line in enumerate(lines):
+            step = script.parse(line)
+            expected = expectations.get(self.step, [])
+            if step[0] in ("ask", "begin", "reply", "lose", "says"):
+                self.follow_chain()
+            if step[0] == "ask":
+                self.query(step, expected)
+            elif step[0] == "begin":
+                self.begin_flight(step, expected)
+            elif step[0] in ("reply", "lose"):
+                self.reply(step, expected)
+            else:
+                self.take(step)
 
     def run_script(self, lines, seed):
         """None, or the number of the first line that is answered wrongly and what is wrong."""
         expectations = self.expectations(lines)
-        number = -1
+        self.step = -1
+        self.begin(seed)
         try:
-            self.begin(seed)
-            for number, line in enumerate(lines):
-                step = script.parse(line)
-                if step[0] != "ask":
-                    self.take(step)
-                    continue
-                self.follow_chain()
-                self.query(step, expectations[number])
+            self.run_steps(lines, expectations)
         except (Wrong, AssertionError) as wrong:
-            return number, str(wrong)
+            return self.step, str(wrong)
+        finally:
+            self.end()
         return None
 
     def shrink(self, lines, seed):
