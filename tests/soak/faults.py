@@ -27,10 +27,13 @@ ADDRESS6 = {"c0": CLIENT6, "s0": SERVER6, "c1": CLIENT6_2, "s1": SERVER6_2}
 # --- the chain
 
 
+def turned(state):
+    """The state after a reload: a policy says otherwise, and what was added at run time is gone."""
+    return state.but(turned="miss_nofetch" if state.turned == "hit" else "hit", extra=False)
+
+
 def reload_another_chain(stage, _):
-    """A policy says otherwise; what was added at run time is gone."""
-    turned = "miss_nofetch" if stage.state.turned == "hit" else "hit"
-    after = stage.state.but(turned=turned, extra=False)
+    after = turned(stage.state)
     with stage.during("a reload", after):
         stage.server.configure(promise.policies(after, stage.files))
         stage.server.icpctl("reload")
@@ -71,8 +74,12 @@ def kill_the_helpers(stage, _):
 # --- rules
 
 
+def rules_command(stage, *words):
+    return stage.server.icpctl("rules", "-p", stage.pins, *words)
+
+
 def change_rules(stage, random):
-    """By icpctl, or by the lines for bpftool that it prints."""
+    """By icpctl, or by the lines for bpftool that it prints; with a daemon or without one."""
     rules = set(stage.state.rules)
     prefix = random.choice(sorted(RULES))
     taken_out = prefix in rules
@@ -80,9 +87,9 @@ def change_rules(stage, random):
     words = (prefix,) if taken_out else (prefix, RULES[prefix])
     with stage.during("a change of rules", stage.state.but(rules=frozenset(rules))):
         if random.random() < 0.5:
-            stage.server.icpctl("rules", "del" if taken_out else "add", *words)
+            rules_command(stage, "del" if taken_out else "add", *words)
         else:
-            lines = stage.server.icpctl("rules", "key", *words).stdout.splitlines()
+            lines = rules_command(stage, "key", *words).stdout.splitlines()
             wanted = "map delete" if taken_out else "map update"
             stage.server_side.run("sh", "-c", next(line for line in lines if wanted in line))
 
@@ -134,9 +141,10 @@ def lease_ends(stage):
     stage.steady("the end of the lease")
 
 
-def start_again(stage, *prefix):
-    """What was added at run time is gone."""
-    with stage.during("the daemon's start", stage.state.but(daemon=RUNS, extra=False)):
+def start_again(stage, *prefix, former=()):
+    """What was added at run time is gone. Until then the kernel may reply by a former chain."""
+    after = stage.state.but(daemon=RUNS, extra=False)
+    with stage.during("the daemon's start", *former, after):
         stage.server.start(*prefix)
         stage.life = Life(stage.server.process.pid)
 
@@ -147,7 +155,24 @@ def kill_the_daemon(stage, random):
         stage.server.kill()
     if random.random() < 0.5:
         lease_ends(stage)
+    if random.random() < 0.5:
+        change_rules(stage, random)
+        stage.steady("a change of rules without a daemon")
     start_again(stage)
+
+
+def kill_the_daemon_in_a_reload(stage, random):
+    """The kernel has the former chain or the next one, whole."""
+    stage.end_life()
+    after = turned(stage.state)
+    dead = [state.but(daemon=KILLED) for state in (stage.state, after)]
+    with stage.during("a death in a reload", *dead):
+        stage.server.configure(promise.policies(after, stage.files))
+        stage.server.hang_up()
+        time.sleep(random.uniform(0, 0.03))
+        stage.server.kill()
+    stage.steady("a death in a reload", *dead)
+    start_again(stage, former=dead)
 
 
 def stop_the_daemon(stage, _):
@@ -280,7 +305,12 @@ def ask_at_once(stage, _):
             stage.control("check", urls=promise.URLS)
 
 
-ENDS_THE_DAEMON = (kill_the_daemon, stop_the_daemon, step_the_clock)
+ENDS_THE_DAEMON = (
+    kill_the_daemon,
+    kill_the_daemon_in_a_reload,
+    stop_the_daemon,
+    step_the_clock,
+)
 FAULTS = (
     reload_another_chain,
     reload_a_broken_chain,

@@ -333,7 +333,7 @@ static void make_garbage(const struct frame_config *config, struct plan *plan)
 	(void)config;
 	plan->silent = true;
 	if (one_in(plan, 2)) {
-		plan->ethertype = below(plan, 0x10000);
+		plan->ethertype = 1 + below(plan, 0xffff); /* 0 would be the right one */
 		if (plan->ethertype == ETHERTYPE_IP || plan->ethertype == ETHERTYPE_IPV6)
 			plan->ethertype = ETHERTYPE_ARP;
 		return;

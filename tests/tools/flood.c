@@ -76,6 +76,7 @@ struct asker {
 static struct {
 	const char *address, *port, *file;
 	unsigned long count, sockets, window, limit, rate, patience;
+	bool announce;
 } options = { .port = "3130", .sockets = 8, .window = 128, .limit = 300, .patience = 60 };
 
 static struct question *questions;
@@ -404,6 +405,11 @@ static void flood(void)
 			give_up(&askers[i]);
 			awaited += askers[i].count;
 		}
+		if (options.announce && outcome.sent) {
+			printf("begun\n");
+			fflush(stdout);
+			options.announce = false;
+		}
 		if ((enough || outcome.sent == options.count) && awaited == 0)
 			return;
 		if (!moved)
@@ -465,6 +471,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case 'l':
 		options.patience = number_of(text, 3600, state);
 		return 0;
+	case 'a':
+		options.announce = true;
+		return 0;
 	case 'p':
 		options.port = text;
 		return 0;
@@ -497,6 +506,7 @@ int main(int argc, char **argv)
 		{ "rate", 'r', "N", 0, "queries a second (as many as the window allows)", 0 },
 		{ "lost-after", 'l', "SECONDS", 0, "a query without a reply is lost after (60)",
 		  0 },
+		{ "announce", 'a', NULL, 0, "print a line once the first queries are sent", 0 },
 		{ "time", 't', "SECONDS", 0, "stop after (300)", 0 },
 		{ "port", 'p', "PORT", 0, "the responder's (3130)", 0 },
 		{ 0 },
@@ -511,13 +521,13 @@ int main(int argc, char **argv)
 	};
 	double start;
 
+	signal(SIGTERM, on_enough);
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	read_questions();
 	answered = calloc(options.count + 1, 1);
 	if (!answered)
 		err(2, "calloc");
 	open_sockets();
-	signal(SIGTERM, on_enough);
 	start = now();
 	flood();
 	print_outcome(now() - start);
