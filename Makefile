@@ -12,7 +12,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-LIBRARIES := libbpf libxdp libconfuse libevent libpcre2-8 lua5.4 libmnl libcap-ng jansson
+LIBRARIES := libbpf libxdp libconfuse libevent libpcre2-8 libmnl libcap-ng jansson
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	    -Wwrite-strings -Wformat=2 -Wundef -Wno-missing-field-initializers \
 	    $(if $(CI),-Werror)
@@ -27,7 +27,7 @@ ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) -pie -Wl,-z,relro,-z,now
 LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
 
 # Each of these has a main(); all other files of user/ serve them from one archive.
-PROGRAMS := xdp-icpd icpctl xdp-icp-loader
+PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua
 BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 MAINS := $(PROGRAMS:%=user/%.c)
 SERVICE := $(filter-out $(MAINS),$(wildcard user/*.c))
@@ -126,7 +126,7 @@ install: all ## install below PREFIX (/usr/local) and DESTDIR
 		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)$(PREFIX)/include $(DESTDIR)/etc/xdp-icp
 	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl $(BLAST) scripts/xdp-icp-load \
 		$(DESTDIR)$(PREFIX)/sbin
-	install -m 755 $(BUILD)/xdp-icp-loader scripts/zc-icp-helper.py \
+	install -m 755 $(BUILD)/xdp-icp-loader $(BUILD)/xdp-icp-lua scripts/zc-icp-helper.py \
 		$(DESTDIR)$(PREFIX)/libexec/xdp-icp
 	install -m 644 $(BPF_OBJECT) $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/xdp-icp
 	install -m 644 include/xdp_icp_plugin.h $(DESTDIR)$(PREFIX)/include
@@ -165,6 +165,10 @@ $(BUILD)/user/%.o: user/%.c | $(BUILD)/user/
 $(ARCHIVE): $(OBJECTS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
+# The only one that needs Lua, and nothing else: it starts quickly.
+$(BUILD)/user/xdp-icp-lua.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
+$(BUILD)/xdp-icp-lua: LDLIBS = $(shell pkg-config --libs lua5.4)
+
 $(BINARIES): $(BUILD)/%: $(BUILD)/user/%.o $(ARCHIVE)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -o $@
@@ -202,7 +206,7 @@ $(HOSTILE): $(wildcard tests/soak/*.[ch]) | $(BUILD)/tests/
 
 # The fidelity test holds what surrounds the daemon (seams.h): these calls, and the program's clock.
 FIDELITY_SEAMS := getrandom syscall open clock_gettime dlopen dlsym dlclose \
-		  helper_pool_new helper_pool_ask helper_pool_free
+		  helper_pool_new helper_pool_ask helper_pool_free helper_run
 FIDELITY_BPF := $(BUILD)/fidelity/xdp_icp.bpf.o
 FIDELITY_SKELETON := $(BUILD)/fidelity/xdp_icp.skel.h
 

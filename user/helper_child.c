@@ -6,9 +6,11 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/queue.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "helper_child.h"
@@ -224,6 +226,78 @@ void helper_child_part(struct helper_child *child, enum helper_parting how)
 	if (how == HELPER_PART_KILL)
 		body_signal(body, SIGKILL);
 	event_add(body->impatience, &patience);
+}
+
+/* A file descriptor to read the bytes from. -1 with errno. */
+static int open_input(const void *bytes, size_t length)
+{
+	int fd = memfd_create("input", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	if (write(fd, bytes, length) == (ssize_t)length && lseek(fd, 0, SEEK_SET) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int64_t milliseconds(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000ll + time.tv_nsec / 1000000;
+}
+
+/* Returns 0, or what went wrong as a value of errno. */
+static int read_line(int fd, unsigned int timeout, char *output, size_t size)
+{
+	const int64_t end = milliseconds() + timeout;
+	size_t length = 0;
+
+	output[0] = '\0';
+	while (length < size - 1 && !strchr(output, '\n')) {
+		struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+		int64_t left = end - milliseconds();
+		ssize_t count;
+
+		if (left <= 0)
+			return ETIMEDOUT;
+		if (poll(&poll_fd, 1, (int)left) <= 0)
+			continue;
+		count = read(fd, output + length, size - 1 - length);
+		if (count <= 0)
+			return count ? errno : 0;
+		length += count;
+		output[length] = '\0';
+	}
+	return 0;
+}
+
+int helper_run(const struct helper_run *run, char *output, size_t size, struct error *error)
+{
+	int out[2] = { -1, -1 }, in = open_input(run->input, run->input_length);
+	int result = 0;
+	pid_t pid = 0;
+
+	if (in < 0 || pipe2(out, O_CLOEXEC))
+		result = errno;
+	if (!result)
+		result = spawn(&pid, run->arguments, in, out[1]);
+	if (in >= 0)
+		close(in);
+	if (out[1] >= 0)
+		close(out[1]);
+	if (!result) {
+		result = read_line(out[0], run->timeout, output, size);
+		kill(-pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	if (out[0] >= 0)
+		close(out[0]);
+	if (result == ETIMEDOUT)
+		return error_set(error, "%s: no line in %u ms", run->arguments[0], run->timeout);
+	return result ? error_set(error, "%s: %s", run->arguments[0], strerror(result)) : 0;
 }
 
 static void on_over(evutil_socket_t fd, short what, void *context)

@@ -25,6 +25,20 @@ struct helper_child {
 int helper_child_start(struct helper_child *child, struct event_base *base, char *const *arguments,
 		       struct error *error);
 
+struct helper_run {
+	char *const *arguments; /* of the program, itself first; ends with NULL */
+	const void *input;	/* what it reads from its standard input, `input_length` bytes */
+	size_t input_length;
+	unsigned int timeout; /* milliseconds */
+};
+
+/*
+ * Runs a program and waits for the first line of its output, or the end of it, at most
+ * `size` - 1 bytes with a NUL behind them; then kills its process group. Blocks for `timeout` at
+ * most. -1 with an error that begins with the program's name.
+ */
+int helper_run(const struct helper_run *run, char *output, size_t size, struct error *error);
+
 enum helper_parting {
 	HELPER_PART_KINDLY, /* it may finish what it does */
 	HELPER_PART_ENDED,  /* it has ended by itself, and how it did is logged */

@@ -42,6 +42,9 @@ struct helper_pool {
 	char *name;
 	char **arguments;
 	unsigned int timeout;
+	unsigned int stall;
+	char *greeting; /* NULL: none */
+	size_t greeting_length;
 	helper_answer answer;
 	void *context;
 	struct job_list open; /* oldest first */
@@ -121,7 +124,7 @@ static void hand_out(struct helper_pool *pool)
 		wait_no_more(pool, job);
 		job->given = true;
 		worker->job = job;
-		set_timer(worker->timer, HELPER_STALL * 1000ull);
+		set_timer(worker->timer, pool->stall);
 	}
 }
 
@@ -314,12 +317,37 @@ static void on_event(struct bufferevent *stream, short what, void *context)
 	answer_all(pool->answer, pool->context, &done);
 }
 
+/* The greeting is a question that has no asker. */
+static int greet(struct worker *worker)
+{
+	const struct helper_pool *pool = worker->pool;
+	struct job *job;
+
+	if (!pool->greeting)
+		return 0;
+	job = calloc(1, sizeof(*job));
+	if (!job)
+		return -1;
+	if (bufferevent_write(worker->child.input, pool->greeting, pool->greeting_length)) {
+		free(job);
+		return -1;
+	}
+	job->given = true;
+	worker->job = job;
+	set_timer(worker->timer, HELPER_STALL);
+	return 0;
+}
+
 static int worker_start(struct worker *worker, struct error *error)
 {
 	struct helper_pool *pool = worker->pool;
 
 	if (helper_child_start(&worker->child, pool->base, pool->arguments, error))
 		return -1;
+	if (greet(worker)) {
+		helper_child_part(&worker->child, HELPER_PART_KINDLY);
+		return error_set(error, "out of memory");
+	}
 	bufferevent_setcb(worker->child.output, on_readable, NULL, on_event, worker);
 	bufferevent_setcb(worker->child.input, NULL, NULL, on_event, worker);
 	bufferevent_setwatermark(worker->child.output, EV_READ, 0, HELPER_ANSWER_MAX);
@@ -338,8 +366,11 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	if (worker->child.input) {
-		log_write(LOG_WARNING, "policy '%s': helper, process %d: no line for %d s",
-			  pool->name, worker->child.pid, HELPER_STALL);
+		log_write(LOG_WARNING, "policy '%s': helper, process %d: no reply in time",
+			  pool->name, worker->child.pid);
+		/* Another child would do no better. */
+		if (worker->job)
+			worker->job->again = true;
 		worker_stop(worker, HELPER_PART_KILL, &done);
 		answer_all(pool->answer, pool->context, &done);
 	} else if (worker_start(worker, &error)) {
@@ -358,6 +389,14 @@ static int copy_settings(struct helper_pool *pool, const struct helper_settings 
 	while (settings->arguments[count])
 		count++;
 	pool->timeout = settings->timeout;
+	pool->stall = settings->stall;
+	if (settings->greeting) {
+		pool->greeting = malloc(settings->greeting_length);
+		if (!pool->greeting)
+			return -1;
+		memcpy(pool->greeting, settings->greeting, settings->greeting_length);
+		pool->greeting_length = settings->greeting_length;
+	}
 	pool->name = strdup(settings->name);
 	pool->arguments = calloc(count + 1, sizeof(pool->arguments[0]));
 	if (!pool->name || !pool->arguments)
@@ -455,6 +494,7 @@ void helper_pool_free(struct helper_pool *pool)
 	for (size_t i = 0; pool->arguments && pool->arguments[i]; i++)
 		free(pool->arguments[i]);
 	free(pool->arguments);
+	free(pool->greeting);
 	free(pool->name);
 	free(pool);
 	answer_all(answer, context, &open);

@@ -23,7 +23,7 @@
 #define HELPER_QUEUE_BYTES_MAX (1u << 20) /* of memory for questions that wait for a child */
 #define HELPER_ANSWER_MAX 4096		  /* bytes of a line that is an answer */
 #define HELPER_TIMEOUT_MAX 10000	  /* milliseconds */
-#define HELPER_STALL 30 /* seconds without a line while one is waited for, then a child is ended */
+#define HELPER_STALL 30000		  /* milliseconds, for programs that may take their time */
 
 struct helper_pool;
 
@@ -39,6 +39,14 @@ struct helper_settings {
 	char *const *arguments; /* of the program, itself first; ends with NULL */
 	unsigned int children;	/* 1 to HELPER_CHILDREN_MAX */
 	unsigned int timeout;	/* milliseconds for an answer, 1 to HELPER_TIMEOUT_MAX */
+	unsigned int stall;	/* milliseconds that a child may owe a line; then it is killed */
+
+	/*
+	 * What each child is told first, or NULL: `greeting_length` bytes, a question whose line is
+	 * dropped. It has HELPER_STALL for that.
+	 */
+	const char *greeting;
+	size_t greeting_length;
 };
 
 /*

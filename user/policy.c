@@ -66,13 +66,21 @@ static int check_settings(const struct policy_kind *kind, const struct policy_sp
 
 		if (!known)
 			known = find_setting(kind->settings, setting->key);
+		if (known && known->replaced_by)
+			return error_set(
+				error,
+				"%s: policy '%s': kind '%s' no longer takes '%s'; set '%s' (%s)",
+				setting->values[0].where, spec->name, kind->name, setting->key,
+				known->replaced_by,
+				find_setting(kind->settings, known->replaced_by)->help);
 		if (known && !known->list &&
 		    policy_spec_text(spec, setting->key, &value, error) < 0)
 			return -1;
 		if (known)
 			continue;
 		for (const struct policy_setting *s = kind->settings; s->name; s++)
-			append_name(names, sizeof(names), s->name);
+			if (!s->replaced_by)
+				append_name(names, sizeof(names), s->name);
 		for (const struct policy_setting *s = policy_common_settings; s->name; s++)
 			append_name(names, sizeof(names), s->name);
 		return error_set(

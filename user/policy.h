@@ -25,6 +25,8 @@ struct policy_setting {
 	const char *help;
 	bool list;     /* takes many values */
 	bool required; /* there must be one */
+	const char
+		*replaced_by; /* it is no longer taken; the name of the one that took its place */
 };
 
 #define POLICY_TTL_URL ((unsigned int)-1)

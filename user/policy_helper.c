@@ -1,41 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * Child processes that read `URL SOURCE` a line and answer with a verdict or `-`, in order. What
- * is not answered in time, or not understood, counts as nothing.
- */
-#include <arpa/inet.h>
+/* Programs of the operator's own as child processes, see policy_child.h. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "escape.h"
-#include "helper_pool.h"
+#include "policy_child.h"
 #include "policy_kinds.h"
-#include "policy_warning.h"
-#include "verdict.h"
 
-#define CHILDREN 2
 #define TIMEOUT 2000 /* milliseconds: Squid's maximum_icp_query_timeout */
-#define TTL_MAX (24 * 3600 * 1000u)
 
-struct helper {
-	const struct policy *policy;
-	char **program; /* ends with NULL */
-	unsigned int children;
-	unsigned int timeout; /* milliseconds */
-	struct helper_pool *pool;
-	struct policy_warning warning;
-};
-
-static void release(struct helper *helper)
-{
-	for (size_t i = 0; helper->program && helper->program[i]; i++)
-		free(helper->program[i]);
-	free(helper->program);
-	free(helper);
-}
-
-static int read_program(struct helper *helper, const struct policy_spec *spec, struct error *error)
+static int read_program(struct policy_child *child, const struct policy_spec *spec,
+			struct error *error)
 {
 	const struct spec_setting *setting = policy_spec_find(spec, "program");
 	const struct spec_value *path = &setting->values[0];
@@ -46,12 +21,12 @@ static int read_program(struct helper *helper, const struct policy_spec *spec, s
 				 "absolute path, its arguments behind it: program = { \"/path\", "
 				 "\"argument\" }",
 				 path->where, spec->name, path->text);
-	helper->program = calloc(setting->count + 1, sizeof(helper->program[0]));
-	if (!helper->program)
+	child->arguments = calloc(setting->count + 1, sizeof(child->arguments[0]));
+	if (!child->arguments)
 		return error_set(error, "out of memory");
 	for (size_t i = 0; i < setting->count; i++) {
-		helper->program[i] = strdup(setting->values[i].text);
-		if (!helper->program[i])
+		child->arguments[i] = strdup(setting->values[i].text);
+		if (!child->arguments[i])
 			return error_set(error, "out of memory");
 	}
 	return 0;
@@ -59,106 +34,12 @@ static int read_program(struct helper *helper, const struct policy_spec *spec, s
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct helper *helper = calloc(1, sizeof(*helper));
-	unsigned int ttl = 0;
-	long children = CHILDREN;
-
-	if (!helper)
-		return error_set(error, "out of memory");
-	helper->policy = policy;
-	helper->timeout = TIMEOUT;
-	if (read_program(helper, spec, error) ||
-	    policy_spec_number(spec, "children", 1, HELPER_CHILDREN_MAX, &children, error) < 0 ||
-	    policy_spec_duration(spec, "timeout", 1, HELPER_TIMEOUT_MAX, &helper->timeout, error) <
-		    0 ||
-	    policy_spec_duration(spec, "ttl", 0, TTL_MAX, &ttl, error) < 0) {
-		release(helper);
+	if (policy_child_create(policy, spec, TIMEOUT, error))
 		return -1;
-	}
-	helper->children = children;
-	policy->ttl = ttl / 1000; /* less than a second is not worth remembering */
-	policy->state = helper;
-	return 0;
-}
-
-static void destroy(struct policy *policy)
-{
-	struct helper *helper = policy->state;
-
-	helper_pool_free(helper->pool);
-	release(helper);
-}
-
-/* A line that is no answer is like none. */
-static struct policy_match understand(struct helper *helper, const char *line, size_t length)
-{
-	struct policy_match match = { .verdict = verdict_from_name(line, length) };
-	char *shown;
-
-	if (match.verdict != ICP_OP_INVALID || (length == 1 && line[0] == '-'))
-		return match;
-	match.gave_up = true;
-	shown = escape(line, length);
-	policy_warn(&helper->warning, helper->policy,
-		    "the helper answered '%.200s', which is neither a verdict (" VERDICT_NAMES
-		    ") nor -",
-		    shown ? shown : "");
-	free(shown);
-	return match;
-}
-
-static void answered(void *context, void *asked, const char *line, size_t length)
-{
-	struct policy_question *question = asked;
-	struct policy_match match = { .verdict = ICP_OP_INVALID, .gave_up = true };
-
-	if (line)
-		match = understand(context, line, length);
-	question->answered(question, match);
-}
-
-static int start(struct policy *policy, struct event_base *base, policy_changed changed,
-		 void *context, struct error *error)
-{
-	struct helper *helper = policy->state;
-	const struct helper_settings settings = {
-		.name = policy->name,
-		.arguments = helper->program,
-		.children = helper->children,
-		.timeout = helper->timeout,
-	};
-
-	(void)changed;
-	(void)context;
-	helper->pool = helper_pool_new(base, &settings, answered, helper, error);
-	return helper->pool ? 0 : error_prefix(error, "policy '%s': ", policy->name);
-}
-
-static bool ask(const struct policy *policy, const struct query *query,
-		struct policy_question *question)
-{
-	struct helper *helper = policy->state;
-	char source[INET6_ADDRSTRLEN], line[ICP_MESSAGE_MAX + INET6_ADDRSTRLEN + 2];
-	size_t length = query->length;
-
-	if (!helper->pool)
-		return false;
-	query_source_text(query, source);
-	memcpy(line, query->url, length);
-	line[length++] = ' ';
-	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a line, no string */
-	memcpy(line + length, source, strlen(source));
-	length += strlen(source);
-	line[length++] = '\n';
-	return helper_pool_ask(helper->pool, line, length, question);
-}
-
-/* Where nobody can be asked. */
-static struct policy_match match(const struct policy *policy, const struct query *query)
-{
-	(void)policy;
-	(void)query;
-	return (struct policy_match){ .verdict = ICP_OP_INVALID, .gave_up = true };
+	if (read_program(policy->state, spec, error) == 0)
+		return 0;
+	policy_child_destroy(policy);
+	return -1;
 }
 
 static const struct policy_setting settings[] = {
@@ -177,8 +58,8 @@ const struct policy_kind policy_helper = {
 	.main_thread = true,
 	.settings = settings,
 	.create = create,
-	.destroy = destroy,
-	.match = match,
-	.start = start,
-	.ask = ask,
+	.destroy = policy_child_destroy,
+	.match = policy_child_match,
+	.start = policy_child_start,
+	.ask = policy_child_ask,
 };

@@ -1,159 +1,154 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * `function check(url, source)` in `file` returns a verdict's name, or nil for nothing. What goes
- * wrong in it counts as nothing. The script is bounded by lua_sandbox.h, for queries wait while it
- * runs.
+ * `function check(url, source)` in the script `file` returns a verdict's name, or nil for none. The
+ * script runs in children, xdp-icp-lua (see there), which get it as their greeting: a change of the
+ * file counts from the next reload on, for all of them.
  */
-#include <arpa/inet.h>
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "escape.h"
-#include "lua_sandbox.h"
+#include "helper_child.h"
+#include "policy_child.h"
 #include "policy_kinds.h"
-#include "policy_warning.h"
 #include "regular_file.h"
-#include "verdict.h"
 
-#define INSTRUCTIONS 100000 /* about a millisecond */
-#define INSTRUCTIONS_LEAST 1000
-#define INSTRUCTIONS_MOST 10000000
-#define FILE_MOST (4u << 20) /* bytes */
-#define TTL_MAX (24 * 3600 * 1000u)
+#define PROGRAM "xdp-icp-lua"
+#define TIMEOUT 1000	    /* milliseconds */
+#define LOAD_TIMEOUT 3000   /* milliseconds, for what stands outside of functions */
+#define FILE_MAX (4u << 20) /* bytes */
+#define HEADER_MAX 16	    /* bytes of the line before the script */
 
-struct lua {
-	const struct policy *policy;
-	char *path;
-	char *text; /* of the file as it was read */
-	size_t length;
-	struct lua_sandbox *sandbox; /* NULL: there was no memory for a new one */
-	long instructions;
-	bool worked; /* check() has come to an end since the script was run */
-	struct policy_warning warning;
-};
-
-static void release(struct lua *lua)
+/* The program lies where the daemon was installed, or is built, with it. */
+static char *find_program(struct error *error)
 {
-	lua_sandbox_close(lua->sandbox);
-	free(lua->text);
-	free(lua->path);
-	free(lua);
+	static const char *const places[] = {
+		"../libexec/xdp-icp", /* beside PREFIX/sbin */
+		".", "..",	      /* of the tests' build directory */
+	};
+	char self[PATH_MAX] = "";
+	const char *directory;
+
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0) {
+		error_set(error, "/proc/self/exe: %s", strerror(errno));
+		return NULL;
+	}
+	directory = dirname(self);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		char *path;
+
+		if (asprintf(&path, "%s/%s/" PROGRAM, directory, places[i]) < 0)
+			break;
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	error_set(error,
+		  PROGRAM " is neither in %s nor in %s/../libexec/xdp-icp; run `make install`",
+		  directory, directory);
+	return NULL;
 }
 
-static int read_file(struct lua *lua, const struct policy_spec *spec, struct error *error)
+static int set_arguments(struct policy_child *child, const char *file, struct error *error)
+{
+	child->arguments = calloc(3, sizeof(child->arguments[0]));
+	if (!child->arguments)
+		return error_set(error, "out of memory");
+	child->arguments[0] = find_program(error);
+	if (!child->arguments[0])
+		return -1;
+	child->arguments[1] = strdup(file); /* for messages */
+	return child->arguments[1] ? 0 : error_set(error, "out of memory");
+}
+
+/* The script with its length before it, and an empty line behind it, which asks if it is right. */
+static int set_greeting(struct policy_child *child, const char *text, size_t length,
+			struct error *error)
+{
+	char *end;
+
+	child->greeting = malloc(HEADER_MAX + length + 1);
+	if (!child->greeting)
+		return error_set(error, "out of memory");
+	end = child->greeting + snprintf(child->greeting, HEADER_MAX, "%zu\n", length);
+	end = mempcpy(end, text, length);
+	*end++ = '\n';
+	child->greeting_length = end - child->greeting;
+	return 0;
+}
+
+static int check_script(const struct policy_child *child, struct error *error)
+{
+	char reply[HELPER_ANSWER_MAX];
+	const struct helper_run run = {
+		.arguments = child->arguments,
+		.input = child->greeting,
+		.input_length = child->greeting_length,
+		.timeout = LOAD_TIMEOUT,
+	};
+
+	if (helper_run(&run, reply, sizeof(reply), error))
+		return error_prefix(error,
+				    "%s: cannot be loaded (what is outside of functions has %u "
+				    "ms): ",
+				    child->arguments[1], LOAD_TIMEOUT);
+	reply[strcspn(reply, "\n")] = '\0';
+	if (strcmp(reply, "-") == 0)
+		return 0;
+	if (strncmp(reply, "! ", 2) == 0)
+		return error_set(error, "%s", reply + 2);
+	return error_set(error, "%s: cannot be loaded; the log tells why", child->arguments[1]);
+}
+
+static int read_script(struct policy_child *child, const struct policy_spec *spec,
+		       struct error *error)
 {
 	const struct spec_value *file;
 	struct error reason;
+	size_t length;
+	char *text;
+	int result;
 
 	if (policy_spec_text(spec, "file", &file, error) < 0)
 		return -1;
-	lua->path = strdup(file->text);
-	if (!lua->path)
-		return error_set(error, "out of memory");
-	if (regular_file_read(file->text, FILE_MOST, &lua->text, &lua->length, &reason))
+	if (regular_file_read(file->text, FILE_MAX, &text, &length, &reason))
 		return error_set(error,
 				 "%s: policy '%s': cannot read the script '%s': %s; name a file "
 				 "of at most 4 MiB that the daemon may read",
 				 file->where, spec->name, file->text, reason.text);
-	return 0;
+	if (set_arguments(child, file->text, error))
+		result = error_prefix(error, "%s: policy '%s': ", file->where, spec->name);
+	else
+		result = set_greeting(child, text, length, error);
+	free(text);
+	return result ? result : check_script(child, error);
 }
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct lua *lua = calloc(1, sizeof(*lua));
-	unsigned int ttl = 0;
+	struct policy_child *child;
 
-	if (!lua)
-		return error_set(error, "out of memory");
-	lua->policy = policy;
-	lua->instructions = INSTRUCTIONS;
-	if (policy_spec_number(spec, "instructions", INSTRUCTIONS_LEAST, INSTRUCTIONS_MOST,
-			       &lua->instructions, error) >= 0 &&
-	    policy_spec_duration(spec, "ttl", 0, TTL_MAX, &ttl, error) >= 0 &&
-	    read_file(lua, spec, error) == 0)
-		lua->sandbox = lua_sandbox_open(lua->path, lua->text, lua->length, error);
-	if (!lua->sandbox) {
-		release(lua);
+	if (policy_child_create(policy, spec, TIMEOUT, error))
 		return -1;
-	}
-	policy->ttl = ttl / 1000; /* less than a second is not worth remembering */
-	policy->state = lua;
-	return 0;
-}
-
-static void destroy(struct policy *policy)
-{
-	release(policy->state);
-}
-
-/*
- * Begins anew with a script that has kept so much that it cannot work any more: each further query
- * would fail, after a search through all of it for memory to be had. One that fails at once is
- * left as it is.
- */
-static void begin_anew(struct lua *lua)
-{
-	struct error error;
-
-	if (!lua->worked)
-		return;
-	lua->worked = false;
-	lua_sandbox_close(lua->sandbox);
-	lua->sandbox = lua_sandbox_open(lua->path, lua->text, lua->length, &error);
-	if (!lua->sandbox)
-		policy_warn(&lua->warning, lua->policy, "%s", error.text);
-}
-
-static struct policy_match understand(struct lua *lua, const char *answer, size_t length)
-{
-	struct policy_match match = { .verdict = verdict_from_name(answer, length) };
-	char *shown;
-
-	if (match.verdict != ICP_OP_INVALID)
-		return match;
-	match.gave_up = true;
-	shown = escape(answer, length);
-	policy_warn(&lua->warning, lua->policy,
-		    "%s: check() returned '%.200s', which is no verdict; it can be " VERDICT_NAMES
-		    ", or nil",
-		    lua->path, shown ? shown : "");
-	free(shown);
-	return match;
-}
-
-static struct policy_match match(const struct policy *policy, const struct query *query)
-{
-	struct policy_match nothing = { .verdict = ICP_OP_INVALID };
-	struct lua *lua = policy->state;
-	enum lua_sandbox_result result;
-	char source[INET6_ADDRSTRLEN];
-	const char *answer;
-	struct error error;
-	size_t length;
-
-	nothing.gave_up = !lua->sandbox;
-	if (!lua->sandbox)
-		return nothing;
-	query_source_text(query, source);
-	result = lua_sandbox_check(lua->sandbox, query->url, query->length, source,
-				   lua->instructions, &answer, &length, &error);
-	if (result == LUA_SANDBOX_FAILED || result == LUA_SANDBOX_FULL) {
-		nothing.gave_up = true;
-		policy_warn(&lua->warning, policy, "%s", error.text);
-		if (result == LUA_SANDBOX_FULL)
-			begin_anew(lua);
-		return nothing;
-	}
-	lua->worked = true;
-	return result == LUA_SANDBOX_ANSWER ? understand(lua, answer, length) : nothing;
+	child = policy->state;
+	/* No reply is worth more than its timeout, and a script that never ends must. */
+	child->stall = child->timeout;
+	if (read_script(child, spec, error) == 0)
+		return 0;
+	policy_child_destroy(policy);
+	return -1;
 }
 
 static const struct policy_setting settings[] = {
 	{ "file", "the script, which has a 'function check(url, source)'", .required = true },
-	{ "instructions",
-	  "how many it may take for a query, 1000 to 10000000; 100000 if not given" },
+	{ "children", "how many processes run it, 1 to 64; 2 if not given" },
+	{ "timeout", "when a script that has not returned is killed, 1ms to 10s; 1s if not given" },
 	{ "ttl", "how long an answer may be remembered, in whole seconds; not if not given" },
+	{ "instructions", "a number of them", .replaced_by = "timeout" },
 	{ NULL },
 };
 
@@ -164,6 +159,8 @@ const struct policy_kind policy_lua = {
 	.main_thread = true,
 	.settings = settings,
 	.create = create,
-	.destroy = destroy,
-	.match = match,
+	.destroy = policy_child_destroy,
+	.match = policy_child_match,
+	.start = policy_child_start,
+	.ask = policy_child_ask,
 };

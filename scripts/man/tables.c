@@ -77,6 +77,8 @@ static int put_settings(const char *name)
 	for (; settings->name; settings++) {
 		const char *remark = settings->list ? " = { _VALUE_, ... }" : " = _VALUE_";
 
+		if (settings->replaced_by)
+			continue;
 		printf("*%s*%s%s\n", settings->name, remark,
 		       settings->required ? " (required)" : "");
 		put_sentence(settings->help);

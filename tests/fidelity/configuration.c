@@ -53,35 +53,6 @@ static void write_file(const struct policy_setup *policy, const char *path)
 	fclose(file);
 }
 
-static void write_script(const struct policy_setup *policy, const char *path)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, 0xff };
-	FILE *file = create(path);
-	char source[INET6_ADDRSTRLEN];
-
-	fputs("local entries = {\n", file);
-	for (size_t i = 0; i < policy->count; i++) {
-		const struct entry *entry = &policy->entries[i];
-		bool ipv4 = memcmp(entry->address, mapped, sizeof(mapped)) == 0;
-
-		fputs("\t{ \"", file);
-		for (size_t k = 0; k < entry->text.length; k++)
-			fprintf(file, "\\%03u", (unsigned char)entry->text.at[k]);
-		fprintf(file, "\", \"%s\"",
-			verdict_name(entry->verdict ? entry->verdict : policy->verdict));
-		inet_ntop(ipv4 ? AF_INET : AF_INET6, entry->address + (ipv4 ? 12 : 0), source,
-			  sizeof(source));
-		if (entry->from)
-			fprintf(file, ", \"%s\"", source);
-		fputs(" },\n", file);
-	}
-	fputs("}\n\nfunction check(url, source)\n\tfor _, e in ipairs(entries) do\n"
-	      "\t\tif url:find(e[1], 1, true) and (not e[3] or e[3] == source) then\n"
-	      "\t\t\treturn e[2]\n\t\tend\n\tend\nend\n",
-	      file);
-	fclose(file);
-}
-
 /* The settings of the kinds that are no lists. */
 static void write_settings(const struct policy_setup *policy, const char *path, FILE *out)
 {
@@ -106,7 +77,7 @@ static void write_settings(const struct policy_setup *policy, const char *path, 
 		fputs(" program = { '/bin/true' }", out);
 		break;
 	case KIND_LUA:
-		write_script(policy, path);
+		fclose(create(path)); /* see seams.c for what it replies */
 		fprintf(out, " file = '%s'", path);
 		break;
 	case KIND_PLUGIN:

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "helper_child.h"
 #include "helper_pool.h"
 #include "seams.h"
 #include "xdp_icp_plugin.h"
@@ -272,6 +273,16 @@ void seams_reply(struct open_question *open, bool lost)
 	TAILQ_REMOVE(&questions, open, link);
 	free(open);
 	pool->answer(pool->context, question, lost ? NULL : line, lost ? 0 : strlen(line));
+}
+
+/* Lua: the script is right. */
+int __wrap_helper_run(const struct helper_run *run, char *output, size_t size, struct error *error);
+int __wrap_helper_run(const struct helper_run *run, char *output, size_t size, struct error *error)
+{
+	(void)run;
+	(void)error;
+	snprintf(output, size, "-\n");
+	return 0;
 }
 
 void __wrap_helper_pool_free(struct helper_pool *pool);

@@ -23,6 +23,7 @@ local asked = 0
 
 function check(url, source)
     if url:find("/loop", 1, true) then
+        print("loops")
         while true do pcall(function() while true do end end) end
     end
     if url:find("/count", 1, true) then
@@ -131,13 +132,45 @@ class Scripts(Wire):
         self.assertEqual(self.ask("http://e.org/count"), "hit")
         until(lambda: self.ask("http://e.org/count") == "denied", "the script to be asked again")
 
+    def ask_to_loop(self, daemon):
+        """The client whose query a child is busy with."""
+        client = self.client(self.client_side)
+        client.send(icp.query("http://e.org/loop", 4711), SERVER)
+        until(lambda: "x.lua: loops" in daemon.log.read_text(), "the script to be asked")
+        return client
+
     def test_a_script_that_does_not_end(self):
-        daemon = self.responder(self.lua("ttl = 1h")).start()
+        daemon = self.responder(self.lua("ttl = 1h timeout = 300ms")).start()
         for count in (1, 2):  # nor is it remembered
             self.assert_answered_by(daemon, "daemon", "miss", "http://e.org/loop")
             self.assertEqual(daemon.count("failed.limit"), count)
-        self.assertIn("x.lua:6: it did not end within 100000 instructions", daemon.log.read_text())
+        until(
+            lambda: "no reply in time" in daemon.log.read_text(), "the log to tell of the children"
+        )
+        until(lambda: self.ask(FOO) == "hit", "another child to reply")
+
+    def test_a_script_that_does_not_end_delays_no_other_query(self):
+        daemon = self.responder(
+            self.lua("timeout = 10s") + 'policy "a" { kind = exact verdict = denied url = "a" }'
+        ).start()
+        waiting = self.ask_to_loop(daemon)
+        for _ in range(10):
+            self.assertEqual(self.ask("a"), "denied")
+            self.assertEqual(self.ask(FOO), "hit")
+        waiting.socket.settimeout(0)
+        self.assertRaises(BlockingIOError, waiting.receive)
+
+    def test_no_script_outlives_its_daemon(self):
+        daemon = self.responder(self.lua("timeout = 10s")).start()
         self.assertEqual(self.ask(FOO), "hit")
+        children = self.children(daemon)
+        self.assertEqual(len(children), 2)
+        self.ask_to_loop(daemon)
+        daemon.kill()
+        until(
+            lambda: not any(pathlib.Path(f"/proc/{pid}/exe").exists() for pid in children),
+            "the children to end",
+        )
 
     def test_a_helper_is_remembered(self):
         program = self.write("helper.sh", HELPER)

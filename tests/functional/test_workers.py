@@ -291,7 +291,7 @@ class Alone(Workers):
             0o755,
         )
         return {
-            "lua": (f'policy "30" {{ kind = "lua" file = "{script}" }}', "denied"),
+            "lua": (f'policy "30" {{ kind = "lua" file = "{script}" timeout = "10s" }}', "denied"),
             "helper": (
                 f'policy "40" {{ kind = "helper" program = {{ "{helper}" }} timeout = "10s" }}',
                 "err",

@@ -1,83 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Helpers: children of a shell, what they answer, when they die. */
-#include <arpa/inet.h>
-#include <sys/wait.h>
-
-#include "chain_support.h"
-#include "evaluation.h"
-#include "helper_child.h"
+#include "evaluation_support.h"
 #include "helper_pool.h"
-
-#define NOTHING ICP_OP_QUERY
-
-static struct event_base *base;
-
-static int open_base(void **state)
-{
-	(void)state;
-	base = event_base_new();
-	return base ? 0 : -1;
-}
-
-static int close_base(void **state)
-{
-	(void)state;
-	helper_children_finish(base);
-	event_base_free(base);
-	/* No child is left, not even a zombie. */
-	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-	return 0;
-}
-
-/* --- the policy */
-
-/* What a chain has said to a URL. */
-struct verdict {
-	int times;
-	bool gave_up, memorable;
-	enum icp_opcode opcode;
-};
-
-static void take(void *context, const struct query *query, const struct chain_decision *decision)
-{
-	struct verdict *verdict = context;
-
-	(void)query;
-	verdict->times++;
-	verdict->opcode = !decision || !decision->policy ? NOTHING : decision->verdict.opcode;
-	verdict->gave_up = decision && decision->gave_up;
-	verdict->memorable = decision && decision->memorable;
-}
-
-static void ask(struct chain *chain, const char *url, struct verdict *verdict)
-{
-	struct query query = { .url = url, .length = strlen(url) };
-	struct evaluation *evaluation;
-	struct chain_decision decision;
-
-	inet_pton(AF_INET6, strchr(url, '6') ? "2001:db8::6" : "::ffff:192.0.2.4", &query.source);
-	*verdict = (struct verdict){ 0 };
-	if (evaluation_begin(chain, &query, &decision, &evaluation) == EVALUATION_PENDING)
-		evaluation_then(evaluation, take, verdict);
-	else
-		take(verdict, &query, &decision);
-}
-
-static enum icp_opcode wait_for(const struct verdict *verdict)
-{
-	while (!verdict->times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
-	assert_int_equal(verdict->times, 1);
-	return verdict->opcode;
-}
-
-static enum icp_opcode decide(struct chain *chain, const char *url)
-{
-	struct verdict verdict;
-
-	ask(chain, url, &verdict);
-	return wait_for(&verdict);
-}
 
 static char script_path[LIST_PATH_SIZE];
 
@@ -237,7 +161,7 @@ static void note(void *context, void *question, const char *line, size_t length)
 static struct helper_pool *open_pool(const char *script, unsigned int children)
 {
 	char *arguments[] = { (char *)"/bin/sh", (char *)"-c", (char *)script, NULL };
-	const struct helper_settings settings = { "p", arguments, children, 10000 };
+	const struct helper_settings settings = { "p", arguments, children, 10000, HELPER_STALL };
 	struct error error;
 	struct helper_pool *pool = helper_pool_new(base, &settings, note, NULL, &error);
 

@@ -1,359 +1,397 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The kind lua: what scripts say, and that they can do no harm. */
-#include <lauxlib.h>
-#include <lualib.h>
+/* The kind lua: what scripts return, and that they can do no harm. */
+#include <fcntl.h>
+#include <signal.h>
 
-#include "kind_support.h"
-#include "lua_sandbox.h"
+#include "evaluation_support.h"
+#include "helper_pool.h"
+#include "policy_child.h"
 
-static struct policy *make_script(const char *script, const char *settings)
+/* The sanitizer needs terabytes of address space. */
+#ifdef __SANITIZE_ADDRESS__
+#define MEMORY_IS_LIMITED false
+#else
+#define MEMORY_IS_LIMITED true
+#endif
+
+#define URL_MAX 16359 /* bytes, see query.h */
+
+static char script_path[LIST_PATH_SIZE];
+
+static struct chain *try_script(const char *script, size_t length, const char *settings,
+				struct error *error)
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "kind = lua %s", settings);
-	return make_file_policy(text, script, strlen(script));
+	write_list(script_path, script, length);
+	snprintf(text, sizeof(text), "policy p { kind = lua file = '%s' %s }", script_path,
+		 settings);
+	return try_chain(text, error);
 }
 
-/* The script is a mistake; the error goes on like this behind the file's name. */
-static void assert_script_error(const char *script, const char *expected)
+static struct chain *start_script(const char *script, const char *settings)
 {
-	char text[512];
-
-	snprintf(text, sizeof(text), "FILE%s", expected);
-	assert_file_error("kind = lua", script, strlen(script), text);
-}
-
-TEST(what_scripts_say)
-{
-	struct policy *policy = make_script(
-		"local said = { a = 'hit', b = 'ICP_OP_MISS_NOFETCH', c = 'Denied', n = nil, f = "
-		"false }\n"
-		"function check(url, source)\n"
-		"  if url == 'source/' then return source == '192.0.2.4' and 'hit' end\n"
-		"  if url == 'source/6' then return source == '2001:db8::6' and 'hit' end\n"
-		"  if url == 'bytes/\\xff\\x80' then return 'err' end\n"
-		"  return said[url:match('/(.)$')]\n"
-		"end",
-		"");
-
-	assert_said(policy, "x/a", ICP_OP_HIT);
-	assert_said(policy, "x/b", ICP_OP_MISS_NOFETCH);
-	assert_said(policy, "x/c", ICP_OP_DENIED);
-	assert_said(policy, "x/n", NOTHING);
-	assert_said(policy, "x/f", NOTHING);
-	assert_said(policy, "source/", ICP_OP_HIT);
-	assert_said(policy, "source/6", ICP_OP_HIT);
-	assert_said(policy, "bytes/\xff\x80", ICP_OP_ERR);
-	policy_free(policy);
-}
-
-TEST(what_is_no_verdict_counts_as_nothing)
-{
-	struct policy *policy = make_script("local said = { a = 'hot', b = 7, c = {}, d = true,\n"
-					    "  e = '-', f = 'hit_obj', g = 'hit\\0' }\n"
-					    "function check(url)\n"
-					    "  if url == 'h' then error({}) end\n"
-					    "  if url == 'i' then local x = nil; x.y = 1 end\n"
-					    "  return said[url]\n"
-					    "end",
-					    "");
-
-	for (char url[] = "a"; *url <= 'i'; ++*url)
-		assert_gave_up(policy, url);
-	assert_said(policy, "z", NOTHING);
-	policy_free(policy);
-}
-
-TEST(with_not)
-{
-	struct policy *policy = make_script("function check(url)\n"
-					    "  if url == 'a' then return 'hit' end\n"
-					    "  if url == 'b' then error('no') end\n"
-					    "end",
-					    "not = true verdict = denied cost = 7");
-
-	assert_said(policy, "a", NOTHING);
-	assert_said(policy, "z", ICP_OP_DENIED);
-	assert_int_equal(ask_somehow(policy, "b").verdict, ICP_OP_DENIED);
-	assert_true(ask_somehow(policy, "b").gave_up);
-	assert_int_equal(policy->cost, 7);
-	policy_free(policy);
-}
-
-static struct chain *make_script_chain(const char *script, const char *settings)
-{
-	struct chain *chain;
 	struct error error;
-	char text[512], path[LIST_PATH_SIZE];
+	struct chain *chain = try_script(script, strlen(script), settings, &error);
 
-	write_list(path, script, strlen(script));
-	snprintf(text, sizeof(text), "policy p { kind = lua file = '%s' %s }", path, settings);
-	chain = try_chain(text, &error);
-	unlink(path);
-	if (!chain)
+	if (!chain || chain_start(chain, base, NULL, NULL, &error))
 		fail_msg("%s", error.text);
 	return chain;
 }
 
-TEST(what_may_be_remembered)
+static void end_script(struct chain *chain)
 {
-	static const char script[] = "function check(url) return url == 'a' and 'hit' or\n"
-				     "url == 'b' and error('no') or nil end";
-	struct chain *chain = make_script_chain(script, "ttl = 90s");
-	struct chain_decision decision = decide_url(chain, "a");
-
-	assert_true(decision.memorable);
-	assert_true(decision.by_source);
-	assert_int_equal(decision.expires, 90 * 1000000000ull);
-	assert_true(decide_url(chain, "z").memorable);
-	/* A mistake is not what the script says. */
-	assert_false(decide_url(chain, "b").memorable);
 	chain_free(chain);
-	chain = make_script_chain(script, "");
-	assert_false(decide_url(chain, "a").memorable);
-	assert_false(decide_url(chain, "z").memorable);
-	chain_free(chain);
+	unlink(script_path);
 }
 
-/* --- limits */
+static void assert_gives_up(struct chain *chain, const char *url)
+{
+	struct verdict verdict;
+
+	ask(chain, url, &verdict);
+	assert_int_equal(wait_for(&verdict), NOTHING);
+	assert_true(verdict.gave_up);
+	assert_false(verdict.memorable);
+}
+
+/* Asks until there is a child again. */
+static enum icp_opcode decide_at_last(struct chain *chain, const char *url)
+{
+	enum icp_opcode opcode;
+
+	while ((opcode = decide(chain, url)) == NOTHING)
+		event_base_loop(base, EVLOOP_ONCE);
+	return opcode;
+}
+
+static int child_pid(struct chain *chain)
+{
+	const struct policy_child *child = chain_policy(chain, 0)->state;
+	int pid;
+
+	assert_int_equal(helper_pool_children(child->pool, &pid, 1), 1);
+	return pid;
+}
+
+/* --- what scripts return */
+
+TEST(what_scripts_return)
+{
+	struct chain *chain = start_script(
+		"local said = { a = 'hit', b = 'ICP_OP_MISS_NOFETCH', c = 'Denied', f = false }\n"
+		"function check(url, source)\n"
+		"  if url == 'source/' then return source == '192.0.2.4' and 'hit' end\n"
+		"  if url == 'source/6' then return source == '2001:db8::6' and 'hit' end\n"
+		"  return said[url:match('/(.)$')]\n"
+		"end",
+		"ttl = 90s timeout = 10s");
+	struct verdict verdict;
+
+	assert_int_equal(decide(chain, "x/a"), ICP_OP_HIT);
+	assert_int_equal(decide(chain, "x/b"), ICP_OP_MISS_NOFETCH);
+	assert_int_equal(decide(chain, "x/c"), ICP_OP_DENIED);
+	assert_int_equal(decide(chain, "source/"), ICP_OP_HIT);
+	assert_int_equal(decide(chain, "source/6"), ICP_OP_HIT);
+	for (const char *const *url = (const char *const[]){ "x/f", "x/n", NULL }; *url; url++) {
+		ask(chain, *url, &verdict);
+		assert_int_equal(wait_for(&verdict), NOTHING);
+		assert_false(verdict.gave_up);
+		assert_true(verdict.memorable);
+	}
+	end_script(chain);
+}
+
+TEST(urls_of_any_bytes)
+{
+	struct chain *chain = start_script("local wanted = ''\n"
+					   "for i = 255, 1, -1 do\n"
+					   "  if i ~= 32 and (i < 9 or i > 13) then\n"
+					   "    wanted = wanted .. string.char(i)\n"
+					   "  end\n"
+					   "end\n"
+					   "function check(url)\n"
+					   "  return url:gsub('^x*', '') == wanted and 'hit'\n"
+					   "end",
+					   "timeout = 10s");
+	static char url[URL_MAX + 1];
+	char *end = url + URL_MAX;
+
+	memset(url, 'x', URL_MAX);
+	for (int i = 1; i <= 255; i++)
+		if (i != ' ' && (i < '\t' || i > '\r'))
+			*--end = (char)i;
+	assert_int_equal(decide(chain, end), ICP_OP_HIT);
+	assert_int_equal(decide(chain, url), ICP_OP_HIT);
+	end_script(chain);
+}
+
+TEST(what_is_no_verdict_counts_as_nothing)
+{
+	struct chain *chain = start_script(
+		"local said = { a = 'hot', b = 7, c = {}, d = true, e = '-', f = 'hit_obj',\n"
+		"  g = 'hit\\0', h = 'hit\\nhit', i = ('x'):rep(1 << 20), j = '\\r\\n' }\n"
+		"function check(url)\n"
+		"  if url == 'k' then error({}) end\n"
+		"  if url == 'l' then error('a\\nhit\\27[31m') end\n"
+		"  if url == 'm' then local x = nil; x.y = 1 end\n"
+		"  if url == 'n' then error(nil) end\n"
+		"  if url == 'o' then error(('\\n'):rep(1 << 20)) end\n"
+		"  if url == 'p' then return url:rep(8000):find(('.-'):rep(300)) end\n"
+		"  return said[url] or 'denied'\n"
+		"end",
+		"children = 1 timeout = 10s ttl = 1s");
+
+	/* Each is understood as one line, and the child lives on. */
+	for (char url[] = "a"; *url <= 'p'; ++*url) {
+		assert_gives_up(chain, url);
+		assert_int_equal(decide(chain, "z"), ICP_OP_DENIED);
+	}
+	end_script(chain);
+}
+
+TEST(with_not)
+{
+	struct chain *chain = start_script("function check(url)\n"
+					   "  if url == 'a' then return 'hit' end\n"
+					   "  if url == 'b' then error('no') end\n"
+					   "end",
+					   "not = true verdict = denied timeout = 10s");
+	struct verdict verdict;
+
+	assert_int_equal(decide(chain, "a"), NOTHING);
+	assert_int_equal(decide(chain, "z"), ICP_OP_DENIED);
+	ask(chain, "b", &verdict);
+	assert_int_equal(wait_for(&verdict), ICP_OP_DENIED);
+	assert_true(verdict.gave_up);
+	end_script(chain);
+}
+
+TEST(what_a_child_keeps)
+{
+	struct chain *chain = start_script("local count = 0\n"
+					   "function check(url)\n"
+					   "  count = count + 1\n"
+					   "  return count == 2 and 'denied' or 'hit'\n"
+					   "end",
+					   "children = 1 timeout = 10s");
+
+	assert_int_equal(decide(chain, "b"), ICP_OP_HIT);
+	assert_int_equal(decide(chain, "b"), ICP_OP_DENIED);
+	assert_int_equal(decide(chain, "b"), ICP_OP_HIT);
+	end_script(chain);
+}
+
+TEST(what_is_there)
+{
+	static const char *const present[] = { "string.find",  "string.dump", "string.gsub",
+					       "table.move",   "utf8.len",    "math.random",
+					       "setmetatable", "print",	      "_G" };
+	static const char *const absent[] = { "io",	 "os",	 "package",  "debug",
+					      "require", "load", "loadfile", "loadstring",
+					      "dofile",	 "warn", "coroutine" };
+	char script[2048], *end = stpcpy(script, "function check() return ");
+	struct chain *chain;
+
+	for (size_t i = 0; i < sizeof(present) / sizeof(present[0]); i++)
+		end += sprintf(end, "%s == nil and '%s' or ", present[i], present[i]);
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+		end += sprintf(end, "%s ~= nil and '%s' or ", absent[i], absent[i]);
+	strcpy(end, "'hit' end");
+	chain = start_script(script, "timeout = 10s");
+	assert_int_equal(decide(chain, "a"), ICP_OP_HIT);
+	end_script(chain);
+}
+
+/* --- what they cannot do */
 
 TEST(scripts_that_do_not_end)
 {
-	static const char *const bodies[] = {
-		"while true do end",
-		"while true do pcall(function() while true do end end) end",
-		"local function f() pcall(f) while true do pcall(f) end end f()",
-		"repeat local ok = pcall(error, 'x') until false",
-		"local function f() return f() end f()",
-		"while true do pcall(string.rep, 'x', 1000) end",
-		"(''):rep(math.maxinteger)",
-		"('x'):rep(math.maxinteger, 'y')",
-		"local s = 'x' while true do s:upper() s = #s < 65536 and s .. s or s end",
-		"local s = ('a'):rep(8000) pcall(s.find, s, '.-.-.-.-x') while true do end",
-		"return (('a'):rep(8000):find('.-.-.-.-x'))",
-		"return (('a'):rep(8000):match('(.*)(.*)(.*)x'))",
-		"return (('a'):rep(8000):gsub('.-.-.-.-x', ''))",
-		"for a in ('a'):rep(8000):gmatch('.-.-.-.-x') do end",
-		"local s = ('a'):rep(8000) while true do pcall(s.find, s, '.-.-x') end",
-		"local s = ('a'):rep(8000) while true do s:find('x', 1, true) end",
-		"table.sort({ 3, 2, 1 }, function() while true do end end)",
-		"('x'):gsub('x', function() while true do end end)",
-	};
+	struct chain *chain = start_script(
+		"local function loop() while true do end end\n"
+		"local long = ('a'):rep(30000)\n"
+		"local bodies = {\n"
+		"  a = loop,\n"
+		"  b = function() while true do pcall(loop) end end,\n"
+		"  c = function() return long:find('.-.-.-.-x') end,\n"
+		"  d = function() return long:gsub('.-.-.-.-x', '') end,\n"
+		"  e = function() local t = {}\n"
+		"        while true do table.insert(t, 1, 0) end end,\n"
+		"  f = function() table.sort({ 3, 2, 1 }, loop) end,\n"
+		"  g = function() setmetatable({}, { __index = loop }).x() end,\n"
+		"  h = function() setmetatable({}, { __gc = loop }) collectgarbage() end,\n"
+		"  i = function() table.move({}, 1, math.maxinteger - 1, 2) end,\n"
+		"}\n"
+		"function check(url) return bodies[url] and bodies[url]() or 'hit' end",
+		"children = 1 timeout = 200ms");
 
-	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-		char script[512];
-		struct policy *policy;
+	for (char url[] = "a"; *url <= 'i'; ++*url) {
+		int pid;
 
-		snprintf(script, sizeof(script),
-			 "function check(url) if url == 'a' then return 'hit' end\n%s\nend",
-			 bodies[i]);
-		if (strncmp(bodies[i], "(''", 3) == 0 || strncmp(bodies[i], "('x'", 4) == 0)
-			snprintf(script, sizeof(script),
-				 "function check(url) if url == 'a' then return 'hit' end\n"
-				 "local x = %s\nend",
-				 bodies[i]);
-		policy = make_script(script, "");
-		assert_gave_up(policy, "b");
-		assert_said(policy, "a", ICP_OP_HIT);
-		assert_gave_up(policy, "b");
-		policy_free(policy);
+		assert_int_equal(decide_at_last(chain, "z"), ICP_OP_HIT);
+		pid = child_pid(chain);
+		assert_gives_up(chain, url);
+		assert_int_equal(decide_at_last(chain, "z"), ICP_OP_HIT);
+		assert_int_not_equal(child_pid(chain), pid);
+		/* It is dead, and has been reaped. */
+		assert_int_equal(kill(pid, 0), -1);
 	}
+	end_script(chain);
 }
 
-TEST(more_instructions_take_a_script_further)
+TEST(others_go_on_while_a_script_runs)
 {
-	static const char script[] = "function check() for i = 1, 5000 do end return 'hit' end";
-	struct policy *policy = make_script(script, "instructions = 1000");
+	static const char script[] =
+		"function check(url) while url == 'x' do end return 'miss' end";
+	char text[256];
+	struct chain *chain;
+	struct verdict waits;
+	struct error error;
 
-	assert_gave_up(policy, "a");
-	policy_free(policy);
-	policy = make_script(script, "instructions = 10000");
-	/* The same each time: what is left of one query is not the next one's. */
-	for (int i = 0; i < 100; i++)
-		assert_said(policy, "a", ICP_OP_HIT);
-	policy_free(policy);
+	write_list(script_path, script, strlen(script));
+	snprintf(text, sizeof(text),
+		 "policy a { kind = exact verdict = hit url = a }"
+		 "policy b { kind = lua file = '%s' timeout = 10s }",
+		 script_path);
+	chain = make_chain(text);
+	assert_int_equal(chain_start(chain, base, NULL, NULL, &error), 0);
+	ask(chain, "x", &waits);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(decide(chain, "a"), ICP_OP_HIT);
+		assert_int_equal(decide(chain, "b"), ICP_OP_MISS); /* by the other child */
+	}
+	assert_int_equal(waits.times, 0);
+	end_script(chain);
+	assert_int_equal(waits.times, 1);
 }
 
 TEST(memory)
 {
-	struct policy *policy = make_script("local kept, block = {}, ('x'):rep(1 << 20)\n"
-					    "function check(url)\n"
-					    "  if url == 'big' then return block:rep(20) end\n"
-					    "  kept[#kept + 1] = block .. #kept\n"
-					    "  return #kept == 1 and 'hit' or 'miss'\n"
-					    "end",
-					    "instructions = 1000000");
-	int anew = 0;
+	struct chain *chain;
 
-	assert_gave_up(policy, "big");
-	assert_said(policy, "a", ICP_OP_HIT);
-	/* A script that is full begins anew, and so it does not fail for ever. */
-	for (int i = 0; i < 100; i++) {
-		struct policy_match match = ask_somehow(policy, "a");
+	if (!MEMORY_IS_LIMITED)
+		return;
+	chain = start_script("local kept, block = {}, ('x'):rep(1 << 20)\n"
+			     "function check(url)\n"
+			     "  if url == 'big' then return block:rep(1000) end\n"
+			     "  if url == 'endless' then\n"
+			     "    local t = {} while true do t[#t + 1] = {} end\n"
+			     "  end\n"
+			     "  kept[#kept + 1] = block .. #kept\n"
+			     "  return 'hit'\n"
+			     "end",
+			     "children = 1 timeout = 10s");
+	for (int i = 0; i < 2; i++) {
+		int pid = child_pid(chain), given_up = 0;
 
-		if (match.gave_up)
-			assert_said(policy, "a", ICP_OP_HIT);
-		anew += match.gave_up;
+		assert_gives_up(chain, i ? "big" : "endless");
+		/* It starts with empty memory, and again when it has filled that. */
+		assert_int_equal(decide_at_last(chain, "a"), ICP_OP_HIT);
+		assert_int_not_equal(child_pid(chain), pid);
+		for (int j = 0; j < 200 && !given_up; j++)
+			given_up = decide(chain, "a") == NOTHING;
+		assert_true(given_up);
+		assert_int_equal(decide_at_last(chain, "a"), ICP_OP_HIT);
 	}
-	assert_in_range(anew, 2, 20);
-	policy_free(policy);
+	end_script(chain);
 }
 
-TEST(what_is_not_there)
+TEST(what_scripts_print)
 {
-	static const char *const names[] = {
-		"io",	       "os",	       "package",	 "debug",
-		"coroutine",   "require",      "load",		 "loadstring",
-		"loadfile",    "dofile",       "collectgarbage", "_G",
-		"print",       "getmetatable", "setmetatable",	 "rawset",
-		"rawget",      "rawequal",     "rawlen",	 "string.dump",
-		"string.pack", "table.move",   "('').dump",	 "warn",
-		"xpcall",
-	};
+	char log[LIST_PATH_SIZE], line[1024];
+	int file, error_output = dup(STDERR_FILENO), lines = 0;
+	struct chain *chain;
+	FILE *stream;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char script[128];
-		struct policy *policy;
+	write_list(log, "", 0);
+	file = open(log, O_WRONLY | O_APPEND);
+	dup2(file, STDERR_FILENO);
+	close(file);
+	chain = start_script("function check(url)\n"
+			     "  for i = 1, 5000 do print(url, nil, 'hit\\ndenied\\27[31m') end\n"
+			     "  print(('x'):rep(1 << 20))\n"
+			     "  return 'miss'\n"
+			     "end",
+			     "children = 1 timeout = 10s");
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(decide(chain, "hit"), ICP_OP_MISS);
+	end_script(chain);
+	dup2(error_output, STDERR_FILENO);
+	close(error_output);
 
-		snprintf(script, sizeof(script), "function check() return %s == nil and 'hit' end",
-			 names[i]);
-		policy = make_script(script, "");
-		if (ask_somehow(policy, "a").verdict != ICP_OP_HIT)
-			fail_msg("there is %s", names[i]);
-		policy_free(policy);
+	/* A few lines in each second, of which none ends another. */
+	stream = fopen(log, "r");
+	assert_non_null(stream);
+	for (; fgets(line, sizeof(line), stream); lines++) {
+		assert_non_null(strstr(line, script_path));
+		if (lines == 0)
+			assert_non_null(
+				strstr(line, ": hit\\x09nil\\x09hit\\x0adenied\\x1b[31m\n"));
 	}
+	assert_in_range(lines, 11, 1000);
+	fclose(stream);
+	unlink(log);
 }
 
-TEST(what_one_query_leaves_to_the_next)
+static bool file_has(int pid, const char *file, const char *text)
 {
-	struct policy *policy = make_script("local count = 0\n"
-					    "function check(url)\n"
-					    "  if url == 'a' then said = 'hit' end\n"
-					    "  if url == 'c' then check = nil end\n"
-					    "  count = count + 1\n"
-					    "  return said or count == 2 and 'denied'\n"
-					    "end",
-					    "");
+	char path[64], content[8192] = "";
+	FILE *stream;
 
-	assert_gave_up(policy, "a"); /* a forgotten `local` is a mistake */
-	assert_gave_up(policy, "c");
-	assert_said(policy, "b", NOTHING);
-	assert_said(policy, "b", ICP_OP_DENIED); /* what is kept on purpose is kept */
-	assert_said(policy, "b", NOTHING);
-	policy_free(policy);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+	stream = fopen(path, "r");
+	assert_non_null(stream);
+	content[fread(content, 1, sizeof(content) - 1, stream)] = '\0';
+	fclose(stream);
+	return strstr(content, text);
 }
 
-/* --- the library */
-
-/* What check() returns with Lua's own library, or the fact that it is an error. */
-static void ask_lua(const char *definition, char *text, size_t size)
+TEST(what_the_process_may_do)
 {
-	lua_State *lua = luaL_newstate();
-	char script[600];
+	struct chain *chain =
+		start_script("function check() return 'hit' end", "children = 1 timeout = 10s");
+	int pid;
 
-	luaL_openlibs(lua);
-	snprintf(script, sizeof(script), "%s return check()", definition);
-	snprintf(text, size, "%s", luaL_dostring(lua, script) ? "error" : lua_tostring(lua, -1));
-	lua_close(lua);
+	assert_int_equal(decide(chain, "a"), ICP_OP_HIT); /* it has given up its rights by now */
+	pid = child_pid(chain);
+	assert_true(file_has(pid, "status", "NoNewPrivs:\t1\n"));
+	assert_true(file_has(pid, "status", "CapEff:\t0000000000000000\n"));
+	assert_true(file_has(pid, "status", "CapPrm:\t0000000000000000\n"));
+	assert_false(file_has(pid, "status", "Uid:\t0\t"));
+	assert_true(file_has(pid, "limits", "Max open files            0 "));
+	if (MEMORY_IS_LIMITED)
+		assert_true(file_has(pid, "limits", "Max address space         67108864 "));
+	end_script(chain);
 }
 
-TEST(strings_as_lua_has_them)
+TEST(a_changed_file_counts_from_the_next_reload_on)
 {
-	static const char *const expressions[] = {
-		"('hello'):find('l')",
-		"('hello'):find('l', -1)",
-		"('hello'):find('l', 4)",
-		"('hello'):find('', 10)",
-		"('hello'):find('', 6)",
-		"('a.b'):find('.', 2, true)",
-		"('hello'):find('(l)(.)')",
-		"('hello'):find('xyz')",
-		"('hello'):find('^e', 2)",
-		"('hello'):find('^h', 2)",
-		"('hello'):find('', -100)",
-		"('hello'):match('h(.-)o')",
-		"('hello'):match('()ll()')",
-		"('hello'):match('.', -2)",
-		"('hello'):match('x')",
-		"(123):type()",
-		"string.find(123, 2)",
-		"string.match(1.5, '%.')",
-		"('hello'):gsub('l', 'L')",
-		"('hello'):gsub('l', 'L', 1)",
-		"('hello'):gsub('', '-')",
-		"('hello'):gsub('l*', 'x')",
-		"('hello'):gsub('^h', 'x')",
-		"('hello'):gsub('(h)(e)', '%2%1%0%%')",
-		"('hello'):gsub('l', '%1')",
-		"('hello'):gsub('l', '%2')",
-		"('hello'):gsub('l', '%x')",
-		"('hello'):gsub('l', '%')",
-		"('hello'):gsub('.', { h = 'H', e = false, l = 1 })",
-		"('hello'):gsub('(.)(.)', { h = 'H' })",
-		"('hello'):gsub('.', function(c) if c == 'l' then return 'L' end end)",
-		"('hello'):gsub('(.)(.)', function(a, b) return b .. a end)",
-		"('hello'):gsub('.', function() return {} end)",
-		"('hello'):gsub('.', 7)",
-		"('hello'):gsub('.')",
-		"('hello'):gsub('()l', '%1')",
-		"('hello'):gsub('l', 'x', 0)",
-		"('abc'):gsub('%w', '%0%0')",
-		"('hello'):gsub('.', true)",
-		"('x'):rep(3)",
-		"('x'):rep(3, ', ')",
-		"('x'):rep(0)",
-		"('x'):rep(-1)",
-		"('x'):rep('3')",
-		"('hello'):find('[')",
-		"('hello'):gsub('[', 'x')",
-		"(' a  b '):gsub('^%s*(.-)%s*$', '%1')",
-		"all(('a=1, b=2'):gmatch('(%w+)=(%w+)'))",
-		"all(('hello'):gmatch('l'))",
-		"all(('hello'):gmatch(''))",
-		"all(('hello'):gmatch('^h'))",
-		"all(('hello'):gmatch('.', 4))",
-		"all(('hello'):gmatch('.', -2))",
-		"all(('hello'):gmatch('x*', 9))",
-		"all(('abc'):gmatch('()'))",
-		"utf8.len('hellö')",
-		"table.concat({ 1, 2, 3 }, '-')",
-		"('%5.2f|%q'):format(1.234, 'a\\n')",
-	};
+	struct chain *chain = start_script("function check(url) while url == 'x' do end\n"
+					   "return 'hit' end",
+					   "children = 1 timeout = 200ms");
+	int pid = child_pid(chain);
 
-	for (size_t i = 0; i < sizeof(expressions) / sizeof(expressions[0]); i++) {
-		char script[512], expected[128], text[128] = "error";
-		struct lua_sandbox *sandbox;
-		const char *answer;
-		struct error error;
-		size_t length;
-
-		snprintf(script, sizeof(script),
-			 "local function all(...)\n"
-			 "  local list = {}\n"
-			 "  for a, b in ... do list[#list + 1] = tostring(a) .. tostring(b) end\n"
-			 "  return table.concat(list, ' ')\n"
-			 "end\n"
-			 "local function list(...)\n"
-			 "  local all = table.pack(...)\n"
-			 "  for i = 1, all.n do all[i] = tostring(all[i]) end\n"
-			 "  return table.concat(all, ' ')\n"
-			 "end\n"
-			 "function check() return list(%s) end",
-			 expressions[i]);
-		ask_lua(script, expected, sizeof(expected));
-		sandbox = lua_sandbox_open("s", script, strlen(script), &error);
-		if (!sandbox)
-			fail_msg("%s", error.text);
-		if (lua_sandbox_check(sandbox, "", 0, "", 100000, &answer, &length, &error) ==
-		    LUA_SANDBOX_ANSWER)
-			snprintf(text, sizeof(text), "%s", answer);
-		if (strcmp(text, expected) != 0)
-			fail_msg("%s: '%s', not '%s'", expressions[i], text, expected);
-		lua_sandbox_close(sandbox);
-	}
+	assert_int_equal(truncate(script_path, 0), 0);
+	assert_gives_up(chain, "x");
+	assert_int_equal(decide_at_last(chain, "a"), ICP_OP_HIT);
+	assert_int_not_equal(child_pid(chain), pid);
+	end_script(chain);
 }
 
 /* --- mistakes */
+
+/* The script is a mistake; the error begins with the file's name, and this follows. */
+static void assert_script_error(const char *script, const char *expected)
+{
+	struct error error;
+	struct chain *chain = try_script(script, strlen(script), "", &error);
+
+	chain_free(chain);
+	unlink(script_path);
+	assert_memory_equal(error.text, script_path, strlen(script_path));
+	assert_string_equal(error.text + strlen(script_path), expected);
+	assert_null(chain);
+}
 
 TEST(mistakes_in_the_script)
 {
@@ -365,44 +403,70 @@ TEST(mistakes_in_the_script)
 	assert_script_error("error({})", ": an error that is a table, not a text");
 	assert_script_error("local check = 1", ":1: it has no 'function check(url, source)'");
 	assert_script_error("check = 'hit'", ":1: it has no 'function check(url, source)'");
-	assert_script_error("\nwhile true do pcall(error) end",
-			    ":2: it did not end within 10000000 instructions");
-	assert_script_error("local t = {} for i = 1, 1 << 30 do t[i] = i end",
-			    ": it needs more than 16 MiB of memory");
+	assert_script_error("", ":1: it has no 'function check(url, source)'");
 	assert_script_error("\x1bLua", ": attempt to load a binary chunk (mode is 't')");
+	assert_script_error("function check() end print('-')\nos.exit()",
+			    ":2: attempt to index a nil value (global 'os')");
+	if (MEMORY_IS_LIMITED)
+		assert_script_error("local t = {} for i = 1, 1 << 30 do t[i] = i end",
+				    ": it needs more than 64 MiB of memory");
+}
+
+TEST(a_script_whose_loading_does_not_end)
+{
+	struct error error;
+
+	assert_null(try_script("while true do pcall(error) end", 30, "", &error));
+	unlink(script_path);
+	assert_memory_equal(error.text, script_path, strlen(script_path));
+	assert_non_null(strstr(error.text, ": cannot be loaded (what is outside of functions has "
+					   "3000 ms): "));
 }
 
 TEST(mistakes_in_the_policy)
 {
-	assert_policy_error("kind = lua", "c:1: policy 'p': 'file' is missing (the script, which "
-					  "has a 'function check(url, source)')");
-	assert_policy_error("kind = lua\nfile = '/nowhere/at.lua'",
-			    "c:2: policy 'p': cannot read the script '/nowhere/at.lua': No such "
-			    "file or directory; name a file of at most 4 MiB that the daemon may "
-			    "read");
-	assert_policy_error("kind = lua file = '/dev/zero'",
-			    "c:1: policy 'p': cannot read the script '/dev/zero': not a "
-			    "regular file; name a file of at most 4 MiB that the daemon may read");
-	assert_policy_error("kind = lua file = x\ninstructions = 10",
-			    "c:2: policy 'p': instructions: '10' is not a number from 1000 to "
-			    "10000000");
+	assert_chain_error("policy p { kind = lua }",
+			   "c:1: policy 'p': 'file' is missing (the script, which has a 'function "
+			   "check(url, source)')");
+	assert_chain_error("policy p { kind = lua\nfile = '/nowhere/at.lua' }",
+			   "c:2: policy 'p': cannot read the script '/nowhere/at.lua': No such "
+			   "file or directory; name a file of at most 4 MiB that the daemon may "
+			   "read");
+	assert_chain_error("policy p { kind = lua file = /dev/zero }",
+			   "c:1: policy 'p': cannot read the script '/dev/zero': not a regular "
+			   "file; name a file of at most 4 MiB that the daemon may read");
+	assert_chain_error("policy p { kind = lua file = x\ntimeout = 11s }",
+			   "c:2: policy 'p': timeout: '11s' is not a duration from 1ms to 10s; "
+			   "write 200ms, 5s, 2m or 1h");
+	assert_chain_error("policy p { kind = lua file = x\ninstructions = 100000 }",
+			   "c:2: policy 'p': kind 'lua' no longer takes 'instructions'; set "
+			   "'timeout' (when a script that has not returned is killed, 1ms to 10s; "
+			   "1s if not given)");
+	assert_chain_error("policy p { kind = lua file = x\nurls = 1 }",
+			   "c:2: policy 'p': kind 'lua' does not take 'urls'; it takes file, "
+			   "children, timeout, ttl, kind, verdict, cost, not");
 }
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_base, close_base)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_scripts_say),
-		cmocka_unit_test(what_is_no_verdict_counts_as_nothing),
-		cmocka_unit_test(with_not),
-		cmocka_unit_test(what_may_be_remembered),
-		cmocka_unit_test(scripts_that_do_not_end),
-		cmocka_unit_test(more_instructions_take_a_script_further),
-		cmocka_unit_test(memory),
-		cmocka_unit_test(what_is_not_there),
-		cmocka_unit_test(what_one_query_leaves_to_the_next),
-		cmocka_unit_test(strings_as_lua_has_them),
-		cmocka_unit_test(mistakes_in_the_script),
-		cmocka_unit_test(mistakes_in_the_policy),
+		CASE(what_scripts_return),
+		CASE(urls_of_any_bytes),
+		CASE(what_is_no_verdict_counts_as_nothing),
+		CASE(with_not),
+		CASE(what_a_child_keeps),
+		CASE(what_is_there),
+		CASE(scripts_that_do_not_end),
+		CASE(others_go_on_while_a_script_runs),
+		CASE(memory),
+		CASE(what_scripts_print),
+		CASE(what_the_process_may_do),
+		CASE(a_changed_file_counts_from_the_next_reload_on),
+		CASE(mistakes_in_the_script),
+		CASE(a_script_whose_loading_does_not_end),
+		CASE(mistakes_in_the_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
