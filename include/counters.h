@@ -27,12 +27,13 @@
 	X(PASSED_LONG, "passed", "long", "the URL is longer than 255 bytes")                       \
 	X(PASSED_MALFORMED, "passed", "malformed", "not a query in good form; the daemon judges")  \
 	X(PASSED_RULE, "passed", "rule",                                                           \
-	  "the longest rule was put in by hand with a number that is no verdict")                  \
-	X(PASSED_COLLISION, "passed", "collision", "the hash of another prefix")                   \
+	  "the longest rule has a value, inserted by hand, that is no verdict")                    \
+	X(PASSED_COLLISION, "passed", "collision",                                                 \
+	  "the hash of the URL's beginning is that of another prefix")                             \
 	X(PASSED_HORIZON, "passed", "horizon",                                                     \
-	  "the answer depends on a policy that the kernel cannot evaluate")                        \
+	  "the verdict depends on a policy that the kernel cannot evaluate")                       \
 	X(PASSED_UNWATCHED, "passed", "unwatched",                                                 \
-	  "it may depend on what the daemon watches, and its heartbeat is older than the lease")   \
+	  "it may depend on what the daemon watches, and the heartbeat is older than the lease")   \
 	X(PASSED_DRAIN, "passed", "drain", "the host is drained in silence")                       \
 	X(PASSED_FAILED, "passed", "failed", "a helper of the kernel refused")                     \
 	X(SILENT_SHORT, "silent", "short", "less than an ICP header")                              \
@@ -45,12 +46,12 @@
 	X(SILENT_SOURCE, "silent", "source", "source port 0, or an address that names no host")    \
 	X(SILENT_BROADCAST, "silent", "broadcast", "a query to a broadcast address")               \
 	X(SILENT_DRAIN, "silent", "drain", "the host is drained in silence")                       \
-	X(FAILED_SEND, "failed", "send", "answers that the socket did not take")                   \
+	X(FAILED_SEND, "failed", "send", "replies that the socket did not accept")                 \
 	X(FAILED_RECEIVE, "failed", "receive", "errors while receiving")                           \
 	X(FAILED_RULES, "failed", "rules",                                                         \
 	  "queries decided without rules: the map was unreadable, or its rule no verdict")         \
 	X(FAILED_LIMIT, "failed", "limit",                                                         \
-	  "policies that gave up: a match at its limit, a script or a helper without an answer")   \
+	  "policies that gave up: a match at its limit, a script or a helper without a reply")     \
 	X(FAILED_PENDING, "failed", "pending",                                                     \
 	  "queries dropped unanswered: too many waited for policies, or the daemon ended")         \
 	X(FAILED_TRACE, "failed", "trace",                                                         \

@@ -199,7 +199,36 @@ class Manuals(Lab):
         self.assertGreater(tried, 8)
 
 
-class Status(Lab):
+class Running(Lab):
+    # Another value than that of the daemon that runs, for each option.
+    CHANGED = {
+        "listen": '"127.0.0.1:3131"',
+        "interfaces": '"no-such"',
+        "mode": "generic",
+        "control": '"/run/xdp-icp/other.sock"',
+        "pin_dir": '"/sys/fs/bpf/other"',
+        "user": "root",
+        "default": "hit",
+        "answer_request_zero": "true",
+        "rules_max": "7",
+        "prefixes_max": "7",
+        "verdicts_max": "7",
+        "lease": "7s",
+        "drain_time": "7ms",
+        "workers": "63",
+    }
+
+    def test_options_that_need_a_restart(self):
+        daemon = self.daemon(self.namespace("server")).start()
+        daemon.config.write_text("".join(f"{name} = {value}\n" for name, value in self.CHANGED.items()))
+        daemon.icpctl("reload")
+        warning = r": (.*): the change takes effect at the next start"
+        kept = re.search(warning, daemon.log.read_text())[1].split(", ")
+        page = sections(source("xdp-icp.conf.5"))["OPTIONS"]
+        marked = {entry.split()[0] for entry in entries(page) if entry.endswith(" [restart]")}
+        self.assertEqual(marked, set(kept))
+        self.assertEqual({entry.split()[0] for entry in entries(page)}, set(self.CHANGED))
+
     def test_members_of_status(self):
         daemon = self.daemon(self.namespace("server")).start()
         told = names(sections(source("icpctl.1"))["STATUS"])
