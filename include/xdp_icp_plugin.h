@@ -51,11 +51,10 @@ struct xdp_icp_plugin {
 	/*
 	 * Makes what a policy needs, from the `arguments` of its configuration. Returns 0 and fills
 	 * `*state`; or anything else, with a text of at most `error_size` bytes, NUL included, that
-	 * says what is wrong. Called when the configuration is checked or read: at the start with
-	 * the rights that the daemon is started with, at a reload with those of its user, and then
-	 * before the former state is closed. Called by another thread than check(), which goes on
-	 * meanwhile with the former state: it may take its time. May be NULL: then no arguments are
-	 * taken.
+	 * says what is wrong. Called when the configuration is checked or read, always with the
+	 * rights of the daemon's user, at a reload before the former state is closed. Called by
+	 * another thread than check(), which goes on meanwhile with the former state: it may take
+	 * its time. May be NULL: then no arguments are taken.
 	 */
 	int (*open)(size_t count, const char *const *arguments, void **state, char *error,
 		    size_t error_size);

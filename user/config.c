@@ -6,6 +6,7 @@
  */
 #include <confuse.h>
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,9 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "config_text.h"
+#include "path_safety.h"
 #include "pin_dir.h"
 #include "policy.h"
 #include "regular_file.h"
@@ -551,8 +554,8 @@ static struct config *make_default(void)
 	return config;
 }
 
-int config_parse_text(const char *text, size_t size, const char *name, struct config **config,
-		      struct error *error)
+static int parse_text(const char *text, size_t size, const char *name, bool variables,
+		      struct config **config, struct error *error)
 {
 	struct config *made = NULL;
 	char *copy = NULL;
@@ -569,7 +572,7 @@ int config_parse_text(const char *text, size_t size, const char *name, struct co
 	}
 	memcpy(copy, text, size);
 	copy[size] = '\0';
-	result = config_text_clean(copy, size, name, error);
+	result = config_text_clean(copy, size, name, variables ? &made->variables : NULL, error);
 	if (result == 0)
 		result = read_clean_text(made, copy, name, error);
 	if (result == 0 && made->listen_count == 0 &&
@@ -584,20 +587,49 @@ out:
 	return result;
 }
 
-int config_load_alone(const char *path, struct config **config, struct error *error)
+int config_parse_text(const char *text, size_t size, const char *name, struct config **config,
+		      struct error *error)
 {
+	return parse_text(text, size, name, true, config, error);
+}
+
+static int load(const char *path, bool variables, struct config **config, struct error *error)
+{
+	const char *opened = path;
+	char real[PATH_MAX];
 	struct error reason;
 	size_t size;
 	char *text;
 	int result;
 
-	if (regular_file_read(path, CONFIG_TEXT_MAX, &text, &size, &reason))
+	if (geteuid() == 0) {
+		if (path_resolve_safe(path, real, error) == 0)
+			opened = real;
+		else if (errno == EPERM)
+			return error_prefix(error, "%s is not read with root's rights: ", path);
+		else
+			return error_set(error,
+					 "%s: cannot read: %s; name a configuration file that can "
+					 "be read",
+					 path, strerror(errno));
+	}
+	if (regular_file_read(opened, CONFIG_TEXT_MAX, &text, &size, &reason))
 		return error_set(error,
 				 "%s: cannot read: %s; name a configuration file that can be read",
 				 path, reason.text);
-	result = config_parse_text(text, size, path, config, error);
+	result = parse_text(text, size, path, variables, config, error);
 	free(text);
 	return result;
+}
+
+int config_load_alone(const char *path, struct config **config, struct error *error)
+{
+	return load(path, true, config, error);
+}
+
+int config_load_drop_in(const char *path, struct config **config, struct error *error)
+{
+	return load(path, false, config, error);
 }
 
 void config_free(struct config *config)
@@ -608,6 +640,7 @@ void config_free(struct config *config)
 		free(config->interfaces[i]);
 	for (size_t i = 0; i < config->policy_count; i++)
 		policy_spec_free(config->policies[i]);
+	config_variables_free(&config->variables);
 	free(config->policies);
 	free(config->interfaces);
 	free(config->listen);

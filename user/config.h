@@ -8,7 +8,7 @@
  * Comments begin with # or with // or stand between slash-asterisks. There is no include.
  *
  * What a policy means is looked at when the chain is made (chain.h): a check of a configuration is
- * config_load() and chain_create().
+ * config_load_alone() and chain_create().
  */
 #ifndef XDP_ICP_CONFIG_H
 #define XDP_ICP_CONFIG_H
@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "config_text.h"
 #include "error.h"
 #include "icp.h"
 #include "policy_spec.h"
@@ -49,17 +50,22 @@ struct config {
 	unsigned int drain_time; /* milliseconds from SIGTERM to the end; 0: at once */
 	size_t policy_count;
 	struct policy_spec **policies; /* in the order of the file; no two of one name */
+	struct config_variables variables; /* of the environment, that the text names */
 };
 
 #define CONFIG_ENTRIES_MAX 67108864
 #define CONFIG_WORKERS_MAX 64
 
 /*
- * Reads a file, without the policies that were added at run time (config_load() in drop_ins.h).
- * -1 with an error, nothing allocated. Whatever the file does not say has its default: both
- * wildcard addresses, port 3130, mode auto, verdict miss, user nobody.
+ * Reads a file, without the policies that were added at run time (drop_ins.h). With root's rights
+ * only one is read that no other user can change. -1 with an error, nothing allocated. Whatever the
+ * file does not say has its default: both wildcard addresses, port 3130, mode auto, verdict miss,
+ * user nobody.
  */
 int config_load_alone(const char *path, struct config **config, struct error *error);
+
+/* The same for a file that the daemon's user may write: it gets no variables. */
+int config_load_drop_in(const char *path, struct config **config, struct error *error);
 
 /* The same from a text of `size` bytes, which errors call `name`. */
 int config_parse_text(const char *text, size_t size, const char *name, struct config **config,

@@ -15,6 +15,7 @@ struct cursor {
 	unsigned int line;
 	unsigned int depth;
 	unsigned int opened[DEPTH_MAX]; /* the lines of the open braces */
+	struct config_variables *variables;
 	struct error *error;
 };
 
@@ -54,14 +55,47 @@ static int blank_comment(struct cursor *cursor)
 	return fail(cursor, line, "the comment that begins here has no end; close it with */");
 }
 
+void config_variables_free(struct config_variables *variables)
+{
+	for (size_t i = 0; i < variables->count; i++)
+		free(variables->names[i]);
+	free(variables->names);
+	*variables = (struct config_variables){ 0 };
+}
+
+static int add_variable(struct config_variables *variables, const char *name, size_t length)
+{
+	char **grown;
+
+	for (size_t i = 0; i < variables->count; i++)
+		if (strncmp(variables->names[i], name, length) == 0 &&
+		    variables->names[i][length] == '\0')
+			return 0;
+	grown = reallocarray(variables->names, variables->count + 1, sizeof(*grown));
+	if (!grown)
+		return -1;
+	variables->names = grown;
+	grown[variables->count] = strndup(name, length);
+	return grown[variables->count] ? (variables->count++, 0) : -1;
+}
+
 /* ${VARIABLE}: libconfuse would look for the brace beyond the end of the string and the line. */
 static int skip_variable(struct cursor *cursor)
 {
 	size_t length = strcspn(cursor->at, "}\"'\n");
+	const char *name = cursor->at + 2;
 
 	if (cursor->at[length] != '}')
 		return fail(cursor, cursor->line,
 			    "${ without }; single quotes keep the text as it is");
+	if (!cursor->variables)
+		return fail(cursor, cursor->line,
+			    "${: a policy's own file takes no variables of the environment; single "
+			    "quotes keep the text as it is");
+	/* As libconfuse reads it: blanks around the name, and :- before what stands in for it. */
+	name += strspn(name, " \t");
+	if (add_variable(cursor->variables, name, strcspn(name, ": \t}")))
+		return fail(cursor, cursor->line, "out of memory");
 	cursor->at += length + 1;
 	return 0;
 }
@@ -172,11 +206,13 @@ static int step(struct cursor *cursor)
 	return 0;
 }
 
-int config_text_clean(char *text, size_t size, const char *name, struct error *error)
+int config_text_clean(char *text, size_t size, const char *name, struct config_variables *variables,
+		      struct error *error)
 {
 	struct cursor cursor = { text, text + size, name, 1, .error = error };
 	const char *nul = memchr(text, '\0', size);
 
+	cursor.variables = variables;
 	for (const char *c = text; nul && c < nul; c++)
 		cursor.line += *c == '\n';
 	if (nul)

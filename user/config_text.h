@@ -11,12 +11,21 @@
 
 #include "error.h"
 
+/* The names of variables of the environment, each once. */
+struct config_variables {
+	char **names;
+	size_t count;
+};
+
+void config_variables_free(struct config_variables *variables);
+
 /*
  * Blanks the comments (#, //, slash-asterisk) of a text of `size` bytes and a NUL in place, all
  * lines staying where they are. -1 with the error NAME:LINE: ... for what libconfuse would not
  * survive or not notice: a NUL, a string, comment or brace without its end, an escape that stands
- * for no byte.
+ * for no byte. Adds the variables that the text has in ${} to `variables`; NULL: it may have none.
  */
-int config_text_clean(char *text, size_t size, const char *name, struct error *error);
+int config_text_clean(char *text, size_t size, const char *name, struct config_variables *variables,
+		      struct error *error);
 
 #endif

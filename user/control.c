@@ -16,7 +16,6 @@
 
 #include "control.h"
 #include "control_quota.h"
-#include "control_socket.h"
 #include "escape.h"
 #include "log.h"
 
@@ -43,7 +42,6 @@ struct control_deferred {
 };
 
 struct control {
-	int fd;
 	struct event *accept;
 	struct event *resume; /* listens again after accept() has failed */
 	control_answer answer;
@@ -501,30 +499,29 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 static int listen_on(struct control *control, struct event_base *base, struct error *error)
 {
 	control->resume = evtimer_new(base, accept_again, control);
-	control->accept = event_new(base, control->fd, EV_READ | EV_PERSIST, on_connect, control);
+	control->accept =
+		event_new(base, control->socket.fd, EV_READ | EV_PERSIST, on_connect, control);
 	if (!control->resume || !control->accept || event_add(control->accept, NULL) ||
-	    listen(control->fd, SOMAXCONN))
+	    listen(control->socket.fd, SOMAXCONN))
 		return error_set(error, "%s: cannot listen: %s", path_of(control), strerror(errno));
 	return 0;
 }
 
-struct control *control_open(struct event_base *base, const char *path, control_answer answer,
-			     void *context, struct error *error)
+struct control *control_open(struct event_base *base, const struct control_socket *socket,
+			     control_answer answer, void *context, struct error *error)
 {
 	struct control *control = calloc(1, sizeof(*control));
 
 	if (!control) {
-		error_set(error, "%s: out of memory", path);
+		error_set(error, "%s: out of memory", socket->address.sun_path);
+		control_socket_unlink(socket);
+		close(socket->fd);
 		return NULL;
 	}
 	control->answer = answer;
 	control->context = context;
+	control->socket = *socket;
 	TAILQ_INIT(&control->connections);
-	control->fd = control_socket_bind(&control->socket, path, error);
-	if (control->fd < 0) {
-		free(control);
-		return NULL;
-	}
 	/* A peer that goes away before its answer must not end the daemon. */
 	signal(SIGPIPE, SIG_IGN);
 	if (listen_on(control, base, error)) {
@@ -550,6 +547,6 @@ void control_close(struct control *control)
 		event_free(control->accept);
 	if (control->resume)
 		event_free(control->resume);
-	close(control->fd);
+	close(control->socket.fd);
 	free(control);
 }

@@ -20,6 +20,7 @@
 #include <event2/event.h>
 #include <jansson.h>
 
+#include "control_socket.h"
 #include "error.h"
 
 /* Bytes of a request with its newline: that of a peer who may load rules, and any other's. */
@@ -48,13 +49,12 @@ typedef json_t *(*control_answer)(void *context, const json_t *request,
 struct control;
 
 /*
- * Opens the socket at `path`, creates missing directories above it, and takes the place of a
- * socket that nobody answers on any more. Its mode is 0660: the owner and the group may connect.
- * SIGPIPE is ignored in the process from then on.
+ * Listens on a socket that is bound, and takes it over, also on an error. The owner of its file and
+ * the group may connect. SIGPIPE is ignored in the process from then on.
  * Returns NULL with an error that names the path and the remedy.
  */
-struct control *control_open(struct event_base *base, const char *path, control_answer answer,
-			     void *context, struct error *error);
+struct control *control_open(struct event_base *base, const struct control_socket *socket,
+			     control_answer answer, void *context, struct error *error);
 
 /*
  * Drops all connections and removes the socket from the file system, if it is still the one that

@@ -9,15 +9,24 @@
 #include "error.h"
 
 struct control_socket {
+	int fd; /* bound, not listening, not blocking; -1: not bound yet */
 	struct sockaddr_un address;
 	dev_t device; /* with `inode`: the file that is ours */
 	ino_t inode;
 };
 
 /*
- * Binds a stream socket, not yet listening, not blocking, of mode 0660. Creates missing directories
- * (0755), and removes a socket in its place on which nobody answers.
- * Returns the socket, or -1 with an error that names the path and the remedy.
+ * What root has to do before it becomes the daemon's user: makes missing directories below those
+ * that only root can write, the last of them for `uid`, and binds the socket for it where only root
+ * can. Elsewhere it does nothing: root does not work in directories of others. Returns 0, or -1
+ * with an error that names the path and the remedy.
+ */
+int control_socket_prepare(struct control_socket *name, const char *path, uid_t uid, gid_t gid,
+			   struct error *error);
+
+/*
+ * Binds a stream socket of mode 0660, if control_socket_prepare() has not. Makes missing directories
+ * (0755), and removes a socket in its place on which nobody answers. Returns 0, or -1 as above.
  */
 int control_socket_bind(struct control_socket *name, const char *path, struct error *error);
 

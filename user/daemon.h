@@ -27,6 +27,7 @@ struct daemon {
 	const char *config_path;
 	struct config *config; /* as last read; what needs a restart, as started */
 	struct chain *chain;
+	struct pin_dir *pin_dir;				  /* NULL: none was found or made */
 	struct kernel *kernel;					  /* NULL: userspace alone */
 	bool kernel_has_chain;					  /* this daemon's */
 	char userspace_reason[sizeof(((struct error *)0)->text)]; /* why no kernel */
@@ -56,10 +57,17 @@ struct daemon {
 };
 
 /*
- * Starts all that the configuration asks for; as root it loads the program first and then drops
- * to `user`. -1 and `error` if it cannot, with everything that was begun taken back.
+ * Starts all that the configuration asks for (daemon_start.c). Started as root it becomes `user`
+ * for good before it reads what this user may write, and a child loads the program. -1 and `error`
+ * if it cannot, with everything that was begun taken back.
  */
 int daemon_start(struct daemon *daemon, const char *config_path, struct error *error);
+
+/*
+ * Its last step: answers by the chain that is there, and has the kernel do so. -1 and `error`:
+ * daemon_stop() takes back what was begun.
+ */
+int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct error *error);
 
 /* Answers until a signal says to end. */
 void daemon_run(struct daemon *daemon);

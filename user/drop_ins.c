@@ -78,8 +78,7 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Adds the policies of all drop-in files to a configuration. 0, or -1 with an error. */
-static int read_all(const char *config_path, struct config *config, struct error *error)
+int config_load_drop_ins(const char *config_path, struct config *config, struct error *error)
 {
 	char directory[PATH_MAX], path[PATH_MAX + NAME_MAX + 2];
 	struct dirent **entries;
@@ -100,7 +99,7 @@ static int read_all(const char *config_path, struct config *config, struct error
 		free(entries[i]);
 		if (result)
 			continue;
-		result = config_load_alone(path, &part, error);
+		result = config_load_drop_in(path, &part, error);
 		if (result == 0)
 			result = adopt(config, part, error);
 		config_free(part);
@@ -113,7 +112,7 @@ int config_load(const char *path, struct config **config, struct error *error)
 {
 	if (config_load_alone(path, config, error))
 		return -1;
-	if (read_all(path, *config, error) == 0)
+	if (config_load_drop_ins(path, *config, error) == 0)
 		return 0;
 	config_free(*config);
 	*config = NULL;

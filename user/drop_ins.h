@@ -10,7 +10,10 @@
 #include "config.h"
 #include "policy_spec.h"
 
-/* Reads a configuration with all of them: config_load_alone(), and what stands beside it. */
+/* Adds all of them to a configuration that was read from `path`. 0, or -1 with an error. */
+int config_load_drop_ins(const char *path, struct config *config, struct error *error);
+
+/* Reads a configuration with all of them. */
 int config_load(const char *path, struct config **config, struct error *error);
 
 /* Writes a policy's file, or replaces it as a whole. 0, or -1 with an error. */

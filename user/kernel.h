@@ -44,8 +44,42 @@ struct kernel_sizes {
  * quarter more. */
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled);
 
+/* The directory that the maps are pinned in. It must lie in a bpffs. */
+struct pin_dir;
+
+#define PIN_DIR_ANYBODY ((uid_t)-1)
+
+/*
+ * Opens the directory, which must belong to root or to `user`; PIN_DIR_ANYBODY: to anybody. With
+ * root's rights it is made as private (0700) as it should be, and no other user may be able to
+ * exchange it or a directory above. NULL and `error`; errno is ENOENT if there is none.
+ */
+struct pin_dir *pin_dir_open(const char *path, uid_t user, struct error *error);
+
+/* The same as root, makes it where it is missing, and locks it unless another process has. */
+struct pin_dir *pin_dir_make(const char *path, uid_t user, struct error *error);
+
+/*
+ * Holds the maps against other daemons until all copies of `dir`'s descriptor are closed, in
+ * children too; root and the directory's owner can. Returns 0, also where it is held already, or
+ * -1 and `error`.
+ */
+int pin_dir_lock(struct pin_dir *dir, struct error *error);
+
+/* Is nothing loaded there? */
+bool pin_dir_is_empty(const struct pin_dir *dir);
+
+/* The last step as root: gives the directory to a user, or removes it where nothing is pinned. */
+void pin_dir_hand_over(const struct pin_dir *dir, uid_t uid, gid_t gid);
+
+/* NULL is nothing to close. */
+void pin_dir_close(struct pin_dir *dir);
+
+/* Whether this process and this kernel can load the program at all: KERNEL_NO_MEANS and `error`. */
+enum kernel_result kernel_check_means(struct error *error);
+
 struct kernel_load {
-	const char *pin_dir;
+	struct pin_dir *pin_dir;
 	const char *interface;
 	enum kernel_mode mode;
 	bool replace;		   /* take another program's place */
@@ -56,7 +90,9 @@ struct kernel_load {
 
 /*
  * Loads the program, pins its maps and attaches it. Maps of the same ABI version are adopted, a
- * program of ours is replaced in place where it differs and left alone where it does not.
+ * program of ours is replaced in place where it differs and left alone where it does not. Maps that do
+ * not fit are replaced if `pin_dir` is locked. Afterwards the pins belong to `owner`; the directory
+ * does with pin_dir_hand_over().
  * On an error `error` says why and what to do. What was done and is worth knowing is logged.
  */
 enum kernel_result kernel_load(const struct kernel_load *load, struct error *error);
@@ -82,15 +118,14 @@ struct kernel;
 struct pinned_rules;
 
 /*
- * Opens the pins, for which file permissions are enough. With `own` the maps are held against
- * other daemons until kernel_close(). NULL and `error` if there are none, or of another ABI.
+ * Opens the pins, for which file permissions are enough; to change the maps, lock `dir` first. NULL
+ * and `error` if there are none, or of another ABI.
  */
-struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *result,
-			   struct error *error);
+struct kernel *kernel_open(const struct pin_dir *dir, struct error *error);
 void kernel_close(struct kernel *kernel);
 
 /* Before a clean end: removes the pins if the program is attached nowhere any more. */
-void kernel_leave(const struct kernel *kernel, const char *pin_dir);
+void kernel_leave(const struct kernel *kernel, const struct pin_dir *dir);
 
 /* The operators' rules, which live as long as `kernel`. */
 struct pinned_rules *kernel_rules(const struct kernel *kernel);

@@ -12,6 +12,7 @@
 
 #include "device.h"
 #include "kernel_attach.h"
+#include "kernel_log.h"
 #include "kernel_pins.h"
 #include "kernel_skeleton.h"
 #include "log.h"
@@ -450,58 +451,78 @@ static enum kernel_result check_orphan(const char *interface, unsigned int ifind
 	return result;
 }
 
-enum kernel_result kernel_unload(const char *pin_dir, const char *interface, struct error *error)
+/* Takes the program off the interface, and its note out of `interfaces`. */
+static enum kernel_result unload(const char *interface, int interfaces, int control,
+				 struct error *error)
+{
+	uint32_t id = map_id(control), key = if_nametoindex(interface);
+	struct carried carried;
+	int err = 0;
+
+	if (!key) {
+		error_set(error, "interface %s: no such device", interface);
+		return KERNEL_NO_DEVICE;
+	}
+	carried_read(&carried, key, &id, 1);
+	if (carried.ours)
+		err = give_way(&carried, key);
+	carried_close(&carried);
+	if (err) {
+		error_set(error, "interface %s: cannot detach: %s", interface, strerror(-err));
+		return err == -EPERM ? KERNEL_NO_MEANS : KERNEL_FAILED;
+	}
+	bpf_map_delete_elem(interfaces, &key);
+	return KERNEL_OK;
+}
+
+static enum kernel_result unload_orphan(const char *interface, struct error *error)
 {
 	unsigned int ifindex = if_nametoindex(interface);
+
+	if (ifindex)
+		return check_orphan(interface, ifindex, error);
+	error_set(error, "interface %s: no such device", interface);
+	return KERNEL_NO_DEVICE;
+}
+
+enum kernel_result kernel_unload(const char *pin_dir, const char *interface, struct error *error)
+{
+	struct pin_dir *dir;
 	int interfaces, control;
-	enum kernel_result result = KERNEL_OK;
+	enum kernel_result result;
+	struct error ignored;
+	bool all_gone = true;
 	uint32_t key;
 
 	libraries_open();
-	interfaces = pin_open(pin_dir, PIN_INTERFACES);
-	control = pin_open(pin_dir, PIN_CONTROL);
-	if (interfaces < 0 || control < 0) {
-		if (errno == EACCES || errno == EPERM) {
-			error_set(error, "%s: no rights: run it as root", pin_dir);
-			result = KERNEL_NO_MEANS;
-		} else if (ifindex == 0) {
-			error_set(error, "interface %s: no such device", interface);
-			result = KERNEL_NO_DEVICE;
-		} else {
-			result = check_orphan(interface, ifindex, error);
-			pins_remove(pin_dir); /* what a load that was cut short left */
-		}
-		goto out;
+	if (geteuid() != 0) {
+		error_set(error, "%s: no rights: run it as root", pin_dir);
+		return KERNEL_NO_MEANS;
 	}
-	if (ifindex) {
-		uint32_t id = map_id(control);
-		struct carried carried;
-		int err = 0;
-
-		carried_read(&carried, ifindex, &id, 1);
-		if (carried.ours)
-			err = give_way(&carried, ifindex);
-		carried_close(&carried);
-		if (err) {
-			error_set(error, "interface %s: cannot detach: %s", interface,
-				  strerror(-err));
-			result = err == -EPERM ? KERNEL_NO_MEANS : KERNEL_FAILED;
-			goto out;
-		}
-		key = ifindex;
-		bpf_map_delete_elem(interfaces, &key);
+	dir = pin_dir_open(pin_dir, PIN_DIR_ANYBODY, error);
+	if (!dir)
+		return errno == ENOENT ? unload_orphan(interface, error) : KERNEL_FAILED;
+	control = pin_open_any(dir, PIN_CONTROL);
+	interfaces = pin_open_told(dir, PIN_INTERFACES, error);
+	if (control >= 0 && interfaces >= 0) {
+		result = unload(interface, interfaces, control, error);
+		purge_notes(interfaces);
+		all_gone = (result == KERNEL_OK || result == KERNEL_NO_DEVICE) &&
+			   bpf_map_get_next_key(interfaces, NULL, &key);
+	} else if (errno == ENOENT) {
+		result = unload_orphan(interface, error); /* of a load that was cut short */
 	} else {
-		error_set(error, "interface %s: no such device", interface);
-		result = KERNEL_NO_DEVICE;
+		result = KERNEL_FAILED;
+		all_gone = false;
 	}
-
-	purge_notes(interfaces);
-	if (bpf_map_get_next_key(interfaces, NULL, &key) && !pins_are_locked(pin_dir))
-		pins_remove(pin_dir);
-out:
+	if (all_gone && pin_dir_lock(dir, &ignored) == 0) {
+		pins_remove(dir);
+		pin_dir_remove(dir);
+	}
 	if (interfaces >= 0)
 		close(interfaces);
 	if (control >= 0)
 		close(control);
+	pin_dir_close(dir);
 	return result;
 }

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <linux/magic.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -14,30 +11,14 @@
 
 #include "device.h"
 #include "kernel_attach.h"
+#include "kernel_log.h"
 #include "kernel_pins.h"
 #include "kernel_skeleton.h"
 #include "log.h"
 
-/* --- means: rights, file system, version, device */
+/* --- means: rights, version, device */
 
-/* Is the nearest directory that exists at or above `pin_dir` on a bpffs? */
-static bool on_bpffs(const char *pin_dir)
-{
-	char path[PATH_MAX];
-	struct statfs fs;
-
-	snprintf(path, sizeof(path), "%s", pin_dir);
-	while (statfs(path, &fs)) {
-		char *slash = strrchr(path, '/');
-
-		if (errno != ENOENT || !slash || slash == path)
-			return false;
-		*slash = '\0';
-	}
-	return fs.f_type == BPF_FS_MAGIC;
-}
-
-static enum kernel_result check_means(const char *pin_dir, struct error *error)
+enum kernel_result kernel_check_means(struct error *error)
 {
 	struct utsname name;
 	int major = 0, minor = 0;
@@ -53,13 +34,6 @@ static enum kernel_result check_means(const char *pin_dir, struct error *error)
 	}
 	if (geteuid() != 0) {
 		error_set(error, "no rights to load a BPF program: run it as root");
-		return KERNEL_NO_MEANS;
-	}
-	if (!on_bpffs(pin_dir)) {
-		error_set(error,
-			  "%s: no BPF file system there; "
-			  "`mount -t bpf bpf /sys/fs/bpf`, or set pin_dir",
-			  pin_dir);
 		return KERNEL_NO_MEANS;
 	}
 	return KERNEL_OK;
@@ -104,14 +78,15 @@ static void former_read(struct former *former, const struct kernel_load *load)
 	uint32_t key = 0;
 	int fd = pin_open(load->pin_dir, PIN_ABI);
 
-	*former = (struct former){ .rules = -1 };
-	if (fd < 0)
+	*former = (struct former){ .rules = -1, .exists = fd >= 0 || errno != ENOENT };
+	if (!former->exists)
 		return;
-	former->exists = true;
-	bpf_map_lookup_elem(fd, &key, &version);
-	close(fd);
+	if (fd >= 0) {
+		bpf_map_lookup_elem(fd, &key, &version);
+		close(fd);
+	}
 	former->abi = version.version;
-	fd = pin_open(load->pin_dir, PIN_CONTROL);
+	fd = pin_open_any(load->pin_dir, PIN_CONTROL);
 	if (fd >= 0) {
 		former->control = map_id(fd);
 		close(fd);
@@ -126,7 +101,7 @@ static void former_read(struct former *former, const struct kernel_load *load)
 			previous = &former->ifindex[former->interfaces++];
 		close(fd);
 	}
-	former->rules = pin_open(load->pin_dir, PIN_RULES);
+	former->rules = pin_open_any(load->pin_dir, PIN_RULES);
 	if (former->abi != ICP_MAP_ABI)
 		return;
 	former->sizes = pin_sizes(load->pin_dir);
@@ -139,7 +114,9 @@ static void former_read(struct former *former, const struct kernel_load *load)
 /* What keeps the former maps from being adopted. */
 static void former_tell(const struct former *former, const struct kernel_load *load, char text[192])
 {
-	if (former->abi != ICP_MAP_ABI)
+	if (!former->abi)
+		snprintf(text, 192, "are not the loader's");
+	else if (former->abi != ICP_MAP_ABI)
 		snprintf(text, 192, "are of ABI version %u (this is %d)", former->abi, ICP_MAP_ABI);
 	else
 		snprintf(text, 192,
@@ -150,14 +127,14 @@ static void former_tell(const struct former *former, const struct kernel_load *l
 			 load->sizes.sources, load->sizes.verdicts);
 }
 
-static void copy_rules(struct former *former, const char *pin_dir)
+static void copy_rules(struct former *former, const struct pin_dir *pin_dir)
 {
 	struct pinned_rules *source = pinned_rules_adopt(former->rules);
 	struct pinned_rules *target = NULL;
 	struct error error;
 
 	error_set(&error, "out of memory");
-	if (!source || pinned_rules_open(pin_dir, &target, &error) ||
+	if (!source || pinned_rules_at(pin_dir, &target, &error) ||
 	    pinned_rules_copy(source, target, &error))
 		log_write(LOG_WARNING, "rules are lost: %s", error.text);
 	pinned_rules_close(target);
@@ -169,19 +146,25 @@ static void copy_rules(struct former *former, const char *pin_dir)
 
 /* --- loading */
 
-static void own_pins(const struct kernel_load *load)
+/* Pins the maps of a loaded skeleton that are not pinned yet, and gives all to the daemon's user. */
+static enum kernel_result pin_maps(const struct xdp_icp *skeleton, const struct kernel_load *load,
+				   struct error *error)
 {
-	char path[PATH_MAX];
-
-	if (chown(load->pin_dir, load->owner, load->group) || chmod(load->pin_dir, 0755))
-		log_write(LOG_WARNING, "%s: cannot hand over to uid %u: %s", load->pin_dir,
-			  load->owner, strerror(errno));
 	for (int pin = 0; pin < PIN_MAX; pin++) {
-		pin_path(path, load->pin_dir, pin);
-		if (chown(path, load->owner, load->group) || chmod(path, 0660))
-			log_write(LOG_WARNING, "%s: cannot hand over to uid %u: %s", path,
-				  load->owner, strerror(errno));
+		int map = skeleton_map(skeleton, pin);
+		int err = pin_make(load->pin_dir, pin, map);
+
+		if (!err)
+			err = pin_give(load->pin_dir, pin, map, load->owner, load->group);
+		if (!err)
+			continue;
+		error_set(error, "%s/%s: cannot be pinned for uid %u: %s", load->pin_dir->path,
+			  pin_names[pin], load->owner,
+			  err == -ELOOP ? "another process has changed what is there"
+					: strerror(-err));
+		return KERNEL_FAILED;
 	}
+	return KERNEL_OK;
 }
 
 static enum kernel_result load_failed(int err, const struct kernel_load *load, struct error *error)
@@ -239,7 +222,9 @@ static enum kernel_result load_and_attach(const struct kernel_load *load, unsign
 	}
 	bpf_map_update_elem(bpf_map__fd(skeleton->maps.abi), &key, &version, BPF_ANY);
 	close_chains(bpf_map__fd(skeleton->maps.chain));
-	own_pins(load);
+	result = pin_maps(skeleton, load, error);
+	if (result != KERNEL_OK)
+		goto out;
 	if (anew && former->rules >= 0)
 		copy_rules(former, load->pin_dir);
 	controls[0] = map_id(bpf_map__fd(skeleton->maps.control));
@@ -268,56 +253,61 @@ static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
 	}
 }
 
+/* Makes new maps beside those that do not fit, which stay until all has gone well. */
+static enum kernel_result replace(const struct kernel_load *asked, unsigned int ifindex,
+				  struct former *former, struct error *error)
+{
+	struct kernel_load load = *asked;
+	enum kernel_result result;
+	char text[192];
+
+	former_tell(former, &load, text);
+	if (!load.pin_dir->locked) {
+		error_set(error, "%s: the maps there %s, and a daemon is using them; stop it first",
+			  load.pin_dir->path, text);
+		return KERNEL_OCCUPIED;
+	}
+	log_write(LOG_NOTICE, "%s: replaces the maps there, which %s", load.pin_dir->path, text);
+	load.pin_dir = pin_dir_make_beside(asked->pin_dir, error);
+	if (!load.pin_dir)
+		return KERNEL_FAILED;
+	result = load_and_attach(&load, ifindex, former, true, error);
+	if (result == KERNEL_OK) {
+		pins_move(load.pin_dir, asked->pin_dir);
+		load_elsewhere(asked, ifindex, former, error);
+	} else {
+		pins_remove(load.pin_dir);
+		pin_dir_remove(load.pin_dir);
+	}
+	pin_dir_close(load.pin_dir);
+	return result;
+}
+
 enum kernel_result kernel_load(const struct kernel_load *asked, struct error *error)
 {
 	struct kernel_load load = *asked;
 	enum kernel_result result;
 	struct former former;
 	unsigned int ifindex;
-	char aside[PATH_MAX];
-	char text[192];
-	bool anew;
 
 	libraries_open();
-	result = check_means(load.pin_dir, error);
+	result = kernel_check_means(error);
 	if (result == KERNEL_OK)
 		result = check_device(load.interface, &ifindex, error);
 	if (result != KERNEL_OK)
 		return result;
 
 	former_read(&former, &load);
-	anew = former.exists && !former.fits;
-	if (anew) {
-		former_tell(&former, &load, text);
-		if (pins_are_locked(load.pin_dir)) {
-			if (former.rules >= 0)
-				close(former.rules);
-			error_set(error,
-				  "%s: the maps there %s, and a daemon is using them; stop it "
-				  "first",
-				  load.pin_dir, text);
-			return KERNEL_OCCUPIED;
-		}
-		log_write(LOG_NOTICE, "%s: replaces the maps there, which %s", load.pin_dir, text);
-		/* Beside the old ones, which stay until all has gone well. No name has a dot there. */
-		snprintf(aside, sizeof(aside), "%s-new", asked->pin_dir);
-		pins_remove(aside);
-		load.pin_dir = aside;
-	} else if (former.exists) {
-		load.sizes = former.sizes;
+	if (former.exists && !former.fits) {
+		result = replace(&load, ifindex, &former, error);
+	} else {
+		if (former.exists)
+			load.sizes = former.sizes;
+		result = load_and_attach(&load, ifindex, &former, false, error);
+		if (result != KERNEL_OK && !former.exists)
+			pins_remove(load.pin_dir);
 	}
-
-	result = load_and_attach(&load, ifindex, &former, anew, error);
 	if (former.rules >= 0)
 		close(former.rules);
-	if (result != KERNEL_OK) {
-		if (anew || !former.exists)
-			pins_remove(load.pin_dir);
-		return result;
-	}
-	if (anew) {
-		pins_move(aside, asked->pin_dir);
-		load_elsewhere(asked, ifindex, &former, error);
-	}
-	return KERNEL_OK;
+	return result;
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,11 +13,11 @@
 #include <bpf/libbpf.h>
 
 #include "clock.h"
+#include "kernel_log.h"
 #include "kernel_pins.h"
 
 struct kernel {
 	int fd[PIN_MAX];
-	int directory; /* locked while the maps are owned, or -1 */
 	struct kernel_sizes sizes;
 	struct pinned_rules *rules;
 	struct map_chain current;   /* that this daemon has put there */
@@ -29,47 +27,29 @@ struct kernel {
 	uint32_t used;		    /* lines that its prefixes take */
 };
 
-struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *result,
-			   struct error *error)
+struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 {
-	struct kernel *kernel = malloc(sizeof(*kernel));
+	struct kernel *kernel = calloc(1, sizeof(*kernel));
 	uint32_t zero = 0;
 
-	*result = KERNEL_NO_MEANS;
 	if (!kernel) {
 		error_set(error, "out of memory");
 		return NULL;
 	}
 	libraries_open();
 	memset(kernel->fd, 0xff, sizeof(kernel->fd));
-	kernel->rules = NULL;
-	kernel->directory = -1;
-	kernel->used = 0;
-	kernel->watch = NULL;
-	kernel->current = (struct map_chain){ 0 };
-	if (pin_check_abi(pin_dir, error))
+	if (pin_check_abi(dir, error))
 		goto fail;
 	for (int pin = 0; pin < PIN_MAX; pin++) {
-		kernel->fd[pin] = pin_open_told(pin_dir, pin, error);
+		kernel->fd[pin] = pin_open_told(dir, pin, error);
 		if (kernel->fd[pin] < 0)
 			goto fail;
-	}
-	if (own) {
-		kernel->directory = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (kernel->directory < 0 || flock(kernel->directory, LOCK_EX | LOCK_NB)) {
-			error_set(error,
-				  "%s: another daemon is using these maps; stop it, or give this "
-				  "one a pin_dir of its own",
-				  pin_dir);
-			*result = KERNEL_OCCUPIED;
-			goto fail;
-		}
 	}
 	kernel->watch = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
 			     kernel->fd[PIN_WATCH], 0);
 	if (kernel->watch == MAP_FAILED) {
 		kernel->watch = NULL;
-		error_set(error, "%s/watch: %s", pin_dir, strerror(errno));
+		error_set(error, "%s/watch: %s", dir->path, strerror(errno));
 		goto fail;
 	}
 	kernel->rules = pinned_rules_adopt(kernel->fd[PIN_RULES]);
@@ -77,15 +57,14 @@ struct kernel *kernel_open(const char *pin_dir, bool own, enum kernel_result *re
 		error_set(error, "out of memory");
 		goto fail;
 	}
-	kernel->sizes = pin_sizes(pin_dir);
+	kernel->sizes = pin_sizes(dir);
 	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &zero, &kernel->control)) {
-		error_set(error, "%s/control: %s", pin_dir, strerror(errno));
+		error_set(error, "%s/control: %s", dir->path, strerror(errno));
 		goto fail;
 	}
 	/* Whoever wanted these has gone. They are taken back with the first chain. */
 	kernel->control.drain = 0;
 	kernel->control.trace_until = 0;
-	*result = KERNEL_OK;
 	return kernel;
 
 fail:
@@ -106,15 +85,15 @@ void kernel_close(struct kernel *kernel)
 	for (int pin = 0; pin < PIN_MAX; pin++)
 		if (kernel->fd[pin] >= 0)
 			close(kernel->fd[pin]);
-	if (kernel->directory >= 0)
-		close(kernel->directory);
 	free(kernel);
 }
 
-void kernel_leave(const struct kernel *kernel, const char *pin_dir)
+void kernel_leave(const struct kernel *kernel, const struct pin_dir *dir)
 {
-	if (kernel_interfaces(kernel, NULL, 0) == 0)
-		pins_remove(pin_dir);
+	if (kernel_interfaces(kernel, NULL, 0))
+		return;
+	pins_remove(dir);
+	pin_dir_remove(dir);
 }
 
 struct pinned_rules *kernel_rules(const struct kernel *kernel)

@@ -4,14 +4,18 @@
 #define XDP_ICP_KERNEL_SKELETON_H
 
 #include "kernel.h"
+#include "kernel_pins.h"
 #include "xdp_icp.skel.h"
 
 /*
- * Prepares the program for native or for generic mode, to be loaded. Maps that are pinned below
- * `pin_dir` are then adopted, and must have these sizes; others are made. For xdp_icp__destroy();
- * NULL and `error` if it cannot be read.
+ * Prepares the program for native or for generic mode, to be loaded. Maps that are pinned in `dir`
+ * are adopted, and keep their sizes; others are made by the load. For xdp_icp__destroy(); NULL and
+ * `error`.
  */
-struct xdp_icp *skeleton_open(const char *pin_dir, const struct kernel_sizes *sizes, bool native,
-			      struct error *error);
+struct xdp_icp *skeleton_open(const struct pin_dir *dir, const struct kernel_sizes *sizes,
+			      bool native, struct error *error);
+
+/* The file descriptor of a map of a loaded skeleton, which keeps it. */
+int skeleton_map(const struct xdp_icp *skeleton, enum pin pin);
 
 #endif

@@ -62,11 +62,20 @@ int pinned_rules_copy(const struct pinned_rules *from, const struct pinned_rules
 
 int pinned_rules_open(const char *pin_dir, struct pinned_rules **rules, struct error *error)
 {
+	struct pin_dir *dir = pin_dir_open(pin_dir, PIN_DIR_ANYBODY, error);
+	int result = dir ? pinned_rules_at(dir, rules, error) : -1;
+
+	pin_dir_close(dir);
+	return result;
+}
+
+int pinned_rules_at(const struct pin_dir *dir, struct pinned_rules **rules, struct error *error)
+{
 	int fd;
 
-	if (pin_check_abi(pin_dir, error))
+	if (pin_check_abi(dir, error))
 		return -1;
-	fd = pin_open_told(pin_dir, PIN_RULES, error);
+	fd = pin_open_told(dir, PIN_RULES, error);
 	if (fd < 0)
 		return -1;
 	*rules = pinned_rules_adopt(fd);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "path_safety.h"
 #include "policy_kinds.h"
 #include "policy_warning.h"
 #include "xdp_icp_plugin.h"
@@ -31,28 +32,6 @@ static int wrong(const struct policy_spec *spec, const struct spec_value *file, 
 {
 	return error_set(error, "%s: policy '%s': file: '%s' %s", file->where, spec->name,
 			 file->text, text);
-}
-
-/*
- * The configuration's directory may be the daemon's user's, who can have a policy added there:
- * with root's rights only that is loaded which root alone can change. Returns 0, or -1 and what
- * it is that others can change.
- */
-static int check_owner(const char *path, char changeable[PATH_MAX])
-{
-	struct stat status;
-	char *slash;
-
-	snprintf(changeable, PATH_MAX, "%s", path);
-	while (lstat(changeable, &status) == 0 && status.st_uid == 0 &&
-	       (!(status.st_mode & S_IWOTH) ||
-		(S_ISDIR(status.st_mode) && status.st_mode & S_ISVTX))) {
-		slash = strrchr(changeable, '/');
-		if (slash[1] == '\0')
-			return 0;
-		slash[slash == changeable] = '\0';
-	}
-	return -1;
 }
 
 /*
@@ -86,24 +65,22 @@ static const char *reason(const char *path)
 static int find_object(struct plugin *plugin, const struct policy_spec *spec,
 		       const struct spec_value *file, struct error *error)
 {
-	char path[PATH_MAX], other[PATH_MAX], text[512];
+	char path[PATH_MAX], text[512];
+	struct error unsafe;
 	struct stat status;
 
 	if (file->text[0] != '/')
 		return wrong(spec, file, "is no absolute path; write it from the root on", error);
-	if (!realpath(file->text, path)) {
-		snprintf(text, sizeof(text), "cannot be loaded: %s", strerror(errno));
+	/* Who can change the object runs code in the daemon. */
+	if (path_resolve_safe(file->text, path, &unsafe)) {
+		if (errno == EPERM)
+			snprintf(text, sizeof(text), "is not safe: %.480s", unsafe.text);
+		else
+			snprintf(text, sizeof(text), "cannot be loaded: %s", strerror(errno));
 		return wrong(spec, file, text, error);
 	}
 	if (stat(path, &status) || !S_ISREG(status.st_mode))
 		return wrong(spec, file, "cannot be loaded: not a regular file", error);
-	if (geteuid() == 0 && check_owner(path, other)) {
-		snprintf(text, sizeof(text),
-			 "is not loaded by root: '%.300s' belongs to somebody else or can be "
-			 "written by all; chown root, chmod o-w",
-			 other);
-		return wrong(spec, file, text, error);
-	}
 	plugin->object = load(path);
 	if (!plugin->object) {
 		snprintf(text, sizeof(text), "cannot be loaded: %s", reason(path));

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The loader behind scripts/xdp-icp-load: the same code that the daemon loads with. */
 #include <argp.h>
+#include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "chain.h"
@@ -12,6 +14,7 @@
 #include "destinations.h"
 #include "drop_ins.h"
 #include "kernel.h"
+#include "load_pair.h"
 #include "log.h"
 #include "privileges.h"
 #include "shell_quote.h"
@@ -101,12 +104,12 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 /* The configuration, or the defaults where there is none and none was asked for. */
-static int read_config(const char *path, struct config **config, struct error *error)
+static int read_config(struct arguments *arguments, struct config **config, struct error *error)
 {
-	if (path)
-		return config_load(path, config, error);
-	if (access(CONFIG_PATH, F_OK) == 0)
-		return config_load(CONFIG_PATH, config, error);
+	if (!arguments->config && access(CONFIG_PATH, F_OK) == 0)
+		arguments->config = CONFIG_PATH;
+	if (arguments->config)
+		return config_load_alone(arguments->config, config, error);
 	return config_parse_text("", 0, "defaults", config, error);
 }
 
@@ -154,39 +157,80 @@ static int fill_destinations(struct kernel *kernel, const struct config *config,
 	return result;
 }
 
-static enum kernel_result load(const struct arguments *arguments, const struct config *config,
-			       struct error *error)
+/* Builds the chain as the daemon's user, tells what maps it needs, and ends. */
+static void __attribute__((noreturn))
+run_builder(const struct arguments *arguments, struct config *config, uid_t uid, gid_t gid,
+	    int channel)
 {
 	struct compiled *compiled = NULL;
+	struct kernel_sizes sizes;
 	struct chain *chain = NULL;
+	struct error error;
+
+	if ((geteuid() == 0 &&
+	     (privileges_drop(uid, gid, &error) ||
+	      environment_reduce(config->variables.names, config->variables.count, &error))) ||
+	    (arguments->config && config_load_drop_ins(arguments->config, config, &error)) ||
+	    chain_create(config, &chain, &error) || chain_compile(chain, &compiled, &error)) {
+		load_tell(channel, KERNEL_USAGE, NULL, &error);
+	} else {
+		sizes = kernel_sizes_for(config, compiled);
+		load_tell(channel, KERNEL_OK, &sizes, NULL);
+	}
+	_exit(EXIT_SUCCESS);
+}
+
+/* What maps the chain needs. This process does not read the files that it is made of (load_pair.h). */
+static enum kernel_result ask_sizes(const struct arguments *arguments, struct config *config,
+				    struct kernel_load *job, struct error *error)
+{
+	enum kernel_result result;
+	int channel;
+	pid_t pid = load_fork(&channel, error);
+
+	if (pid < 0)
+		return KERNEL_FAILED;
+	if (pid == 0)
+		run_builder(arguments, config, job->owner, job->group, channel);
+	result = load_hear(channel, &job->sizes, error);
+	close(channel);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return result;
+}
+
+static enum kernel_result load(const struct arguments *arguments, struct config *config,
+			       struct error *error)
+{
 	struct kernel_load job = {
-		.pin_dir = config->pin_dir,
 		.interface = arguments->interface,
 		.replace = arguments->replace,
 	};
 	enum kernel_result result;
-	struct kernel *kernel;
+	struct kernel *kernel = NULL;
+	struct error ignored;
 
 	if (read_mode(arguments->mode, config, &job.mode, error) ||
-	    user_find(config->user, &job.owner, &job.group, error) ||
-	    chain_create(config, &chain, error) || chain_compile(chain, &compiled, error)) {
-		chain_free(chain);
+	    user_find(config->user, &job.owner, &job.group, error))
 		return KERNEL_USAGE;
-	}
-	job.sizes = kernel_sizes_for(config, compiled);
-	compiled_free(compiled);
-	chain_free(chain);
-	result = kernel_load(&job, error);
+	result = kernel_check_means(error);
+	if (result == KERNEL_OK)
+		result = ask_sizes(arguments, config, &job, error);
 	if (result != KERNEL_OK)
 		return result;
-
+	job.pin_dir = pin_dir_make(config->pin_dir, job.owner, error);
+	if (!job.pin_dir)
+		return errno == ENOENT ? KERNEL_NO_MEANS : KERNEL_FAILED;
+	result = kernel_load(&job, error);
 	/* A daemon that holds the maps sees the interface by itself. */
-	kernel = kernel_open(config->pin_dir, true, &result, error);
-	if (!kernel)
-		return result == KERNEL_OCCUPIED ? KERNEL_OK : result;
-	if (fill_destinations(kernel, config, error))
-		result = KERNEL_FAILED;
+	if (result == KERNEL_OK && pin_dir_lock(job.pin_dir, &ignored) == 0) {
+		kernel = kernel_open(job.pin_dir, error);
+		if (!kernel || fill_destinations(kernel, config, error))
+			result = KERNEL_FAILED;
+	}
 	kernel_close(kernel);
+	pin_dir_hand_over(job.pin_dir, job.owner, job.group);
+	pin_dir_close(job.pin_dir);
 	return result;
 }
 
@@ -196,13 +240,15 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 	struct kernel_interface interfaces[INTERFACES_MAX];
 	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
 	const char *name = arguments->interface;
-	enum kernel_result result;
-	struct kernel *kernel = kernel_open(config->pin_dir, false, &result, error);
+	struct pin_dir *dir = pin_dir_open(config->pin_dir, PIN_DIR_ANYBODY, error);
+	struct kernel *kernel = dir ? kernel_open(dir, error) : NULL;
 	bool found = false;
 	size_t count;
 
-	if (!kernel)
-		return result;
+	if (!kernel) {
+		pin_dir_close(dir);
+		return KERNEL_NO_MEANS;
+	}
 	count = kernel_interfaces(kernel, interfaces, INTERFACES_MAX);
 	for (size_t i = 0; i < count && i < INTERFACES_MAX; i++) {
 		const struct kernel_interface *one = &interfaces[i];
@@ -220,6 +266,7 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 			       config->pin_dir);
 	}
 	kernel_close(kernel);
+	pin_dir_close(dir);
 	if (found)
 		return KERNEL_OK;
 	if (name && strlen(name) < IF_NAMESIZE)
@@ -243,7 +290,7 @@ int main(int argc, char **argv)
 	argp_err_exit_status = KERNEL_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	log_open("xdp-icp-load", arguments.level);
-	if (read_config(arguments.config, &config, &error) == 0) {
+	if (read_config(&arguments, &config, &error) == 0) {
 		switch (arguments.action) {
 		case LOAD:
 			result = load(&arguments, config, &error);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The daemon's command line. */
 #include <argp.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "chain.h"
 #include "compiler.h"
@@ -10,6 +13,7 @@
 #include "drop_ins.h"
 #include "escape.h"
 #include "log.h"
+#include "privileges.h"
 
 #define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
 
@@ -59,6 +63,22 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return 0;
 }
 
+/* Reads what root reads at a start, then becomes the user that reads the rest. */
+static int become_user(const struct config *config, const char *path, struct error *error)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (user_find(config->user, &uid, &gid, error) || privileges_drop(uid, gid, error) ||
+	    environment_reduce(config->variables.names, config->variables.count, error))
+		return -1;
+	if (access(path, R_OK))
+		return error_set(error,
+				 "%s: user %s cannot read it (%s), and a reload would fail; let it",
+				 path, config->user, strerror(errno));
+	return 0;
+}
+
 static int check(const char *path)
 {
 	struct compiled *compiled = NULL;
@@ -67,7 +87,9 @@ static int check(const char *path)
 	struct error error;
 	int status = EXIT_SUCCESS;
 
-	if (config_load(path, &config, &error) || chain_create(config, &chain, &error) ||
+	if (config_load_alone(path, &config, &error) ||
+	    (geteuid() == 0 && become_user(config, path, &error)) ||
+	    config_load_drop_ins(path, config, &error) || chain_create(config, &chain, &error) ||
 	    chain_compile(chain, &compiled, &error)) {
 		char line[ESCAPE_MAX * sizeof(error.text)];
 

@@ -135,6 +135,9 @@ TEST(quotes)
 	assert_string_equal(patterns->values[2].text, "\\d'\\");
 	assert_string_equal(patterns->values[3].text, "\\d$");
 	assert_string_equal(patterns->values[4].text, "other");
+	assert_int_equal(config->variables.count, 2);
+	assert_string_equal(config->variables.names[0], "XDP_ICP_TEST");
+	assert_string_equal(config->variables.names[1], "XDP_ICP_NOT_SET");
 	config_free(config);
 }
 

@@ -114,9 +114,12 @@ static void serve(const char *path, int ready)
 {
 	struct event_base *base = event_base_new();
 	struct event *end = evsignal_new(base, SIGTERM, stop, base);
+	struct control_socket socket = { .fd = -1 };
+	struct control *control = NULL;
 	struct error error;
-	struct control *control = control_open(base, path, answer, &answer, &error);
 
+	if (control_socket_bind(&socket, path, &error) == 0)
+		control = control_open(base, &socket, answer, &answer, &error);
 	if (!control) {
 		fprintf(stderr, "%s\n", error.text);
 		exit(2);
@@ -643,13 +646,12 @@ static void one_that_is_stopped_is_given_up(void **state)
 
 static void expect_no_open(const char *path, const char *text)
 {
-	struct event_base *base = event_base_new();
+	struct control_socket socket = { .fd = -1 };
 	struct error error = { "" };
 
-	assert_null(control_open(base, path, answer, &answer, &error));
+	assert_int_equal(control_socket_bind(&socket, path, &error), -1);
 	assert_non_null(strstr(error.text, path));
 	assert_non_null(strstr(error.text, text));
-	event_base_free(base);
 }
 
 static void the_group_may_connect(void **state)

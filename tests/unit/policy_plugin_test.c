@@ -180,8 +180,7 @@ static void assert_plugin_error(const char *file, const char *settings, const ch
 
 TEST(what_others_can_change)
 {
-	char directory[48], path[64], from[PATH_SIZE];
-	char settings[128], expected[256];
+	char directory[48], path[64], from[PATH_SIZE], settings[128], expected[512];
 
 	if (geteuid() != 0)
 		skip();
@@ -191,18 +190,25 @@ TEST(what_others_can_change)
 	snprintf(from, sizeof(from), "%s/echo.so", plugins);
 	snprintf(settings, sizeof(settings), "kind = plugin file = '%s'", path);
 	copy_file(from, path);
-	for (int i = 0; i < 4; i++) {
-		const char *what = i < 2 ? path : directory;
+	for (int i = 0; i < 6; i++) {
+		const char *what = i < 3 ? path : directory;
+		const unsigned int modes[] = { 0755, 0775, 0757 };
+		char reason[192];
 
 		policy_free(make_policy(settings));
-		if (i % 2)
-			assert_int_equal(chmod(what, 0777), 0);
+		if (i % 3)
+			snprintf(reason, sizeof(reason),
+				 "can be written by its group or by others (mode %04o); `chmod "
+				 "go-w %s`",
+				 modes[i % 3], what);
 		else
-			assert_int_equal(chown(what, 65534, 0), 0);
+			snprintf(reason, sizeof(reason),
+				 "belongs to uid 65534, who could change it; `chown root %s`",
+				 what);
+		assert_int_equal(chmod(what, modes[i % 3]), 0);
+		assert_int_equal(chown(what, i % 3 ? 0 : 65534, 0), 0);
 		snprintf(expected, sizeof(expected),
-			 "c:1: policy 'p': file: '%s' is not loaded by root: '%s' belongs to "
-			 "somebody else or can be written by all; chown root, chmod o-w",
-			 path, what);
+			 "c:1: policy 'p': file: '%s' is not safe: %s %s", path, what, reason);
 		assert_policy_error(settings, expected);
 		assert_int_equal(chown(what, 0, 0), 0);
 		assert_int_equal(chmod(what, 0755), 0);

@@ -385,10 +385,10 @@ static inline void assert_outcome(const struct program *program, const char *wha
 static inline struct kernel *program_kernel(const struct program *program)
 {
 	struct map_abi version = { ICP_MAP_ABI };
-	enum kernel_result result;
+	struct pin_dir *dir = NULL;
 	struct kernel *kernel = NULL;
 	struct error error = { "a pin cannot be made" };
-	char path[PATH_MAX], directory[PATH_MAX];
+	char path[PATH_MAX], directory[64];
 	int err = 0;
 
 	snprintf(directory, sizeof(directory), "/sys/fs/bpf/xdp-icp-test-%d", getpid());
@@ -399,14 +399,17 @@ static inline struct kernel *program_kernel(const struct program *program)
 	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.abi), &(uint32_t){ 0 }, &version,
 			    0);
 	for (int pin = 0; pin < PIN_MAX && !err; pin++) {
-		pin_path(path, directory, pin);
+		snprintf(path, sizeof(path), "%s/%s", directory, pin_names[pin]);
 		err = bpf_map__pin(
 			bpf_object__find_map_by_name(program->skeleton->obj, pin_names[pin]), path);
 	}
 	if (!err)
-		kernel = kernel_open(directory, false, &result, &error);
+		dir = pin_dir_open(directory, PIN_DIR_ANYBODY, &error);
+	if (dir)
+		kernel = kernel_open(dir, &error);
+	pin_dir_close(dir);
 	for (int pin = 0; pin < PIN_MAX; pin++) {
-		pin_path(path, directory, pin);
+		snprintf(path, sizeof(path), "%s/%s", directory, pin_names[pin]);
 		bpf_map__unpin(bpf_object__find_map_by_name(program->skeleton->obj, pin_names[pin]),
 			       path);
 	}

@@ -1,0 +1,409 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What root does at a start, with another user in the way."""
+
+import contextlib
+import fcntl
+import os
+import pwd
+import shutil
+import stat
+import time
+
+from daemon import BUILD
+from lab import Lab, main, pins
+from neighbour import NOBODY, STRANGER, exchange, keeps_at_it, run_as
+from net import until
+from wire import HIT, POLICIES, Wire
+
+NOGROUP = pwd.getpwnam("nobody").pw_gid
+SECRET = "http://secret.example.com/"
+LARGER = "prefixes_max = 10000"
+
+
+class Private(Lab):
+    """Root has a file that is nobody else's."""
+
+    def setUp(self):
+        super().setUp()
+        self.files = self.directory()
+        self.secret = self.files / "secret"
+        self.secret.write_text(f"{SECRET}\n")
+        self.secret.chmod(0o600)
+
+    def assert_secret_is_roots(self):
+        status = self.secret.stat()
+        self.assertEqual((status.st_uid, status.st_gid), (0, 0))
+        self.assertEqual(stat.S_IMODE(status.st_mode), 0o600)
+
+    def started_or_ended(self, daemon):
+        return "answers, mode" in daemon.log.read_text() or daemon.process.poll() is not None
+
+    def refused(self, daemon, *texts):
+        """The daemon does not start, and its log says why."""
+        daemon.launch()
+        self.assertNotEqual(daemon.wait(), 0)
+        for text in texts:
+            self.assertIn(str(text), daemon.log.read_text())
+
+
+class Pins(Private, Wire):
+    mode = "native"
+
+    def setUp(self):
+        super().setUp()
+        os.chmod(pins(os.getpid()), 0o1777)  # as the root of a bpffs is
+        self.bait = f"{self.pins}/bait"
+
+    def pin_names(self):
+        return sorted(set(os.listdir(self.pins)) - {"bait"})
+
+    def start_and_kill(self, **settings):
+        self.responder(**settings).start().kill()
+
+    def put_links(self):
+        """In the place of all pins but the one that the program is known by."""
+        for name in set(self.pin_names()) - {"control"}:
+            os.unlink(f"{self.pins}/{name}")
+            os.symlink(self.secret, f"{self.pins}/{name}")
+
+    def test_links_in_the_place_of_pins(self):
+        self.start_and_kill()
+        self.assertTrue(run_as(NOBODY, self.put_links))
+        daemon = self.responder().start()
+        self.assert_secret_is_roots()
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+
+    def test_a_link_put_there_during_a_start(self):
+        self.start_and_kill()
+        self.assertTrue(run_as(NOBODY, lambda: os.symlink(self.secret, self.bait)))
+        pin = f"{self.pins}/trace"
+        for milliseconds in range(2, 80, 4):
+            daemon = self.responder(mode="auto")
+
+            def attack():
+                while not daemon.control.exists():
+                    pass
+                time.sleep(milliseconds / 1000)
+                exchange(self.bait, pin)
+
+            with keeps_at_it(NOBODY, attack, most=1):
+                daemon.launch()
+                # It may do without the kernel, but it does not take the wrong file.
+                until(lambda: self.started_or_ended(daemon), "the daemon to start or to end")
+            daemon.kill()
+            self.assert_secret_is_roots()
+            if os.path.islink(pin):
+                exchange(self.bait, pin)
+
+    def test_links_in_the_loaders_way(self):
+        self.load("s0")
+        self.assertTrue(run_as(NOBODY, self.put_links))
+        self.load("s0")
+        self.assert_secret_is_roots()
+        self.assertTrue(run_as(NOBODY, self.put_links))
+        self.load("--unload", "s0", check=False)
+        self.assert_secret_is_roots()
+
+    def test_a_second_name_of_anothers_pin(self):
+        """With fs.protected_hardlinks = 0 any user can link any file."""
+        self.start_and_kill()
+        self.second_wire()
+        mine, self.pins = self.pins, self.pin_dir()
+        self.load("s1", settings="user = root")
+        others, self.pins = self.pins, mine
+        os.unlink(f"{self.pins}/rules")
+        os.link(f"{others}/rules", f"{self.pins}/rules")
+        self.start_and_kill()
+        self.assertEqual(os.stat(f"{others}/rules").st_uid, 0)
+
+    def test_a_directory_that_a_stranger_has_made(self):
+        self.assertTrue(run_as(STRANGER, lambda: os.mkdir(self.pins)))
+        self.refused(self.responder(), self.pins, f"belongs to uid {STRANGER}")
+        done = self.load("s0", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(f"belongs to uid {STRANGER}", done.stderr)
+        self.assertEqual(os.listdir(self.pins), [])
+        self.assertEqual(self.program(), (None, None))
+
+    def test_a_stranger_in_the_place_of_the_new_maps(self):
+        self.start_and_kill()
+        self.assertTrue(run_as(STRANGER, lambda: os.mkdir(f"{self.pins}-new")))
+        before = self.pin_names()
+        done = self.load("s0", settings=LARGER, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn(f"{self.pins}-new belongs to uid {STRANGER}", done.stderr)
+        self.assertEqual(self.pin_names(), before)
+        self.assertEqual(self.ask(HIT), "hit")
+        self.assertEqual(os.listdir(f"{self.pins}-new"), [])
+
+    def test_a_directory_below_one_of_others(self):
+        self.pins = f"{pins(os.getpid())}/below/pins"
+        self.assertTrue(run_as(STRANGER, lambda: os.mkdir(os.path.dirname(self.pins))))
+        self.refused(self.responder(), f"belongs to uid {STRANGER}", "chown root")
+        self.assertEqual(os.listdir(os.path.dirname(self.pins)), [])
+
+    def assert_private(self):
+        for name in ("", *self.pin_names()):
+            status = os.stat(f"{self.pins}/{name}")
+            expected = 0o600 if name else 0o700
+            self.assertEqual(stat.S_IMODE(status.st_mode), expected, name)
+            self.assertEqual(status.st_uid, NOBODY, name)
+
+    def test_pins_are_the_users_alone(self):
+        daemon = self.responder().start()
+        self.assert_private()
+        icpctl = shutil.copy(BUILD / "icpctl", daemon.config.parent)
+        words = (icpctl, "rules", "-p", self.pins, "add", HIT, "denied")
+
+        def put_a_rule():
+            os.execv(words[0], list(map(str, words)))
+
+        self.assertFalse(run_as(STRANGER, put_a_rule, gid=NOGROUP))
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+        self.assertTrue(run_as(NOBODY, put_a_rule, gid=NOGROUP))
+        self.assert_answered_by(daemon, "kernel", "denied", HIT)
+
+    def test_what_an_older_version_left_open_is_closed(self):
+        self.load("s0")
+        os.chmod(self.pins, 0o755)
+        for name in self.pin_names():
+            os.chmod(f"{self.pins}/{name}", 0o660)
+        self.load("s0")
+        self.assert_private()
+
+
+class Lock(Private, Wire):
+    mode = "native"
+
+    def held(self):
+        """Does a process hold the lock on the pins, as the kernel lists it?"""
+        inode = os.stat(self.pins).st_ino
+        with open("/proc/locks") as lines:
+            return any(f":{inode} " in line for line in lines if "FLOCK" in line)
+
+    def test_no_stranger_can_hold_it(self):
+        self.responder().start().kill()
+        self.assertFalse(run_as(STRANGER, lambda: os.open(self.pins, os.O_RDONLY)))
+
+    def test_it_is_held_while_maps_are_replaced(self):
+        self.responder().start().kill()
+        daemon = self.responder(settings=LARGER)
+        daemon.launch()
+        seen = 0
+        while not self.started_or_ended(daemon):
+            if os.path.exists(f"{self.pins}-new") and not self.held():
+                # Asked in this order, for it may have been moved in between.
+                self.assertFalse(os.path.exists(f"{self.pins}-new"), "a load without the lock")
+            seen += os.path.exists(f"{self.pins}-new")
+        self.assertTrue(seen)
+        self.assertTrue(self.held())
+
+    def test_mode_off_tells_of_a_chain_that_it_cannot_close(self):
+        self.responder().start().kill()
+        directory = os.open(self.pins, os.O_RDONLY)
+        self.addCleanup(os.close, directory)
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        daemon = self.responder(mode="off").start()
+        self.assertIn("may answer by another chain", daemon.log.read_text())
+        self.assertIn(self.pins, daemon.log.read_text())
+
+    def test_mode_off_closes_the_chain_of_a_dead_daemon(self):
+        self.responder().start().kill()
+        daemon = self.responder("", mode="off").start()
+        self.assertEqual(self.ask(HIT), "miss")
+        self.assertNotIn("may answer by another chain", daemon.log.read_text())
+
+
+class Start(Private, Wire):
+    mode = "native"
+
+    def setUp(self):
+        super().setUp()
+        self.daemon_here = self.responder()
+        self.drop_ins = self.daemon_here.config.with_name("xdp-icp.conf.d")
+        self.drop_ins.mkdir()
+        os.chown(self.drop_ins, NOBODY, NOGROUP)
+
+    def drop_in(self, text):
+        path = self.drop_ins / "neighbour.conf"
+        self.assertTrue(run_as(NOBODY, lambda: path.write_text(text)))
+        return path
+
+    def check(self):
+        return self.server_side.run(
+            BUILD / "xdp-icpd", "-c", self.daemon_here.config, "--check", check=False
+        )
+
+    def load_it(self):
+        return self.server_side.run(
+            BUILD / "xdp-icp-loader", "-c", self.daemon_here.config, "s0", check=False
+        )
+
+    def assert_refused(self, *texts):
+        for done in (self.check(), self.load_it()):
+            self.assertEqual(done.returncode, 1, done.stderr)
+            for text in texts:
+                self.assertIn(str(text), done.stderr)
+        self.refused(self.daemon_here, *texts)
+        self.assertEqual(self.program(), (None, None))
+        self.assertFalse(os.path.exists(self.pins))
+
+    def test_a_drop_in_that_names_roots_file(self):
+        for kind, setting in (("prefix", "file"), ("lua", "file")):
+            with self.subTest(kind):
+                verdict = 'verdict = "hit"' if kind == "prefix" else ""
+                self.drop_in(
+                    f'policy "00" {{ kind = {kind} {verdict} {setting} = "{self.secret}" }}'
+                )
+                self.assert_refused(self.secret, "Permission denied")
+
+    def test_a_drop_in_that_is_a_link_to_roots_file(self):
+        path = self.drop_ins / "neighbour.conf"
+        self.assertTrue(run_as(NOBODY, lambda: path.symlink_to(self.secret)))
+        self.assert_refused(path, "Permission denied")
+
+    def test_a_drop_in_gets_no_variables(self):
+        path = self.drop_in(
+            'policy "00" {\n kind = prefix\n verdict = "hit"\n urls = { "${XDP_ICP_SECRET}" }\n}'
+        )
+        self.assert_refused(f"{path}:4: ", "environment")
+
+    def test_a_saved_policy_is_read_back(self):
+        self.daemon_here.start()
+        url = "http://e.org/${HOME}/"
+        self.daemon_here.icpctl(
+            "policy", "add", "--save", "00", "kind=prefix", "verdict=denied", f"urls={url}"
+        )
+        self.daemon_here.stop()
+        self.daemon_here.start()
+        self.assertEqual(self.ask(f"{url}x"), "denied")
+
+    def test_what_helpers_see_of_the_environment(self):
+        helper = self.files / "helper"
+        helper.write_text("#!/bin/sh\nenv >&2\nwhile read -r url; do echo hit; done\n")
+        helper.chmod(0o755)
+        settings = "policy helper { kind = helper program = \"%s\" }"
+        self.daemon_here.configure(
+            POLICIES.replace("http://hit.example.com/", "http://${XDP_ICP_HOST}/", 1)
+            + settings % helper
+        )
+        self.daemon_here.start("env", "XDP_ICP_SECRET=secret", "XDP_ICP_HOST=hit.example.com")
+        until(lambda: "XDP_ICP_HOST=hit.example.com" in self.daemon_here.log.read_text(), "env")
+        self.assertNotIn("XDP_ICP_SECRET", self.daemon_here.log.read_text())
+        self.daemon_here.icpctl("reload")
+        self.assertEqual(self.ask(HIT), "hit")
+
+    def test_a_configuration_that_others_can_change(self):
+        config = self.daemon_here.config
+        config.chmod(0o664)
+        self.assert_refused(config, "chmod go-w")
+        config.chmod(0o644)
+        config.parent.chmod(0o777)
+        self.assert_refused(config.parent, "chmod go-w")
+        config.parent.chmod(0o1777)
+        os.chown(config, STRANGER, 0)
+        self.assert_refused(config, f"uid {STRANGER}", "chown root")
+        os.chown(config, 0, 0)
+        self.daemon_here.start()
+
+    def test_check_tells_what_the_user_cannot_read(self):
+        self.daemon_here.config.chmod(0o600)
+        done = self.check()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("user nobody cannot read", done.stderr)
+
+    def test_what_is_left_of_root(self):
+        self.daemon_here.start()
+        with open(f"/proc/{self.daemon_here.process.pid}/status") as lines:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in lines)
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual(status["Groups"].split(), [])
+        self.assertEqual(set(status["Uid"].split()), {str(NOBODY)})
+        self.assertEqual(set(status["Gid"].split()), {str(NOGROUP)})
+        for kind in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"):
+            self.assertEqual(int(status[kind], 16), 0, kind)
+
+    def test_the_child_that_loads_ends_with_its_parent(self):
+        urls = self.files / "urls"
+        urls.write_text("".join(f"http://e.org/{n}/\n" for n in range(400_000)))
+        self.daemon_here.configure(
+            f'policy "00" {{ kind = prefix verdict = hit file = "{urls}" }}'
+        )
+        self.daemon_here.launch()
+        pid = self.daemon_here.process.pid
+
+        def children():
+            with contextlib.suppress(FileNotFoundError):
+                with open(f"/proc/{pid}/task/{pid}/children") as pids:
+                    return pids.read().split()
+            return []
+
+        (loader,) = until(children, "the child")
+        self.daemon_here.kill()
+        until(lambda: not os.path.exists(f"/proc/{loader}"), "the child to end")
+        self.assertEqual(self.program(), (None, None))
+        self.assertFalse(os.path.exists(self.pins))
+
+
+class ControlSocket(Private):
+    def setUp(self):
+        super().setUp()
+        self.server = self.namespace("server")
+
+    def test_a_link_that_takes_turns_with_the_socket(self):
+        directory = self.files / "neighbours"
+        self.assertTrue(run_as(NOBODY, lambda: directory.mkdir(mode=0o755)))
+        bait, path = directory / "bait", directory / "control.sock"
+        self.assertTrue(run_as(NOBODY, lambda: bait.symlink_to(self.secret)))
+        with keeps_at_it(NOBODY, lambda: exchange(bait, path)):
+            for _ in range(12):
+                daemon = self.daemon(self.server, control=path)
+                daemon.launch()
+                until(lambda: self.started_or_ended(daemon), "the daemon to start or to end")
+                daemon.kill()
+                self.assert_secret_is_roots()
+                for left in (bait, path):
+                    with contextlib.suppress(FileNotFoundError):
+                        left.unlink()
+                bait.symlink_to(self.secret)
+
+    def assert_made_for_the_user(self, path):
+        status = os.lstat(path)
+        self.assertEqual((status.st_uid, status.st_gid), (NOBODY, NOGROUP))
+        self.assertTrue(stat.S_ISSOCK(status.st_mode))
+        self.assertEqual(stat.S_IMODE(status.st_mode), 0o660)
+
+    def test_a_directory_of_roots(self):
+        directory = self.files / "roots"
+        directory.mkdir()
+        path = directory / "control.sock"
+        for _ in range(2):  # the second takes the place of what the first could not remove
+            daemon = self.daemon(self.server, control=path).start()
+            self.assert_made_for_the_user(path)
+            self.assertEqual(os.stat(directory).st_uid, 0)
+            daemon.stop()
+
+    def test_directories_that_are_missing(self):
+        directory = self.files / "roots"
+        directory.mkdir()
+        path = directory / "a/b/control.sock"
+        daemon = self.daemon(self.server, control=path).start("sh", "-c", 'umask 0; exec "$@"', "-")
+        self.assert_made_for_the_user(path)
+        self.assertEqual(os.stat(path.parent).st_uid, NOBODY)
+        self.assertEqual(os.stat(path.parent.parent).st_uid, 0)
+        for made in (path.parent, path.parent.parent):
+            self.assertEqual(stat.S_IMODE(os.stat(made).st_mode), 0o755)
+        daemon.stop()
+        self.assertFalse(path.exists())
+
+    def test_a_directory_of_a_strangers(self):
+        directory = self.files / "strangers"
+        self.assertTrue(run_as(STRANGER, lambda: directory.mkdir(mode=0o755)))
+        path = directory / "control.sock"
+        self.refused(self.daemon(self.server, control=path), path, "Permission denied")
+        self.assertEqual(os.listdir(directory), [])
+
+
+if __name__ == "__main__":
+    main()
