@@ -59,8 +59,8 @@ all: $(BINARIES) $(BPF_OBJECT) $(BLAST) $(PLUGINS) manuals ## build build/xdp-ic
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z][a-z_.-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r target text; do printf '%-27s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo "  V=1 shows the commands, SANITIZE=1 BUILD=build/sanitized builds with ASan and UBSan."
 
@@ -117,8 +117,20 @@ soak: all $(HOSTILE) $(BUILD)/tests/flood ## hostile frames and faults: MINUTES=
 		$(if $(RATE),--rate $(RATE))
 
 .PHONY: lint
-lint: all ## clang-format, clang-tidy, cppcheck, sparse, shellcheck
+lint: all ## clang-format, codespell, layers, clang-tidy, cppcheck, sparse, shellcheck
 	$(Q)scripts/lint
+
+.PHONY: format
+format: ## clang-format on all C
+	$(Q)git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
+
+.PHONY: hooks
+hooks: ## check the text of every commit before it is made
+	$(Q)git config core.hooksPath scripts/hooks
+
+.PHONY: compile_commands.json
+compile_commands.json: $(SKELETON) ## for clangd and other tools
+	$(Q)$(MAKE) -nB --no-print-directory V=1 all $(TESTS) | scripts/compile-commands >$@.new && mv $@.new $@
 
 .PHONY: install
 install: all ## install below PREFIX (/usr/local) and DESTDIR

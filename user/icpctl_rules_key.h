@@ -15,6 +15,6 @@
  * returns an exit status.
  */
 int rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix, size_t length,
-		     enum icp_opcode verdict);
+		    enum icp_opcode verdict);
 
 #endif
