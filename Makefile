@@ -116,6 +116,10 @@ soak: all $(HOSTILE) $(BUILD)/tests/flood ## hostile frames and faults: MINUTES=
 	$(Q)tests/soak/run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(RATE),--rate $(RATE))
 
+.PHONY: torn
+torn: $(BUILD)/tests/program_torn_test ## entries of the verdicts map overwritten while they are read: N=30000000 queries
+	$(Q)XDP_ICP_TORN=$(or $(N),30000000) CMOCKA_MESSAGE_OUTPUT=TAP $<
+
 .PHONY: lint
 lint: all ## clang-format, codespell, layers, clang-tidy, cppcheck, sparse, shellcheck
 	$(Q)scripts/lint

@@ -25,6 +25,9 @@
 
 #define PROGRAM_RULES 64
 #define PROGRAM_PREFIXES 8192
+#ifndef PROGRAM_VERDICTS
+#define PROGRAM_VERDICTS PROGRAM_PREFIXES
+#endif
 #define PROGRAM_GENERATION 7
 
 struct program {
@@ -91,7 +94,7 @@ static inline void program_open(struct program *program)
 				 2 * prefix_tree_buckets(PROGRAM_PREFIXES));
 	bpf_map__set_max_entries(program->skeleton->maps.texts, 2 * PROGRAM_PREFIXES);
 	bpf_map__set_max_entries(program->skeleton->maps.sources, PROGRAM_PREFIXES);
-	bpf_map__set_max_entries(program->skeleton->maps.verdicts, PROGRAM_PREFIXES);
+	bpf_map__set_max_entries(program->skeleton->maps.verdicts, PROGRAM_VERDICTS);
 	err = xdp_icp__load(program->skeleton);
 	if (!err)
 		err = program_open_generic(program);
