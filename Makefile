@@ -20,8 +20,9 @@ CPPFLAGS += -D_GNU_SOURCE -DXDP_ICP_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(
 	    $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 CFLAGS ?= -O2 -g
 HARDENING ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
-SANITIZERS := $(if $(SANITIZE),-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all \
-	      -fno-omit-frame-pointer)
+SANITIZERS_thread := -fsanitize=thread
+SANITIZERS_1 := -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all
+SANITIZERS := $(if $(SANITIZE),$(SANITIZERS_$(SANITIZE)) -fno-omit-frame-pointer)
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) -fPIE -MMD -MP
 ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) -pie -Wl,-z,relro,-z,now
 LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
@@ -62,7 +63,8 @@ help: ## this list
 	@sed -n 's/^\([a-z][a-z_.-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r target text; do printf '%-27s %s\n' "$$target" "$$text"; done
 	@echo
-	@echo "  V=1 shows the commands, SANITIZE=1 BUILD=build/sanitized builds with ASan and UBSan."
+	@echo "  V=1 shows the commands, SANITIZE=1 BUILD=build/sanitized builds with ASan and UBSan,"
+	@echo "  SANITIZE=thread BUILD=build/thread with ThreadSanitizer."
 
 .PHONY: deps
 deps: ## install what building and testing need (Debian 12, as root)
@@ -86,6 +88,18 @@ tests-build: all $(TESTS) $(BUILD)/bench/limit.bpf.o
 
 .PHONY: sanitized-tests
 sanitized-tests: $(TESTS)
+
+# Of what threads call. control_test has none, and times that do not suit so slow a program.
+THREAD_TESTS := $(filter $(addprefix $(BUILD)/tests/,chain_test evaluation_test policy_% responder_test), \
+		$(UNIT_TESTS))
+
+.PHONY: tsan
+tsan: all $(TEST_TOOLS) ## the tests of what has threads, under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/thread SANITIZE=thread all thread-tests
+	$(Q)tests/run --thread $(ONLY)
+
+.PHONY: thread-tests
+thread-tests: $(THREAD_TESTS) $(TEST_PLUGINS)
 
 .PHONY: bench
 bench: deps ## measure: tables, build/bench/report.md; ONLY=word for some, QUICK=1 for a rough idea

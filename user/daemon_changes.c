@@ -179,9 +179,8 @@ static void free_released(struct released_list *list)
 	}
 }
 
-static void *work(void *context)
+static void work(struct changes *changes)
 {
-	struct changes *changes = context;
 	struct change *change = changes->current;
 
 	if (change && change->stage == STAGE_BUILD) {
@@ -194,6 +193,12 @@ static void *work(void *context)
 	free_released(&changes->to_free);
 	changes->done = true;
 	eventfd_write(changes->wake, 1);
+}
+
+static void *run(void *context)
+{
+	pthread_setname_np(pthread_self(), "chains");
+	work(context);
 	return NULL;
 }
 
@@ -209,7 +214,7 @@ static void start_thread(struct changes *changes)
 	changes->done = false;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	changes->joinable = pthread_create(&changes->thread, NULL, work, changes) == 0;
+	changes->joinable = pthread_create(&changes->thread, NULL, run, changes) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	/* Where there can be no other thread, this one has to. */
 	if (!changes->joinable)

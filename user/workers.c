@@ -165,6 +165,7 @@ static void *work(void *context)
 	size_t count = worker->workers->listen_count;
 	const struct pollfd *end = &worker->polled[count];
 
+	pthread_setname_np(pthread_self(), "worker");
 	while (!end->revents) {
 		if (poll(worker->polled, count + 1, -1) < 0)
 			continue; /* EINTR, or memory was short */

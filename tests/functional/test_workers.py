@@ -44,7 +44,7 @@ class Workers(Wire):
         return path
 
     def threads(self, daemon):
-        """How often each thread but the main one has waited."""
+        """How often each worker has waited."""
         tasks = pathlib.Path(f"/proc/{daemon.process.pid}/task")
         return {
             task.name: next(
@@ -53,7 +53,7 @@ class Workers(Wire):
                 if line.startswith("voluntary_ctxt_switches")
             )
             for task in tasks.iterdir()
-            if task.name != str(daemon.process.pid)
+            if (task / "comm").read_text() == "worker\n"
         }
 
 
