@@ -73,9 +73,8 @@ static int become_user(const struct config *config, const char *path, struct err
 	    environment_reduce(config->variables.names, config->variables.count, error))
 		return -1;
 	if (access(path, R_OK))
-		return error_set(error,
-				 "%s: user %s cannot read it (%s), and a reload would fail; let it",
-				 path, config->user, strerror(errno));
+		log_write(LOG_WARNING, "%s: user %s cannot read it (%s), a reload will fail", path,
+			  config->user, strerror(errno));
 	return 0;
 }
 

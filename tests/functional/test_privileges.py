@@ -310,8 +310,11 @@ class Start(Private, Wire):
     def test_check_tells_what_the_user_cannot_read(self):
         self.daemon_here.config.chmod(0o600)
         done = self.check()
-        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.returncode, 0)
         self.assertIn("user nobody cannot read", done.stderr)
+        self.daemon_here.start()
+        self.assertIn("user nobody cannot read", self.daemon_here.log.read_text())
+        self.assertNotEqual(self.daemon_here.icpctl("reload", check=False).returncode, 0)
 
     def test_what_is_left_of_root(self):
         self.daemon_here.start()
