@@ -45,9 +45,11 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 static const struct policy_setting settings[] = {
 	{ "program", "the absolute path of the program, then its arguments", .list = true,
 	  .required = true },
-	{ "children", "how many processes of it there are, 1 to 64; 2 if not given" },
-	{ "timeout", "how long an answer is waited for, 1ms to 10s; 2s if not given" },
-	{ "ttl", "how long an answer may be remembered, in whole seconds; not if not given" },
+	{ "children", "number of processes, 1 to 64; default 2" },
+	{ "timeout",
+	  "limit for a reply, the wait for a free process included, 1ms to 10s; default 2s" },
+	{ "ttl", "how long a reply may be remembered from the question on, in whole seconds up to "
+		 "24h; default: not at all" },
 	{ NULL },
 };
 

@@ -145,9 +145,11 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 
 static const struct policy_setting settings[] = {
 	{ "file", "the script, which has a 'function check(url, source)'", .required = true },
-	{ "children", "how many processes run it, 1 to 64; 2 if not given" },
-	{ "timeout", "when a script that has not returned is killed, 1ms to 10s; 1s if not given" },
-	{ "ttl", "how long an answer may be remembered, in whole seconds; not if not given" },
+	{ "children", "number of processes, 1 to 64; default 2" },
+	{ "timeout",
+	  "limit for a result, after which the script is killed, 1ms to 10s; default 1s" },
+	{ "ttl", "how long a result may be remembered from the question on, in whole seconds up to "
+		 "24h; default: not at all" },
 	{ "instructions", "a number of them", .replaced_by = "timeout" },
 	{ NULL },
 };

@@ -440,8 +440,8 @@ TEST(mistakes_in_the_policy)
 			   "write 200ms, 5s, 2m or 1h");
 	assert_chain_error("policy p { kind = lua file = x\ninstructions = 100000 }",
 			   "c:2: policy 'p': kind 'lua' no longer takes 'instructions'; set "
-			   "'timeout' (when a script that has not returned is killed, 1ms to 10s; "
-			   "1s if not given)");
+			   "'timeout' (limit for a result, after which the script is killed, 1ms "
+			   "to 10s; default 1s)");
 	assert_chain_error("policy p { kind = lua file = x\nurls = 1 }",
 			   "c:2: policy 'p': kind 'lua' does not take 'urls'; it takes file, "
 			   "children, timeout, ttl, kind, verdict, cost, not");
