@@ -150,6 +150,14 @@ static bool apply(struct walk *walk, struct text host, bool lost)
 	return true;
 }
 
+/* Is the reply of the policy at walk->rank waited for, while others are asked? */
+static bool is_waited_for(const struct walk *walk)
+{
+	enum kind kind = walk->setup->policies[walk->rank].kind;
+
+	return kind_waits(kind) && !(kind == KIND_LUA && walk->setup->scripts_at_once);
+}
+
 /* From walk->rank on. `waits`: helpers do not reply at once; `asks`: it is now that they do. */
 static bool go_on(struct walk *walk, bool asks, bool waits)
 {
@@ -159,7 +167,7 @@ static bool go_on(struct walk *walk, bool asks, bool waits)
 	for (; walk->rank < walk->setup->policy_count; walk->rank++) {
 		if (asks)
 			note_asked(walk, walk->rank);
-		if (waits && kind_waits(walk->setup->policies[walk->rank].kind))
+		if (waits && is_waited_for(walk))
 			return false;
 		if (apply(walk, host, false))
 			return true;

@@ -52,6 +52,7 @@ struct setup {
 	uint8_t default_verdict;
 	uint8_t drain;
 	bool watched;
+	bool scripts_at_once; /* no script is waited for: over the wire nothing holds one back */
 	bool flags[FLAGS_MAX];
 	int loads[LOAD_MAX];
 	struct text clock;    /* as in the step; empty: Mon 00:00 */

@@ -119,6 +119,7 @@ int wire_expectations(void)
 		return 2;
 	}
 	setup_begin(&setup);
+	setup.scripts_at_once = true;
 	for (size_t i = 0; i < script.count; i++) {
 		const struct step *step = &script.steps[i];
 
