@@ -185,6 +185,13 @@ class Manuals(Lab):
                 told = names(sections(source(page))["EXIT STATUS"])
                 self.assertEqual(told, exit_codes(help_of(*command)))
 
+    def test_example_of_the_readme_is_right(self):
+        text = (ROOT / "README.md").read_text()
+        blocks = re.findall(r"(?:^    .*\n|^\n)+", text, re.M)
+        done = self.check(next(block for block in blocks if "policy " in block))
+        self.assertIn("2 policies, 1 prefixes", done.stdout)
+        self.assertIn("xdp-icp.conf: 2 policies, 1 prefixes", text)
+
     def test_examples_of_policies_are_right(self):
         tried = 0
         for page in SOURCES:
