@@ -269,6 +269,15 @@ static int work(const struct options *options, long job, struct shared *shared)
 	return good ? 0 : 1;
 }
 
+static struct shared *running;
+
+/* Ends a long run early: the jobs finish their scripts, and the totals are printed. */
+static void on_signal(int number)
+{
+	(void)number;
+	running->stop = 1;
+}
+
 static int start_jobs(const struct options *options, struct shared *shared)
 {
 	int worst = 0, status;
@@ -284,9 +293,14 @@ static int start_jobs(const struct options *options, struct shared *shared)
 		}
 		if (pid == 0) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			signal(SIGINT, SIG_IGN);
+			signal(SIGTERM, SIG_IGN);
 			exit(work(options, job, shared));
 		}
 	}
+	running = shared;
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
 	while (wait(&status) > 0) {
 		int code = WIFEXITED(status) ? WEXITSTATUS(status) : 2;
 

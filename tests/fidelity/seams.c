@@ -391,11 +391,5 @@ void seams_begin(void)
 
 void seams_close(void)
 {
-	for (int i = 0; i < LOAD_MAX; i++) {
-		char name[32];
-
-		snprintf(name, sizeof(name), "proc-%s", load_names[i]);
-		unlink(path_of(name));
-	}
 	seams.directory = NULL;
 }

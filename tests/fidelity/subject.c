@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <unistd.h>
@@ -68,16 +69,14 @@ struct subject *subject_open(const char **reason)
 
 static void remove_files(const struct subject *subject)
 {
-	char path[PATH_MAX];
+	DIR *directory = opendir(subject->directory);
+	struct dirent *entry;
 
-	for (int i = 0; i < POLICIES_MAX; i++) {
-		snprintf(path, sizeof(path), "%s/%d.list", subject->directory, i);
-		unlink(path);
-	}
-	for (char flag = 'a'; flag <= 'z'; flag++) {
-		snprintf(path, sizeof(path), "%s/%c", subject->directory, flag);
-		unlink(path);
-	}
+	while (directory && (entry = readdir(directory)))
+		if (entry->d_type != DT_DIR)
+			unlinkat(dirfd(directory), entry->d_name, 0);
+	if (directory)
+		closedir(directory);
 }
 
 static void end_chain(struct subject *subject)
@@ -114,8 +113,8 @@ void subject_leave_behind(struct subject *subject, const struct setup *setup,
 
 void subject_close(struct subject *subject)
 {
-	remove_files(subject);
 	seams_close();
+	remove_files(subject);
 	rmdir(subject->directory);
 	rules_free(subject->rules);
 	kernel_close(subject->kernel);
