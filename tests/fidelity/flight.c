@@ -25,6 +25,14 @@ static void flight_done(void *context, const struct query *query,
 		keep_reply(flight, &answer);
 }
 
+/* A script replies at once, before anything else happens. */
+static void wait_for_helper(struct flight *flight)
+{
+	while (!flight->done && question_to_script(seams_last_question()))
+		seams_reply(seams_last_question(), false);
+	flight->question = flight->done ? NULL : seams_last_question();
+}
+
 struct flight *flight_begin(struct flights *flights, struct responder *responder,
 			    const struct step *ask, const struct query_packet *packet)
 {
@@ -56,7 +64,7 @@ struct flight *flight_begin(struct flights *flights, struct responder *responder
 	flight->done = !answer.pending;
 	if (answer.pending) {
 		evaluation_then(answer.pending, flight_done, flight);
-		flight->question = seams_last_question();
+		wait_for_helper(flight);
 	}
 	return flight;
 }
@@ -64,7 +72,7 @@ struct flight *flight_begin(struct flights *flights, struct responder *responder
 void flight_go_on(struct flight *flight, bool lost)
 {
 	seams_reply(flight->question, lost);
-	flight->question = flight->done ? NULL : seams_last_question();
+	wait_for_helper(flight);
 }
 
 void flight_end(struct flights *flights, struct flight *flight)
