@@ -34,7 +34,10 @@ class Soak(Stage):
             print(f"# {line}", flush=True)
 
     def endure(self):
-        """Runs as long as the options say, ends everything, and leaves what it found in findings."""
+        """
+        Runs as long as the options say, but for one fault at least, ends everything, and leaves what
+        it found in findings.
+        """
         self.random = random.Random(self.options.seed)
         self.done = []  # faults, by name
         self.shown = self.begin = time.monotonic()
@@ -42,7 +45,7 @@ class Soak(Stage):
         self.build(self.options.seed, self.options.rate)
         self.steady("the start")
         try:
-            while self.part() < 1:
+            while not self.done or self.part() < 1:
                 for fault in self.deck():
                     self.strike(fault)
                     if self.part() >= 1:
