@@ -14,22 +14,22 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{ "query", icpctl_query, " [-s ADDR[:PORT]] [-n COUNT] [--dump] URL...",
-	  "ask a server by ICP, as a cache would" },
+	  "query an ICP server, as a cache does" },
 	{ "check", icpctl_check, " [--source ADDR] URL...",
-	  "what the daemon would answer, why, and who: kernel or daemon" },
+	  "what the reply would be, why, and from whom: kernel or daemon" },
 	{ "policy", icpctl_policy, " list | add NAME KEY=VALUE... | remove NAME",
-	  "the policies, and changes to them while the daemon runs" },
+	  "list and change the policies while the daemon runs" },
 	{ "rules", icpctl_rules, " list | add PREFIX VERDICT | del PREFIX | load FILE",
-	  "the operators' rules, which stand before all policies" },
+	  "list and edit the operator's rules, which stand before all policies" },
 	{ "rules", icpctl_rules, " key PREFIX [VERDICT]",
-	  "the bpftool lines that put a rule in and take it out" },
-	{ "status", icpctl_status, "", "what the daemon does, and how" },
-	{ "stats", icpctl_stats, " [-v]", "the counters" },
+	  "print the bpftool commands that insert and remove a rule" },
+	{ "status", icpctl_status, "", "print the state of the daemon" },
+	{ "stats", icpctl_stats, " [-v]", "print all counters" },
 	{ "trace", icpctl_trace, " [-n COUNT] [-t SECONDS] [-s ADDR] [-u PREFIX]",
-	  "queries as they are answered" },
+	  "print queries as they are processed" },
 	{ "drain", icpctl_drain, " [--verdict VERDICT|silence]",
-	  "tell front ends to go elsewhere" },
-	{ "undrain", icpctl_undrain, "", "answer by rules and policies again" },
+	  "give every query the same verdict, so that front ends use other hosts" },
+	{ "undrain", icpctl_undrain, "", "end a drain" },
 	{ "reload", icpctl_reload, "", "read the configuration again" },
 };
 
@@ -94,17 +94,16 @@ static char *add_commands(int key, const char *text, void *input)
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "COMMAND [ARGUMENT...]",
-	.doc = "Speaks with xdp-icpd, and ICP with any server. `icpctl COMMAND --help' tells more "
-	       "of "
-	       "a command.\v"
+	.doc = "Controls xdp-icpd, and queries any ICP server. See `icpctl COMMAND --help' for "
+	       "each command.\v"
 	       "In a URL or PREFIX, \\xHH stands for the byte HH and \\\\ for a backslash.\n"
 	       "\n"
 	       "Exit status:\n"
-	       "  0  fine\n"
+	       "  0  success\n"
 	       "  1  bad usage or input, or output that could not be written\n"
-	       "  2  the daemon cannot be reached\n"
+	       "  2  the daemon cannot be reached, or sends nothing for 10 s\n"
 	       "  3  the daemon refused\n"
-	       "  4  query: at least one query got no well-formed answer in time",
+	       "  4  query: at least one query got no well-formed reply in time",
 	.help_filter = add_commands,
 };
 

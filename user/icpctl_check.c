@@ -38,9 +38,9 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "URL...",
-	.doc = "Tells for each URL the verdict that a query would get now, what it comes from, and "
-	       "who "
-	       "would answer: the kernel or the daemon. No query is sent.",
+	.doc = "Prints for each URL the verdict that a query would get now, the rule or policy "
+	       "that it comes from, and who would reply: the kernel or the daemon. No query is "
+	       "sent.",
 };
 
 static void print_result(const json_t *result)

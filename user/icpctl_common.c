@@ -72,10 +72,10 @@ enum {
 };
 
 static const struct argp_option common_options[] = {
-	{ "socket", 'S', "CONTROL_SOCKET", 0, "where the daemon answers (" ICPCTL_SOCKET ")", -2 },
-	{ "json", OPTION_JSON, NULL, 0, "print JSON, errors as well", -2 },
+	{ "socket", 'S', "CONTROL_SOCKET", 0, "where the daemon listens (" ICPCTL_SOCKET ")", -2 },
+	{ "json", OPTION_JSON, NULL, 0, "print JSON, also for errors", -2 },
 	{ "help", '?', NULL, 0, "this text", -1 },
-	{ "usage", OPTION_USAGE, NULL, 0, "the usage in short", -1 },
+	{ "usage", OPTION_USAGE, NULL, 0, "a short usage", -1 },
 	{ "version", 'V', NULL, 0, "the version", -1 },
 	{ 0 },
 };

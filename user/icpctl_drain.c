@@ -26,15 +26,16 @@ static int tell(const struct input *input, const char *command)
 
 static const struct argp_option drain_options[] = {
 	{ "verdict", 'V', "VERDICT", 0,
-	  "what every query gets: " VERDICT_NAMES ", or silence (miss_nofetch)" },
+	  "the verdict that every query gets: " VERDICT_NAMES ", or silence (miss_nofetch)" },
 	{ 0 },
 };
 
 static const struct argp drain_argp = {
 	.options = drain_options,
 	.parser = parse,
-	.doc = "Gives every query the same verdict, before rules and policies, in the kernel too, "
-	       "until `icpctl undrain`. With silence front ends wait, and take the host for dead.",
+	.doc = "Gives every query the same verdict, before rules and policies, in the kernel as "
+	       "well, until `icpctl undrain`. With silence front ends wait, and then take the host "
+	       "for dead.",
 };
 
 int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
@@ -46,7 +47,7 @@ int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
 }
 
 static const struct argp undrain_argp = {
-	.doc = "Ends a drain: rules and policies count again from the next query on.",
+	.doc = "Ends a drain: rules and policies decide again from the next query on.",
 };
 
 int icpctl_undrain(struct icpctl *ctl, int argc, char **argv)

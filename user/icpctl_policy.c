@@ -109,7 +109,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{ "save", 's', NULL, 0, "also for reloads and restarts: in CONFIGURATION.d" },
+	{ "save", 's', NULL, 0, "keep the change for reloads and restarts, in CONFIGURATION.d" },
 	{ 0 },
 };
 
@@ -117,17 +117,17 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "list\nadd NAME KEY=VALUE...\nremove NAME",
-	.doc = "The policies, in the order in which they are asked. A change counts from the next "
-	       "query on, in the kernel too.\v"
+	.doc = "Lists and changes the policies, in the order in which they are asked. A change "
+	       "counts from the next query on, in the kernel as well.\v"
 	       "add takes the settings of the configuration file; a list is written by repeating "
-	       "its key. A policy of the same name is replaced. Relative file names are the "
-	       "daemon's.\n"
+	       "its key. A policy of the same name is replaced. Relative file names are resolved "
+	       "by the daemon.\n"
 	       "\n"
 	       "  icpctl policy add 20-foo kind=substring verdict=hit texts=foo texts=fuu\n"
 	       "\n"
 	       "In NAME, \\xHH stands for the byte HH and \\\\ for a backslash, as in what list "
 	       "prints; a VALUE is taken as it is.\n"
-	       "Without --save the change is gone at the next reload.",
+	       "Without --save a change is lost at the next reload.",
 };
 
 int icpctl_policy(struct icpctl *ctl, int argc, char **argv)

@@ -32,11 +32,11 @@ struct tally {
 
 static const struct argp_option options[] = {
 	{ "server", 's', "ADDR[:PORT]", 0,
-	  "ask there; a name, an IPv4 or an IPv6 address, as [::1]:3130 (127.0.0.1:3130)" },
-	{ "count", 'n', "COUNT", 0, "ask COUNT times for each URL, one after the other (1)" },
-	{ "timeout", 't', "MS", 0, "wait MS milliseconds for an answer (1000)" },
+	  "the server; a name, an IPv4 or an IPv6 address, as [::1]:3130 (127.0.0.1:3130)" },
+	{ "count", 'n', "COUNT", 0, "query COUNT times for each URL, one after the other (1)" },
+	{ "timeout", 't', "MS", 0, "wait MS milliseconds for a reply (1000)" },
 	{ "src-rtt", OPTION_SRC_RTT, NULL, 0, "ask for the cost as well (the option SRC_RTT)" },
-	{ "dump", OPTION_DUMP, NULL, 0, "draw both datagrams as RFC 2186 does" },
+	{ "dump", OPTION_DUMP, NULL, 0, "draw both datagrams in the box form of RFC 2186" },
 	{ 0 },
 };
 
@@ -80,9 +80,9 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "URL...",
-	.doc = "Asks an ICP server, as a cache would, and prints the verdict and the time it "
+	.doc = "Queries an ICP server as a cache does, and prints the verdict and the time that it "
 	       "took.\v"
-	       "The exit status is 4 if a query got no well-formed answer in time.",
+	       "The exit status is 4 if a query got no well-formed reply in time.",
 };
 
 static int by_size(const void *left, const void *right)

@@ -78,7 +78,7 @@ static void print_counters(json_t *reply, bool verbose)
 }
 
 static const struct argp_option stats_options[] = {
-	{ "verbose", 'v', NULL, 0, "say what each counter counts" },
+	{ "verbose", 'v', NULL, 0, "print what each counter counts" },
 	{ 0 },
 };
 
@@ -97,7 +97,7 @@ static const struct argp stats_argp = {
 	.options = stats_options,
 	.parser = parse_stats,
 	.doc = "Prints the counters, one a line. The kernel counts what it passes up (passed), the "
-	       "daemon what it keeps silent on (silent) and what went wrong (failed).",
+	       "daemon what it is silent on (silent) and what went wrong (failed).",
 };
 
 int icpctl_stats(struct icpctl *ctl, int argc, char **argv)
@@ -233,7 +233,7 @@ static void print_status(const json_t *reply)
 }
 
 static const struct argp status_argp = {
-	.doc = "Prints what the daemon does, and how; of the counters those that have counted.",
+	.doc = "Prints the state of the daemon, and the counters that are not 0.",
 };
 
 int icpctl_status(struct icpctl *ctl, int argc, char **argv)
@@ -251,9 +251,8 @@ int icpctl_status(struct icpctl *ctl, int argc, char **argv)
 /* --- reload */
 
 static const struct argp reload_argp = {
-	.doc = "Has the daemon read its configuration again. A mistake in it is told here and "
-	       "changes "
-	       "nothing.",
+	.doc = "Makes the daemon read its configuration again. A mistake is reported here and "
+	       "changes nothing.",
 };
 
 int icpctl_reload(struct icpctl *ctl, int argc, char **argv)

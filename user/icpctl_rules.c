@@ -357,15 +357,16 @@ static const struct argp argp = {
 	       "before "
 	       "any policy. A change counts from the next query on.\v"
 	       "list prints the rules as load reads them: PREFIX, TAB, VERDICT a line.\n"
-	       "load puts in the rules of FILE (- is standard input), if all of them are good, and "
-	       "leaves others as they are; empty lines and those that begin with # are comments.\n"
-	       "key prints the bpftool lines that do the same; it needs no daemon.\n"
+	       "load inserts the rules of FILE (-: standard input) if all of them are correct, and "
+	       "keeps the others; empty lines and those that begin with # are comments.\n"
+	       "key prints the bpftool commands that insert and remove a rule; it needs no "
+	       "daemon.\n"
 	       "\n"
 	       "PREFIX is a byte prefix of at most 255 bytes; \\xHH in it stands for the byte HH "
 	       "and "
 	       "\\\\ for a backslash. VERDICT is " VERDICT_NAMES ", or ICP_OP_HIT and so on.\n"
 	       "\n"
-	       "Where no daemon runs, the map below DIR is worked on.",
+	       "If no daemon runs, the map below DIR is read and changed directly.",
 };
 
 int icpctl_rules(struct icpctl *ctl, int argc, char **argv)

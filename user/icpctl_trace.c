@@ -43,24 +43,22 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{ "count", 'n', "COUNT", 0, "end after so many lines" },
-	{ "time", 't', "SECONDS", 0, "end after so long" },
-	{ "source", 's', "ADDR[/BITS]", 0, "only what is asked from there" },
-	{ "url", 'u', "PREFIX", 0, "only URLs that begin so" },
+	{ "count", 'n', "COUNT", 0, "end after COUNT lines" },
+	{ "time", 't', "SECONDS", 0, "end after SECONDS" },
+	{ "source", 's', "ADDR[/BITS]", 0, "only queries from there" },
+	{ "url", 'u', "PREFIX", 0, "only URLs that begin with PREFIX" },
 	{ 0 },
 };
 
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.doc = "Shows queries as they come, a line each, until Ctrl-C: the time, who asked whom, "
-	       "the "
-	       "request number, who answered and what, what decided, and the URL. What the kernel "
-	       "passes up to the daemon has a line for each of the two; the reason is called as "
-	       "its "
-	       "counter is.\v"
-	       "Tracing cannot slow the responder down: each CPU shows some 3800 queries a second "
-	       "at the most and counts the others (failed.trace). With --json each line is an "
+	.doc = "Prints queries as they are processed, until Ctrl-C: the time, source and "
+	       "destination, the request number, who replied and what, what decided, and the URL. "
+	       "A query that the kernel passes up has a line from each of the two; the reason has "
+	       "the name of its counter.\v"
+	       "Tracing cannot slow the responder down: each CPU shows at most about 3800 queries "
+	       "a second and counts the others (failed.trace). With --json each line is an "
 	       "object.",
 };
 

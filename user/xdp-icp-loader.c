@@ -27,11 +27,12 @@ const char *argp_program_version = "xdp-icp-load " XDP_ICP_VERSION;
 static const char doc[] =
 	"Loads the ICP responder's XDP program, pins its maps and attaches it to a network "
 	"interface.\v"
-	"Until a daemon fills in the chain, rules alone are answered in the kernel.\n\n"
+	"Until a daemon fills in the chain, the kernel replies to rules alone.\n\n"
 	"Exit status: 0 done; 1 wrong options or configuration; 2 the kernel refused for another "
-	"reason; 3 the device takes the program in no mode that was asked for; 4 no rights, no BPF "
+	"reason; 3 the device takes the program in none of the requested modes; 4 no privileges, "
+	"no BPF "
 	"file system, or a kernel older than 5.18; 5 another program has the place, or a daemon "
-	"the maps; 6 no such device.";
+	"uses the maps; 6 no such device.";
 
 enum {
 	OPTION_MODE = 256,
@@ -45,10 +46,11 @@ static const struct argp_option options[] = {
 	{ "mode", OPTION_MODE, "MODE", 0,
 	  "auto (native, then generic), native or generic; default is the configuration's", 0 },
 	{ "unload", OPTION_UNLOAD, NULL, 0,
-	  "detach; with the last interface the pinned maps go, and the rules in them", 0 },
-	{ "status", OPTION_STATUS, NULL, 0, "say what is attached where, and change nothing", 0 },
+	  "detach; with the last interface the pinned maps are removed, and the rules in them", 0 },
+	{ "status", OPTION_STATUS, NULL, 0, "report what is attached where, and change nothing",
+	  0 },
 	{ "replace", OPTION_REPLACE, NULL, 0, "take the place of another XDP program", 0 },
-	{ "verbose", 'v', NULL, 0, "say more; twice: also what the libraries say", 0 },
+	{ "verbose", 'v', NULL, 0, "report more; twice: also what the libraries report", 0 },
 	{ 0 },
 };
 

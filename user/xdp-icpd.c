@@ -20,17 +20,16 @@
 const char *argp_program_version = "xdp-icpd " XDP_ICP_VERSION;
 
 static const char doc[] =
-	"Answers ICP queries (RFC 2186) by policies: what is known in the kernel, what needs "
-	"thought "
-	"here. Runs in the foreground.\v"
-	"SIGHUP reloads the configuration, SIGTERM and SIGINT end the daemon in good order.\n\n"
+	"Replies to ICP queries (RFC 2186) by policies: an XDP program to what it can decide, the "
+	"daemon to everything else. Runs in the foreground.\v"
+	"SIGHUP reloads the configuration, SIGTERM and SIGINT drain and end the daemon.\n\n"
 	"Exit status: 0 a clean end, 1 a wrong configuration or a start that failed; the message "
 	"says what would be right.";
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "configuration (" CONFIG_PATH ")", 0 },
-	{ "check", 'k', NULL, 0, "only check the configuration", 0 },
-	{ "verbose", 'v', NULL, 0, "say more; twice: also what the libraries say", 0 },
+	{ "check", 'k', NULL, 0, "check the configuration and exit", 0 },
+	{ "verbose", 'v', NULL, 0, "log more; twice: also what the libraries report", 0 },
 	{ 0 },
 };
 

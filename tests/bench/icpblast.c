@@ -41,56 +41,56 @@ struct arguments {
 static const char doc[] =
 	"Sends ICP queries to ADDRESS (192.0.2.1, 192.0.2.1:3130, [2001:db8::1]:3130), checks "
 	"every "
-	"reply (headers, lengths, both checksums, request number, URL, and the verdict against "
-	"what "
-	"the query expects), and tells how many there were a second and how long they took.\v"
+	"reply (headers, lengths, both checksums, request number, URL, and the verdict against the "
+	"expected one), and reports how many there were per second and how long they took.\v"
 	"A FILE has lines of URL, or URL TAB VERDICT[,VERDICT...]; the verdicts are " VERDICT_NAMES
-	", any, or none where there is to be no reply. URLs have at most 255 bytes.\n\n"
+	", any, or none where no reply is expected. URLs have at most 255 bytes.\n\n"
 	"The interface is the one by which the kernel sends to ADDRESS. It must be the loopback "
-	"interface or a veth whose other end is no part of a bridge; anything else is refused "
+	"interface or a veth whose other end is not part of a bridge; anything else is refused "
 	"unless "
-	"--anywhere is given. The check of the replies takes the interface's place for XDP while "
-	"it "
-	"runs. On a veth the responder's end must carry an XDP program in native mode, or "
+	"--anywhere is given. While it runs, its check of the replies takes the interface's place "
+	"for XDP. On a veth the responder's end must carry an XDP program in native mode, or "
 	"`ethtool -K DEVICE gro on`, to get what --sender live sends.\n\n"
-	"Exit status: 0 if there were replies and all were good (or none was to come, and none "
-	"did), "
-	"1 if not, 2 for a mistake in the call, 3 for a refusal.";
+	"Exit status: 0 there were replies and all were good, or none was expected and none came; "
+	"1 if not; 2 wrong usage, or the run failed; 3 refused, because the queries might leave "
+	"the machine.";
 
 static const struct argp_option options[] = {
-	{ 0, 0, 0, 0, "What is asked:", 1 },
-	{ "file", 'f', "FILE", 0, "URLs, and what a reply may say", 0 },
-	{ "url", 'u', "PATTERN", 0, "or: one URL, or many with a number for %d", 0 },
-	{ "urls", 'k', "COUNT", 0, "how many %d makes, from 0 on (1)", 0 },
+	{ 0, 0, 0, 0, "What to ask:", 1 },
+	{ "file", 'f', "FILE", 0, "read URLs and verdicts from FILE", 0 },
+	{ "url", 'u', "PATTERN", 0, "one URL, or many with a number in the place of %d", 0 },
+	{ "urls", 'k', "COUNT", 0, "how many URLs %d makes, from 0 on (1)", 0 },
 	{ "expect", 'e', "VERDICTS", 0,
-	  "what a reply may say, where FILE does not tell (any); `echo` for a responder that only "
+	  "what a reply may say where FILE does not tell (any); `echo` for a responder that only "
 	  "exchanges the addresses",
 	  0 },
 	{ "zipf", 'z', "S", 0,
-	  "ask for the k-th URL in proportion to 1/k^S (0: for all alike, at random)", 0 },
-	{ "seed", KEY_SEED, "N", 0, "of the choice (1)", 0 },
+	  "ask for the k-th URL with a probability proportional to 1/k^S (0: all alike, at random)",
+	  0 },
+	{ "seed", KEY_SEED, "N", 0, "seed of the random choice (1)", 0 },
 	{ 0, 0, 0, 0, "How much:", 2 },
-	{ "time", 't', "SECONDS", 0, "stop after (10, unless there is a number)", 0 },
-	{ "number", 'n', "N", 0, "stop after so many queries", 0 },
-	{ "rate", 'r', "N", 0, "queries a second, of all cores (0: flat out)", 0 },
+	{ "time", 't', "SECONDS", 0, "stop after SECONDS (10, unless --number is given)", 0 },
+	{ "number", 'n', "N", 0, "stop after N queries", 0 },
+	{ "rate", 'r', "N", 0, "queries per second, of all CPUs together (0: as fast as possible)",
+	  0 },
 	{ "cores", 'c', "LIST", 0,
-	  "generate on these, like 0 or 0,2-3 (the first there is); a veth wants as many queues at "
-	  "both ends then, `ethtool -L DEVICE rx N tx N`",
+	  "generate on these CPUs, as 0 or 0,2-3 (the first); a veth then needs as many queues at "
+	  "both ends, `ethtool -L DEVICE rx N tx N`",
 	  0 },
 	{ "sender", KEY_SENDER, "HOW", 0,
-	  "live: by BPF_PROG_RUN, which keeps the core busy; socket: by a packet socket, which "
+	  "live: by BPF_PROG_RUN, which keeps the CPU busy; socket: by a packet socket, which "
 	  "sleeps between queries (auto: socket for loopback and for rates up to 10000)",
 	  0 },
-	{ "ports", 'p', "N", 0, "source ports (16)", 0 },
-	{ "source-port", KEY_SOURCE_PORT, "PORT", 0, "the first of them (20000)", 0 },
-	{ 0, 0, 0, 0, "What is told:", 3 },
+	{ "ports", 'p', "N", 0, "number of source ports (16)", 0 },
+	{ "source-port", KEY_SOURCE_PORT, "PORT", 0, "the first source port (20000)", 0 },
+	{ 0, 0, 0, 0, "What to report:", 3 },
 	{ "sample", 'l', "N", 0,
-	  "take the time of every N-th query; 0: of none (256; 1 for rates up to 10000)", 0 },
-	{ "deadline", 'd', "MS", 0, "also tell the share of replies within (5)", 0 },
+	  "measure the time of every N-th query; 0: of none (256; 1 for rates up to 10000)", 0 },
+	{ "deadline", 'd', "MS", 0, "report the share of replies within MS milliseconds (5)", 0 },
 	{ "json", KEY_JSON, 0, 0, "print a line of JSON", 0 },
 	{ "quiet", 'q', 0, 0, "no progress line each second", 0 },
-	{ 0, 0, 0, 0, "Where to:", 4 },
-	{ "mac", KEY_MAC, "MAC", 0, "the responder's MAC address (the kernel is asked)", 0 },
+	{ 0, 0, 0, 0, "Where to send:", 4 },
+	{ "mac", KEY_MAC, "MAC", 0, "the responder's MAC address (as the kernel resolves it)", 0 },
 	{ "anywhere", KEY_ANYWHERE, 0, 0,
 	  "send on any interface. This is a flood: only on networks that are yours", 0 },
 	{ 0 },
