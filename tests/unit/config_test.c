@@ -160,8 +160,8 @@ TEST(mistakes)
 		  "c:3: unknown option 'colour' of a policy; the options are kind, verdict, cost, "
 		  "not, urls, url, file, texts, text, patterns, pattern, hosts, host, from, above, "
 		  "below, pressure, interval, tcp, http, timeout, fall, rise, path, times, "
-		  "instructions, ttl, program, "
-		  "children, arguments" },
+		  "children, ttl, instructions, "
+		  "program, arguments" },
 		{ "\ndefault = hot", "c:2: default: unknown verdict 'hot'; it can be hit, miss, "
 				     "miss_nofetch, denied or err" },
 		{ "default = query", "c:1: default: unknown verdict 'query'; it can be hit, miss, "
