@@ -24,16 +24,20 @@ SANITIZERS_thread := -fsanitize=thread
 SANITIZERS_1 := -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all
 SANITIZERS := $(if $(SANITIZE),$(SANITIZERS_$(SANITIZE)) -fno-omit-frame-pointer)
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) -fPIE -MMD -MP
-ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) -pie -Wl,-z,relro,-z,now
+ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
 
-# Each of these has a main(); all other files of user/ serve them from one archive.
-PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua
+# The rooms of user/, each a static library; a room may use those before it (scripts/check-layers).
+ROOMS := lib icp helper control policy config chain xdp server
+ROOM_SOURCES := $(foreach room,$(ROOMS),$(wildcard user/$(room)/*.c user/$(room)/*/*.c))
+ARCHIVES := $(foreach room,$(ROOMS),$(BUILD)/user/$(room).a)
+# For the linker: what uses others stands before them.
+LINKED := $(foreach room,server xdp chain config policy control helper icp lib,$(BUILD)/user/$(room).a)
+
+# Each program has a room of its own, which uses those and no other program's.
+PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua icpblast
 BINARIES := $(PROGRAMS:%=$(BUILD)/%)
-MAINS := $(PROGRAMS:%=user/%.c)
-SERVICE := $(filter-out $(MAINS),$(wildcard user/*.c))
-OBJECTS := $(SERVICE:user/%.c=$(BUILD)/user/%.o)
-ARCHIVE := $(BUILD)/user.a
+program_objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/$(patsubst xdp-icp-loader,xdp-icp-load,$(1))/*.c))
 BPF_OBJECT := $(BUILD)/xdp_icp.bpf.o
 SKELETON := $(BUILD)/xdp_icp.skel.h
 
@@ -49,14 +53,11 @@ FUZZ_REPLAYS := $(FUZZERS:$(BUILD)/fuzz/%=$(BUILD)/tests/%)
 FIDELITY := $(BUILD)/tests/fidelity
 HOSTILE := $(BUILD)/tests/hostile
 TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(TEST_PLUGINS) $(FUZZ_REPLAYS) $(FIDELITY) $(HOSTILE)
-BLAST := $(BUILD)/icpblast
-BLAST_OBJECTS := $(BUILD)/bench/icpblast.o \
-		 $(patsubst tests/bench/%.c,$(BUILD)/bench/%.o,$(wildcard tests/bench/blast_*.c))
-BENCH_BPF := $(BUILD)/bench/icpblast.bpf.o $(BUILD)/bench/limit.bpf.o
+BENCH_BPF := $(BUILD)/bench/limit.bpf.o
 MANUALS := $(patsubst scripts/man/%.scd,$(BUILD)/man/%,$(wildcard scripts/man/*.scd))
 
 .PHONY: all
-all: $(BINARIES) $(BPF_OBJECT) $(BLAST) $(PLUGINS) manuals ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast, build/man
+all: $(BINARIES) $(BPF_OBJECT) $(PLUGINS) manuals ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast, build/man
 
 .PHONY: help
 help: ## this list
@@ -154,7 +155,7 @@ compile_commands.json: $(SKELETON) ## for clangd and other tools
 install: all ## install below PREFIX (/usr/local) and DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/xdp-icp \
 		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)$(PREFIX)/include $(DESTDIR)/etc/xdp-icp
-	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl $(BLAST) scripts/xdp-icp-load \
+	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl $(BUILD)/icpblast scripts/xdp-icp-load \
 		$(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/xdp-icp-loader $(BUILD)/xdp-icp-lua scripts/zc-icp-helper.py \
 		$(DESTDIR)$(PREFIX)/libexec/xdp-icp
@@ -175,7 +176,7 @@ clean: ## remove build/
 BPF_CC := $(CLANG) -target bpf -mcpu=v3 -O2 -g -fno-strict-aliasing -Wall -Wextra $(if $(CI),-Werror) \
 	  -Iinclude $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 
-$(BPF_OBJECT): bpf/xdp_icp.bpf.c $(wildcard bpf/*.h include/*.h) | $(BUILD)/
+$(BUILD)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/*.h) | $(BUILD)/
 	$(call say,BPF,$@)
 	$(Q)$(BPF_CC) -c $< -o $@
 
@@ -184,24 +185,38 @@ $(BUILD)/xdp_icp.skel.h $(BUILD)/fidelity/xdp_icp.skel.h: %/xdp_icp.skel.h: %/xd
 	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< name xdp_icp && \
 		echo '/* NOLINTEND */'; } >$@.new && mv $@.new $@
 
-# --- the programs
+$(BUILD)/icpblast.skel.h: $(BUILD)/icpblast.bpf.o
+	$(call say,SKELETON,$@)
+	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< name icpblast_bpf && \
+		echo '/* NOLINTEND */'; } >$@.new && mv $@.new $@
 
-$(patsubst %,$(BUILD)/user/kernel_%.o,load attach skeleton): $(SKELETON)
+# --- the rooms and the programs
 
-$(BUILD)/user/%.o: user/%.c | $(BUILD)/user/
+$(patsubst %,$(BUILD)/user/xdp/%.o,load attach skeleton): $(SKELETON)
+$(BUILD)/user/icpblast/run.o: $(BUILD)/icpblast.skel.h
+
+$(BUILD)/user/%.o: user/%.c
 	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
-$(ARCHIVE): $(OBJECTS)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+define room_rule
+$(BUILD)/user/$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/$(1)/*.c user/$(1)/*/*.c))
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+endef
+$(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
 
 # The only one that needs Lua, and nothing else: it starts quickly.
-$(BUILD)/user/xdp-icp-lua.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
+$(BUILD)/user/xdp-icp-lua/main.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
 $(BUILD)/xdp-icp-lua: LDLIBS = $(shell pkg-config --libs lua5.4)
+$(BUILD)/icpblast: LDLIBS += -lm
 
-$(BINARIES): $(BUILD)/%: $(BUILD)/user/%.o $(ARCHIVE)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -o $@
+define program_rule
+$(BUILD)/$(1): $(call program_objects,$(1)) $(ARCHIVES)
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(ALL_LDFLAGS) $(call program_objects,$(1)) $(LINKED) $$(LDLIBS) -o $$@
+endef
+$(foreach program,$(PROGRAMS),$(eval $(call program_rule,$(program))))
 
 PLUGIN_FLAGS = -Iinclude $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -shared
 
@@ -222,13 +237,13 @@ $(BUILD)/tests/plugins/%_cxx.so: tests/plugins/%.c include/xdp_icp_plugin.h | $(
 
 $(BUILD)/tests/policy_plugin_test: | $(PLUGINS) $(TEST_PLUGINS)
 
-$(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(ARCHIVE) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/
+$(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(ARCHIVES) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/
 	$(call say,TEST,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(ARCHIVE) -lcmocka $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(LINKED) -lcmocka $(LDLIBS) -o $@
 
-$(TEST_TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(ARCHIVE) | $(BUILD)/tests/
+$(TEST_TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(ARCHIVES) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(LINKED) $(LDLIBS) -o $@
 
 $(HOSTILE): $(wildcard tests/soak/*.[ch]) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
@@ -244,45 +259,31 @@ $(FIDELITY_BPF): bpf/xdp_icp.bpf.c tests/fidelity/clock.bpf.h $(wildcard bpf/*.h
 	$(call say,BPF,$@)
 	$(Q)$(BPF_CC) -include tests/fidelity/clock.bpf.h -c $< -o $@
 
-$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVE) $(wildcard tests/unit/*.h) $(FIDELITY_SKELETON) | $(BUILD)/tests/
+$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVES) $(wildcard tests/unit/*.h) $(FIDELITY_SKELETON) | $(BUILD)/tests/
 	$(call say,TEST,$@)
 	$(Q)$(CC) -I$(BUILD)/fidelity $(CPPFLAGS) -Itests/unit $(filter-out -MMD -MP,$(ALL_CFLAGS)) \
-		$(ALL_LDFLAGS) $(FIDELITY_SEAMS:%=-Wl,--wrap=%) $(filter %.c,$^) $(ARCHIVE) -lcmocka \
+		$(ALL_LDFLAGS) $(FIDELITY_SEAMS:%=-Wl,--wrap=%) $(filter %.c,$^) $(LINKED) -lcmocka \
 		$(LDLIBS) -o $@
 
 # A fuzz target is two programs: one that searches, one that replays the corpus as a test.
-$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(SERVICE) $(SKELETON) | $(BUILD)/fuzz/
+$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_SOURCES) $(SKELETON) | $(BUILD)/fuzz/
 	$(call say,FUZZER,$@)
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
-		$< $(SERVICE) $(LDLIBS) -o $@
+		$< $(ROOM_SOURCES) $(LDLIBS) -o $@
 
-$(FUZZ_REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.h $(ARCHIVE) | $(BUILD)/tests/
+$(FUZZ_REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.h $(ARCHIVES) | $(BUILD)/tests/
 	$(call say,REPLAY,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DREPLAY $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DREPLAY $(ALL_LDFLAGS) $< $(LINKED) $(LDLIBS) -o $@
 
-# --- the load generator
+# --- the benchmarks
 
-$(BENCH_BPF): $(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c $(wildcard tests/bench/*.h include/*.h) | $(BUILD)/bench/
+$(BENCH_BPF): $(BUILD)/bench/%.bpf.o: tests/bench/%.bpf.c $(wildcard include/*.h) | $(BUILD)/bench/
 	$(call say,BPF,$@)
 	$(Q)$(BPF_CC) -c $< -o $@
-
-$(BUILD)/bench/icpblast.skel.h: $(BUILD)/bench/icpblast.bpf.o
-	$(call say,SKELETON,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name icpblast_bpf >$@.new && mv $@.new $@
-
-$(BUILD)/bench/blast_run.o: $(BUILD)/bench/icpblast.skel.h
-
-$(BUILD)/bench/%.o: tests/bench/%.c | $(BUILD)/bench/
-	$(call say,CC,$@)
-	$(Q)$(CC) $(CPPFLAGS) -I$(BUILD)/bench $(ALL_CFLAGS) -c $< -o $@
 
 $(BUILD)/bench/recvmmsg_loop: tests/bench/recvmmsg_loop.c | $(BUILD)/bench/
 	$(call say,TOOL,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< -o $@
-
-$(BLAST): $(BLAST_OBJECTS) $(ARCHIVE)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LDLIBS) -lm -o $@
 
 # --- the manual pages; tables of the program, such as the counters, are filled in
 
@@ -291,9 +292,9 @@ SCDOC := $(shell command -v scdoc 2>/dev/null)
 .PHONY: manuals
 manuals: $(MANUALS)
 
-$(BUILD)/man/tables: scripts/man/tables.c $(ARCHIVE) | $(BUILD)/man/
+$(BUILD)/man/tables: scripts/man/tables.c $(ARCHIVES) | $(BUILD)/man/
 	$(call say,TOOL,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(ARCHIVE) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(LINKED) $(LDLIBS) -o $@
 
 ifneq ($(SCDOC),)
 $(MANUALS): $(BUILD)/man/%: scripts/man/%.scd $(BUILD)/man/tables
@@ -309,5 +310,5 @@ endif
 
 .PRECIOUS: %/
 
--include $(wildcard $(BUILD)/user/*.d $(BUILD)/plugins/*.d $(BUILD)/man/*.d $(BUILD)/bench/*.d \
+-include $(wildcard $(BUILD)/user/*/*.d $(BUILD)/user/*/*/*.d $(BUILD)/plugins/*.d $(BUILD)/man/*.d $(BUILD)/bench/*.d \
 	$(BUILD)/tests/*.d $(BUILD)/tests/plugins/*.d)

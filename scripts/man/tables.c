@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "counters.h"
-#include "policy.h"
+#include "policy/policy.h"
 
 /* Writes a help text as a sentence, with the characters escaped that scdoc would interpret. */
 static void put_sentence(const char *text)

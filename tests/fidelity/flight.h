@@ -6,7 +6,7 @@
 #include <sys/queue.h>
 
 #include "packet.h"
-#include "responder.h"
+#include "server/responder.h"
 #include "seams.h"
 
 /* A query that the daemon has been asked. */

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "helper_child.h"
-#include "helper_pool.h"
+#include "helper/child.h"
+#include "helper/pool.h"
 #include "seams.h"
 #include "xdp_icp_plugin.h"
 

@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include "configuration.h"
-#include "gate.h"
-#include "log.h"
-#include "pinned_rules.h"
-#include "policy_load.h"
-#include "policy_schedule.h"
+#include "policy/gate.h"
+#include "lib/log.h"
+#include "xdp/rules.h"
+#include "policy/kinds/load.h"
+#include "policy/kinds/schedule.h"
 #include "subject_state.h"
 
 #define NO_VERDICT 77 /* that a hand may put into the rules */

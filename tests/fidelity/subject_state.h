@@ -5,9 +5,9 @@
 
 #include "chain_support.h"
 #include "flight.h"
-#include "kernel.h"
+#include "xdp/kernel.h"
 #include "program.h"
-#include "responder.h"
+#include "server/responder.h"
 #include "subject.h"
 
 struct subject {

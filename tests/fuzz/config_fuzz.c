@@ -9,8 +9,8 @@
 #define REPLAY_CORPUS "tests/fuzz/corpus/config"
 #include "replay.h"
 
-#include "chain.h"
-#include "compiler.h"
+#include "chain/chain.h"
+#include "chain/compile.h"
 
 #define require(condition)                                                                         \
 	do {                                                                                       \

@@ -11,8 +11,8 @@
 #include "replay.h"
 
 #include "icp.h"
-#include "prefix_set.h"
-#include "prefix_tree.h"
+#include "lib/byteset.h"
+#include "chain/tree.h"
 
 #define require(condition)                                                                         \
 	do {                                                                                       \

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "chain.h"
+#include "chain/chain.h"
 #include "test.h"
 
 /* A chain from the text, or NULL and an error. Errors call the text `c`. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the kernel makes of a compiled chain is what the chain itself decides. */
 #include "chain_support.h"
-#include "compiler.h"
+#include "chain/compile.h"
 #include "decide.h"
-#include "prefix_set.h"
+#include "lib/byteset.h"
 #include "tree_support.h"
 
 static struct decision kernel_decides(struct tree *tree, const struct compiled *compiled,

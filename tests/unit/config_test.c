@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "chain_support.h"
-#include "drop_ins.h"
+#include "config/dropin.h"
 
 static struct config *parse_text(const char *text)
 {

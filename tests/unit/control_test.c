@@ -20,9 +20,9 @@
 
 #include <cmocka.h>
 
-#include "control.h"
-#include "control_client.h"
-#include "control_quota.h"
+#include "control/server.h"
+#include "control/client.h"
+#include "control/quota.h"
 
 struct fixture {
 	char directory[32];

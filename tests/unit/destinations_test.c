@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-#include "destinations.h"
+#include "xdp/destinations.h"
 #include "test.h"
 
 #define LO 1

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "dump.h"
+#include "icp/dump.h"
 
 #define RULE "+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+\n"
 #define EMPTY "|                                                               |\n"

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "chain_support.h"
-#include "listener.h"
+#include "server/listener.h"
 #include "program.h"
 
 #define PATIENCE 20000 /* milliseconds; only so that a failure ends */

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "error.h"
-#include "log.h"
+#include "lib/error.h"
+#include "lib/log.h"
 #include "test.h"
 
 TEST(a_text_and_what_stands_before_it)

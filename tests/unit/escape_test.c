@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "escape.h"
+#include "lib/escape.h"
 
 static void expect_escape(const char *bytes, size_t length, const char *text)
 {

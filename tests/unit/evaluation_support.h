@@ -7,8 +7,8 @@
 #include <sys/wait.h>
 
 #include "chain_support.h"
-#include "evaluation.h"
-#include "helper_child.h"
+#include "chain/evaluation.h"
+#include "helper/child.h"
 
 #define NOTHING ICP_OP_QUERY
 

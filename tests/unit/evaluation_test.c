@@ -3,12 +3,12 @@
 #include <errno.h>
 
 #include "chain_support.h"
-#include "clock.h"
+#include "lib/clock.h"
 #include "counters.h"
-#include "evaluation.h"
-#include "listener.h"
-#include "responder.h"
-#include "socket_address.h"
+#include "chain/evaluation.h"
+#include "server/listener.h"
+#include "server/responder.h"
+#include "lib/sockaddr.h"
 
 #define NS 1000000000ull /* of a second */
 

@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #include "chain_support.h"
-#include "config.h"
-#include "policy.h"
+#include "config/config.h"
+#include "policy/policy.h"
 
 #define NOTHING ICP_OP_INVALID
 

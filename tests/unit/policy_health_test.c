@@ -5,7 +5,7 @@
 #include <event2/listener.h>
 
 #include "kind_support.h"
-#include "policy_kinds.h"
+#include "policy/kinds.h"
 
 #define UNPRESSED "interval = 10ms timeout = 60s" /* no check fails for want of a processor */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Helpers: children of a shell, what they answer, when they die. */
 #include "evaluation_support.h"
-#include "helper_pool.h"
+#include "helper/pool.h"
 
 static char script_path[LIST_PATH_SIZE];
 

@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 
 #include "kind_support.h"
-#include "policy_kinds.h"
-#include "policy_load.h"
+#include "policy/kinds.h"
+#include "policy/kinds/load.h"
 
 static char proc[64];
 

@@ -4,8 +4,8 @@
 #include <signal.h>
 
 #include "evaluation_support.h"
-#include "helper_pool.h"
-#include "policy_child.h"
+#include "helper/pool.h"
+#include "policy/child.h"
 
 /* The sanitizer needs terabytes of address space. */
 #ifdef __SANITIZE_ADDRESS__

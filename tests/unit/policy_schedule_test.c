@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kind schedule, and the times of the week that it is made of. */
 #include "kind_support.h"
-#include "policy_schedule.h"
-#include "schedule.h"
+#include "policy/kinds/schedule.h"
+#include "policy/kinds/schedule_time.h"
 
 /* Does the range hold a time of a day (0: Sunday)? */
 static bool holds(const char *text, int day, int hour, int minute)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kind source and the sets of networks that it is made of. */
-#include "address_set.h"
+#include "lib/netset.h"
 #include "kind_support.h"
 
 static struct in6_addr address_of(const char *text)

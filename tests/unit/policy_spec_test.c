@@ -2,7 +2,7 @@
 /* Numbers with a fraction, and durations. */
 #include <stdio.h>
 
-#include "policy_spec.h"
+#include "policy/spec.h"
 #include "test.h"
 
 TEST(decimals)

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "chain_support.h"
-#include "prefix_set.h"
+#include "lib/byteset.h"
 
 #define NOTHING ICP_OP_QUERY /* a default that no policy gives: none of them decided */
 

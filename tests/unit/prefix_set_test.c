@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "prefix_set.h"
+#include "lib/byteset.h"
 #include "test.h"
 
 #define MEMBERS 40

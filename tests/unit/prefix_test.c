@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The tree of prefixes: looked up against a look at all of them, built, damaged, and counted. */
-#include "prefix_set.h"
+#include "lib/byteset.h"
 #include "tree_support.h"
 
 #define MEMBERS 64

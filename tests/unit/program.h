@@ -17,9 +17,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "compiler.h"
+#include "chain/compile.h"
 #include "datagrams.h"
-#include "kernel_pins.h"
+#include "xdp/pins.h"
 #include "maps.h"
 #include "xdp_icp.skel.h"
 

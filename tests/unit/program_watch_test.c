@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "clock.h"
+#include "lib/clock.h"
 #include "program_support.h"
 
 /* A chain, and the daemon's side of the maps that it goes to. */

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "regular_file.h"
+#include "lib/regular_file.h"
 #include "test.h"
 
 #define MOST 10000

@@ -6,8 +6,8 @@
 
 #include "chain_support.h"
 #include "datagrams.h"
-#include "kernel_pins.h"
-#include "responder.h"
+#include "xdp/pins.h"
+#include "server/responder.h"
 
 static struct responder responder;
 static struct sockaddr_in querier;

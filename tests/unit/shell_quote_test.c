@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "pin_dir.h"
-#include "shell_quote.h"
+#include "lib/pin_dir.h"
+#include "lib/shell_quote.h"
 #include "test.h"
 
 #define WORD_MAX 300

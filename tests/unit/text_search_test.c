@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "test.h"
-#include "text_search.h"
+#include "lib/ahocorasick.h"
 
 static size_t naive_first(const char *const *texts, const size_t *lengths, size_t count,
 			  const char *text, size_t length)

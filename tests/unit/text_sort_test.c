@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "test.h"
-#include "text_sort.h"
+#include "lib/bytesort.h"
 
 #define COUNT 200
 

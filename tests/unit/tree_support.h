@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "prefix_tree.h"
+#include "chain/tree.h"
 #include "test.h"
 
 struct tree {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "test.h"
-#include "url_host.h"
+#include "lib/url.h"
 
 TEST(hosts_of_urls)
 {

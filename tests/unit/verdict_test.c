@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "test.h"
-#include "verdict.h"
+#include "icp/opcode.h"
 
 static enum icp_opcode verdict(const char *name)
 {

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/chain.h"
+#include "lib/byteset.h"
+
+struct chain {
+	unsigned int references;
+	bool ended;
+	void (*release)(void *context, struct chain *chain);
+	void *release_context;
+	enum icp_opcode default_verdict;
+	size_t count;		   /* of policies that can be asked */
+	size_t ended_count;	   /* of those that are nothing but memory any more */
+	struct policy *policies[]; /* by rank */
+};
+
+static int compare_policies(const void *left, const void *right)
+{
+	const struct policy *const *a = left, *const *b = right;
+
+	return strcmp((*a)->name, (*b)->name); /* compares unsigned bytes, says C11 7.24.4 */
+}
+
+static void release_at_once(void *context, struct chain *chain)
+{
+	(void)context;
+	chain_release(chain);
+}
+
+int chain_create(const struct config *config, struct chain **chain, struct error *error)
+{
+	struct chain *made =
+		calloc(1, sizeof(*made) + config->policy_count * sizeof(made->policies[0]));
+
+	if (!made)
+		return error_set(error, "out of memory");
+	made->references = 1;
+	made->release = release_at_once;
+	made->default_verdict = config->default_verdict;
+	for (size_t i = 0; i < config->policy_count; i++) {
+		if (policy_create(config->policies[i], &made->policies[i], error)) {
+			chain_free(made);
+			return -1;
+		}
+		made->count++;
+	}
+	qsort(made->policies, made->count, sizeof(made->policies[0]), compare_policies);
+	*chain = made;
+	return 0;
+}
+
+struct chain *chain_ref(struct chain *chain)
+{
+	chain->references++;
+	return chain;
+}
+
+void chain_unref(struct chain *chain)
+{
+	if (!chain || --chain->references)
+		return;
+	chain_end(chain);
+	chain->release(chain->release_context, chain);
+}
+
+void chain_set_release(struct chain *chain, void (*release)(void *context, struct chain *chain),
+		       void *context)
+{
+	chain->release = release;
+	chain->release_context = context;
+}
+
+void chain_release(struct chain *chain)
+{
+	for (size_t i = 0; i < chain->ended_count; i++)
+		policy_free(chain->policies[i]);
+	free(chain);
+}
+
+void chain_inherit(struct chain *chain, const struct chain *former)
+{
+	for (size_t i = 0; i < chain->count; i++) {
+		struct policy *policy = chain->policies[i];
+		struct policy *const *found;
+
+		if (!policy->kind->inherit)
+			continue;
+		found = bsearch(&policy, former->policies, former->count, sizeof(policy),
+				compare_policies);
+		if (found && (*found)->kind == policy->kind)
+			policy->kind->inherit(policy, *found);
+	}
+}
+
+int chain_start(struct chain *chain, struct event_base *base, policy_changed changed, void *context,
+		struct error *error)
+{
+	for (size_t i = 0; i < chain->count; i++) {
+		struct policy *policy = chain->policies[i];
+
+		if (policy->kind->start &&
+		    policy->kind->start(policy, base, changed, context, error))
+			return -1;
+	}
+	return 0;
+}
+
+/* Whether policies of the kind have to end in the main thread. */
+static bool needs_event_loop(const struct policy_kind *kind)
+{
+	return kind->start || kind->ask || kind->main_thread;
+}
+
+void chain_end(struct chain *chain)
+{
+	if (chain->ended)
+		return;
+	chain->ended = true;
+	/* An evaluation that comes back lets go of the chain, and must not be the last to. */
+	chain_ref(chain);
+	for (size_t i = 0; i < chain->count; i++) {
+		struct policy *policy = chain->policies[i];
+
+		if (needs_event_loop(policy->kind))
+			policy_free(policy);
+		else
+			chain->policies[chain->ended_count++] = policy;
+	}
+	chain->count = 0;
+	chain->references--;
+}
+
+bool chain_ended(const struct chain *chain)
+{
+	return chain->ended;
+}
+
+void chain_free(struct chain *chain)
+{
+	if (!chain)
+		return;
+	chain_end(chain);
+	chain_unref(chain);
+}
+
+struct chain_decision chain_undecided(const struct chain *chain)
+{
+	return (struct chain_decision){
+		.chain = chain,
+		.verdict = { chain->default_verdict, ICP_NO_COST },
+		.rank = chain->count,
+		.memorable = true,
+	};
+}
+
+/* A decision may be remembered until the first of what it rests on expires. */
+static void limit_memory(const struct policy *policy, struct policy_match match, uint64_t asked,
+			 struct chain_decision *decision)
+{
+	switch (policy->kind->basis) {
+	case POLICY_BASIS_URL:
+		break;
+	case POLICY_BASIS_SOURCE:
+	case POLICY_BASIS_HOST:
+		/* Where they say nothing the kernel sees for itself whether they still do. */
+		if (match.verdict != ICP_OP_INVALID)
+			decision->memorable = false;
+		break;
+	case POLICY_BASIS_OTHER:
+		if (policy->ttl == POLICY_TTL_URL)
+			break;
+		decision->by_source = true;
+		if (policy->ttl == 0) {
+			decision->memorable = false;
+		} else {
+			uint64_t expires = asked + policy->ttl * 1000000000ull;
+
+			if (decision->expires == 0 || expires < decision->expires)
+				decision->expires = expires;
+		}
+		break;
+	}
+	if (match.gave_up)
+		decision->memorable = false;
+}
+
+bool chain_take(const struct chain *chain, size_t rank, struct policy_match match, uint64_t asked,
+		struct chain_decision *decision)
+{
+	const struct policy *policy = chain->policies[rank];
+
+	limit_memory(policy, match, asked, decision);
+	decision->gave_up += match.gave_up;
+	if (match.verdict == ICP_OP_INVALID)
+		return false;
+	decision->policy = policy;
+	decision->rank = rank;
+	decision->verdict.opcode = match.verdict;
+	decision->verdict.cost = policy->cost;
+	return true;
+}
+
+struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
+				   uint64_t now)
+{
+	struct chain_decision decision = chain_undecided(chain);
+
+	for (size_t i = 0; i < chain->count; i++)
+		if (chain_take(chain, i, policy_match(chain->policies[i], query), now, &decision))
+			break;
+	return decision;
+}
+
+static bool is_for_any_thread(const struct policy_kind *kind, bool gates_current)
+{
+	return !kind->main_thread && (kind->basis != POLICY_BASIS_HOST || gates_current);
+}
+
+bool chain_decide_anywhere(const struct chain *chain, const struct query *query, bool gates_current,
+			   struct chain_decision *decision)
+{
+	*decision = chain_undecided(chain);
+	for (size_t i = 0; i < chain->count; i++) {
+		if (!is_for_any_thread(chain->policies[i]->kind, gates_current))
+			return false;
+		/* What expires is for the main thread. */
+		if (chain_take(chain, i, policy_match(chain->policies[i], query), 0, decision))
+			break;
+	}
+	return true;
+}
+
+size_t chain_count(const struct chain *chain)
+{
+	return chain->count;
+}
+
+const struct policy *chain_policy(const struct chain *chain, size_t rank)
+{
+	return chain->policies[rank];
+}
+
+enum icp_opcode chain_default(const struct chain *chain)
+{
+	return chain->default_verdict;
+}
+
+size_t chain_prefix_count(const struct chain *chain)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < chain->count; i++) {
+		const struct prefix_set *set = policy_prefixes(chain->policies[i]);
+
+		count += set ? prefix_set_count(set) : 0;
+	}
+	return count;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "chain/tree.h"
+
+struct builder {
+	struct prefix_tree *tree;
+	const struct prefix_entry *entries;
+	struct prefix_bucket *buckets;
+	struct prefix_line *lines;
+	uint32_t next_line;
+};
+
+/* The entries from `begin` up to `end`: all begin with the first `head` bytes, and are longer. */
+struct group {
+	size_t begin, end;
+	uint32_t head;
+	const struct prefix_entry *exact; /* that is the head itself, or NULL */
+	uint16_t answer;		  /* of the longest entry that the head begins with */
+};
+
+/* Half full: six in seven have a free place, so that a look-up ends there. */
+static size_t buckets_begun_at(size_t entries)
+{
+	return (2 * entries + PREFIX_BUCKET_NODES - 1) / PREFIX_BUCKET_NODES;
+}
+
+size_t prefix_tree_buckets(size_t entries)
+{
+	return buckets_begun_at(entries) + PREFIX_PROBE_MAX;
+}
+
+size_t prefix_tree_lines(const struct prefix_entry *entries, size_t count)
+{
+	size_t lines = 0;
+
+	for (size_t i = 0; i < count; i++)
+		lines += PREFIX_LINES(entries[i].length);
+	return lines;
+}
+
+static uint64_t hash_text(const struct prefix_keys *keys, const char *text, uint32_t length)
+{
+	__u64 words[PREFIX_WORDS + 1] = { 0 };
+	struct prefix_sums sums;
+
+	memcpy(words, text, length);
+	prefix_fill(&sums, keys, words, length / ICP_WORD);
+	return prefix_hash(keys, words, &sums, length);
+}
+
+/* False: there is no place where a look-up gets, or one in its way that it could not tell from it. */
+static bool place_node(struct builder *builder, struct prefix_node node, const char *text,
+		       uint32_t head)
+{
+	uint64_t hash = hash_text(&builder->tree->keys, text, head);
+	uint32_t home = prefix_home(hash, builder->tree->buckets);
+
+	node.tag = prefix_tag(hash);
+	for (uint32_t at = home; at <= home + PREFIX_PROBE_MAX; at++) {
+		struct prefix_node *nodes = builder->buckets[at].node;
+
+		for (size_t i = 0; i < PREFIX_BUCKET_NODES; i++) {
+			if (nodes[i].tag == node.tag)
+				return false;
+			if (!nodes[i].tag) {
+				nodes[i] = node;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static uint32_t put_text(struct builder *builder, const struct prefix_entry *entry)
+{
+	uint32_t line = builder->next_line;
+	size_t lines = PREFIX_LINES(entry->length);
+
+	memset(&builder->lines[line], 0, lines * sizeof(*builder->lines));
+	memcpy(builder->lines[line].text, entry->text, entry->length);
+	builder->next_line += lines;
+	return line;
+}
+
+static bool begins_with(const struct prefix_entry *entry, const struct prefix_entry *prefix)
+{
+	return prefix->length <= entry->length &&
+	       memcmp(entry->text, prefix->text, prefix->length) == 0;
+}
+
+/* The shortest entry of a group, and the length of the shortest of the others, or 0. */
+static size_t find_leaf(const struct builder *builder, const struct group *group, uint16_t *next)
+{
+	const struct prefix_entry *entries = builder->entries;
+	size_t leaf = group->begin;
+
+	*next = 0;
+	for (size_t i = group->begin + 1; i < group->end; i++) {
+		uint16_t longer = entries[i].length;
+
+		if (longer < entries[leaf].length) {
+			longer = entries[leaf].length;
+			leaf = i;
+		}
+		if (*next == 0 || longer < *next)
+			*next = longer;
+	}
+	return leaf;
+}
+
+/*
+ * The group from `begin` on whose entries agree in `head` bytes, as all have. The parent's leaf
+ * never lies within: where it is a prefix of these, it comes before them.
+ */
+static struct group next_group(const struct builder *builder, size_t begin, size_t end,
+			       uint32_t head)
+{
+	const struct prefix_entry *entries = builder->entries;
+	struct group group = { .begin = begin, .end = begin + 1, .head = head };
+
+	while (group.end < end && entries[group.end].length >= head &&
+	       memcmp(entries[group.end].text, entries[begin].text, head) == 0)
+		group.end++;
+	if (entries[begin].length == head) {
+		group.exact = &entries[begin];
+		group.begin++;
+	}
+	return group;
+}
+
+static bool build_below(struct builder *builder, const struct group *group, size_t leaf,
+			uint32_t next);
+
+/* Makes the group's node and those below it. False: try other keys. */
+static bool build_group(struct builder *builder, const struct group *group)
+{
+	bool is_root = group->head == 0;
+	struct prefix_node node = { .answer = group->answer };
+	const struct prefix_entry *text = group->exact;
+	size_t leaf = group->begin;
+
+	if (group->begin < group->end) {
+		leaf = find_leaf(builder, group, &node.next);
+		text = &builder->entries[leaf];
+		node.leaf = text->length;
+		node.leaf_answer = text->answer;
+	} else {
+		node.leaf = group->head;
+		node.leaf_answer = group->answer;
+	}
+	if (text)
+		node.text = put_text(builder, text);
+	if (is_root)
+		builder->tree->root = node;
+	else if (!place_node(builder, node, text->text, group->head))
+		return false;
+	return !node.next || build_below(builder, group, leaf, node.next);
+}
+
+static bool build_below(struct builder *builder, const struct group *group, size_t leaf,
+			uint32_t next)
+{
+	const struct prefix_entry *entries = builder->entries;
+
+	for (size_t i = group->begin; i < group->end;) {
+		struct group below;
+
+		if (i == leaf) {
+			i++;
+			continue;
+		}
+		below = next_group(builder, i, group->end, next);
+		if (below.exact)
+			below.answer = below.exact->answer;
+		else if (begins_with(&entries[i], &entries[leaf]))
+			below.answer = entries[leaf].answer;
+		else
+			below.answer = group->answer;
+		i = below.end;
+		if (!build_group(builder, &below))
+			return false;
+	}
+	return true;
+}
+
+int prefix_tree_build(struct prefix_tree *tree, const struct prefix_entry *entries, size_t count,
+		      struct prefix_bucket *buckets, struct prefix_line *lines)
+{
+	struct builder builder = { tree, entries, buckets, lines, 0 };
+	struct group all = { .end = count };
+
+	*tree = (struct prefix_tree){ .buckets = buckets_begun_at(count) };
+	if (count && entries[0].length == 0) {
+		all.exact = &entries[0];
+		all.answer = entries[0].answer;
+		all.begin = 1;
+	}
+	/* Other keys are needed once in thousands of trees. */
+	for (int tries = 0; tries < 100; tries++) {
+		if (getrandom(&tree->keys, sizeof(tree->keys), 0) != sizeof(tree->keys))
+			return -1;
+		memset(buckets, 0, prefix_tree_buckets(count) * sizeof(*buckets));
+		builder.next_line = 0;
+		if (build_group(&builder, &all))
+			return 0;
+	}
+	errno = EAGAIN;
+	return -1;
+}

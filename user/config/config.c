@@ -1,0 +1,651 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * libconfuse finds the values; what they mean is up to the table of options here. For libconfuse
+ * every option is a list of texts, each kept with its line, so that every mistake can be told
+ * with the line it is on.
+ */
+#include <confuse.h>
+#include <errno.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "config/text.h"
+#include "lib/path_safety.h"
+#include "lib/pin_dir.h"
+#include "policy/policy.h"
+#include "lib/regular_file.h"
+#include "lib/sockaddr.h"
+#include "icp/opcode.h"
+
+#define OUT_OF_MEMORY "out of memory"
+
+/* --- the options */
+
+static int append(void **array, size_t *count, size_t size, const void *element,
+		  struct error *error)
+{
+	char *grown = reallocarray(*array, *count + 1, size);
+
+	if (!grown)
+		return error_set(error, OUT_OF_MEMORY);
+	memcpy(grown + *count * size, element, size);
+	*array = grown;
+	++*count;
+	return 0;
+}
+
+static int set_listen(struct config *config, const char *text, struct error *error)
+{
+	struct sockaddr_storage address;
+
+	if (socket_address_parse(text, ICP_PORT, &address, error))
+		return -1;
+	for (size_t i = 0; i < config->listen_count; i++)
+		if (memcmp(&config->listen[i], &address, sizeof(address)) == 0)
+			return error_set(error, "'%s' is given twice; once is enough", text);
+	return append((void **)&config->listen, &config->listen_count, sizeof(address), &address,
+		      error);
+}
+
+static int set_interfaces(struct config *config, const char *text, struct error *error)
+{
+	char *name;
+
+	if (!*text || strlen(text) >= IF_NAMESIZE || strpbrk(text, "/ \t\n\r\v\f:"))
+		return error_set(
+			error, "'%s' is no name of an interface; `ip link` shows the names", text);
+	for (size_t i = 0; i < config->interface_count; i++)
+		if (strcmp(config->interfaces[i], text) == 0)
+			return error_set(error, "'%s' is given twice; once is enough", text);
+	name = strdup(text);
+	if (!name)
+		return error_set(error, OUT_OF_MEMORY);
+	if (append((void **)&config->interfaces, &config->interface_count, sizeof(name), &name,
+		   error)) {
+		free(name);
+		return -1;
+	}
+	return 0;
+}
+
+static int set_mode(struct config *config, const char *text, struct error *error)
+{
+	static const char *const names[] = {
+		[CONFIG_MODE_AUTO] = "auto",
+		[CONFIG_MODE_NATIVE] = "native",
+		[CONFIG_MODE_GENERIC] = "generic",
+		[CONFIG_MODE_OFF] = "off",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		config->mode = i;
+		return 0;
+	}
+	return error_set(error, "unknown mode '%s'; it can be auto, native, generic or off", text);
+}
+
+static int set_text(char **member, const char *text, struct error *error)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return error_set(error, OUT_OF_MEMORY);
+	free(*member);
+	*member = copy;
+	return 0;
+}
+
+static int set_control(struct config *config, const char *text, struct error *error)
+{
+	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (!*text || strlen(text) > most)
+		return error_set(error, "a path of %zu bytes; a socket's has 1 to %zu",
+				 strlen(text), most);
+	return set_text(&config->control, text, error);
+}
+
+static int set_pin_dir(struct config *config, const char *text, struct error *error)
+{
+	if (pin_dir_check(text, error))
+		return -1;
+	return set_text(&config->pin_dir, text, error);
+}
+
+static int set_user(struct config *config, const char *text, struct error *error)
+{
+	if (!*text)
+		return error_set(error, "an empty name; name a user, such as nobody");
+	return set_text(&config->user, text, error);
+}
+
+static int set_default(struct config *config, const char *text, struct error *error)
+{
+	config->default_verdict = verdict_from_name(text, strlen(text));
+	if (config->default_verdict == ICP_OP_INVALID)
+		return error_set(error, "unknown verdict '%s'; it can be " VERDICT_NAMES, text);
+	return 0;
+}
+
+static int set_answer_request_zero(struct config *config, const char *text, struct error *error)
+{
+	return parse_bool(text, &config->answer_request_zero, error);
+}
+
+static int set_number(unsigned int *member, long least, const char *text, struct error *error)
+{
+	long number;
+
+	if (parse_number(text, least, CONFIG_ENTRIES_MAX, &number, error))
+		return -1;
+	*member = number;
+	return 0;
+}
+
+static int set_rules_max(struct config *config, const char *text, struct error *error)
+{
+	return set_number(&config->rules_max, 1, text, error);
+}
+
+static int set_prefixes_max(struct config *config, const char *text, struct error *error)
+{
+	return set_number(&config->prefixes_max, 0, text, error);
+}
+
+static int set_verdicts_max(struct config *config, const char *text, struct error *error)
+{
+	return set_number(&config->verdicts_max, 1, text, error);
+}
+
+static int set_drain_time(struct config *config, const char *text, struct error *error)
+{
+	return parse_duration(text, 0, 3600000, &config->drain_time, error);
+}
+
+static int set_lease(struct config *config, const char *text, struct error *error)
+{
+	return parse_duration(text, 100, 3600000, &config->lease, error);
+}
+
+static int set_workers(struct config *config, const char *text, struct error *error)
+{
+	long number;
+
+	if (parse_number(text, 1, CONFIG_WORKERS_MAX, &number, error))
+		return -1;
+	config->workers = number;
+	return 0;
+}
+
+/* --- whether two configurations agree in an option */
+
+static bool same_listen(const struct config *a, const struct config *b, size_t offset)
+{
+	(void)offset;
+	return a->listen_count == b->listen_count &&
+	       memcmp(a->listen, b->listen, a->listen_count * sizeof(*a->listen)) == 0;
+}
+
+static bool same_interfaces(const struct config *a, const struct config *b, size_t offset)
+{
+	(void)offset;
+	if (a->interface_count != b->interface_count)
+		return false;
+	for (size_t i = 0; i < a->interface_count; i++)
+		if (strcmp(a->interfaces[i], b->interfaces[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool same_text(const struct config *a, const struct config *b, size_t offset)
+{
+	char *const *left = (char *const *)((const char *)a + offset);
+	char *const *right = (char *const *)((const char *)b + offset);
+
+	return strcmp(*left, *right) == 0;
+}
+
+/* --- the table */
+
+/* The bytes of struct config from one member to another, both included. */
+#define MEMBERS(first, last)                                                                       \
+	offsetof(struct config, first), offsetof(struct config, last) +                            \
+						sizeof(((struct config *)0)->last) -               \
+						offsetof(struct config, first)
+#define MEMBER(name) MEMBERS(name, name)
+
+static const struct option {
+	const char *name;
+	bool list;
+	/* takes one value; the error without a place */
+	int (*set)(struct config *config, const char *text, struct error *error);
+
+	/* What only a start can change, config_keep_started(): where it stands; size 0: nothing. */
+	size_t offset, size;
+	/* NULL: where the bytes are */
+	bool (*same)(const struct config *a, const struct config *b, size_t offset);
+} options[] = {
+	{ "listen", true, set_listen, MEMBERS(listen_count, listen), same_listen },
+	{ "interfaces", true, set_interfaces, MEMBERS(interface_count, interfaces),
+	  same_interfaces },
+	{ "mode", false, set_mode, MEMBER(mode) },
+	{ "control", false, set_control, MEMBER(control), same_text },
+	{ "pin_dir", false, set_pin_dir, MEMBER(pin_dir), same_text },
+	{ "user", false, set_user, MEMBER(user), same_text },
+	{ "default", false, set_default },
+	{ "answer_request_zero", false, set_answer_request_zero },
+	{ "rules_max", false, set_rules_max, MEMBER(rules_max) },
+	{ "prefixes_max", false, set_prefixes_max, MEMBER(prefixes_max) },
+	{ "verdicts_max", false, set_verdicts_max, MEMBER(verdicts_max) },
+	{ "lease", false, set_lease },
+	{ "drain_time", false, set_drain_time },
+	{ "workers", false, set_workers, MEMBER(workers) },
+};
+
+#define OPTIONS (sizeof(options) / sizeof(options[0]))
+
+static void swap_bytes(char *a, char *b, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		char byte = a[i];
+
+		a[i] = b[i];
+		b[i] = byte;
+	}
+}
+
+void config_keep_started(struct config *config, struct config *started,
+			 char names[CONFIG_NAMES_SIZE])
+{
+	size_t used = 0;
+
+	names[0] = '\0';
+	for (size_t i = 0; i < OPTIONS; i++) {
+		const struct option *option = &options[i];
+		char *read = (char *)config + option->offset;
+		char *kept = (char *)started + option->offset;
+		bool same = option->same ? option->same(config, started, option->offset)
+					 : memcmp(read, kept, option->size) == 0;
+
+		if (!same && used < CONFIG_NAMES_SIZE)
+			used += snprintf(names + used, CONFIG_NAMES_SIZE - used, "%s%s",
+					 used ? ", " : "", option->name);
+		swap_bytes(read, kept, option->size);
+	}
+}
+
+/* --- what libconfuse calls back */
+
+/* A value as libconfuse keeps it for us. */
+struct value {
+	unsigned int line;
+	unsigned int section_line; /* where the section that it stands in begins */
+	char text[];
+};
+
+/*
+ * The text being parsed. libconfuse hands nothing of ours to its callbacks, and keeps the state of
+ * its scanner in static variables: one text at a time is all it can do anyway.
+ */
+static struct parse {
+	const char *name;
+	cfg_t *root;
+	struct error *error;
+	bool failed; /* the first error is the one to tell */
+} parse;
+
+static int fail(unsigned int line, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int fail(unsigned int line, const char *format, ...)
+{
+	va_list args;
+
+	if (parse.failed)
+		return -1;
+	parse.failed = true;
+	va_start(args, format);
+	vsnprintf(parse.error->text, sizeof(parse.error->text), format, args);
+	va_end(args);
+	return error_prefix(parse.error, "%s:%u: ", parse.name, line);
+}
+
+/* The names of the options of a section, for a message. */
+static void list_names(const cfg_t *section, char *names, size_t size)
+{
+	size_t used = 0;
+
+	names[0] = '\0';
+	for (const cfg_opt_t *option = section->opts; option->name && used < size; option++)
+		used += snprintf(names + used, size - used, "%s%s", used ? ", " : "", option->name);
+}
+
+static void on_error(cfg_t *section, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
+/* What libconfuse finds wrong is all about syntax: it says what, we add what would be right. */
+static void on_error(cfg_t *section, const char *format, va_list args)
+{
+	static const struct {
+		const char *theirs, *before, *after;
+	} texts[] = {
+		{ "missing equal sign after option '%s'", "'",
+		  "' must be followed by = and a value" },
+		{ "unexpected token '%s'", "unexpected '",
+		  "'; write NAME = VALUE, with quotes around a text and braces around a list" },
+		{ "premature end of file", "the file ends within an option",
+		  "; write NAME = VALUE" },
+		{ "found duplicate title '%s'", "there is a policy named '",
+		  "' already; each needs a name of its own" },
+		{ "missing title for section '%s'", "a ",
+		  " needs a name; write policy \"NAME\" { ... }" },
+		{ "missing opening brace for section '%s'", "a ",
+		  " is missing its {; write policy \"NAME\" { ... }" },
+	};
+	char message[512];
+
+	if (strcmp(format, "no such option '%s'") == 0) {
+		list_names(section, message, sizeof(message));
+		fail(section->line, "unknown option '%.200s'%s; the options are %s",
+		     va_arg(args, const char *), section == parse.root ? "" : " of a policy",
+		     message);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (strcmp(format, texts[i].theirs))
+			continue;
+		fail(section->line, "%s%.200s%s", texts[i].before,
+		     strchr(format, '%') ? va_arg(args, const char *) : "", texts[i].after);
+		return;
+	}
+	vsnprintf(message, sizeof(message), format, args);
+	fail(section->line, "%s", message);
+}
+
+/* Keeps a value. Each option may be set once; it can be appended to with +=. */
+static int on_value(cfg_t *section, cfg_opt_t *option, const char *text, void *result)
+{
+	struct value *value;
+
+	/* The number of a default is ours to use, for these options have none. */
+	if (option->nvalues == 1 && option->def.number++)
+		return fail(section->line,
+			    "'%s' is set twice; set it once, or append with +=", option->name);
+	value = malloc(sizeof(*value) + strlen(text) + 1);
+	if (!value)
+		return fail(section->line, OUT_OF_MEMORY);
+	value->line = section->line;
+	value->section_line = parse.root->line;
+	strcpy(value->text, text);
+	*(struct value **)result = value;
+	return 0;
+}
+
+/* --- from libconfuse's tree to ours */
+
+static const struct value *get_value(const cfg_opt_t *option, unsigned int number)
+{
+	return option->values[number]->ptr;
+}
+
+static int read_option(struct config *config, const struct option *option, const cfg_opt_t *values)
+{
+	for (unsigned int i = 0; i < values->nvalues; i++) {
+		const struct value *value = get_value(values, i);
+		struct error error;
+
+		if (i > 0 && !option->list)
+			return fail(value->line, "%s takes one value, not %u", option->name,
+				    values->nvalues);
+		if (option->set(config, value->text, &error))
+			return fail(value->line, "%s: %s", option->name, error.text);
+	}
+	return 0;
+}
+
+static int read_settings(struct policy_spec *spec, const cfg_t *section)
+{
+	for (const cfg_opt_t *option = section->opts; option->name; option++) {
+		for (unsigned int i = 0; i < option->nvalues; i++) {
+			const struct value *value = get_value(option, i);
+			char where[512];
+
+			snprintf(where, sizeof(where), "%s:%u", parse.name, value->line);
+			if (policy_spec_add(spec, option->name, value->text, where))
+				return fail(value->line, OUT_OF_MEMORY);
+		}
+	}
+	return 0;
+}
+
+/* The line on which a section begins; libconfuse itself only knows where an empty one ends. */
+static unsigned int section_line(const cfg_t *section)
+{
+	for (const cfg_opt_t *option = section->opts; option->name; option++)
+		if (option->nvalues)
+			return get_value(option, 0)->section_line;
+	return section->line;
+}
+
+static int read_policy(struct config *config, const cfg_t *section)
+{
+	struct policy_spec *spec;
+	char where[512];
+	struct error error;
+
+	snprintf(where, sizeof(where), "%s:%u", parse.name, section_line(section));
+	spec = policy_spec_new(section->title, where);
+	if (!spec)
+		return fail(section->line, OUT_OF_MEMORY);
+	if (read_settings(spec, section)) {
+		policy_spec_free(spec);
+		return -1;
+	}
+	if (append((void **)&config->policies, &config->policy_count, sizeof(spec), &spec,
+		   &error)) {
+		policy_spec_free(spec);
+		return fail(section->line, "%s", error.text);
+	}
+	return 0;
+}
+
+static int read_tree(struct config *config, cfg_t *root)
+{
+	const cfg_opt_t *policies = cfg_getopt(root, "policy");
+
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (read_option(config, &options[i], cfg_getopt(root, options[i].name)))
+			return -1;
+	for (unsigned int i = 0; i < policies->nvalues; i++)
+		if (read_policy(config, policies->values[i]->section))
+			return -1;
+	return 0;
+}
+
+/* --- the tree */
+
+#define MANY 128 /* settings of all kinds together */
+
+/* Adds an option, if it is not there, to a table whose rest is zero. */
+static void add_setting(cfg_opt_t *settings, const char *name)
+{
+	size_t i = 0;
+
+	while (settings[i].name && strcmp(settings[i].name, name))
+		i++;
+	if (settings[i].name || i >= MANY - 1)
+		return;
+	settings[i] = (cfg_opt_t){
+		.name = name,
+		.type = CFGT_PTR,
+		.flags = CFGF_LIST,
+		.parsecb = on_value,
+		.freecb = free,
+	};
+}
+
+/* Without knowing the kind of a policy, any setting of any kind may be in its section. */
+static cfg_t *make_root(void)
+{
+	cfg_opt_t settings[MANY] = { { .name = NULL } }, top[MANY] = { { .name = NULL } };
+
+	for (size_t i = 0; policy_common_settings[i].name; i++)
+		add_setting(settings, policy_common_settings[i].name);
+	for (size_t kind = 0; policy_kinds[kind]; kind++)
+		for (size_t i = 0; policy_kinds[kind]->settings[i].name; i++)
+			add_setting(settings, policy_kinds[kind]->settings[i].name);
+	for (size_t i = 0; i < OPTIONS; i++)
+		add_setting(top, options[i].name);
+	top[OPTIONS] = (cfg_opt_t){
+		.name = "policy",
+		.type = CFGT_SEC,
+		.flags = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES,
+		.subopts = settings,
+	};
+	return cfg_init(top, CFGF_NONE);
+}
+
+static int read_clean_text(struct config *config, const char *text, const char *name,
+			   struct error *error)
+{
+	cfg_t *root = make_root();
+	int result = -1;
+
+	if (!root)
+		return error_set(error, OUT_OF_MEMORY);
+	parse = (struct parse){ .name = name, .root = root, .error = error };
+	cfg_set_error_function(root, on_error);
+	if (cfg_parse_buf(root, text) != CFG_SUCCESS)
+		fail(root->line, "not understood; write NAME = VALUE");
+	else
+		result = read_tree(config, root);
+	cfg_free(root);
+	parse = (struct parse){ 0 };
+	return result;
+}
+
+static struct config *make_default(void)
+{
+	struct config *config = calloc(1, sizeof(*config));
+
+	if (!config)
+		return NULL;
+	config->mode = CONFIG_MODE_AUTO;
+	config->control = strdup("/run/xdp-icp/control.sock");
+	config->pin_dir = strdup("/sys/fs/bpf/xdp-icp");
+	config->user = strdup("nobody");
+	config->default_verdict = ICP_OP_MISS;
+	config->rules_max = 4096;
+	config->verdicts_max = 65536;
+	config->lease = 3000;
+	if (!config->control || !config->pin_dir || !config->user) {
+		config_free(config);
+		return NULL;
+	}
+	return config;
+}
+
+static int parse_text(const char *text, size_t size, const char *name, bool variables,
+		      struct config **config, struct error *error)
+{
+	struct config *made = NULL;
+	char *copy = NULL;
+	int result;
+
+	if (size > CONFIG_TEXT_MAX)
+		return error_set(error, "%s: more than %u bytes; put lists of URLs into files",
+				 name, CONFIG_TEXT_MAX);
+	made = make_default();
+	copy = malloc(size + 1);
+	if (!made || !copy) {
+		result = error_set(error, OUT_OF_MEMORY);
+		goto out;
+	}
+	memcpy(copy, text, size);
+	copy[size] = '\0';
+	result = config_text_clean(copy, size, name, variables ? &made->variables : NULL, error);
+	if (result == 0)
+		result = read_clean_text(made, copy, name, error);
+	if (result == 0 && made->listen_count == 0 &&
+	    (set_listen(made, "0.0.0.0", error) || set_listen(made, "[::]", error)))
+		result = -1;
+out:
+	free(copy);
+	if (result)
+		config_free(made);
+	else
+		*config = made;
+	return result;
+}
+
+int config_parse_text(const char *text, size_t size, const char *name, struct config **config,
+		      struct error *error)
+{
+	return parse_text(text, size, name, true, config, error);
+}
+
+static int load(const char *path, bool variables, struct config **config, struct error *error)
+{
+	const char *opened = path;
+	char real[PATH_MAX];
+	struct error reason;
+	size_t size;
+	char *text;
+	int result;
+
+	if (geteuid() == 0) {
+		if (path_resolve_safe(path, real, error) == 0)
+			opened = real;
+		else if (errno == EPERM)
+			return error_prefix(error, "%s is not read with root's rights: ", path);
+		else
+			return error_set(error,
+					 "%s: cannot read: %s; name a configuration file that can "
+					 "be read",
+					 path, strerror(errno));
+	}
+	if (regular_file_read(opened, CONFIG_TEXT_MAX, &text, &size, &reason))
+		return error_set(error,
+				 "%s: cannot read: %s; name a configuration file that can be read",
+				 path, reason.text);
+	result = parse_text(text, size, path, variables, config, error);
+	free(text);
+	return result;
+}
+
+int config_load_alone(const char *path, struct config **config, struct error *error)
+{
+	return load(path, true, config, error);
+}
+
+int config_load_drop_in(const char *path, struct config **config, struct error *error)
+{
+	return load(path, false, config, error);
+}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < config->interface_count; i++)
+		free(config->interfaces[i]);
+	for (size_t i = 0; i < config->policy_count; i++)
+		policy_spec_free(config->policies[i]);
+	config_variables_free(&config->variables);
+	free(config->policies);
+	free(config->interfaces);
+	free(config->listen);
+	free(config->control);
+	free(config->pin_dir);
+	free(config->user);
+	free(config);
+}

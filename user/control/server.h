@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control socket: a stream socket in the file system on which icpctl asks the daemon. The
+ * client sends one JSON object on one line, the server answers with one and closes. What a request
+ * means is the business of whoever opens the socket; here is how it travels. The other side is
+ * control_client.h.
+ *
+ *	{"command": "status"}           ->  {"ok": true, ...}
+ *	{"command": "no such thing"}    ->  {"ok": false, "error": "one line for a person"}
+ *
+ * URLs, prefixes, names and paths in requests and replies may be any bytes, and are written as in
+ * escape.h.
+ */
+#ifndef XDP_ICP_CONTROL_H
+#define XDP_ICP_CONTROL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "control/socket.h"
+#include "lib/error.h"
+
+/* Bytes of a request with its newline: that of a peer who may load rules, and any other's. */
+#define CONTROL_REQUEST_MAX (64u << 20)
+#define CONTROL_REQUEST_MAX_READER (1u << 20)
+#define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of an answer that goes on, not yet read */
+#define CONTROL_WHOLE 20	       /* seconds for a whole request, and to read a whole reply */
+#define CONTROL_PAUSE 600	       /* seconds without progress in reading one that goes on */
+#define CONTROL_SIGN 3		       /* seconds between blanks before a reply that takes time */
+#define CONTROL_TIMEOUT 10	       /* seconds in which a client expects a sign of the daemon */
+
+/* Who asks. */
+struct control_peer {
+	uid_t uid;
+	bool may_change; /* root and the daemon's own user: requests that change something */
+};
+
+/*
+ * Answers a request, which is a JSON object. Returns a new reference to the answer, NULL only
+ * without memory or after control_defer(). Must not close the control socket. `context` is what
+ * control_open() got.
+ */
+typedef json_t *(*control_answer)(void *context, const json_t *request,
+				  const struct control_peer *peer);
+
+struct control;
+
+/*
+ * Listens on a socket that is bound, and takes it over, also on an error. The owner of its file and
+ * the group may connect. SIGPIPE is ignored in the process from then on.
+ * Returns NULL with an error that names the path and the remedy.
+ */
+struct control *control_open(struct event_base *base, const struct control_socket *socket,
+			     control_answer answer, void *context, struct error *error);
+
+/*
+ * Drops all connections and removes the socket from the file system, if it is still the one that
+ * was opened. NULL is nothing to close.
+ */
+void control_close(struct control *control);
+
+/*
+ * For an answer that takes time: called with the `peer` that a control_answer got, which then
+ * returns NULL. NULL: out of memory, nothing is deferred.
+ */
+struct control_deferred;
+struct control_deferred *control_defer(const struct control_peer *peer);
+
+/*
+ * Has `gone` called, from the event loop, when the peer goes away before its reply: nobody waits for
+ * it any more. control_complete() or control_end() is still to be called, by `gone` or later.
+ */
+void control_when_gone(struct control_deferred *deferred, void (*gone)(void *context),
+		       void *context);
+
+/*
+ * Counts `bytes` more of a reply in the making against what may be held for the peer
+ * (control_quota.h). False: that would be too much, the reply should be a refusal.
+ */
+bool control_hold(struct control_deferred *deferred, size_t bytes);
+
+/*
+ * Gives the answer (takes the reference; NULL: no memory), from the event loop. Has to be called
+ * for each that was deferred, also when the control socket is closed already.
+ */
+void control_complete(struct control_deferred *deferred, json_t *answer);
+
+/*
+ * For an answer that goes on, line after line, for as long as the peer listens: another one (takes
+ * the reference; NULL: no memory) of what control_defer() has returned. False: it is dropped, for
+ * the peer is gone, or reads too slowly. control_end() instead of control_complete() has to be
+ * called once, gone or not.
+ */
+bool control_part(struct control_deferred *deferred, json_t *line);
+bool control_is_gone(const struct control_deferred *deferred);
+void control_end(struct control_deferred *deferred);
+
+/* A JSON string of any bytes, as in escape.h; a new reference. NULL: no memory. */
+json_t *control_bytes(const void *bytes, size_t length);
+json_t *control_text(const char *text);
+
+/* {"ok": false, "error": text}, the text as escape_line() has it; a new reference. NULL: no memory. */
+json_t *control_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/socket.h"
+#include "lib/path_safety.h"
+
+#define PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
+
+/* The directory of a socket's path. */
+static void directory_of(const char *path, char directory[PATH_SIZE])
+{
+	char *slash;
+
+	snprintf(directory, PATH_SIZE, "%s", path);
+	slash = strrchr(directory, '/');
+	if (slash)
+		slash[slash == directory] = '\0';
+	else
+		strcpy(directory, ".");
+}
+
+/* Can root alone change what is in the directory? Then its real path is in `real`. */
+static bool only_root_can_write(const char *directory, char real[PATH_MAX])
+{
+	struct error ignored;
+	struct stat status;
+
+	return path_resolve_safe(directory, real, &ignored) == 0 && lstat(real, &status) == 0 &&
+	       status.st_uid == 0 && !(status.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* Opens a path below a directory that only root can write, and gives to a user what it finds. */
+static int give(const char *path, int flags, uid_t uid, gid_t gid, struct error *error)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC | flags);
+	int failed = fd < 0 || fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
+
+	if (failed)
+		error_set(error, "%s: cannot be given to uid %u: %s", path, uid, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return failed ? -1 : 0;
+}
+
+/* Makes missing directories; as root only within those that only root can write. */
+static int make_directories(const char *path, bool as_root, uid_t uid, gid_t gid,
+			    struct error *error)
+{
+	char directory[PATH_SIZE], above[PATH_SIZE], real[PATH_MAX];
+	struct stat status;
+
+	snprintf(directory, sizeof(directory), "%s", path);
+	for (char *slash = strchr(directory + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (stat(directory, &status) && errno == ENOENT) {
+			directory_of(directory, above);
+			if (as_root && !only_root_can_write(above, real))
+				return 0;
+			if (mkdir(directory, 0755) && errno != EEXIST)
+				return error_set(error,
+						 "%s: cannot create the directory: %s; create it, "
+						 "or set `control` to a path where the daemon may "
+						 "write",
+						 directory, strerror(errno));
+			if (as_root && !strchr(slash + 1, '/') &&
+			    give(directory, O_DIRECTORY, uid, gid, error))
+				return -1;
+		}
+		*slash = '/';
+	}
+	return 0;
+}
+
+/* Does somebody answer? 1 yes, 0 no, or -1 and errno. */
+static int is_live(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int result;
+
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	    errno == EAGAIN) /* its queue is full */
+		result = 1;
+	else
+		result = errno == ECONNREFUSED || errno == ENOENT ? 0 : -1;
+	close(fd);
+	return result;
+}
+
+static int clear_place(const struct sockaddr_un *address, struct error *error)
+{
+	const char *path = address->sun_path;
+	struct stat status;
+
+	if (lstat(path, &status)) {
+		if (errno == ENOENT)
+			return 0;
+		return error_set(error, "%s: %s; set `control` to another path", path,
+				 strerror(errno));
+	}
+	if (!S_ISSOCK(status.st_mode))
+		return error_set(error,
+				 "%s: exists and is no socket; remove it, or set `control` to "
+				 "another path",
+				 path);
+	switch (is_live(address)) {
+	case 0:
+		break;
+	case 1:
+		return error_set(error,
+				 "%s: another daemon answers there; stop it, or set `control` to "
+				 "another path",
+				 path);
+	default:
+		return error_set(error,
+				 "%s: cannot tell whether another daemon answers there: %s; remove "
+				 "it if none does",
+				 path, strerror(errno));
+	}
+	if (unlink(path) && errno != ENOENT)
+		return error_set(error, "%s: cannot remove the socket that a daemon left: %s", path,
+				 strerror(errno));
+	return 0;
+}
+
+/* Binds a socket. Its mode comes by the umask: nothing is done to it by name. */
+static int bind_socket(struct control_socket *name, struct error *error)
+{
+	const struct sockaddr_un *address = &name->address;
+	struct stat status;
+	mode_t mask;
+	int failed;
+
+	name->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (name->fd < 0)
+		return error_set(error, "%s: cannot make a socket: %s", address->sun_path,
+				 strerror(errno));
+	mask = umask(0117);
+	failed = bind(name->fd, (const struct sockaddr *)address, sizeof(*address));
+	umask(mask);
+	if (failed || lstat(address->sun_path, &status)) {
+		error_set(error,
+			  "%s: cannot bind the control socket: %s; let the daemon's user write "
+			  "into its directory, or set `control` to another path",
+			  address->sun_path, strerror(errno));
+		close(name->fd);
+		name->fd = -1;
+		return -1;
+	}
+	name->device = status.st_dev;
+	name->inode = status.st_ino;
+	return 0;
+}
+
+static int set_path(struct control_socket *name, const char *path, struct error *error)
+{
+	*name = (struct control_socket){ .fd = -1, .address.sun_family = AF_UNIX };
+	if (!*path || strlen(path) >= sizeof(name->address.sun_path))
+		return error_set(error, "control socket '%s': the path must have 1 to %zu bytes",
+				 path, sizeof(name->address.sun_path) - 1);
+	memcpy(name->address.sun_path, path, strlen(path) + 1);
+	return 0;
+}
+
+int control_socket_prepare(struct control_socket *name, const char *path, uid_t uid, gid_t gid,
+			   struct error *error)
+{
+	char directory[PATH_SIZE], real[PATH_MAX];
+
+	if (set_path(name, path, error) || make_directories(path, true, uid, gid, error))
+		return -1;
+	directory_of(path, directory);
+	if (!only_root_can_write(directory, real))
+		return 0;
+	if (clear_place(&name->address, error) || bind_socket(name, error))
+		return -1;
+	return give(path, 0, uid, gid, error);
+}
+
+int control_socket_bind(struct control_socket *name, const char *path, struct error *error)
+{
+	char directory[PATH_SIZE], real[PATH_MAX];
+
+	if (name->fd >= 0)
+		return 0;
+	if (set_path(name, path, error) || make_directories(path, false, 0, 0, error))
+		return -1;
+	directory_of(path, directory);
+	if (geteuid() == 0 && path_resolve_safe(directory, real, error))
+		return error_prefix(error, "control socket %s: ", path);
+	if (clear_place(&name->address, error))
+		return -1;
+	return bind_socket(name, error);
+}
+
+void control_socket_unlink(const struct control_socket *name)
+{
+	struct stat status;
+
+	if (lstat(name->address.sun_path, &status) == 0 && status.st_dev == name->device &&
+	    status.st_ino == name->inode)
+		unlink(name->address.sun_path);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a run has come to, for people and as JSON. */
+#ifndef XDP_ICP_BLAST_REPORT_H
+#define XDP_ICP_BLAST_REPORT_H
+
+#include "icpblast/run.h"
+
+/* Prints on standard output. */
+void blast_report(const struct blast_job *job, const struct blast_result *result, bool json);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A run: programs loaded and attached, queries sent, replies counted, all taken away again. */
+#ifndef XDP_ICP_BLAST_RUN_H
+#define XDP_ICP_BLAST_RUN_H
+
+#include <sched.h>
+
+#include "icpblast/path.h"
+#include "icpblast/queries.h"
+
+enum blast_sending {
+	BLAST_SENDING_AUTO, /* live frames, if the interface takes them and the rate asks for them */
+	BLAST_SENDING_LIVE,   /* by BPF_PROG_RUN: a core is busy all the time */
+	BLAST_SENDING_SOCKET, /* by a packet socket: the core sleeps between queries */
+};
+
+/* Below this rate, in queries a second, a packet socket keeps up and leaves the core to others. */
+#define BLAST_SOCKET_RATE 10000
+
+struct blast_job {
+	struct blast_path path;
+	struct blast_config config; /* but for what the queries say */
+	struct blast_urls urls;
+	enum blast_sending sending; /* not AUTO */
+	cpu_set_t cores;	    /* one generator on each */
+	double zipf;		    /* 0: uniformly */
+	__u64 seed;
+	__u64 rate;   /* queries a second, of all cores; 0: flat out */
+	__u64 number; /* queries; 0: until the time is over */
+	double time;  /* seconds; 0: until the number is sent */
+	bool quiet;   /* no progress */
+};
+
+struct blast_result {
+	struct blast_counts counts;  /* of the whole run */
+	double seconds;		     /* from the first query to the last */
+	double sent_rate, good_rate; /* a second, within this time */
+};
+
+/* Replies of any opcode that were right, wrong, and still owed. */
+__u64 blast_good(const struct blast_counts *counts);
+__u64 blast_bad(const struct blast_counts *counts);
+__u64 blast_lost(const struct blast_counts *counts);
+
+/* Returns 0, or -1 and `error`. SIGINT and SIGTERM end the run early and in good order. */
+int blast_run(const struct blast_job *job, struct blast_result *result, struct error *error);
+
+#endif

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* icpctl check: what the daemon would answer, without a query. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "icpctl/icpctl.h"
+
+struct input {
+	struct icpctl *ctl;
+	const char *source;
+	int first_url; /* index in argv */
+};
+
+static const struct argp_option options[] = {
+	{ "source", 's', "ADDR", 0, "as if the query came from this IPv4 or IPv6 address" },
+	{ 0 },
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	switch (key) {
+	case 's':
+		input->source = argument;
+		return 0;
+	case ARGP_KEY_ARGS:
+		input->first_url = state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		return icpctl_usage(state, input->ctl, "which URL?");
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "URL...",
+	.doc = "Prints for each URL the verdict that a query would get now, the rule or policy "
+	       "that it comes from, and who would reply: the kernel or the daemon. No query is "
+	       "sent.",
+};
+
+static void print_result(const json_t *result)
+{
+	const char *policy = json_string_value(json_object_get(result, "policy"));
+	const json_t *rule = json_object_get(result, "rule");
+	const char *why = json_string_value(json_object_get(result, "why"));
+
+	if (json_is_null(json_object_get(result, "verdict"))) {
+		printf("no answer  %s  (%s)\n", icpctl_string(result, "url"),
+		       icpctl_string(result, "why"));
+		return;
+	}
+	printf("%s  %s  ", icpctl_string(result, "verdict"), icpctl_string(result, "url"));
+	if (rule)
+		printf("rule %s", json_is_string(rule) ? json_string_value(rule) : "(gone)");
+	else if (policy)
+		printf("policy %s", policy);
+	else if (json_object_get(result, "policy"))
+		printf("default");
+	else if (json_is_true(json_object_get(result, "drain")))
+		printf("drain");
+	else
+		printf("no policy is asked");
+	printf(", answered by the %s", icpctl_string(result, "by"));
+	if (why && *why)
+		printf(" (%s)", why);
+	putchar('\n');
+}
+
+int icpctl_check(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = { .ctl = ctl };
+	json_t *urls = icpctl_must(json_array());
+	json_t *reply = NULL;
+	json_t *request;
+	const json_t *result;
+	size_t i;
+	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
+
+	for (int arg = input.first_url; arg < argc && status == 0; arg++) {
+		size_t length;
+		char *url = icpctl_unescape(argv[arg], &length);
+
+		json_array_append_new(urls, icpctl_bytes(url, length));
+		free(url);
+	}
+	request = json_pack("{s:s, s:o, s:s*}", "command", "check", "urls", urls, "source",
+			    input.source);
+	if (status == 0)
+		status = icpctl_ask(ctl, request, &reply, NULL);
+	else
+		json_decref(request);
+	if (status == 0 && ctl->json)
+		icpctl_print_json(reply);
+	else if (status == 0)
+		json_array_foreach (json_object_get(reply, "results"), i, result)
+			print_result(result);
+	json_decref(reply);
+	return status;
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/server.h"
+#include "control/client.h"
+#include "lib/escape.h"
+#include "icpctl/icpctl.h"
+
+/* --- errors */
+
+void *icpctl_must(void *memory)
+{
+	if (!memory) {
+		fputs("icpctl: out of memory\n", stderr);
+		exit(ICPCTL_USAGE);
+	}
+	return memory;
+}
+
+static void __attribute__((format(printf, 3, 0)))
+tell(struct icpctl *ctl, const char *who, const char *format, va_list args)
+{
+	struct error error;
+	char line[ESCAPE_MAX * sizeof(error.text)];
+
+	vsnprintf(error.text, sizeof(error.text), format, args);
+	ctl->reported = true;
+	if (ctl->json) {
+		json_t *refusal = icpctl_must(control_refusal("%s", error.text));
+
+		icpctl_print_json(refusal);
+		json_decref(refusal);
+	} else {
+		fflush(stdout);
+		escape_line(error.text, line, sizeof(line));
+		fprintf(stderr, "%s: %s\n", who, line);
+	}
+}
+
+int icpctl_fail(struct icpctl *ctl, enum icpctl_exit status, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell(ctl, "icpctl", format, args);
+	va_end(args);
+	return status;
+}
+
+error_t icpctl_usage(const struct argp_state *state, struct icpctl *ctl, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell(ctl, state->name, format, args);
+	va_end(args);
+	if (!ctl->json)
+		fprintf(stderr, "Try '%s --help'.\n", state->name);
+	return EINVAL;
+}
+
+/* --- options */
+
+enum {
+	OPTION_JSON = 0x100,
+	OPTION_USAGE
+};
+
+static const struct argp_option common_options[] = {
+	{ "socket", 'S', "CONTROL_SOCKET", 0, "where the daemon listens (" ICPCTL_SOCKET ")", -2 },
+	{ "json", OPTION_JSON, NULL, 0, "print JSON, also for errors", -2 },
+	{ "help", '?', NULL, 0, "this text", -1 },
+	{ "usage", OPTION_USAGE, NULL, 0, "a short usage", -1 },
+	{ "version", 'V', NULL, 0, "the version", -1 },
+	{ 0 },
+};
+
+static error_t parse_common(int key, char *argument, struct argp_state *state)
+{
+	struct icpctl *ctl = state->input;
+
+	switch (key) {
+	case 'S':
+		ctl->socket = argument;
+		return 0;
+	case OPTION_JSON:
+		ctl->json = true;
+		return 0;
+	case '?':
+		argp_state_help(state, stdout,
+				ARGP_HELP_STD_HELP & ~(ARGP_HELP_EXIT_OK | ARGP_HELP_BUG_ADDR));
+		break;
+	case OPTION_USAGE:
+		argp_state_help(state, stdout, ARGP_HELP_USAGE);
+		break;
+	case 'V':
+		puts("icpctl " XDP_ICP_VERSION);
+		break;
+	case ARGP_KEY_ARGS: /* that the command did not take */
+		return icpctl_usage(state, ctl, "takes no argument, but got '%s'",
+				    state->argv[state->next]);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	exit(fclose(stdout) ? ICPCTL_USAGE : ICPCTL_FINE);
+}
+
+static const struct argp common = { .options = common_options, .parser = parse_common };
+
+struct inputs {
+	struct icpctl *ctl;
+	void *own; /* the command's */
+};
+
+static error_t hand_inputs_on(int key, char *argument, struct argp_state *state)
+{
+	const struct inputs *inputs = state->input;
+
+	(void)argument;
+	if (key != ARGP_KEY_INIT)
+		return ARGP_ERR_UNKNOWN;
+	state->child_inputs[0] = inputs->own;
+	state->child_inputs[1] = inputs->ctl;
+	return 0;
+}
+
+int icpctl_parse(struct icpctl *ctl, const struct argp *argp, unsigned int flags, int argc,
+		 char **argv, void *input)
+{
+	const struct argp_child children[] = {
+		{ argp, 0, NULL, 0 },
+		{ &common, 0, "Options of all commands:", -3 },
+		{ 0 },
+	};
+	const struct argp all = { .parser = hand_inputs_on, .children = children };
+	struct inputs inputs = { ctl, input };
+
+	/* argp must not exit by itself: with --json its errors are to be JSON as well. */
+	flags |= ARGP_NO_EXIT | ARGP_NO_HELP;
+	if (argp_parse(&all, argc, argv, flags, NULL, &inputs) == 0)
+		return 0;
+	if (ctl->json && !ctl->reported)
+		icpctl_fail(ctl, ICPCTL_USAGE, "an unknown option, or one without its argument");
+	return ICPCTL_USAGE;
+}
+
+/* "list, add or remove" */
+static char *names_of(const struct icpctl_action *actions)
+{
+	char *names = NULL;
+	size_t length;
+	FILE *out = icpctl_must(open_memstream(&names, &length));
+
+	for (const struct icpctl_action *action = actions; action->name; action++)
+		fprintf(out, "%s%s",
+			action == actions ? ""
+			: action[1].name  ? ", "
+					  : " or ",
+			action->name);
+	fclose(out);
+	return icpctl_must(names);
+}
+
+static error_t take_words(struct argp_state *state, struct icpctl *ctl,
+			  const struct icpctl_action *actions, struct icpctl_words *words)
+{
+	const struct icpctl_action *action = actions;
+	error_t result = 0;
+	char *names;
+
+	words->argv = state->argv + state->next;
+	words->argc = state->argc - state->next;
+	while (action->name && (!words->argc || strcmp(action->name, words->argv[0]) != 0))
+		action++;
+	words->action = action;
+	if (action->name && words->argc >= action->least && words->argc <= action->most)
+		return 0;
+	names = names_of(actions);
+	if (action->name)
+		result = icpctl_usage(state, ctl, "must be: %s %s%s", state->name, action->name,
+				      action->arguments);
+	else if (words->argc)
+		result = icpctl_usage(state, ctl, "'%s' must be %s", words->argv[0], names);
+	else
+		result = icpctl_usage(state, ctl, "%s?", names);
+	free(names);
+	return result;
+}
+
+error_t icpctl_parse_words(int key, struct argp_state *state, struct icpctl *ctl,
+			   const struct icpctl_action *actions, struct icpctl_words *words)
+{
+	switch (key) {
+	case ARGP_KEY_ARGS:
+	case ARGP_KEY_NO_ARGS:
+		return take_words(state, ctl, actions, words);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+bool icpctl_number(const char *text, unsigned long min, unsigned long max, unsigned long *number)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	*number = strtoul(text, &end, 10);
+	return errno == 0 && *end == '\0' && *number >= min && *number <= max;
+}
+
+/* --- JSON */
+
+void icpctl_print_json(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	putchar('\n');
+}
+
+json_t *icpctl_bytes(const char *bytes, size_t length)
+{
+	return icpctl_must(control_bytes(bytes, length));
+}
+
+char *icpctl_unescape(const char *text, size_t *length)
+{
+	return icpctl_must(unescape(text, strlen(text), length));
+}
+
+const char *icpctl_string(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "?";
+}
+
+int icpctl_refusal(struct icpctl *ctl, const json_t *reply)
+{
+	const char *refusal = json_string_value(json_object_get(reply, "error"));
+
+	if (json_is_true(json_object_get(reply, "ok")))
+		return ICPCTL_FINE;
+	return icpctl_fail(ctl, ICPCTL_REFUSED, "%s",
+			   refusal ? refusal : "refused without a reason");
+}
+
+int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error *no_daemon)
+{
+	enum control_result result;
+	struct error error;
+
+	result = control_ask(ctl->socket, icpctl_must(request), reply, &error);
+	json_decref(request);
+	if (result == CONTROL_NO_DAEMON && no_daemon) {
+		*no_daemon = error;
+		return ICPCTL_UNREACHABLE;
+	}
+	if (result != CONTROL_ANSWERED)
+		return icpctl_fail(ctl, ICPCTL_UNREACHABLE, "%s", error.text);
+	if (icpctl_refusal(ctl, *reply) == ICPCTL_FINE)
+		return ICPCTL_FINE;
+	json_decref(*reply);
+	*reply = NULL;
+	return ICPCTL_REFUSED;
+}
+
+int icpctl_tell(struct icpctl *ctl, json_t *request)
+{
+	json_t *reply;
+	int status = icpctl_ask(ctl, request, &reply, NULL);
+
+	if (status)
+		return status;
+	if (ctl->json)
+		icpctl_print_json(reply);
+	json_decref(reply);
+	return ICPCTL_FINE;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* icpctl drain, undrain: front ends are told to go elsewhere, and no longer. */
+#include "icpctl/icpctl.h"
+#include "icp/opcode.h"
+
+struct input {
+	struct icpctl *ctl;
+	const char *verdict; /* NULL: not given */
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	if (key != 'V')
+		return ARGP_ERR_UNKNOWN;
+	input->verdict = argument;
+	return 0;
+}
+
+static int tell(const struct input *input, const char *command)
+{
+	return icpctl_tell(input->ctl,
+			   json_pack("{s:s, s:s*}", "command", command, "verdict", input->verdict));
+}
+
+static const struct argp_option drain_options[] = {
+	{ "verdict", 'V', "VERDICT", 0,
+	  "the verdict that every query gets: " VERDICT_NAMES ", or silence (miss_nofetch)" },
+	{ 0 },
+};
+
+static const struct argp drain_argp = {
+	.options = drain_options,
+	.parser = parse,
+	.doc = "Gives every query the same verdict, before rules and policies, in the kernel as "
+	       "well, until `icpctl undrain`. With silence front ends wait, and then take the host "
+	       "for dead.",
+};
+
+int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = { .ctl = ctl };
+	int status = icpctl_parse(ctl, &drain_argp, 0, argc, argv, &input);
+
+	return status ? status : tell(&input, "drain");
+}
+
+static const struct argp undrain_argp = {
+	.doc = "Ends a drain: rules and policies decide again from the next query on.",
+};
+
+int icpctl_undrain(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = { .ctl = ctl };
+	int status = icpctl_parse(ctl, &undrain_argp, 0, argc, argv, &input);
+
+	return status ? status : tell(&input, "undrain");
+}

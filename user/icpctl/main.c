@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The command line tool: asks the daemon over its control socket, and any ICP server over UDP. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "icpctl/icpctl.h"
+
+static const struct {
+	const char *name;
+	icpctl_run run;
+	const char *usage;
+	const char *help;
+} commands[] = {
+	{ "query", icpctl_query, " [-s ADDR[:PORT]] [-n COUNT] [--dump] URL...",
+	  "query an ICP server, as a cache does" },
+	{ "check", icpctl_check, " [--source ADDR] URL...",
+	  "what the reply would be, why, and from whom: kernel or daemon" },
+	{ "policy", icpctl_policy, " list | add NAME KEY=VALUE... | remove NAME",
+	  "list and change the policies while the daemon runs" },
+	{ "rules", icpctl_rules, " list | add PREFIX VERDICT | del PREFIX | load FILE",
+	  "list and edit the operator's rules, which stand before all policies" },
+	{ "rules", icpctl_rules, " key PREFIX [VERDICT]",
+	  "print the bpftool commands that insert and remove a rule" },
+	{ "status", icpctl_status, "", "print the state of the daemon" },
+	{ "stats", icpctl_stats, " [-v]", "print all counters" },
+	{ "trace", icpctl_trace, " [-n COUNT] [-t SECONDS] [-s ADDR] [-u PREFIX]",
+	  "print queries as they are processed" },
+	{ "drain", icpctl_drain, " [--verdict VERDICT|silence]",
+	  "give every query the same verdict, so that front ends use other hosts" },
+	{ "undrain", icpctl_undrain, "", "end a drain" },
+	{ "reload", icpctl_reload, "", "read the configuration again" },
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+struct input {
+	struct icpctl *ctl;
+	icpctl_run run;
+	char *name;  /* of the command */
+	int command; /* its index in argv */
+};
+
+static icpctl_run find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return commands[i].run;
+	return NULL;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		input->run = find_command(argument);
+		if (!input->run)
+			return icpctl_usage(state, input->ctl, "there is no command '%s'",
+					    argument);
+		input->name = argument;
+		input->command = state->next - 1;
+		state->next = state->argc; /* the rest is the command's */
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		return icpctl_usage(state, input->ctl, "which COMMAND?");
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Puts the list of commands before the text that closes --help. */
+static char *add_commands(int key, const char *text, void *input)
+{
+	char *help = NULL;
+	size_t length;
+	FILE *out;
+
+	(void)input;
+	if (key != ARGP_KEY_HELP_POST_DOC)
+		return (char *)text;
+	out = icpctl_must(open_memstream(&help, &length));
+	fputs("Commands:\n", out);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %s%s\n      %s\n", commands[i].name, commands[i].usage,
+			commands[i].help);
+	fprintf(out, "\n%s", text);
+	fclose(out);
+	return icpctl_must(help);
+}
+
+static const struct argp argp = {
+	.parser = parse,
+	.args_doc = "COMMAND [ARGUMENT...]",
+	.doc = "Controls xdp-icpd, and queries any ICP server. See `icpctl COMMAND --help' for "
+	       "each command.\v"
+	       "In a URL or PREFIX, \\xHH stands for the byte HH and \\\\ for a backslash.\n"
+	       "\n"
+	       "Exit status:\n"
+	       "  0  success\n"
+	       "  1  bad usage or input, or output that could not be written\n"
+	       "  2  the daemon cannot be reached, or sends nothing for 10 s\n"
+	       "  3  the daemon refused\n"
+	       "  4  query: at least one query got no well-formed reply in time",
+	.help_filter = add_commands,
+};
+
+static int run_command(struct icpctl *ctl, const struct input *input, int argc, char **argv)
+{
+	char *name;
+	int status;
+
+	if (asprintf(&name, "icpctl %s", input->name) < 0)
+		icpctl_must(NULL);
+	argv[input->command] = name;
+	status = input->run(ctl, argc - input->command, argv + input->command);
+	free(name);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct icpctl ctl = { .socket = ICPCTL_SOCKET };
+	struct input input = { .ctl = &ctl };
+	int status = icpctl_parse(&ctl, &argp, ARGP_IN_ORDER, argc, argv, &input);
+
+	if (status == 0)
+		status = run_command(&ctl, &input, argc, argv);
+	if (ferror(stdout) || fclose(stdout)) {
+		fprintf(stderr, "icpctl: cannot write the output: %s\n", strerror(errno));
+		return ICPCTL_USAGE;
+	}
+	return status;
+}

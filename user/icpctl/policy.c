@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* icpctl policy: the chain, and changes to it while the daemon runs. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "icpctl/icpctl.h"
+#include "icp/opcode.h"
+
+struct input {
+	struct icpctl *ctl;
+	struct icpctl_words words;
+	bool save;
+};
+
+static void print_policy(const json_t *policy)
+{
+	const char *verdict = json_string_value(json_object_get(policy, "verdict"));
+	const char *where = json_string_value(json_object_get(policy, "where"));
+	bool negate = json_is_true(json_object_get(policy, "not"));
+
+	printf("%-24s %-10s %s%-*s %-7s %s\n", json_string_value(json_object_get(policy, "name")),
+	       json_string_value(json_object_get(policy, "kind")), negate ? "not " : "",
+	       negate ? 20 : 24, verdict ? verdict : "(varies)",
+	       json_is_true(json_object_get(policy, "kernel")) ? "kernel" : "daemon",
+	       where ? where : "");
+}
+
+static int run_list(const void *context)
+{
+	const struct input *input = context;
+	const json_t *policy;
+	json_t *reply;
+	size_t i;
+	int status =
+		icpctl_ask(input->ctl, json_pack("{s:s}", "command", "policy-list"), &reply, NULL);
+
+	if (status)
+		return status;
+	if (input->ctl->json) {
+		icpctl_print_json(reply);
+	} else {
+		json_array_foreach (json_object_get(reply, "policies"), i, policy)
+			print_policy(policy);
+		printf("%-24s %-10s %s\n", "(default)", "",
+		       json_string_value(json_object_get(reply, "default")));
+	}
+	json_decref(reply);
+	return ICPCTL_FINE;
+}
+
+/* As `list` prints it, in the form of escape.h. */
+static json_t *name_of(const struct input *input)
+{
+	size_t length;
+	char *name = icpctl_unescape(input->words.argv[1], &length);
+	json_t *json = icpctl_bytes(name, length);
+
+	free(name);
+	return json;
+}
+
+static int run_add(const void *context)
+{
+	const struct input *input = context;
+	json_t *settings = icpctl_must(json_array());
+
+	for (int i = 2; i < input->words.argc; i++) {
+		const char *word = input->words.argv[i], *equals = strchr(word, '=');
+
+		if (!equals || equals == word) {
+			json_decref(settings);
+			return icpctl_fail(input->ctl, ICPCTL_USAGE,
+					   "'%s' must be KEY=VALUE, such as kind=prefix", word);
+		}
+		json_array_append_new(settings,
+				      json_pack("[o, o]", icpctl_bytes(word, equals - word),
+						icpctl_bytes(equals + 1, strlen(equals + 1))));
+	}
+	return icpctl_tell(input->ctl,
+			   json_pack("{s:s, s:o, s:o, s:b}", "command", "policy-add", "name",
+				     name_of(input), "settings", settings, "save", input->save));
+}
+
+static int run_remove(const void *context)
+{
+	const struct input *input = context;
+
+	return icpctl_tell(input->ctl, json_pack("{s:s, s:o, s:b}", "command", "policy-remove",
+						 "name", name_of(input), "save", input->save));
+}
+
+static const struct icpctl_action actions[] = {
+	{ "list", "", 1, 1, run_list },
+	{ "add", " NAME KEY=VALUE...", 3, 100000, run_add },
+	{ "remove", " NAME", 2, 2, run_remove },
+	{ NULL },
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	(void)argument;
+	if (key != 's')
+		return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
+	input->save = true;
+	return 0;
+}
+
+static const struct argp_option options[] = {
+	{ "save", 's', NULL, 0, "keep the change for reloads and restarts, in CONFIGURATION.d" },
+	{ 0 },
+};
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "list\nadd NAME KEY=VALUE...\nremove NAME",
+	.doc = "Lists and changes the policies, in the order in which they are asked. A change "
+	       "counts from the next query on, in the kernel as well.\v"
+	       "add takes the settings of the configuration file; a list is written by repeating "
+	       "its key. A policy of the same name is replaced. Relative file names are resolved "
+	       "by the daemon.\n"
+	       "\n"
+	       "  icpctl policy add 20-foo kind=substring verdict=hit texts=foo texts=fuu\n"
+	       "\n"
+	       "In NAME, \\xHH stands for the byte HH and \\\\ for a backslash, as in what list "
+	       "prints; a VALUE is taken as it is.\n"
+	       "Without --save a change is lost at the next reload.",
+};
+
+int icpctl_policy(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = {
+		.ctl = ctl,
+	};
+	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
+
+	if (status)
+		return status;
+	return input.words.action->run(&input);
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* icpctl query: a cache's part of ICP. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "icp/dump.h"
+#include "icp/client.h"
+#include "icpctl/icpctl.h"
+#include "icp/opcode.h"
+
+enum {
+	OPTION_DUMP = 0x200,
+	OPTION_SRC_RTT
+};
+
+struct input {
+	struct icpctl *ctl;
+	const char *server;
+	unsigned long count;
+	unsigned long timeout; /* milliseconds */
+	bool dump;
+	bool src_rtt;
+	int first_url; /* index in argv */
+};
+
+/* What has become of the queries for one URL. */
+struct tally {
+	unsigned long answered;
+	double *milliseconds; /* of those answered */
+};
+
+static const struct argp_option options[] = {
+	{ "server", 's', "ADDR[:PORT]", 0,
+	  "the server; a name, an IPv4 or an IPv6 address, as [::1]:3130 (127.0.0.1:3130)" },
+	{ "count", 'n', "COUNT", 0, "query COUNT times for each URL, one after the other (1)" },
+	{ "timeout", 't', "MS", 0, "wait MS milliseconds for a reply (1000)" },
+	{ "src-rtt", OPTION_SRC_RTT, NULL, 0, "ask for the cost as well (the option SRC_RTT)" },
+	{ "dump", OPTION_DUMP, NULL, 0, "draw both datagrams in the box form of RFC 2186" },
+	{ 0 },
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	switch (key) {
+	case 's':
+		input->server = argument;
+		return 0;
+	case 'n':
+		if (!icpctl_number(argument, 1, 1000000, &input->count))
+			return icpctl_usage(state, input->ctl,
+					    "COUNT must be a number from 1 to 1000000, not '%s'",
+					    argument);
+		return 0;
+	case 't':
+		if (!icpctl_number(argument, 1, 3600000, &input->timeout))
+			return icpctl_usage(state, input->ctl,
+					    "MS must be a number from 1 to 3600000, not '%s'",
+					    argument);
+		return 0;
+	case OPTION_SRC_RTT:
+		input->src_rtt = true;
+		return 0;
+	case OPTION_DUMP:
+		input->dump = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		input->first_url = state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		return icpctl_usage(state, input->ctl, "for which URL?");
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.args_doc = "URL...",
+	.doc = "Queries an ICP server as a cache does, and prints the verdict and the time that it "
+	       "took.\v"
+	       "The exit status is 4 if a query got no well-formed reply in time.",
+};
+
+static int by_size(const void *left, const void *right)
+{
+	double a = *(const double *)left;
+	double b = *(const double *)right;
+
+	return (a > b) - (a < b);
+}
+
+static double median(const struct tally *tally)
+{
+	const double *middle = &tally->milliseconds[tally->answered / 2];
+
+	return tally->answered % 2 ? middle[0] : (middle[-1] + middle[0]) / 2;
+}
+
+/* --- as text */
+
+static void print_answer(const struct icp_exchange *exchange, const json_t *url)
+{
+	printf("%s  %.3f ms  ", opcode_name(exchange->opcode), exchange->milliseconds);
+	if (exchange->cost != ICP_NO_COST)
+		printf("cost %d  ", exchange->cost);
+	printf("%s\n", json_string_value(url));
+}
+
+static void print_tally(const struct tally *tally, unsigned long count, const json_t *url)
+{
+	printf("%lu of %lu answered", tally->answered, count);
+	if (tally->answered)
+		printf(", min %.3f ms, median %.3f ms, max %.3f ms", tally->milliseconds[0],
+		       median(tally), tally->milliseconds[tally->answered - 1]);
+	printf("  %s\n", json_string_value(url));
+}
+
+/* --- as JSON */
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value))
+		icpctl_must(NULL);
+}
+
+static json_t *hexadecimal(const unsigned char *bytes, size_t size)
+{
+	char *text = icpctl_must(malloc(2 * size + 1));
+	json_t *json;
+
+	for (size_t i = 0; i < size; i++)
+		sprintf(text + 2 * i, "%02x", bytes[i]);
+	json = json_stringn(text, 2 * size);
+	free(text);
+	return json;
+}
+
+static json_t *json_of_answer(const struct input *input, const struct icp_exchange *exchange,
+			      const struct error *error)
+{
+	json_t *json = icpctl_must(json_object());
+
+	if (exchange->answer_size) {
+		set(json, "verdict", json_string(opcode_name(exchange->opcode)));
+		set(json, "ms", json_real(exchange->milliseconds));
+		if (exchange->cost != ICP_NO_COST)
+			set(json, "cost", json_integer(exchange->cost));
+	} else {
+		set(json, "verdict", json_null());
+		set(json, "error", json_string(error->text));
+	}
+	if (input->dump) {
+		set(json, "query", hexadecimal(exchange->query, exchange->query_size));
+		if (exchange->answer_size)
+			set(json, "answer", hexadecimal(exchange->answer, exchange->answer_size));
+	}
+	return json;
+}
+
+/* The URL's object: that of its last answer, the numbers of all, and all answers if many. */
+static json_t *json_of_tally(const struct tally *tally, unsigned long count, json_t *url,
+			     json_t *answers)
+{
+	json_t *json = icpctl_must(json_copy(json_array_get(answers, count - 1)));
+
+	set(json, "url", json_incref(url));
+	if (count == 1)
+		return json;
+	set(json, "sent", json_integer((json_int_t)count));
+	set(json, "answered", json_integer((json_int_t)tally->answered));
+	if (tally->answered) {
+		set(json, "min_ms", json_real(tally->milliseconds[0]));
+		set(json, "median_ms", json_real(median(tally)));
+		set(json, "max_ms", json_real(tally->milliseconds[tally->answered - 1]));
+	}
+	set(json, "answers", json_incref(answers));
+	return json;
+}
+
+/* --- both */
+
+struct asking {
+	const struct input *input;
+	struct icp_client *client;
+	struct icp_exchange exchange; /* the last */
+	json_t *results;
+	unsigned long unanswered;
+};
+
+/* Returns 0, or an exit status after telling that nothing can be sent. */
+static int ask_once(struct asking *asking, const char *url, size_t length, const json_t *shown,
+		    struct tally *tally, json_t *answers)
+{
+	const struct input *input = asking->input;
+	struct icp_exchange *exchange = &asking->exchange;
+	struct error error;
+	int result = icp_client_ask(asking->client, url, length, input->src_rtt,
+				    (unsigned int)input->timeout, exchange, &error);
+
+	if (result < 0)
+		return icpctl_fail(input->ctl, ICPCTL_USAGE, "%s", error.text);
+	if (result)
+		asking->unanswered++;
+	else
+		tally->milliseconds[tally->answered++] = exchange->milliseconds;
+	if (input->ctl->json) {
+		json_array_append_new(answers, json_of_answer(input, exchange, &error));
+		return 0;
+	}
+	if (input->dump) {
+		dump_datagram(stdout, exchange->query, exchange->query_size);
+		if (!result)
+			dump_datagram(stdout, exchange->answer, exchange->answer_size);
+	}
+	if (result)
+		icpctl_fail(input->ctl, ICPCTL_UNANSWERED, "%s  %s", error.text,
+			    json_string_value(shown));
+	else
+		print_answer(exchange, shown);
+	return 0;
+}
+
+static int ask_for(struct asking *asking, const char *text)
+{
+	const struct input *input = asking->input;
+	struct tally tally = { .milliseconds = calloc(input->count, sizeof(double)) };
+	json_t *answers = icpctl_must(json_array());
+	int status = 0;
+	size_t length;
+	char *url = icpctl_unescape(text, &length);
+	json_t *shown = icpctl_bytes(url, length);
+
+	icpctl_must(tally.milliseconds);
+	for (unsigned long i = 0; i < input->count && status == 0; i++)
+		status = ask_once(asking, url, length, shown, &tally, answers);
+	qsort(tally.milliseconds, tally.answered, sizeof(double), by_size);
+	if (status == 0 && input->ctl->json)
+		json_array_append_new(asking->results,
+				      json_of_tally(&tally, input->count, shown, answers));
+	else if (status == 0 && input->count > 1)
+		print_tally(&tally, input->count, shown);
+	json_decref(answers);
+	json_decref(shown);
+	free(url);
+	free(tally.milliseconds);
+	return status;
+}
+
+static void print_results(const struct asking *asking)
+{
+	json_t *reply = icpctl_must(json_object());
+
+	set(reply, "ok", json_boolean(asking->unanswered == 0));
+	if (asking->unanswered)
+		set(reply, "error",
+		    json_sprintf("%lu queries without an answer", asking->unanswered));
+	set(reply, "server", json_string(icp_client_server(asking->client)));
+	set(reply, "results", json_incref(asking->results));
+	icpctl_print_json(reply);
+	json_decref(reply);
+}
+
+int icpctl_query(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = { .ctl = ctl, .server = "127.0.0.1", .count = 1, .timeout = 1000 };
+	struct asking *asking;
+	struct error error;
+	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
+
+	if (status)
+		return status;
+	asking = icpctl_must(calloc(1, sizeof(*asking)));
+	asking->input = &input;
+	asking->results = icpctl_must(json_array());
+	asking->client = icp_client_open(input.server, &error);
+	if (!asking->client)
+		status = icpctl_fail(ctl, ICPCTL_USAGE, "%s", error.text);
+	for (int i = input.first_url; i < argc && status == 0; i++)
+		status = ask_for(asking, argv[i]);
+	if (status == 0 && ctl->json)
+		print_results(asking);
+	if (status == 0 && asking->unanswered)
+		status = ICPCTL_UNANSWERED;
+	if (asking->client)
+		icp_client_close(asking->client);
+	json_decref(asking->results);
+	free(asking);
+	return status;
+}

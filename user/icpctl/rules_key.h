@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A rule as the lines that bpftool wants. */
+#ifndef XDP_ICP_ICPCTL_RULES_KEY_H
+#define XDP_ICP_ICPCTL_RULES_KEY_H
+
+#include <stddef.h>
+
+#include "icp.h"
+#include "icpctl/icpctl.h"
+
+/*
+ * Prints the lines that put in (if there is a verdict), look up (if there is none) and take out the
+ * rule of a prefix of at most PREFIX_URL_MAX bytes in the map below `pin_dir`. Key and value are
+ * those of include/maps.h in this host's byte order. Refuses a `pin_dir` that pin_dir_check() does;
+ * returns an exit status.
+ */
+int rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix, size_t length,
+		    enum icp_opcode verdict);
+
+#endif

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/byteset.h"
+#include "lib/bytesort.h"
+
+#define NO_PARENT UINT32_MAX
+
+struct member {
+	uint64_t offset : 48; /* of the text in `texts` */
+	uint64_t length : 16;
+	uint32_t verdict;
+	union {
+		uint32_t parent; /* number of the member; once finished */
+		uint32_t tag;	 /* until then */
+	};
+};
+
+struct prefix_set {
+	struct member *members;
+	size_t count, members_allocated;
+	char *texts; /* of all members, one after another */
+	size_t texts_used, texts_allocated;
+	bool sorted; /* as far as members have been appended */
+};
+
+int prefix_set_compare(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+	int order = memcmp(a, b, a_length < b_length ? a_length : b_length);
+
+	return order ? order : (a_length > b_length) - (a_length < b_length);
+}
+
+static const char *text_of(const struct prefix_set *set, const struct member *member)
+{
+	return set->texts + member->offset;
+}
+
+static int compare_text(const struct prefix_set *set, const struct member *member, const char *text,
+			size_t length)
+{
+	return prefix_set_compare(text_of(set, member), member->length, text, length);
+}
+
+struct prefix_set *prefix_set_new(void)
+{
+	struct prefix_set *set = calloc(1, sizeof(*set));
+
+	if (!set)
+		return NULL;
+	set->sorted = true;
+	/* So that `texts` is never NULL, not even if all members are empty. */
+	set->texts_allocated = 64;
+	set->texts = malloc(set->texts_allocated);
+	if (!set->texts) {
+		free(set);
+		return NULL;
+	}
+	return set;
+}
+
+void prefix_set_free(struct prefix_set *set)
+{
+	if (!set)
+		return;
+	free(set->members);
+	free(set->texts);
+	free(set);
+}
+
+/* Room for one more member with a text of `length` bytes. -1: out of memory, or too much. */
+static int make_room(struct prefix_set *set, size_t length)
+{
+	if (length > PREFIX_SET_TEXT_MAX || set->count >= NO_PARENT)
+		return -1;
+	if (set->count == set->members_allocated) {
+		size_t wanted = set->count ? set->count + set->count / 2 + 1 : 16;
+		struct member *members = reallocarray(set->members, wanted, sizeof(*members));
+
+		if (!members)
+			return -1;
+		set->members = members;
+		set->members_allocated = wanted;
+	}
+	if (set->texts_allocated - set->texts_used < length) {
+		size_t wanted = set->texts_allocated + set->texts_allocated / 2 + length;
+		char *texts = realloc(set->texts, wanted);
+
+		if (!texts)
+			return -1;
+		set->texts = texts;
+		set->texts_allocated = wanted;
+	}
+	return 0;
+}
+
+/* A member for a text that is copied behind the others; there is room. */
+static struct member store(struct prefix_set *set, const char *text, size_t length,
+			   enum icp_opcode verdict)
+{
+	struct member member = { .offset = set->texts_used, .length = length, .verdict = verdict };
+
+	if (length)
+		memcpy(set->texts + set->texts_used, text, length);
+	set->texts_used += length;
+	return member;
+}
+
+int prefix_set_append(struct prefix_set *set, const char *text, size_t length,
+		      enum icp_opcode verdict, unsigned int tag)
+{
+	struct member *last;
+
+	if (make_room(set, length))
+		return -1;
+	set->members[set->count] = store(set, text, length, verdict);
+	set->members[set->count].tag = tag;
+	last = &set->members[set->count++];
+	/* Lists are often sorted already; then finishing them takes no time. */
+	if (set->count > 1 && set->sorted)
+		set->sorted = compare_text(set, last - 1, text_of(set, last), length) <= 0;
+	return 0;
+}
+
+static bool is_prefix(const struct prefix_set *set, const struct member *prefix,
+		      const struct member *member)
+{
+	return prefix->length <= member->length &&
+	       memcmp(text_of(set, prefix), text_of(set, member), prefix->length) == 0;
+}
+
+/*
+ * A member's parent is the one before it, or one of the ancestors of that: whatever lies between a
+ * text and a prefix of it begins with that prefix.
+ */
+static void find_parents(struct prefix_set *set)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		uint32_t parent = i ? i - 1 : NO_PARENT;
+
+		while (parent != NO_PARENT &&
+		       !is_prefix(set, &set->members[parent], &set->members[i]))
+			parent = set->members[parent].parent;
+		set->members[i].parent = parent;
+	}
+}
+
+/* Equal texts stay in the order in which they were appended. -1: out of memory. */
+static int sort_members(struct prefix_set *set)
+{
+	struct text_item *items = reallocarray(NULL, set->count, sizeof(*items));
+	struct member *members = reallocarray(NULL, set->count, sizeof(*members));
+
+	if (!items || !members) {
+		free(items);
+		free(members);
+		return -1;
+	}
+	for (size_t i = 0; i < set->count; i++) {
+		items[i].text = text_of(set, &set->members[i]);
+		items[i].length = set->members[i].length;
+		items[i].number = i;
+	}
+	text_sort(items, set->count);
+	for (size_t i = 0; i < set->count; i++)
+		members[i] = set->members[items[i].number];
+	free(items);
+	free(set->members);
+	set->members = members;
+	set->members_allocated = set->count;
+	return 0;
+}
+
+int prefix_set_finish(struct prefix_set *set, struct prefix_set_conflict *conflict)
+{
+	size_t kept = 0;
+
+	if (!set->sorted && sort_members(set))
+		return -1;
+	for (size_t i = 0; i < set->count; i++) {
+		const struct member *member = &set->members[i];
+		const struct member *former = kept ? &set->members[kept - 1] : NULL;
+
+		if (!former ||
+		    compare_text(set, former, text_of(set, member), member->length) != 0) {
+			set->members[kept++] = *member;
+		} else if (former->verdict != member->verdict) {
+			conflict->first_tag = former->tag;
+			conflict->second_tag = member->tag;
+			return 1;
+		}
+	}
+	set->count = kept;
+	find_parents(set);
+	return 0;
+}
+
+size_t prefix_set_count(const struct prefix_set *set)
+{
+	return set->count;
+}
+
+struct prefix_set_member prefix_set_get(const struct prefix_set *set, size_t number)
+{
+	const struct member *member = &set->members[number];
+
+	return (struct prefix_set_member){
+		.text = text_of(set, member),
+		.length = member->length,
+		.verdict = member->verdict,
+	};
+}
+
+/* The number of members that are not behind the text. */
+static size_t count_not_behind(const struct prefix_set *set, const char *text, size_t length)
+{
+	size_t low = 0, high = set->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_text(set, &set->members[middle], text, length) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool prefix_set_longest(const struct prefix_set *set, const char *text, size_t length,
+			struct prefix_set_member *member)
+{
+	size_t found = count_not_behind(set, text, length);
+	const struct member *last;
+	uint32_t number = found - 1;
+	size_t common = 0;
+
+	if (found == 0)
+		return false;
+	last = &set->members[number];
+	while (common < last->length && common < length &&
+	       text_of(set, last)[common] == text[common])
+		common++;
+	/* Ancestors are prefixes of `last`: those up to the common length are prefixes of both. */
+	while (number != NO_PARENT && set->members[number].length > common)
+		number = set->members[number].parent;
+	if (number == NO_PARENT)
+		return false;
+	*member = prefix_set_get(set, number);
+	return true;
+}
+
+/* The place of a text among the members; false: it is not there, but would be. */
+static bool find(const struct prefix_set *set, const char *text, size_t length, size_t *place)
+{
+	size_t behind = count_not_behind(set, text, length);
+
+	*place = behind;
+	if (behind == 0 || compare_text(set, &set->members[behind - 1], text, length) != 0)
+		return false;
+	*place = behind - 1;
+	return true;
+}
+
+int prefix_set_put(struct prefix_set *set, const char *text, size_t length, enum icp_opcode verdict)
+{
+	size_t place;
+
+	if (find(set, text, length, &place)) {
+		set->members[place].verdict = verdict;
+		return 0;
+	}
+	if (make_room(set, length))
+		return -1;
+	memmove(&set->members[place + 1], &set->members[place],
+		(set->count - place) * sizeof(*set->members));
+	set->members[place] = store(set, text, length, verdict);
+	set->count++;
+	find_parents(set);
+	return 0;
+}
+
+bool prefix_set_remove(struct prefix_set *set, const char *text, size_t length)
+{
+	size_t place, offset, size;
+
+	if (!find(set, text, length, &place))
+		return false;
+	offset = set->members[place].offset;
+	size = set->members[place].length;
+	memmove(set->texts + offset, set->texts + offset + size, set->texts_used - offset - size);
+	set->texts_used -= size;
+	set->count--;
+	memmove(&set->members[place], &set->members[place + 1],
+		(set->count - place) * sizeof(*set->members));
+	for (size_t i = 0; i < set->count; i++)
+		if (set->members[i].offset > offset)
+			set->members[i].offset -= size;
+	find_parents(set);
+	return true;
+}

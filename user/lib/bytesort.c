@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A quicksort by seven bytes at a time: these bytes stand in the item, so that the text itself is
+ * only looked at again for those that agree in them (Bentley and Sedgewick's multikey quicksort,
+ * with a cache).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/bytesort.h"
+
+#define KEY_BYTES 7
+#define MORE (KEY_BYTES + 1)
+
+/*
+ * The bytes of a text from `depth` on as a number that sorts like them; the lowest byte tells
+ * how many of them there are, MORE if the text goes on behind them.
+ */
+static uint64_t key_at(const struct text_item *item, size_t depth)
+{
+	size_t left = item->length - depth;
+	uint64_t key = 0;
+
+	for (size_t i = 0; i < KEY_BYTES; i++)
+		key = key << 8 | (i < left ? (uint8_t)item->text[depth + i] : 0);
+	return key << 8 | (left < MORE ? left : MORE);
+}
+
+static void swap(struct text_item *a, struct text_item *b)
+{
+	struct text_item c = *a;
+
+	*a = *b;
+	*b = c;
+}
+
+static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
+{
+	if (a > b)
+		return median(b, a, c);
+	if (c <= a)
+		return a;
+	return c < b ? c : b;
+}
+
+static int compare_numbers(const void *left, const void *right)
+{
+	const struct text_item *a = left, *b = right;
+
+	return (a->number > b->number) - (a->number < b->number);
+}
+
+static void sort_at(struct text_item *items, size_t count, size_t depth);
+
+/* Sorts items that agree up to `depth` and in the seven bytes behind it. */
+static void sort_equal(struct text_item *items, size_t count, size_t depth)
+{
+	if (count < 2)
+		return;
+	if ((items[0].key & 0xff) != MORE) {
+		qsort(items, count, sizeof(*items), compare_numbers);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		items[i].key = key_at(&items[i], depth + KEY_BYTES);
+	sort_at(items, count, depth + KEY_BYTES);
+}
+
+/* Sorts items that agree in their first `depth` bytes. */
+static void sort_at(struct text_item *items, size_t count, size_t depth)
+{
+	while (count > 1) {
+		uint64_t pivot = median(items[0].key, items[count / 2].key, items[count - 1].key);
+		size_t less = 0, greater = count; /* before and from where items are so */
+
+		for (size_t i = 0; i < greater;) {
+			if (items[i].key < pivot)
+				swap(&items[i++], &items[less++]);
+			else if (items[i].key > pivot)
+				swap(&items[i], &items[--greater]);
+			else
+				i++;
+		}
+		sort_equal(items + less, greater - less, depth);
+		/* The larger side is left to the loop: the stack stays small. */
+		if (less < count - greater) {
+			sort_at(items, less, depth);
+			items += greater;
+			count -= greater;
+		} else {
+			sort_at(items + greater, count - greater, depth);
+			count = less;
+		}
+	}
+}
+
+void text_sort(struct text_item *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		items[i].key = key_at(&items[i], 0);
+	sort_at(items, count, 0);
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/escape.h"
+#include "lib/log.h"
+
+static const char *program_name = "xdp-icp";
+static int most = LOG_NOTICE;
+static bool systemd;
+
+void log_open(const char *program, int level)
+{
+	program_name = program;
+	most = level;
+	systemd = getenv("JOURNAL_STREAM") != NULL;
+}
+
+void log_vwrite(int priority, const char *format, va_list args)
+{
+	char text[2048], line[ESCAPE_MAX * sizeof(text)];
+
+	if (priority > most)
+		return;
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0'; /* libbpf and libxdp bring their own newline */
+	/* URLs, helpers and file names must not reach a terminal with bytes that it obeys. */
+	escape_line(text, line, sizeof(line));
+	if (systemd)
+		fprintf(stderr, "<%d>%s\n", priority, line);
+	else
+		fprintf(stderr, "%s: %s\n", program_name, line);
+}
+
+void log_write(int priority, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_vwrite(priority, format, args);
+	va_end(args);
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/netset.h"
+
+#define MAPPED_BITS 96 /* of the network that holds all IPv4 addresses */
+
+static const struct address_network mapped = {
+	.address.s6_addr = { [10] = 0xff, [11] = 0xff },
+	.bits = MAPPED_BITS,
+};
+
+struct address_set {
+	struct address_network *networks;
+	size_t count, allocated;
+};
+
+/* --- single networks */
+
+/* Clears all bits behind the first `bits`. */
+static void cut(struct in6_addr *address, unsigned int bits)
+{
+	unsigned int byte = bits / 8;
+
+	if (byte == sizeof(address->s6_addr))
+		return;
+	address->s6_addr[byte] &= 0xff00 >> bits % 8;
+	memset(address->s6_addr + byte + 1, 0, sizeof(address->s6_addr) - byte - 1);
+}
+
+static bool holds(const struct address_network *network, const struct in6_addr *address)
+{
+	struct in6_addr start = *address;
+
+	cut(&start, network->bits);
+	return memcmp(&start, &network->address, sizeof(start)) == 0;
+}
+
+/* A network for a message: without the bits if it is a single address. */
+static void network_text(const struct address_network *network, bool ipv4, char *text, size_t size)
+{
+	char address[INET6_ADDRSTRLEN] = "";
+	unsigned int before = ipv4 ? MAPPED_BITS : 0;
+
+	if (ipv4)
+		inet_ntop(AF_INET, network->address.s6_addr + 12, address, sizeof(address));
+	else
+		inet_ntop(AF_INET6, &network->address, address, sizeof(address));
+	if (network->bits == 128)
+		snprintf(text, size, "%s", address);
+	else
+		snprintf(text, size, "%s/%u", address, network->bits - before);
+}
+
+static int no_network(const char *text, struct error *error)
+{
+	return error_set(error,
+			 "'%s' is no address and no network; write 192.0.2.1, 192.0.2.0/24 or "
+			 "2001:db8::/32, with numbers, not names",
+			 text);
+}
+
+/* Reads the address before the slash, if any. 1: IPv4, 0: IPv6, -1: neither. */
+static int parse_address(const char *text, size_t length, struct in6_addr *address)
+{
+	char copy[INET6_ADDRSTRLEN];
+
+	if (length >= sizeof(copy))
+		return -1;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	*address = mapped.address;
+	if (inet_pton(AF_INET, copy, address->s6_addr + 12) == 1)
+		return 1;
+	return inet_pton(AF_INET6, copy, address) == 1 ? 0 : -1;
+}
+
+/* Reads what follows the slash. -1: no number, or more than `most`. */
+static int parse_bits(const char *text, unsigned int most, unsigned int *bits)
+{
+	size_t length = strlen(text);
+	unsigned long number;
+
+	if (length == 0 || length > 3 || strspn(text, "0123456789") != length)
+		return -1;
+	number = strtoul(text, NULL, 10);
+	if (number > most)
+		return -1;
+	*bits = number;
+	return 0;
+}
+
+int address_network_parse(const char *text, struct address_network *network, struct error *error)
+{
+	size_t length = strcspn(text, "/");
+	unsigned int most, bits;
+	struct address_network right;
+	char shown[INET6_ADDRSTRLEN + 8], single[INET6_ADDRSTRLEN + 8];
+	int ipv4 = parse_address(text, length, &network->address);
+
+	if (ipv4 < 0)
+		return no_network(text, error);
+	if (!ipv4 && holds(&mapped, &network->address))
+		return error_set(error,
+				 "'%s' is an IPv4 address in the clothes of IPv6; write it as "
+				 "192.0.2.1 or 192.0.2.0/24",
+				 text);
+	most = ipv4 ? 32 : 128;
+	bits = most;
+	if (text[length] && parse_bits(text + length + 1, most, &bits))
+		return error_set(error, "'%s': behind the slash stands a number from 0 to %u", text,
+				 most);
+	network->bits = ipv4 ? MAPPED_BITS + bits : bits;
+	right = *network;
+	cut(&right.address, right.bits);
+	if (memcmp(&right.address, &network->address, sizeof(right.address)) == 0)
+		return 0;
+	network_text(&right, ipv4, shown, sizeof(shown));
+	network_text(&(struct address_network){ network->address, 128 }, ipv4, single,
+		     sizeof(single));
+	return error_set(error,
+			 "'%s' has bits set behind the first %u; write %s for the network or %s "
+			 "for the single address",
+			 text, bits, shown, single);
+}
+
+/* --- sets of them */
+
+struct address_set *address_set_new(void)
+{
+	return calloc(1, sizeof(struct address_set));
+}
+
+void address_set_free(struct address_set *set)
+{
+	if (!set)
+		return;
+	free(set->networks);
+	free(set);
+}
+
+static int append(struct address_set *set, const struct address_network *network)
+{
+	if (set->count == set->allocated) {
+		size_t wanted = set->count + set->count / 2 + 16;
+		struct address_network *networks =
+			reallocarray(set->networks, wanted, sizeof(*networks));
+
+		if (!networks)
+			return -1;
+		set->networks = networks;
+		set->allocated = wanted;
+	}
+	set->networks[set->count++] = *network;
+	return 0;
+}
+
+int address_set_add(struct address_set *set, const struct address_network *network)
+{
+	if (network->bits >= MAPPED_BITS || !holds(network, &mapped.address))
+		return append(set, network);
+	/* On the way down to the IPv4 addresses, at each bit the half without them. */
+	for (unsigned int bit = network->bits; bit < MAPPED_BITS; bit++) {
+		struct address_network half = { mapped.address, bit + 1 };
+
+		half.address.s6_addr[bit / 8] ^= 0x80 >> bit % 8;
+		cut(&half.address, half.bits);
+		if (append(set, &half))
+			return -1;
+	}
+	return 0;
+}
+
+/* By address, and a network before those within it. */
+static int compare(const void *left, const void *right)
+{
+	const struct address_network *a = left, *b = right;
+	int order = memcmp(&a->address, &b->address, sizeof(a->address));
+
+	return order ? order : (a->bits > b->bits) - (a->bits < b->bits);
+}
+
+void address_set_finish(struct address_set *set)
+{
+	size_t kept = 0;
+
+	if (set->count)
+		qsort(set->networks, set->count, sizeof(*set->networks), compare);
+	for (size_t i = 0; i < set->count; i++)
+		if (!kept || !holds(&set->networks[kept - 1], &set->networks[i].address))
+			set->networks[kept++] = set->networks[i];
+	set->count = kept;
+}
+
+bool address_set_contains(const struct address_set *set, const struct in6_addr *address)
+{
+	size_t low = 0, high = set->count;
+
+	/* Networks do not overlap: only the last that begins not behind the address can hold it. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(&set->networks[middle].address, address, sizeof(*address)) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low && holds(&set->networks[low - 1], address);
+}
+
+size_t address_set_count(const struct address_set *set)
+{
+	return set->count;
+}
+
+struct address_network address_set_get(const struct address_set *set, size_t number)
+{
+	return set->networks[number];
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/path_safety.h"
+#include "lib/shell_quote.h"
+
+/* An access control list shows as bits of the group, whoever it is for. */
+static bool others_may_write(const struct stat *status)
+{
+	if (S_ISDIR(status->st_mode) && status->st_mode & S_ISVTX)
+		return false;
+	return status->st_mode & (S_IWGRP | S_IWOTH);
+}
+
+/* Checks one name, without the directories above it. */
+static int check(const char *name, struct error *error)
+{
+	struct stat status;
+
+	if (lstat(name, &status))
+		return error_set(error, "%s: %s", name, strerror(errno));
+	errno = EPERM;
+	if (status.st_uid != 0 && status.st_uid != geteuid())
+		return error_set(error,
+				 "%s belongs to uid %u, who could change it; `chown root %s`", name,
+				 status.st_uid, name);
+	if (others_may_write(&status))
+		return error_set(error,
+				 "%s can be written by its group or by others (mode %04o); `chmod "
+				 "go-w %s`",
+				 name, status.st_mode & 07777, name);
+	return 0;
+}
+
+int path_resolve_safe(const char *path, char real[PATH_MAX], struct error *error)
+{
+	char name[PATH_MAX];
+
+	if (!realpath(path, real))
+		return error_set(error, "%s: %s", path, strerror(errno));
+	strcpy(name, real);
+	for (;;) {
+		char *slash = strrchr(name, '/');
+
+		if (check(name, error))
+			return -1;
+		if (slash[1] == '\0')
+			return 0;
+		slash[slash == name] = '\0';
+	}
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <cap-ng.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "lib/privileges.h"
+
+int user_find(const char *name, uid_t *uid, gid_t *gid, struct error *error)
+{
+	const struct passwd *entry;
+
+	errno = 0;
+	entry = getpwnam(name);
+	if (!entry)
+		return error_set(error, "user %s: %s; set `user` to one that exists", name,
+				 errno ? strerror(errno) : "no such user");
+	*uid = entry->pw_uid;
+	*gid = entry->pw_gid;
+	return 0;
+}
+
+static bool maps_need_capability(void)
+{
+	int major = 0, minor = 0;
+	struct utsname name;
+
+	uname(&name);
+	if (sscanf(name.release, "%d.%d", &major, &minor) != 2)
+		return false;
+	return major < 5 || (major == 5 && minor < 19);
+}
+
+int privileges_drop(uid_t uid, gid_t gid, struct error *error)
+{
+	if (uid == 0)
+		return 0;
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (maps_need_capability())
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_BPF);
+	if (capng_change_id(uid, gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
+		return error_set(error, "cannot become uid %u: %s", uid, strerror(errno));
+	if (setuid(0) == 0)
+		return error_set(error, "uid %u can become root again", uid);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return error_set(error, "cannot set no_new_privs: %s", strerror(errno));
+	return 0;
+}
+
+/* Does a variable, as NAME=VALUE, have this name? */
+static bool is_named(const char *variable, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(variable, name, length) == 0 && variable[length] == '=';
+}
+
+static bool is_kept(const char *variable, char *const *names, size_t count)
+{
+	static const char *const always[] = { "PATH", "TZ", "LANG" };
+
+	if (strncmp(variable, "LC_", 3) == 0)
+		return true;
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		if (is_named(variable, always[i]))
+			return true;
+	for (size_t i = 0; i < count; i++)
+		if (is_named(variable, names[i]))
+			return true;
+	return false;
+}
+
+int environment_reduce(char *const *names, size_t count, struct error *error)
+{
+	size_t all = 0, kept = 0;
+	char **reduced;
+
+	while (environ && environ[all])
+		all++;
+	reduced = calloc(all + 1, sizeof(*reduced)); /* stays until the process ends */
+	if (!reduced)
+		return error_set(error, "out of memory");
+	for (size_t i = 0; i < all; i++) {
+		if (is_kept(environ[i], names, count))
+			reduced[kept++] = environ[i];
+		else
+			explicit_bzero(environ[i], strlen(environ[i]));
+	}
+	environ = reduced;
+	return 0;
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/escape.h"
+#include "policy/child.h"
+#include "icp/opcode.h"
+
+#define CHILDREN 2
+#define TTL_MAX (24 * 3600 * 1000u)
+
+int policy_child_create(struct policy *policy, const struct policy_spec *spec, unsigned int timeout,
+			struct error *error)
+{
+	struct policy_child *child = calloc(1, sizeof(*child));
+	unsigned int ttl = 0;
+	long children = CHILDREN;
+
+	if (!child)
+		return error_set(error, "out of memory");
+	child->policy = policy;
+	child->timeout = timeout;
+	if (policy_spec_number(spec, "children", 1, HELPER_CHILDREN_MAX, &children, error) < 0 ||
+	    policy_spec_duration(spec, "timeout", 1, HELPER_TIMEOUT_MAX, &child->timeout, error) <
+		    0 ||
+	    policy_spec_duration(spec, "ttl", 0, TTL_MAX, &ttl, error) < 0) {
+		free(child);
+		return -1;
+	}
+	child->children = children;
+	child->stall = HELPER_STALL;
+	policy->ttl = ttl / 1000; /* less than a second is not worth remembering */
+	policy->state = child;
+	return 0;
+}
+
+void policy_child_destroy(struct policy *policy)
+{
+	struct policy_child *child = policy->state;
+
+	helper_pool_free(child->pool);
+	for (size_t i = 0; child->arguments && child->arguments[i]; i++)
+		free(child->arguments[i]);
+	free(child->arguments);
+	free(child->greeting);
+	free(child);
+}
+
+static struct policy_match parse_reply(struct policy_child *child, const char *line, size_t length)
+{
+	struct policy_match match = { .verdict = verdict_from_name(line, length) };
+	char *shown;
+
+	if (match.verdict != ICP_OP_INVALID || (length == 1 && line[0] == '-'))
+		return match;
+	match.gave_up = true;
+	shown = escape(line, length);
+	if (shown && strncmp(shown, "! ", 2) == 0)
+		policy_warn(&child->warning, child->policy, "%.400s", shown + 2);
+	else
+		policy_warn(&child->warning, child->policy,
+			    "the helper answered '%.200s', which is neither a verdict "
+			    "(" VERDICT_NAMES ") nor -",
+			    shown ? shown : "");
+	free(shown);
+	return match;
+}
+
+static void answered(void *context, void *asked, const char *line, size_t length)
+{
+	struct policy_question *question = asked;
+	struct policy_match match = { .verdict = ICP_OP_INVALID, .gave_up = true };
+
+	if (line)
+		match = parse_reply(context, line, length);
+	question->answered(question, match);
+}
+
+int policy_child_start(struct policy *policy, struct event_base *base, policy_changed changed,
+		       void *context, struct error *error)
+{
+	struct policy_child *child = policy->state;
+	const struct helper_settings settings = {
+		.name = policy->name,
+		.arguments = child->arguments,
+		.children = child->children,
+		.timeout = child->timeout,
+		.stall = child->stall,
+		.greeting = child->greeting,
+		.greeting_length = child->greeting_length,
+	};
+
+	(void)changed;
+	(void)context;
+	child->pool = helper_pool_new(base, &settings, answered, child, error);
+	return child->pool ? 0 : error_prefix(error, "policy '%s': ", policy->name);
+}
+
+bool policy_child_ask(const struct policy *policy, const struct query *query,
+		      struct policy_question *question)
+{
+	struct policy_child *child = policy->state;
+	char source[INET6_ADDRSTRLEN], line[ICP_MESSAGE_MAX + INET6_ADDRSTRLEN + 2];
+	size_t length = query->length;
+
+	if (!child->pool)
+		return false;
+	query_source_text(query, source);
+	memcpy(line, query->url, length);
+	line[length++] = ' ';
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a line, no string */
+	memcpy(line + length, source, strlen(source));
+	length += strlen(source);
+	line[length++] = '\n';
+	return helper_pool_ask(child->pool, line, length, question);
+}
+
+/* Where no child can be asked. */
+struct policy_match policy_child_match(const struct policy *policy, const struct query *query)
+{
+	(void)policy;
+	(void)query;
+	return (struct policy_match){ .verdict = ICP_OP_INVALID, .gave_up = true };
+}

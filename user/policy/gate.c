@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <event2/event.h>
+
+#include "policy/gate.h"
+#include "icp/opcode.h"
+
+int gate_create(struct gate *gate, const struct policy *policy, const struct policy_spec *spec,
+		struct error *error)
+{
+	if (policy->verdict == ICP_OP_INVALID)
+		return error_set(error,
+				 "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
+				 spec->where, spec->name);
+	gate->policy = policy;
+	return 0;
+}
+
+void gate_start(struct gate *gate, policy_changed changed, void *context)
+{
+	gate->changed = changed;
+	gate->context = context;
+}
+
+struct event *gate_event_first(struct event *event)
+{
+	if (event)
+		event_priority_set(event, 0);
+	return event;
+}
+
+void gate_set(struct gate *gate, bool matches)
+{
+	if (matches == gate->matches)
+		return;
+	gate->matches = matches;
+	if (gate->changed)
+		gate->changed(gate->context, gate->policy);
+}
+
+struct policy_match gate_match(const struct policy *policy, const struct query *query)
+{
+	const struct gate *gate = policy->state;
+
+	(void)query;
+	return (struct policy_match){
+		.verdict = gate->matches ? policy->verdict : ICP_OP_INVALID,
+	};
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The whole URL fits one of `patterns`, which are tried in their order: fnmatch(3) without flags,
+ * so that `*` and `?` take slashes and leading dots too, and a backslash takes the special meaning
+ * from what follows.
+ *
+ * glibc's fnmatch() never goes back behind the last `*` that it has passed: its time is bounded
+ * by the lengths of pattern and URL multiplied, whatever the URL.
+ */
+#include <fnmatch.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/kinds.h"
+#include "policy/url.h"
+
+struct pattern {
+	char *text;
+	enum icp_opcode verdict;
+};
+
+struct glob {
+	size_t count, allocated;
+	struct pattern *patterns;
+	locale_t bytes; /* "C": URLs hold any bytes, and no plugin's setlocale() may change that */
+};
+
+/* Nothing follows its last backslash: fnmatch() never finds a fit for such a pattern. */
+static bool ends_in_escape(const char *text, size_t length)
+{
+	size_t count = 0;
+
+	while (count < length && text[length - 1 - count] == '\\')
+		count++;
+	return count % 2;
+}
+
+static int take(void *context, const struct text_list *list, const struct text_entry *entry,
+		struct error *error)
+{
+	struct glob *glob = context;
+	struct pattern *next;
+
+	if (url_text_check(list, entry, error))
+		return -1;
+	if (entry->length == 0)
+		return text_list_error(list, entry->tag, error,
+				       "an empty pattern fits no URL; leave it out");
+	if (ends_in_escape(entry->text, entry->length))
+		return text_list_error(list, entry->tag, error,
+				       "'%.*s' ends in a backslash, which takes the meaning from "
+				       "nothing; write two for one of its own",
+				       TEXT_SHOWN, entry->text);
+	if (glob->count == glob->allocated) {
+		size_t wanted = 2 * glob->count + 4;
+		struct pattern *patterns = reallocarray(glob->patterns, wanted, sizeof(*patterns));
+
+		if (!patterns)
+			return error_set(error, "out of memory");
+		glob->patterns = patterns;
+		glob->allocated = wanted;
+	}
+	next = &glob->patterns[glob->count];
+	next->verdict = entry->verdict;
+	next->text = strdup(entry->text);
+	if (!next->text)
+		return error_set(error, "out of memory");
+	glob->count++;
+	return 0;
+}
+
+static void release(struct glob *glob)
+{
+	for (size_t i = 0; i < glob->count; i++)
+		free(glob->patterns[i].text);
+	free(glob->patterns);
+	if (glob->bytes)
+		freelocale(glob->bytes);
+	free(glob);
+}
+
+static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
+{
+	struct text_list list = { spec, "patterns", "pattern", policy->verdict };
+	struct glob *glob = calloc(1, sizeof(*glob));
+
+	if (!glob)
+		return error_set(error, "out of memory");
+	glob->bytes = newlocale(LC_ALL_MASK, "C", NULL);
+	if (!glob->bytes) {
+		release(glob);
+		return error_set(error, "out of memory");
+	}
+	if (text_list_read(&list, take, glob, error)) {
+		release(glob);
+		return -1;
+	}
+	policy->state = glob;
+	return 0;
+}
+
+static void destroy(struct policy *policy)
+{
+	release(policy->state);
+}
+
+static struct policy_match match(const struct policy *policy, const struct query *query)
+{
+	const struct glob *glob = policy->state;
+	struct policy_match match = { .verdict = ICP_OP_INVALID };
+	locale_t former = uselocale(glob->bytes);
+
+	for (size_t i = 0; i < glob->count && match.verdict == ICP_OP_INVALID; i++)
+		if (fnmatch(glob->patterns[i].text, query->url, 0) == 0)
+			match.verdict = glob->patterns[i].verdict;
+	uselocale(former);
+	return match;
+}
+
+static const struct policy_setting settings[] = {
+	{ "patterns", "patterns of whole URLs, see fnmatch(3); * matches slashes too",
+	  .list = true },
+	{ "pattern", "a single one of them" },
+	{ "file", "a file of patterns, one a line, optionally with a TAB and its own verdict" },
+	{ NULL },
+};
+
+const struct policy_kind policy_glob = {
+	.name = "glob",
+	.help = "the whole URL fits one of 'patterns'; the first in the list gives the verdict",
+	.basis = POLICY_BASIS_URL,
+	.settings = settings,
+	.create = create,
+	.destroy = destroy,
+	.match = match,
+};

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The host has more to do than it should: the load average of a minute is above the number
+ * `above`. With `pressure`, it is the share of the last ten seconds, in percent, in which at least
+ * one task had to wait for the resource of that name: `some avg10` of /proc/pressure. A load of 8
+ * says little without the number of processors, a pressure of 8 % the same everywhere.
+ *
+ * From then on it matches until the number is no longer above `below`.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/gate.h"
+#include "lib/log.h"
+#include "policy/kinds.h"
+#include "policy/kinds/load.h"
+
+#define ABOVE_MOST 1000000
+#define INTERVAL_LEAST 10 /* ms */
+#define INTERVAL_MOST 3600000
+
+struct load {
+	struct gate gate;
+	char path[256];
+	bool pressure;
+	double above, below;
+	unsigned int interval; /* ms */
+	struct event *timer;
+	bool blind; /* the file could not be read, and that has been said */
+};
+
+/* Reads the first number behind `label`. -1 and errno. */
+static int read_value(const struct load *load, double *value)
+{
+	const char *label = load->pressure ? "some avg10=" : "";
+	int fd = open(load->path, O_RDONLY | O_CLOEXEC);
+	struct error ignored;
+	char text[128];
+	ssize_t length;
+	int problem;
+
+	if (fd < 0)
+		return -1;
+	length = read(fd, text, sizeof(text) - 1);
+	problem = errno;
+	close(fd);
+	errno = problem;
+	if (length < 0)
+		return -1;
+	text[length] = '\0';
+	errno = EBADMSG;
+	if (strncmp(text, label, strlen(label)))
+		return -1;
+	text[strcspn(text + strlen(label), " \n") + strlen(label)] = '\0';
+	return parse_decimal(text + strlen(label), 1e9, value, &ignored);
+}
+
+/* What cannot be read leaves everything as it was. */
+static void look(struct load *load)
+{
+	double value;
+
+	if (read_value(load, &value)) {
+		if (!load->blind)
+			log_write(LOG_WARNING, "policy '%s': cannot read %s: %s",
+				  load->gate.policy->name, load->path, strerror(errno));
+		load->blind = true;
+		return;
+	}
+	load->blind = false;
+	gate_set(&load->gate, value > (load->gate.matches ? load->below : load->above));
+}
+
+void policy_load_look(const struct policy *policy)
+{
+	look(policy->state);
+}
+
+static void timer_fired(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	look(context);
+}
+
+static int read_pressure(struct load *load, const struct policy_spec *spec, const char *proc,
+			 struct error *error)
+{
+	const struct spec_value *pressure;
+	int found = policy_spec_text(spec, "pressure", &pressure, error);
+
+	if (found < 0)
+		return -1;
+	if (!found) {
+		snprintf(load->path, sizeof(load->path), "%s/loadavg", proc);
+		return 0;
+	}
+	if (strcmp(pressure->text, "cpu") && strcmp(pressure->text, "memory") &&
+	    strcmp(pressure->text, "io"))
+		return error_set(error,
+				 "%s: policy '%s': pressure: unknown resource '%s'; it can be "
+				 "cpu, memory or io",
+				 pressure->where, spec->name, pressure->text);
+	load->pressure = true;
+	snprintf(load->path, sizeof(load->path), "%s/pressure/%s", proc, pressure->text);
+	return 0;
+}
+
+static int read_spec(struct load *load, const struct policy_spec *spec, const char *proc,
+		     struct error *error)
+{
+	double value;
+
+	load->interval = 1000;
+	if (read_pressure(load, spec, proc, error) ||
+	    policy_spec_decimal(spec, "above", load->pressure ? 100 : ABOVE_MOST, &load->above,
+				error) < 0)
+		return -1;
+	load->below = load->above;
+	if (policy_spec_decimal(spec, "below", load->above, &load->below, error) < 0 ||
+	    policy_spec_duration(spec, "interval", INTERVAL_LEAST, INTERVAL_MOST, &load->interval,
+				 error) < 0)
+		return -1;
+	if (read_value(load, &value))
+		return error_set(error, "%s: policy '%s': cannot read %s: %s%s", spec->where,
+				 spec->name, load->path, strerror(errno),
+				 load->pressure ? "; a kernel with PSI has it, some of them when "
+						  "booted with psi=1"
+						: "; /proc must be mounted");
+	return 0;
+}
+
+int policy_load_create(struct policy *policy, const struct policy_spec *spec, const char *proc,
+		       struct error *error)
+{
+	struct load *load = calloc(1, sizeof(*load));
+
+	if (!load)
+		return error_set(error, "out of memory");
+	if (gate_create(&load->gate, policy, spec, error) || read_spec(load, spec, proc, error)) {
+		free(load);
+		return -1;
+	}
+	look(load);
+	policy->state = load;
+	return 0;
+}
+
+static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
+{
+	return policy_load_create(policy, spec, "/proc", error);
+}
+
+static int start(struct policy *policy, struct event_base *base, policy_changed changed,
+		 void *context, struct error *error)
+{
+	struct load *load = policy->state;
+	struct timeval interval = gate_timeval(load->interval);
+
+	gate_start(&load->gate, changed, context);
+	load->timer = gate_event_first(event_new(base, -1, EV_PERSIST, timer_fired, load));
+	if (!load->timer || event_add(load->timer, &interval))
+		return error_set(error, "policy '%s': cannot watch the load: out of memory",
+				 policy->name);
+	return 0;
+}
+
+static void destroy(struct policy *policy)
+{
+	struct load *load = policy->state;
+
+	if (load->timer)
+		event_free(load->timer);
+	free(load);
+}
+
+/* Between `below` and `above` what was before says what is now. */
+static void inherit(struct policy *policy, const struct policy *former)
+{
+	struct load *load = policy->state;
+	const struct load *seen = former->state;
+
+	if (strcmp(load->path, seen->path) != 0 || load->above != seen->above ||
+	    load->below != seen->below)
+		return;
+	load->gate.matches = seen->gate.matches;
+	look(load);
+}
+
+static const struct policy_setting settings[] = {
+	{ "above",
+	  "the load average, or with 'pressure' the percentage, above which the policy matches",
+	  .required = true },
+	{ "below", "the value down to which it goes on matching; default: that of 'above'" },
+	{ "pressure",
+	  "the resource (cpu, memory or io) whose pressure is read instead of the load average" },
+	{ "interval", "from one reading to the next, 10ms to 1h; default 1s" },
+	{ NULL },
+};
+
+const struct policy_kind policy_load = {
+	.name = "load",
+	.help = "the load average of the last minute, or a pressure, is too high",
+	.basis = POLICY_BASIS_HOST,
+	.settings = settings,
+	.create = create,
+	.destroy = destroy,
+	.match = gate_match,
+	.start = start,
+	.inherit = inherit,
+};

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * One of `patterns` is found in the URL; they are tried in their order. Bytes are bytes: no
+ * pattern can ask for UTF-8, since URLs may hold any bytes.
+ *
+ * A search that takes too long is given up and counts as not found: nested repetitions can run for
+ * hours on a URL of a hundred bytes. PCRE2's own limit cannot bound a search, for it starts again
+ * at zero for each offset in the URL at which a match is tried, and in compiled code a single step
+ * may scan the whole URL. So there are two searches:
+ *
+ * - A quick one, with that limit so low that even the product of offsets, steps and bytes a step
+ *   is small. Usually it ends below the limit, and its result is exact.
+ * - Otherwise a counted one, where PCRE2 calls back before each item of the pattern. What it has
+ *   done is charged to a budget that all patterns share for the query.
+ */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/kinds.h"
+#include "policy/list.h"
+
+#define QUICK_WORK 20000000 /* offsets * steps * bytes, of all quick searches for a query */
+#define BUDGET 500000	    /* items tried and bytes passed, of all counted searches for a query */
+#define BUDGET_A_BYTE 8	    /* on top of it for each pattern: a list may be long */
+#define BACKREFERENCE 16    /* bytes that one compares for the price of an item */
+#define DEPTH_LIMIT 10000   /* of nested backtracking points; the interpreter's alone */
+#define HEAP_LIMIT 4096	    /* KiB; the interpreter's alone */
+#define JIT_STACK_LEAST (32 * 1024) /* bytes */
+#define JIT_STACK_MOST (1024 * 1024)
+
+struct pattern {
+	pcre2_code *quick;
+	pcre2_code *counted; /* the same with callouts */
+	bool backreference;  /* has one, which may compare many bytes in one step */
+	enum icp_opcode verdict;
+};
+
+struct regex {
+	size_t count, allocated;
+	struct pattern *patterns;
+};
+
+/* What a thread needs to search with, whatever the pattern. */
+struct memory {
+	pcre2_match_data *found; /* where PCRE2 leaves what it found */
+	pcre2_jit_stack *stack;	 /* NULL where PCRE2 was built without JIT, or memory was short */
+	pcre2_match_context *quick, *counted;
+	size_t budget; /* left to the query */
+	size_t price;  /* of an item in the pattern that is searched for */
+	size_t at;     /* where the search was at the last item */
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t memory_key;
+static bool has_key;
+
+static void memory_free(void *memory_of_thread)
+{
+	struct memory *memory = memory_of_thread;
+
+	pcre2_match_context_free(memory->quick);
+	pcre2_match_context_free(memory->counted);
+	pcre2_match_data_free(memory->found);
+	pcre2_jit_stack_free(memory->stack);
+	free(memory);
+}
+
+static void make_key(void)
+{
+	has_key = pthread_key_create(&memory_key, memory_free) == 0;
+}
+
+/* Called before each item of the pattern. */
+static int charge(pcre2_callout_block *block, void *context)
+{
+	struct memory *memory = context;
+	size_t at = block->current_position;
+	size_t cost = memory->price + (at > memory->at ? at - memory->at : memory->at - at);
+
+	if (cost > memory->budget)
+		return PCRE2_ERROR_CALLOUT;
+	memory->budget -= cost;
+	memory->at = at;
+	return 0;
+}
+
+static pcre2_match_context *make_context(const struct memory *memory)
+{
+	pcre2_match_context *context = pcre2_match_context_create(NULL);
+
+	if (!context)
+		return NULL;
+	pcre2_set_depth_limit(context, DEPTH_LIMIT);
+	pcre2_set_heap_limit(context, HEAP_LIMIT);
+	/* Without a stack compiled code makes do with 32 KiB of the thread's. */
+	pcre2_jit_stack_assign(context, NULL, memory->stack);
+	return context;
+}
+
+static struct memory *memory_new(void)
+{
+	struct memory *memory = calloc(1, sizeof(*memory));
+
+	if (!memory)
+		return NULL;
+	memory->found = pcre2_match_data_create(1, NULL);
+	memory->stack = pcre2_jit_stack_create(JIT_STACK_LEAST, JIT_STACK_MOST, NULL);
+	memory->quick = make_context(memory);
+	memory->counted = make_context(memory);
+	if (memory->found && memory->quick && memory->counted) {
+		pcre2_set_callout(memory->counted, charge, memory);
+		return memory;
+	}
+	memory_free(memory);
+	return NULL;
+}
+
+/* The memory of this thread, freed at its end. NULL: out of memory. */
+static struct memory *memory_get(void)
+{
+	struct memory *memory;
+
+	pthread_once(&once, make_key);
+	if (!has_key)
+		return NULL;
+	memory = pthread_getspecific(memory_key);
+	if (memory)
+		return memory;
+	memory = memory_new();
+	if (!memory || pthread_setspecific(memory_key, memory) == 0)
+		return memory;
+	memory_free(memory);
+	return NULL;
+}
+
+static int wrong_pattern(const struct text_list *list, const struct text_entry *entry, int number,
+			 size_t offset, struct error *error)
+{
+	PCRE2_UCHAR message[256];
+
+	pcre2_get_error_message(number, message, sizeof(message));
+	return text_list_error(list, entry->tag, error,
+			       "pattern '%.*s' is wrong at offset %zu: %s; see pcre2pattern(3)",
+			       TEXT_SHOWN, entry->text, offset, (const char *)message);
+}
+
+/*
+ * Compiled by a PCRE2 before 10.43, a pattern with alternatives of several lengths can fail to find
+ * what is there: x(y|)z*y in xy (its issue 336). The interpreter finds it.
+ */
+static bool jit_is_sound(const char *pattern, size_t length)
+{
+	char version[64] = "";
+	unsigned int major = 0, minor = 0;
+
+	pcre2_config(PCRE2_CONFIG_VERSION, version); /* 10.42 2022-12-11 */
+	if (sscanf(version, "%u.%u", &major, &minor) == 2 &&
+	    (major > 10 || (major == 10 && minor >= 43)))
+		return true;
+	return !memchr(pattern, '|', length);
+}
+
+/* NULL with an error. */
+static pcre2_code *compile(const struct text_list *list, const struct text_entry *entry,
+			   uint32_t options, struct error *error)
+{
+	pcre2_code *code;
+	size_t offset;
+	int number;
+
+	code = pcre2_compile((PCRE2_SPTR)entry->text, entry->length,
+			     PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | options, &number, &offset, NULL);
+	if (!code)
+		wrong_pattern(list, entry, number, offset, error);
+	/* Without JIT the interpreter does the same, only slower. */
+	else if (jit_is_sound(entry->text, entry->length))
+		pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+	return code;
+}
+
+static int take(void *context, const struct text_list *list, const struct text_entry *entry,
+		struct error *error)
+{
+	struct regex *regex = context;
+	struct pattern *pattern;
+	uint32_t references = 0;
+
+	if (regex->count == regex->allocated) {
+		size_t wanted = 2 * regex->count + 4;
+		struct pattern *patterns = reallocarray(regex->patterns, wanted, sizeof(*patterns));
+
+		if (!patterns)
+			return error_set(error, "out of memory");
+		regex->patterns = patterns;
+		regex->allocated = wanted;
+	}
+	pattern = &regex->patterns[regex->count++];
+	*pattern = (struct pattern){ .verdict = entry->verdict };
+	pattern->quick = compile(list, entry, 0, error);
+	if (pattern->quick)
+		pattern->counted = compile(list, entry, PCRE2_AUTO_CALLOUT, error);
+	if (!pattern->counted)
+		return -1;
+	pcre2_pattern_info(pattern->quick, PCRE2_INFO_BACKREFMAX, &references);
+	pattern->backreference = references > 0;
+	return 0;
+}
+
+static void release(struct regex *regex)
+{
+	for (size_t i = 0; i < regex->count; i++) {
+		pcre2_code_free(regex->patterns[i].quick);
+		pcre2_code_free(regex->patterns[i].counted);
+	}
+	free(regex->patterns);
+	free(regex);
+}
+
+static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
+{
+	struct text_list list = { spec, "patterns", "pattern", policy->verdict };
+	struct regex *regex = calloc(1, sizeof(*regex));
+
+	if (!regex)
+		return error_set(error, "out of memory");
+	if (text_list_read(&list, take, regex, error)) {
+		release(regex);
+		return -1;
+	}
+	policy->state = regex;
+	return 0;
+}
+
+static void destroy(struct policy *policy)
+{
+	release(policy->state);
+}
+
+/* Steps that each quick search may take from each offset; 0: none. */
+static uint32_t quick_steps(const struct regex *regex, size_t length)
+{
+	return QUICK_WORK / (length + 1) / (length + 1) / (regex->count ? regex->count : 1);
+}
+
+/* As pcre2_match(). `steps` is what the quick search may take. */
+static int search(const struct pattern *pattern, const struct query *query, uint32_t steps,
+		  struct memory *memory)
+{
+	int result = PCRE2_ERROR_MATCHLIMIT;
+
+	if (steps > 0)
+		result = pcre2_match(pattern->quick, (PCRE2_SPTR)query->url, query->length, 0, 0,
+				     memory->found, memory->quick);
+	if (result != PCRE2_ERROR_MATCHLIMIT)
+		return result;
+	memory->at = 0;
+	memory->price = pattern->backreference ? 1 + query->length / BACKREFERENCE : 1;
+	return pcre2_match(pattern->counted, (PCRE2_SPTR)query->url, query->length, 0, 0,
+			   memory->found, memory->counted);
+}
+
+static struct policy_match match(const struct policy *policy, const struct query *query)
+{
+	const struct regex *regex = policy->state;
+	struct policy_match match = { .verdict = ICP_OP_INVALID };
+	struct memory *memory = memory_get();
+	uint32_t steps = quick_steps(regex, query->length);
+
+	match.gave_up = !memory;
+	if (!memory)
+		return match;
+	pcre2_set_match_limit(memory->quick, steps);
+	memory->budget = BUDGET + BUDGET_A_BYTE * regex->count * query->length;
+	for (size_t i = 0; i < regex->count; i++) {
+		int result = search(&regex->patterns[i], query, steps, memory);
+
+		if (result >= 0) {
+			match.verdict = regex->patterns[i].verdict;
+			break;
+		}
+		if (result != PCRE2_ERROR_NOMATCH)
+			match.gave_up = true;
+	}
+	return match;
+}
+
+static const struct policy_setting settings[] = {
+	{ "patterns", "regular expressions, see pcre2pattern(3)", .list = true },
+	{ "pattern", "a single one of them" },
+	{ "file", "a file of patterns, one a line, optionally with a TAB and its own verdict" },
+	{ NULL },
+};
+
+const struct policy_kind policy_regex = {
+	.name = "regex",
+	.help = "one of 'patterns' is found in the URL; the first in the list gives the verdict",
+	.settings = settings,
+	.create = create,
+	.destroy = destroy,
+	.match = match,
+};

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The querier's address lies in one of the networks `from`. They all share the policy's verdict:
+ * to tell queriers apart, write one policy for each answer.
+ */
+#include <string.h>
+
+#include "lib/netset.h"
+#include "policy/kinds.h"
+#include "policy/list.h"
+#include "icp/opcode.h"
+
+static int take(void *context, const struct text_list *list, const struct text_entry *entry,
+		struct error *error)
+{
+	struct address_network network;
+	struct error wrong;
+
+	if (entry->verdict != list->verdict)
+		return text_list_error(list, entry->tag, error,
+				       "'%.*s' has a verdict of its own, which this kind does not "
+				       "take; write another policy for it",
+				       TEXT_SHOWN, entry->text);
+	if (strlen(entry->text) != entry->length)
+		return text_list_error(list, entry->tag, error,
+				       "there is a NUL behind '%.*s'; leave it out", TEXT_SHOWN,
+				       entry->text);
+	if (address_network_parse(entry->text, &network, &wrong))
+		return text_list_error(list, entry->tag, error, "%s", wrong.text);
+	if (address_set_add(context, &network))
+		return error_set(error, "out of memory");
+	return 0;
+}
+
+static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
+{
+	struct text_list list = { spec, "from", "", policy->verdict };
+	struct address_set *set;
+
+	if (policy->verdict == ICP_OP_INVALID)
+		return error_set(error,
+				 "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
+				 spec->where, spec->name);
+	set = address_set_new();
+	if (!set)
+		return error_set(error, "out of memory");
+	if (text_list_read(&list, take, set, error)) {
+		address_set_free(set);
+		return -1;
+	}
+	address_set_finish(set);
+	policy->state = set;
+	return 0;
+}
+
+static void destroy(struct policy *policy)
+{
+	address_set_free(policy->state);
+}
+
+static struct policy_match match(const struct policy *policy, const struct query *query)
+{
+	if (!address_set_contains(policy->state, &query->source))
+		return (struct policy_match){ .verdict = ICP_OP_INVALID };
+	return (struct policy_match){ .verdict = policy->verdict };
+}
+
+static const struct address_set *sources(const struct policy *policy)
+{
+	return policy->state;
+}
+
+static const struct policy_setting settings[] = {
+	{ "from", "addresses and networks of IPv4 and IPv6, as 192.0.2.0/24", .list = true },
+	{ "file", "a file of them, one a line" },
+	{ NULL },
+};
+
+const struct policy_kind policy_source = {
+	.name = "source",
+	.help = "the querier's address lies in one of the networks 'from'",
+	.basis = POLICY_BASIS_SOURCE,
+	.settings = settings,
+	.create = create,
+	.destroy = destroy,
+	.match = match,
+	.sources = sources,
+};

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The URL contains one of `texts`. Of those that it contains, the one that is listed first gives
+ * the verdict: those in the policy stand before those in its file.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/kinds.h"
+#include "lib/ahocorasick.h"
+#include "policy/url.h"
+
+struct substring {
+	struct text_search *search;
+	uint8_t *verdicts; /* of the texts in the order of the list */
+};
+
+/* The texts while they are read: side by side, for the search does not keep them. */
+struct collection {
+	char *bytes;
+	size_t used, allocated;
+	size_t *lengths;
+	uint8_t *verdicts;
+	size_t count, count_allocated;
+};
+
+static int make_room(struct collection *collection, size_t length)
+{
+	if (collection->allocated - collection->used < length) {
+		size_t wanted = 2 * collection->allocated + length;
+		char *bytes = realloc(collection->bytes, wanted);
+
+		if (!bytes)
+			return -1;
+		collection->bytes = bytes;
+		collection->allocated = wanted;
+	}
+	if (collection->count == collection->count_allocated) {
+		size_t wanted = 2 * collection->count + 16;
+		size_t *lengths = reallocarray(collection->lengths, wanted, sizeof(*lengths));
+		uint8_t *verdicts;
+
+		if (!lengths)
+			return -1;
+		collection->lengths = lengths;
+		verdicts = realloc(collection->verdicts, wanted);
+		if (!verdicts)
+			return -1;
+		collection->verdicts = verdicts;
+		collection->count_allocated = wanted;
+	}
+	return 0;
+}
+
+static int take(void *context, const struct text_list *list, const struct text_entry *entry,
+		struct error *error)
+{
+	struct collection *collection = context;
+
+	if (url_text_check(list, entry, error))
+		return -1;
+	if (make_room(collection, entry->length + 1))
+		return error_set(error, "out of memory");
+	memcpy(collection->bytes + collection->used, entry->text, entry->length + 1);
+	collection->used += entry->length + 1;
+	collection->lengths[collection->count] = entry->length;
+	collection->verdicts[collection->count++] = entry->verdict;
+	return 0;
+}
+
+static struct text_search *make_search(const struct collection *collection)
+{
+	const char **texts = calloc(collection->count + 1, sizeof(*texts));
+	const char *next = collection->bytes;
+	struct text_search *search;
+
+	if (!texts)
+		return NULL;
+	for (size_t i = 0; i < collection->count; i++) {
+		texts[i] = next;
+		next += collection->lengths[i] + 1;
+	}
+	search = text_search_new(texts, collection->lengths, collection->count);
+	free(texts);
+	return search;
+}
+
+static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
+{
+	struct text_list list = { spec, "texts", "text", policy->verdict };
+	struct substring *state = calloc(1, sizeof(*state));
+	struct collection collection = { 0 };
+	int result = -1;
+
+	if (!state) {
+		error_set(error, "out of memory");
+	} else if (text_list_read(&list, take, &collection, error) == 0) {
+		state->search = make_search(&collection);
+		state->verdicts = collection.verdicts;
+		if (state->search)
+			result = 0;
+		else
+			error_set(error, "%s: policy '%s': too many texts for the memory",
+				  spec->where, spec->name);
+	}
+	free(collection.bytes);
+	free(collection.lengths);
+	if (result) {
+		free(collection.verdicts);
+		free(state);
+	} else {
+		policy->state = state;
+	}
+	return result;
+}
+
+static void destroy(struct policy *policy)
+{
+	struct substring *state = policy->state;
+
+	text_search_free(state->search);
+	free(state->verdicts);
+	free(state);
+}
+
+static struct policy_match match(const struct policy *policy, const struct query *query)
+{
+	const struct substring *state = policy->state;
+	size_t first = text_search_first(state->search, query->url, query->length);
+
+	if (first == TEXT_SEARCH_NONE)
+		return (struct policy_match){ .verdict = ICP_OP_INVALID };
+	return (struct policy_match){ .verdict = state->verdicts[first] };
+}
+
+static const struct policy_setting settings[] = {
+	{ "texts", "texts that URLs contain", .list = true },
+	{ "text", "a single one of them" },
+	{ "file", "a file of texts, one a line, optionally with a TAB and its own verdict" },
+	{ NULL },
+};
+
+const struct policy_kind policy_substring = {
+	.name = "substring",
+	.help = "the URL contains one of 'texts'; the first in the list gives the verdict",
+	.settings = settings,
+	.create = create,
+	.destroy = destroy,
+	.match = match,
+};

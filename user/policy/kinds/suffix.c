@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The URL ends in one of `texts`. Of those that it ends in, the longest gives the verdict, as with
+ * the kind prefix; a text that is listed with two verdicts is a mistake.
+ *
+ * What a URL ends in is what its bytes begin with when they are read from the end.
+ */
+#include <stdlib.h>
+
+#include "policy/listed_set.h"
+#include "policy/kinds.h"
+#include "policy/url.h"
+
+struct suffix {
+	struct prefix_set *set; /* of the texts, turned around */
+	size_t longest;		/* bytes; no more of a URL's end need be looked at */
+};
+
+/* The last `count` bytes of a text, the last one first. */
+static void turn_around(char *turned, const char *text, size_t length, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		turned[i] = text[length - 1 - i];
+}
+
+static int take(void *context, const struct text_list *list, const struct text_entry *entry,
+		struct error *error)
+{
+	struct suffix *suffix = context;
+	char turned[URL_MAX];
+
+	if (url_text_check(list, entry, error))
+		return -1;
+	turn_around(turned, entry->text, entry->length, entry->length);
+	if (prefix_set_append(suffix->set, turned, entry->length, entry->verdict, entry->tag))
+		return error_set(error, "out of memory");
+	if (entry->length > suffix->longest)
+		suffix->longest = entry->length;
+	return 0;
+}
+
+static void release(struct suffix *suffix)
+{
+	prefix_set_free(suffix->set);
+	free(suffix);
+}
+
+static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
+{
+	struct text_list list = { spec, "texts", "text", policy->verdict };
+	struct suffix *suffix = calloc(1, sizeof(*suffix));
+
+	if (!suffix)
+		return error_set(error, "out of memory");
+	suffix->set = prefix_set_new();
+	if (!suffix->set) {
+		free(suffix);
+		return error_set(error, "out of memory");
+	}
+	if (text_list_read(&list, take, suffix, error) ||
+	    listed_set_finish(suffix->set, &list, "text", error)) {
+		release(suffix);
+		return -1;
+	}
+	policy->state = suffix;
+	return 0;
+}
+
+static void destroy(struct policy *policy)
+{
+	release(policy->state);
+}
+
+static struct policy_match match(const struct policy *policy, const struct query *query)
+{
+	const struct suffix *suffix = policy->state;
+	size_t count = query->length < suffix->longest ? query->length : suffix->longest;
+	struct prefix_set_member member;
+	char turned[URL_MAX];
+
+	turn_around(turned, query->url, query->length, count);
+	if (!prefix_set_longest(suffix->set, turned, count, &member))
+		return (struct policy_match){ .verdict = ICP_OP_INVALID };
+	return (struct policy_match){ .verdict = member.verdict };
+}
+
+static const struct policy_setting settings[] = {
+	{ "texts", "texts that URLs end in", .list = true },
+	{ "text", "a single one of them" },
+	{ "file", "a file of texts, one a line, optionally with a TAB and its own verdict" },
+	{ NULL },
+};
+
+const struct policy_kind policy_suffix = {
+	.name = "suffix",
+	.help = "the URL ends in one of 'texts'; the longest gives the verdict",
+	.basis = POLICY_BASIS_URL,
+	.settings = settings,
+	.create = create,
+	.destroy = destroy,
+	.match = match,
+};

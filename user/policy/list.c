@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/regular_file.h"
+#include "policy/list.h"
+#include "icp/opcode.h"
+
+/*
+ * A tag is the line of the file, or one of these and the number of the value. (A file of 2^30
+ * lines does not fit into a policy.)
+ */
+#define TAG_PLURAL 0x80000000u
+#define TAG_SINGULAR 0x40000000u
+#define TAG_NUMBER 0x3fffffffu
+
+#define LIST_SIZE_MAX (1u << 30) /* bytes of a file */
+
+void text_list_where(const struct text_list *list, unsigned int tag, char *where, size_t size)
+{
+	const char *key = tag & TAG_PLURAL ? list->plural : list->singular;
+	unsigned int number = tag & TAG_NUMBER;
+
+	if (tag & (TAG_PLURAL | TAG_SINGULAR))
+		snprintf(where, size, "%s",
+			 policy_spec_find(list->spec, key)->values[number].where);
+	else
+		snprintf(where, size, "%s:%u", policy_spec_find(list->spec, "file")->values[0].text,
+			 number);
+}
+
+int text_list_error(const struct text_list *list, unsigned int tag, struct error *error,
+		    const char *format, ...)
+{
+	char where[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error->text, sizeof(error->text), format, args);
+	va_end(args);
+	text_list_where(list, tag, where, sizeof(where));
+	return error_prefix(error, "%s: policy '%s': ", where, list->spec->name);
+}
+
+static int give(const struct text_list *list, struct text_entry *entry, text_list_take take,
+		void *context, struct error *error)
+{
+	if (entry->verdict == ICP_OP_INVALID)
+		entry->verdict = list->verdict;
+	if (entry->verdict == ICP_OP_INVALID)
+		return text_list_error(
+			list, entry->tag, error,
+			"'%.*s' has no verdict; give it one with a TAB before it, or "
+			"set 'verdict' in the policy (" VERDICT_NAMES ")",
+			TEXT_SHOWN, entry->text);
+	return take(context, list, entry, error);
+}
+
+static int read_values(const struct text_list *list, const char *key, unsigned int tag,
+		       text_list_take take, void *context, struct error *error)
+{
+	const struct spec_setting *setting = policy_spec_find(list->spec, key);
+
+	for (size_t i = 0; setting && i < setting->count; i++) {
+		struct text_entry entry = {
+			.text = setting->values[i].text,
+			.length = strlen(setting->values[i].text),
+			.tag = tag | i,
+		};
+
+		if (list->verdict == ICP_OP_INVALID)
+			return error_set(
+				error,
+				"%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
+				list->spec->where, list->spec->name);
+		if (give(list, &entry, take, context, error))
+			return -1;
+	}
+	return 0;
+}
+
+static int read_line(const struct text_list *list, char *line, size_t length, unsigned int number,
+		     text_list_take take, void *context, struct error *error)
+{
+	struct text_entry entry = { .text = line, .tag = number & TAG_NUMBER };
+	char *tab, *own;
+
+	if (length && line[length - 1] == '\n')
+		length--;
+	if (length && line[length - 1] == '\r')
+		length--;
+	line[length] = '\0';
+	if (length == 0 || line[0] == '#')
+		return 0;
+	tab = memchr(line, '\t', length);
+	if (tab) {
+		own = tab + 1;
+		entry.verdict = verdict_from_name(own, line + length - own);
+		if (entry.verdict == ICP_OP_INVALID)
+			return text_list_error(list, entry.tag, error,
+					       "unknown verdict '%.*s'; it can be " VERDICT_NAMES,
+					       TEXT_SHOWN, own);
+		*tab = '\0';
+		length = tab - line;
+	}
+	entry.length = length;
+	return give(list, &entry, take, context, error);
+}
+
+static int cannot_read(const struct text_list *list, const struct spec_value *file,
+		       const char *reason, struct error *error)
+{
+	return error_set(error,
+			 "%s: policy '%s': cannot read the list '%s': %s; name a file that the "
+			 "daemon may read",
+			 file->where, list->spec->name, file->text, reason);
+}
+
+static int read_file(const struct text_list *list, const struct spec_value *file,
+		     text_list_take take, void *context, struct error *error)
+{
+	unsigned int number = 0;
+	size_t allocated = 0;
+	char *line = NULL;
+	ssize_t length;
+	struct error reason;
+	FILE *stream = regular_file_open(file->text, LIST_SIZE_MAX, &reason);
+	int result = 0;
+
+	if (!stream)
+		return cannot_read(list, file, reason.text, error);
+	errno = 0;
+	while (result == 0 && (length = getline(&line, &allocated, stream)) >= 0) {
+		result = read_line(list, line, length, ++number, take, context, error);
+		errno = 0;
+	}
+	if (result == 0 && !feof(stream))
+		result = cannot_read(list, file, strerror(errno), error);
+	free(line);
+	fclose(stream);
+	return result;
+}
+
+int text_list_read(const struct text_list *list, text_list_take take, void *context,
+		   struct error *error)
+{
+	const struct spec_value *file;
+	int found = policy_spec_text(list->spec, "file", &file, error);
+
+	if (found < 0)
+		return -1;
+	if (!found && !policy_spec_find(list->spec, list->plural) &&
+	    !policy_spec_find(list->spec, list->singular))
+		return error_set(error, "%s: policy '%s': '%s' or 'file' is missing",
+				 list->spec->where, list->spec->name, list->plural);
+	if (read_values(list, list->plural, TAG_PLURAL, take, context, error) ||
+	    read_values(list, list->singular, TAG_SINGULAR, take, context, error))
+		return -1;
+	return found ? read_file(list, file, take, context, error) : 0;
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "policy/spec.h"
+#include "icp/opcode.h"
+
+struct policy_spec *policy_spec_new(const char *name, const char *where)
+{
+	struct policy_spec *spec = calloc(1, sizeof(*spec));
+
+	if (!spec)
+		return NULL;
+	spec->name = strdup(name);
+	spec->where = strdup(where);
+	if (!spec->name || !spec->where) {
+		policy_spec_free(spec);
+		return NULL;
+	}
+	return spec;
+}
+
+void policy_spec_free(struct policy_spec *spec)
+{
+	if (!spec)
+		return;
+	for (size_t i = 0; i < spec->count; i++) {
+		struct spec_setting *setting = &spec->settings[i];
+
+		for (size_t j = 0; j < setting->count; j++) {
+			free(setting->values[j].text);
+			free(setting->values[j].where);
+		}
+		free(setting->values);
+		free(setting->key);
+	}
+	free(spec->settings);
+	free(spec->name);
+	free(spec->where);
+	free(spec);
+}
+
+/* Room for one more element: an array grows to each power of two. NULL: out of memory. */
+static void *grow(void *array, size_t count, size_t size)
+{
+	if (count & (count - 1))
+		return array;
+	return reallocarray(array, count ? 2 * count : 1, size);
+}
+
+static struct spec_setting *add_setting(struct policy_spec *spec, const char *key)
+{
+	struct spec_setting *settings = grow(spec->settings, spec->count, sizeof(*settings));
+	char *copy = strdup(key);
+
+	if (settings)
+		spec->settings = settings;
+	if (!settings || !copy) {
+		free(copy);
+		return NULL;
+	}
+	settings[spec->count] = (struct spec_setting){ .key = copy };
+	return &settings[spec->count++];
+}
+
+int policy_spec_add(struct policy_spec *spec, const char *key, const char *text, const char *where)
+{
+	struct spec_setting *setting = (struct spec_setting *)policy_spec_find(spec, key);
+	struct spec_value value = { 0 }, *values;
+
+	if (!setting)
+		setting = add_setting(spec, key);
+	if (!setting)
+		return -1;
+	values = grow(setting->values, setting->count, sizeof(*values));
+	if (!values)
+		return -1;
+	setting->values = values;
+	value.text = strdup(text);
+	value.where = strdup(where);
+	if (!value.text || !value.where) {
+		free(value.text);
+		free(value.where);
+		return -1;
+	}
+	values[setting->count++] = value;
+	return 0;
+}
+
+const struct spec_setting *policy_spec_find(const struct policy_spec *spec, const char *key)
+{
+	for (size_t i = 0; i < spec->count; i++)
+		if (strcmp(spec->settings[i].key, key) == 0)
+			return &spec->settings[i];
+	return NULL;
+}
+
+int policy_spec_text(const struct policy_spec *spec, const char *key,
+		     const struct spec_value **value, struct error *error)
+{
+	const struct spec_setting *setting = policy_spec_find(spec, key);
+
+	if (!setting || setting->count == 0)
+		return 0;
+	if (setting->count > 1)
+		return error_set(error, "%s: policy '%s': '%s' takes one value, not %zu",
+				 setting->values[1].where, spec->name, key, setting->count);
+	*value = &setting->values[0];
+	return 1;
+}
+
+int parse_bool(const char *text, bool *value, struct error *error)
+{
+	static const char *const yes[] = { "true", "yes", "on" };
+	static const char *const no[] = { "false", "no", "off" };
+
+	for (size_t i = 0; i < 3; i++) {
+		if (strcasecmp(text, yes[i]) && strcasecmp(text, no[i]))
+			continue;
+		*value = strcasecmp(text, yes[i]) == 0;
+		return 0;
+	}
+	return error_set(error, "'%s' is neither true nor false", text);
+}
+
+int parse_number(const char *text, long least, long most, long *value, struct error *error)
+{
+	char *end;
+	long number;
+
+	errno = 0;
+	number = strtol(text, &end, 10);
+	/* strtol() also takes leading blanks and a plus sign: nobody means them */
+	if (errno || !strchr("-0123456789", text[0]) || end == text || *end || number < least ||
+	    number > most)
+		return error_set(error, "'%s' is not a number from %ld to %ld", text, least, most);
+	*value = number;
+	return 0;
+}
+
+int parse_decimal(const char *text, double most, double *value, struct error *error)
+{
+	size_t digits = strspn(text, "0123456789");
+	const char *rest = text + digits;
+	double number, place = 1;
+
+	/* Not strtod(), for which the locale decides what separates the fraction. */
+	number = 0;
+	for (size_t i = 0; i < digits; i++)
+		number = 10 * number + (text[i] - '0');
+	if (digits && rest[0] == '.' && rest[1])
+		for (rest++; *rest >= '0' && *rest <= '9'; rest++)
+			number += (*rest - '0') * (place /= 10);
+	if (!digits || *rest || number > most)
+		return error_set(error, "'%s' is not a number from 0 to %g, such as 2 or 0.75",
+				 text, most);
+	*value = number;
+	return 0;
+}
+
+static const struct unit {
+	const char *name;
+	unsigned int milliseconds;
+} units[] = { { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
+
+#define UNITS (sizeof(units) / sizeof(units[0]))
+
+/* A duration for a message, in the largest unit that holds it without a fraction. */
+static void duration_text(unsigned int milliseconds, char *text, size_t size)
+{
+	const struct unit *unit = units;
+
+	while (milliseconds % unit->milliseconds)
+		unit++;
+	snprintf(text, size, "%u%s", milliseconds / unit->milliseconds, unit->name);
+}
+
+int parse_duration(const char *text, unsigned int least, unsigned int most,
+		   unsigned int *milliseconds, struct error *error)
+{
+	size_t digits = strspn(text, "0123456789");
+	char from[16], to[16];
+
+	/* Nine digits of hours fit into what they are multiplied in. */
+	for (size_t i = 0; digits > 0 && digits < 10 && i < UNITS; i++) {
+		unsigned long long number = strtoull(text, NULL, 10) * units[i].milliseconds;
+
+		if (strcmp(text + digits, units[i].name) || number < least || number > most)
+			continue;
+		*milliseconds = number;
+		return 0;
+	}
+	duration_text(least, from, sizeof(from));
+	duration_text(most, to, sizeof(to));
+	return error_set(error, "'%s' is not a duration from %s to %s; write 200ms, 5s, 2m or 1h",
+			 text, from, to);
+}
+
+/* Says whose value an error is about. Returns -1. */
+static int blame(const struct policy_spec *spec, const char *key, const struct spec_value *value,
+		 struct error *error)
+{
+	return error_prefix(error, "%s: policy '%s': %s: ", value->where, spec->name, key);
+}
+
+int policy_spec_bool(const struct policy_spec *spec, const char *key, bool *value,
+		     struct error *error)
+{
+	const struct spec_value *text = NULL;
+	int found = policy_spec_text(spec, key, &text, error);
+
+	if (found == 1 && parse_bool(text->text, value, error))
+		return blame(spec, key, text, error);
+	return found;
+}
+
+int policy_spec_number(const struct policy_spec *spec, const char *key, long least, long most,
+		       long *value, struct error *error)
+{
+	const struct spec_value *text = NULL;
+	int found = policy_spec_text(spec, key, &text, error);
+
+	if (found == 1 && parse_number(text->text, least, most, value, error))
+		return blame(spec, key, text, error);
+	return found;
+}
+
+int policy_spec_decimal(const struct policy_spec *spec, const char *key, double most, double *value,
+			struct error *error)
+{
+	const struct spec_value *text = NULL;
+	int found = policy_spec_text(spec, key, &text, error);
+
+	if (found == 1 && parse_decimal(text->text, most, value, error))
+		return blame(spec, key, text, error);
+	return found;
+}
+
+int policy_spec_duration(const struct policy_spec *spec, const char *key, unsigned int least,
+			 unsigned int most, unsigned int *milliseconds, struct error *error)
+{
+	const struct spec_value *text = NULL;
+	int found = policy_spec_text(spec, key, &text, error);
+
+	if (found == 1 && parse_duration(text->text, least, most, milliseconds, error))
+		return blame(spec, key, text, error);
+	return found;
+}
+
+int policy_spec_verdict(const struct policy_spec *spec, const char *key, enum icp_opcode *value,
+			struct error *error)
+{
+	const struct spec_value *text = NULL;
+	int found = policy_spec_text(spec, key, &text, error);
+	enum icp_opcode verdict;
+
+	if (found != 1)
+		return found;
+	verdict = verdict_from_name(text->text, strlen(text->text));
+	if (verdict == ICP_OP_INVALID) {
+		error_set(error, "unknown verdict '%s'; it can be " VERDICT_NAMES, text->text);
+		return blame(spec, key, text, error);
+	}
+	*value = verdict;
+	return 1;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "policy/listed_set.h"
+#include "lib/byteset.h"
+#include "policy/url.h"
+
+const struct policy_setting url_policy_settings[] = {
+	{ "urls", "the URLs", .list = true },
+	{ "url", "a single URL" },
+	{ "file", "a file of URLs, one a line, optionally with a TAB and its own verdict" },
+	{ NULL },
+};
+
+int url_text_check(const struct text_list *list, const struct text_entry *entry,
+		   struct error *error)
+{
+	if (entry->length > URL_MAX)
+		return text_list_error(list, entry->tag, error,
+				       "'%.*s...' has %zu bytes; a URL has at most %u", TEXT_SHOWN,
+				       entry->text, entry->length, URL_MAX);
+	switch (icp_url_form((const __u8 *)entry->text, entry->length, entry->length)) {
+	case ICP_FORM_NO_URL:
+		return text_list_error(list, entry->tag, error,
+				       "there is a NUL behind '%.*s'; no URL has one, leave it out",
+				       TEXT_SHOWN, entry->text);
+	case ICP_FORM_WHITE_SPACE:
+		return text_list_error(list, entry->tag, error,
+				       "'%.*s' has white space in it; no URL has, write it as %%20",
+				       TEXT_SHOWN, entry->text);
+	default:
+		return 0;
+	}
+}
+
+struct collection {
+	struct prefix_set *set;
+	bool whole;
+};
+
+static int take(void *context, const struct text_list *list, const struct text_entry *entry,
+		struct error *error)
+{
+	struct collection *collection = context;
+
+	if (url_text_check(list, entry, error))
+		return -1;
+	if (collection->whole && entry->length == 0)
+		return text_list_error(list, entry->tag, error,
+				       "an empty URL; no query has one, leave it out");
+	/* The NUL behind the text is part of what a whole URL is compared with. */
+	if (prefix_set_append(collection->set, entry->text, entry->length + collection->whole,
+			      entry->verdict, entry->tag))
+		return error_set(error, "out of memory");
+	return 0;
+}
+
+static int read_urls(struct collection *collection, const struct text_list *list,
+		     struct error *error)
+{
+	if (text_list_read(list, take, collection, error))
+		return -1;
+	return listed_set_finish(collection->set, list, "URL", error);
+}
+
+int url_policy_create(struct policy *policy, const struct policy_spec *spec, bool whole,
+		      struct error *error)
+{
+	struct text_list list = { spec, "urls", "url", policy->verdict };
+	struct collection collection = { prefix_set_new(), whole };
+
+	if (!collection.set)
+		return error_set(error, "out of memory");
+	if (read_urls(&collection, &list, error)) {
+		prefix_set_free(collection.set);
+		return -1;
+	}
+	policy->state = collection.set;
+	return 0;
+}
+
+void url_policy_destroy(struct policy *policy)
+{
+	prefix_set_free(policy->state);
+}
+
+struct policy_match url_policy_match(const struct policy *policy, const struct query *query)
+{
+	struct prefix_set_member member;
+
+	if (!prefix_set_longest(policy->state, query->url, query->length + 1, &member))
+		return (struct policy_match){ .verdict = ICP_OP_INVALID };
+	return (struct policy_match){ .verdict = member.verdict };
+}
+
+const struct prefix_set *url_policy_prefixes(const struct policy *policy)
+{
+	return policy->state;
+}

@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "server/listener.h"
+#include "lib/log.h"
+#include "lib/sockaddr.h"
+
+#define BATCH 64
+#define BATCHES_AT_ONCE 16     /* then other events have their turn */
+#define BUFFER_BYTES (4 << 20) /* a burst while other work is done */
+
+/* One datagram and its answer. */
+struct slot {
+	struct sockaddr_storage source;
+	_Alignas(struct cmsghdr) char received[128]; /* control messages */
+	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	struct iovec datagram;
+	struct iovec parts[2];
+	struct answer answer;
+	_Alignas(8) char bytes[ICP_MESSAGE_MAX + 2 * ICP_WORD];
+};
+
+/* A datagram for another thread, and what its answer will need. */
+struct listener_datagram {
+	struct sockaddr_storage source;
+	socklen_t source_size;
+	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	size_t sent_size;	  /* as in struct pending */
+	size_t size;		  /* bytes */
+	_Alignas(8) char bytes[]; /* and a word of zeroes */
+};
+
+/* A query whose answer takes time. */
+struct pending {
+	LIST_ENTRY(pending) link;
+	struct listener *listener;
+	struct evaluation *evaluation;
+	struct icp_header header; /* the query's */
+	struct sockaddr_storage source;
+	socklen_t source_size;
+	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+	size_t sent_size; /* bytes of control messages to send, or 0 */
+};
+
+_Static_assert(sizeof(struct pending) <= EVALUATION_CONTEXT_MAX, "what waits is bounded");
+
+struct listener {
+	int fd;
+	__be16 port;
+	bool for_groups; /* answers what every socket of the address gets a copy of */
+	LIST_HEAD(pending_list, pending) pending;
+	struct event *event;
+	struct responder *responder;
+	listener_hand_over *hand_over;
+	void *context;	     /* of that */
+	int received;	     /* datagrams of this batch */
+	bool receive_failed; /* there should have been one */
+	struct mmsghdr in[BATCH];
+	struct mmsghdr out[BATCH];
+	struct slot slots[BATCH];
+};
+
+static void enlarge(int fd, int forced, int polite)
+{
+	int bytes = BUFFER_BYTES;
+
+	/* Beyond the system's limit only root may go. */
+	if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof(bytes)))
+		setsockopt(fd, SOL_SOCKET, polite, &bytes, sizeof(bytes));
+}
+
+static __be16 port_of(const struct sockaddr_storage *address)
+{
+	/* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.UndefReturn): getsockname() fills it */
+	return (ICP_FORCE __be16)(address->ss_family == AF_INET6
+					  ? ((const struct sockaddr_in6 *)address)->sin6_port
+					  : ((const struct sockaddr_in *)address)->sin_port);
+}
+
+static struct listener *listener_new(__be16 port, struct error *error)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	if (!listener) {
+		error_set(error, "out of memory");
+		return NULL;
+	}
+	LIST_INIT(&listener->pending);
+	listener->fd = -1;
+	listener->port = port;
+	for (int i = 0; i < BATCH; i++) {
+		struct slot *slot = &listener->slots[i];
+
+		slot->datagram.iov_base = slot->bytes;
+		slot->datagram.iov_len = ICP_MESSAGE_MAX;
+		listener->in[i].msg_hdr.msg_iov = &slot->datagram;
+		listener->in[i].msg_hdr.msg_iovlen = 1;
+		listener->in[i].msg_hdr.msg_name = &slot->source;
+		listener->in[i].msg_hdr.msg_control = slot->received;
+	}
+	return listener;
+}
+
+static struct listener *open_socket(const struct sockaddr_storage *address, bool beside,
+				    struct error *error)
+{
+	bool v6 = address->ss_family == AF_INET6;
+	struct listener *listener = listener_new(port_of(address), error);
+	char text[SOCKET_ADDRESS_TEXT];
+	int on = 1;
+
+	if (!listener)
+		return NULL;
+	socket_address_text(address, text);
+	listener->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener->fd < 0) {
+		error_set(error, "listen %s: %s%s", text, strerror(errno),
+			  errno == EAFNOSUPPORT ? "; take it out of `listen`" : "");
+		listener_close(listener);
+		return NULL;
+	}
+	if (v6)
+		setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	enlarge(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	enlarge(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	if (beside)
+		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (setsockopt(listener->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+		       v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof(on)) ||
+	    bind(listener->fd, (const struct sockaddr *)address,
+		 v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in))) {
+		const char *remedy = "";
+
+		if (errno == EADDRINUSE)
+			remedy = "; another process has it: stop that, or change `listen`";
+		else if (errno == EADDRNOTAVAIL)
+			remedy = "; no interface has this address: `ip address` lists them";
+		else if (errno == EACCES)
+			remedy = "; ports below 1024 need root";
+		error_set(error, "listen %s: %s%s", text, strerror(errno), remedy);
+		listener_close(listener);
+		return NULL;
+	}
+	return listener;
+}
+
+struct listener *listener_open(const struct sockaddr_storage *address, struct error *error)
+{
+	struct listener *listener = open_socket(address, false, error);
+
+	if (listener)
+		listener->for_groups = true;
+	return listener;
+}
+
+struct listener *listener_open_beside(const struct listener *first, struct error *error)
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t size = sizeof(address);
+	int on = 1;
+
+	/*
+	 * The first was bound without, so that a second daemon is refused. Nobody but this user can
+	 * join from now on, says socket(7).
+	 */
+	if (getsockname(first->fd, (struct sockaddr *)&address, &size) ||
+	    setsockopt(first->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) {
+		error_set(error, "a second socket for an address: %s", strerror(errno));
+		return NULL;
+	}
+	return open_socket(&address, true, error);
+}
+
+struct listener *listener_share(const struct listener *first, struct error *error)
+{
+	struct listener *listener = listener_new(first->port, error);
+
+	if (!listener)
+		return NULL;
+	listener->for_groups = first->for_groups;
+	listener->fd = fcntl(first->fd, F_DUPFD_CLOEXEC, 0);
+	if (listener->fd >= 0)
+		return listener;
+	error_set(error, "a second descriptor of a socket: %s", strerror(errno));
+	listener_close(listener);
+	return NULL;
+}
+
+/* Whom a datagram was for. */
+enum asked {
+	ASKED_HOST,
+	ASKED_GROUP, /* multicast: this host among others */
+	ASKED_ALL,   /* broadcast, which gets no answer (R7) */
+};
+
+/* Writes into `answer` from where it is to be sent: the address that was asked. */
+static enum asked answer_from(struct msghdr *query, struct msghdr *answer, struct slot *slot)
+{
+	struct cmsghdr *from = (struct cmsghdr *)slot->sent;
+	enum asked asked = ASKED_HOST;
+
+	answer->msg_control = NULL;
+	answer->msg_controllen = 0;
+	for (struct cmsghdr *to = CMSG_FIRSTHDR(query); to; to = CMSG_NXTHDR(query, to)) {
+		if (to->cmsg_level == IPPROTO_IP && to->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(to), sizeof(info));
+			/*
+			 * ipi_spec_dst is the address to answer from; it is not the one asked
+			 * for group addresses alone.
+			 */
+			if (IN_MULTICAST(ntohl(info.ipi_addr.s_addr)))
+				asked = ASKED_GROUP;
+			else if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr)
+				return ASKED_ALL;
+			info.ipi_ifindex = 0;
+			from->cmsg_level = IPPROTO_IP;
+			from->cmsg_type = IP_PKTINFO;
+			from->cmsg_len = CMSG_LEN(sizeof(info));
+			memcpy(CMSG_DATA(from), &info, sizeof(info));
+			answer->msg_control = from;
+			answer->msg_controllen = CMSG_SPACE(sizeof(info));
+		} else if (to->cmsg_level == IPPROTO_IPV6 && to->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(to), sizeof(info));
+			if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) {
+				asked = ASKED_GROUP;
+				info.ipi6_addr = in6addr_any; /* the kernel chooses */
+			} else if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) {
+				info.ipi6_ifindex = 0;
+			}
+			from->cmsg_level = IPPROTO_IPV6;
+			from->cmsg_type = IPV6_PKTINFO;
+			from->cmsg_len = CMSG_LEN(sizeof(info));
+			memcpy(CMSG_DATA(from), &info, sizeof(info));
+			answer->msg_control = from;
+			answer->msg_controllen = CMSG_SPACE(sizeof(info));
+		}
+	}
+	return asked;
+}
+
+static void address_answer(struct msghdr *answer, struct iovec parts[2],
+			   const struct answer *content)
+{
+	parts[0].iov_base = (void *)&content->header;
+	parts[0].iov_len = sizeof(content->header);
+	parts[1].iov_base = (void *)content->payload;
+	parts[1].iov_len = content->payload_size;
+	answer->msg_iov = parts;
+	answer->msg_iovlen = 2;
+}
+
+/* --- what icpctl trace is shown */
+
+/* The address that was asked, as what an answer is sent with has it. */
+static void note_destination(const struct listener *listener, const void *sent, size_t size,
+			     struct trace_record *record)
+{
+	const struct cmsghdr *header = sent;
+
+	record->destination_port = listener->port;
+	if (size && header->cmsg_level == IPPROTO_IP) {
+		const struct in_pktinfo *info = (const void *)CMSG_DATA(header);
+
+		record->destination[10] = record->destination[11] = 0xff;
+		memcpy(record->destination + 12, &info->ipi_spec_dst, 4);
+	} else if (size) {
+		const struct in6_pktinfo *info = (const void *)CMSG_DATA(header);
+
+		memcpy(record->destination, &info->ipi6_addr, 16);
+	}
+}
+
+static void note_decider(const struct response *response, struct trace_entry *entry)
+{
+	if (response->by_drain) {
+		entry->decider = TRACE_BY_DRAIN;
+	} else if (response->verdict.opcode == ICP_OP_INVALID) {
+		entry->decider = TRACE_BY_NOBODY;
+	} else if (response->by_rule) {
+		entry->decider = TRACE_BY_RULE;
+	} else if (response->policy) {
+		entry->decider = TRACE_BY_POLICY;
+		trace_entry_name(entry, response->policy->name);
+	} else {
+		entry->decider = TRACE_BY_DEFAULT;
+	}
+}
+
+/* What became of a query. `sent` are `sent_size` bytes of control messages for an answer. */
+static void trace(struct listener *listener, const struct sockaddr_storage *from, const void *sent,
+		  size_t sent_size, __be32 number, const char *url, size_t url_length,
+		  const struct answer *answer)
+{
+	struct trace_log *log = listener->responder->trace_log;
+	struct trace_entry entry = { 0 };
+	struct trace_record *record = &entry.record;
+	struct in6_addr source = query_source((const struct sockaddr *)from);
+
+	record->time = clock_kernel_ns();
+	record->source_port = port_of(from);
+	record->request_number = number;
+	record->counter = answer->outcome;
+	record->verdict =
+		answer->outcome == ICP_COUNT_ANSWERED ? answer->header.opcode : ICP_OP_INVALID;
+	record->url_length = url_length;
+	memcpy(record->source, &source, sizeof(record->source));
+	memcpy(record->url, url,
+	       url_length < sizeof(record->url) ? url_length : sizeof(record->url));
+	note_destination(listener, sent, sent_size, record);
+	note_decider(&answer->response, &entry);
+	if (!trace_log_put(log, &entry))
+		listener->responder->counters[ICP_COUNT_FAILED_TRACE]++;
+}
+
+/* The same of a datagram, which may be anything. */
+static void trace_datagram(struct listener *listener, const struct sockaddr_storage *from,
+			   const void *sent, size_t sent_size, const char *bytes, size_t size,
+			   const struct answer *answer)
+{
+	const struct icp_header *header = (const struct icp_header *)bytes;
+	const char *url = bytes + ICP_QUERY_HEADER_SIZE;
+	bool has_url = size > ICP_QUERY_HEADER_SIZE + 1 && size <= ICP_MESSAGE_MAX &&
+		       header->opcode == ICP_OP_QUERY;
+
+	trace(listener, from, sent, sent_size, size >= ICP_HEADER_SIZE ? header->request_number : 0,
+	      url, has_url ? strnlen(url, size - ICP_QUERY_HEADER_SIZE) : 0, answer);
+}
+
+/* --- answers */
+
+static void count_unsent(struct responder *responder)
+{
+	responder->counters[ICP_COUNT_ANSWERED]--;
+	responder->counters[ICP_COUNT_FAILED_SEND]++;
+}
+
+static void send_alone(struct listener *listener, struct msghdr *message,
+		       const struct answer *answer)
+{
+	struct iovec parts[2];
+	ssize_t sent;
+
+	address_answer(message, parts, answer);
+	do
+		sent = sendmsg(listener->fd, message, 0);
+	while (sent < 0 && errno == EINTR);
+	message->msg_iov = NULL; /* that are no more */
+	if (sent < 0)
+		count_unsent(listener->responder);
+}
+
+/* The answer to a query that was pending. */
+static void answer_pending(void *context, const struct query *query,
+			   const struct chain_decision *decision)
+{
+	struct pending *pending = context;
+	struct responder *responder = pending->listener->responder;
+	struct msghdr message = {
+		.msg_name = &pending->source,
+		.msg_namelen = pending->source_size,
+		.msg_control = pending->sent_size ? pending->sent : NULL,
+		.msg_controllen = pending->sent_size,
+	};
+	struct answer answer;
+
+	if (responder_complete(responder, &pending->header, query, decision, &answer))
+		send_alone(pending->listener, &message, &answer);
+	if (trace_log_is_on(responder->trace_log))
+		trace(pending->listener, &pending->source, pending->sent, pending->sent_size,
+		      pending->header.request_number, query->url, query->length, &answer);
+	LIST_REMOVE(pending, link);
+	free(pending);
+}
+
+/*
+ * Notes what the answer to a query will need. `message` is that answer but for its content, with
+ * its control messages in a buffer of a struct pending's size.
+ */
+static void await(struct listener *listener, struct evaluation *evaluation, const void *header,
+		  const struct msghdr *message)
+{
+	struct pending *pending = malloc(sizeof(*pending));
+
+	if (!pending) {
+		evaluation_cancel(evaluation);
+		listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
+		return;
+	}
+	pending->listener = listener;
+	pending->evaluation = evaluation;
+	memcpy(&pending->header, header, sizeof(pending->header));
+	memcpy(&pending->source, message->msg_name, message->msg_namelen);
+	pending->source_size = message->msg_namelen;
+	if (message->msg_controllen)
+		memcpy(pending->sent, message->msg_control, message->msg_controllen);
+	pending->sent_size = message->msg_controllen;
+	LIST_INSERT_HEAD(&listener->pending, pending, link);
+	evaluation_then(evaluation, answer_pending, pending);
+}
+
+/* --- what another thread answers */
+
+size_t listener_datagram_bytes(const struct listener_datagram *datagram)
+{
+	return sizeof(*datagram) + datagram->size + ICP_WORD;
+}
+
+static void hand_over(struct listener *listener, const struct slot *slot, size_t size,
+		      const struct msghdr *message)
+{
+	struct listener_datagram *datagram = malloc(sizeof(*datagram) + size + ICP_WORD);
+
+	if (datagram) {
+		datagram->source = slot->source;
+		datagram->source_size = message->msg_namelen;
+		memcpy(datagram->sent, slot->sent, sizeof(datagram->sent));
+		datagram->sent_size = message->msg_controllen;
+		datagram->size = size;
+		memcpy(datagram->bytes, slot->bytes, size + ICP_WORD);
+		if (listener->hand_over(listener->context, datagram))
+			return; /* cppcheck-suppress memleak; it belongs to the other thread */
+	}
+	free(datagram);
+	listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
+}
+
+void listener_answer_datagram(struct listener *listener, struct listener_datagram *datagram)
+{
+	struct responder *responder = listener->responder;
+	const struct icp_header *header = (const struct icp_header *)datagram->bytes;
+	struct msghdr message = {
+		.msg_name = &datagram->source,
+		.msg_namelen = datagram->source_size,
+		.msg_control = datagram->sent_size ? datagram->sent : NULL,
+		.msg_controllen = datagram->sent_size,
+	};
+	struct answer answer;
+
+	if (responder_answer(responder, datagram->bytes, datagram->size,
+			     (struct sockaddr *)&datagram->source, &answer))
+		send_alone(listener, &message, &answer);
+	if (answer.pending)
+		await(listener, answer.pending, header, &message);
+	else if (trace_log_is_on(responder->trace_log))
+		trace_datagram(listener, &datagram->source, datagram->sent, datagram->sent_size,
+			       datagram->bytes, datagram->size, &answer);
+	free(datagram);
+}
+
+/* --- batches */
+
+static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
+{
+	struct responder *responder = listener->responder;
+	struct slot *slot = &listener->slots[i];
+	struct msghdr *query = &listener->in[i].msg_hdr;
+	size_t size = listener->in[i].msg_len;
+	enum asked asked;
+	bool answered;
+
+	if (query->msg_flags & MSG_TRUNC)
+		size = ICP_MESSAGE_MAX + 1; /* or more */
+	else
+		memset(slot->bytes + size, 0, ICP_WORD);
+	asked = answer_from(query, answer, slot);
+	if (asked != ASKED_HOST && !listener->for_groups)
+		return false;
+	if (asked == ASKED_ALL) {
+		responder->counters[ICP_COUNT_SILENT_BROADCAST]++;
+		return false;
+	}
+	answer->msg_name = query->msg_name;
+	answer->msg_namelen = query->msg_namelen;
+	answered = responder_answer(responder, slot->bytes, size, (struct sockaddr *)&slot->source,
+				    &slot->answer);
+	if (slot->answer.left)
+		hand_over(listener, slot, size, answer);
+	else if (slot->answer.pending)
+		await(listener, slot->answer.pending, slot->bytes, answer);
+	else if (trace_log_is_on(responder->trace_log))
+		trace_datagram(listener, &slot->source, slot->sent, answer->msg_controllen,
+			       slot->bytes, size, &slot->answer);
+	if (!answered)
+		return false;
+	address_answer(answer, slot->parts, &slot->answer);
+	return true;
+}
+
+static void send_answers(struct listener *listener, int count)
+{
+	int sent = 0;
+
+	while (sent < count) {
+		int more = sendmmsg(listener->fd, listener->out + sent, count - sent, 0);
+
+		if (more < 0 && errno == EINTR)
+			continue;
+		if (more <= 0) { /* the first of these cannot be sent: on with the next */
+			count_unsent(listener->responder);
+			more = 1;
+		}
+		sent += more;
+	}
+}
+
+bool listener_receive(struct listener *listener)
+{
+	int received;
+
+	for (int i = 0; i < BATCH; i++) {
+		listener->in[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_storage);
+		listener->in[i].msg_hdr.msg_controllen = sizeof(listener->slots[i].received);
+	}
+	received = recvmmsg(listener->fd, listener->in, BATCH, MSG_DONTWAIT, NULL);
+	listener->receive_failed = received < 0 && errno != EAGAIN && errno != EINTR;
+	listener->received = received < 0 ? 0 : received;
+	return listener->received > 0 || listener->receive_failed;
+}
+
+bool listener_answer(struct listener *listener)
+{
+	int answers = 0;
+
+	if (listener->receive_failed)
+		listener->responder->counters[ICP_COUNT_FAILED_RECEIVE]++;
+	for (int i = 0; i < listener->received; i++)
+		if (answer_slot(listener, i, &listener->out[answers].msg_hdr))
+			answers++;
+	send_answers(listener, answers);
+	return listener->received == BATCH;
+}
+
+static bool answer_batch(struct listener *listener)
+{
+	return listener_receive(listener) && listener_answer(listener);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < BATCHES_AT_ONCE && answer_batch(context); i++)
+		;
+}
+
+void listener_use(struct listener *listener, struct responder *responder,
+		  listener_hand_over *hand_over_to, void *context)
+{
+	listener->responder = responder;
+	listener->hand_over = hand_over_to;
+	listener->context = context;
+}
+
+int listener_fd(const struct listener *listener)
+{
+	return listener->fd;
+}
+
+int listener_start(struct listener *listener, struct event_base *base, struct responder *responder)
+{
+	listener_use(listener, responder, NULL, NULL);
+	listener->event =
+		event_new(base, listener->fd, EV_READ | EV_PERSIST, on_readable, listener);
+	return listener->event ? event_add(listener->event, NULL) : -1;
+}
+
+void listener_drain(struct listener *listener)
+{
+	/* Bounded: a flood must not keep the daemon from ending. */
+	for (int i = 0; i < 1024 && answer_batch(listener); i++)
+		;
+}
+
+void listener_close(struct listener *listener)
+{
+	struct pending *pending, *next;
+
+	if (!listener)
+		return;
+	for (pending = LIST_FIRST(&listener->pending); pending; pending = next) {
+		next = LIST_NEXT(pending, link);
+		evaluation_cancel(pending->evaluation);
+		listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
+		free(pending);
+	}
+	if (listener->event)
+		event_free(listener->event);
+	if (listener->fd >= 0)
+		close(listener->fd);
+	free(listener);
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/rule_search.h"
+
+int rule_search_add(struct rule_search *search, const char *url, size_t length, size_t tag)
+{
+	char *copy = malloc(length + 1);
+
+	if ((search->count & (search->count - 1)) == 0) { /* grows to each power of two */
+		size_t room = search->count ? 2 * search->count : 1;
+		struct rule_search_url *urls = reallocarray(search->urls, room, sizeof(*urls));
+
+		if (urls)
+			search->urls = urls;
+		if (!urls || !copy) {
+			free(copy);
+			return -1;
+		}
+	}
+	if (!copy)
+		return -1;
+	memcpy(copy, url, length);
+	search->urls[search->count++] = (struct rule_search_url){
+		.url = copy,
+		.length = length,
+		.tag = tag,
+	};
+	return 0;
+}
+
+static int compare(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+	int difference = memcmp(a, b, a_length < b_length ? a_length : b_length);
+
+	return difference ? difference : (a_length > b_length) - (a_length < b_length);
+}
+
+static int by_url(const void *left, const void *right)
+{
+	const struct rule_search_url *a = left, *b = right;
+
+	return compare(a->url, a->length, b->url, b->length);
+}
+
+/* In byte order, the URLs that begin with a prefix stand together. */
+static int take_rule(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
+{
+	struct rule_search *search = context;
+	size_t first = 0, end = search->count;
+
+	(void)verdict;
+	while (first < end) {
+		size_t middle = first + (end - first) / 2;
+		const struct rule_search_url *one = &search->urls[middle];
+
+		if (compare(one->url, one->length, prefix, length) < 0)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	for (; first < search->count; first++) {
+		struct rule_search_url *one = &search->urls[first];
+
+		if (one->length < length || memcmp(one->url, prefix, length) != 0)
+			break;
+		if (!one->found || length > one->prefix)
+			one->prefix = length;
+		one->found = true;
+	}
+	return 0;
+}
+
+int rule_search_step(struct rule_search *search, struct rules *rules, struct error *error)
+{
+	if (!search->sorted && search->count)
+		qsort(search->urls, search->count, sizeof(*search->urls), by_url);
+	search->sorted = true;
+	return rules_step(rules, &search->cursor, take_rule, search, error);
+}
+
+void rule_search_free(struct rule_search *search)
+{
+	for (size_t i = 0; i < search->count; i++)
+		free(search->urls[i].url);
+	free(search->urls);
+	*search = (struct rule_search){ 0 };
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <stdlib.h>
+
+#include "xdp/rules.h"
+#include "prefix.h"
+#include "lib/byteset.h"
+#include "server/rules.h"
+
+struct rules {
+	struct pinned_rules *pinned; /* NULL: `own` holds them */
+	struct prefix_set *own;
+	size_t max;
+};
+
+struct rules *rules_pinned(struct pinned_rules *pinned)
+{
+	struct rules *rules = calloc(1, sizeof(*rules));
+
+	if (!rules)
+		return NULL;
+	rules->pinned = pinned;
+	rules->max = pinned_rules_max(pinned);
+	return rules;
+}
+
+struct rules *rules_own(size_t max)
+{
+	struct rules *rules = calloc(1, sizeof(*rules));
+	struct prefix_set_conflict conflict;
+
+	if (!rules)
+		return NULL;
+	rules->max = max;
+	rules->own = prefix_set_new();
+	if (!rules->own || prefix_set_finish(rules->own, &conflict)) {
+		rules_free(rules);
+		return NULL;
+	}
+	return rules;
+}
+
+void rules_free(struct rules *rules)
+{
+	if (rules)
+		prefix_set_free(rules->own);
+	free(rules);
+}
+
+int rules_find(const struct rules *rules, const char *url, size_t length, enum icp_opcode *verdict)
+{
+	struct prefix_set_member member;
+
+	if (rules->pinned) {
+		int found = pinned_rules_find(rules->pinned, url, length, verdict);
+
+		return found > 0 && !icp_is_verdict(*verdict) ? -EINVAL : found;
+	}
+	if (!prefix_set_longest(rules->own, url, length, &member))
+		return 0;
+	*verdict = member.verdict;
+	return 1;
+}
+
+static bool own_has(const struct rules *rules, const char *prefix, size_t length)
+{
+	struct prefix_set_member member;
+
+	return prefix_set_longest(rules->own, prefix, length, &member) && member.length == length;
+}
+
+int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_opcode verdict,
+	      struct error *error)
+{
+	if (rules->pinned)
+		return pinned_rules_put(rules->pinned, prefix, length, verdict, error);
+	if (length > PREFIX_URL_MAX)
+		return error_set(error, "a rule's prefix has at most %u bytes, this one %zu",
+				 PREFIX_URL_MAX, length);
+	if (prefix_set_count(rules->own) >= rules->max && !own_has(rules, prefix, length))
+		return error_set(error,
+				 "there is no room for more than %zu rules; take some out, or set "
+				 "rules_max higher and restart the daemon",
+				 rules->max);
+	if (prefix_set_put(rules->own, prefix, length, verdict))
+		return error_set(error, "out of memory");
+	return 0;
+}
+
+int rules_remove(struct rules *rules, const char *prefix, size_t length, struct error *error)
+{
+	if (rules->pinned)
+		return pinned_rules_remove(rules->pinned, prefix, length, error);
+	return prefix_set_remove(rules->own, prefix, length) ? 0 : 1;
+}
+
+int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_taker each, void *context,
+	       struct error *error)
+{
+	size_t count, end;
+	int result = 0;
+
+	if (rules->pinned)
+		return pinned_rules_step(rules->pinned, cursor, each, context, error);
+	count = prefix_set_count(rules->own);
+	end = cursor->walked + RULES_STEP;
+	while (cursor->walked < count && cursor->walked < end && !result) {
+		struct prefix_set_member member = prefix_set_get(rules->own, cursor->walked++);
+
+		result = each(context, member.text, member.length, member.verdict);
+	}
+	cursor->done = cursor->walked >= count;
+	return result;
+}
+
+int rules_each(struct rules *rules, rule_taker each, void *context, struct error *error)
+{
+	struct rules_cursor cursor = { 0 };
+	int result = 0;
+
+	while (!cursor.done && !result)
+		result = rules_step(rules, &cursor, each, context, error);
+	return result;
+}
+
+size_t rules_max(const struct rules *rules)
+{
+	return rules->max;
+}
+
+static int count_one(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
+{
+	size_t *count = context;
+
+	(void)prefix;
+	(void)length;
+	(void)verdict;
+	(*count)++;
+	return 0;
+}
+
+size_t rules_count(struct rules *rules)
+{
+	struct error error;
+	size_t count = 0;
+
+	rules_each(rules, count_one, &count, &error);
+	return count;
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The loader behind scripts/xdp-icp-load: the same code that the daemon loads with. */
+#include <argp.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "chain/chain.h"
+#include "chain/compile.h"
+#include "xdp/destinations.h"
+#include "config/dropin.h"
+#include "xdp/kernel.h"
+#include "xdp/load_pair.h"
+#include "lib/log.h"
+#include "lib/privileges.h"
+#include "lib/shell_quote.h"
+
+#define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
+#define INTERFACES_MAX 256
+
+const char *argp_program_version = "xdp-icp-load " XDP_ICP_VERSION;
+
+static const char doc[] =
+	"Loads the ICP responder's XDP program, pins its maps and attaches it to a network "
+	"interface.\v"
+	"Until a daemon fills in the chain, the kernel replies to rules alone.\n\n"
+	"Exit status: 0 done; 1 wrong options or configuration; 2 the kernel refused for another "
+	"reason; 3 the device takes the program in none of the requested modes; 4 no privileges, "
+	"no BPF "
+	"file system, or a kernel older than 5.18; 5 another program has the place, or a daemon "
+	"uses the maps; 6 no such device.";
+
+enum {
+	OPTION_MODE = 256,
+	OPTION_UNLOAD,
+	OPTION_STATUS,
+	OPTION_REPLACE
+};
+
+static const struct argp_option options[] = {
+	{ "config", 'c', "FILE", 0, "configuration (" CONFIG_PATH ", if there is one)", 0 },
+	{ "mode", OPTION_MODE, "MODE", 0,
+	  "auto (native, then generic), native or generic; default is the configuration's", 0 },
+	{ "unload", OPTION_UNLOAD, NULL, 0,
+	  "detach; with the last interface the pinned maps are removed, and the rules in them", 0 },
+	{ "status", OPTION_STATUS, NULL, 0, "report what is attached where, and change nothing",
+	  0 },
+	{ "replace", OPTION_REPLACE, NULL, 0, "take the place of another XDP program", 0 },
+	{ "verbose", 'v', NULL, 0, "report more; twice: also what the libraries report", 0 },
+	{ 0 },
+};
+
+struct arguments {
+	const char *config;
+	const char *mode;
+	const char *interface;
+	enum {
+		LOAD,
+		UNLOAD,
+		STATUS
+	} action;
+	bool replace;
+	int level;
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'c':
+		arguments->config = value;
+		break;
+	case OPTION_MODE:
+		arguments->mode = value;
+		break;
+	case OPTION_UNLOAD:
+		arguments->action = UNLOAD;
+		break;
+	case OPTION_STATUS:
+		arguments->action = STATUS;
+		break;
+	case OPTION_REPLACE:
+		arguments->replace = true;
+		break;
+	case 'v':
+		arguments->level++;
+		break;
+	case ARGP_KEY_ARG:
+		if (arguments->interface)
+			argp_error(state, "one interface at a time: %s", value);
+		arguments->interface = value;
+		break;
+	case ARGP_KEY_END:
+		if (!arguments->interface && arguments->action != STATUS)
+			argp_error(state, "which interface?");
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+/* The configuration, or the defaults where there is none and none was asked for. */
+static int read_config(struct arguments *arguments, struct config **config, struct error *error)
+{
+	if (!arguments->config && access(CONFIG_PATH, F_OK) == 0)
+		arguments->config = CONFIG_PATH;
+	if (arguments->config)
+		return config_load_alone(arguments->config, config, error);
+	return config_parse_text("", 0, "defaults", config, error);
+}
+
+static int read_mode(const char *text, const struct config *config, enum kernel_mode *mode,
+		     struct error *error)
+{
+	if (!text)
+		*mode = config->mode == CONFIG_MODE_NATIVE    ? KERNEL_NATIVE
+			: config->mode == CONFIG_MODE_GENERIC ? KERNEL_GENERIC
+							      : KERNEL_AUTO;
+	else if (strcmp(text, "auto") == 0)
+		*mode = KERNEL_AUTO;
+	else if (strcmp(text, "native") == 0)
+		*mode = KERNEL_NATIVE;
+	else if (strcmp(text, "generic") == 0)
+		*mode = KERNEL_GENERIC;
+	else
+		return error_set(error, "mode %s: it is auto, native or generic", text);
+	return 0;
+}
+
+/* The addresses as they are now; a daemon keeps them current once it runs. */
+static int fill_destinations(struct kernel *kernel, const struct config *config,
+			     struct error *error)
+{
+	struct kernel_interface interfaces[INTERFACES_MAX];
+	struct kernel_destination *list = NULL;
+	unsigned int attached[INTERFACES_MAX];
+	size_t count = kernel_interfaces(kernel, interfaces, INTERFACES_MAX);
+	size_t attached_count = 0, destination_count;
+	struct network network;
+	int result = -1;
+
+	for (size_t i = 0; i < count && i < INTERFACES_MAX; i++)
+		if (interfaces[i].attached)
+			attached[attached_count++] = interfaces[i].ifindex;
+	if (network_read(&network, error) == 0) {
+		list = destinations(config->listen, config->listen_count, &network, attached,
+				    attached_count, &destination_count);
+		result = list ? kernel_set_destinations(kernel, list, destination_count, error)
+			      : error_set(error, "out of memory");
+	}
+	network_free(&network);
+	free(list);
+	return result;
+}
+
+/* Builds the chain as the daemon's user, tells what maps it needs, and ends. */
+static void __attribute__((noreturn))
+run_builder(const struct arguments *arguments, struct config *config, uid_t uid, gid_t gid,
+	    int channel)
+{
+	struct compiled *compiled = NULL;
+	struct kernel_sizes sizes;
+	struct chain *chain = NULL;
+	struct error error;
+
+	if ((geteuid() == 0 &&
+	     (privileges_drop(uid, gid, &error) ||
+	      environment_reduce(config->variables.names, config->variables.count, &error))) ||
+	    (arguments->config && config_load_drop_ins(arguments->config, config, &error)) ||
+	    chain_create(config, &chain, &error) || chain_compile(chain, &compiled, &error)) {
+		load_tell(channel, KERNEL_USAGE, NULL, &error);
+	} else {
+		sizes = kernel_sizes_for(config, compiled);
+		load_tell(channel, KERNEL_OK, &sizes, NULL);
+	}
+	_exit(EXIT_SUCCESS);
+}
+
+/* What maps the chain needs. This process does not read the files that it is made of (load_pair.h). */
+static enum kernel_result ask_sizes(const struct arguments *arguments, struct config *config,
+				    struct kernel_load *job, struct error *error)
+{
+	enum kernel_result result;
+	int channel;
+	pid_t pid = load_fork(&channel, error);
+
+	if (pid < 0)
+		return KERNEL_FAILED;
+	if (pid == 0)
+		run_builder(arguments, config, job->owner, job->group, channel);
+	result = load_hear(channel, &job->sizes, error);
+	close(channel);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return result;
+}
+
+static enum kernel_result load(const struct arguments *arguments, struct config *config,
+			       struct error *error)
+{
+	struct kernel_load job = {
+		.interface = arguments->interface,
+		.replace = arguments->replace,
+	};
+	enum kernel_result result;
+	struct kernel *kernel = NULL;
+	struct error ignored;
+
+	if (read_mode(arguments->mode, config, &job.mode, error) ||
+	    user_find(config->user, &job.owner, &job.group, error))
+		return KERNEL_USAGE;
+	result = kernel_check_means(error);
+	if (result == KERNEL_OK)
+		result = ask_sizes(arguments, config, &job, error);
+	if (result != KERNEL_OK)
+		return result;
+	job.pin_dir = pin_dir_make(config->pin_dir, job.owner, error);
+	if (!job.pin_dir)
+		return errno == ENOENT ? KERNEL_NO_MEANS : KERNEL_FAILED;
+	result = kernel_load(&job, error);
+	/* A daemon that holds the maps sees the interface by itself. */
+	if (result == KERNEL_OK && pin_dir_lock(job.pin_dir, &ignored) == 0) {
+		kernel = kernel_open(job.pin_dir, error);
+		if (!kernel || fill_destinations(kernel, config, error))
+			result = KERNEL_FAILED;
+	}
+	kernel_close(kernel);
+	pin_dir_hand_over(job.pin_dir, job.owner, job.group);
+	pin_dir_close(job.pin_dir);
+	return result;
+}
+
+static enum kernel_result status(const struct arguments *arguments, const struct config *config,
+				 struct error *error)
+{
+	struct kernel_interface interfaces[INTERFACES_MAX];
+	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
+	const char *name = arguments->interface;
+	struct pin_dir *dir = pin_dir_open(config->pin_dir, PIN_DIR_ANYBODY, error);
+	struct kernel *kernel = dir ? kernel_open(dir, error) : NULL;
+	bool found = false;
+	size_t count;
+
+	if (!kernel) {
+		pin_dir_close(dir);
+		return KERNEL_NO_MEANS;
+	}
+	count = kernel_interfaces(kernel, interfaces, INTERFACES_MAX);
+	for (size_t i = 0; i < count && i < INTERFACES_MAX; i++) {
+		const struct kernel_interface *one = &interfaces[i];
+
+		if (name && strcmp(one->name, name))
+			continue;
+		found = found || one->attached;
+		if (!one->attached)
+			printf("%s: no longer attached\n", one->name[0] ? one->name : "(gone)");
+		else
+			printf("%s: mode %s, program %u, %s, maps in %s\n", one->name,
+			       one->native ? "native" : "generic", one->program_id,
+			       one->dispatcher ? "beside others (libxdp dispatcher)"
+					       : "alone (libxdp dispatcher not in use)",
+			       config->pin_dir);
+	}
+	kernel_close(kernel);
+	pin_dir_close(dir);
+	if (found)
+		return KERNEL_OK;
+	if (name && strlen(name) < IF_NAMESIZE)
+		error_set(error, "%s: not attached; `xdp-icp-load %s`", name,
+			  shell_quote(name, quoted));
+	else
+		error_set(error, "%s: not attached; `xdp-icp-load INTERFACE`",
+			  name ? name : config->pin_dir);
+	return KERNEL_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, "INTERFACE", doc, NULL, NULL, NULL };
+	struct arguments arguments = { .level = LOG_NOTICE };
+	enum kernel_result result = KERNEL_USAGE;
+	struct config *config = NULL;
+	struct error error;
+
+	argv[0] = (char *)"xdp-icp-load"; /* the name that people know it by */
+	argp_err_exit_status = KERNEL_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	log_open("xdp-icp-load", arguments.level);
+	if (read_config(&arguments, &config, &error) == 0) {
+		switch (arguments.action) {
+		case LOAD:
+			result = load(&arguments, config, &error);
+			break;
+		case UNLOAD:
+			result = kernel_unload(config->pin_dir, arguments.interface, &error);
+			break;
+		case STATUS:
+			result = status(&arguments, config, &error);
+			break;
+		}
+		config_free(config);
+	}
+	if (result != KERNEL_OK)
+		log_write(LOG_ERR, "%s", error.text);
+	return result;
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The work is done a little at a time, so that a request with many URLs delays nothing else: a few
+ * URLs an event, of which a few may wait for policies; when all of them are decided, a walk through
+ * the rules, some an event, tells by which rule. All of it ends when the peer goes away.
+ */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "xdp-icpd/check.h"
+#include "icp/counter_names.h"
+#include "decide.h"
+#include "lib/escape.h"
+#include "chain/evaluation.h"
+#include "server/rule_search.h"
+#include "icp/opcode.h"
+
+#define URLS_STEP 4	 /* decided in one event */
+#define PENDING_MAX 16	 /* that wait for policies; queries want them too */
+#define RESULT_SIZE 1024 /* bytes that a result takes beside its texts, about */
+
+/* A URL for which policies have been asked. */
+struct check_item {
+	LIST_ENTRY(check_item) link;
+	struct check *check;
+	struct evaluation *evaluation;
+	size_t index;
+};
+
+/* A request, until it has its reply or its peer goes away. */
+struct check {
+	struct daemon *daemon;
+	struct control_deferred *deferred;
+	struct event *step;
+	struct in6_addr source;
+	json_t *urls, *results;
+	size_t next; /* URL */
+	LIST_HEAD(, check_item) pending;
+	size_t pending_count;
+	struct rule_search search; /* for the URLs that a rule decides; the tag is their index */
+};
+
+/* Gives the reply (takes the reference; NULL: no memory, or nobody waits for it) and ends. */
+static void check_end(struct check *check, json_t *reply)
+{
+	while (!LIST_EMPTY(&check->pending)) {
+		struct check_item *item = LIST_FIRST(&check->pending);
+
+		LIST_REMOVE(item, link);
+		evaluation_cancel(item->evaluation);
+		free(item);
+	}
+	if (check->step)
+		event_free(check->step);
+	rule_search_free(&check->search);
+	json_decref(check->urls);
+	json_decref(check->results);
+	control_complete(check->deferred, reply);
+	free(check);
+}
+
+static void check_gone(void *context)
+{
+	check_end(context, NULL);
+}
+
+/* Has check_step() called as soon as everything else that is due has been done. */
+static void check_go_on(struct check *check)
+{
+	static const struct timeval at_once = { 0 };
+
+	event_add(check->step, &at_once);
+}
+
+/* --- a result */
+
+static void add_decider(struct check *check, const struct query *query,
+			const struct response *response, size_t index)
+{
+	json_t *result = json_array_get(check->results, index);
+
+	if (response->by_drain) {
+		json_object_set_new(result, "drain", json_true());
+		return;
+	}
+	json_object_set_new(result, "policy",
+			    response->policy ? control_text(response->policy->name) : json_null());
+	if (response->by_rule)
+		rule_search_add(&check->search, query->url, query->length, index);
+}
+
+static void add_answerer(const struct daemon *daemon, const struct query *query, json_t *result)
+{
+	const char *by = "daemon", *why = "userspace alone";
+	struct decision decision;
+	struct error error;
+
+	if (daemon->kernel && daemon->attached) {
+		why = "the kernel's maps cannot be read";
+		if (kernel_decide(daemon->kernel, query->url, query->length, &query->source,
+				  &decision, &error) == 0) {
+			by = decision.counter == ICP_COUNT_ANSWERED ? "kernel" : "daemon";
+			why = decision.counter == ICP_COUNT_ANSWERED
+				      ? "decided by the maps"
+				      : counter_names[decision.counter].help;
+		}
+	}
+	json_object_set_new(result, "by", json_string(by));
+	json_object_set_new(result, "why", json_string(why));
+}
+
+static void add_response(struct check *check, const struct query *query,
+			 const struct response *response, size_t index)
+{
+	json_t *result = json_array_get(check->results, index);
+
+	if (response->verdict.opcode == ICP_OP_INVALID) {
+		json_object_set_new(result, "verdict", json_null());
+		json_object_set_new(result, "by", json_string("daemon"));
+		json_object_set_new(result, "why",
+				    json_string(response->by_drain
+							? counter_names[ICP_COUNT_SILENT_DRAIN].help
+							: "too much waits for policies, or the "
+							  "daemon ends"));
+		return;
+	}
+	json_object_set_new(result, "verdict", json_string(opcode_name(response->verdict.opcode)));
+	add_decider(check, query, response, index);
+	add_answerer(check->daemon, query, result);
+}
+
+static void add_error(struct check *check, enum icp_form form, size_t length, size_t index)
+{
+	json_t *result = json_array_get(check->results, index);
+	bool kernel =
+		check->daemon->attached && form == ICP_FORM_WHITE_SPACE && length <= PREFIX_URL_MAX;
+
+	json_object_set_new(result, "verdict", json_string(opcode_name(ICP_OP_ERR)));
+	json_object_set_new(result, "by", json_string(kernel ? "kernel" : "daemon"));
+	json_object_set_new(result, "why",
+			    json_string(form == ICP_FORM_NO_URL ? "not a URL: empty, or with a NUL"
+								: "white space in the URL"));
+}
+
+/* --- the URLs */
+
+static void check_decided(void *context, const struct query *query,
+			  const struct chain_decision *decision)
+{
+	struct check_item *item = context;
+	struct check *check = item->check;
+	struct responder aside = check->daemon->responder;
+	struct response response = responder_decided(&aside, decision);
+
+	add_response(check, query, &response, item->index);
+	LIST_REMOVE(item, link);
+	check->pending_count--;
+	free(item);
+	check_go_on(check);
+}
+
+static void check_query(struct check *check, const struct query *query, size_t index)
+{
+	struct responder aside = check->daemon->responder; /* counters count queries */
+	struct response response;
+	struct check_item *item;
+
+	aside.decided = NULL; /* nor is a question remembered */
+	response = responder_decide(&aside, query);
+	item = response.pending ? malloc(sizeof(*item)) : NULL;
+	if (!item) {
+		if (response.pending)
+			evaluation_cancel(response.pending);
+		add_response(check, query, &response, index);
+		return;
+	}
+	*item = (struct check_item){
+		.check = check,
+		.evaluation = response.pending,
+		.index = index,
+	};
+	LIST_INSERT_HEAD(&check->pending, item, link);
+	check->pending_count++;
+	evaluation_then(response.pending, check_decided, item);
+}
+
+/* Begins with the next URL. NULL, or what is wrong with the request, a new reference. */
+static json_t *check_next(struct check *check)
+{
+	struct query query = { .source = check->source };
+	size_t index = check->next++;
+	json_t *escaped = json_array_get(check->urls, index);
+	enum icp_form form;
+	char *url;
+
+	if (!json_is_string(escaped))
+		return control_refusal("check: a URL is a string");
+	if (!control_hold(check->deferred, json_string_length(escaped) + RESULT_SIZE))
+		return control_refusal("check: too much at once; ask for fewer URLs");
+	url = unescape(json_string_value(escaped), json_string_length(escaped), &query.length);
+	if (!url || json_array_append_new(check->results, json_pack("{s:O}", "url", escaped))) {
+		free(url);
+		return control_refusal("out of memory");
+	}
+	if (query.length > ICP_MESSAGE_MAX - ICP_QUERY_HEADER_SIZE - 1) {
+		free(url);
+		return control_refusal("a URL of %zu bytes does not fit into a query",
+				       query.length);
+	}
+	query.url = url;
+	form = query.length ? icp_url_form((const __u8 *)url, query.length, ICP_MESSAGE_MAX)
+			    : ICP_FORM_NO_URL;
+	if (form == ICP_FORM_QUERY)
+		check_query(check, &query, index);
+	else
+		add_error(check, form, query.length, index);
+	free(url);
+	return NULL;
+}
+
+/* --- the rules */
+
+/* "rule": null is one that has been taken out since it decided. */
+static void add_rules(struct check *check)
+{
+	for (size_t i = 0; i < check->search.count; i++) {
+		const struct rule_search_url *one = &check->search.urls[i];
+
+		json_object_set_new(json_array_get(check->results, one->tag), "rule",
+				    one->found ? control_bytes(one->url, one->prefix)
+					       : json_null());
+	}
+}
+
+static void check_rules(struct check *check)
+{
+	struct error error;
+
+	if (check->search.count && rule_search_step(&check->search, check->daemon->rules, &error)) {
+		check_end(check, control_refusal("%s", error.text));
+		return;
+	}
+	if (check->search.count && !check->search.cursor.done) {
+		check_go_on(check);
+		return;
+	}
+	add_rules(check);
+	check_end(check, json_pack("{s:b, s:O}", "ok", 1, "results", check->results));
+}
+
+static void check_step(evutil_socket_t fd, short what, void *context)
+{
+	struct check *check = context;
+	size_t count = json_array_size(check->urls);
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < URLS_STEP && check->next < count && check->pending_count < PENDING_MAX;
+	     i++) {
+		json_t *refusal = check_next(check);
+
+		if (refusal) {
+			check_end(check, refusal);
+			return;
+		}
+	}
+	if (check->next < count && check->pending_count < PENDING_MAX)
+		check_go_on(check);
+	else if (check->next == count && check->pending_count == 0)
+		check_rules(check);
+	/* Else check_decided() goes on. */
+}
+
+/* --- the request */
+
+/* The source of a request, the loopback address if it has none. -1 and `error`. */
+static int read_source(const json_t *request, struct in6_addr *source, struct error *error)
+{
+	const char *text = json_string_value(json_object_get(request, "source"));
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+
+	*source = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
+	if (!text || inet_pton(AF_INET6, text, source) == 1)
+		return 0;
+	if (inet_pton(AF_INET, text, &v4.sin_addr) != 1)
+		return error_set(error, "source %s: not an IPv4 or IPv6 address", text);
+	*source = query_source((struct sockaddr *)&v4);
+	return 0;
+}
+
+json_t *command_check(struct daemon *daemon, const json_t *request, const struct control_peer *peer)
+{
+	json_t *urls = json_object_get(request, "urls");
+	struct in6_addr source;
+	struct control_deferred *deferred;
+	struct check *check;
+	struct error error;
+
+	if (!json_is_array(urls))
+		return control_refusal("check: no urls");
+	if (json_array_size(urls) > CHECK_URLS_MAX)
+		return control_refusal("check: %zu URLs; ask for at most %d at once",
+				       json_array_size(urls), CHECK_URLS_MAX);
+	if (read_source(request, &source, &error))
+		return control_refusal("%s", error.text);
+	deferred = control_defer(peer);
+	check = deferred ? calloc(1, sizeof(*check)) : NULL;
+	if (!check) {
+		if (deferred)
+			control_complete(deferred, NULL);
+		return NULL;
+	}
+	*check = (struct check){
+		.daemon = daemon,
+		.deferred = deferred,
+		.source = source,
+		.urls = json_incref(urls),
+		.results = json_array(),
+	};
+	check->step = evtimer_new(daemon->base, check_step, check);
+	if (!check->step || !check->results) {
+		check_end(check, NULL);
+		return NULL;
+	}
+	control_when_gone(deferred, check_gone, check);
+	check_go_on(check);
+	return NULL;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The daemon's command line. */
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "chain/chain.h"
+#include "chain/compile.h"
+#include "xdp-icpd/daemon.h"
+#include "config/dropin.h"
+#include "lib/escape.h"
+#include "lib/log.h"
+#include "lib/privileges.h"
+
+#define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
+
+const char *argp_program_version = "xdp-icpd " XDP_ICP_VERSION;
+
+static const char doc[] =
+	"Replies to ICP queries (RFC 2186) by policies: an XDP program to what it can decide, the "
+	"daemon to everything else. Runs in the foreground.\v"
+	"SIGHUP reloads the configuration, SIGTERM and SIGINT drain and end the daemon.\n\n"
+	"Exit status: 0 a clean end, 1 a wrong configuration or a start that failed; the message "
+	"says what would be right.";
+
+static const struct argp_option options[] = {
+	{ "config", 'c', "FILE", 0, "configuration (" CONFIG_PATH ")", 0 },
+	{ "check", 'k', NULL, 0, "check the configuration and exit", 0 },
+	{ "verbose", 'v', NULL, 0, "log more; twice: also what the libraries report", 0 },
+	{ 0 },
+};
+
+struct arguments {
+	const char *config;
+	bool check;
+	int level;
+};
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case 'c':
+		arguments->config = value;
+		break;
+	case 'k':
+		arguments->check = true;
+		break;
+	case 'v':
+		arguments->level++;
+		break;
+	case ARGP_KEY_ARG:
+		argp_error(state, "no arguments are taken: %s", value);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+/* Reads what root reads at a start, then becomes the user that reads the rest. */
+static int become_user(const struct config *config, const char *path, struct error *error)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (user_find(config->user, &uid, &gid, error) || privileges_drop(uid, gid, error) ||
+	    environment_reduce(config->variables.names, config->variables.count, error))
+		return -1;
+	if (access(path, R_OK))
+		log_write(LOG_WARNING, "%s: user %s cannot read it (%s), a reload will fail", path,
+			  config->user, strerror(errno));
+	return 0;
+}
+
+static int check(const char *path)
+{
+	struct compiled *compiled = NULL;
+	struct config *config = NULL;
+	struct chain *chain = NULL;
+	struct error error;
+	int status = EXIT_SUCCESS;
+
+	if (config_load_alone(path, &config, &error) ||
+	    (geteuid() == 0 && become_user(config, path, &error)) ||
+	    config_load_drop_ins(path, config, &error) || chain_create(config, &chain, &error) ||
+	    chain_compile(chain, &compiled, &error)) {
+		char line[ESCAPE_MAX * sizeof(error.text)];
+
+		escape_line(error.text, line, sizeof(line));
+		fprintf(stderr, "%s\n", line);
+		status = EXIT_FAILURE;
+	} else {
+		printf("%s: %zu policies, %zu prefixes\n", path, chain_count(chain),
+		       chain_prefix_count(chain));
+	}
+	compiled_free(compiled);
+	chain_free(chain);
+	config_free(config);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
+	struct arguments arguments = { .config = CONFIG_PATH, .level = LOG_NOTICE };
+	struct daemon daemon;
+	struct error error;
+
+	argp_err_exit_status = EXIT_FAILURE;
+	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	log_open("xdp-icpd", arguments.level);
+	if (arguments.check)
+		return check(arguments.config);
+	if (daemon_start(&daemon, arguments.config, &error)) {
+		log_write(LOG_ERR, "%s", error.text);
+		return EXIT_FAILURE;
+	}
+	daemon_run(&daemon);
+	daemon_stop(&daemon);
+	return EXIT_SUCCESS;
+}

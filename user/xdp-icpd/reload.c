@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Changes of the chain while the daemon runs: reloads, and icpctl policy. A chain may take seconds
+ * to build and to free, in which the event loop has to look after gates and queries. So a thread
+ * does both; it runs only while there is something to do. The main thread starts the chain and
+ * switches to it in between:
+ *
+ *	main thread	take the change that waits longest
+ *	thread		read the configuration, build the chain beside the one that counts
+ *	main thread	start it, switch to it
+ *	thread		write or remove the policy's file, free the former chain
+ *	main thread	tell who asked for the change
+ *
+ * There is one change at a time, in the order in which they were asked for, and one thread, which
+ * the main thread joins before it looks at what that has done: nothing needs a lock.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "xdp-icpd/chain.h"
+#include "xdp-icpd/reload.h"
+#include "config/dropin.h"
+#include "lib/log.h"
+
+enum change_kind {
+	CHANGE_RELOAD,
+	CHANGE_PUT,
+	CHANGE_REMOVE
+};
+enum change_stage {
+	STAGE_BUILD,
+	STAGE_CLEAR_UP,
+	STAGE_DONE
+};
+
+struct change {
+	TAILQ_ENTRY(change) link;
+	enum change_kind kind;
+	char *name;		  /* of the policy to remove */
+	struct policy_spec *spec; /* to put in; the configuration's once it counts */
+	bool save;
+	change_done done; /* NULL: nobody is told */
+	void *context;
+
+	enum change_stage stage; /* what the thread has to do next */
+	bool failed;		 /* as the error says */
+	struct error error;
+
+	/* What is being made; once that counts, what it has replaced. */
+	struct next_chain next;
+	struct config *config;	       /* of a reload */
+	struct policy_spec **policies; /* all, for a change of one */
+	size_t policy_count;
+	struct policy_spec *former; /* the one that is replaced or removed, or NULL */
+	bool counts;
+};
+
+TAILQ_HEAD(change_list, change);
+
+/* A chain whose memory is to be freed. */
+struct released {
+	SLIST_ENTRY(released) link;
+	struct chain *chain;
+};
+
+SLIST_HEAD(released_list, released);
+
+struct changes {
+	struct daemon *daemon;
+	struct change_list waiting;
+	size_t waiting_count;
+	struct change *current;
+	struct released_list released;
+	atomic_bool cancel; /* the daemon ends */
+
+	pthread_t thread;
+	bool running, joinable;
+	struct released_list to_free; /* the thread's, as is `current`, while it runs */
+	atomic_bool done;	      /* it has ended, or is about to */
+	int wake;		      /* readable: the main thread has something to do */
+	struct event *on_wake;
+};
+
+/* --- in the thread */
+
+/* The policies as they will be: a list of those of the configuration but for one. */
+static int list_policies(const struct config *config, struct change *change)
+{
+	const char *name = change->spec ? change->spec->name : change->name;
+	size_t count = config->policy_count, place = 0;
+
+	while (place < count && strcmp(config->policies[place]->name, name) != 0)
+		place++;
+	if (place < count)
+		change->former = config->policies[place];
+	else if (!change->spec)
+		return error_set(&change->error,
+				 "there is no policy '%s'; `icpctl policy list` lists them", name);
+	change->policies = calloc(count + 1, sizeof(struct policy_spec *));
+	if (!change->policies)
+		return error_set(&change->error, "out of memory");
+	if (count)
+		memcpy(change->policies, config->policies, count * sizeof(struct policy_spec *));
+	if (change->spec) {
+		change->policies[place] = change->spec;
+		change->policy_count = change->former ? count : count + 1;
+	} else {
+		change->policies[place] = change->policies[count - 1];
+		change->policy_count = count - 1;
+	}
+	return 0;
+}
+
+static int build(const struct changes *changes, struct change *change)
+{
+	const struct daemon *daemon = changes->daemon;
+	struct config config = *daemon->config;
+
+	if (change->kind == CHANGE_RELOAD) {
+		if (config_load(daemon->config_path, &change->config, &change->error))
+			return -1;
+		return next_chain_build(&change->next, change->config, daemon->kernel,
+					&changes->cancel, &change->error);
+	}
+	if (list_policies(&config, change))
+		return -1;
+	config.policies = change->policies;
+	config.policy_count = change->policy_count;
+	return next_chain_build(&change->next, &config, daemon->kernel, &changes->cancel,
+				&change->error);
+}
+
+/* The policy counts, or does not any more; so it should after a restart. */
+static int save(const char *config_path, const struct change *change, struct error *error)
+{
+	int result;
+
+	if (change->kind == CHANGE_PUT) {
+		if (drop_in_save(config_path, change->spec, error) == 0)
+			return 0;
+		return error_prefix(error, "the policy counts until the next reload, but is not "
+					   "saved: ");
+	}
+	result = drop_in_remove(config_path, change->name, error);
+	if (result > 0 && strcmp(change->former->where, COMMAND_LINE) == 0)
+		return 0; /* was never saved */
+	if (result > 0)
+		return error_set(error,
+				 "the policy is gone until the next reload; it stands in %s, take "
+				 "it out there",
+				 change->former->where);
+	return result;
+}
+
+static void clear_up(const struct changes *changes, struct change *change)
+{
+	if (change->counts && change->save)
+		change->failed = save(changes->daemon->config_path, change, &change->error) != 0;
+	policy_spec_free(change->counts ? change->former : change->spec);
+	free(change->policies);
+	config_free(change->config);
+	compiled_free(change->next.compiled);
+}
+
+static void free_released(struct released_list *list)
+{
+	struct released *released;
+
+	while ((released = SLIST_FIRST(list))) {
+		SLIST_REMOVE_HEAD(list, link);
+		chain_release(released->chain);
+		free(released);
+	}
+}
+
+static void work(struct changes *changes)
+{
+	struct change *change = changes->current;
+
+	if (change && change->stage == STAGE_BUILD) {
+		change->failed = build(changes, change) != 0;
+		change->stage = STAGE_CLEAR_UP;
+	} else if (change) {
+		clear_up(changes, change);
+		change->stage = STAGE_DONE;
+	}
+	free_released(&changes->to_free);
+	changes->done = true;
+	eventfd_write(changes->wake, 1);
+}
+
+static void *run(void *context)
+{
+	pthread_setname_np(pthread_self(), "chains");
+	work(context);
+	return NULL;
+}
+
+/* --- in the main thread */
+
+static void start_thread(struct changes *changes)
+{
+	sigset_t all, before;
+
+	changes->to_free = changes->released;
+	SLIST_INIT(&changes->released);
+	changes->running = true;
+	changes->done = false;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	changes->joinable = pthread_create(&changes->thread, NULL, run, changes) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	/* Where there can be no other thread, this one has to. */
+	if (!changes->joinable)
+		work(changes);
+}
+
+static void join_thread(struct changes *changes)
+{
+	if (changes->joinable)
+		pthread_join(changes->thread, NULL);
+	changes->running = false;
+}
+
+/* In the place of chain_release() in the main thread, which has other things to do. */
+static void on_release(void *context, struct chain *chain)
+{
+	struct changes *changes = context;
+	struct released *released = changes->cancel ? NULL : malloc(sizeof(*released));
+
+	if (!released) {
+		chain_release(chain);
+		return;
+	}
+	released->chain = chain;
+	SLIST_INSERT_HEAD(&changes->released, released, link);
+	eventfd_write(changes->wake, 1);
+}
+
+static void log_taken(struct daemon *daemon, const struct change *change)
+{
+	switch (change->kind) {
+	case CHANGE_RELOAD:
+		log_write(LOG_NOTICE, "reloaded %s: %zu policies", daemon->config_path,
+			  chain_count(daemon->chain));
+		break;
+	case CHANGE_PUT:
+		log_write(LOG_NOTICE, "policy '%s' %s", change->spec->name,
+			  change->former ? "replaced" : "added");
+		break;
+	case CHANGE_REMOVE:
+		log_write(LOG_NOTICE, "policy '%s' removed", change->name);
+		break;
+	}
+}
+
+/* The configuration is the daemon's; the change gets what it replaces. */
+static void exchange_config(struct config *config, struct config *former, struct change *change)
+{
+	char restart[CONFIG_NAMES_SIZE];
+
+	if (change->kind == CHANGE_RELOAD) {
+		config_keep_started(config, former, restart);
+		if (*restart)
+			log_write(LOG_WARNING, "%s: the change takes effect at the next start",
+				  restart);
+		change->config = former;
+	} else {
+		struct policy_spec **policies = former->policies;
+
+		former->policies = change->policies;
+		former->policy_count = change->policy_count;
+		change->policies = policies;
+	}
+}
+
+static int take(struct changes *changes, struct change *change)
+{
+	struct daemon *daemon = changes->daemon;
+	struct config *former = daemon->config;
+	struct config *config = change->config ? change->config : former;
+	int result;
+
+	chain_set_release(change->next.chain, on_release, changes);
+	result = daemon_take_chain(daemon, &change->next, config, &change->error);
+	if (result == 0) {
+		change->counts = true;
+		exchange_config(config, former, change);
+		daemon->reloads += change->kind == CHANGE_RELOAD;
+		log_taken(daemon, change);
+		/* Evaluations may hold on to the former. */
+		chain_unref(change->next.chain);
+	} else {
+		chain_free(change->next.chain);
+	}
+	change->next.chain = NULL;
+	return result;
+}
+
+static void tell(struct changes *changes, struct change *change)
+{
+	if (change->done)
+		change->done(change->context, changes->daemon,
+			     change->failed ? &change->error : NULL);
+	else if (change->failed)
+		log_write(LOG_ERR, "reload failed, nothing is changed: %s", change->error.text);
+	free(change->name);
+	free(change);
+}
+
+/* The thread has ended. */
+static void proceed(struct changes *changes)
+{
+	struct change *change = changes->current;
+
+	join_thread(changes);
+	if (change && change->stage == STAGE_DONE) {
+		changes->current = NULL;
+		tell(changes, change);
+	} else if (change && !change->failed) {
+		change->failed = take(changes, change) != 0;
+	}
+}
+
+static struct change *next_waiting(struct changes *changes)
+{
+	struct change *change = TAILQ_FIRST(&changes->waiting);
+
+	if (change) {
+		TAILQ_REMOVE(&changes->waiting, change, link);
+		changes->waiting_count--;
+	}
+	return change;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *context)
+{
+	struct changes *changes = context;
+	eventfd_t value;
+
+	(void)what;
+	eventfd_read(fd, &value);
+	if (changes->running && !changes->done)
+		return;
+	if (changes->running)
+		proceed(changes);
+	if (!changes->current)
+		changes->current = next_waiting(changes);
+	if (changes->current || !SLIST_EMPTY(&changes->released))
+		start_thread(changes);
+}
+
+/* --- what can be asked for */
+
+static struct change *add(struct daemon *daemon, enum change_kind kind, struct error *error)
+{
+	struct changes *changes = daemon->changes;
+	struct change *change = NULL;
+
+	if (changes->cancel)
+		error_set(error, "the daemon ends");
+	else if (changes->waiting_count == CHANGES_MAX)
+		error_set(error, "%d changes of the chain wait already; try again later",
+			  CHANGES_MAX);
+	else if (!(change = calloc(1, sizeof(*change))))
+		error_set(error, "out of memory");
+	if (!change)
+		return NULL;
+	change->kind = kind;
+	/* It begins in the event loop: the caller has something to add. */
+	eventfd_write(changes->wake, 1);
+	TAILQ_INSERT_TAIL(&changes->waiting, change, link);
+	changes->waiting_count++;
+	return change;
+}
+
+struct change *daemon_reload(struct daemon *daemon, struct error *error)
+{
+	return add(daemon, CHANGE_RELOAD, error);
+}
+
+struct change *daemon_put_policy(struct daemon *daemon, struct policy_spec *spec, bool save_it,
+				 struct error *error)
+{
+	struct change *change = add(daemon, CHANGE_PUT, error);
+
+	if (change) {
+		change->spec = spec;
+		change->save = save_it;
+	}
+	return change;
+}
+
+struct change *daemon_remove_policy(struct daemon *daemon, const char *name, bool save_it,
+				    struct error *error)
+{
+	char *copy = strdup(name);
+	struct change *change = copy ? add(daemon, CHANGE_REMOVE, error) : NULL;
+
+	if (change) {
+		change->name = copy;
+		change->save = save_it;
+		return change;
+	}
+	if (!copy)
+		error_set(error, "out of memory");
+	free(copy);
+	return NULL;
+}
+
+void change_then(struct change *change, change_done done, void *context)
+{
+	change->done = done;
+	change->context = context;
+}
+
+void daemon_reload_on_signal(struct daemon *daemon)
+{
+	const struct change *last = TAILQ_LAST(&daemon->changes->waiting, change_list);
+	struct error error;
+
+	if (last && last->kind == CHANGE_RELOAD)
+		return; /* it has not begun to read the configuration */
+	if (!daemon_reload(daemon, &error))
+		log_write(LOG_ERR, "no reload: %s", error.text);
+}
+
+/* --- the beginning and the end */
+
+int daemon_open_changes(struct daemon *daemon, struct error *error)
+{
+	struct changes *changes = calloc(1, sizeof(*changes));
+
+	if (!changes)
+		return error_set(error, "out of memory");
+	daemon->changes = changes;
+	changes->daemon = daemon;
+	TAILQ_INIT(&changes->waiting);
+	SLIST_INIT(&changes->released);
+	changes->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (changes->wake < 0)
+		return error_set(error, "eventfd: %s", strerror(errno));
+	changes->on_wake =
+		event_new(daemon->base, changes->wake, EV_READ | EV_PERSIST, on_wake, changes);
+	if (!changes->on_wake || event_add(changes->on_wake, NULL))
+		return error_set(error, "out of memory");
+	chain_set_release(daemon->chain, on_release, changes);
+	return 0;
+}
+
+static void cancel(struct changes *changes, struct change *change)
+{
+	if (change->stage != STAGE_DONE) {
+		if (!change->counts && !change->failed) {
+			chain_free(change->next.chain);
+			change->failed = true;
+			error_set(&change->error, "the daemon ends, nothing is changed");
+		}
+		clear_up(changes, change);
+	}
+	tell(changes, change);
+}
+
+void daemon_end_changes(struct daemon *daemon)
+{
+	struct changes *changes = daemon->changes;
+	struct change *change;
+
+	if (!changes)
+		return;
+	changes->cancel = true;
+	if (changes->running)
+		join_thread(changes);
+	if (changes->current)
+		cancel(changes, changes->current);
+	changes->current = NULL;
+	while ((change = next_waiting(changes)))
+		cancel(changes, change);
+	free_released(&changes->released);
+	/* Those who asked are told now, as far as they can be without waiting. */
+	event_base_loop(daemon->base, EVLOOP_NONBLOCK);
+}
+
+void daemon_free_changes(struct daemon *daemon)
+{
+	struct changes *changes = daemon->changes;
+
+	if (!changes)
+		return;
+	if (changes->on_wake)
+		event_free(changes->on_wake);
+	if (changes->wake >= 0)
+		close(changes->wake);
+	free(changes);
+	daemon->changes = NULL;
+}

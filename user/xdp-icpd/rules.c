@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What may concern many rules is done some rules an event, so that it delays nothing else; it ends
+ * when the peer goes away.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "xdp-icpd/rules.h"
+#include "lib/escape.h"
+#include "icp/opcode.h"
+
+#define LOAD_STEP 64  /* rules that are put in in one event */
+#define RULE_SIZE 128 /* bytes that a rule takes in a reply beside its prefix, about */
+
+/* A request that takes several events. */
+struct rules_job {
+	struct daemon *daemon;
+	struct control_deferred *deferred;
+	struct event *step;
+	json_t *rules; /* to load, or listed so far */
+	size_t next;   /* to load */
+	struct rules_cursor cursor;
+	size_t bytes; /* of the rules that this step has listed */
+};
+
+/* Gives the reply (takes the reference; NULL: no memory, or nobody waits for it) and ends. */
+static void job_end(struct rules_job *job, json_t *reply)
+{
+	if (job->step)
+		event_free(job->step);
+	json_decref(job->rules);
+	control_complete(job->deferred, reply);
+	free(job);
+}
+
+static void job_gone(void *context)
+{
+	job_end(context, NULL);
+}
+
+/* Has the step called as soon as everything else that is due has been done. */
+static void job_go_on(struct rules_job *job)
+{
+	static const struct timeval at_once = { 0 };
+
+	event_add(job->step, &at_once);
+}
+
+/* Takes the reference to `rules`. The request is deferred, or gets {"ok": false} without memory. */
+static json_t *job_begin(struct daemon *daemon, const struct control_peer *peer, json_t *rules,
+			 event_callback_fn step)
+{
+	struct control_deferred *deferred = control_defer(peer);
+	struct rules_job *job = deferred ? calloc(1, sizeof(*job)) : NULL;
+
+	if (!job) {
+		json_decref(rules);
+		if (deferred)
+			control_complete(deferred, NULL);
+		return NULL;
+	}
+	job->daemon = daemon;
+	job->deferred = deferred;
+	job->rules = rules;
+	job->step = evtimer_new(daemon->base, step, job);
+	if (!job->step || !rules) {
+		job_end(job, NULL);
+		return NULL;
+	}
+	control_when_gone(deferred, job_gone, job);
+	job_go_on(job);
+	return NULL;
+}
+
+/* --- list */
+
+static int list_rule(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
+{
+	const char *name = opcode_name(verdict);
+	struct rules_job *job = context;
+
+	job->bytes += RULE_SIZE + length;
+	/* What bpftool has put in may be any number. */
+	json_array_append_new(job->rules,
+			      json_pack("{s:o, s:o}", "prefix", control_bytes(prefix, length),
+					"verdict",
+					icp_is_verdict(verdict) && name ? json_string(name)
+									: json_integer(verdict)));
+	return 0;
+}
+
+static void list_step(evutil_socket_t fd, short what, void *context)
+{
+	struct rules_job *job = context;
+	struct error error;
+
+	(void)fd;
+	(void)what;
+	job->bytes = 0;
+	if (rules_step(job->daemon->rules, &job->cursor, list_rule, job, &error))
+		job_end(job, control_refusal("%s", error.text));
+	else if (!control_hold(job->deferred, job->bytes))
+		job_end(job, control_refusal("there are more rules than can be listed at once; "
+					     "`bpftool map dump` lists the pinned map"));
+	else if (job->cursor.done)
+		job_end(job, json_pack("{s:b, s:O}", "ok", 1, "rules", job->rules));
+	else
+		job_go_on(job);
+}
+
+json_t *command_rules_list(struct daemon *daemon, const json_t *request,
+			   const struct control_peer *peer)
+{
+	(void)request;
+	return job_begin(daemon, peer, json_array(), list_step);
+}
+
+/* --- add, del */
+
+/* A rule as a request brings it. */
+struct rule_request {
+	char *prefix; /* for free() */
+	size_t length;
+	enum icp_opcode verdict; /* ICP_OP_INVALID: none is named */
+};
+
+static int read_rule(const json_t *object, bool needs_verdict, struct rule_request *rule,
+		     struct error *error)
+{
+	const json_t *prefix = json_object_get(object, "prefix");
+	const char *verdict = json_string_value(json_object_get(object, "verdict"));
+
+	*rule = (struct rule_request){ 0 };
+	if (!json_is_string(prefix))
+		return error_set(error, "a rule needs a prefix");
+	if (verdict)
+		rule->verdict = verdict_from_name(verdict, strlen(verdict));
+	if (needs_verdict && rule->verdict == ICP_OP_INVALID)
+		return error_set(error, "verdict %s: unknown; it is one of " VERDICT_NAMES,
+				 verdict ? verdict : "missing");
+	rule->prefix =
+		unescape(json_string_value(prefix), json_string_length(prefix), &rule->length);
+	if (!rule->prefix)
+		return error_set(error, "out of memory");
+	if (icp_url_form((const __u8 *)rule->prefix, rule->length, ICP_MESSAGE_MAX) !=
+	    ICP_FORM_QUERY) {
+		free(rule->prefix);
+		rule->prefix = NULL;
+		return error_set(error, "prefix %s: no URL has white space or a NUL",
+				 json_string_value(prefix));
+	}
+	return 0;
+}
+
+/* While no worker replies. */
+static int put_rule(struct daemon *daemon, const json_t *object, struct error *error)
+{
+	struct rule_request rule;
+	int result;
+
+	if (read_rule(object, true, &rule, error))
+		return -1;
+	result = rules_put(daemon->rules, rule.prefix, rule.length, rule.verdict, error);
+	free(rule.prefix);
+	return result;
+}
+
+json_t *command_rules_add(struct daemon *daemon, const json_t *request,
+			  const struct control_peer *peer)
+{
+	struct error error;
+	int result;
+
+	(void)peer;
+	daemon_pause(daemon);
+	result = put_rule(daemon, request, &error);
+	daemon_resume(daemon);
+	if (result)
+		return control_refusal("%s", error.text);
+	return json_pack("{s:b}", "ok", 1);
+}
+
+json_t *command_rules_del(struct daemon *daemon, const json_t *request,
+			  const struct control_peer *peer)
+{
+	struct rule_request rule;
+	struct error error;
+	int result;
+
+	(void)peer;
+	if (read_rule(request, false, &rule, &error))
+		return control_refusal("%s", error.text);
+	daemon_pause(daemon);
+	result = rules_remove(daemon->rules, rule.prefix, rule.length, &error);
+	daemon_resume(daemon);
+	free(rule.prefix);
+	if (result < 0)
+		return control_refusal("%s", error.text);
+	if (result > 0)
+		return control_refusal("no such rule; `icpctl rules list` shows what there is");
+	return json_pack("{s:b}", "ok", 1);
+}
+
+/* --- load */
+
+static void load_step(evutil_socket_t fd, short what, void *context)
+{
+	struct rules_job *job = context;
+	size_t count = json_array_size(job->rules), end = job->next + LOAD_STEP;
+	struct error error;
+	int result = 0;
+
+	(void)fd;
+	(void)what;
+	daemon_pause(job->daemon);
+	while (!result && job->next < count && job->next < end)
+		result = put_rule(job->daemon, json_array_get(job->rules, job->next++), &error);
+	daemon_resume(job->daemon);
+	if (result)
+		job_end(job, control_refusal("rule %zu of %zu: %s (those before it are in)",
+					     job->next, count, error.text));
+	else if (job->next == count)
+		job_end(job, json_pack("{s:b, s:I}", "ok", 1, "loaded", (json_int_t)count));
+	else
+		job_go_on(job);
+}
+
+json_t *command_rules_load(struct daemon *daemon, const json_t *request,
+			   const struct control_peer *peer)
+{
+	json_t *rules = json_object_get(request, "rules");
+
+	if (!json_is_array(rules))
+		return control_refusal("rules-load: no rules");
+	return job_begin(daemon, peer, json_incref(rules), load_step);
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The start. With root's rights nothing is read but the configuration itself, which must be root's:
+ * the drop-ins beside it, and the lists, scripts and plugins that they name, may be the work of
+ * `user`. So a child is forked that keeps the rights and loads the program; then this process
+ * becomes `user`, reads the rest, builds the chain, and tells the child how large the maps have to
+ * be (load_pair.h).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "xdp-icpd/commands.h"
+#include "chain/compile.h"
+#include "xdp-icpd/daemon.h"
+#include "config/dropin.h"
+#include "xdp/load_pair.h"
+#include "lib/log.h"
+#include "lib/privileges.h"
+
+struct start {
+	uid_t uid; /* whom the daemon becomes */
+	gid_t gid;
+	struct control_socket control;
+	pid_t loader; /* the child that loads; 0: there is none */
+	int channel;  /* to it */
+	struct compiled *compiled;
+};
+
+static int open_listeners(struct daemon *daemon, struct error *error)
+{
+	size_t count = daemon->config->listen_count;
+
+	daemon->listeners = calloc(count, sizeof(struct listener *));
+	if (!daemon->listeners)
+		return error_set(error, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		daemon->listeners[i] = listener_open(&daemon->config->listen[i], error);
+		if (!daemon->listeners[i])
+			return -1;
+	}
+	if (workers_wanted(daemon->config->workers) == 1)
+		return 0;
+	daemon->workers = workers_open(daemon->listeners, count,
+				       workers_wanted(daemon->config->workers), error);
+	return daemon->workers ? 0 : -1;
+}
+
+/* --- the program that a daemon left */
+
+static int disable_program(struct pin_dir *dir, struct error *error)
+{
+	struct kernel *kernel = pin_dir_lock(dir, error) ? NULL : kernel_open(dir, error);
+	int result = !kernel || kernel_close_chain(kernel, error) ||
+		     kernel_set_destinations(kernel, NULL, 0, error);
+
+	kernel_close(kernel);
+	return result ? -1 : 0;
+}
+
+/* A program that is still attached must not go on with a chain that is not this daemon's. */
+static void disable_stale_program(const struct daemon *daemon)
+{
+	struct pin_dir *dir = daemon->pin_dir, *opened = NULL;
+	struct error error;
+	int result = 0;
+
+	if (!dir)
+		dir = opened = pin_dir_open(daemon->config->pin_dir, PIN_DIR_ANYBODY, &error);
+	if (dir && !pin_dir_is_empty(dir))
+		result = disable_program(dir, &error);
+	else if (!dir && errno != ENOENT)
+		result = -1;
+	if (result)
+		log_write(LOG_ERR,
+			  "a program that is still attached may answer by another chain: %s",
+			  error.text);
+	pin_dir_close(opened);
+}
+
+static void answer_alone(struct daemon *daemon, const char *reason)
+{
+	pin_dir_close(daemon->pin_dir);
+	daemon->pin_dir = NULL;
+	snprintf(daemon->userspace_reason, sizeof(daemon->userspace_reason), "%s", reason);
+	log_write(daemon->config->mode == CONFIG_MODE_OFF ? LOG_NOTICE : LOG_WARNING,
+		  "mode userspace, the daemon answers alone: %s", reason);
+}
+
+/* --- the child that loads */
+
+static enum kernel_result load_interfaces(const struct daemon *daemon, const struct start *start,
+					  const struct kernel_sizes *sizes, struct error *error)
+{
+	static const enum kernel_mode modes[] = {
+		[CONFIG_MODE_AUTO] = KERNEL_AUTO,
+		[CONFIG_MODE_NATIVE] = KERNEL_NATIVE,
+		[CONFIG_MODE_GENERIC] = KERNEL_GENERIC,
+	};
+	const struct config *config = daemon->config;
+	enum kernel_result worst = KERNEL_OK;
+	size_t loaded = 0;
+	char texts[sizeof(error->text)] = "";
+
+	for (size_t i = 0; i < config->interface_count; i++) {
+		const struct kernel_load load = {
+			.pin_dir = daemon->pin_dir,
+			.interface = config->interfaces[i],
+			.mode = modes[config->mode],
+			.sizes = *sizes,
+			.owner = start->uid,
+			.group = start->gid,
+		};
+		enum kernel_result result = kernel_load(&load, error);
+
+		if (result == KERNEL_OK) {
+			loaded++;
+			continue;
+		}
+		/* What can be mended in the configuration alone, and what must not degrade. */
+		if (result == KERNEL_NO_DEVICE || config->mode == CONFIG_MODE_NATIVE)
+			return result;
+		worst = result;
+		snprintf(texts, sizeof(texts), "%s", error->text);
+	}
+	if (worst != KERNEL_OK && loaded)
+		log_write(LOG_WARNING, "%s; there the daemon answers", texts);
+	return loaded ? KERNEL_OK : worst;
+}
+
+/* Loads, or with mode off disables, as soon as the parent tells the sizes, or ends with it. */
+static void __attribute__((noreturn))
+run_loader(const struct daemon *daemon, const struct start *start)
+{
+	enum kernel_result result;
+	struct kernel_sizes sizes;
+	struct error error;
+
+	/* A Ctrl-C is for the parent; without it this process ends as well. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	result = load_hear(start->channel, &sizes, &error);
+	if (daemon->config->mode != CONFIG_MODE_OFF) {
+		if (result == KERNEL_OK)
+			result = load_interfaces(daemon, start, &sizes, &error);
+		pin_dir_hand_over(daemon->pin_dir, start->uid, start->gid);
+	} else if (result == KERNEL_OK) {
+		disable_stale_program(daemon);
+	}
+	load_tell(start->channel, result, NULL, &error);
+	_exit(EXIT_SUCCESS);
+}
+
+/* Ends the child, if there is one: it has nothing more to hear. */
+static void end_loader(struct start *start)
+{
+	if (!start->loader)
+		return;
+	close(start->channel);
+	while (waitpid(start->loader, NULL, 0) < 0 && errno == EINTR)
+		;
+	start->loader = 0;
+}
+
+/* Makes or opens what the program is to be loaded into. Returns 0, or -1 and `error`. */
+static int open_pins(struct daemon *daemon, const struct start *start, struct error *error)
+{
+	const struct config *config = daemon->config;
+
+	if (config->mode == CONFIG_MODE_OFF || !config->interface_count)
+		return 0;
+	daemon->pin_dir = pin_dir_make(config->pin_dir, start->uid, error);
+	if (!daemon->pin_dir)
+		return errno == ENOENT ? 0 : -1; /* no BPF file system: open_kernel() tells */
+	/* From here to the end of the daemon nothing else works with the maps. */
+	return pin_dir_lock(daemon->pin_dir, error);
+}
+
+static int start_loader(struct daemon *daemon, struct start *start, struct error *error)
+{
+	pid_t pid;
+
+	if (open_pins(daemon, start, error))
+		return -1;
+	if (!daemon->pin_dir && daemon->config->mode != CONFIG_MODE_OFF)
+		return 0;
+	pid = load_fork(&start->channel, error);
+	if (pid < 0)
+		return -1;
+	if (pid == 0)
+		run_loader(daemon, start);
+	start->loader = pid;
+	return 0;
+}
+
+static enum kernel_result load(const struct daemon *daemon, struct start *start,
+			       struct error *error)
+{
+	const struct kernel_sizes sizes = kernel_sizes_for(daemon->config, start->compiled);
+	enum kernel_result result;
+
+	load_tell(start->channel, KERNEL_OK, &sizes, NULL);
+	result = load_hear(start->channel, NULL, error);
+	end_loader(start);
+	return result;
+}
+
+/* --- step by step */
+
+/* What only root can do. It reads nothing that `user` may write. */
+static int start_as_root(struct daemon *daemon, struct start *start, struct error *error)
+{
+	const struct config *config = daemon->config;
+
+	if (control_socket_prepare(&start->control, config->control, start->uid, start->gid, error))
+		return -1;
+	if (start_loader(daemon, start, error))
+		return -1;
+	if (privileges_drop(start->uid, start->gid, error) ||
+	    environment_reduce(config->variables.names, config->variables.count, error))
+		return -1;
+	if (access(daemon->config_path, R_OK))
+		log_write(LOG_WARNING, "%s: user %s cannot read it (%s), a reload will fail",
+			  daemon->config_path, config->user, strerror(errno));
+	return 0;
+}
+
+/* Gets hold of the kernel's maps if there is a way. -1: must not go on without. */
+static int open_kernel(struct daemon *daemon, struct start *start, struct error *error)
+{
+	const struct config *config = daemon->config;
+	const struct compiled *compiled = start->compiled;
+	enum kernel_result result = KERNEL_OK;
+	bool loads = start->loader;
+
+	if (config->mode == CONFIG_MODE_OFF) {
+		if (loads)
+			load(daemon, start, error);
+		else
+			disable_stale_program(daemon);
+		answer_alone(daemon, "mode is off");
+		return 0;
+	}
+	if (config->prefixes_max && compiled->lines > config->prefixes_max)
+		return error_set(error,
+				 "the chain has %zu prefixes, and prefixes_max is %u; raise it",
+				 compiled->count, config->prefixes_max);
+	if (loads)
+		result = load(daemon, start, error);
+	else
+		daemon->pin_dir = pin_dir_open(config->pin_dir, start->uid, error);
+	if (result == KERNEL_NO_DEVICE)
+		return -1;
+	if (result == KERNEL_OK && daemon->pin_dir) {
+		/* As long as this daemon runs; maps that another one holds are not for this. */
+		if (pin_dir_lock(daemon->pin_dir, error))
+			return -1;
+		daemon->kernel = kernel_open(daemon->pin_dir, error);
+	}
+	if (daemon->kernel)
+		return 0;
+	if (config->mode == CONFIG_MODE_NATIVE)
+		return -1;
+	if (!config->interface_count)
+		error_prefix(error, "no `interfaces` are configured, and ");
+	else if (!loads)
+		error_prefix(error, "`interfaces` needs root to load, and ");
+	disable_stale_program(daemon);
+	answer_alone(daemon, error->text);
+	return 0;
+}
+
+static int start_up(struct daemon *daemon, struct start *start, struct error *error)
+{
+	const struct config *config = daemon->config;
+	bool root = geteuid() == 0;
+
+	if (root && user_find(config->user, &start->uid, &start->gid, error))
+		return -1;
+	/* First what may fail without having changed anything. */
+	if (open_listeners(daemon, error))
+		return -1;
+	if (root && start_as_root(daemon, start, error))
+		return -1;
+
+	/* From here on without rights: what works now works at a reload too. */
+	if (config_load_drop_ins(daemon->config_path, daemon->config, error) ||
+	    chain_create(config, &daemon->chain, error) ||
+	    chain_compile(daemon->chain, &start->compiled, error))
+		return -1;
+	daemon->base = event_base_new();
+	/* Gates come first (gate.h), all else has the priority 1. */
+	if (!daemon->base || event_base_priority_init(daemon->base, 2))
+		return error_set(error, "out of memory");
+	if (control_socket_bind(&start->control, config->control, error))
+		return -1;
+	daemon->control =
+		control_open(daemon->base, &start->control, commands_answer, daemon, error);
+	start->control.fd = -1;
+	if (!daemon->control)
+		return -1;
+	if (open_kernel(daemon, start, error))
+		return -1;
+	return daemon_begin(daemon, start->compiled, error);
+}
+
+int daemon_start(struct daemon *daemon, const char *config_path, struct error *error)
+{
+	struct start start = { .uid = geteuid(), .gid = getegid(), .control.fd = -1 };
+	int result;
+
+	*daemon = (struct daemon){ .config_path = config_path, .network_fd = -1 };
+	clock_gettime(CLOCK_MONOTONIC, &daemon->started);
+	if (config_load_alone(config_path, &daemon->config, error))
+		return -1;
+	result = start_up(daemon, &start, error);
+	end_loader(&start);
+	if (start.control.fd >= 0) {
+		control_socket_unlink(&start.control);
+		close(start.control.fd);
+	}
+	compiled_free(start.compiled);
+	if (result) {
+		daemon_stop(daemon);
+		return -1;
+	}
+	log_write(LOG_NOTICE, "xdp-icpd %s answers, mode %s, %zu policies", XDP_ICP_VERSION,
+		  daemon_mode(daemon), chain_count(daemon->chain));
+	return 0;
+}

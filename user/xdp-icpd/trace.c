@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/netset.h"
+#include "lib/clock.h"
+#include "icp/counter_names.h"
+#include "xdp-icpd/trace.h"
+#include "lib/escape.h"
+#include "xdp/trace.h"
+#include "lib/log.h"
+#include "lib/sockaddr.h"
+#include "server/trace.h"
+#include "icp/opcode.h"
+
+#define TRACERS_MAX 8
+#define LOOK_MS 20	/* how often what has been recorded is looked at */
+#define LOOKS_A_LEASE 5 /* how often the kernel is told that somebody still traces */
+#define LEASE_NS 1000000000ull
+
+struct tracer {
+	struct control_deferred *peer;
+	char *url; /* what a URL begins with; NULL: any does */
+	size_t url_length;
+	bool by_source;
+	struct address_network source;
+	uint64_t lost; /* that the peer was too slow for, and was not told of */
+};
+
+struct tracing {
+	struct daemon *daemon;
+	struct kernel_trace *kernel; /* NULL: userspace alone */
+	struct event *look;
+	unsigned int looks;
+	uint64_t since; /* nanoseconds of the monotonic clock: records of before are another's */
+	uint64_t lost;	/* as counted when it was last looked at */
+	struct tracer tracers[TRACERS_MAX];
+	size_t count;
+	struct trace_entry *entries; /* of this look */
+	size_t entry_count, room;
+};
+
+/* --- what is told */
+
+static bool wanted(const struct tracer *tracer, const struct trace_record *record)
+{
+	const __u8 *network = tracer->source.address.s6_addr;
+	unsigned int whole = tracer->source.bits / 8, rest = tracer->source.bits % 8;
+
+	if (tracer->by_source && (memcmp(record->source, network, whole) != 0 ||
+				  (rest && (record->source[whole] ^ network[whole]) >> (8 - rest))))
+		return false;
+	return !tracer->url || (tracer->url_length <= record->url_length &&
+				tracer->url_length <= sizeof(record->url) &&
+				memcmp(record->url, tracer->url, tracer->url_length) == 0);
+}
+
+static json_t *address_json(const __u8 address[16], __be16 port)
+{
+	static const __u8 mapped[12] = { [10] = 0xff, [11] = 0xff };
+	struct sockaddr_storage socket_address = { 0 };
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&socket_address;
+	struct sockaddr_in *in = (struct sockaddr_in *)&socket_address;
+	char text[SOCKET_ADDRESS_TEXT];
+
+	if (memcmp(address, mapped, sizeof(mapped)) == 0) {
+		in->sin_family = AF_INET;
+		in->sin_port = (ICP_FORCE in_port_t)port;
+		memcpy(&in->sin_addr, address + 12, 4);
+	} else {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = (ICP_FORCE in_port_t)port;
+		memcpy(&in6->sin6_addr, address, 16);
+	}
+	socket_address_text(&socket_address, text);
+	return json_string(text);
+}
+
+static const char *const deciders[] = {
+	[TRACE_BY_NOBODY] = NULL,     [TRACE_BY_DRAIN] = "drain",     [TRACE_BY_RULE] = "rule",
+	[TRACE_BY_POLICY] = "policy", [TRACE_BY_DEFAULT] = "default", [TRACE_BY_FORMER] = "former",
+};
+
+/* A new reference. `offset` is what the clock on the wall is ahead of the monotonic one. */
+static json_t *line_of(const struct trace_entry *entry, uint64_t offset)
+{
+	const struct trace_record *record = &entry->record;
+	const struct counter_name *outcome = &counter_names[record->counter];
+	size_t length =
+		record->url_length < sizeof(record->url) ? record->url_length : sizeof(record->url);
+	bool answered = record->counter == ICP_COUNT_ANSWERED;
+	json_t *line = json_object();
+
+	json_object_set_new(line, "time", json_real((record->time + offset) / 1e9));
+	json_object_set_new(line, "source", address_json(record->source, record->source_port));
+	json_object_set_new(line, "destination",
+			    address_json(record->destination, record->destination_port));
+	json_object_set_new(line, "request", json_integer(be32_to_host(record->request_number)));
+	json_object_set_new(line, "by", json_string(entry->by_kernel ? "kernel" : "daemon"));
+	json_object_set_new(line, "verdict",
+			    answered ? json_string(opcode_name(record->verdict)) : json_null());
+	/* As the counters are called: "answered", "passed.horizon", "silent.opcode". */
+	json_object_set_new(
+		line, "outcome",
+		json_sprintf("%s%s%s", outcome->group, *outcome->name ? "." : "", outcome->name));
+	if (deciders[entry->decider])
+		json_object_set_new(line, "decider", json_string(deciders[entry->decider]));
+	if (entry->decider == TRACE_BY_POLICY)
+		json_object_set_new(line, "policy", control_text(entry->policy));
+	json_object_set_new(line, "url", length ? control_bytes(record->url, length) : json_null());
+	if (length < record->url_length)
+		json_object_set_new(line, "url_length", json_integer(record->url_length));
+	return line;
+}
+
+/* Tells a line (takes the reference), and before it of those that were lost. */
+static void tell(struct tracer *tracer, json_t *line)
+{
+	if (tracer->lost &&
+	    control_part(tracer->peer, json_pack("{s:I}", "lost", (json_int_t)tracer->lost)))
+		tracer->lost = 0;
+	if (!line)
+		return;
+	if (tracer->lost || !control_part(tracer->peer, json_incref(line)))
+		tracer->lost++;
+	json_decref(line);
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct trace_entry *one = a, *other = b;
+
+	return one->record.time < other->record.time ? -1 : one->record.time > other->record.time;
+}
+
+/* --- what there is */
+
+static void collect(void *context, struct trace_entry *entry)
+{
+	struct tracing *tracing = context;
+
+	if (tracing->entry_count == tracing->room) {
+		size_t room = tracing->room ? 2 * tracing->room : 256;
+		struct trace_entry *entries =
+			reallocarray(tracing->entries, room, sizeof(*entries));
+
+		if (!entries) {
+			tracing->daemon->responder.counters[ICP_COUNT_FAILED_TRACE]++;
+			return;
+		}
+		tracing->entries = entries;
+		tracing->room = room;
+	}
+	tracing->entries[tracing->entry_count++] = *entry;
+}
+
+/* Says of a record of the kernel's who decided. */
+static void find_decider(const struct daemon *daemon, struct trace_entry *entry)
+{
+	const struct trace_record *record = &entry->record;
+
+	if (record->counter != ICP_COUNT_ANSWERED || record->rank == RANK_NONE) {
+		entry->decider = TRACE_BY_NOBODY;
+	} else if (record->rank == RANK_DRAIN) {
+		entry->decider = TRACE_BY_DRAIN;
+	} else if (record->rank == RANK_RULE) {
+		entry->decider = TRACE_BY_RULE;
+	} else if (record->generation != kernel_generation(daemon->kernel)) {
+		entry->decider = TRACE_BY_FORMER;
+	} else if (record->rank < chain_count(daemon->chain)) {
+		entry->decider = TRACE_BY_POLICY;
+		trace_entry_name(entry, chain_policy(daemon->chain, record->rank)->name);
+	} else {
+		entry->decider = TRACE_BY_DEFAULT;
+	}
+}
+
+static void collect_kernels(void *context, const struct trace_record *record)
+{
+	struct tracing *tracing = context;
+	struct trace_entry entry = { .record = *record, .by_kernel = true };
+
+	if (record->time < tracing->since || record->counter >= ICP_COUNTER_MAX)
+		return;
+	find_decider(tracing->daemon, &entry);
+	collect(tracing, &entry);
+}
+
+/* What neither the kernel nor the daemon had room for, since the daemon started. */
+static uint64_t count_lost(struct daemon *daemon)
+{
+	uint64_t counters[ICP_COUNTER_MAX] = { 0 };
+
+	if (daemon->kernel)
+		kernel_counters(daemon->kernel, counters);
+	daemon_counters(daemon, counters);
+	return counters[ICP_COUNT_FAILED_TRACE];
+}
+
+void daemon_trace_flush(struct daemon *daemon)
+{
+	struct tracing *tracing = daemon->tracing;
+	uint64_t offset;
+
+	if (!tracing || !tracing->count)
+		return;
+	offset = clock_ns(CLOCK_REALTIME) - clock_kernel_ns();
+	if (tracing->kernel)
+		kernel_trace_read(tracing->kernel);
+	trace_log_take(daemon->trace_log, collect, tracing);
+	if (tracing->entry_count)
+		qsort(tracing->entries, tracing->entry_count, sizeof(*tracing->entries), by_time);
+	for (size_t i = 0; i < tracing->entry_count; i++) {
+		const struct trace_entry *entry = &tracing->entries[i];
+		json_t *line = NULL;
+
+		for (size_t k = 0; k < tracing->count; k++) {
+			if (!wanted(&tracing->tracers[k], &entry->record))
+				continue;
+			if (!line)
+				line = line_of(entry, offset);
+			tell(&tracing->tracers[k], json_incref(line));
+		}
+		json_decref(line);
+	}
+	tracing->entry_count = 0;
+}
+
+/* --- beginning and end */
+
+size_t daemon_tracers(const struct daemon *daemon)
+{
+	return daemon->tracing ? daemon->tracing->count : 0;
+}
+
+static void drop_tracer(struct tracing *tracing, size_t number)
+{
+	free(tracing->tracers[number].url);
+	control_end(tracing->tracers[number].peer);
+	tracing->tracers[number] = tracing->tracers[--tracing->count];
+}
+
+void daemon_trace_end(struct daemon *daemon)
+{
+	struct tracing *tracing = daemon->tracing;
+
+	if (!tracing)
+		return;
+	if (daemon->kernel)
+		kernel_trace_until(daemon->kernel, 0);
+	trace_log_switch(daemon->trace_log, false);
+	while (tracing->count)
+		drop_tracer(tracing, 0);
+	kernel_trace_close(tracing->kernel);
+	if (tracing->look)
+		event_free(tracing->look);
+	free(tracing->entries);
+	free(tracing);
+	daemon->tracing = NULL;
+}
+
+static void tell_of_lost(struct tracing *tracing)
+{
+	uint64_t lost = count_lost(tracing->daemon);
+
+	for (size_t i = 0; i < tracing->count; i++) {
+		tracing->tracers[i].lost += lost - tracing->lost;
+		tell(&tracing->tracers[i], NULL);
+	}
+	tracing->lost = lost;
+}
+
+static void on_look(evutil_socket_t fd, short what, void *context)
+{
+	struct daemon *daemon = context;
+	struct tracing *tracing = daemon->tracing;
+
+	(void)fd;
+	(void)what;
+	for (size_t i = tracing->count; i-- > 0;)
+		if (control_is_gone(tracing->tracers[i].peer))
+			drop_tracer(tracing, i);
+	if (!tracing->count) {
+		daemon_trace_end(daemon);
+		return;
+	}
+	daemon_trace_flush(daemon);
+	if (++tracing->looks % LOOKS_A_LEASE)
+		return;
+	tell_of_lost(tracing);
+	if (daemon->kernel)
+		kernel_trace_until(daemon->kernel, clock_kernel_ns() + LEASE_NS);
+}
+
+static int begin(struct daemon *daemon, struct error *error)
+{
+	static const struct timeval interval = { .tv_usec = LOOK_MS * 1000 };
+	struct tracing *tracing = calloc(1, sizeof(*tracing));
+
+	if (!tracing)
+		return error_set(error, "out of memory");
+	daemon->tracing = tracing;
+	tracing->daemon = daemon;
+	tracing->since = clock_kernel_ns();
+	tracing->lost = count_lost(daemon);
+	tracing->look = event_new(daemon->base, -1, EV_PERSIST, on_look, daemon);
+	if (daemon->kernel)
+		tracing->kernel =
+			kernel_trace_open(daemon->kernel, collect_kernels, tracing, error);
+	else
+		error_set(error, "out of memory");
+	if ((daemon->kernel && !tracing->kernel) || !tracing->look ||
+	    event_add(tracing->look, &interval)) {
+		daemon_trace_end(daemon);
+		return -1;
+	}
+	/* Room for this tracer, not for what one before it has left. */
+	if (tracing->kernel)
+		kernel_trace_read(tracing->kernel);
+	tracing->entry_count = 0;
+	trace_log_switch(daemon->trace_log, true);
+	if (daemon->kernel)
+		kernel_trace_until(daemon->kernel, tracing->since + LEASE_NS);
+	return 0;
+}
+
+json_t *daemon_trace_answer(struct daemon *daemon, const json_t *request,
+			    const struct control_peer *peer)
+{
+	const char *source = json_string_value(json_object_get(request, "source"));
+	const json_t *url = json_object_get(request, "url");
+	struct tracer tracer = { .by_source = source != NULL };
+	struct error error;
+
+	if (daemon->tracing && daemon->tracing->count == TRACERS_MAX)
+		return control_refusal("%d trace already, and no more can", TRACERS_MAX);
+	if (source && address_network_parse(source, &tracer.source, &error))
+		return control_refusal("source: %s", error.text);
+	if (json_is_string(url)) {
+		tracer.url = unescape(json_string_value(url), json_string_length(url),
+				      &tracer.url_length);
+		if (!tracer.url)
+			return NULL;
+		if (tracer.url_length > PREFIX_MAX) {
+			free(tracer.url);
+			return control_refusal("url: more than the %d bytes that are traced",
+					       PREFIX_MAX);
+		}
+	}
+	tracer.peer = control_defer(peer);
+	if (!tracer.peer || (!daemon->tracing && begin(daemon, &error))) {
+		free(tracer.url);
+		if (tracer.peer)
+			control_complete(tracer.peer, control_refusal("%s", error.text));
+		return NULL;
+	}
+	daemon->tracing->tracers[daemon->tracing->count++] = tracer;
+	control_part(tracer.peer, json_pack("{s:b}", "ok", 1));
+	return NULL;
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
+
+#include "xdp/bpflog.h"
+#include "lib/log.h"
+
+char kernel_cause[256];
+
+/* What the verifier gives as its reason stands in front of its figures, on the last lines. */
+static void note_refusal(char *log)
+{
+	static const char *const figures[] = { "processed ", "verification time", "stack depth",
+					       "-- END" };
+	char *rest = NULL;
+
+	for (char *line = strtok_r(log, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+			if (strncmp(line, figures[i], strlen(figures[i])) == 0)
+				return;
+		snprintf(kernel_cause, sizeof(kernel_cause), "%s", line);
+	}
+}
+
+__attribute__((format(printf, 2, 0))) static void library_print(bool warning, const char *format,
+								va_list args)
+{
+	static const char mark[] = "Kernel error message: ";
+	static const char verifier[] = "-- BEGIN PROG LOAD LOG --\n";
+	char *text, *cause;
+
+	if (vasprintf(&text, format, args) < 0)
+		return;
+	cause = strstr(text, mark);
+	if (cause) {
+		cause += sizeof(mark) - 1;
+		snprintf(kernel_cause, sizeof(kernel_cause), "%.*s", (int)strcspn(cause, "\n"),
+			 cause);
+	}
+	cause = strstr(text, verifier);
+	if (cause) {
+		note_refusal(cause + sizeof(verifier) - 1);
+		log_write(LOG_INFO, "the verifier says: %s", kernel_cause);
+	} else {
+		/* Most warnings are of things tried in vain, what matters is in the error. */
+		log_write(warning ? LOG_INFO : LOG_DEBUG, "%s", text);
+	}
+	free(text);
+}
+
+__attribute__((format(printf, 2, 0))) static int libbpf_sink(enum libbpf_print_level level,
+							     const char *format, va_list args)
+{
+	library_print(level == LIBBPF_WARN, format, args);
+	return 0;
+}
+
+__attribute__((format(printf, 2, 0))) static int libxdp_sink(enum libxdp_print_level level,
+							     const char *format, va_list args)
+{
+	library_print(level == LIBXDP_WARN, format, args);
+	return 0;
+}
+
+void libraries_open(void)
+{
+	libbpf_set_print(libbpf_sink);
+	libxdp_set_print(libxdp_sink);
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	kernel_cause[0] = '\0';
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "xdp/device.h"
+#include "xdp/attach.h"
+#include "xdp/bpflog.h"
+#include "xdp/pins.h"
+#include "xdp/skeleton.h"
+#include "lib/log.h"
+
+/* --- means: rights, version, device */
+
+enum kernel_result kernel_check_means(struct error *error)
+{
+	struct utsname name;
+	int major = 0, minor = 0;
+
+	uname(&name);
+	if (sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+	    (major < 5 || (major == 5 && minor < 18))) {
+		error_set(error,
+			  "kernel %s is too old: reading a query in XDP needs 5.18 "
+			  "(bpf_xdp_load_bytes)",
+			  name.release);
+		return KERNEL_NO_MEANS;
+	}
+	if (geteuid() != 0) {
+		error_set(error, "no rights to load a BPF program: run it as root");
+		return KERNEL_NO_MEANS;
+	}
+	return KERNEL_OK;
+}
+
+static enum kernel_result check_device(const char *interface, unsigned int *ifindex,
+				       struct error *error)
+{
+	*ifindex = if_nametoindex(interface);
+	if (*ifindex == 0) {
+		error_set(error, "interface %s: no such device; `ip link` lists what there is",
+			  interface);
+		return KERNEL_NO_DEVICE;
+	}
+	if (!device_is_ethernet(interface)) {
+		error_set(error,
+			  "interface %s: not Ethernet; attach to the device below it, or let the "
+			  "daemon answer alone",
+			  interface);
+		return KERNEL_NO_MODE;
+	}
+	return KERNEL_OK;
+}
+
+/* --- maps of a former load */
+
+/* The pins of a former load, if there are any. */
+struct former {
+	bool exists;
+	bool fits;	  /* same ABI, large enough */
+	uint32_t abi;	  /* version */
+	uint32_t control; /* map id */
+	struct kernel_sizes sizes;
+	int rules; /* fd, or -1 */
+	uint32_t ifindex[256];
+	size_t interfaces;
+};
+
+static void former_read(struct former *former, const struct kernel_load *load)
+{
+	struct map_abi version = { 0 };
+	uint32_t key = 0;
+	int fd = pin_open(load->pin_dir, PIN_ABI);
+
+	*former = (struct former){ .rules = -1, .exists = fd >= 0 || errno != ENOENT };
+	if (!former->exists)
+		return;
+	if (fd >= 0) {
+		bpf_map_lookup_elem(fd, &key, &version);
+		close(fd);
+	}
+	former->abi = version.version;
+	fd = pin_open_any(load->pin_dir, PIN_CONTROL);
+	if (fd >= 0) {
+		former->control = map_id(fd);
+		close(fd);
+	}
+	fd = pin_open(load->pin_dir, PIN_INTERFACES);
+	if (fd >= 0) {
+		uint32_t *previous = NULL;
+
+		while (former->interfaces < 256 &&
+		       bpf_map_get_next_key(fd, previous, &former->ifindex[former->interfaces]) ==
+			       0)
+			previous = &former->ifindex[former->interfaces++];
+		close(fd);
+	}
+	former->rules = pin_open_any(load->pin_dir, PIN_RULES);
+	if (former->abi != ICP_MAP_ABI)
+		return;
+	former->sizes = pin_sizes(load->pin_dir);
+	former->fits = former->sizes.rules >= load->sizes.rules &&
+		       former->sizes.prefixes >= load->sizes.prefixes &&
+		       former->sizes.sources >= load->sizes.sources &&
+		       former->sizes.verdicts == load->sizes.verdicts;
+}
+
+/* What keeps the former maps from being adopted. */
+static void former_tell(const struct former *former, const struct kernel_load *load, char text[192])
+{
+	if (!former->abi)
+		snprintf(text, 192, "are not the loader's");
+	else if (former->abi != ICP_MAP_ABI)
+		snprintf(text, 192, "are of ABI version %u (this is %d)", former->abi, ICP_MAP_ABI);
+	else
+		snprintf(text, 192,
+			 "hold %u rules, %u prefixes, %u sources, %u verdicts (%u, %u, %u, %u are "
+			 "asked for)",
+			 former->sizes.rules, former->sizes.prefixes, former->sizes.sources,
+			 former->sizes.verdicts, load->sizes.rules, load->sizes.prefixes,
+			 load->sizes.sources, load->sizes.verdicts);
+}
+
+static void copy_rules(struct former *former, const struct pin_dir *pin_dir)
+{
+	struct pinned_rules *source = pinned_rules_adopt(former->rules);
+	struct pinned_rules *target = NULL;
+	struct error error;
+
+	error_set(&error, "out of memory");
+	if (!source || pinned_rules_at(pin_dir, &target, &error) ||
+	    pinned_rules_copy(source, target, &error))
+		log_write(LOG_WARNING, "rules are lost: %s", error.text);
+	pinned_rules_close(target);
+	if (source) {
+		pinned_rules_close(source);
+		former->rules = -1;
+	}
+}
+
+/* --- loading */
+
+/* Pins the maps of a loaded skeleton that are not pinned yet, and gives all to the daemon's user. */
+static enum kernel_result pin_maps(const struct xdp_icp *skeleton, const struct kernel_load *load,
+				   struct error *error)
+{
+	for (int pin = 0; pin < PIN_MAX; pin++) {
+		int map = skeleton_map(skeleton, pin);
+		int err = pin_make(load->pin_dir, pin, map);
+
+		if (!err)
+			err = pin_give(load->pin_dir, pin, map, load->owner, load->group);
+		if (!err)
+			continue;
+		error_set(error, "%s/%s: cannot be pinned for uid %u: %s", load->pin_dir->path,
+			  pin_names[pin], load->owner,
+			  err == -ELOOP ? "another process has changed what is there"
+					: strerror(-err));
+		return KERNEL_FAILED;
+	}
+	return KERNEL_OK;
+}
+
+static enum kernel_result load_failed(int err, const struct kernel_load *load, struct error *error)
+{
+	if (err == -EPERM) {
+		error_set(error,
+			  "the kernel refuses to load a BPF program (%s%s%s): this needs root "
+			  "with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+			  strerror(EPERM), kernel_cause[0] ? ": " : "", kernel_cause);
+		return KERNEL_NO_MEANS;
+	}
+	error_set(error,
+		  "the XDP program cannot be loaded with %u rules and %u prefixes: %s%s%s; "
+		  "-v shows all that the kernel says",
+		  load->sizes.rules, load->sizes.prefixes, strerror(-err),
+		  kernel_cause[0] ? ": " : "", kernel_cause);
+	return KERNEL_FAILED;
+}
+
+/* Makes maps that nobody has filled say so, as a daemon that ends does. */
+static void close_chains(int chain)
+{
+	struct map_chain closed = { .first_gate = RANK_NONE };
+
+	for (uint32_t slot = 0; slot < 2; slot++) {
+		struct map_chain known = { 0 };
+
+		if (bpf_map_lookup_elem(chain, &slot, &known) == 0 && known.generation == 0)
+			bpf_map_update_elem(chain, &slot, &closed, BPF_ANY);
+	}
+}
+
+/*
+ * Makes the maps, or adopts them, and attaches; `load->pin_dir` is where the maps are pinned for
+ * now. What has the former control map is ours to replace.
+ */
+static enum kernel_result load_and_attach(const struct kernel_load *load, unsigned int ifindex,
+					  struct former *former, bool anew, struct error *error)
+{
+	uint32_t controls[2] = { 0, former->control };
+	struct map_abi version = { ICP_MAP_ABI };
+	enum kernel_result result;
+	struct xdp_icp *skeleton;
+	uint32_t key = 0;
+	int err;
+
+	/* First alone, to make the maps and to know the code. */
+	skeleton = skeleton_open(load->pin_dir, &load->sizes, true, error);
+	if (!skeleton)
+		return KERNEL_FAILED;
+	err = xdp_icp__load(skeleton);
+	if (err) {
+		result = load_failed(err, load, error);
+		goto out;
+	}
+	bpf_map_update_elem(bpf_map__fd(skeleton->maps.abi), &key, &version, BPF_ANY);
+	close_chains(bpf_map__fd(skeleton->maps.chain));
+	result = pin_maps(skeleton, load, error);
+	if (result != KERNEL_OK)
+		goto out;
+	if (anew && former->rules >= 0)
+		copy_rules(former, load->pin_dir);
+	controls[0] = map_id(bpf_map__fd(skeleton->maps.control));
+	result = kernel_attach(load, ifindex, bpf_program__fd(skeleton->progs.xdp_icp),
+			       bpf_map__fd(skeleton->maps.interfaces), controls, error);
+out:
+	xdp_icp__destroy(skeleton);
+	return result;
+}
+
+/* Elsewhere the program still reads the maps that have just been replaced. */
+static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
+			   const struct former *former, struct error *error)
+{
+	struct kernel_load load = *asked;
+
+	for (size_t i = 0; i < former->interfaces; i++) {
+		char name[IF_NAMESIZE];
+
+		if (former->ifindex[i] == done || !if_indextoname(former->ifindex[i], name))
+			continue;
+		load.interface = name;
+		if (kernel_detach(former->ifindex[i], former->control, &load.mode) &&
+		    kernel_load(&load, error) != KERNEL_OK)
+			log_write(LOG_ERR, "%s", error->text);
+	}
+}
+
+/* Makes new maps beside those that do not fit, which stay until all has gone well. */
+static enum kernel_result replace(const struct kernel_load *asked, unsigned int ifindex,
+				  struct former *former, struct error *error)
+{
+	struct kernel_load load = *asked;
+	enum kernel_result result;
+	char text[192];
+
+	former_tell(former, &load, text);
+	if (!load.pin_dir->locked) {
+		error_set(error, "%s: the maps there %s, and a daemon is using them; stop it first",
+			  load.pin_dir->path, text);
+		return KERNEL_OCCUPIED;
+	}
+	log_write(LOG_NOTICE, "%s: replaces the maps there, which %s", load.pin_dir->path, text);
+	load.pin_dir = pin_dir_make_beside(asked->pin_dir, error);
+	if (!load.pin_dir)
+		return KERNEL_FAILED;
+	result = load_and_attach(&load, ifindex, former, true, error);
+	if (result == KERNEL_OK) {
+		pins_move(load.pin_dir, asked->pin_dir);
+		load_elsewhere(asked, ifindex, former, error);
+	} else {
+		pins_remove(load.pin_dir);
+		pin_dir_remove(load.pin_dir);
+	}
+	pin_dir_close(load.pin_dir);
+	return result;
+}
+
+enum kernel_result kernel_load(const struct kernel_load *asked, struct error *error)
+{
+	struct kernel_load load = *asked;
+	enum kernel_result result;
+	struct former former;
+	unsigned int ifindex;
+
+	libraries_open();
+	result = kernel_check_means(error);
+	if (result == KERNEL_OK)
+		result = check_device(load.interface, &ifindex, error);
+	if (result != KERNEL_OK)
+		return result;
+
+	former_read(&former, &load);
+	if (former.exists && !former.fits) {
+		result = replace(&load, ifindex, &former, error);
+	} else {
+		if (former.exists)
+			load.sizes = former.sizes;
+		result = load_and_attach(&load, ifindex, &former, false, error);
+		if (result != KERNEL_OK && !former.exists)
+			pins_remove(load.pin_dir);
+	}
+	if (former.rules >= 0)
+		close(former.rules);
+	return result;
+}

@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "lib/clock.h"
+#include "xdp/bpflog.h"
+#include "xdp/pins.h"
+
+struct kernel {
+	int fd[PIN_MAX];
+	struct kernel_sizes sizes;
+	struct pinned_rules *rules;
+	struct map_chain current;   /* that this daemon has put there */
+	uint32_t slot;		    /* where it stands */
+	struct map_watch *watch;    /* of each chain; shared with the program */
+	struct map_control control; /* as it is in the map, if the maps are owned */
+	uint32_t used;		    /* lines that its prefixes take */
+};
+
+struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
+{
+	struct kernel *kernel = calloc(1, sizeof(*kernel));
+	uint32_t zero = 0;
+
+	if (!kernel) {
+		error_set(error, "out of memory");
+		return NULL;
+	}
+	libraries_open();
+	memset(kernel->fd, 0xff, sizeof(kernel->fd));
+	if (pin_check_abi(dir, error))
+		goto fail;
+	for (int pin = 0; pin < PIN_MAX; pin++) {
+		kernel->fd[pin] = pin_open_told(dir, pin, error);
+		if (kernel->fd[pin] < 0)
+			goto fail;
+	}
+	kernel->watch = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
+			     kernel->fd[PIN_WATCH], 0);
+	if (kernel->watch == MAP_FAILED) {
+		kernel->watch = NULL;
+		error_set(error, "%s/watch: %s", dir->path, strerror(errno));
+		goto fail;
+	}
+	kernel->rules = pinned_rules_adopt(kernel->fd[PIN_RULES]);
+	if (!kernel->rules) {
+		error_set(error, "out of memory");
+		goto fail;
+	}
+	kernel->sizes = pin_sizes(dir);
+	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &zero, &kernel->control)) {
+		error_set(error, "%s/control: %s", dir->path, strerror(errno));
+		goto fail;
+	}
+	/* Whoever wanted these has gone. They are taken back with the first chain. */
+	kernel->control.drain = 0;
+	kernel->control.trace_until = 0;
+	return kernel;
+
+fail:
+	kernel_close(kernel);
+	return NULL;
+}
+
+void kernel_close(struct kernel *kernel)
+{
+	if (!kernel)
+		return;
+	if (kernel->watch)
+		munmap(kernel->watch, sysconf(_SC_PAGESIZE));
+	if (kernel->rules) {
+		pinned_rules_close(kernel->rules);
+		kernel->fd[PIN_RULES] = -1;
+	}
+	for (int pin = 0; pin < PIN_MAX; pin++)
+		if (kernel->fd[pin] >= 0)
+			close(kernel->fd[pin]);
+	free(kernel);
+}
+
+void kernel_leave(const struct kernel *kernel, const struct pin_dir *dir)
+{
+	if (kernel_interfaces(kernel, NULL, 0))
+		return;
+	pins_remove(dir);
+	pin_dir_remove(dir);
+}
+
+struct pinned_rules *kernel_rules(const struct kernel *kernel)
+{
+	return kernel->rules;
+}
+
+uint32_t kernel_prefixes_used(const struct kernel *kernel)
+{
+	return kernel->used;
+}
+
+struct kernel_sizes kernel_sizes(const struct kernel *kernel)
+{
+	return kernel->sizes;
+}
+
+size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *interfaces,
+			 size_t max)
+{
+	uint32_t *previous = NULL, key, next, id;
+	size_t count = 0;
+
+	while (bpf_map_get_next_key(kernel->fd[PIN_INTERFACES], previous, &next) == 0) {
+		struct attachment note;
+
+		key = next;
+		previous = &key;
+		if (bpf_map_lookup_elem(kernel->fd[PIN_INTERFACES], &key, &note))
+			continue;
+		if (count < max) {
+			struct kernel_interface *interface = &interfaces[count];
+
+			*interface = (struct kernel_interface){
+				.ifindex = key,
+				.native = note.native,
+				.dispatcher = note.dispatcher,
+				.program_id = note.program_id,
+			};
+			if (!if_indextoname(key, interface->name))
+				interface->name[0] = '\0';
+			/*
+			 * Each program that comes to the others or leaves them makes libxdp put a
+			 * new dispatcher in the place of the old one.
+			 */
+			id = attached_id(key);
+			interface->attached =
+				note.dispatcher ? id != 0 : id != 0 && id == note.attached_id;
+		}
+		count++;
+	}
+	return count;
+}
+
+int kernel_counters(const struct kernel *kernel, uint64_t counters[ICP_COUNTER_MAX])
+{
+	int cpus = libbpf_num_possible_cpus();
+	uint64_t *values = cpus > 0 ? calloc(cpus, sizeof(*values)) : NULL;
+	int err = values ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; i < ICP_COUNTER_MAX && !err; i++) {
+		if (bpf_map_lookup_elem(kernel->fd[PIN_COUNTERS], &i, values)) {
+			err = -errno;
+			break;
+		}
+		for (int cpu = 0; cpu < cpus; cpu++)
+			counters[i] += values[cpu];
+	}
+	free(values);
+	return err;
+}
+
+static int compare_destinations(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct destination_key)); /* the key comes first */
+}
+
+/* Puts in what is in the list. Returns 0 or -errno. */
+static int put_destinations(int fd, const struct kernel_destination *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (bpf_map_update_elem(fd, &list[i].key, &list[i].value, BPF_ANY))
+			return -errno;
+	return 0;
+}
+
+/* Waits until no CPU runs the program with what it read before. */
+static void wait_for_packets(void)
+{
+	/* Not where CPUs are isolated from the tick; no packet takes that long. */
+	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		usleep(100000);
+}
+
+/* Takes out what is not in the list, which is sorted. */
+static void drop_destinations(int fd, const struct kernel_destination *list, size_t count)
+{
+	struct destination_key key, next;
+	size_t dropped = 0;
+
+	/* The key after one that is about to go is asked for first. */
+	for (bool more = bpf_map_get_next_key(fd, NULL, &next) == 0; more;) {
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (!count || !bsearch(&key, list, count, sizeof(*list), compare_destinations))
+			dropped += bpf_map_delete_elem(fd, &key) == 0;
+	}
+	/* An entry's memory may be given to another key at once: let those who read it finish. */
+	if (dropped)
+		wait_for_packets();
+}
+
+/* Returns 0, or -1 and errno with the former in place. */
+static int set_control(struct kernel *kernel, struct map_control control)
+{
+	uint32_t key = 0;
+
+	if (bpf_map_update_elem(kernel->fd[PIN_CONTROL], &key, &control, BPF_ANY))
+		return -1;
+	kernel->control = control;
+	return 0;
+}
+
+static bool is_odd_broadcast(const struct kernel_destination *destination)
+{
+	return destination->value.kind == DESTINATION_BROADCAST &&
+	       (destination->key.address[15] & 3) != 3;
+}
+
+/* Makes the program look at the map again. */
+static int tell_destinations(struct kernel *kernel, const struct kernel_destination *list,
+			     size_t count)
+{
+	struct map_control control = kernel->control;
+
+	if (++control.destinations == 0)
+		control.destinations = 1;
+	control.odd_broadcast = 0;
+	for (size_t i = 0; i < count; i++)
+		control.odd_broadcast |= is_odd_broadcast(&list[i]);
+	return set_control(kernel, control) ? -errno : 0;
+}
+
+int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *list, size_t count,
+			    struct error *error)
+{
+	int fd = kernel->fd[PIN_DESTINATIONS];
+	int err, told;
+
+	if (count)
+		qsort(list, count, sizeof(*list), compare_destinations);
+	err = put_destinations(fd, list, count);
+	drop_destinations(fd, list, count);
+	if (err) /* there may be room now */
+		err = put_destinations(fd, list, count);
+	told = tell_destinations(kernel, list, count);
+	if (told)
+		return error_set(error, "the kernel's maps cannot be written: %s", strerror(-told));
+	if (err)
+		return error_set(error,
+				 "the kernel takes no more than %u pairs of address and interface "
+				 "(%s); listen on fewer addresses",
+				 map_entries(fd), strerror(-err));
+	return 0;
+}
+
+static int active_chain(const struct kernel *kernel, struct map_chain *chain)
+{
+	struct map_control control = { 0 };
+	uint32_t key = 0;
+
+	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &key, &control))
+		return -errno;
+	if (bpf_map_lookup_elem(kernel->fd[PIN_CHAIN], &control.active, chain))
+		return -errno;
+	return control.active;
+}
+
+/* Removes the addresses of all generations but one. */
+static void sweep(const struct kernel *kernel, uint32_t generation)
+{
+	int fd = kernel->fd[PIN_SOURCES];
+	struct source_key key, next, *dead = NULL;
+	size_t count = 0, room = 0;
+
+	for (bool more = bpf_map_get_next_key(fd, NULL, &next) == 0; more;) {
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (key.generation == generation)
+			continue;
+		if (count == room) {
+			struct source_key *grown;
+
+			room = room ? 2 * room : 64;
+			grown = reallocarray(dead, room, sizeof(*dead));
+			if (!grown)
+				break; /* the next chain has another go */
+			dead = grown;
+		}
+		dead[count++] = key;
+	}
+	for (size_t i = 0; i < count; i++)
+		bpf_map_delete_elem(fd, &dead[i]);
+	free(dead);
+}
+
+/* One of the two halves of an array, in memory that is shared with the program. */
+struct half {
+	void *map; /* MAP_FAILED: there is none */
+	size_t size;
+	void *entries;
+};
+
+static struct half half_open(int fd, uint32_t slot, size_t entry_size)
+{
+	uint32_t entries = map_entries(fd) / 2;
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct half half = { .size = (2 * entries * entry_size + page - 1) / page * page };
+
+	half.map = mmap(NULL, half.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	half.entries = (char *)half.map + slot * entries * entry_size;
+	return half;
+}
+
+static void half_close(const struct half *half)
+{
+	if (half->map != MAP_FAILED)
+		munmap(half->map, half->size);
+}
+
+/* Builds the chain's prefixes beside those of the chain that counts. Returns 0 or -errno. */
+static int put_prefixes(const struct kernel *kernel, const struct compiled *compiled,
+			struct map_chain *chain, uint32_t slot)
+{
+	struct half buckets =
+		half_open(kernel->fd[PIN_PREFIXES], slot, sizeof(struct prefix_bucket));
+	struct half lines = half_open(kernel->fd[PIN_TEXTS], slot, sizeof(struct prefix_line));
+	int err = 0;
+
+	if (buckets.map == MAP_FAILED || lines.map == MAP_FAILED ||
+	    prefix_tree_build(&chain->prefixes, compiled->entries, compiled->count, buckets.entries,
+			      lines.entries))
+		err = -errno;
+	chain->prefixes.first_bucket = slot * (map_entries(kernel->fd[PIN_PREFIXES]) / 2);
+	chain->prefixes.first_line = slot * (map_entries(kernel->fd[PIN_TEXTS]) / 2);
+	chain->first_answer = slot * ANSWERS_MAX;
+	half_close(&buckets);
+	half_close(&lines);
+	for (uint32_t i = 0; i < compiled->answer_count && !err; i++) {
+		uint32_t index = chain->first_answer + i + 1;
+
+		if (bpf_map_update_elem(kernel->fd[PIN_ANSWERS], &index, &compiled->answers[i],
+					BPF_ANY))
+			err = -errno;
+	}
+	return err;
+}
+
+/* The same for addresses. */
+static int put_sources(const struct kernel *kernel, const struct compiled *compiled,
+		       uint32_t generation)
+{
+	for (size_t i = 0; i < compiled->source_count; i++) {
+		const struct compiled_source *source = &compiled->sources[i];
+		const struct source_entry entry = { source->rank, source->verdict, source->cost };
+		struct source_key key = {
+			.prefixlen = SOURCE_GENERATION_BITS + source->network.bits,
+			.generation = generation,
+		};
+
+		memcpy(key.address, &source->network.address, sizeof(key.address));
+		if (bpf_map_update_elem(kernel->fd[PIN_SOURCES], &key, &entry, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+/* Tells what the gates say, and that somebody watches over this generation. */
+static void tell_watch(struct map_watch *watch, uint32_t generation, struct candidate gate)
+{
+	struct map_watch said = {
+		.gate = {
+			.rank = gate.rank,
+			.cost = gate.verdict.cost,
+			.has_cost = gate.verdict.cost != ICP_NO_COST,
+			.verdict = gate.verdict.opcode,
+		},
+	};
+
+	__atomic_store_n(&watch->gate_word, said.gate_word, __ATOMIC_RELEASE);
+	__atomic_store_n(&watch->heartbeat, clock_kernel_ns(), __ATOMIC_RELEASE);
+	__atomic_store_n(&watch->generation, generation, __ATOMIC_RELEASE);
+}
+
+/* Each chain has a watch of its own, or what rests on one would be passed up for a while. */
+static int switch_chain(struct kernel *kernel, const struct map_chain *chain, uint32_t slot,
+			const struct candidate *gate, struct error *error)
+{
+	struct map_control control = kernel->control;
+
+	control.active = slot;
+	__atomic_store_n(&kernel->watch[slot].generation, 0, __ATOMIC_RELEASE);
+	if (gate)
+		tell_watch(&kernel->watch[slot], chain->generation, *gate);
+	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, chain, BPF_ANY))
+		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
+	/* Two updates are not ordered for other CPUs: none may see the second before the first. */
+	wait_for_packets();
+	if (set_control(kernel, control))
+		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
+	wait_for_packets();
+	kernel->current = *chain;
+	kernel->slot = slot;
+	return 0;
+}
+
+int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
+			 bool answer_request_zero, unsigned int lease,
+			 struct kernel_chain *prepared, struct error *error)
+{
+	struct map_chain old = { 0 }, *chain = &prepared->chain;
+	int active = active_chain(kernel, &old);
+	int err;
+
+	if (active < 0)
+		return error_set(error, "the kernel's maps cannot be read: %s", strerror(-active));
+	if (compiled->lines > kernel->sizes.prefixes)
+		return error_set(
+			error,
+			"the chain has %zu prefixes of %zu lines of %u bytes, and the "
+			"kernel's map holds %u; set prefixes_max to at least %zu, stop the "
+			"daemon and load anew",
+			compiled->count, compiled->lines, PREFIX_LINE, kernel->sizes.prefixes,
+			compiled->lines);
+	if (compiled->source_count > kernel->sizes.sources)
+		return error_set(
+			error,
+			"the chain has %zu networks of queriers and the kernel's map holds "
+			"%u; stop the daemon and load anew",
+			compiled->source_count, kernel->sizes.sources);
+	*prepared = (struct kernel_chain){
+		.slot = !active,
+		.used = compiled->lines,
+		.chain = {
+			.generation = old.generation + 1,
+			.horizon = compiled->horizon,
+			.default_rank = compiled->default_rank,
+			.default_verdict = compiled->default_verdict,
+			.answer_request_zero = answer_request_zero,
+			.first_gate = compiled->first_gate,
+			.has_sources = compiled->source_count != 0,
+			.memory = compiled->memory,
+			.lease = lease * 1000000ull,
+		},
+	};
+	/* What is left of the chain before this one, or of one that came to nothing. */
+	sweep(kernel, old.generation);
+	err = put_prefixes(kernel, compiled, chain, prepared->slot);
+	if (!err)
+		err = put_sources(kernel, compiled, chain->generation);
+	if (err)
+		return error_set(error, "the kernel does not take the chain: %s", strerror(-err));
+	return 0;
+}
+
+int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepared,
+			const struct candidate *gate, struct error *error)
+{
+	if (switch_chain(kernel, &prepared->chain, prepared->slot, gate, error))
+		return -1;
+	kernel->used = prepared->used;
+	return 0;
+}
+
+int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
+		     bool answer_request_zero, unsigned int lease, const struct candidate *gate,
+		     struct error *error)
+{
+	struct kernel_chain prepared;
+
+	if (kernel_prepare_chain(kernel, compiled, answer_request_zero, lease, &prepared, error))
+		return -1;
+	return kernel_switch_chain(kernel, &prepared, gate, error);
+}
+
+int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error)
+{
+	struct map_control control = kernel->control;
+
+	control.drain = drain;
+	if (set_control(kernel, control))
+		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
+	wait_for_packets();
+	return 0;
+}
+
+int kernel_pin(const struct kernel *kernel, enum pin pin)
+{
+	return kernel->fd[pin];
+}
+
+uint32_t kernel_generation(const struct kernel *kernel)
+{
+	return kernel->current.generation;
+}
+
+void kernel_trace_until(struct kernel *kernel, uint64_t until)
+{
+	struct map_control control = kernel->control;
+
+	control.trace_until = until;
+	if (set_control(kernel, control)) /* no more than a trace that shows nothing */
+		return;
+}
+
+void kernel_watch(struct kernel *kernel, struct candidate gate)
+{
+	tell_watch(&kernel->watch[kernel->slot], kernel->current.generation, gate);
+}
+
+/* The URL's hash and, zero-padded, its text. `text` has room for PREFIX_WORDS + 1 words. */
+static uint64_t url_hash(const struct map_chain *chain, const char *url, size_t length,
+			 const struct in6_addr *source, __u64 *text)
+{
+	struct prefix_sums sums;
+	__u64 asked_by[2];
+
+	memset(text, 0, (PREFIX_WORDS + 1) * sizeof(*text));
+	memcpy(text, url, length);
+	memcpy(asked_by, source, sizeof(asked_by));
+	prefix_fill(&sums, &chain->prefixes.keys, (const text_word *)text, PREFIX_WORDS);
+	return verdict_hash(chain, &sums, (const text_word *)text, length, asked_by);
+}
+
+void kernel_remember(struct kernel *kernel, const char *url, size_t length,
+		     const struct in6_addr *source, struct candidate decided, uint64_t expires)
+{
+	struct verdict_entry entry = {
+		.generation = kernel->current.generation,
+		.rank = decided.rank,
+		.verdict = decided.verdict.opcode,
+		.cost = decided.verdict.cost,
+		.expires = expires,
+		.length = length,
+	};
+	struct verdict_key key;
+	__u64 text[PREFIX_WORDS + 1];
+
+	if (length > PREFIX_URL_MAX || kernel->current.memory == MEMORY_NONE)
+		return;
+	key.hash = url_hash(&kernel->current, url, length, source, text);
+	entry.seal = verdict_seal(key.hash, entry.generation, entry.rank, entry.verdict, entry.cost,
+				  entry.expires);
+	memcpy(entry.text, text, sizeof(entry.text));
+	if (kernel->current.memory == MEMORY_URL_SOURCE)
+		memcpy(entry.source, source, sizeof(entry.source));
+	bpf_map_update_elem(kernel->fd[PIN_VERDICTS], &key, &entry, BPF_ANY);
+}
+
+int kernel_close_chain(struct kernel *kernel, struct error *error)
+{
+	struct map_chain old = { 0 }, chain;
+	int active = active_chain(kernel, &old);
+
+	if (active < 0)
+		return error_set(error, "the kernel's maps cannot be read: %s", strerror(-active));
+	chain = (struct map_chain){ .generation = old.generation + 1, .first_gate = RANK_NONE };
+	if (switch_chain(kernel, &chain, !active, NULL, error))
+		return -1;
+	sweep(kernel, chain.generation);
+	return 0;
+}

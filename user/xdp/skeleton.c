@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "xdp/pins.h"
+#include "xdp/skeleton.h"
+
+static uint32_t size_of(size_t entries)
+{
+	return entries < CONFIG_ENTRIES_MAX ? entries : CONFIG_ENTRIES_MAX;
+}
+
+struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled)
+{
+	struct kernel_sizes sizes = {
+		.rules = config->rules_max,
+		.prefixes = config->prefixes_max,
+		.sources =
+			size_of(compiled->source_count < 512 ? 1024 : 2 * compiled->source_count),
+		.verdicts = config->verdicts_max,
+	};
+
+	if (sizes.prefixes == 0)
+		sizes.prefixes = compiled->lines < 3277
+					 ? 4096
+					 : size_of(compiled->lines + compiled->lines / 4);
+	return sizes;
+}
+
+static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes)
+{
+	bpf_map__set_max_entries(skeleton->maps.rules, sizes->rules);
+	bpf_map__set_max_entries(skeleton->maps.prefixes,
+				 2 * prefix_tree_buckets(sizes->prefixes + 1));
+	bpf_map__set_max_entries(skeleton->maps.texts, 2 * sizes->prefixes);
+	bpf_map__set_max_entries(skeleton->maps.sources, 2 * sizes->sources);
+	bpf_map__set_max_entries(skeleton->maps.verdicts, sizes->verdicts);
+}
+
+static struct bpf_map *map_of(const struct xdp_icp *skeleton, enum pin pin)
+{
+	return bpf_object__find_map_by_name(skeleton->obj, pin_names[pin]);
+}
+
+int skeleton_map(const struct xdp_icp *skeleton, enum pin pin)
+{
+	return bpf_map__fd(map_of(skeleton, pin));
+}
+
+/* Uses a map that is pinned. Not by the library's own means: they go by path, and follow links. */
+static int adopt(struct xdp_icp *skeleton, const struct pin_dir *dir, enum pin pin,
+		 struct error *error)
+{
+	int fd = pin_open(dir, pin);
+	int err;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return pin_open_told(dir, pin, error);
+	err = bpf_map__reuse_fd(map_of(skeleton, pin), fd); /* a copy of it */
+	close(fd);
+	return err ? error_set(error, "%s/%s: cannot be used: %s", dir->path, pin_names[pin],
+			       strerror(-err))
+		   : 0;
+}
+
+struct xdp_icp *skeleton_open(const struct pin_dir *dir, const struct kernel_sizes *sizes,
+			      bool native, struct error *error)
+{
+	struct xdp_icp *skeleton = xdp_icp__open();
+
+	if (!skeleton) {
+		error_set(error, "the XDP program cannot be read: %s", strerror(errno));
+		return NULL;
+	}
+	skeleton->rodata->generic_mode = !native;
+	size_maps(skeleton, sizes);
+	for (int pin = 0; pin < PIN_MAX; pin++) {
+		if (adopt(skeleton, dir, pin, error) == 0)
+			continue;
+		xdp_icp__destroy(skeleton);
+		return NULL;
+	}
+	return skeleton;
+}
