@@ -183,6 +183,13 @@ class UglyNames(Wire):
         self.assertRegex(log, rb"\A[\n -~]*\Z")
 
 
+class Libraries(Lab):
+    def test_icpctl_loads_neither_libevent_nor_libxdp(self):
+        loaded = subprocess.run(["ldd", BUILD / "icpctl"], capture_output=True, check=True).stdout
+        self.assertIn(b"libjansson", loaded)
+        self.assertNotRegex(loaded, rb"libevent|libxdp")
+
+
 class Impostors(Lab):
     """The socket may be another's: what comes from it is printed, not obeyed."""
 

@@ -573,7 +573,7 @@ static void one_that_waits_may_go_away(void **state)
 		if (i)
 			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		close(fd);
-		/* Noticed at once: a sign would come after CONTROL_SIGN seconds only. */
+		/* Noticed at once: a sign would come after CONTROL_KEEPALIVE seconds only. */
 		for (int tries = 0; gone(*state) == (size_t)i && tries < 1000; tries++)
 			usleep(1000);
 		assert_int_equal(gone(*state), i + 1);

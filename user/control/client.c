@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/server.h"
 #include "control/client.h"
+#include "control/protocol.h"
 #include "lib/escape.h"
 
 static bool is_timeout(int number)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 
 #include "control/server.h"
 #include "control/quota.h"
-#include "lib/escape.h"
 #include "lib/log.h"
 
 struct connection {
@@ -59,34 +57,7 @@ static const char *path_of(const struct control *control)
 static const struct timeval whole_timeout = { .tv_sec = CONTROL_WHOLE };
 static const struct timeval pause_timeout = { .tv_sec = CONTROL_PAUSE };
 static const struct timeval accept_pause = { .tv_sec = 1 };
-static const struct timeval sign_interval = { .tv_sec = CONTROL_SIGN };
-
-json_t *control_bytes(const void *bytes, size_t length)
-{
-	char *text = escape(bytes, length);
-	json_t *json = text ? json_string(text) : NULL;
-
-	free(text);
-	return json;
-}
-
-json_t *control_text(const char *text)
-{
-	return control_bytes(text, strlen(text));
-}
-
-json_t *control_refusal(const char *format, ...)
-{
-	struct error error;
-	char line[ESCAPE_MAX * sizeof(error.text)];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(error.text, sizeof(error.text), format, args);
-	va_end(args);
-	escape_line(error.text, line, sizeof(line));
-	return json_pack("{s:b, s:s}", "ok", 0, "error", line);
-}
+static const struct timeval sign_interval = { .tv_sec = CONTROL_KEEPALIVE };
 
 /* --- a connection */
 

@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The control socket: a stream socket in the file system on which icpctl asks the daemon. The
- * client sends one JSON object on one line, the server answers with one and closes. What a request
- * means is the business of whoever opens the socket; here is how it travels. The other side is
- * control_client.h.
- *
- *	{"command": "status"}           ->  {"ok": true, ...}
- *	{"command": "no such thing"}    ->  {"ok": false, "error": "one line for a person"}
- *
- * URLs, prefixes, names and paths in requests and replies may be any bytes, and are written as in
- * escape.h.
- */
-#ifndef XDP_ICP_CONTROL_H
-#define XDP_ICP_CONTROL_H
+/* The serving side of the control socket (protocol.h): connections, limits, responses. */
+#ifndef XDP_ICP_CONTROL_SERVER_H
+#define XDP_ICP_CONTROL_SERVER_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -20,17 +9,13 @@
 #include <event2/event.h>
 #include <jansson.h>
 
+#include "control/protocol.h"
 #include "control/socket.h"
 #include "lib/error.h"
 
-/* Bytes of a request with its newline: that of a peer who may load rules, and any other's. */
-#define CONTROL_REQUEST_MAX (64u << 20)
-#define CONTROL_REQUEST_MAX_READER (1u << 20)
-#define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of an answer that goes on, not yet read */
-#define CONTROL_WHOLE 20	       /* seconds for a whole request, and to read a whole reply */
-#define CONTROL_PAUSE 600	       /* seconds without progress in reading one that goes on */
-#define CONTROL_SIGN 3		       /* seconds between blanks before a reply that takes time */
-#define CONTROL_TIMEOUT 10	       /* seconds in which a client expects a sign of the daemon */
+#define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of a streamed response, not yet read */
+#define CONTROL_WHOLE 20  /* seconds for a whole request, and to read a whole response */
+#define CONTROL_PAUSE 600 /* seconds without progress in reading a streamed response */
 
 /* Who asks. */
 struct control_peer {
@@ -97,12 +82,5 @@ void control_complete(struct control_deferred *deferred, json_t *answer);
 bool control_part(struct control_deferred *deferred, json_t *line);
 bool control_is_gone(const struct control_deferred *deferred);
 void control_end(struct control_deferred *deferred);
-
-/* A JSON string of any bytes, as in escape.h; a new reference. NULL: no memory. */
-json_t *control_bytes(const void *bytes, size_t length);
-json_t *control_text(const char *text);
-
-/* {"ok": false, "error": text}, the text as escape_line() has it; a new reference. NULL: no memory. */
-json_t *control_refusal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

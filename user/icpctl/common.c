@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/server.h"
 #include "control/client.h"
+#include "control/protocol.h"
 #include "lib/escape.h"
 #include "icpctl/icpctl.h"
 
