@@ -32,8 +32,8 @@
 	  "the hash of the URL's beginning is that of another prefix")                             \
 	X(PASSED_HORIZON, "passed", "horizon",                                                     \
 	  "the verdict depends on a policy that the kernel cannot evaluate")                       \
-	X(PASSED_UNWATCHED, "passed", "unwatched",                                                 \
-	  "it may depend on what the daemon watches, and the heartbeat is older than the lease")   \
+	X(PASSED_LEASE_EXPIRED, "passed", "lease_expired",                                         \
+	  "it may depend on a gate or a remembered verdict, and the lease has expired")            \
 	X(PASSED_DRAIN, "passed", "drain", "the host is drained in silence")                       \
 	X(PASSED_FAILED, "passed", "failed", "a helper of the kernel refused")                     \
 	X(SILENT_SHORT, "silent", "short", "less than an ICP header")                              \

@@ -113,7 +113,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	guard = lookups->watch(maps, slot);
 	now = lookups->now(maps);
 	if (!guard || !lease_valid(guard, chain, now))
-		return decision_pass(ICP_COUNT_PASSED_UNWATCHED);
+		return decision_pass(ICP_COUNT_PASSED_LEASE_EXPIRED);
 	best = candidate_first(best, candidate_gate(guard));
 	if (best.rank < horizon)
 		return decision_by(best);

@@ -99,7 +99,7 @@ class Large(Builds):
         self.end_flood(flood)
         self.assertGreater(replies, 3)
         self.assertGreater(flips, 3)
-        self.assertEqual(daemon.count("passed.unwatched"), 0)
+        self.assertEqual(daemon.count("passed.lease_expired"), 0)
 
 
 class Waiting(Builds):

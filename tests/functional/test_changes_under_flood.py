@@ -85,7 +85,7 @@ class UnderFlood(Wire):
             daemon.icpctl("reload")
             daemon.icpctl("policy", "add", f"9{number}", "kind=substring", "verdict=denied", "text=nobody")
         self.end_flood(flood)
-        self.assertEqual(daemon.counts("answered.daemon", "passed.unwatched"), (0, 0))
+        self.assertEqual(daemon.counts("answered.daemon", "passed.lease_expired"), (0, 0))
 
     def checked(self, daemon, url):
         """The verdict that the daemon would give."""
@@ -121,7 +121,7 @@ class UnderFlood(Wire):
             daemon.start()
             self.assertEqual(self.ask(GATED), "hit")
         self.end_flood(flood)
-        self.assertEqual(daemon.count("passed.unwatched"), 0)
+        self.assertEqual(daemon.count("passed.lease_expired"), 0)
         self.assert_answered_by(daemon, "kernel", "hit", GATED)
 
 

@@ -60,7 +60,7 @@ TEST(without_a_watch)
 
 	/* Nobody has watched yet over this chain. */
 	check_url("before", 2);
-	check_url_passes("behind", ICP_COUNT_PASSED_UNWATCHED);
+	check_url_passes("behind", ICP_COUNT_PASSED_LEASE_EXPIRED);
 	kernel_watch(kernel, chain_gate(chain));
 	check_url("behind", 2);
 	check_url_passes("words", ICP_COUNT_PASSED_HORIZON);
@@ -74,7 +74,7 @@ TEST(without_a_watch)
 	kernel_watch(kernel, chain_gate(chain));
 	usleep(50000);
 	check_url("before", 2);
-	check_url_passes("behind", ICP_COUNT_PASSED_UNWATCHED);
+	check_url_passes("behind", ICP_COUNT_PASSED_LEASE_EXPIRED);
 	watched_close(&watched);
 }
 
@@ -115,7 +115,7 @@ TEST(a_watch_for_each_chain)
 		assert_int_equal(bpf_map_update_elem(fd, &i, &left[i], BPF_ANY), 0);
 	}
 	watched_switch(&watched, LEASE, NULL);
-	check_url_passes("behind", ICP_COUNT_PASSED_UNWATCHED);
+	check_url_passes("behind", ICP_COUNT_PASSED_LEASE_EXPIRED);
 	watched_close(&watched);
 }
 
@@ -143,7 +143,7 @@ TEST(heartbeat_from_the_future)
 	check_url("behind", 2);
 	for (uint32_t slot = 0; slot < 2; slot++)
 		put_heartbeat(slot, clock_kernel_ns() + 2 * lease);
-	check_url_passes("behind", ICP_COUNT_PASSED_UNWATCHED);
+	check_url_passes("behind", ICP_COUNT_PASSED_LEASE_EXPIRED);
 	watched_close(&watched);
 }
 
