@@ -277,7 +277,10 @@ void pin_dir_remove(const struct pin_dir *dir)
 
 bool pin_dir_is_empty(const struct pin_dir *dir)
 {
-	return faccessat(dir->fd, pin_names[PIN_ABI], F_OK, AT_SYMLINK_NOFOLLOW) && errno == ENOENT;
+	/* A load that failed has removed the directory, and left it root's: a lookup may be refused. */
+	return is_removed(dir) ||
+	       (faccessat(dir->fd, pin_names[PIN_ABI], F_OK, AT_SYMLINK_NOFOLLOW) &&
+		errno == ENOENT);
 }
 
 void pin_dir_hand_over(const struct pin_dir *dir, uid_t uid, gid_t gid)
