@@ -23,8 +23,10 @@ HARDENING ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
 SANITIZERS_thread := -fsanitize=thread
 SANITIZERS_1 := -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all
 SANITIZERS := $(if $(SANITIZE),$(SANITIZERS_$(SANITIZE)) -fno-omit-frame-pointer)
-ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) -fPIE -MMD -MP
-ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) -pie -Wl,-z,relro,-z,now,--as-needed
+# Every program that ends adds its counts, in parallel, and some run as another user (mode 0666).
+COUNTS := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
+ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) $(COUNTS) -fPIE -MMD -MP
+ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) $(COUNTS) -pie -Wl,-z,relro,-z,now,--as-needed
 LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
 
 # The rooms of user/, each a static library; a room may use those before it (scripts/check-layers).
@@ -101,6 +103,24 @@ tsan: all $(TEST_TOOLS) ## the tests of what has threads, under ThreadSanitizer
 
 .PHONY: thread-tests
 thread-tests: $(THREAD_TESTS) $(TEST_PLUGINS)
+
+.PHONY: check-kernels
+check-kernels: all $(filter $(BUILD)/tests/program_%,$(UNIT_TESTS)) ## under Debian's kernels 5.10, 6.1, 6.12, in QEMU; ONLY=6.1 for one
+	$(Q)scripts/install-deps kernels
+	$(Q)tests/run --kernels $(ONLY)
+
+.PHONY: coverage
+coverage: deps ## which lines the tests reach: build/coverage/report.html, and the figure
+	$(Q)scripts/install-deps coverage
+	$(Q)mkdir -p $(BUILD)/coverage && find $(BUILD)/coverage -name '*.gcda' -delete
+	$(Q)umask 0 && $(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 CFLAGS='-Og -g' \
+		HARDENING= all coverage-tests
+	$(Q)umask 0 && tests/run --coverage $(ONLY)
+	$(Q)gcovr --object-directory $(BUILD)/coverage --filter user/ --filter include/ --print-summary \
+		--html-details $(BUILD)/coverage/report.html --output $(BUILD)/coverage/report.txt
+
+.PHONY: coverage-tests
+coverage-tests: $(TESTS) $(BUILD)/bench/limit.bpf.o
 
 .PHONY: bench
 bench: deps ## measure: tables, build/bench/report.md; ONLY=word for some, QUICK=1 for a rough idea
