@@ -152,7 +152,7 @@ static struct response decide_aside(struct responder *aside, const struct query 
 	probe.response = responder_decide(aside, query);
 	probe.done = !probe.response.pending;
 	if (!probe.done)
-		evaluation_then(probe.response.pending, probe_done, &probe);
+		evaluation_on_done(probe.response.pending, probe_done, &probe);
 	while (!probe.done)
 		seams_reply(seams_last_question(), false);
 	return probe.response;

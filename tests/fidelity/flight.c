@@ -63,7 +63,7 @@ struct flight *flight_begin(struct flights *flights, struct responder *responder
 		keep_reply(flight, &answer);
 	flight->done = !answer.pending;
 	if (answer.pending) {
-		evaluation_then(answer.pending, flight_done, flight);
+		evaluation_on_done(answer.pending, flight_done, flight);
 		wait_for_helper(flight);
 	}
 	return flight;

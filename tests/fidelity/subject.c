@@ -25,7 +25,7 @@ static void remember(void *context, const struct query *query,
 {
 	struct subject *subject = context;
 
-	if (!decision->memorable || decision->chain != subject->chain ||
+	if (!decision->cacheable || decision->chain != subject->chain ||
 	    decision->rank < subject->compiled->horizon)
 		return;
 	kernel_remember(
@@ -167,9 +167,9 @@ static void look(struct subject *subject, const struct setup *setup, enum kind k
 		if (setup->policies[i].kind != kind)
 			continue;
 		if (kind == KIND_LOAD)
-			policy_load_look(policy);
+			policy_load_update(policy);
 		else if (kind == KIND_SCHEDULE)
-			policy_schedule_look(policy, seams_wall());
+			policy_schedule_update(policy, seams_wall());
 		else if (text_equal(gate_text(&setup->policies[i]), step->name))
 			gate_set(policy->state, step->on);
 	}

@@ -10,7 +10,7 @@ TEST(no_policy_at_all)
 	assert_int_equal(decision.verdict.cost, ICP_NO_COST);
 	assert_null(decision.policy);
 	assert_int_equal(chain_count(chain), 0);
-	assert_int_equal(chain_default(chain), ICP_OP_DENIED);
+	assert_int_equal(chain_default_verdict(chain), ICP_OP_DENIED);
 	assert_int_equal(chain_prefix_count(chain), 0);
 	chain_free(chain);
 }

@@ -368,7 +368,7 @@ TEST(what_only_a_start_can_change)
 			show(started, before);
 			show(config, read);
 			assert_string_not_equal(before, read);
-			config_keep_started(config, started, names);
+			config_keep_startup_options(config, started, names);
 			assert_string_equal(names, rows[i].start ? rows[i].name : "");
 			show(config, after);
 			assert_string_equal(after, rows[i].start ? before : read);

@@ -34,7 +34,7 @@ static inline int close_base(void **state)
 /* What a chain has said to a URL. */
 struct verdict {
 	int times;
-	bool gave_up, memorable;
+	bool gave_up, cacheable;
 	enum icp_opcode opcode;
 };
 
@@ -47,7 +47,7 @@ static inline void take(void *context, const struct query *query,
 	verdict->times++;
 	verdict->opcode = !decision || !decision->policy ? NOTHING : decision->verdict.opcode;
 	verdict->gave_up = decision && decision->gave_up;
-	verdict->memorable = decision && decision->memorable;
+	verdict->cacheable = decision && decision->cacheable;
 }
 
 static inline void ask(struct chain *chain, const char *url, struct verdict *verdict)
@@ -59,7 +59,7 @@ static inline void ask(struct chain *chain, const char *url, struct verdict *ver
 	inet_pton(AF_INET6, strchr(url, '6') ? "2001:db8::6" : "::ffff:192.0.2.4", &query.source);
 	*verdict = (struct verdict){ 0 };
 	if (evaluation_begin(chain, &query, &decision, &evaluation) == EVALUATION_PENDING)
-		evaluation_then(evaluation, take, verdict);
+		evaluation_on_done(evaluation, take, verdict);
 	else
 		take(verdict, &query, &decision);
 }

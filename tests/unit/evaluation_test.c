@@ -23,7 +23,7 @@ struct puppet {
 	bool waits;
 	struct policy_match word;
 	size_t asked, matched;
-	struct policy_question *open[32768];
+	struct policy_request *open[32768];
 	size_t open_count;
 };
 
@@ -35,14 +35,14 @@ static struct puppet *puppet_of(const struct policy *policy)
 }
 
 static bool puppet_ask(const struct policy *policy, const struct query *query,
-		       struct policy_question *question)
+		       struct policy_request *request)
 {
 	struct puppet *puppet = puppet_of(policy);
 
 	(void)query;
 	puppet->asked++;
 	if (puppet->waits)
-		puppet->open[puppet->open_count++] = question;
+		puppet->open[puppet->open_count++] = request;
 	return puppet->waits;
 }
 
@@ -60,9 +60,9 @@ static void puppet_destroy(struct policy *policy)
 
 	puppet->policy = NULL;
 	while (puppet->open_count) {
-		struct policy_question *question = puppet->open[--puppet->open_count];
+		struct policy_request *request = puppet->open[--puppet->open_count];
 
-		question->answered(question, nothing);
+		request->done(request, nothing);
 	}
 	puppet->played->destroy(policy);
 }
@@ -91,12 +91,12 @@ static struct puppet *play(struct chain *chain, size_t rank, enum policy_basis b
 static void puppet_answer(struct puppet *puppet, enum icp_opcode verdict)
 {
 	const struct policy_match match = { .verdict = verdict };
-	struct policy_question *question = puppet->open[0];
+	struct policy_request *request = puppet->open[0];
 
 	assert_true(puppet->open_count > 0);
 	puppet->open_count--;
 	memmove(puppet->open, puppet->open + 1, puppet->open_count * sizeof(puppet->open[0]));
-	question->answered(question, match);
+	request->done(request, match);
 }
 
 static struct chain *four_policies(void)
@@ -141,7 +141,7 @@ static struct evaluation *begin(struct chain *chain, const char *url, struct tol
 	strcpy(copy, url);
 	assert_int_equal(evaluation_begin(chain, &query, &decision, &evaluation),
 			 EVALUATION_PENDING);
-	evaluation_then(evaluation, tell, told);
+	evaluation_on_done(evaluation, tell, told);
 	memset(copy, 'x', sizeof(copy)); /* the query is copied */
 	return evaluation;
 }
@@ -253,11 +253,11 @@ TEST(an_end_by_force)
 	begin(chain, "a", &one);
 	begin(chain, "b", &two);
 	puppet_answer(&puppets[0], ICP_OP_INVALID);
-	evaluations_end();
+	evaluations_stop();
 	assert_int_equal(evaluations_pending(), 0);
 	assert_true(one.times == 1 && one.ended);
 	assert_true(two.times == 1 && two.ended);
-	assert_true(chain_ended(chain));
+	assert_true(chain_stopped(chain));
 	chain_unref(chain);
 }
 
@@ -322,7 +322,7 @@ TEST(what_may_be_remembered)
 	static const struct {
 		struct role roles[3]; /* the last one that is not zero ends the row */
 		size_t count;
-		bool memorable;
+		bool cacheable;
 		unsigned int ttl;
 		bool by_source;
 	} rows[] = {
@@ -388,19 +388,19 @@ TEST(what_may_be_remembered)
 			}
 			if (evaluation_begin(chain, &query, &decision, &evaluation) ==
 			    EVALUATION_PENDING) {
-				evaluation_then(evaluation, tell, &told);
+				evaluation_on_done(evaluation, tell, &told);
 				for (k = 0; k < rows[i].count && !told.times; k++) {
-					struct policy_question *question = puppets[k].open[0];
+					struct policy_request *request = puppets[k].open[0];
 
 					assert_int_equal(puppets[k].open_count, 1);
 					puppets[k].open_count = 0;
-					question->answered(question, puppets[k].word);
+					request->done(request, puppets[k].word);
 				}
 				decision = told.decision;
 			}
-			if (decision.memorable != rows[i].memorable ||
+			if (decision.cacheable != rows[i].cacheable ||
 			    decision.by_source != rows[i].by_source)
-				fail_msg("row %zu: %d %d", i, decision.memorable,
+				fail_msg("row %zu: %d %d", i, decision.cacheable,
 					 decision.by_source);
 			if (ttl)
 				assert_in_range(decision.expires, earliest,
@@ -485,7 +485,7 @@ static int close_server(void **state)
 {
 	(void)state;
 	listener_close(listener);
-	evaluations_end();
+	evaluations_stop();
 	chain_unref(responder.chain);
 	rules_free((struct rules *)responder.rules);
 	event_base_free(base);
@@ -557,7 +557,7 @@ TEST(a_chain_ended_meanwhile)
 {
 	play(responder.chain, 0, POLICY_BASIS_OTHER, true);
 	query_server("http://one/", 1, 1);
-	evaluations_end();
+	evaluations_stop();
 	assert_int_equal(responder.counters[ICP_COUNT_FAILED_PENDING], 1);
 	assert_int_equal(responder.counters[ICP_COUNT_ANSWERED], 0);
 }

@@ -41,11 +41,11 @@ TEST(what_helpers_answer)
 	ask(chain, "http://e/-", &verdict);
 	assert_int_equal(wait_for(&verdict), NOTHING);
 	assert_false(verdict.gave_up);
-	assert_true(verdict.memorable);
+	assert_true(verdict.cacheable);
 	ask(chain, "http://e/hot", &verdict);
 	assert_int_equal(wait_for(&verdict), NOTHING);
 	assert_true(verdict.gave_up);
-	assert_false(verdict.memorable);
+	assert_false(verdict.cacheable);
 	assert_int_equal(decide(chain, "http://e/"), NOTHING);
 	assert_int_equal(decide(chain, "http://e/\xff\x80/miss"), ICP_OP_MISS);
 	end_chain(chain);

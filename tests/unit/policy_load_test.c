@@ -103,7 +103,7 @@ static struct policy *good_policy(const char *settings)
 
 static enum icp_opcode look(const struct policy *policy)
 {
-	policy_load_look(policy);
+	policy_load_update(policy);
 	return ask_host(policy);
 }
 

@@ -52,7 +52,7 @@ static void assert_gives_up(struct chain *chain, const char *url)
 	ask(chain, url, &verdict);
 	assert_int_equal(wait_for(&verdict), NOTHING);
 	assert_true(verdict.gave_up);
-	assert_false(verdict.memorable);
+	assert_false(verdict.cacheable);
 }
 
 /* Asks until there is a child again. */
@@ -97,7 +97,7 @@ TEST(what_scripts_return)
 		ask(chain, *url, &verdict);
 		assert_int_equal(wait_for(&verdict), NOTHING);
 		assert_false(verdict.gave_up);
-		assert_true(verdict.memorable);
+		assert_true(verdict.cacheable);
 	}
 	end_script(chain);
 }

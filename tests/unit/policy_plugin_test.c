@@ -87,17 +87,17 @@ TEST(what_may_be_remembered)
 {
 	struct chain_decision decision = decide("echo.so", "");
 
-	assert_true(decision.memorable);
+	assert_true(decision.cacheable);
 	assert_true(decision.by_source);
 	assert_int_equal(decision.expires, 90 * 1000000000ull);
 
 	decision = decide("partition.so", "arguments = { 0, 1 }");
 	assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
-	assert_true(decision.memorable);
+	assert_true(decision.cacheable);
 	assert_false(decision.by_source);
 	assert_int_equal(decision.expires, 0);
 
-	assert_false(decide("other.so", "").memorable);
+	assert_false(decide("other.so", "").cacheable);
 }
 
 TEST(two_of_one_file_have_each_their_own_state)

@@ -74,7 +74,7 @@ static enum icp_opcode say(const struct policy *policy, int month, int day, int 
 			     .tm_hour = hour,
 			     .tm_min = minute };
 
-	policy_schedule_look(policy, timegm(&moment));
+	policy_schedule_update(policy, timegm(&moment));
 	return ask_host(policy);
 }
 
@@ -165,16 +165,16 @@ TEST(changes_are_told)
 		 (hour + 2) % 24);
 	policy = make_policy(settings);
 	assert_int_equal(ask_host(policy), ICP_OP_MISS);
-	policy_schedule_look(policy, now + 12 * 3600);
+	policy_schedule_update(policy, now + 12 * 3600);
 	assert_int_equal(ask_host(policy), NOTHING);
 	witness_start(&witness, policy);
 	assert_int_equal(witness.told, 1);
 	assert_ptr_equal(witness.policy, policy);
 	assert_int_equal(witness.said, ICP_OP_MISS);
-	policy_schedule_look(policy, now + 12 * 3600);
+	policy_schedule_update(policy, now + 12 * 3600);
 	assert_int_equal(witness.told, 2);
 	assert_int_equal(witness.said, NOTHING);
-	policy_schedule_look(policy, now + 12 * 3600);
+	policy_schedule_update(policy, now + 12 * 3600);
 	assert_int_equal(witness.told, 2);
 	set_zone(NULL);
 	policy_free(policy);

@@ -61,7 +61,7 @@ void chain_unref(struct chain *chain)
 {
 	if (!chain || --chain->references)
 		return;
-	chain_end(chain);
+	chain_stop(chain);
 	chain->release(chain->release_context, chain);
 }
 
@@ -113,7 +113,7 @@ static bool needs_event_loop(const struct policy_kind *kind)
 	return kind->start || kind->ask || kind->main_thread;
 }
 
-void chain_end(struct chain *chain)
+void chain_stop(struct chain *chain)
 {
 	if (chain->ended)
 		return;
@@ -132,7 +132,7 @@ void chain_end(struct chain *chain)
 	chain->references--;
 }
 
-bool chain_ended(const struct chain *chain)
+bool chain_stopped(const struct chain *chain)
 {
 	return chain->ended;
 }
@@ -141,23 +141,23 @@ void chain_free(struct chain *chain)
 {
 	if (!chain)
 		return;
-	chain_end(chain);
+	chain_stop(chain);
 	chain_unref(chain);
 }
 
-struct chain_decision chain_undecided(const struct chain *chain)
+struct chain_decision chain_initial_decision(const struct chain *chain)
 {
 	return (struct chain_decision){
 		.chain = chain,
 		.verdict = { chain->default_verdict, ICP_NO_COST },
 		.rank = chain->count,
-		.memorable = true,
+		.cacheable = true,
 	};
 }
 
 /* A decision may be remembered until the first of what it rests on expires. */
-static void limit_memory(const struct policy *policy, struct policy_match match, uint64_t asked,
-			 struct chain_decision *decision)
+static void limit_caching(const struct policy *policy, struct policy_match match, uint64_t asked,
+			  struct chain_decision *decision)
 {
 	switch (policy->kind->basis) {
 	case POLICY_BASIS_URL:
@@ -166,14 +166,14 @@ static void limit_memory(const struct policy *policy, struct policy_match match,
 	case POLICY_BASIS_HOST:
 		/* Where they say nothing the kernel sees for itself whether they still do. */
 		if (match.verdict != ICP_OP_INVALID)
-			decision->memorable = false;
+			decision->cacheable = false;
 		break;
 	case POLICY_BASIS_OTHER:
 		if (policy->ttl == POLICY_TTL_URL)
 			break;
 		decision->by_source = true;
 		if (policy->ttl == 0) {
-			decision->memorable = false;
+			decision->cacheable = false;
 		} else {
 			uint64_t expires = asked + policy->ttl * 1000000000ull;
 
@@ -183,15 +183,15 @@ static void limit_memory(const struct policy *policy, struct policy_match match,
 		break;
 	}
 	if (match.gave_up)
-		decision->memorable = false;
+		decision->cacheable = false;
 }
 
-bool chain_take(const struct chain *chain, size_t rank, struct policy_match match, uint64_t asked,
-		struct chain_decision *decision)
+bool chain_apply(const struct chain *chain, size_t rank, struct policy_match match, uint64_t asked,
+		 struct chain_decision *decision)
 {
 	const struct policy *policy = chain->policies[rank];
 
-	limit_memory(policy, match, asked, decision);
+	limit_caching(policy, match, asked, decision);
 	decision->gave_up += match.gave_up;
 	if (match.verdict == ICP_OP_INVALID)
 		return false;
@@ -205,10 +205,10 @@ bool chain_take(const struct chain *chain, size_t rank, struct policy_match matc
 struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
 				   uint64_t now)
 {
-	struct chain_decision decision = chain_undecided(chain);
+	struct chain_decision decision = chain_initial_decision(chain);
 
 	for (size_t i = 0; i < chain->count; i++)
-		if (chain_take(chain, i, policy_match(chain->policies[i], query), now, &decision))
+		if (chain_apply(chain, i, policy_match(chain->policies[i], query), now, &decision))
 			break;
 	return decision;
 }
@@ -218,15 +218,15 @@ static bool is_for_any_thread(const struct policy_kind *kind, bool gates_current
 	return !kind->main_thread && (kind->basis != POLICY_BASIS_HOST || gates_current);
 }
 
-bool chain_decide_anywhere(const struct chain *chain, const struct query *query, bool gates_current,
-			   struct chain_decision *decision)
+bool chain_decide_in_worker(const struct chain *chain, const struct query *query,
+			    bool gates_current, struct chain_decision *decision)
 {
-	*decision = chain_undecided(chain);
+	*decision = chain_initial_decision(chain);
 	for (size_t i = 0; i < chain->count; i++) {
 		if (!is_for_any_thread(chain->policies[i]->kind, gates_current))
 			return false;
 		/* What expires is for the main thread. */
-		if (chain_take(chain, i, policy_match(chain->policies[i], query), 0, decision))
+		if (chain_apply(chain, i, policy_match(chain->policies[i], query), 0, decision))
 			break;
 	}
 	return true;
@@ -242,7 +242,7 @@ const struct policy *chain_policy(const struct chain *chain, size_t rank)
 	return chain->policies[rank];
 }
 
-enum icp_opcode chain_default(const struct chain *chain)
+enum icp_opcode chain_default_verdict(const struct chain *chain)
 {
 	return chain->default_verdict;
 }

@@ -33,7 +33,7 @@ struct chain_decision {
 	 * chain is there and no gate or source policy of a smaller rank decides. It may not if
 	 * such a policy decided, if one gave up, or if one that looks at anything else forbids it.
 	 */
-	bool memorable;
+	bool cacheable;
 	uint64_t expires; /* until when it may, clock_kernel_ns(); 0: for good */
 	bool by_source;	  /* and to the same querier alone: a policy was asked that sees it */
 };
@@ -68,8 +68,8 @@ int chain_start(struct chain *chain, struct event_base *base, policy_changed cha
  * Ends all policies, whose open questions are answered with nothing, for those who cannot wait for
  * evaluations that hold on to the chain. It must not be asked any more.
  */
-void chain_end(struct chain *chain);
-bool chain_ended(const struct chain *chain);
+void chain_stop(struct chain *chain);
+bool chain_stopped(const struct chain *chain);
 
 /*
  * Calls `release` with the last reference instead of freeing what memory the ended chain still has,
@@ -79,12 +79,12 @@ void chain_set_release(struct chain *chain, void (*release)(void *context, struc
 		       void *context);
 void chain_release(struct chain *chain);
 
-/* chain_end() and chain_unref(). `chain` may be NULL. */
+/* chain_stop() and chain_unref(). `chain` may be NULL. */
 void chain_free(struct chain *chain);
 
 /*
  * The verdict on a query at the time `now`, if no policy has to wait: those that do say nothing.
- * `now` as for chain_take().
+ * `now` as for chain_apply().
  */
 struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
 				   uint64_t now);
@@ -93,25 +93,25 @@ struct chain_decision chain_decide(const struct chain *chain, const struct query
  * The same in any thread. False: a policy was reached that only the main thread may ask, which are
  * those on the host's state as well unless `gates_current`.
  */
-bool chain_decide_anywhere(const struct chain *chain, const struct query *query, bool gates_current,
-			   struct chain_decision *decision);
+bool chain_decide_in_worker(const struct chain *chain, const struct query *query,
+			    bool gates_current, struct chain_decision *decision);
 
 /*
  * The same step by step: what is decided before any policy was asked, and what the policy of a
- * rank adds to it, `match` being its word with `not` (policy_word). True: it has decided. The
+ * rank adds to it, `match` being its word with `not` (policy_apply_not). True: it has decided. The
  * policies have to be asked in the order of their ranks. `asked` is when this one was, from which
  * on its ttl counts: nanoseconds of clock_kernel_ns(), of no meaning unless policy_expires().
  */
-struct chain_decision chain_undecided(const struct chain *chain);
-bool chain_take(const struct chain *chain, size_t rank, struct policy_match match, uint64_t asked,
-		struct chain_decision *decision);
+struct chain_decision chain_initial_decision(const struct chain *chain);
+bool chain_apply(const struct chain *chain, size_t rank, struct policy_match match, uint64_t asked,
+		 struct chain_decision *decision);
 
 /* The number of policies, and the policy of a rank from 0 to that number less one. */
 size_t chain_count(const struct chain *chain);
 const struct policy *chain_policy(const struct chain *chain, size_t rank);
 
 /* The answer where no policy decides. */
-enum icp_opcode chain_default(const struct chain *chain);
+enum icp_opcode chain_default_verdict(const struct chain *chain);
 
 /* The number of prefixes and whole URLs in all policies that the kernel could evaluate. */
 size_t chain_prefix_count(const struct chain *chain);

@@ -254,7 +254,7 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
 		return error_set(error, "out of memory");
 	made->horizon = find_horizon(chain);
 	made->default_rank = chain_count(chain);
-	made->default_verdict = chain_default(chain);
+	made->default_verdict = chain_default_verdict(chain);
 	made->answers = reallocarray(NULL, ANSWERS_MAX, sizeof(*made->answers));
 	policies = made->horizon == RANK_NONE ? chain_count(chain) : made->horizon;
 	for (size_t rank = 0; rank < policies; rank++) {

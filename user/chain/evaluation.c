@@ -7,7 +7,7 @@
 #include "chain/evaluation.h"
 
 struct evaluation {
-	struct policy_question question; /* the first member: what is answered leads back here */
+	struct policy_request request; /* the first member: what is answered leads back here */
 	TAILQ_ENTRY(evaluation) link;
 	struct chain *chain;
 	size_t rank;	/* of the policy that is asked */
@@ -24,7 +24,7 @@ static TAILQ_HEAD(evaluations, evaluation) pending = TAILQ_HEAD_INITIALIZER(pend
 static size_t pending_count;
 static size_t pending_bytes;
 
-static void answered(struct policy_question *question, struct policy_match match);
+static void request_done(struct policy_request *request, struct policy_match match);
 
 static size_t bytes_of(const struct query *query)
 {
@@ -42,7 +42,7 @@ static struct evaluation *evaluation_new(struct chain *chain, const struct query
 	if (!evaluation)
 		return NULL;
 	*evaluation = (struct evaluation){
-		.question.answered = answered,
+		.request.done = request_done,
 		.chain = chain_ref(chain),
 		.decision = *decision,
 		.query = *query,
@@ -81,14 +81,14 @@ static enum evaluation_state walk(struct chain *chain, size_t rank, const struct
 				*evaluation = evaluation_new(chain, query, decision);
 			if (!*evaluation)
 				return EVALUATION_DROPPED;
-			if (policy->kind->ask(policy, query, &(*evaluation)->question)) {
+			if (policy->kind->ask(policy, query, &(*evaluation)->request)) {
 				(*evaluation)->rank = rank;
 				(*evaluation)->asked = asked;
 				(*evaluation)->decision = *decision;
 				return EVALUATION_PENDING;
 			}
 		}
-		if (chain_take(chain, rank, policy_match(policy, query), asked, decision))
+		if (chain_apply(chain, rank, policy_match(policy, query), asked, decision))
 			break;
 	}
 	return EVALUATION_DECIDED;
@@ -101,7 +101,7 @@ enum evaluation_state evaluation_begin(struct chain *chain, const struct query *
 	enum evaluation_state state;
 
 	*evaluation = NULL;
-	*decision = chain_undecided(chain);
+	*decision = chain_initial_decision(chain);
 	state = walk(chain, 0, query, decision, evaluation);
 	if (state != EVALUATION_PENDING && *evaluation) {
 		evaluation_free(*evaluation);
@@ -117,26 +117,26 @@ static void finish(struct evaluation *evaluation, const struct chain_decision *d
 	evaluation_free(evaluation);
 }
 
-static void answered(struct policy_question *question, struct policy_match match)
+static void request_done(struct policy_request *request, struct policy_match match)
 {
-	struct evaluation *evaluation = (struct evaluation *)question;
+	struct evaluation *evaluation = (struct evaluation *)request;
 	struct chain *chain = evaluation->chain;
 	struct chain_decision decision = evaluation->decision;
 	const struct policy *policy;
 
-	if (!evaluation->done || chain_ended(chain)) {
+	if (!evaluation->done || chain_stopped(chain)) {
 		finish(evaluation, NULL);
 		return;
 	}
 	policy = chain_policy(chain, evaluation->rank);
-	if (chain_take(chain, evaluation->rank, policy_word(policy, match), evaluation->asked,
-		       &decision) ||
+	if (chain_apply(chain, evaluation->rank, policy_apply_not(policy, match), evaluation->asked,
+			&decision) ||
 	    walk(chain, evaluation->rank + 1, &evaluation->query, &decision, &evaluation) !=
 		    EVALUATION_PENDING)
 		finish(evaluation, &decision);
 }
 
-void evaluation_then(struct evaluation *evaluation, evaluation_done done, void *context)
+void evaluation_on_done(struct evaluation *evaluation, evaluation_done done, void *context)
 {
 	evaluation->done = done;
 	evaluation->context = context;
@@ -152,12 +152,12 @@ size_t evaluations_pending(void)
 	return pending_count;
 }
 
-void evaluations_end(void)
+void evaluations_stop(void)
 {
 	while (!TAILQ_EMPTY(&pending)) {
 		struct chain *chain = chain_ref(TAILQ_FIRST(&pending)->chain);
 
-		chain_end(chain);
+		chain_stop(chain);
 		chain_unref(chain);
 	}
 }

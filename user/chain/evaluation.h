@@ -22,7 +22,7 @@ struct evaluation;
 
 enum evaluation_state {
 	EVALUATION_DECIDED,
-	EVALUATION_PENDING, /* evaluation_then() has to follow at once */
+	EVALUATION_PENDING, /* evaluation_on_done() has to follow at once */
 	EVALUATION_DROPPED, /* too much waits already, or there is no memory */
 };
 
@@ -42,7 +42,7 @@ enum evaluation_state evaluation_begin(struct chain *chain, const struct query *
 				       struct evaluation **evaluation);
 
 /* Whom to tell of the decision. */
-void evaluation_then(struct evaluation *evaluation, evaluation_done done, void *context);
+void evaluation_on_done(struct evaluation *evaluation, evaluation_done done, void *context);
 
 /* Nobody waits for it any more: `done` will not be called. */
 void evaluation_cancel(struct evaluation *evaluation);
@@ -51,6 +51,6 @@ void evaluation_cancel(struct evaluation *evaluation);
 size_t evaluations_pending(void);
 
 /* Ends the chains of all that wait, and so the evaluations. */
-void evaluations_end(void);
+void evaluations_stop(void);
 
 #endif

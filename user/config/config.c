@@ -230,7 +230,7 @@ static const struct option {
 	/* takes one value; the error without a place */
 	int (*set)(struct config *config, const char *text, struct error *error);
 
-	/* What only a start can change, config_keep_started(): where it stands; size 0: nothing. */
+	/* What only a start can change, config_keep_startup_options(): where it stands; size 0: nothing. */
 	size_t offset, size;
 	/* NULL: where the bytes are */
 	bool (*same)(const struct config *a, const struct config *b, size_t offset);
@@ -264,8 +264,8 @@ static void swap_bytes(char *a, char *b, size_t size)
 	}
 }
 
-void config_keep_started(struct config *config, struct config *started,
-			 char names[CONFIG_NAMES_SIZE])
+void config_keep_startup_options(struct config *config, struct config *started,
+				 char names[CONFIG_NAMES_SIZE])
 {
 	size_t used = 0;
 
@@ -622,7 +622,7 @@ static int load(const char *path, bool variables, struct config **config, struct
 	return result;
 }
 
-int config_load_alone(const char *path, struct config **config, struct error *error)
+int config_load_file(const char *path, struct config **config, struct error *error)
 {
 	return load(path, true, config, error);
 }

@@ -8,7 +8,7 @@
  * Comments begin with # or with // or stand between slash-asterisks. There is no include.
  *
  * What a policy means is looked at when the chain is made (chain.h): a check of a configuration is
- * config_load_alone() and chain_create().
+ * config_load_file() and chain_create().
  */
 #ifndef XDP_ICP_CONFIG_H
 #define XDP_ICP_CONFIG_H
@@ -62,7 +62,7 @@ struct config {
  * file does not say has its default: both wildcard addresses, port 3130, mode auto, verdict miss,
  * user nobody.
  */
-int config_load_alone(const char *path, struct config **config, struct error *error);
+int config_load_file(const char *path, struct config **config, struct error *error);
 
 /* The same for a file that the daemon's user may write: it gets no variables. */
 int config_load_drop_in(const char *path, struct config **config, struct error *error);
@@ -78,8 +78,8 @@ int config_parse_text(const char *text, size_t size, const char *name, struct co
  * start can change, and `started` the values that were read instead: what each points to stays
  * its own to free. `names` gets those in which they differ, with ", " between; empty: none.
  */
-void config_keep_started(struct config *config, struct config *started,
-			 char names[CONFIG_NAMES_SIZE]);
+void config_keep_startup_options(struct config *config, struct config *started,
+				 char names[CONFIG_NAMES_SIZE]);
 
 /* `config` may be NULL. */
 void config_free(struct config *config);

@@ -110,7 +110,7 @@ int config_load_drop_ins(const char *config_path, struct config *config, struct 
 
 int config_load(const char *path, struct config **config, struct error *error)
 {
-	if (config_load_alone(path, config, error))
+	if (config_load_file(path, config, error))
 		return -1;
 	if (config_load_drop_ins(path, *config, error) == 0)
 		return 0;

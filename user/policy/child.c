@@ -67,14 +67,14 @@ static struct policy_match parse_reply(struct policy_child *child, const char *l
 	return match;
 }
 
-static void answered(void *context, void *asked, const char *line, size_t length)
+static void child_replied(void *context, void *asked, const char *line, size_t length)
 {
-	struct policy_question *question = asked;
+	struct policy_request *request = asked;
 	struct policy_match match = { .verdict = ICP_OP_INVALID, .gave_up = true };
 
 	if (line)
 		match = parse_reply(context, line, length);
-	question->answered(question, match);
+	request->done(request, match);
 }
 
 int policy_child_start(struct policy *policy, struct event_base *base, policy_changed changed,
@@ -93,12 +93,12 @@ int policy_child_start(struct policy *policy, struct event_base *base, policy_ch
 
 	(void)changed;
 	(void)context;
-	child->pool = helper_pool_new(base, &settings, answered, child, error);
+	child->pool = helper_pool_new(base, &settings, child_replied, child, error);
 	return child->pool ? 0 : error_prefix(error, "policy '%s': ", policy->name);
 }
 
 bool policy_child_ask(const struct policy *policy, const struct query *query,
-		      struct policy_question *question)
+		      struct policy_request *request)
 {
 	struct policy_child *child = policy->state;
 	char source[INET6_ADDRSTRLEN], line[ICP_MESSAGE_MAX + INET6_ADDRSTRLEN + 2];
@@ -113,7 +113,7 @@ bool policy_child_ask(const struct policy *policy, const struct query *query,
 	memcpy(line + length, source, strlen(source));
 	length += strlen(source);
 	line[length++] = '\n';
-	return helper_pool_ask(child->pool, line, length, question);
+	return helper_pool_ask(child->pool, line, length, request);
 }
 
 /* Where no child can be asked. */

@@ -39,7 +39,7 @@ void policy_child_destroy(struct policy *policy);
 int policy_child_start(struct policy *policy, struct event_base *base, policy_changed changed,
 		       void *context, struct error *error);
 bool policy_child_ask(const struct policy *policy, const struct query *query,
-		      struct policy_question *question);
+		      struct policy_request *request);
 struct policy_match policy_child_match(const struct policy *policy, const struct query *query);
 
 #endif

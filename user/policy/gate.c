@@ -21,7 +21,7 @@ void gate_start(struct gate *gate, policy_changed changed, void *context)
 	gate->context = context;
 }
 
-struct event *gate_event_first(struct event *event)
+struct event *gate_event_prioritize(struct event *event)
 {
 	if (event)
 		event_priority_set(event, 0);

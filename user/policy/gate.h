@@ -37,7 +37,7 @@ struct policy_match gate_match(const struct policy *policy, const struct query *
  * An event by which a gate learns of a change, or NULL. It comes before all others, so that a main
  * thread that was held up replies to what waits, and beats, by what is true now. Returns it.
  */
-struct event *gate_event_first(struct event *event);
+struct event *gate_event_prioritize(struct event *event);
 
 /* Milliseconds for libevent. */
 static inline struct timeval gate_timeval(unsigned int milliseconds)

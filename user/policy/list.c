@@ -45,7 +45,7 @@ int text_list_error(const struct text_list *list, unsigned int tag, struct error
 	return error_prefix(error, "%s: policy '%s': ", where, list->spec->name);
 }
 
-static int give(const struct text_list *list, struct text_entry *entry, text_list_take take,
+static int give(const struct text_list *list, struct text_entry *entry, text_list_add take,
 		void *context, struct error *error)
 {
 	if (entry->verdict == ICP_OP_INVALID)
@@ -60,7 +60,7 @@ static int give(const struct text_list *list, struct text_entry *entry, text_lis
 }
 
 static int read_values(const struct text_list *list, const char *key, unsigned int tag,
-		       text_list_take take, void *context, struct error *error)
+		       text_list_add take, void *context, struct error *error)
 {
 	const struct spec_setting *setting = policy_spec_find(list->spec, key);
 
@@ -83,7 +83,7 @@ static int read_values(const struct text_list *list, const char *key, unsigned i
 }
 
 static int read_line(const struct text_list *list, char *line, size_t length, unsigned int number,
-		     text_list_take take, void *context, struct error *error)
+		     text_list_add take, void *context, struct error *error)
 {
 	struct text_entry entry = { .text = line, .tag = number & TAG_NUMBER };
 	char *tab, *own;
@@ -120,7 +120,7 @@ static int cannot_read(const struct text_list *list, const struct spec_value *fi
 }
 
 static int read_file(const struct text_list *list, const struct spec_value *file,
-		     text_list_take take, void *context, struct error *error)
+		     text_list_add take, void *context, struct error *error)
 {
 	unsigned int number = 0;
 	size_t allocated = 0;
@@ -144,7 +144,7 @@ static int read_file(const struct text_list *list, const struct spec_value *file
 	return result;
 }
 
-int text_list_read(const struct text_list *list, text_list_take take, void *context,
+int text_list_read(const struct text_list *list, text_list_add take, void *context,
 		   struct error *error)
 {
 	const struct spec_value *file;

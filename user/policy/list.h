@@ -31,14 +31,14 @@ struct text_entry {
 };
 
 /* Takes an entry. -1 with an error (see text_list_error) ends the reading. */
-typedef int (*text_list_take)(void *context, const struct text_list *list,
-			      const struct text_entry *entry, struct error *error);
+typedef int (*text_list_add)(void *context, const struct text_list *list,
+			     const struct text_entry *entry, struct error *error);
 
 /*
  * Hands all entries to `take`, those in the policy first. -1 with an error that names the place:
  * there is no list at all, the file cannot be read, a verdict is missing or unknown.
  */
-int text_list_read(const struct text_list *list, text_list_take take, void *context,
+int text_list_read(const struct text_list *list, text_list_add take, void *context,
 		   struct error *error);
 
 /* An error about the entry of that tag, with its place before the text. Returns -1. */

@@ -158,7 +158,7 @@ void policy_free(struct policy *policy)
 	free(policy);
 }
 
-struct policy_match policy_word(const struct policy *policy, struct policy_match match)
+struct policy_match policy_apply_not(const struct policy *policy, struct policy_match match)
 {
 	if (policy->negate)
 		match.verdict = match.verdict == ICP_OP_INVALID ? policy->verdict : ICP_OP_INVALID;
@@ -167,7 +167,7 @@ struct policy_match policy_word(const struct policy *policy, struct policy_match
 
 struct policy_match policy_match(const struct policy *policy, const struct query *query)
 {
-	return policy_word(policy, policy->kind->match(policy, query));
+	return policy_apply_not(policy, policy->kind->match(policy, query));
 }
 
 const struct prefix_set *policy_prefixes(const struct policy *policy)

@@ -45,16 +45,15 @@ enum policy_basis {
 	POLICY_BASIS_OTHER,  /* whatever it looks at, the URL and the source among it */
 };
 
-/* A question that a policy does not answer at once. */
-struct policy_question {
+/* A query to a policy that has to wait before it can return a match. Embed it in the caller's state. */
+struct policy_request {
 	/*
-	 * Called once, from the event loop, never from within ask(). The policy may be gone when
-	 * it returns.
+	 * Called once, from the event loop, never from within ask(). It may free the policy.
 	 */
-	void (*answered)(struct policy_question *question, struct policy_match match);
+	void (*done)(struct policy_request *request, struct policy_match match);
 };
 
-/* Told when a policy on the host's state has changed its mind. */
+/* Called when a policy on the host's state begins or ceases to match. */
 typedef void (*policy_changed)(void *context, const struct policy *policy);
 
 struct policy_kind {
@@ -91,12 +90,12 @@ struct policy_kind {
 
 	/*
 	 * For kinds that may have to wait, else NULL: asks, and leaves the answer to
-	 * question->answered(); the query is copied as far as it is needed. If the policy is
+	 * request->done(); the query is copied as far as it is needed. If the policy is
 	 * destroyed meanwhile the question is answered with nothing. False: there is nothing to
 	 * wait for, match() has the answer.
 	 */
 	bool (*ask)(const struct policy *policy, const struct query *query,
-		    struct policy_question *question);
+		    struct policy_request *request);
 
 	/* POLICY_BASIS_SOURCE: the addresses that it matches. */
 	const struct address_set *(*sources)(const struct policy *policy);
@@ -138,7 +137,7 @@ void policy_free(struct policy *policy);
 struct policy_match policy_match(const struct policy *policy, const struct query *query);
 
 /* What the kind's word, from match() or to a question, means with `not`. */
-struct policy_match policy_word(const struct policy *policy, struct policy_match match);
+struct policy_match policy_apply_not(const struct policy *policy, struct policy_match match);
 
 /* Whether the policy's word may be remembered for a time that begins when it is asked. */
 static inline bool policy_expires(const struct policy *policy)

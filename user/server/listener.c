@@ -408,7 +408,7 @@ static void await(struct listener *listener, struct evaluation *evaluation, cons
 		memcpy(pending->sent, message->msg_control, message->msg_controllen);
 	pending->sent_size = message->msg_controllen;
 	LIST_INSERT_HEAD(&listener->pending, pending, link);
-	evaluation_then(evaluation, answer_pending, pending);
+	evaluation_on_done(evaluation, answer_pending, pending);
 }
 
 /* --- what another thread answers */

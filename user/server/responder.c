@@ -81,8 +81,8 @@ struct response responder_decide(struct responder *responder, const struct query
 	}
 	if (!responder->worker) {
 		state = evaluation_begin(responder->chain, query, &decision, &response.pending);
-	} else if (!chain_decide_anywhere(responder->chain, query, responder->gates_current,
-					  &decision)) {
+	} else if (!chain_decide_in_worker(responder->chain, query, responder->gates_current,
+					   &decision)) {
 		response.verdict.opcode = ICP_OP_INVALID;
 		response.left = true;
 		return response;

@@ -39,7 +39,7 @@ struct response {
 	bool by_rule;		    /* else by the policy, or the default if that is NULL */
 	const struct policy *policy;
 	bool left;		    /* undecided and not counted: the main thread has to */
-	struct evaluation *pending; /* a policy is waited for: evaluation_then() has to follow */
+	struct evaluation *pending; /* a policy is waited for: evaluation_on_done() has to follow */
 };
 
 /* What the rules and the chain say to a URL. Counts what failed on the way. */
@@ -66,7 +66,7 @@ struct answer {
  * Answers the datagram of `size` bytes; at most ICP_MESSAGE_MAX of them are at `datagram`, aligned
  * to 8 bytes and followed by a word of zeroes. The payload lies in the datagram or is constant.
  * Returns false if there is to be silence, and counts why; but if answer->pending is not NULL then,
- * the answer takes time: evaluation_then() has to follow, and responder_complete() then makes it.
+ * the answer takes time: evaluation_on_done() has to follow, and responder_complete() then makes it.
  * If answer->left is true, nothing is counted: the main thread has to answer the datagram.
  */
 bool responder_answer(struct responder *responder, const void *datagram, size_t size,

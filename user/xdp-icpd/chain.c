@@ -114,7 +114,7 @@ void daemon_remember(void *context, const struct query *query,
 	struct daemon *daemon = context;
 	struct timespec now;
 
-	if (!decision->memorable || decision->chain != daemon->chain || !daemon->remembers ||
+	if (!decision->cacheable || decision->chain != daemon->chain || !daemon->remembers ||
 	    decision->rank < daemon->horizon)
 		return;
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);

@@ -183,7 +183,7 @@ static void check_query(struct check *check, const struct query *query, size_t i
 	};
 	LIST_INSERT_HEAD(&check->pending, item, link);
 	check->pending_count++;
-	evaluation_then(response.pending, check_decided, item);
+	evaluation_on_done(response.pending, check_decided, item);
 }
 
 /* Begins with the next URL. NULL, or what is wrong with the request, a new reference. */

@@ -122,10 +122,10 @@ static json_t *answer_status(struct daemon *daemon, const json_t *request,
 		(json_int_t)chain_prefix_count(daemon->chain), "prefixes_max",
 		(json_int_t)sizes.prefixes, "rules", (json_int_t)rules_count(daemon->rules),
 		"rules_max", (json_int_t)rules_max(daemon->rules), "default",
-		opcode_name(chain_default(daemon->chain)), "horizon", horizon(daemon->chain), "pid",
-		(json_int_t)getpid(), "uptime", (json_int_t)(now.tv_sec - daemon->started.tv_sec),
-		"reloads", (json_int_t)daemon->reloads, "pin_dir",
-		control_text(daemon->config->pin_dir));
+		opcode_name(chain_default_verdict(daemon->chain)), "horizon",
+		horizon(daemon->chain), "pid", (json_int_t)getpid(), "uptime",
+		(json_int_t)(now.tv_sec - daemon->started.tv_sec), "reloads",
+		(json_int_t)daemon->reloads, "pin_dir", control_text(daemon->config->pin_dir));
 	if (daemon->kernel)
 		json_object_set_new(reply, "prefixes_used",
 				    json_integer(kernel_prefixes_used(daemon->kernel)));
@@ -208,7 +208,7 @@ static json_t *answer_policy_list(struct daemon *daemon, const json_t *request,
 		json_array_append_new(
 			list, policy_json(chain_policy(daemon->chain, rank), rank, daemon->config));
 	return json_pack("{s:b, s:o, s:s}", "ok", 1, "policies", list, "default",
-			 opcode_name(chain_default(daemon->chain)));
+			 opcode_name(chain_default_verdict(daemon->chain)));
 }
 
 /* A text of a request without its escapes, for free(). NULL: it is missing, or has a NUL in it. */

@@ -216,7 +216,7 @@ void daemon_stop(struct daemon *daemon)
 		listener_close(daemon->listeners[i]);
 	free(daemon->listeners);
 	workers_free(daemon->workers);
-	evaluations_end();
+	evaluations_stop();
 	daemon_trace_end(daemon);
 	trace_log_free(daemon->trace_log);
 	control_close(daemon->control);

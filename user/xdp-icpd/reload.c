@@ -266,7 +266,7 @@ static void exchange_config(struct config *config, struct config *former, struct
 	char restart[CONFIG_NAMES_SIZE];
 
 	if (change->kind == CHANGE_RELOAD) {
-		config_keep_started(config, former, restart);
+		config_keep_startup_options(config, former, restart);
 		if (*restart)
 			log_write(LOG_WARNING, "%s: the change takes effect at the next start",
 				  restart);

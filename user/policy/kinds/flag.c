@@ -167,9 +167,9 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 		log_write(LOG_WARNING,
 			  "policy '%s': no inotify for '%s': %s; looking every %d ms instead",
 			  policy->name, flag->path, strerror(errno), POLL_DEAF);
-	flag->timer = gate_event_first(event_new(base, -1, EV_PERSIST, timer_fired, flag));
+	flag->timer = gate_event_prioritize(event_new(base, -1, EV_PERSIST, timer_fired, flag));
 	if (flag->inotify >= 0)
-		flag->readable = gate_event_first(event_new(
+		flag->readable = gate_event_prioritize(event_new(
 			base, flag->inotify, EV_READ | EV_PERSIST, inotify_readable, flag));
 	if (!flag->timer || set_timer(flag, flag->inotify < 0) ||
 	    (flag->inotify >= 0 && (!flag->readable || event_add(flag->readable, NULL))))

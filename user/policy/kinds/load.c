@@ -76,7 +76,7 @@ static void look(struct load *load)
 	gate_set(&load->gate, value > (load->gate.matches ? load->below : load->above));
 }
 
-void policy_load_look(const struct policy *policy)
+void policy_load_update(const struct policy *policy)
 {
 	look(policy->state);
 }
@@ -163,7 +163,7 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	struct timeval interval = gate_timeval(load->interval);
 
 	gate_start(&load->gate, changed, context);
-	load->timer = gate_event_first(event_new(base, -1, EV_PERSIST, timer_fired, load));
+	load->timer = gate_event_prioritize(event_new(base, -1, EV_PERSIST, timer_fired, load));
 	if (!load->timer || event_add(load->timer, &interval))
 		return error_set(error, "policy '%s': cannot watch the load: out of memory",
 				 policy->name);

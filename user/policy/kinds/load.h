@@ -10,6 +10,6 @@ int policy_load_create(struct policy *policy, const struct policy_spec *spec, co
 		       struct error *error);
 
 /* Looks now, as the timer does. */
-void policy_load_look(const struct policy *policy);
+void policy_load_update(const struct policy *policy);
 
 #endif

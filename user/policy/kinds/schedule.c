@@ -45,7 +45,7 @@ static time_t present(void)
 	return now.tv_sec;
 }
 
-void policy_schedule_look(const struct policy *policy, time_t now)
+void policy_schedule_update(const struct policy *policy, time_t now)
 {
 	look(policy->state, now);
 }
@@ -139,7 +139,7 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	if (schedule->timer < 0)
 		return error_set(error, "policy '%s': cannot watch the clock: %s", policy->name,
 				 strerror(errno));
-	schedule->readable = gate_event_first(
+	schedule->readable = gate_event_prioritize(
 		event_new(base, schedule->timer, EV_READ | EV_PERSIST, timer_fired, schedule));
 	if (!schedule->readable || event_add(schedule->readable, NULL))
 		return error_set(error, "policy '%s': cannot watch the clock: out of memory",

@@ -8,6 +8,6 @@
 #include "policy/policy.h"
 
 /* Looks as if it were that time. */
-void policy_schedule_look(const struct policy *policy, time_t now);
+void policy_schedule_update(const struct policy *policy, time_t now);
 
 #endif
