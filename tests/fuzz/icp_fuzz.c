@@ -109,7 +109,7 @@ static int compare(const void *left, const void *right)
 {
 	const struct prefix_entry *a = left, *b = right;
 
-	return prefix_set_compare(a->text, a->length, b->text, b->length);
+	return byteset_compare(a->text, a->length, b->text, b->length);
 }
 
 /* Makes the members' entries, each text once, sorted. Returns their number. */

@@ -41,7 +41,7 @@ TEST(networks_and_addresses)
 	/* the same bits elsewhere in the address */
 	assert_int_equal(ask_from(policy, "::192.0.2.1"), NOTHING);
 	assert_int_equal(ask_from(policy, "a00::"), NOTHING);
-	assert_int_equal(address_set_count(policy->kind->sources(policy)), 5);
+	assert_int_equal(netset_count(policy->kind->sources(policy)), 5);
 	policy_free(policy);
 	policy = make_policy("kind = source verdict = denied not = true from = '10.0.0.0/8'");
 	assert_int_equal(ask_from(policy, "10.0.0.1"), NOTHING);
@@ -54,14 +54,14 @@ TEST(all_of_one_family)
 	struct policy *four = make_policy("kind = source verdict = hit from = '0.0.0.0/0'");
 	struct policy *six = make_policy("kind = source verdict = hit from = '::/0'");
 	struct policy *half = make_policy("kind = source verdict = hit from = '::fff0:0:0/92'");
-	struct address_network first = address_set_get(six->kind->sources(six), 0);
+	struct netset_network first = netset_get(six->kind->sources(six), 0);
 
 	assert_int_equal(ask_from(four, "0.0.0.0"), ICP_OP_HIT);
 	assert_int_equal(ask_from(four, "255.255.255.255"), ICP_OP_HIT);
 	assert_int_equal(ask_from(four, "::"), NOTHING);
 	assert_int_equal(ask_from(four, "::fffe:ffff:ffff"), NOTHING);
 	assert_int_equal(ask_from(four, "::1:0:0:0"), NOTHING);
-	assert_int_equal(address_set_count(four->kind->sources(four)), 1);
+	assert_int_equal(netset_count(four->kind->sources(four)), 1);
 
 	assert_int_equal(ask_from(six, "0.0.0.0"), NOTHING);
 	assert_int_equal(ask_from(six, "192.0.2.1"), NOTHING);
@@ -70,7 +70,7 @@ TEST(all_of_one_family)
 	assert_int_equal(ask_from(six, "::fffe:ffff:ffff"), ICP_OP_HIT);
 	assert_int_equal(ask_from(six, "::1:0:0:0"), ICP_OP_HIT);
 	assert_int_equal(ask_from(six, "ffff::"), ICP_OP_HIT);
-	assert_int_equal(address_set_count(six->kind->sources(six)), 96);
+	assert_int_equal(netset_count(six->kind->sources(six)), 96);
 	assert_int_equal(first.bits, 81);
 
 	assert_int_equal(ask_from(half, "::fff0:0:0"), ICP_OP_HIT);
@@ -94,8 +94,8 @@ TEST(networks_within_networks)
 	size_t inside = 0;
 
 	for (int round = 0; round < ROUNDS; round++) {
-		struct address_network networks[NETWORKS];
-		struct address_set *set = address_set_new();
+		struct netset_network networks[NETWORKS];
+		struct netset *set = netset_new();
 		size_t count = random_below(&seed, NETWORKS + 1);
 
 		assert_non_null(set);
@@ -106,12 +106,12 @@ TEST(networks_within_networks)
 			uint32_t host = random_next(&seed) & 0xffff & ~0ULL << (32 - bits);
 
 			snprintf(text, sizeof(text), "10.9.%u.%u/%u", host >> 8, host & 255, bits);
-			assert_int_equal(address_network_parse(text, &networks[i], &error), 0);
+			assert_int_equal(netset_network_parse(text, &networks[i], &error), 0);
 			assert_int_equal(networks[i].bits, bits + 96);
-			assert_int_equal(address_set_add(set, &networks[i]), 0);
+			assert_int_equal(netset_add(set, &networks[i]), 0);
 		}
-		address_set_finish(set);
-		assert_true(address_set_count(set) <= count);
+		netset_finish(set);
+		assert_true(netset_count(set) <= count);
 		for (size_t i = 0; i < ADDRESSES; i++) {
 			struct in6_addr address = address_of("10.9.0.0");
 			bool held = false;
@@ -126,9 +126,9 @@ TEST(networks_within_networks)
 				held = (low ^ own) >> (128 - networks[j].bits) == 0;
 			}
 			inside += held;
-			assert_int_equal(address_set_contains(set, &address), held);
+			assert_int_equal(netset_contains(set, &address), held);
 		}
-		address_set_free(set);
+		netset_free(set);
 	}
 	assert_in_range(inside, ROUNDS * ADDRESSES / 10, ROUNDS * ADDRESSES * 9 / 10);
 }

@@ -418,11 +418,11 @@ TEST(what_the_kernel_can_evaluate)
 					 "policy b { kind = exact verdict = hit url = abc }"
 					 "policy c { kind = substring verdict = hit text = abc }"
 					 "policy d { kind = regex verdict = hit pattern = abc }");
-	struct prefix_set_member member;
+	struct byteset_member member;
 
-	member = prefix_set_get(policy_prefixes(chain_policy(chain, 0)), 0);
+	member = byteset_get(policy_prefixes(chain_policy(chain, 0)), 0);
 	assert_int_equal(member.length, 3);
-	member = prefix_set_get(policy_prefixes(chain_policy(chain, 1)), 0);
+	member = byteset_get(policy_prefixes(chain_policy(chain, 1)), 0);
 	assert_int_equal(member.length, 4);
 	assert_memory_equal(member.text, "abc\0", 4);
 	assert_null(policy_prefixes(chain_policy(chain, 2)));

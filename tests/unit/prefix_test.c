@@ -9,7 +9,7 @@ static int compare(const void *left, const void *right)
 {
 	const struct prefix_entry *a = left, *b = right;
 
-	return prefix_set_compare(a->text, a->length, b->text, b->length);
+	return byteset_compare(a->text, a->length, b->text, b->length);
 }
 
 /* Sorts; of those with the same text one is left. */

@@ -252,9 +252,9 @@ size_t chain_prefix_count(const struct chain *chain)
 	size_t count = 0;
 
 	for (size_t i = 0; i < chain->count; i++) {
-		const struct prefix_set *set = policy_prefixes(chain->policies[i]);
+		const struct byteset *set = policy_prefixes(chain->policies[i]);
 
-		count += set ? prefix_set_count(set) : 0;
+		count += set ? byteset_count(set) : 0;
 	}
 	return count;
 }

@@ -36,7 +36,7 @@
 /* A run of entries is sorted by text, then by answer, and that is by rank. */
 static int compare_entries(const struct prefix_entry *a, const struct prefix_entry *b)
 {
-	int order = prefix_set_compare(a->text, a->length, b->text, b->length);
+	int order = byteset_compare(a->text, a->length, b->text, b->length);
 
 	return order ? order : (a->answer > b->answer) - (a->answer < b->answer);
 }
@@ -58,12 +58,12 @@ static uint16_t answer_for(struct compiled *compiled, __u32 rank, enum icp_opcod
 
 /* Returns the number of entries appended, or -1: there is no room for what the policy says. */
 static ssize_t append_set(struct compiled *compiled, struct prefix_entry *entries,
-			  const struct prefix_set *set, __u32 rank, __s32 cost)
+			  const struct byteset *set, __u32 rank, __s32 cost)
 {
 	ssize_t count = 0;
 
-	for (size_t i = 0; i < prefix_set_count(set); i++) {
-		struct prefix_set_member member = prefix_set_get(set, i);
+	for (size_t i = 0; i < byteset_count(set); i++) {
+		struct byteset_member member = byteset_get(set, i);
 		uint16_t answer;
 
 		if (member.length > PREFIX_MAX)
@@ -225,7 +225,7 @@ static int collect(struct compiled *compiled, const struct chain *chain, size_t 
 	}
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
-		const struct prefix_set *set = policy_prefixes(policy);
+		const struct byteset *set = policy_prefixes(policy);
 		ssize_t more =
 			set ? append_set(compiled, entries + count, set, rank, policy->cost) : 0;
 
@@ -258,9 +258,9 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
 	made->answers = reallocarray(NULL, ANSWERS_MAX, sizeof(*made->answers));
 	policies = made->horizon == RANK_NONE ? chain_count(chain) : made->horizon;
 	for (size_t rank = 0; rank < policies; rank++) {
-		const struct prefix_set *set = policy_prefixes(chain_policy(chain, rank));
+		const struct byteset *set = policy_prefixes(chain_policy(chain, rank));
 
-		total += set ? prefix_set_count(set) : 0;
+		total += set ? byteset_count(set) : 0;
 	}
 	if (!made->answers || collect(made, chain, policies, total) ||
 	    compile_sources(chain, made)) {

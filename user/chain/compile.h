@@ -14,7 +14,7 @@
 
 /* Whoever asks from this network, and from no smaller one in the list. */
 struct compiled_source {
-	struct address_network network;
+	struct netset_network network;
 	__u32 rank; /* of the first policy on addresses that speaks; RANK_NONE: none does */
 	enum icp_opcode verdict;
 	__s32 cost;

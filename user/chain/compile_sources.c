@@ -17,7 +17,7 @@
 #define EVERYWHERE RANK_NONE /* the network of all addresses, of no policy */
 
 struct node {
-	struct address_network network;
+	struct netset_network network;
 	__u32 rank; /* of the policy whose network it is */
 };
 
@@ -31,12 +31,12 @@ static int compare_nodes(const void *left, const void *right)
 	return (a->network.bits > b->network.bits) - (a->network.bits < b->network.bits);
 }
 
-static bool same_network(const struct address_network *a, const struct address_network *b)
+static bool same_network(const struct netset_network *a, const struct netset_network *b)
 {
 	return a->bits == b->bits && memcmp(&a->address, &b->address, sizeof(a->address)) == 0;
 }
 
-static bool holds(const struct address_network *outer, const struct address_network *inner)
+static bool holds(const struct netset_network *outer, const struct netset_network *inner)
 {
 	unsigned int bytes = outer->bits / 8, left = outer->bits % 8;
 	const uint8_t *a = outer->address.s6_addr, *b = inner->address.s6_addr;
@@ -83,14 +83,14 @@ static size_t collect(const struct chain *chain, struct node *nodes)
 
 	for (__u32 rank = 0; rank < chain_count(chain); rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
-		const struct address_set *set;
+		const struct netset *set;
 
 		if (!is_source(policy))
 			continue;
 		set = policy->kind->sources(policy);
 		negated = negated || policy->negate;
-		for (size_t i = 0; i < address_set_count(set); i++)
-			nodes[count++] = (struct node){ address_set_get(set, i), rank };
+		for (size_t i = 0; i < netset_count(set); i++)
+			nodes[count++] = (struct node){ netset_get(set, i), rank };
 	}
 	if (negated)
 		nodes[count++] = (struct node){ .rank = EVERYWHERE };
@@ -109,7 +109,7 @@ int compile_sources(const struct chain *chain, struct compiled *compiled)
 		if (!is_source(policy))
 			continue;
 		policies++;
-		total += address_set_count(policy->kind->sources(policy));
+		total += netset_count(policy->kind->sources(policy));
 	}
 	if (policies == 0)
 		return 0;

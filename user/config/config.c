@@ -46,7 +46,7 @@ static int set_listen(struct config *config, const char *text, struct error *err
 {
 	struct sockaddr_storage address;
 
-	if (socket_address_parse(text, ICP_PORT, &address, error))
+	if (sockaddr_parse(text, ICP_PORT, &address, error))
 		return -1;
 	for (size_t i = 0; i < config->listen_count; i++)
 		if (memcmp(&config->listen[i], &address, sizeof(address)) == 0)

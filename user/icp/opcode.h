@@ -3,8 +3,8 @@
  * The names of ICP's opcodes and of the verdicts among them. Each has a long form as RFC 2186
  * writes it (ICP_OP_MISS_NOFETCH) and a short one (miss_nofetch); both are read in any case.
  */
-#ifndef XDP_ICP_VERDICT_H
-#define XDP_ICP_VERDICT_H
+#ifndef XDP_ICP_OPCODE_H
+#define XDP_ICP_OPCODE_H
 
 #include <stddef.h>
 

@@ -257,7 +257,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
 			argp_error(state, "one ADDRESS only, not also %s", text);
-		if (socket_address_parse(text, ICP_PORT, &arguments->address, &error))
+		if (sockaddr_parse(text, ICP_PORT, &arguments->address, &error))
 			argp_error(state, "%s", error.text);
 		return 0;
 	case ARGP_KEY_END:

@@ -261,11 +261,11 @@ int blast_path_find(struct blast_path *path, const struct sockaddr_storage *addr
 		    const unsigned char *mac, bool anywhere, bool *refused, struct error *error)
 {
 	struct sockaddr_storage own;
-	char text[SOCKET_ADDRESS_TEXT];
+	char text[SOCKADDR_TEXT_SIZE];
 
 	*refused = false;
 	memset(path, 0, sizeof(*path));
-	socket_address_text(address, text);
+	sockaddr_text(address, text);
 	if (find_own_address(address, &own, text, error))
 		return -1;
 	path->ipv6 = address->ss_family == AF_INET6;

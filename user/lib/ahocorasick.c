@@ -12,7 +12,7 @@
  * The nodes of a trie of the texts in the order of their depth, each node's children side by
  * side and sorted: the children of node i are the nodes children[i] to children[i + 1] - 1.
  */
-struct text_search {
+struct ahocorasick {
 	size_t count;		 /* of nodes */
 	uint32_t *children;	 /* count + 1 of them */
 	uint32_t *fail;		 /* the node of the longest proper suffix that is in the trie */
@@ -27,7 +27,7 @@ struct range {
 };
 
 /* Counts the nodes: each text adds those beyond what it shares with the one before. */
-static size_t count_nodes(const struct text_item *texts, size_t count)
+static size_t count_nodes(const struct bytesort_item *texts, size_t count)
 {
 	size_t nodes = 1;
 
@@ -43,8 +43,8 @@ static size_t count_nodes(const struct text_item *texts, size_t count)
 }
 
 /* Makes the trie level by level; `ranges` has room for all nodes. */
-static void make_nodes(struct text_search *search, const struct text_item *texts, size_t text_count,
-		       struct range *ranges)
+static void make_nodes(struct ahocorasick *search, const struct bytesort_item *texts,
+		       size_t text_count, struct range *ranges)
 {
 	size_t made = 1, level_end = 1, depth = 0;
 
@@ -78,7 +78,7 @@ static void make_nodes(struct text_search *search, const struct text_item *texts
 }
 
 /* The child of a node but the root, by binary search; ROOT: it has none of that byte. */
-static uint32_t child(const struct text_search *search, uint32_t node, uint8_t byte)
+static uint32_t child(const struct ahocorasick *search, uint32_t node, uint8_t byte)
 {
 	uint32_t low = search->children[node], high = search->children[node + 1];
 
@@ -95,7 +95,7 @@ static uint32_t child(const struct text_search *search, uint32_t node, uint8_t b
 	return ROOT;
 }
 
-static uint32_t step(const struct text_search *search, uint32_t node, uint8_t byte)
+static uint32_t step(const struct ahocorasick *search, uint32_t node, uint8_t byte)
 {
 	while (node != ROOT) {
 		uint32_t next = child(search, node, byte);
@@ -108,7 +108,7 @@ static uint32_t step(const struct text_search *search, uint32_t node, uint8_t by
 }
 
 /* Parents come before their children, and a suffix is shorter: all that is needed is there. */
-static void link_suffixes(struct text_search *search)
+static void link_suffixes(struct ahocorasick *search)
 {
 	search->fail[ROOT] = ROOT;
 	for (uint32_t i = search->children[ROOT]; i < search->children[ROOT + 1]; i++) {
@@ -124,9 +124,9 @@ static void link_suffixes(struct text_search *search)
 	}
 }
 
-static struct text_search *allocate(size_t nodes)
+static struct ahocorasick *allocate(size_t nodes)
 {
-	struct text_search *search = calloc(1, sizeof(*search));
+	struct ahocorasick *search = calloc(1, sizeof(*search));
 
 	if (!search)
 		return NULL;
@@ -136,16 +136,16 @@ static struct text_search *allocate(size_t nodes)
 	search->first = calloc(nodes, sizeof(*search->first));
 	search->byte = calloc(nodes, sizeof(*search->byte));
 	if (!search->children || !search->fail || !search->first || !search->byte) {
-		text_search_free(search);
+		ahocorasick_free(search);
 		return NULL;
 	}
 	return search;
 }
 
-struct text_search *text_search_new(const char *const *texts, const size_t *lengths, size_t count)
+struct ahocorasick *ahocorasick_new(const char *const *texts, const size_t *lengths, size_t count)
 {
-	struct text_search *search = NULL;
-	struct text_item *sorted = calloc(count ? count : 1, sizeof(*sorted));
+	struct ahocorasick *search = NULL;
+	struct bytesort_item *sorted = calloc(count ? count : 1, sizeof(*sorted));
 	struct range *ranges = NULL;
 	size_t total = 0, nodes;
 
@@ -155,13 +155,13 @@ struct text_search *text_search_new(const char *const *texts, const size_t *leng
 		total += lengths[i] + 1;
 		if (total >= NONE)
 			goto out; /* there could be more nodes than numbers */
-		sorted[i] = (struct text_item){
+		sorted[i] = (struct bytesort_item){
 			.text = texts[i],
 			.length = lengths[i],
 			.number = i,
 		};
 	}
-	text_sort(sorted, count);
+	bytesort(sorted, count);
 	nodes = count_nodes(sorted, count);
 	ranges = calloc(nodes, sizeof(*ranges));
 	search = ranges ? allocate(nodes) : NULL;
@@ -175,7 +175,7 @@ out:
 	return search;
 }
 
-void text_search_free(struct text_search *search)
+void ahocorasick_free(struct ahocorasick *search)
 {
 	if (!search)
 		return;
@@ -186,7 +186,7 @@ void text_search_free(struct text_search *search)
 	free(search);
 }
 
-size_t text_search_first(const struct text_search *search, const char *text, size_t length)
+size_t ahocorasick_first(const struct ahocorasick *search, const char *text, size_t length)
 {
 	uint32_t node = ROOT, first = search->first[ROOT];
 
@@ -195,5 +195,5 @@ size_t text_search_first(const struct text_search *search, const char *text, siz
 		if (search->first[node] < first)
 			first = search->first[node];
 	}
-	return first == NONE ? TEXT_SEARCH_NONE : first;
+	return first == NONE ? AHOCORASICK_NONE : first;
 }

@@ -4,25 +4,25 @@
  * text, however many are searched for. It takes 13 bytes for each byte that the texts do not
  * have in common at their beginnings.
  */
-#ifndef XDP_ICP_TEXT_SEARCH_H
-#define XDP_ICP_TEXT_SEARCH_H
+#ifndef XDP_ICP_AHOCORASICK_H
+#define XDP_ICP_AHOCORASICK_H
 
 #include <stddef.h>
 
-#define TEXT_SEARCH_NONE ((size_t)-1)
+#define AHOCORASICK_NONE ((size_t)-1)
 
-struct text_search;
+struct ahocorasick;
 
 /* A search for `count` texts of `lengths` bytes each. NULL: out of memory, or 4 GB of texts. */
-struct text_search *text_search_new(const char *const *texts, const size_t *lengths, size_t count);
+struct ahocorasick *ahocorasick_new(const char *const *texts, const size_t *lengths, size_t count);
 
 /* `search` may be NULL. */
-void text_search_free(struct text_search *search);
+void ahocorasick_free(struct ahocorasick *search);
 
 /*
  * The number of the text that stands first in the list among those that `text` contains, or
- * TEXT_SEARCH_NONE. An empty text is contained in all.
+ * AHOCORASICK_NONE. An empty text is contained in all.
  */
-size_t text_search_first(const struct text_search *search, const char *text, size_t length);
+size_t ahocorasick_first(const struct ahocorasick *search, const char *text, size_t length);
 
 #endif

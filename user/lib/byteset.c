@@ -18,7 +18,7 @@ struct member {
 	};
 };
 
-struct prefix_set {
+struct byteset {
 	struct member *members;
 	size_t count, members_allocated;
 	char *texts; /* of all members, one after another */
@@ -26,27 +26,27 @@ struct prefix_set {
 	bool sorted; /* as far as members have been appended */
 };
 
-int prefix_set_compare(const char *a, size_t a_length, const char *b, size_t b_length)
+int byteset_compare(const char *a, size_t a_length, const char *b, size_t b_length)
 {
 	int order = memcmp(a, b, a_length < b_length ? a_length : b_length);
 
 	return order ? order : (a_length > b_length) - (a_length < b_length);
 }
 
-static const char *text_of(const struct prefix_set *set, const struct member *member)
+static const char *text_of(const struct byteset *set, const struct member *member)
 {
 	return set->texts + member->offset;
 }
 
-static int compare_text(const struct prefix_set *set, const struct member *member, const char *text,
+static int compare_text(const struct byteset *set, const struct member *member, const char *text,
 			size_t length)
 {
-	return prefix_set_compare(text_of(set, member), member->length, text, length);
+	return byteset_compare(text_of(set, member), member->length, text, length);
 }
 
-struct prefix_set *prefix_set_new(void)
+struct byteset *byteset_new(void)
 {
-	struct prefix_set *set = calloc(1, sizeof(*set));
+	struct byteset *set = calloc(1, sizeof(*set));
 
 	if (!set)
 		return NULL;
@@ -61,7 +61,7 @@ struct prefix_set *prefix_set_new(void)
 	return set;
 }
 
-void prefix_set_free(struct prefix_set *set)
+void byteset_free(struct byteset *set)
 {
 	if (!set)
 		return;
@@ -71,9 +71,9 @@ void prefix_set_free(struct prefix_set *set)
 }
 
 /* Room for one more member with a text of `length` bytes. -1: out of memory, or too much. */
-static int make_room(struct prefix_set *set, size_t length)
+static int make_room(struct byteset *set, size_t length)
 {
-	if (length > PREFIX_SET_TEXT_MAX || set->count >= NO_PARENT)
+	if (length > BYTESET_TEXT_MAX || set->count >= NO_PARENT)
 		return -1;
 	if (set->count == set->members_allocated) {
 		size_t wanted = set->count ? set->count + set->count / 2 + 1 : 16;
@@ -97,7 +97,7 @@ static int make_room(struct prefix_set *set, size_t length)
 }
 
 /* A member for a text that is copied behind the others; there is room. */
-static struct member store(struct prefix_set *set, const char *text, size_t length,
+static struct member store(struct byteset *set, const char *text, size_t length,
 			   enum icp_opcode verdict)
 {
 	struct member member = { .offset = set->texts_used, .length = length, .verdict = verdict };
@@ -108,8 +108,8 @@ static struct member store(struct prefix_set *set, const char *text, size_t leng
 	return member;
 }
 
-int prefix_set_append(struct prefix_set *set, const char *text, size_t length,
-		      enum icp_opcode verdict, unsigned int tag)
+int byteset_append(struct byteset *set, const char *text, size_t length, enum icp_opcode verdict,
+		   unsigned int tag)
 {
 	struct member *last;
 
@@ -124,7 +124,7 @@ int prefix_set_append(struct prefix_set *set, const char *text, size_t length,
 	return 0;
 }
 
-static bool is_prefix(const struct prefix_set *set, const struct member *prefix,
+static bool is_prefix(const struct byteset *set, const struct member *prefix,
 		      const struct member *member)
 {
 	return prefix->length <= member->length &&
@@ -135,7 +135,7 @@ static bool is_prefix(const struct prefix_set *set, const struct member *prefix,
  * A member's parent is the one before it, or one of the ancestors of that: whatever lies between a
  * text and a prefix of it begins with that prefix.
  */
-static void find_parents(struct prefix_set *set)
+static void find_parents(struct byteset *set)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		uint32_t parent = i ? i - 1 : NO_PARENT;
@@ -148,9 +148,9 @@ static void find_parents(struct prefix_set *set)
 }
 
 /* Equal texts stay in the order in which they were appended. -1: out of memory. */
-static int sort_members(struct prefix_set *set)
+static int sort_members(struct byteset *set)
 {
-	struct text_item *items = reallocarray(NULL, set->count, sizeof(*items));
+	struct bytesort_item *items = reallocarray(NULL, set->count, sizeof(*items));
 	struct member *members = reallocarray(NULL, set->count, sizeof(*members));
 
 	if (!items || !members) {
@@ -163,7 +163,7 @@ static int sort_members(struct prefix_set *set)
 		items[i].length = set->members[i].length;
 		items[i].number = i;
 	}
-	text_sort(items, set->count);
+	bytesort(items, set->count);
 	for (size_t i = 0; i < set->count; i++)
 		members[i] = set->members[items[i].number];
 	free(items);
@@ -173,7 +173,7 @@ static int sort_members(struct prefix_set *set)
 	return 0;
 }
 
-int prefix_set_finish(struct prefix_set *set, struct prefix_set_conflict *conflict)
+int byteset_finish(struct byteset *set, struct byteset_conflict *conflict)
 {
 	size_t kept = 0;
 
@@ -197,16 +197,16 @@ int prefix_set_finish(struct prefix_set *set, struct prefix_set_conflict *confli
 	return 0;
 }
 
-size_t prefix_set_count(const struct prefix_set *set)
+size_t byteset_count(const struct byteset *set)
 {
 	return set->count;
 }
 
-struct prefix_set_member prefix_set_get(const struct prefix_set *set, size_t number)
+struct byteset_member byteset_get(const struct byteset *set, size_t number)
 {
 	const struct member *member = &set->members[number];
 
-	return (struct prefix_set_member){
+	return (struct byteset_member){
 		.text = text_of(set, member),
 		.length = member->length,
 		.verdict = member->verdict,
@@ -214,7 +214,7 @@ struct prefix_set_member prefix_set_get(const struct prefix_set *set, size_t num
 }
 
 /* The number of members that are not behind the text. */
-static size_t count_not_behind(const struct prefix_set *set, const char *text, size_t length)
+static size_t count_not_behind(const struct byteset *set, const char *text, size_t length)
 {
 	size_t low = 0, high = set->count;
 
@@ -229,8 +229,8 @@ static size_t count_not_behind(const struct prefix_set *set, const char *text, s
 	return low;
 }
 
-bool prefix_set_longest(const struct prefix_set *set, const char *text, size_t length,
-			struct prefix_set_member *member)
+bool byteset_longest(const struct byteset *set, const char *text, size_t length,
+		     struct byteset_member *member)
 {
 	size_t found = count_not_behind(set, text, length);
 	const struct member *last;
@@ -248,12 +248,12 @@ bool prefix_set_longest(const struct prefix_set *set, const char *text, size_t l
 		number = set->members[number].parent;
 	if (number == NO_PARENT)
 		return false;
-	*member = prefix_set_get(set, number);
+	*member = byteset_get(set, number);
 	return true;
 }
 
 /* The place of a text among the members; false: it is not there, but would be. */
-static bool find(const struct prefix_set *set, const char *text, size_t length, size_t *place)
+static bool find(const struct byteset *set, const char *text, size_t length, size_t *place)
 {
 	size_t behind = count_not_behind(set, text, length);
 
@@ -264,7 +264,7 @@ static bool find(const struct prefix_set *set, const char *text, size_t length, 
 	return true;
 }
 
-int prefix_set_put(struct prefix_set *set, const char *text, size_t length, enum icp_opcode verdict)
+int byteset_put(struct byteset *set, const char *text, size_t length, enum icp_opcode verdict)
 {
 	size_t place;
 
@@ -282,7 +282,7 @@ int prefix_set_put(struct prefix_set *set, const char *text, size_t length, enum
 	return 0;
 }
 
-bool prefix_set_remove(struct prefix_set *set, const char *text, size_t length)
+bool byteset_remove(struct byteset *set, const char *text, size_t length)
 {
 	size_t place, offset, size;
 

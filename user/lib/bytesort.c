@@ -16,7 +16,7 @@
  * The bytes of a text from `depth` on as a number that sorts like them; the lowest byte tells
  * how many of them there are, MORE if the text goes on behind them.
  */
-static uint64_t key_at(const struct text_item *item, size_t depth)
+static uint64_t key_at(const struct bytesort_item *item, size_t depth)
 {
 	size_t left = item->length - depth;
 	uint64_t key = 0;
@@ -26,9 +26,9 @@ static uint64_t key_at(const struct text_item *item, size_t depth)
 	return key << 8 | (left < MORE ? left : MORE);
 }
 
-static void swap(struct text_item *a, struct text_item *b)
+static void swap(struct bytesort_item *a, struct bytesort_item *b)
 {
-	struct text_item c = *a;
+	struct bytesort_item c = *a;
 
 	*a = *b;
 	*b = c;
@@ -45,15 +45,15 @@ static uint64_t median(uint64_t a, uint64_t b, uint64_t c)
 
 static int compare_numbers(const void *left, const void *right)
 {
-	const struct text_item *a = left, *b = right;
+	const struct bytesort_item *a = left, *b = right;
 
 	return (a->number > b->number) - (a->number < b->number);
 }
 
-static void sort_at(struct text_item *items, size_t count, size_t depth);
+static void sort_at(struct bytesort_item *items, size_t count, size_t depth);
 
 /* Sorts items that agree up to `depth` and in the seven bytes behind it. */
-static void sort_equal(struct text_item *items, size_t count, size_t depth)
+static void sort_equal(struct bytesort_item *items, size_t count, size_t depth)
 {
 	if (count < 2)
 		return;
@@ -67,7 +67,7 @@ static void sort_equal(struct text_item *items, size_t count, size_t depth)
 }
 
 /* Sorts items that agree in their first `depth` bytes. */
-static void sort_at(struct text_item *items, size_t count, size_t depth)
+static void sort_at(struct bytesort_item *items, size_t count, size_t depth)
 {
 	while (count > 1) {
 		uint64_t pivot = median(items[0].key, items[count / 2].key, items[count - 1].key);
@@ -94,7 +94,7 @@ static void sort_at(struct text_item *items, size_t count, size_t depth)
 	}
 }
 
-void text_sort(struct text_item *items, size_t count)
+void bytesort(struct bytesort_item *items, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		items[i].key = key_at(&items[i], 0);

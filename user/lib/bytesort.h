@@ -4,19 +4,19 @@
  * take less than a second: qsort() takes several, for nearly each of its comparisons waits for
  * two texts that lie somewhere in memory.
  */
-#ifndef XDP_ICP_TEXT_SORT_H
-#define XDP_ICP_TEXT_SORT_H
+#ifndef XDP_ICP_BYTESORT_H
+#define XDP_ICP_BYTESORT_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-struct text_item {
-	uint64_t key; /* text_sort()'s own */
+struct bytesort_item {
+	uint64_t key; /* bytesort()'s own */
 	const char *text;
 	uint32_t length; /* bytes; NULs may be among them */
 	uint32_t number; /* the caller's; equal texts are sorted by it */
 };
 
-void text_sort(struct text_item *items, size_t count);
+void bytesort(struct bytesort_item *items, size_t count);
 
 #endif

@@ -8,13 +8,13 @@
 
 #define MAPPED_BITS 96 /* of the network that holds all IPv4 addresses */
 
-static const struct address_network mapped = {
+static const struct netset_network mapped = {
 	.address.s6_addr = { [10] = 0xff, [11] = 0xff },
 	.bits = MAPPED_BITS,
 };
 
-struct address_set {
-	struct address_network *networks;
+struct netset {
+	struct netset_network *networks;
 	size_t count, allocated;
 };
 
@@ -31,7 +31,7 @@ static void cut(struct in6_addr *address, unsigned int bits)
 	memset(address->s6_addr + byte + 1, 0, sizeof(address->s6_addr) - byte - 1);
 }
 
-static bool holds(const struct address_network *network, const struct in6_addr *address)
+static bool holds(const struct netset_network *network, const struct in6_addr *address)
 {
 	struct in6_addr start = *address;
 
@@ -40,7 +40,7 @@ static bool holds(const struct address_network *network, const struct in6_addr *
 }
 
 /* A network for a message: without the bits if it is a single address. */
-static void network_text(const struct address_network *network, bool ipv4, char *text, size_t size)
+static void network_text(const struct netset_network *network, bool ipv4, char *text, size_t size)
 {
 	char address[INET6_ADDRSTRLEN] = "";
 	unsigned int before = ipv4 ? MAPPED_BITS : 0;
@@ -93,11 +93,11 @@ static int parse_bits(const char *text, unsigned int most, unsigned int *bits)
 	return 0;
 }
 
-int address_network_parse(const char *text, struct address_network *network, struct error *error)
+int netset_network_parse(const char *text, struct netset_network *network, struct error *error)
 {
 	size_t length = strcspn(text, "/");
 	unsigned int most, bits;
-	struct address_network right;
+	struct netset_network right;
 	char shown[INET6_ADDRSTRLEN + 8], single[INET6_ADDRSTRLEN + 8];
 	int ipv4 = parse_address(text, length, &network->address);
 
@@ -119,7 +119,7 @@ int address_network_parse(const char *text, struct address_network *network, str
 	if (memcmp(&right.address, &network->address, sizeof(right.address)) == 0)
 		return 0;
 	network_text(&right, ipv4, shown, sizeof(shown));
-	network_text(&(struct address_network){ network->address, 128 }, ipv4, single,
+	network_text(&(struct netset_network){ network->address, 128 }, ipv4, single,
 		     sizeof(single));
 	return error_set(error,
 			 "'%s' has bits set behind the first %u; write %s for the network or %s "
@@ -129,12 +129,12 @@ int address_network_parse(const char *text, struct address_network *network, str
 
 /* --- sets of them */
 
-struct address_set *address_set_new(void)
+struct netset *netset_new(void)
 {
-	return calloc(1, sizeof(struct address_set));
+	return calloc(1, sizeof(struct netset));
 }
 
-void address_set_free(struct address_set *set)
+void netset_free(struct netset *set)
 {
 	if (!set)
 		return;
@@ -142,11 +142,11 @@ void address_set_free(struct address_set *set)
 	free(set);
 }
 
-static int append(struct address_set *set, const struct address_network *network)
+static int append(struct netset *set, const struct netset_network *network)
 {
 	if (set->count == set->allocated) {
 		size_t wanted = set->count + set->count / 2 + 16;
-		struct address_network *networks =
+		struct netset_network *networks =
 			reallocarray(set->networks, wanted, sizeof(*networks));
 
 		if (!networks)
@@ -158,13 +158,13 @@ static int append(struct address_set *set, const struct address_network *network
 	return 0;
 }
 
-int address_set_add(struct address_set *set, const struct address_network *network)
+int netset_add(struct netset *set, const struct netset_network *network)
 {
 	if (network->bits >= MAPPED_BITS || !holds(network, &mapped.address))
 		return append(set, network);
 	/* On the way down to the IPv4 addresses, at each bit the half without them. */
 	for (unsigned int bit = network->bits; bit < MAPPED_BITS; bit++) {
-		struct address_network half = { mapped.address, bit + 1 };
+		struct netset_network half = { mapped.address, bit + 1 };
 
 		half.address.s6_addr[bit / 8] ^= 0x80 >> bit % 8;
 		cut(&half.address, half.bits);
@@ -177,13 +177,13 @@ int address_set_add(struct address_set *set, const struct address_network *netwo
 /* By address, and a network before those within it. */
 static int compare(const void *left, const void *right)
 {
-	const struct address_network *a = left, *b = right;
+	const struct netset_network *a = left, *b = right;
 	int order = memcmp(&a->address, &b->address, sizeof(a->address));
 
 	return order ? order : (a->bits > b->bits) - (a->bits < b->bits);
 }
 
-void address_set_finish(struct address_set *set)
+void netset_finish(struct netset *set)
 {
 	size_t kept = 0;
 
@@ -195,7 +195,7 @@ void address_set_finish(struct address_set *set)
 	set->count = kept;
 }
 
-bool address_set_contains(const struct address_set *set, const struct in6_addr *address)
+bool netset_contains(const struct netset *set, const struct in6_addr *address)
 {
 	size_t low = 0, high = set->count;
 
@@ -211,12 +211,12 @@ bool address_set_contains(const struct address_set *set, const struct in6_addr *
 	return low && holds(&set->networks[low - 1], address);
 }
 
-size_t address_set_count(const struct address_set *set)
+size_t netset_count(const struct netset *set)
 {
 	return set->count;
 }
 
-struct address_network address_set_get(const struct address_set *set, size_t number)
+struct netset_network netset_get(const struct netset *set, size_t number)
 {
 	return set->networks[number];
 }

@@ -8,8 +8,8 @@
  *
  * First networks are added, then the set is finished, and from then on looked at.
  */
-#ifndef XDP_ICP_ADDRESS_SET_H
-#define XDP_ICP_ADDRESS_SET_H
+#ifndef XDP_ICP_NETSET_H
+#define XDP_ICP_NETSET_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -17,9 +17,9 @@
 
 #include "lib/error.h"
 
-struct address_set;
+struct netset;
 
-struct address_network {
+struct netset_network {
 	struct in6_addr address; /* all bits behind the prefix are 0 */
 	unsigned int bits;	 /* of the prefix, 0 to 128 */
 };
@@ -28,27 +28,27 @@ struct address_network {
  * Reads ADDRESS or ADDRESS/BITS of IPv4 or IPv6. -1 with an error without a place, such as for an
  * address with bits set behind the prefix.
  */
-int address_network_parse(const char *text, struct address_network *network, struct error *error);
+int netset_network_parse(const char *text, struct netset_network *network, struct error *error);
 
 /* An empty set, not finished. NULL: out of memory. */
-struct address_set *address_set_new(void);
+struct netset *netset_new(void);
 
 /* `set` may be NULL. */
-void address_set_free(struct address_set *set);
+void netset_free(struct netset *set);
 
-/* Adds a network as address_network_parse() makes it. -1: out of memory. */
-int address_set_add(struct address_set *set, const struct address_network *network);
+/* Adds a network as netset_network_parse() makes it. -1: out of memory. */
+int netset_add(struct netset *set, const struct netset_network *network);
 
 /* Makes the set ready for use; networks that lie within others are dropped. */
-void address_set_finish(struct address_set *set);
+void netset_finish(struct netset *set);
 
 /* Does one of the networks hold the address? */
-bool address_set_contains(const struct address_set *set, const struct in6_addr *address);
+bool netset_contains(const struct netset *set, const struct in6_addr *address);
 
 /* The number of networks; no two of them have an address in common. */
-size_t address_set_count(const struct address_set *set);
+size_t netset_count(const struct netset *set);
 
-/* The network of a number from 0 to address_set_count() - 1, in the order of their addresses. */
-struct address_network address_set_get(const struct address_set *set, size_t number);
+/* The network of a number from 0 to netset_count() - 1, in the order of their addresses. */
+struct netset_network netset_get(const struct netset *set, size_t number);
 
 #endif

@@ -35,8 +35,8 @@ static bool parse_host(const char *host, bool brackets, unsigned int port,
 	return inet_pton(AF_INET, host, &in->sin_addr) == 1;
 }
 
-int socket_address_parse(const char *text, unsigned int port, struct sockaddr_storage *address,
-			 struct error *error)
+int sockaddr_parse(const char *text, unsigned int port, struct sockaddr_storage *address,
+		   struct error *error)
 {
 	bool brackets = text[0] == '[';
 	char host[INET6_ADDRSTRLEN];
@@ -63,7 +63,7 @@ int socket_address_parse(const char *text, unsigned int port, struct sockaddr_st
 			 text);
 }
 
-void socket_address_text(const struct sockaddr_storage *address, char text[SOCKET_ADDRESS_TEXT])
+void sockaddr_text(const struct sockaddr_storage *address, char text[SOCKADDR_TEXT_SIZE])
 {
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
 	const struct sockaddr_in *in = (const struct sockaddr_in *)address;
@@ -71,9 +71,9 @@ void socket_address_text(const struct sockaddr_storage *address, char text[SOCKE
 
 	if (address->ss_family == AF_INET6) {
 		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-		snprintf(text, SOCKET_ADDRESS_TEXT, "[%s]:%u", host, ntohs(in6->sin6_port));
+		snprintf(text, SOCKADDR_TEXT_SIZE, "[%s]:%u", host, ntohs(in6->sin6_port));
 	} else {
 		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		snprintf(text, SOCKET_ADDRESS_TEXT, "%s:%u", host, ntohs(in->sin_port));
+		snprintf(text, SOCKADDR_TEXT_SIZE, "%s:%u", host, ntohs(in->sin_port));
 	}
 }

@@ -104,7 +104,7 @@ static size_t normal_address(const char *host, size_t length, char *normal)
 	return used + 2;
 }
 
-size_t url_host_normal(const char *host, size_t length, char *normal)
+size_t url_host_normalize(const char *host, size_t length, char *normal)
 {
 	size_t used = normal_address(host, length, normal);
 

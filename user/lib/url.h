@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The host of a URL. */
-#ifndef XDP_ICP_URL_HOST_H
-#define XDP_ICP_URL_HOST_H
+#ifndef XDP_ICP_URL_H
+#define XDP_ICP_URL_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -23,6 +23,6 @@ bool url_host_find(const char *url, size_t length, const char **host, size_t *ho
  * end, IPv6 addresses as inet_ntop(3) writes them, in brackets. What is no valid host stays, in
  * lower case. Returns its length; no NUL follows. Nothing is decoded (%41, punycode).
  */
-size_t url_host_normal(const char *host, size_t length, char *normal);
+size_t url_host_normalize(const char *host, size_t length, char *normal);
 
 #endif

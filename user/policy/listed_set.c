@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "policy/listed_set.h"
 
-int listed_set_finish(struct prefix_set *set, const struct text_list *list, const char *what,
+int listed_set_finish(struct byteset *set, const struct text_list *list, const char *what,
 		      struct error *error)
 {
-	struct prefix_set_conflict conflict;
-	int result = prefix_set_finish(set, &conflict);
+	struct byteset_conflict conflict;
+	int result = byteset_finish(set, &conflict);
 	char first[512];
 
 	if (result == 0)

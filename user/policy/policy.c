@@ -170,7 +170,7 @@ struct policy_match policy_match(const struct policy *policy, const struct query
 	return policy_apply_not(policy, policy->kind->match(policy, query));
 }
 
-const struct prefix_set *policy_prefixes(const struct policy *policy)
+const struct byteset *policy_prefixes(const struct policy *policy)
 {
 	/* Where a set of prefixes does not match cannot be said with a set of prefixes. */
 	if (policy->negate || !policy->kind->prefixes)

@@ -14,10 +14,10 @@
 #include "policy/spec.h"
 #include "icp/query.h"
 
-struct address_set;
+struct netset;
 struct event_base;
 struct policy;
-struct prefix_set;
+struct byteset;
 
 /* A setting that a kind takes, besides those that all kinds take. */
 struct policy_setting {
@@ -98,13 +98,13 @@ struct policy_kind {
 		    struct policy_request *request);
 
 	/* POLICY_BASIS_SOURCE: the addresses that it matches. */
-	const struct address_set *(*sources)(const struct policy *policy);
+	const struct netset *(*sources)(const struct policy *policy);
 
 	/*
 	 * All that the policy knows as a set of prefixes of the URL with its NUL, of which the
 	 * longest decides. A kind without this member cannot be evaluated in the kernel.
 	 */
-	const struct prefix_set *(*prefixes)(const struct policy *policy);
+	const struct byteset *(*prefixes)(const struct policy *policy);
 };
 
 struct policy {
@@ -147,6 +147,6 @@ static inline bool policy_expires(const struct policy *policy)
 }
 
 /* The policy as a set of prefixes, or NULL: only the daemon can evaluate it. */
-const struct prefix_set *policy_prefixes(const struct policy *policy);
+const struct byteset *policy_prefixes(const struct policy *policy);
 
 #endif

@@ -32,7 +32,7 @@ int url_text_check(const struct text_list *list, const struct text_entry *entry,
 }
 
 struct collection {
-	struct prefix_set *set;
+	struct byteset *set;
 	bool whole;
 };
 
@@ -47,8 +47,8 @@ static int take(void *context, const struct text_list *list, const struct text_e
 		return text_list_error(list, entry->tag, error,
 				       "an empty URL; no query has one, leave it out");
 	/* The NUL behind the text is part of what a whole URL is compared with. */
-	if (prefix_set_append(collection->set, entry->text, entry->length + collection->whole,
-			      entry->verdict, entry->tag))
+	if (byteset_append(collection->set, entry->text, entry->length + collection->whole,
+			   entry->verdict, entry->tag))
 		return error_set(error, "out of memory");
 	return 0;
 }
@@ -65,12 +65,12 @@ int url_policy_create(struct policy *policy, const struct policy_spec *spec, boo
 		      struct error *error)
 {
 	struct text_list list = { spec, "urls", "url", policy->verdict };
-	struct collection collection = { prefix_set_new(), whole };
+	struct collection collection = { byteset_new(), whole };
 
 	if (!collection.set)
 		return error_set(error, "out of memory");
 	if (read_urls(&collection, &list, error)) {
-		prefix_set_free(collection.set);
+		byteset_free(collection.set);
 		return -1;
 	}
 	policy->state = collection.set;
@@ -79,19 +79,19 @@ int url_policy_create(struct policy *policy, const struct policy_spec *spec, boo
 
 void url_policy_destroy(struct policy *policy)
 {
-	prefix_set_free(policy->state);
+	byteset_free(policy->state);
 }
 
 struct policy_match url_policy_match(const struct policy *policy, const struct query *query)
 {
-	struct prefix_set_member member;
+	struct byteset_member member;
 
-	if (!prefix_set_longest(policy->state, query->url, query->length + 1, &member))
+	if (!byteset_longest(policy->state, query->url, query->length + 1, &member))
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	return (struct policy_match){ .verdict = member.verdict };
 }
 
-const struct prefix_set *url_policy_prefixes(const struct policy *policy)
+const struct byteset *url_policy_prefixes(const struct policy *policy)
 {
 	return policy->state;
 }

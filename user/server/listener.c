@@ -115,12 +115,12 @@ static struct listener *open_socket(const struct sockaddr_storage *address, bool
 {
 	bool v6 = address->ss_family == AF_INET6;
 	struct listener *listener = listener_new(port_of(address), error);
-	char text[SOCKET_ADDRESS_TEXT];
+	char text[SOCKADDR_TEXT_SIZE];
 	int on = 1;
 
 	if (!listener)
 		return NULL;
-	socket_address_text(address, text);
+	sockaddr_text(address, text);
 	listener->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0) {
 		error_set(error, "listen %s: %s%s", text, strerror(errno),

@@ -9,7 +9,7 @@
 
 struct rules {
 	struct pinned_rules *pinned; /* NULL: `own` holds them */
-	struct prefix_set *own;
+	struct byteset *own;
 	size_t max;
 };
 
@@ -27,13 +27,13 @@ struct rules *rules_pinned(struct pinned_rules *pinned)
 struct rules *rules_own(size_t max)
 {
 	struct rules *rules = calloc(1, sizeof(*rules));
-	struct prefix_set_conflict conflict;
+	struct byteset_conflict conflict;
 
 	if (!rules)
 		return NULL;
 	rules->max = max;
-	rules->own = prefix_set_new();
-	if (!rules->own || prefix_set_finish(rules->own, &conflict)) {
+	rules->own = byteset_new();
+	if (!rules->own || byteset_finish(rules->own, &conflict)) {
 		rules_free(rules);
 		return NULL;
 	}
@@ -43,20 +43,20 @@ struct rules *rules_own(size_t max)
 void rules_free(struct rules *rules)
 {
 	if (rules)
-		prefix_set_free(rules->own);
+		byteset_free(rules->own);
 	free(rules);
 }
 
 int rules_find(const struct rules *rules, const char *url, size_t length, enum icp_opcode *verdict)
 {
-	struct prefix_set_member member;
+	struct byteset_member member;
 
 	if (rules->pinned) {
 		int found = pinned_rules_find(rules->pinned, url, length, verdict);
 
 		return found > 0 && !icp_is_verdict(*verdict) ? -EINVAL : found;
 	}
-	if (!prefix_set_longest(rules->own, url, length, &member))
+	if (!byteset_longest(rules->own, url, length, &member))
 		return 0;
 	*verdict = member.verdict;
 	return 1;
@@ -64,9 +64,9 @@ int rules_find(const struct rules *rules, const char *url, size_t length, enum i
 
 static bool own_has(const struct rules *rules, const char *prefix, size_t length)
 {
-	struct prefix_set_member member;
+	struct byteset_member member;
 
-	return prefix_set_longest(rules->own, prefix, length, &member) && member.length == length;
+	return byteset_longest(rules->own, prefix, length, &member) && member.length == length;
 }
 
 int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_opcode verdict,
@@ -77,12 +77,12 @@ int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_o
 	if (length > PREFIX_URL_MAX)
 		return error_set(error, "a rule's prefix has at most %u bytes, this one %zu",
 				 PREFIX_URL_MAX, length);
-	if (prefix_set_count(rules->own) >= rules->max && !own_has(rules, prefix, length))
+	if (byteset_count(rules->own) >= rules->max && !own_has(rules, prefix, length))
 		return error_set(error,
 				 "there is no room for more than %zu rules; take some out, or set "
 				 "rules_max higher and restart the daemon",
 				 rules->max);
-	if (prefix_set_put(rules->own, prefix, length, verdict))
+	if (byteset_put(rules->own, prefix, length, verdict))
 		return error_set(error, "out of memory");
 	return 0;
 }
@@ -91,7 +91,7 @@ int rules_remove(struct rules *rules, const char *prefix, size_t length, struct 
 {
 	if (rules->pinned)
 		return pinned_rules_remove(rules->pinned, prefix, length, error);
-	return prefix_set_remove(rules->own, prefix, length) ? 0 : 1;
+	return byteset_remove(rules->own, prefix, length) ? 0 : 1;
 }
 
 int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_taker each, void *context,
@@ -102,10 +102,10 @@ int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_taker each
 
 	if (rules->pinned)
 		return pinned_rules_step(rules->pinned, cursor, each, context, error);
-	count = prefix_set_count(rules->own);
+	count = byteset_count(rules->own);
 	end = cursor->walked + RULES_STEP;
 	while (cursor->walked < count && cursor->walked < end && !result) {
-		struct prefix_set_member member = prefix_set_get(rules->own, cursor->walked++);
+		struct byteset_member member = byteset_get(rules->own, cursor->walked++);
 
 		result = each(context, member.text, member.length, member.verdict);
 	}

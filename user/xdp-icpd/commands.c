@@ -109,9 +109,9 @@ static json_t *answer_status(struct daemon *daemon, const json_t *request,
 	if (daemon->kernel)
 		sizes = kernel_sizes(daemon->kernel);
 	for (size_t i = 0; i < daemon->config->listen_count; i++) {
-		char text[SOCKET_ADDRESS_TEXT];
+		char text[SOCKADDR_TEXT_SIZE];
 
-		socket_address_text(&daemon->config->listen[i], text);
+		sockaddr_text(&daemon->config->listen[i], text);
 		json_array_append_new(listen, json_string(text));
 	}
 	reply = json_pack(

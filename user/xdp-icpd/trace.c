@@ -23,7 +23,7 @@ struct tracer {
 	char *url; /* what a URL begins with; NULL: any does */
 	size_t url_length;
 	bool by_source;
-	struct address_network source;
+	struct netset_network source;
 	uint64_t lost; /* that the peer was too slow for, and was not told of */
 };
 
@@ -61,7 +61,7 @@ static json_t *address_json(const __u8 address[16], __be16 port)
 	struct sockaddr_storage socket_address = { 0 };
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&socket_address;
 	struct sockaddr_in *in = (struct sockaddr_in *)&socket_address;
-	char text[SOCKET_ADDRESS_TEXT];
+	char text[SOCKADDR_TEXT_SIZE];
 
 	if (memcmp(address, mapped, sizeof(mapped)) == 0) {
 		in->sin_family = AF_INET;
@@ -72,7 +72,7 @@ static json_t *address_json(const __u8 address[16], __be16 port)
 		in6->sin6_port = (ICP_FORCE in_port_t)port;
 		memcpy(&in6->sin6_addr, address, 16);
 	}
-	socket_address_text(&socket_address, text);
+	sockaddr_text(&socket_address, text);
 	return json_string(text);
 }
 
@@ -334,7 +334,7 @@ json_t *daemon_trace_answer(struct daemon *daemon, const json_t *request,
 
 	if (daemon->tracing && daemon->tracing->count == TRACERS_MAX)
 		return control_refusal("%d trace already, and no more can", TRACERS_MAX);
-	if (source && address_network_parse(source, &tracer.source, &error))
+	if (source && netset_network_parse(source, &tracer.source, &error))
 		return control_refusal("source: %s", error.text);
 	if (json_is_string(url)) {
 		tracer.url = unescape(json_string_value(url), json_string_length(url),

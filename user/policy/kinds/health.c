@@ -173,7 +173,7 @@ static int read_address(struct health *health, const struct policy_spec *spec, c
 {
 	struct error wrong;
 
-	if (socket_address_parse(text, port, &health->address, &wrong) == 0)
+	if (sockaddr_parse(text, port, &health->address, &wrong) == 0)
 		return 0;
 	return error_set(error,
 			 "%s: policy '%s': %s: bad address '%s'; write it as 192.0.2.1:80 or "

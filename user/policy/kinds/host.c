@@ -20,7 +20,7 @@
 /* Writes the key of a host or, with `domain`, of a domain without its first dot. */
 static size_t make_key(const char *host, size_t length, bool domain, char key[KEY_SIZE])
 {
-	size_t used = url_host_normal(host, length, key);
+	size_t used = url_host_normalize(host, length, key);
 
 	for (size_t i = 0; i < used / 2; i++) {
 		char c = key[i];
@@ -68,7 +68,7 @@ static int take(void *context, const struct text_list *list, const struct text_e
 	if (!is_host(text, length) || (domain && text[0] == '['))
 		return wrong_host(list, entry, error);
 	length = make_key(text, length, domain, key);
-	if (prefix_set_append(context, key, length, entry->verdict, entry->tag))
+	if (byteset_append(context, key, length, entry->verdict, entry->tag))
 		return error_set(error, "out of memory");
 	return 0;
 }
@@ -76,13 +76,13 @@ static int take(void *context, const struct text_list *list, const struct text_e
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "hosts", "host", policy->verdict };
-	struct prefix_set *set = prefix_set_new();
+	struct byteset *set = byteset_new();
 
 	if (!set)
 		return error_set(error, "out of memory");
 	if (text_list_read(&list, take, set, error) ||
 	    listed_set_finish(set, &list, "host", error)) {
-		prefix_set_free(set);
+		byteset_free(set);
 		return -1;
 	}
 	policy->state = set;
@@ -91,12 +91,12 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 
 static void destroy(struct policy *policy)
 {
-	prefix_set_free(policy->state);
+	byteset_free(policy->state);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
 {
-	struct prefix_set_member member;
+	struct byteset_member member;
 	char key[KEY_SIZE];
 	const char *host;
 	size_t length;
@@ -104,7 +104,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 	if (!url_host_find(query->url, query->length, &host, &length) || length > URL_MAX)
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	length = make_key(host, length, false, key);
-	if (!prefix_set_longest(policy->state, key, length, &member))
+	if (!byteset_longest(policy->state, key, length, &member))
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	return (struct policy_match){ .verdict = member.verdict };
 }

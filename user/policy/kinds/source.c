@@ -13,7 +13,7 @@
 static int take(void *context, const struct text_list *list, const struct text_entry *entry,
 		struct error *error)
 {
-	struct address_network network;
+	struct netset_network network;
 	struct error wrong;
 
 	if (entry->verdict != list->verdict)
@@ -25,9 +25,9 @@ static int take(void *context, const struct text_list *list, const struct text_e
 		return text_list_error(list, entry->tag, error,
 				       "there is a NUL behind '%.*s'; leave it out", TEXT_SHOWN,
 				       entry->text);
-	if (address_network_parse(entry->text, &network, &wrong))
+	if (netset_network_parse(entry->text, &network, &wrong))
 		return text_list_error(list, entry->tag, error, "%s", wrong.text);
-	if (address_set_add(context, &network))
+	if (netset_add(context, &network))
 		return error_set(error, "out of memory");
 	return 0;
 }
@@ -35,37 +35,37 @@ static int take(void *context, const struct text_list *list, const struct text_e
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "from", "", policy->verdict };
-	struct address_set *set;
+	struct netset *set;
 
 	if (policy->verdict == ICP_OP_INVALID)
 		return error_set(error,
 				 "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
 				 spec->where, spec->name);
-	set = address_set_new();
+	set = netset_new();
 	if (!set)
 		return error_set(error, "out of memory");
 	if (text_list_read(&list, take, set, error)) {
-		address_set_free(set);
+		netset_free(set);
 		return -1;
 	}
-	address_set_finish(set);
+	netset_finish(set);
 	policy->state = set;
 	return 0;
 }
 
 static void destroy(struct policy *policy)
 {
-	address_set_free(policy->state);
+	netset_free(policy->state);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
 {
-	if (!address_set_contains(policy->state, &query->source))
+	if (!netset_contains(policy->state, &query->source))
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	return (struct policy_match){ .verdict = policy->verdict };
 }
 
-static const struct address_set *sources(const struct policy *policy)
+static const struct netset *sources(const struct policy *policy)
 {
 	return policy->state;
 }

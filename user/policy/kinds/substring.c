@@ -12,7 +12,7 @@
 #include "policy/url.h"
 
 struct substring {
-	struct text_search *search;
+	struct ahocorasick *search;
 	uint8_t *verdicts; /* of the texts in the order of the list */
 };
 
@@ -69,11 +69,11 @@ static int take(void *context, const struct text_list *list, const struct text_e
 	return 0;
 }
 
-static struct text_search *make_search(const struct collection *collection)
+static struct ahocorasick *make_search(const struct collection *collection)
 {
 	const char **texts = calloc(collection->count + 1, sizeof(*texts));
 	const char *next = collection->bytes;
-	struct text_search *search;
+	struct ahocorasick *search;
 
 	if (!texts)
 		return NULL;
@@ -81,7 +81,7 @@ static struct text_search *make_search(const struct collection *collection)
 		texts[i] = next;
 		next += collection->lengths[i] + 1;
 	}
-	search = text_search_new(texts, collection->lengths, collection->count);
+	search = ahocorasick_new(texts, collection->lengths, collection->count);
 	free(texts);
 	return search;
 }
@@ -119,7 +119,7 @@ static void destroy(struct policy *policy)
 {
 	struct substring *state = policy->state;
 
-	text_search_free(state->search);
+	ahocorasick_free(state->search);
 	free(state->verdicts);
 	free(state);
 }
@@ -127,9 +127,9 @@ static void destroy(struct policy *policy)
 static struct policy_match match(const struct policy *policy, const struct query *query)
 {
 	const struct substring *state = policy->state;
-	size_t first = text_search_first(state->search, query->url, query->length);
+	size_t first = ahocorasick_first(state->search, query->url, query->length);
 
-	if (first == TEXT_SEARCH_NONE)
+	if (first == AHOCORASICK_NONE)
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	return (struct policy_match){ .verdict = state->verdicts[first] };
 }

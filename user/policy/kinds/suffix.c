@@ -12,8 +12,8 @@
 #include "policy/url.h"
 
 struct suffix {
-	struct prefix_set *set; /* of the texts, turned around */
-	size_t longest;		/* bytes; no more of a URL's end need be looked at */
+	struct byteset *set; /* of the texts, turned around */
+	size_t longest;	     /* bytes; no more of a URL's end need be looked at */
 };
 
 /* The last `count` bytes of a text, the last one first. */
@@ -32,7 +32,7 @@ static int take(void *context, const struct text_list *list, const struct text_e
 	if (url_text_check(list, entry, error))
 		return -1;
 	turn_around(turned, entry->text, entry->length, entry->length);
-	if (prefix_set_append(suffix->set, turned, entry->length, entry->verdict, entry->tag))
+	if (byteset_append(suffix->set, turned, entry->length, entry->verdict, entry->tag))
 		return error_set(error, "out of memory");
 	if (entry->length > suffix->longest)
 		suffix->longest = entry->length;
@@ -41,7 +41,7 @@ static int take(void *context, const struct text_list *list, const struct text_e
 
 static void release(struct suffix *suffix)
 {
-	prefix_set_free(suffix->set);
+	byteset_free(suffix->set);
 	free(suffix);
 }
 
@@ -52,7 +52,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 
 	if (!suffix)
 		return error_set(error, "out of memory");
-	suffix->set = prefix_set_new();
+	suffix->set = byteset_new();
 	if (!suffix->set) {
 		free(suffix);
 		return error_set(error, "out of memory");
@@ -75,11 +75,11 @@ static struct policy_match match(const struct policy *policy, const struct query
 {
 	const struct suffix *suffix = policy->state;
 	size_t count = query->length < suffix->longest ? query->length : suffix->longest;
-	struct prefix_set_member member;
+	struct byteset_member member;
 	char turned[URL_MAX];
 
 	turn_around(turned, query->url, query->length, count);
-	if (!prefix_set_longest(suffix->set, turned, count, &member))
+	if (!byteset_longest(suffix->set, turned, count, &member))
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	return (struct policy_match){ .verdict = member.verdict };
 }

@@ -46,26 +46,26 @@ static struct naive *naive_find(struct naive *members, size_t *count, const char
 	return &members[(*count)++];
 }
 
-static void assert_same(const struct prefix_set *set, const struct naive *members, size_t count,
+static void assert_same(const struct byteset *set, const struct naive *members, size_t count,
 			uint64_t *seed)
 {
 	size_t there = 0;
 
 	for (size_t i = 0; i < count; i++)
 		there += members[i].verdict != ICP_OP_INVALID;
-	assert_int_equal(prefix_set_count(set), there);
+	assert_int_equal(byteset_count(set), there);
 	for (size_t i = 0; i + 1 < there; i++) {
-		struct prefix_set_member a = prefix_set_get(set, i), b = prefix_set_get(set, i + 1);
+		struct byteset_member a = byteset_get(set, i), b = byteset_get(set, i + 1);
 
-		assert_true(prefix_set_compare(a.text, a.length, b.text, b.length) < 0);
+		assert_true(byteset_compare(a.text, a.length, b.text, b.length) < 0);
 	}
 	for (int i = 0; i < 50; i++) {
 		char text[LENGTH];
 		size_t length = random_text(seed, text);
 		const struct naive *expected = naive_longest(members, count, text, length);
-		struct prefix_set_member member;
+		struct byteset_member member;
 
-		assert_int_equal(prefix_set_longest(set, text, length, &member), expected != NULL);
+		assert_int_equal(byteset_longest(set, text, length, &member), expected != NULL);
 		if (!expected)
 			continue;
 		assert_int_equal(member.length, expected->length);
@@ -79,9 +79,9 @@ TEST(random_sets)
 	uint64_t seed = 1;
 
 	for (int round = 0; round < 1000; round++) {
-		struct prefix_set *set = prefix_set_new();
+		struct byteset *set = byteset_new();
 		struct naive members[MEMBERS];
-		struct prefix_set_conflict conflict;
+		struct byteset_conflict conflict;
 		size_t count = 0;
 
 		for (uint32_t i = random_below(&seed, MEMBERS); i; i--) {
@@ -91,24 +91,23 @@ TEST(random_sets)
 
 			if (member->verdict == ICP_OP_INVALID)
 				member->verdict = random_verdict(&seed);
-			assert_int_equal(prefix_set_append(set, text, length, member->verdict, i),
-					 0);
+			assert_int_equal(byteset_append(set, text, length, member->verdict, i), 0);
 		}
-		assert_int_equal(prefix_set_finish(set, &conflict), 0);
+		assert_int_equal(byteset_finish(set, &conflict), 0);
 		assert_same(set, members, count, &seed);
-		prefix_set_free(set);
+		byteset_free(set);
 	}
 }
 
 TEST(random_changes)
 {
-	struct prefix_set *set = prefix_set_new();
+	struct byteset *set = byteset_new();
 	struct naive members[6000];
-	struct prefix_set_conflict conflict;
+	struct byteset_conflict conflict;
 	uint64_t seed = 2;
 	size_t count = 0;
 
-	assert_int_equal(prefix_set_finish(set, &conflict), 0);
+	assert_int_equal(byteset_finish(set, &conflict), 0);
 	for (int round = 0; round < 3000; round++) {
 		char text[LENGTH];
 		size_t length = random_text(&seed, text);
@@ -116,57 +115,57 @@ TEST(random_changes)
 
 		if (random_below(&seed, 2)) {
 			member->verdict = random_verdict(&seed);
-			assert_int_equal(prefix_set_put(set, text, length, member->verdict), 0);
+			assert_int_equal(byteset_put(set, text, length, member->verdict), 0);
 		} else {
-			assert_int_equal(prefix_set_remove(set, text, length),
+			assert_int_equal(byteset_remove(set, text, length),
 					 member->verdict != ICP_OP_INVALID);
 			member->verdict = ICP_OP_INVALID;
 		}
 		assert_same(set, members, count, &seed);
 	}
-	prefix_set_free(set);
+	byteset_free(set);
 }
 
 TEST(conflicts_are_told_by_tag)
 {
-	struct prefix_set *set = prefix_set_new();
-	struct prefix_set_conflict conflict;
+	struct byteset *set = byteset_new();
+	struct byteset_conflict conflict;
 
-	prefix_set_append(set, "b", 1, ICP_OP_HIT, 30);
-	prefix_set_append(set, "a", 1, ICP_OP_HIT, 20);
-	prefix_set_append(set, "b", 1, ICP_OP_HIT, 10);
-	prefix_set_append(set, "b", 1, ICP_OP_MISS, 40);
-	assert_int_equal(prefix_set_finish(set, &conflict), 1);
+	byteset_append(set, "b", 1, ICP_OP_HIT, 30);
+	byteset_append(set, "a", 1, ICP_OP_HIT, 20);
+	byteset_append(set, "b", 1, ICP_OP_HIT, 10);
+	byteset_append(set, "b", 1, ICP_OP_MISS, 40);
+	assert_int_equal(byteset_finish(set, &conflict), 1);
 	assert_int_equal(conflict.first_tag, 30);
 	assert_int_equal(conflict.second_tag, 40);
-	prefix_set_free(set);
+	byteset_free(set);
 }
 
 TEST(nothing_and_everything)
 {
-	struct prefix_set *set = prefix_set_new();
-	struct prefix_set_conflict conflict;
-	struct prefix_set_member member;
+	struct byteset *set = byteset_new();
+	struct byteset_conflict conflict;
+	struct byteset_member member;
 
-	assert_int_equal(prefix_set_finish(set, &conflict), 0);
-	assert_false(prefix_set_longest(set, "x", 1, &member));
-	assert_int_equal(prefix_set_put(set, "", 0, ICP_OP_DENIED), 0);
-	assert_true(prefix_set_longest(set, "x", 1, &member));
+	assert_int_equal(byteset_finish(set, &conflict), 0);
+	assert_false(byteset_longest(set, "x", 1, &member));
+	assert_int_equal(byteset_put(set, "", 0, ICP_OP_DENIED), 0);
+	assert_true(byteset_longest(set, "x", 1, &member));
 	assert_int_equal(member.length, 0);
 	assert_int_equal(member.verdict, ICP_OP_DENIED);
-	assert_true(prefix_set_longest(set, "", 0, &member));
-	prefix_set_free(set);
+	assert_true(byteset_longest(set, "", 0, &member));
+	byteset_free(set);
 }
 
 TEST(too_long_a_text)
 {
-	struct prefix_set *set = prefix_set_new();
-	char *text = calloc(1, PREFIX_SET_TEXT_MAX + 1);
+	struct byteset *set = byteset_new();
+	char *text = calloc(1, BYTESET_TEXT_MAX + 1);
 
-	assert_int_equal(prefix_set_append(set, text, PREFIX_SET_TEXT_MAX + 1, ICP_OP_HIT, 0), -1);
-	assert_int_equal(prefix_set_append(set, text, PREFIX_SET_TEXT_MAX, ICP_OP_HIT, 0), 0);
+	assert_int_equal(byteset_append(set, text, BYTESET_TEXT_MAX + 1, ICP_OP_HIT, 0), -1);
+	assert_int_equal(byteset_append(set, text, BYTESET_TEXT_MAX, ICP_OP_HIT, 0), 0);
 	free(text);
-	prefix_set_free(set);
+	byteset_free(set);
 }
 
 int main(void)

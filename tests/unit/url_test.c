@@ -87,7 +87,7 @@ TEST(normal_forms)
 		char *normal = calloc(1, URL_HOST_NORMAL_SIZE(length) + 1);
 
 		assert_non_null(normal);
-		length = url_host_normal(cases[i].host, length, normal);
+		length = url_host_normalize(cases[i].host, length, normal);
 		assert_int_equal(length, strlen(cases[i].normal));
 		assert_string_equal(normal, cases[i].normal);
 		free(normal);

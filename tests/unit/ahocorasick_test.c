@@ -8,7 +8,7 @@ static size_t naive_first(const char *const *texts, const size_t *lengths, size_
 	for (size_t i = 0; i < count; i++)
 		if (lengths[i] == 0 || memmem(text, length, texts[i], lengths[i]))
 			return i;
-	return TEXT_SEARCH_NONE;
+	return AHOCORASICK_NONE;
 }
 
 TEST(random_texts)
@@ -19,7 +19,7 @@ TEST(random_texts)
 		char storage[30][6];
 		const char *texts[30];
 		size_t lengths[30], count = random_below(&seed, 31);
-		struct text_search *search;
+		struct ahocorasick *search;
 
 		for (size_t i = 0; i < count; i++) {
 			/* Rarely an empty one: it is found everywhere. */
@@ -28,7 +28,7 @@ TEST(random_texts)
 				storage[i][j] = "abc\xff"[random_below(&seed, 4)];
 			texts[i] = storage[i];
 		}
-		search = text_search_new(texts, lengths, count);
+		search = ahocorasick_new(texts, lengths, count);
 		assert_non_null(search);
 		for (int i = 0; i < 50; i++) {
 			char text[20];
@@ -36,23 +36,23 @@ TEST(random_texts)
 
 			for (size_t j = 0; j < length; j++)
 				text[j] = "abc\xff"[random_below(&seed, 4)];
-			assert_int_equal(text_search_first(search, text, length),
+			assert_int_equal(ahocorasick_first(search, text, length),
 					 naive_first(texts, lengths, count, text, length));
 		}
-		text_search_free(search);
+		ahocorasick_free(search);
 	}
 }
 
 static size_t first(const char *const *texts, size_t count, const char *text)
 {
 	size_t lengths[8], result;
-	struct text_search *search;
+	struct ahocorasick *search;
 
 	for (size_t i = 0; i < count; i++)
 		lengths[i] = strlen(texts[i]);
-	search = text_search_new(texts, lengths, count);
-	result = text_search_first(search, text, strlen(text));
-	text_search_free(search);
+	search = ahocorasick_new(texts, lengths, count);
+	result = ahocorasick_first(search, text, strlen(text));
+	ahocorasick_free(search);
 	return result;
 }
 
@@ -63,8 +63,8 @@ TEST(the_first_listed_of_those_found)
 	assert_int_equal(first(texts, 4, "ushers"), 0);
 	assert_int_equal(first(texts, 4, "usher"), 1);
 	assert_int_equal(first(texts, 4, "her"), 2);
-	assert_int_equal(first(texts, 4, "hr"), TEXT_SEARCH_NONE);
-	assert_int_equal(first(texts, 0, "hr"), TEXT_SEARCH_NONE);
+	assert_int_equal(first(texts, 4, "hr"), AHOCORASICK_NONE);
+	assert_int_equal(first(texts, 0, "hr"), AHOCORASICK_NONE);
 }
 
 TEST(a_suffix_within_a_longer_text)
