@@ -210,7 +210,7 @@ struct open_question {
 };
 
 struct helper_pool {
-	helper_answer answer;
+	helper_reply reply;
 	void *context;
 	struct voice *voice;
 };
@@ -219,17 +219,16 @@ static TAILQ_HEAD(questions, open_question) questions = TAILQ_HEAD_INITIALIZER(q
 
 struct helper_pool *__wrap_helper_pool_new(struct event_base *base,
 					   const struct helper_settings *settings,
-					   helper_answer answer, void *context,
-					   struct error *error);
+					   helper_reply reply, void *context, struct error *error);
 struct helper_pool *__wrap_helper_pool_new(struct event_base *base,
 					   const struct helper_settings *settings,
-					   helper_answer answer, void *context, struct error *error)
+					   helper_reply reply, void *context, struct error *error)
 {
 	struct helper_pool *pool = must(calloc(1, sizeof(*pool)));
 
 	(void)base;
 	(void)error;
-	*pool = (struct helper_pool){ answer, context, voice_new(settings->name) };
+	*pool = (struct helper_pool){ reply, context, voice_new(settings->name) };
 	return pool;
 }
 
@@ -277,7 +276,7 @@ void seams_reply(struct open_question *open, bool lost)
 
 	TAILQ_REMOVE(&questions, open, link);
 	free(open);
-	pool->answer(pool->context, question, lost ? NULL : line, lost ? 0 : strlen(line));
+	pool->reply(pool->context, question, lost ? NULL : line, lost ? 0 : strlen(line));
 }
 
 /* Lua: the script is right. */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Helpers: children of a shell, what they answer, when they die. */
+/* Helpers: shell scripts as children, their replies, their exits. */
 #include "evaluation_support.h"
 #include "helper/pool.h"
 
 static char script_path[LIST_PATH_SIZE];
 
-/* The script goes into a file: configurations have their own mind about dollars and quotes. */
+/* The script goes into a file: the configuration parser expands dollars and quotes. */
 static struct chain *start_chain(const char *script, const char *settings)
 {
 	char text[512];
@@ -27,10 +27,10 @@ static void end_chain(struct chain *chain)
 	unlink(script_path);
 }
 
-/* Answers with the part of the URL behind the last slash. */
+/* Replies with the part of the URL after the last slash. */
 #define ECHO "while read -r url source; do echo ${url##*/}; done"
 
-TEST(what_helpers_answer)
+TEST(replies_become_verdicts)
 {
 	struct chain *chain = start_chain(ECHO, "ttl = 5s timeout = 10s");
 	struct verdict verdict;
@@ -51,7 +51,7 @@ TEST(what_helpers_answer)
 	end_chain(chain);
 }
 
-TEST(what_helpers_are_asked)
+TEST(requests_have_url_and_source)
 {
 	struct chain *chain = start_chain("while read -r line; do case $line in "
 					  "'http://e/ 192.0.2.4') echo hit ;; "
@@ -64,28 +64,28 @@ TEST(what_helpers_are_asked)
 	end_chain(chain);
 }
 
-TEST(many_at_once_in_order)
+TEST(many_requests_at_once)
 {
 	static const char *const urls[] = { "x/hit", "x/miss", "x/denied", "x/err", "x/-" };
 	static const enum icp_opcode verdicts[] = { ICP_OP_HIT, ICP_OP_MISS, ICP_OP_DENIED,
 						    ICP_OP_ERR, NOTHING };
 	struct chain *chain = start_chain(ECHO, "children = 3 timeout = 10s");
-	static struct verdict said[1000];
+	static struct verdict seen[1000];
 
 	for (size_t i = 0; i < 1000; i++)
-		ask(chain, urls[i * i % 5], &said[i]);
+		ask(chain, urls[i * i % 5], &seen[i]);
 	for (size_t i = 0; i < 1000; i++)
-		assert_int_equal(wait_for(&said[i]), verdicts[i * i % 5]);
+		assert_int_equal(wait_for(&seen[i]), verdicts[i * i % 5]);
 	end_chain(chain);
 }
 
-TEST(a_late_answer_is_dropped)
+TEST(late_reply_is_dropped)
 {
 	char script[256], gate[LIST_PATH_SIZE];
 	struct chain *chain;
 	struct verdict verdict;
 
-	/* The first question is answered when the file is gone, all others at once. */
+	/* The first request gets its reply when the file is gone, all others at once. */
 	write_list(gate, "", 0);
 	snprintf(script, sizeof(script),
 		 "read -r x; while [ -e %s ]; do sleep 0.01; done; echo hit; "
@@ -95,7 +95,7 @@ TEST(a_late_answer_is_dropped)
 	ask(chain, "x", &verdict);
 	assert_int_equal(wait_for(&verdict), NOTHING);
 	assert_true(verdict.gave_up);
-	/* Nor is one answered in time whose turn does not come. */
+	/* A queued request times out as well. */
 	assert_int_equal(decide(chain, "y"), NOTHING);
 	unlink(gate);
 	do
@@ -105,7 +105,7 @@ TEST(a_late_answer_is_dropped)
 	end_chain(chain);
 }
 
-TEST(others_go_on_while_one_waits)
+TEST(other_queries_are_decided_meanwhile)
 {
 	struct chain *chain = make_chain("policy b { kind = exact verdict = hit url = b }"
 					 "policy c { kind = helper timeout = 10s "
@@ -117,22 +117,22 @@ TEST(others_go_on_while_one_waits)
 	ask(chain, "x", &waits);
 	assert_int_equal(decide(chain, "b"), ICP_OP_HIT);
 	assert_int_equal(waits.times, 0);
-	chain_free(chain); /* the question is answered: with nothing */
+	chain_free(chain); /* completes the request, without a verdict */
 	assert_int_equal(waits.times, 1);
 	assert_int_equal(waits.opcode, NOTHING);
 	assert_int_equal(evaluations_pending(), 0);
 }
 
-TEST(the_dead_are_replaced)
+TEST(exited_children_are_restarted)
 {
 	struct chain *chain = start_chain("read -r url source; echo ${url##*/}", "children = 1");
-	int answered = 0;
+	int replied = 0;
 
-	/* Each child answers once; those who ask between two get nothing. */
-	while (answered < 3) {
+	/* Each child replies once; a query between two children gets no verdict. */
+	while (replied < 3) {
 		enum icp_opcode opcode = decide(chain, "x/hit");
 
-		answered += opcode == ICP_OP_HIT;
+		replied += opcode == ICP_OP_HIT;
 		if (opcode != ICP_OP_HIT) {
 			assert_int_equal(opcode, NOTHING);
 			event_base_loop(base, EVLOOP_ONCE);
@@ -143,19 +143,19 @@ TEST(the_dead_are_replaced)
 
 /* --- the pool */
 
-struct answer {
+struct reply {
 	int times;
 	char line[32];
 };
 
-static void note(void *context, void *question, const char *line, size_t length)
+static void note(void *context, void *request, const char *line, size_t length)
 {
-	struct answer *answer = question;
+	struct reply *reply = request;
 
 	(void)context;
 	(void)length;
-	answer->times++;
-	snprintf(answer->line, sizeof(answer->line), "%s", line ? line : "(none)");
+	reply->times++;
+	snprintf(reply->line, sizeof(reply->line), "%s", line ? line : "(none)");
 }
 
 static struct helper_pool *open_pool(const char *script, unsigned int children)
@@ -170,13 +170,13 @@ static struct helper_pool *open_pool(const char *script, unsigned int children)
 	return pool;
 }
 
-TEST(questions_of_the_dead_are_asked_again)
+TEST(requests_of_exited_children_are_retried_once)
 {
-	/* Both read; the one that is asked `die` dies, and so does the next. */
+	/* The child that reads `die` exits, and so does the one that gets the retry. */
 	struct helper_pool *pool = open_pool("while read -r x; do [ $x = die ] && exit 3; "
 					     "echo $x; done",
 					     3);
-	struct answer once = { 0 }, other = { 0 };
+	struct reply once = { 0 }, other = { 0 };
 	int pids[3];
 
 	assert_int_equal(helper_pool_children(pool, pids, 3), 3);
@@ -190,12 +190,12 @@ TEST(questions_of_the_dead_are_asked_again)
 	assert_int_equal(once.times + other.times, 2);
 }
 
-TEST(a_slow_one_delays_no_other)
+TEST(slow_child_delays_no_other)
 {
 	struct helper_pool *pool = open_pool("while read -r x; do case $x in slow) read -r x ;; "
 					     "*) echo $x ;; esac; done",
 					     2);
-	struct answer slow = { 0 }, quick[10] = { { 0 } };
+	struct reply slow = { 0 }, quick[10] = { { 0 } };
 
 	assert_true(helper_pool_ask(pool, "slow\n", 5, &slow));
 	for (int i = 0; i < 10; i++)
@@ -210,46 +210,46 @@ TEST(a_slow_one_delays_no_other)
 	assert_string_equal(slow.line, "(none)");
 }
 
-TEST(no_more_wait_than_there_is_room_for)
+TEST(queue_is_bounded)
 {
-	static struct answer answers[HELPER_QUEUE_BYTES_MAX / 2];
+	static struct reply replies[HELPER_QUEUE_BYTES_MAX / 2];
 	static char line[16384];
 
 	memset(line, 'x', sizeof(line) - 1);
 	line[sizeof(line) - 1] = '\n';
 	for (size_t length = 2; length <= sizeof(line); length += sizeof(line) - 2) {
 		struct helper_pool *pool = open_pool("read -r x; read -r x", 2);
-		const char *question = line + sizeof(line) - length;
+		const char *request = line + sizeof(line) - length;
 		size_t count = 0;
 
-		memset(answers, 0, sizeof(answers));
-		while (helper_pool_ask(pool, question, length, &answers[count]))
+		memset(replies, 0, sizeof(replies));
+		while (helper_pool_ask(pool, request, length, &replies[count]))
 			count++;
 		/* Two are with the children. */
 		assert_in_range((count - 2) * (length + 16), 1, HELPER_QUEUE_BYTES_MAX);
 		assert_true((count - 1) * (length + 256) > HELPER_QUEUE_BYTES_MAX);
 		helper_pool_free(pool);
 		for (size_t i = 0; i < count; i++)
-			assert_int_equal(answers[i].times, 1);
-		assert_int_equal(answers[count].times, 0);
+			assert_int_equal(replies[i].times, 1);
+		assert_int_equal(replies[count].times, 0);
 	}
 }
 
-TEST(when_the_last_is_lost_nobody_waits)
+TEST(queue_is_flushed_when_no_child_runs)
 {
 	struct helper_pool *pool = open_pool("read -r x; exit 3", 1);
-	struct answer answers[3] = { { 0 } };
+	struct reply replies[3] = { { 0 } };
 
 	for (int i = 0; i < 3; i++)
-		assert_true(helper_pool_ask(pool, "x\n", 2, &answers[i]));
-	while (!answers[2].times)
+		assert_true(helper_pool_ask(pool, "x\n", 2, &replies[i]));
+	while (!replies[2].times)
 		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
 	for (int i = 0; i < 3; i++)
-		assert_string_equal(answers[i].line, "(none)");
+		assert_string_equal(replies[i].line, "(none)");
 	helper_pool_free(pool);
 }
 
-TEST(lines_that_nobody_asked_for)
+TEST(unsolicited_line_restarts_child)
 {
 	struct helper_pool *pool = open_pool("echo hello; read -r x", 1);
 	int pids[1], first;
@@ -261,31 +261,31 @@ TEST(lines_that_nobody_asked_for)
 	helper_pool_free(pool);
 }
 
-TEST(an_answer_without_an_end)
+TEST(endless_reply)
 {
 	struct helper_pool *pool = open_pool("read -r x; exec cat /dev/zero", 1);
-	struct answer answer = { 0 };
+	struct reply reply = { 0 };
 
-	assert_true(helper_pool_ask(pool, "x\n", 2, &answer));
-	while (!answer.times)
+	assert_true(helper_pool_ask(pool, "x\n", 2, &reply));
+	while (!reply.times)
 		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
-	assert_string_equal(answer.line, "(none)");
+	assert_string_equal(reply.line, "(none)");
 	helper_pool_free(pool);
 }
 
-TEST(children_that_do_not_want_to_go)
+TEST(child_that_ignores_sigterm)
 {
 	struct helper_pool *pool = open_pool("trap '' TERM; echo; while :; do sleep 1; done", 1);
 
-	helper_pool_free(pool); /* close_base() sees that it is gone */
+	helper_pool_free(pool); /* close_base() checks that it has exited */
 }
 
-TEST(what_children_inherit)
+TEST(files_and_signals_of_children)
 {
 	struct helper_pool *pool = open_pool("read -r x; ls /proc/self/fd | tr '\\n' ' '; echo; "
 					     "read -r x; grep SigIgn /proc/self/status; read -r x",
 					     1);
-	struct answer files = { 0 }, ignored = { 0 };
+	struct reply files = { 0 }, ignored = { 0 };
 
 	assert_true(helper_pool_ask(pool, "x\n", 2, &files));
 	assert_true(helper_pool_ask(pool, "y\n", 2, &ignored));
@@ -293,12 +293,12 @@ TEST(what_children_inherit)
 		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
 	assert_string_equal(files.line, "0 1 2 3 "); /* the last is ls's own */
 	assert_memory_equal(ignored.line, "SigIgn:\t", 8);
-	/* All but those that glibc keeps for itself. */
+	/* All but those that glibc reserves. */
 	assert_int_equal(strtoull(ignored.line + 8, NULL, 16) & 0x7fffffff, 0);
 	helper_pool_free(pool);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	assert_chain_error("policy p { kind = helper }",
 			   "c:1: policy 'p': 'program' is missing (the absolute path of the "
@@ -315,21 +315,21 @@ TEST(mistakes)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(what_helpers_answer),
-		CASE(what_helpers_are_asked),
-		CASE(many_at_once_in_order),
-		CASE(a_late_answer_is_dropped),
-		CASE(others_go_on_while_one_waits),
-		CASE(the_dead_are_replaced),
-		CASE(questions_of_the_dead_are_asked_again),
-		CASE(a_slow_one_delays_no_other),
-		CASE(no_more_wait_than_there_is_room_for),
-		CASE(when_the_last_is_lost_nobody_waits),
-		CASE(lines_that_nobody_asked_for),
-		CASE(an_answer_without_an_end),
-		CASE(children_that_do_not_want_to_go),
-		CASE(what_children_inherit),
-		CASE(mistakes),
+		CASE(replies_become_verdicts),
+		CASE(requests_have_url_and_source),
+		CASE(many_requests_at_once),
+		CASE(late_reply_is_dropped),
+		CASE(other_queries_are_decided_meanwhile),
+		CASE(exited_children_are_restarted),
+		CASE(requests_of_exited_children_are_retried_once),
+		CASE(slow_child_delays_no_other),
+		CASE(queue_is_bounded),
+		CASE(queue_is_flushed_when_no_child_runs),
+		CASE(unsolicited_line_restarts_child),
+		CASE(endless_reply),
+		CASE(child_that_ignores_sigterm),
+		CASE(files_and_signals_of_children),
+		CASE(configuration_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

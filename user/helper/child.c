@@ -17,91 +17,91 @@
 #include "lib/log.h"
 
 /* A process from its start until it is reaped. */
-struct helper_body {
-	LIST_ENTRY(helper_body) link;
+struct helper_process {
+	LIST_ENTRY(helper_process) link;
 	pid_t pid;
-	int fd; /* of the process; readable when it has ended */
-	struct event *ended;
-	struct event *impatience;
-	int next_signal;
+	int fd; /* a pidfd, readable when the process has exited */
+	struct event *exit_event;
+	struct event *kill_timer;
+	int next_signal; /* of the timer: SIGTERM, then SIGKILL */
 	bool reaped;
-	bool parted;
-	bool mourned; /* how it ended is to be logged */
+	bool stopping;	  /* its struct helper_child is gone: free this once reaped */
+	bool exit_logged; /* even so, its exit status is logged */
 };
 
-/* All there are: a process must be reaped whoever has let go of it. */
-static LIST_HEAD(helper_bodies, helper_body) bodies = LIST_HEAD_INITIALIZER(bodies);
+/* All of them: a process must be reaped even if its child has been stopped. */
+static LIST_HEAD(helper_processes, helper_process) processes = LIST_HEAD_INITIALIZER(processes);
 
-static const struct timeval patience = { .tv_sec = 1 };
+static const struct timeval kill_delay = { .tv_sec = 1 };
 
-static void body_free(struct helper_body *body)
+static void process_free(struct helper_process *process)
 {
-	LIST_REMOVE(body, link);
-	if (body->ended)
-		event_free(body->ended);
-	if (body->impatience)
-		event_free(body->impatience);
-	if (body->fd >= 0)
-		close(body->fd);
-	free(body);
+	LIST_REMOVE(process, link);
+	if (process->exit_event)
+		event_free(process->exit_event);
+	if (process->kill_timer)
+		event_free(process->kill_timer);
+	if (process->fd >= 0)
+		close(process->fd);
+	free(process);
 }
 
-static void body_signal(const struct helper_body *body, int number)
+static void process_signal(const struct helper_process *process, int number)
 {
-	/* The number of a process that is not reaped is nobody else's. */
-	if (!body->reaped)
-		kill(-body->pid, number);
+	/* As long as a process is not reaped, its pid cannot be reused. */
+	if (!process->reaped)
+		kill(-process->pid, number);
 }
 
-static void tell(const struct helper_body *body, int status)
+static void log_exit(const struct helper_process *process, int status)
 {
 	if (WIFSIGNALED(status))
-		log_write(LOG_WARNING, "helper, process %d: ended by signal %d, %s", body->pid,
+		log_write(LOG_WARNING, "helper, process %d: ended by signal %d, %s", process->pid,
 			  WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		log_write(LOG_WARNING, "helper, process %d: ended with exit code %d", body->pid,
+		log_write(LOG_WARNING, "helper, process %d: ended with exit code %d", process->pid,
 			  WEXITSTATUS(status));
 }
 
-static bool body_reap(struct helper_body *body)
+static bool process_reap(struct helper_process *process)
 {
 	siginfo_t info = { 0 };
 	int status;
 
-	if (body->reaped || waitid(P_PID, body->pid, &info, WEXITED | WNOHANG | WNOWAIT) ||
+	if (process->reaped || waitid(P_PID, process->pid, &info, WEXITED | WNOHANG | WNOWAIT) ||
 	    info.si_pid == 0)
 		return false;
-	/* What it started and left goes with it, and lets go of the pipes. */
-	body_signal(body, SIGTERM);
-	waitpid(body->pid, &status, WNOHANG);
-	body->reaped = true;
-	event_del(body->ended);
-	if (!body->parted || body->mourned)
-		tell(body, status);
+	/* Not reaped yet, so the pid is safe: end what is left of the group and holds the pipes. */
+	process_signal(process, SIGTERM);
+	waitpid(process->pid, &status, WNOHANG);
+	process->reaped = true;
+	event_del(process->exit_event);
+	if (!process->stopping || process->exit_logged)
+		log_exit(process, status);
 	return true;
 }
 
-static void on_ended(evutil_socket_t fd, short what, void *context)
+static void on_process_exit(evutil_socket_t fd, short what, void *context)
 {
-	struct helper_body *body = context;
+	struct helper_process *process = context;
 
 	(void)fd;
 	(void)what;
-	if (body_reap(body) && body->parted)
-		body_free(body);
+	if (process_reap(process) && process->stopping)
+		process_free(process);
 }
 
-static void on_impatience(evutil_socket_t fd, short what, void *context)
+static void on_kill_timer(evutil_socket_t fd, short what, void *context)
 {
-	struct helper_body *body = context;
+	struct helper_process *process = context;
 
 	(void)fd;
 	(void)what;
-	body_signal(body, body->next_signal);
-	if (body->next_signal == SIGKILL)
+	process_signal(process, process->next_signal);
+	if (process->next_signal == SIGKILL)
 		return;
-	body->next_signal = SIGKILL;
-	event_add(body->impatience, &patience);
+	process->next_signal = SIGKILL;
+	event_add(process->kill_timer, &kill_delay);
 }
 
 static int spawn(pid_t *pid, char *const *arguments, int input, int output)
@@ -139,7 +139,7 @@ static void close_both(int pipe[2])
 		close(pipe[1]);
 }
 
-/* Takes over the file, which is closed if there is no memory. */
+/* Take over the file descriptor; without memory, close it and return NULL. */
 static struct bufferevent *open_stream(struct event_base *base, int fd)
 {
 	struct bufferevent *stream;
@@ -151,24 +151,25 @@ static struct bufferevent *open_stream(struct event_base *base, int fd)
 	return stream;
 }
 
-static struct helper_body *body_new(struct event_base *base, pid_t pid)
+static struct helper_process *process_new(struct event_base *base, pid_t pid)
 {
-	struct helper_body *body = calloc(1, sizeof(*body));
+	struct helper_process *process = calloc(1, sizeof(*process));
 
-	if (!body)
+	if (!process)
 		return NULL;
-	body->pid = pid;
-	body->next_signal = SIGTERM;
-	body->fd = syscall(SYS_pidfd_open, pid, 0);
-	LIST_INSERT_HEAD(&bodies, body, link);
-	if (body->fd >= 0) {
-		fcntl(body->fd, F_SETFD, FD_CLOEXEC);
-		body->ended = event_new(base, body->fd, EV_READ | EV_PERSIST, on_ended, body);
-		body->impatience = evtimer_new(base, on_impatience, body);
+	process->pid = pid;
+	process->next_signal = SIGTERM;
+	process->fd = syscall(SYS_pidfd_open, pid, 0);
+	LIST_INSERT_HEAD(&processes, process, link);
+	if (process->fd >= 0) {
+		fcntl(process->fd, F_SETFD, FD_CLOEXEC);
+		process->exit_event = event_new(base, process->fd, EV_READ | EV_PERSIST,
+						on_process_exit, process);
+		process->kill_timer = evtimer_new(base, on_kill_timer, process);
 	}
-	if (body->ended && body->impatience && event_add(body->ended, NULL) == 0)
-		return body;
-	body_free(body);
+	if (process->exit_event && process->kill_timer && event_add(process->exit_event, NULL) == 0)
+		return process;
+	process_free(process);
 	return NULL;
 }
 
@@ -192,11 +193,11 @@ int helper_child_start(struct helper_child *child, struct event_base *base, char
 	close(out[1]);
 	child->input = open_stream(base, in[1]);
 	child->output = open_stream(base, out[0]);
-	child->body = body_new(base, child->pid);
-	if (child->input && child->output && child->body)
+	child->process = process_new(base, child->pid);
+	if (child->input && child->output && child->process)
 		return 0;
-	if (child->body) {
-		helper_child_part(child, HELPER_PART_KINDLY);
+	if (child->process) {
+		helper_child_stop(child, CHILD_STOP_GRACEFUL);
 	} else {
 		kill(-child->pid, SIGKILL);
 		waitpid(child->pid, NULL, 0);
@@ -205,30 +206,30 @@ int helper_child_start(struct helper_child *child, struct event_base *base, char
 		if (child->output)
 			bufferevent_free(child->output);
 	}
-	return error_set(error, "%s: cannot be watched: %s", arguments[0], strerror(errno));
+	return error_set(error, "%s: cannot watch its process: %s", arguments[0], strerror(errno));
 }
 
-void helper_child_part(struct helper_child *child, enum helper_parting how)
+void helper_child_stop(struct helper_child *child, enum helper_child_stop how)
 {
-	struct helper_body *body = child->body;
+	struct helper_process *process = child->process;
 
 	if (child->input)
 		bufferevent_free(child->input);
 	if (child->output)
 		bufferevent_free(child->output);
 	*child = (struct helper_child){ 0 };
-	body->parted = true;
-	body->mourned = how != HELPER_PART_KINDLY;
-	if (body->reaped) {
-		body_free(body);
+	process->stopping = true;
+	process->exit_logged = how != CHILD_STOP_GRACEFUL;
+	if (process->reaped) {
+		process_free(process);
 		return;
 	}
-	if (how == HELPER_PART_KILL)
-		body_signal(body, SIGKILL);
-	event_add(body->impatience, &patience);
+	if (how == CHILD_STOP_KILL)
+		process_signal(process, SIGKILL);
+	event_add(process->kill_timer, &kill_delay);
 }
 
-/* A file descriptor to read the bytes from. -1 with errno. */
+/* Return a file descriptor from which the bytes can be read. -1 and errno. */
 static int open_input(const void *bytes, size_t length)
 {
 	int fd = memfd_create("input", MFD_CLOEXEC);
@@ -249,7 +250,7 @@ static int64_t milliseconds(void)
 	return time.tv_sec * 1000ll + time.tv_nsec / 1000000;
 }
 
-/* Returns 0, or what went wrong as a value of errno. */
+/* Return 0, or an errno value; ETIMEDOUT after `timeout` milliseconds. */
 static int read_line(int fd, unsigned int timeout, char *output, size_t size)
 {
 	const int64_t end = milliseconds() + timeout;
@@ -300,7 +301,7 @@ int helper_run(const struct helper_run *run, char *output, size_t size, struct e
 	return result ? error_set(error, "%s: %s", run->arguments[0], strerror(result)) : 0;
 }
 
-static void on_over(evutil_socket_t fd, short what, void *context)
+static void on_time_limit(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
@@ -309,28 +310,28 @@ static void on_over(evutil_socket_t fd, short what, void *context)
 
 void helper_children_finish(struct event_base *base)
 {
-	const struct timeval all = { .tv_sec = 3 }; /* SIGTERM, SIGKILL, and a second for that */
-	struct helper_body *body;
+	const struct timeval all = { .tv_sec = 3 }; /* SIGTERM, SIGKILL, a second to exit */
+	struct helper_process *process;
 	struct event *limit;
 	bool over = false;
 
-	if (LIST_EMPTY(&bodies))
+	if (LIST_EMPTY(&processes))
 		return;
-	limit = evtimer_new(base, on_over, &over);
+	limit = evtimer_new(base, on_time_limit, &over);
 	if (!limit || event_add(limit, &all))
 		over = true;
-	while (!LIST_EMPTY(&bodies) && !over && event_base_loop(base, EVLOOP_ONCE) == 0)
+	while (!LIST_EMPTY(&processes) && !over && event_base_loop(base, EVLOOP_ONCE) == 0)
 		;
 	if (limit)
 		event_free(limit);
-	while ((body = LIST_FIRST(&bodies))) {
+	while ((process = LIST_FIRST(&processes))) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow LIST_REMOVE */
-		struct pollfd end = { .fd = body->fd, .events = POLLIN };
+		struct pollfd end = { .fd = process->fd, .events = POLLIN };
 
-		body_signal(body, SIGKILL);
-		if (!body->reaped)
+		process_signal(process, SIGKILL);
+		if (!process->reaped)
 			poll(&end, 1, 1000);
-		body_reap(body);
-		body_free(body);
+		process_reap(process);
+		process_free(process);
 	}
 }

@@ -13,47 +13,47 @@
 
 struct helper_child {
 	pid_t pid;		    /* leads a process group */
-	struct bufferevent *input;  /* what is written there the child reads */
-	struct bufferevent *output; /* what the child writes */
-	struct helper_body *body;   /* the process itself */
+	struct bufferevent *input;  /* to the child's standard input */
+	struct bufferevent *output; /* from the child's standard output */
+	struct helper_process *process;
 };
 
 /*
- * Starts the program that `arguments` names, without callbacks on its pipes yet. If its process
- * ends, so does its output. -1 with an error that begins with the program's name.
+ * Start the program that `arguments` names; no callbacks are set on its pipes yet. When its process
+ * exits, `output` reaches its end. -1 with an error that begins with the program's name.
  */
 int helper_child_start(struct helper_child *child, struct event_base *base, char *const *arguments,
 		       struct error *error);
 
 struct helper_run {
 	char *const *arguments; /* of the program, itself first; ends with NULL */
-	const void *input;	/* what it reads from its standard input, `input_length` bytes */
+	const void *input;	/* for its standard input, `input_length` bytes */
 	size_t input_length;
 	unsigned int timeout; /* milliseconds */
 };
 
 /*
- * Runs a program and waits for the first line of its output, or the end of it, at most
- * `size` - 1 bytes with a NUL behind them; then kills its process group. Blocks for `timeout` at
- * most. -1 with an error that begins with the program's name.
+ * Run a program, read the first line of its output (or up to its end), at most `size` - 1 bytes, to
+ * which a NUL is added, and kill its process group. Blocks for at most `timeout`. -1 with an error
+ * that begins with the program's name.
  */
 int helper_run(const struct helper_run *run, char *output, size_t size, struct error *error);
 
-enum helper_parting {
-	HELPER_PART_KINDLY, /* it may finish what it does */
-	HELPER_PART_ENDED,  /* it has ended by itself, and how it did is logged */
-	HELPER_PART_KILL,   /* it is ended by SIGKILL, which is logged */
+enum helper_child_stop {
+	CHILD_STOP_GRACEFUL, /* it may finish what it does */
+	CHILD_STOP_EXITED,   /* it has exited by itself; log how */
+	CHILD_STOP_KILL,     /* send SIGKILL at once, and log it */
 };
 
 /*
- * Closes the pipes and sees the process off while the event loop runs: if that is not enough for
- * it to end, by SIGTERM to its whole group after a second, and SIGKILL after another.
+ * Close the pipes and stop the process while the event loop runs: if it has not exited a second
+ * later, its group gets SIGTERM, and after another second SIGKILL.
  */
-void helper_child_part(struct helper_child *child, enum helper_parting how);
+void helper_child_stop(struct helper_child *child, enum helper_child_stop how);
 
 /*
- * For the end of the process: waits for those that are being seen off, no longer than they are
- * given. Has to be called before `base` is freed.
+ * Wait for the children that are being stopped, within the time limits of helper_child_stop(); for
+ * the end of the daemon. Must be called before `base` is freed.
  */
 void helper_children_finish(struct event_base *base);
 

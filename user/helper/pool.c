@@ -11,18 +11,18 @@
 #include "helper/pool.h"
 #include "lib/log.h"
 
-#define PAUSE_LEAST 100	 /* milliseconds before a child is started again */
-#define PAUSE_MOST 30000 /* the pause doubles up to this */
+#define PAUSE_MIN 100	/* milliseconds before a child is started again */
+#define PAUSE_MAX 30000 /* the pause doubles up to this */
 
 struct job {
-	TAILQ_ENTRY(job) by_age;  /* while it is open; then in a list of those to be answered */
-	TAILQ_ENTRY(job) by_turn; /* while it waits for a child */
-	uint64_t asked;		  /* milliseconds of the monotonic clock */
-	void *question;		  /* NULL: its time is over, the child's line will be dropped */
-	bool given;		  /* to a child, which has not answered */
-	bool again;		  /* one child has died over it already */
-	char *answer;		  /* a line, or NULL: none */
-	size_t answer_length;
+	TAILQ_ENTRY(job) age_link;   /* in `open`; then in a list of those that are done */
+	TAILQ_ENTRY(job) queue_link; /* in `queue` */
+	uint64_t asked;		     /* milliseconds of the monotonic clock */
+	void *request;		     /* NULL: timed out, the child's line is dropped */
+	bool sent;		     /* to a child that has not replied yet */
+	bool retried;		     /* a child has ended without replying to it */
+	char *reply;		     /* a line, or NULL: none */
+	size_t reply_length;
 	size_t length;
 	char line[];
 };
@@ -32,9 +32,9 @@ TAILQ_HEAD(job_list, job);
 struct worker {
 	struct helper_pool *pool;
 	struct helper_child child; /* input is NULL while it does not run */
-	struct job *job;	   /* that it owes a line for, or NULL: it is idle */
+	struct job *job;	   /* whose reply is pending; NULL: idle */
 	unsigned int pause;	   /* milliseconds before the next start */
-	struct event *timer;	   /* while it runs: for a stall; else: for the next start */
+	struct event *timer;	   /* while it runs: the stall limit; else: the next start */
 };
 
 struct helper_pool {
@@ -45,12 +45,12 @@ struct helper_pool {
 	unsigned int stall;
 	char *greeting; /* NULL: none */
 	size_t greeting_length;
-	helper_answer answer;
+	helper_reply reply;
 	void *context;
-	struct job_list open; /* oldest first */
-	struct event *expiry; /* of the oldest */
-	struct job_list waiting;
-	size_t waiting_bytes; /* of memory that they take */
+	struct job_list open;  /* all without a reply, oldest first */
+	struct event *expiry;  /* of the oldest */
+	struct job_list queue; /* those of them that wait for a child */
+	size_t queue_bytes;    /* of memory */
 	size_t worker_count;
 	struct worker workers[];
 };
@@ -70,10 +70,10 @@ static void set_timer(struct event *timer, uint64_t milliseconds)
 	event_add(timer, &time);
 }
 
-/* --- questions */
+/* --- jobs */
 
-/* Sets the timer for the question that has waited longest. */
-static void watch_expiry(struct helper_pool *pool)
+/* Set the expiry timer for the oldest job. */
+static void update_expiry(struct helper_pool *pool)
 {
 	const struct job *oldest = TAILQ_FIRST(&pool->open);
 	uint64_t time = now();
@@ -86,49 +86,49 @@ static void watch_expiry(struct helper_pool *pool)
 		set_timer(pool->expiry, 0);
 }
 
-static size_t bytes_of(size_t length)
+static size_t job_size(size_t length)
 {
 	return sizeof(struct job) + length;
 }
 
-static void wait_first(struct helper_pool *pool, struct job *job)
+static void queue_first(struct helper_pool *pool, struct job *job)
 {
-	TAILQ_INSERT_HEAD(&pool->waiting, job, by_turn);
-	pool->waiting_bytes += bytes_of(job->length);
+	TAILQ_INSERT_HEAD(&pool->queue, job, queue_link);
+	pool->queue_bytes += job_size(job->length);
 }
 
-static void wait_last(struct helper_pool *pool, struct job *job)
+static void queue_last(struct helper_pool *pool, struct job *job)
 {
-	TAILQ_INSERT_TAIL(&pool->waiting, job, by_turn);
-	pool->waiting_bytes += bytes_of(job->length);
+	TAILQ_INSERT_TAIL(&pool->queue, job, queue_link);
+	pool->queue_bytes += job_size(job->length);
 }
 
-static void wait_no_more(struct helper_pool *pool, struct job *job)
+static void queue_remove(struct helper_pool *pool, struct job *job)
 {
-	TAILQ_REMOVE(&pool->waiting, job, by_turn);
-	pool->waiting_bytes -= bytes_of(job->length);
+	TAILQ_REMOVE(&pool->queue, job, queue_link);
+	pool->queue_bytes -= job_size(job->length);
 }
 
-/* Gives what waits to the children that are idle. */
-static void hand_out(struct helper_pool *pool)
+/* Send queued jobs to idle children. */
+static void dispatch(struct helper_pool *pool)
 {
 	struct job *job;
 
-	for (size_t i = 0; i < pool->worker_count && (job = TAILQ_FIRST(&pool->waiting)); i++) {
+	for (size_t i = 0; i < pool->worker_count && (job = TAILQ_FIRST(&pool->queue)); i++) {
 		struct worker *worker = &pool->workers[i];
 
-		/* Without memory it goes on waiting, until its time is over. */
+		/* Without memory the job stays queued until it expires. */
 		if (!worker->child.input || worker->job ||
 		    bufferevent_write(worker->child.input, job->line, job->length))
 			continue;
-		wait_no_more(pool, job);
-		job->given = true;
+		queue_remove(pool, job);
+		job->sent = true;
 		worker->job = job;
 		set_timer(worker->timer, pool->stall);
 	}
 }
 
-static bool any_runs(const struct helper_pool *pool)
+static bool any_running(const struct helper_pool *pool)
 {
 	for (size_t i = 0; i < pool->worker_count; i++)
 		if (pool->workers[i].child.input)
@@ -136,61 +136,61 @@ static bool any_runs(const struct helper_pool *pool)
 	return false;
 }
 
-bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, void *question)
+bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, void *request)
 {
 	struct job *job;
 
-	if (!any_runs(pool) || pool->waiting_bytes + bytes_of(length) > HELPER_QUEUE_BYTES_MAX)
+	if (!any_running(pool) || pool->queue_bytes + job_size(length) > HELPER_QUEUE_BYTES_MAX)
 		return false;
-	job = malloc(bytes_of(length));
+	job = malloc(job_size(length));
 	if (!job)
 		return false;
-	*job = (struct job){ .asked = now(), .question = question, .length = length };
+	*job = (struct job){ .asked = now(), .request = request, .length = length };
 	memcpy(job->line, line, length);
-	TAILQ_INSERT_TAIL(&pool->open, job, by_age);
+	TAILQ_INSERT_TAIL(&pool->open, job, age_link);
 	if (TAILQ_FIRST(&pool->open) == job)
-		watch_expiry(pool);
-	wait_last(pool, job);
-	hand_out(pool);
+		update_expiry(pool);
+	queue_last(pool, job);
+	dispatch(pool);
 	return true;
 }
 
-/* Takes the child's question from it. */
-static struct job *take_back(struct worker *worker)
+/* Detach the child's job. */
+static struct job *detach_job(struct worker *worker)
 {
 	struct job *job = worker->job;
 
 	worker->job = NULL;
-	job->given = false;
+	job->sent = false;
 	return job;
 }
 
-/* The question gets its answer with those of the list `done`. */
-static void finish(struct helper_pool *pool, struct job *job, struct job_list *done)
+/* Move an open job to the list `done`, whose callbacks deliver() calls. */
+static void complete(struct helper_pool *pool, struct job *job, struct job_list *done)
 {
-	TAILQ_REMOVE(&pool->open, job, by_age);
-	TAILQ_INSERT_TAIL(done, job, by_age);
+	TAILQ_REMOVE(&pool->open, job, age_link);
+	TAILQ_INSERT_TAIL(done, job, age_link);
 }
 
 /*
- * Answers all of a list, whose jobs are not open any more. The last answer may free the pool; those
- * that are given to a child stay there, to keep the place of its line.
+ * Call the callback for each job of a list. The last call may free the pool, which is therefore not
+ * used here. A job that a child still has to reply to is not freed: it marks whose line comes next.
  */
-static void answer_all(helper_answer answer, void *context, struct job_list *list)
+static void deliver(helper_reply callback, void *context, struct job_list *list)
 {
 	struct job *job;
 
 	while ((job = TAILQ_FIRST(list))) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow TAILQ_REMOVE */
-		void *question = job->question;
-		size_t length = job->answer_length;
-		char *line = job->answer;
+		void *request = job->request;
+		size_t length = job->reply_length;
+		char *line = job->reply;
 
-		TAILQ_REMOVE(list, job, by_age);
-		job->question = NULL;
-		if (!job->given)
+		TAILQ_REMOVE(list, job, age_link);
+		job->request = NULL;
+		if (!job->sent)
 			free(job); /* NOLINT(clang-analyzer-unix.Malloc): the same */
-		answer(context, question, line, length);
+		callback(context, request, line, length);
 		free(line); /* NOLINT(clang-analyzer-unix.Malloc): the same */
 	}
 }
@@ -205,54 +205,54 @@ static void on_expiry(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	while ((job = TAILQ_FIRST(&pool->open)) && job->asked + pool->timeout <= time) {
-		if (!job->given)
-			wait_no_more(pool, job);
-		finish(pool, job, &expired);
+		if (!job->sent)
+			queue_remove(pool, job);
+		complete(pool, job, &expired);
 	}
-	watch_expiry(pool);
-	answer_all(pool->answer, pool->context, &expired);
+	update_expiry(pool);
+	deliver(pool->reply, pool->context, &expired);
 }
 
 /* --- children */
 
-/* Starts the worker again after its pause. */
+/* Restart the child after a pause, which doubles. */
 static void start_later(struct worker *worker)
 {
 	set_timer(worker->timer, worker->pause);
-	worker->pause = 2 * worker->pause < PAUSE_MOST ? 2 * worker->pause : PAUSE_MOST;
+	worker->pause = 2 * worker->pause < PAUSE_MAX ? 2 * worker->pause : PAUSE_MAX;
 }
 
 /*
- * Ends the child. Its question is the next that another gets, once; what nobody can be asked any
- * more is appended to `done`, to be answered.
+ * Stop the child. Its job is retried once, ahead of the queue. Jobs that no child can reply to are
+ * appended to `done`.
  */
-static void worker_stop(struct worker *worker, enum helper_parting how, struct job_list *done)
+static void worker_stop(struct worker *worker, enum helper_child_stop how, struct job_list *done)
 {
-	struct job *job = worker->job ? take_back(worker) : NULL;
+	struct job *job = worker->job ? detach_job(worker) : NULL;
 	struct helper_pool *pool = worker->pool;
 
-	log_write(LOG_WARNING, "policy '%s': helper, process %d, is lost; another in %u ms",
+	log_write(LOG_WARNING, "policy '%s': helper, process %d: stopped; restart in %u ms",
 		  pool->name, worker->child.pid, worker->pause);
-	helper_child_part(&worker->child, how);
+	helper_child_stop(&worker->child, how);
 	start_later(worker);
-	if (job && !job->question) {
+	if (job && !job->request) {
 		free(job);
-	} else if (job && job->again) {
-		finish(pool, job, done);
+	} else if (job && job->retried) {
+		complete(pool, job, done);
 	} else if (job) {
-		job->again = true;
-		wait_first(pool, job);
+		job->retried = true;
+		queue_first(pool, job);
 	}
-	while (!any_runs(pool) && (job = TAILQ_FIRST(&pool->waiting))) {
-		wait_no_more(pool, job);
-		finish(pool, job, done);
+	while (!any_running(pool) && (job = TAILQ_FIRST(&pool->queue))) {
+		queue_remove(pool, job);
+		complete(pool, job, done);
 	}
-	hand_out(pool);
-	watch_expiry(pool);
+	dispatch(pool);
+	update_expiry(pool);
 }
 
-/* Takes the lines that the child has written; what is answered is appended to `done`. */
-static void take_lines(struct worker *worker, struct job_list *done)
+/* Read the lines that the child has written; append the jobs that they reply to to `done`. */
+static void read_replies(struct worker *worker, struct job_list *done)
 {
 	struct helper_pool *pool = worker->pool;
 	struct evbuffer *input = bufferevent_get_input(worker->child.output);
@@ -264,31 +264,31 @@ static void take_lines(struct worker *worker, struct job_list *done)
 		struct job *job;
 
 		if (!worker->job) {
-			fault = "a line that nothing was asked for";
+			fault = "a line without a request";
 			free(line);
 			break;
 		}
-		worker->pause = PAUSE_LEAST;
+		worker->pause = PAUSE_MIN;
 		event_del(worker->timer);
-		job = take_back(worker);
-		if (!job->question) { /* it comes too late */
+		job = detach_job(worker);
+		if (!job->request) { /* timed out, or the greeting */
 			free(line);
 			free(job);
 			continue;
 		}
-		job->answer = line;
-		job->answer_length = length;
-		finish(pool, job, done);
+		job->reply = line;
+		job->reply_length = length;
+		complete(pool, job, done);
 	}
-	if (!fault && evbuffer_get_length(input) >= HELPER_ANSWER_MAX)
-		fault = "a line that is too long";
+	if (!fault && evbuffer_get_length(input) >= HELPER_REPLY_MAX)
+		fault = "the line is too long";
 	if (fault) {
 		log_write(LOG_WARNING, "policy '%s': helper, process %d: %s", pool->name,
 			  worker->child.pid, fault);
-		worker_stop(worker, HELPER_PART_KILL, done);
+		worker_stop(worker, CHILD_STOP_KILL, done);
 	}
-	hand_out(pool);
-	watch_expiry(pool);
+	dispatch(pool);
+	update_expiry(pool);
 }
 
 static void on_readable(struct bufferevent *stream, void *context)
@@ -298,11 +298,11 @@ static void on_readable(struct bufferevent *stream, void *context)
 	struct helper_pool *pool = worker->pool;
 
 	(void)stream;
-	take_lines(worker, &done);
-	answer_all(pool->answer, pool->context, &done);
+	read_replies(worker, &done);
+	deliver(pool->reply, pool->context, &done);
 }
 
-/* Its output has ended, or it does not read any more. */
+/* The child has closed its output, or does not read its input any more. */
 static void on_event(struct bufferevent *stream, short what, void *context)
 {
 	struct job_list done = TAILQ_HEAD_INITIALIZER(done);
@@ -311,13 +311,13 @@ static void on_event(struct bufferevent *stream, short what, void *context)
 
 	(void)stream;
 	(void)what;
-	take_lines(worker, &done);
+	read_replies(worker, &done);
 	if (worker->child.input)
-		worker_stop(worker, HELPER_PART_ENDED, &done);
-	answer_all(pool->answer, pool->context, &done);
+		worker_stop(worker, CHILD_STOP_EXITED, &done);
+	deliver(pool->reply, pool->context, &done);
 }
 
-/* The greeting is a question that has no asker. */
+/* The greeting is a job without a request: its reply is dropped. */
 static int greet(struct worker *worker)
 {
 	const struct helper_pool *pool = worker->pool;
@@ -332,7 +332,7 @@ static int greet(struct worker *worker)
 		free(job);
 		return -1;
 	}
-	job->given = true;
+	job->sent = true;
 	worker->job = job;
 	set_timer(worker->timer, HELPER_STALL);
 	return 0;
@@ -345,14 +345,14 @@ static int worker_start(struct worker *worker, struct error *error)
 	if (helper_child_start(&worker->child, pool->base, pool->arguments, error))
 		return -1;
 	if (greet(worker)) {
-		helper_child_part(&worker->child, HELPER_PART_KINDLY);
+		helper_child_stop(&worker->child, CHILD_STOP_GRACEFUL);
 		return error_set(error, "out of memory");
 	}
 	bufferevent_setcb(worker->child.output, on_readable, NULL, on_event, worker);
 	bufferevent_setcb(worker->child.input, NULL, NULL, on_event, worker);
-	bufferevent_setwatermark(worker->child.output, EV_READ, 0, HELPER_ANSWER_MAX);
+	bufferevent_setwatermark(worker->child.output, EV_READ, 0, HELPER_REPLY_MAX);
 	bufferevent_enable(worker->child.output, EV_READ);
-	hand_out(pool);
+	dispatch(pool);
 	return 0;
 }
 
@@ -368,14 +368,14 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	if (worker->child.input) {
 		log_write(LOG_WARNING, "policy '%s': helper, process %d: no reply in time",
 			  pool->name, worker->child.pid);
-		/* Another child would do no better. */
+		/* No retry: another child would stall as well. */
 		if (worker->job)
-			worker->job->again = true;
-		worker_stop(worker, HELPER_PART_KILL, &done);
-		answer_all(pool->answer, pool->context, &done);
+			worker->job->retried = true;
+		worker_stop(worker, CHILD_STOP_KILL, &done);
+		deliver(pool->reply, pool->context, &done);
 	} else if (worker_start(worker, &error)) {
-		log_write(LOG_WARNING, "policy '%s': %s; tries again in %u ms", pool->name,
-			  error.text, worker->pause);
+		log_write(LOG_WARNING, "policy '%s': %s; retry in %u ms", pool->name, error.text,
+			  worker->pause);
 		start_later(worker);
 	}
 }
@@ -416,7 +416,7 @@ static int prepare(struct helper_pool *pool, const struct helper_settings *setti
 		struct worker *worker = &pool->workers[i];
 
 		worker->pool = pool;
-		worker->pause = PAUSE_LEAST;
+		worker->pause = PAUSE_MIN;
 		worker->timer = evtimer_new(pool->base, on_timer, worker);
 		if (!worker->timer)
 			return -1;
@@ -425,7 +425,7 @@ static int prepare(struct helper_pool *pool, const struct helper_settings *setti
 }
 
 struct helper_pool *helper_pool_new(struct event_base *base, const struct helper_settings *settings,
-				    helper_answer answer, void *context, struct error *error)
+				    helper_reply reply, void *context, struct error *error)
 {
 	struct helper_pool *pool =
 		calloc(1, sizeof(*pool) + settings->children * sizeof(pool->workers[0]));
@@ -435,17 +435,17 @@ struct helper_pool *helper_pool_new(struct event_base *base, const struct helper
 		return NULL;
 	}
 	pool->base = base;
-	pool->answer = answer;
+	pool->reply = reply;
 	pool->context = context;
 	pool->worker_count = settings->children;
 	TAILQ_INIT(&pool->open);
-	TAILQ_INIT(&pool->waiting);
+	TAILQ_INIT(&pool->queue);
 	if (prepare(pool, settings)) {
 		error_write(error, "out of memory");
 		helper_pool_free(pool);
 		return NULL;
 	}
-	/* A child that goes away before it has read must not end the process. */
+	/* Writing to a child that has exited must not end the daemon. */
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < pool->worker_count; i++) {
 		if (worker_start(&pool->workers[i], error)) {
@@ -469,25 +469,24 @@ size_t helper_pool_children(const struct helper_pool *pool, int *pids, size_t ma
 void helper_pool_free(struct helper_pool *pool)
 {
 	struct job_list open = TAILQ_HEAD_INITIALIZER(open);
-	helper_answer answer;
+	helper_reply callback;
 	void *context;
 
 	if (!pool)
 		return;
 	for (size_t i = 0; i < pool->worker_count; i++) {
 		struct worker *worker = &pool->workers[i];
+		struct job *job = worker->job ? detach_job(worker) : NULL;
 
-		struct job *job = worker->job ? take_back(worker) : NULL;
-
-		if (job && !job->question)
+		if (job && !job->request)
 			free(job);
 		if (worker->child.input)
-			helper_child_part(&worker->child, HELPER_PART_KINDLY);
+			helper_child_stop(&worker->child, CHILD_STOP_GRACEFUL);
 		if (worker->timer)
 			event_free(worker->timer);
 	}
-	TAILQ_CONCAT(&open, &pool->open, by_age);
-	answer = pool->answer;
+	TAILQ_CONCAT(&open, &pool->open, age_link);
+	callback = pool->reply;
 	context = pool->context;
 	if (pool->expiry)
 		event_free(pool->expiry);
@@ -497,5 +496,5 @@ void helper_pool_free(struct helper_pool *pool)
 	free(pool->greeting);
 	free(pool->name);
 	free(pool);
-	answer_all(answer, context, &open);
+	deliver(callback, context, &open);
 }

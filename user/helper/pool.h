@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Child processes that answer lines, with the habits of Squid's helpers: each reads a line from
- * its standard input and writes one to its standard output. A child has one question at a time, so
- * that a slow one delays no other; those for which no child is idle wait for their turn. A child
- * that ends is started again, after a pause that doubles from one death to the next until it
- * answers. Nothing here blocks.
+ * A pool of child processes that reply to lines as Squid's helpers do: each reads a line from its
+ * standard input and writes one to its standard output. A child has one request at a time, so that
+ * a slow child delays no other; requests without an idle child are queued. A child that exits is
+ * restarted after a pause, which doubles with each exit until a child replies. Nothing here blocks.
  *
- * Children have a process group of their own, signals as by default, and of the daemon's files
- * standard error alone.
+ * A child has a process group of its own and default signal handling, and inherits only standard
+ * error from the daemon.
  */
 #ifndef XDP_ICP_HELPER_POOL_H
 #define XDP_ICP_HELPER_POOL_H
@@ -20,55 +19,55 @@
 #include "lib/error.h"
 
 #define HELPER_CHILDREN_MAX 64
-#define HELPER_QUEUE_BYTES_MAX (1u << 20) /* of memory for questions that wait for a child */
-#define HELPER_ANSWER_MAX 4096		  /* bytes of a line that is an answer */
+#define HELPER_QUEUE_BYTES_MAX (1u << 20) /* of memory for queued requests */
+#define HELPER_REPLY_MAX 4096		  /* bytes of a reply's line */
 #define HELPER_TIMEOUT_MAX 10000	  /* milliseconds */
-#define HELPER_STALL 30000		  /* milliseconds, for programs that may take their time */
+#define HELPER_STALL 30000		  /* milliseconds, for programs that may be slow */
 
 struct helper_pool;
 
 /*
- * Takes the answer to a question: a line of `length` bytes without its end, a NUL follows, or NULL
- * if there is none. Called once for each question, from the event loop, never from within
- * helper_pool_ask(). May free the pool if that question was the last.
+ * Receives the reply to a request: a line of `length` bytes without its newline, with a NUL added,
+ * or NULL if there is none. Called once for each request, from the event loop, never from within
+ * helper_pool_ask(). May free the pool if that request was the last.
  */
-typedef void (*helper_answer)(void *context, void *question, const char *line, size_t length);
+typedef void (*helper_reply)(void *context, void *request, const char *line, size_t length);
 
 struct helper_settings {
-	const char *name;	/* of the policy, for messages; all texts are copied */
+	const char *name;	/* of the policy, for messages; all strings are copied */
 	char *const *arguments; /* of the program, itself first; ends with NULL */
 	unsigned int children;	/* 1 to HELPER_CHILDREN_MAX */
-	unsigned int timeout;	/* milliseconds for an answer, 1 to HELPER_TIMEOUT_MAX */
-	unsigned int stall;	/* milliseconds that a child may owe a line; then it is killed */
+	unsigned int timeout;	/* milliseconds for a reply, 1 to HELPER_TIMEOUT_MAX */
+	unsigned int stall;	/* milliseconds without a reply after which the child is killed */
 
 	/*
-	 * What each child is told first, or NULL: `greeting_length` bytes, a question whose line is
-	 * dropped. It has HELPER_STALL for that.
+	 * What each child reads first, or NULL: `greeting_length` bytes, to which it replies with
+	 * one line within HELPER_STALL. That line is dropped.
 	 */
 	const char *greeting;
 	size_t greeting_length;
 };
 
 /*
- * Starts the children. NULL with an error if one cannot be started. SIGPIPE is ignored in the
- * process from then on.
+ * Start the children. NULL with an error if one cannot be started. From then on the process ignores
+ * SIGPIPE.
  */
 struct helper_pool *helper_pool_new(struct event_base *base, const struct helper_settings *settings,
-				    helper_answer answer, void *context, struct error *error);
+				    helper_reply reply, void *context, struct error *error);
 
 /*
- * Asks a line of `length` bytes that ends with its only newline. Returns false if nobody can be
- * asked: no child runs, or too many questions wait already.
+ * Send a line of `length` bytes, which ends with its only newline, to a child. `request` is passed
+ * to the callback. Returns false, and never calls it, if no child runs or the queue is full.
  */
-bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, void *question);
+bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, void *request);
 
-/* The process ids of the children that run, at most `max`; returns how many. */
+/* Store the process ids of the running children, at most `max`; return how many. */
 size_t helper_pool_children(const struct helper_pool *pool, int *pids, size_t max);
 
 /*
- * Answers the open questions with nothing and sees the children off while the event loop runs:
- * their input is closed, a second later they are sent SIGTERM, and after another SIGKILL (see
- * helper_children_finish() for the end of the process). NULL is nothing to free.
+ * Complete the open requests without a reply, and stop the children while the event loop runs:
+ * their input is closed, a second later they get SIGTERM, and after another second SIGKILL (see
+ * helper_children_finish() for the end of the process). NULL is ignored.
  */
 void helper_pool_free(struct helper_pool *pool);
 

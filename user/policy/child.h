@@ -17,7 +17,7 @@
 struct policy_child {
 	const struct policy *policy;
 	char **arguments; /* of the program, itself first; ends with NULL */
-	char *greeting;	  /* what each child reads first, or NULL; see helper_pool.h */
+	char *greeting;	  /* what each child reads first, or NULL; see helper/pool.h */
 	size_t greeting_length;
 	unsigned int children;
 	unsigned int timeout; /* milliseconds for a reply, the wait for a child included */

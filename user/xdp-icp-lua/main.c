@@ -196,7 +196,7 @@ static void reply(const char *line)
 /* Replies with the error on the stack, with the file's name in place of ours. */
 static void reply_error(lua_State *state, int status)
 {
-	char line[HELPER_ANSWER_MAX / 2];
+	char line[HELPER_REPLY_MAX / 2];
 	const char *text = lua_type(state, -1) == LUA_TSTRING ? lua_tostring(state, -1) : NULL;
 
 	if (status == LUA_ERRMEM)

@@ -83,7 +83,7 @@ static int set_greeting(struct policy_child *child, const char *text, size_t len
 
 static int check_script(const struct policy_child *child, struct error *error)
 {
-	char reply[HELPER_ANSWER_MAX];
+	char reply[HELPER_REPLY_MAX];
 	const struct helper_run run = {
 		.arguments = child->arguments,
 		.input = child->greeting,
