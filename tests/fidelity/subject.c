@@ -154,7 +154,7 @@ void subject_end(struct subject *subject)
 static void watch(struct subject *subject)
 {
 	if (subject->watched && subject->chain)
-		kernel_watch(subject->kernel, chain_gate(subject->chain));
+		kernel_renew_lease(subject->kernel, chain_gate(subject->chain));
 }
 
 /* The gates look: those of that kind, and, with a name, those that watch the thing of that name. */

@@ -186,7 +186,7 @@ class Replacement(Loader):
     def test_maps_that_a_daemon_holds_are_not_replaced(self):
         done = self.load("s1", settings=self.LARGER, check=False)
         self.assertEqual(done.returncode, 5)
-        self.assertIn("a daemon is using them", done.stderr)
+        self.assertIn("a daemon uses them", done.stderr)
         self.assertEqual(self.program("s1"), (None, None))
         self.assert_answered_by(self.daemon_here, "kernel", "err", self.RULE)
 

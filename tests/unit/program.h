@@ -407,7 +407,7 @@ static inline struct kernel *program_kernel(const struct program *program)
 			bpf_object__find_map_by_name(program->skeleton->obj, pin_names[pin]), path);
 	}
 	if (!err)
-		dir = pin_dir_open(directory, PIN_DIR_ANYBODY, &error);
+		dir = pin_dir_open(directory, PIN_DIR_ANY_USER, &error);
 	if (dir)
 		kernel = kernel_open(dir, &error);
 	pin_dir_close(dir);

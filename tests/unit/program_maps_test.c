@@ -86,7 +86,7 @@ TEST(maps_as_the_daemon_writes_them)
 	check(&zero);
 
 	program_put_rule(&program, "u0000", ICP_OP_ERR);
-	assert_int_equal(kernel_close_chain(kernel, &error), 0);
+	assert_int_equal(kernel_disable_chain(kernel, &error), 0);
 	check_url("u0000", 4);
 	check_url_passes("u0001", ICP_COUNT_PASSED_HORIZON);
 	check_url_passes("x", ICP_COUNT_PASSED_HORIZON);

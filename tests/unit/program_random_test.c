@@ -238,7 +238,7 @@ TEST(random_chains)
 		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
 		if (kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error))
 			fail_msg("%s", error.text);
-		kernel_watch(kernel, chain_gate(chain));
+		kernel_renew_lease(kernel, chain_gate(chain));
 		for (int i = 0; i < RANDOM_URLS; i++) {
 			char url[264];
 			size_t length = random_url(&seed, url);

@@ -61,7 +61,7 @@ TEST(without_a_watch)
 	/* Nobody has watched yet over this chain. */
 	check_url("before", 2);
 	check_url_passes("behind", ICP_COUNT_PASSED_LEASE_EXPIRED);
-	kernel_watch(kernel, chain_gate(chain));
+	kernel_renew_lease(kernel, chain_gate(chain));
 	check_url("behind", 2);
 	check_url_passes("words", ICP_COUNT_PASSED_HORIZON);
 	decision = decide_url(chain, "words");
@@ -71,7 +71,7 @@ TEST(without_a_watch)
 
 	/* A lease that has run out the moment it is given. */
 	watched_switch(&watched, 0, NULL);
-	kernel_watch(kernel, chain_gate(chain));
+	kernel_renew_lease(kernel, chain_gate(chain));
 	usleep(50000);
 	check_url("before", 2);
 	check_url_passes("behind", ICP_COUNT_PASSED_LEASE_EXPIRED);
@@ -97,11 +97,11 @@ TEST(a_watch_for_each_chain)
 	for (int turn = 0; turn < 4; turn++) {
 		watched_switch(&watched, LEASE, &denied);
 		check_url("behind", 22);
-		kernel_watch(kernel, nothing);
+		kernel_renew_lease(kernel, nothing);
 		check_url("behind", 2);
 		watched_switch(&watched, LEASE, &nothing);
 		check_url("behind", 2);
-		kernel_watch(kernel, denied);
+		kernel_renew_lease(kernel, denied);
 		check_url("behind", 22);
 		if (turn % 2) /* the other place comes first */
 			watched_switch(&watched, LEASE, NULL);

@@ -94,7 +94,7 @@ int rules_remove(struct rules *rules, const char *prefix, size_t length, struct 
 	return byteset_remove(rules->own, prefix, length) ? 0 : 1;
 }
 
-int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_taker each, void *context,
+int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback each, void *context,
 	       struct error *error)
 {
 	size_t count, end;
@@ -113,7 +113,7 @@ int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_taker each
 	return result;
 }
 
-int rules_each(struct rules *rules, rule_taker each, void *context, struct error *error)
+int rules_each(struct rules *rules, rule_callback each, void *context, struct error *error)
 {
 	struct rules_cursor cursor = { 0 };
 	int result = 0;

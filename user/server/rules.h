@@ -36,13 +36,13 @@ int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_o
 int rules_remove(struct rules *rules, const char *prefix, size_t length, struct error *error);
 
 /* Calls `each` with every rule, in no order; stops when it returns other than 0, and returns that. */
-int rules_each(struct rules *rules, rule_taker each, void *context, struct error *error);
+int rules_each(struct rules *rules, rule_callback each, void *context, struct error *error);
 
 /*
  * The same a few rules at a time: calls `each` with the next ones, at most RULES_STEP, and sets
  * `cursor->done` behind the last. Rules that come and go meanwhile may be missed, or seen twice.
  */
-int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_taker each, void *context,
+int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback each, void *context,
 	       struct error *error);
 
 /* How many there is room for, and how many there are. */

@@ -174,10 +174,10 @@ run_builder(const struct arguments *arguments, struct config *config, uid_t uid,
 	      environment_reduce(config->variables.names, config->variables.count, &error))) ||
 	    (arguments->config && config_load_drop_ins(arguments->config, config, &error)) ||
 	    chain_create(config, &chain, &error) || chain_compile(chain, &compiled, &error)) {
-		load_tell(channel, KERNEL_USAGE, NULL, &error);
+		load_send(channel, KERNEL_USAGE, NULL, &error);
 	} else {
 		sizes = kernel_sizes_for(config, compiled);
-		load_tell(channel, KERNEL_OK, &sizes, NULL);
+		load_send(channel, KERNEL_OK, &sizes, NULL);
 	}
 	_exit(EXIT_SUCCESS);
 }
@@ -194,7 +194,7 @@ static enum kernel_result ask_sizes(const struct arguments *arguments, struct co
 		return KERNEL_FAILED;
 	if (pid == 0)
 		run_builder(arguments, config, job->owner, job->group, channel);
-	result = load_hear(channel, &job->sizes, error);
+	result = load_receive(channel, &job->sizes, error);
 	close(channel);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -215,14 +215,14 @@ static enum kernel_result load(const struct arguments *arguments, struct config 
 	if (read_mode(arguments->mode, config, &job.mode, error) ||
 	    user_find(config->user, &job.owner, &job.group, error))
 		return KERNEL_USAGE;
-	result = kernel_check_means(error);
+	result = kernel_check_available(error);
 	if (result == KERNEL_OK)
 		result = ask_sizes(arguments, config, &job, error);
 	if (result != KERNEL_OK)
 		return result;
-	job.pin_dir = pin_dir_make(config->pin_dir, job.owner, error);
+	job.pin_dir = pin_dir_create(config->pin_dir, job.owner, error);
 	if (!job.pin_dir)
-		return errno == ENOENT ? KERNEL_NO_MEANS : KERNEL_FAILED;
+		return errno == ENOENT ? KERNEL_UNAVAILABLE : KERNEL_FAILED;
 	result = kernel_load(&job, error);
 	/* A daemon that holds the maps sees the interface by itself. */
 	if (result == KERNEL_OK && pin_dir_lock(job.pin_dir, &ignored) == 0) {
@@ -242,14 +242,14 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 	struct kernel_interface interfaces[INTERFACES_MAX];
 	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
 	const char *name = arguments->interface;
-	struct pin_dir *dir = pin_dir_open(config->pin_dir, PIN_DIR_ANYBODY, error);
+	struct pin_dir *dir = pin_dir_open(config->pin_dir, PIN_DIR_ANY_USER, error);
 	struct kernel *kernel = dir ? kernel_open(dir, error) : NULL;
 	bool found = false;
 	size_t count;
 
 	if (!kernel) {
 		pin_dir_close(dir);
-		return KERNEL_NO_MEANS;
+		return KERNEL_UNAVAILABLE;
 	}
 	count = kernel_interfaces(kernel, interfaces, INTERFACES_MAX);
 	for (size_t i = 0; i < count && i < INTERFACES_MAX; i++) {

@@ -47,7 +47,7 @@ static void beat(struct daemon *daemon)
 	if (daemon->workers)
 		workers_beat(daemon->workers, daemon->config->lease);
 	if (daemon->kernel_has_chain)
-		kernel_watch(daemon->kernel, chain_gate(daemon->chain));
+		kernel_renew_lease(daemon->kernel, chain_gate(daemon->chain));
 }
 
 static void on_heartbeat(evutil_socket_t fd, short what, void *context)

@@ -200,7 +200,7 @@ void daemon_stop(struct daemon *daemon)
 	daemon_end_changes(daemon);
 	daemon_stop_remembering(daemon);
 	/* A daemon that could not start leaves standing what the one before it left. */
-	if (daemon->kernel_has_chain && kernel_close_chain(daemon->kernel, &error))
+	if (daemon->kernel_has_chain && kernel_disable_chain(daemon->kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
 	/* Without a daemon nobody could end it; rules count again. */
 	if (daemon->responder.drain && daemon->kernel && kernel_drain(daemon->kernel, 0, &error))
@@ -228,7 +228,7 @@ void daemon_stop(struct daemon *daemon)
 			event_free(daemon->signals[i]);
 	rules_free(daemon->rules);
 	if (daemon->kernel_has_chain)
-		kernel_leave(daemon->kernel, daemon->pin_dir);
+		kernel_unpin_unused(daemon->kernel, daemon->pin_dir);
 	kernel_close(daemon->kernel);
 	pin_dir_close(daemon->pin_dir);
 	chain_free(daemon->chain);

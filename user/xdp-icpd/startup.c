@@ -54,7 +54,7 @@ static int open_listeners(struct daemon *daemon, struct error *error)
 static int disable_program(struct pin_dir *dir, struct error *error)
 {
 	struct kernel *kernel = pin_dir_lock(dir, error) ? NULL : kernel_open(dir, error);
-	int result = !kernel || kernel_close_chain(kernel, error) ||
+	int result = !kernel || kernel_disable_chain(kernel, error) ||
 		     kernel_set_destinations(kernel, NULL, 0, error);
 
 	kernel_close(kernel);
@@ -69,7 +69,7 @@ static void disable_stale_program(const struct daemon *daemon)
 	int result = 0;
 
 	if (!dir)
-		dir = opened = pin_dir_open(daemon->config->pin_dir, PIN_DIR_ANYBODY, &error);
+		dir = opened = pin_dir_open(daemon->config->pin_dir, PIN_DIR_ANY_USER, &error);
 	if (dir && !pin_dir_is_empty(dir))
 		result = disable_program(dir, &error);
 	else if (!dir && errno != ENOENT)
@@ -143,7 +143,7 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	result = load_hear(start->channel, &sizes, &error);
+	result = load_receive(start->channel, &sizes, &error);
 	if (daemon->config->mode != CONFIG_MODE_OFF) {
 		if (result == KERNEL_OK)
 			result = load_interfaces(daemon, start, &sizes, &error);
@@ -151,7 +151,7 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	} else if (result == KERNEL_OK) {
 		disable_stale_program(daemon);
 	}
-	load_tell(start->channel, result, NULL, &error);
+	load_send(start->channel, result, NULL, &error);
 	_exit(EXIT_SUCCESS);
 }
 
@@ -173,7 +173,7 @@ static int open_pins(struct daemon *daemon, const struct start *start, struct er
 
 	if (config->mode == CONFIG_MODE_OFF || !config->interface_count)
 		return 0;
-	daemon->pin_dir = pin_dir_make(config->pin_dir, start->uid, error);
+	daemon->pin_dir = pin_dir_create(config->pin_dir, start->uid, error);
 	if (!daemon->pin_dir)
 		return errno == ENOENT ? 0 : -1; /* no BPF file system: open_kernel() tells */
 	/* From here to the end of the daemon nothing else works with the maps. */
@@ -203,8 +203,8 @@ static enum kernel_result load(const struct daemon *daemon, struct start *start,
 	const struct kernel_sizes sizes = kernel_sizes_for(daemon->config, start->compiled);
 	enum kernel_result result;
 
-	load_tell(start->channel, KERNEL_OK, &sizes, NULL);
-	result = load_hear(start->channel, NULL, error);
+	load_send(start->channel, KERNEL_OK, &sizes, NULL);
+	result = load_receive(start->channel, NULL, error);
 	end_loader(start);
 	return result;
 }

@@ -20,7 +20,7 @@
 
 #define PROGRAM_NAME "xdp_icp"
 
-/* --- what is there */
+/* --- what is attached */
 
 static bool program_uses_map(uint32_t program, uint32_t map)
 {
@@ -57,55 +57,55 @@ static bool same_code(uint32_t program, int fd)
 	return same;
 }
 
-/* What an interface carries. */
-struct carried {
-	struct xdp_multiprog *all; /* NULL: nothing */
-	struct xdp_program *ours;  /* in `all`, NULL if ours is not there */
+/* The XDP programs attached to an interface. */
+struct attached {
+	struct xdp_multiprog *all; /* NULL: none */
+	struct xdp_program *ours;  /* in `all`; NULL: not attached */
 	bool native;
 	bool dispatcher;
 };
 
-/* `controls` are the ids of control maps by which a program is known to be ours. */
-static void carried_read(struct carried *carried, unsigned int ifindex, const uint32_t *controls,
-			 size_t count)
+/* `controls` are the ids of control maps that identify a program as ours; 0 matches none. */
+static void attached_read(struct attached *attached, unsigned int ifindex, const uint32_t *controls,
+			  size_t count)
 {
 	struct xdp_program *program = NULL;
 
-	*carried = (struct carried){ .all = xdp_multiprog__get_from_ifindex(ifindex) };
-	if (libxdp_get_error(carried->all)) {
-		carried->all = NULL;
+	*attached = (struct attached){ .all = xdp_multiprog__get_from_ifindex(ifindex) };
+	if (libxdp_get_error(attached->all)) {
+		attached->all = NULL;
 		return;
 	}
-	carried->native = xdp_multiprog__attach_mode(carried->all) == XDP_MODE_NATIVE;
-	carried->dispatcher = !xdp_multiprog__is_legacy(carried->all);
+	attached->native = xdp_multiprog__attach_mode(attached->all) == XDP_MODE_NATIVE;
+	attached->dispatcher = !xdp_multiprog__is_legacy(attached->all);
 	for (;;) {
-		program = carried->dispatcher ? xdp_multiprog__next_prog(program, carried->all)
-			  : program	      ? NULL
-					      : xdp_multiprog__main_prog(carried->all);
+		program = attached->dispatcher ? xdp_multiprog__next_prog(program, attached->all)
+			  : program	       ? NULL
+					       : xdp_multiprog__main_prog(attached->all);
 		if (!program)
 			return;
 		for (size_t i = 0; i < count; i++)
 			if (controls[i] && program_uses_map(xdp_program__id(program), controls[i]))
-				carried->ours = program;
+				attached->ours = program;
 	}
 }
 
-static void carried_close(struct carried *carried)
+static void attached_close(struct attached *attached)
 {
-	if (carried->all)
-		xdp_multiprog__close(carried->all);
+	if (attached->all)
+		xdp_multiprog__close(attached->all);
 }
 
-/* --- the program that is to be there */
+/* --- the program to attach */
 
-/* It is loaded differently for the two modes (skeleton_open()), generic only when it is needed. */
+/* The program per mode (skeleton_open()); the generic one is loaded on first use. */
 struct code {
 	const struct kernel_load *load;
-	int native;		 /* fd, the caller's */
+	int native;		 /* fd, owned by the caller */
 	struct xdp_icp *generic; /* NULL: not loaded yet */
 };
 
-/* A file descriptor that stays with `code`; -1 and `error`: the kernel refuses it. */
+/* Return a file descriptor owned by `code`, or -1 and `error` if the kernel refuses the program. */
 static int code_fd(struct code *code, bool native, struct error *error)
 {
 	const struct kernel_load *load = code->load;
@@ -129,9 +129,9 @@ static int code_fd(struct code *code, bool native, struct error *error)
 	return bpf_program__fd(code->generic->progs.xdp_icp);
 }
 
-/* --- in a place of its own, or beside others */
+/* --- attach by libxdp, or alone */
 
-static const char *attach_reason(int err)
+static const char *attach_error(int err)
 {
 	static char text[384];
 	const char *reason = strerror(-err);
@@ -139,7 +139,7 @@ static const char *attach_reason(int err)
 	if (err == -EOPNOTSUPP)
 		reason = "the driver has no native XDP";
 	else if (err == -ERANGE || strstr(kernel_cause, "MTU"))
-		reason = "the MTU is larger than the driver takes with XDP; lower it";
+		reason = "the MTU is larger than the driver supports with XDP; lower it";
 	else if (err == -EBUSY || err == -EEXIST)
 		reason = "another XDP program is attached in another mode";
 	snprintf(text, sizeof(text), "%s%s%s%s", reason, kernel_cause[0] ? " (" : "", kernel_cause,
@@ -152,7 +152,7 @@ static uint32_t mode_flag(bool native)
 	return native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
 }
 
-/* Attaches a fresh instance by libxdp; returns 0 or -errno. */
+/* Attach a new instance by libxdp. Return 0 or -errno. */
 static int attach_fresh(const struct kernel_load *load, unsigned int ifindex, bool native,
 			struct error *error)
 {
@@ -168,7 +168,7 @@ static int attach_fresh(const struct kernel_load *load, unsigned int ifindex, bo
 	program = xdp_program__create(&options);
 	err = libxdp_get_error(program);
 	if (!err) {
-		/* Before it is loaded libbpf does not say so, and libxdp would take it for no. */
+		/* libbpf reports frags support only after loading; libxdp would assume none. */
 		xdp_program__set_xdp_frags_support(program, true);
 		err = xdp_program__attach(program, ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB,
 					  0);
@@ -179,10 +179,10 @@ static int attach_fresh(const struct kernel_load *load, unsigned int ifindex, bo
 }
 
 /*
- * By libxdp; or alone, where its dispatcher does not take the program and nothing else has the
- * place: kernels that have got "bpf: check changes_pkt_data property for extension programs" refuse
- * to put a program that moves the packet's head behind the dispatcher of a libxdp older than they.
- * Returns 0 or -errno.
+ * Attach by libxdp; if its dispatcher rejects the program and the interface is free, attach
+ * directly. Kernels with "bpf: check changes_pkt_data property for extension programs" reject a
+ * program that moves the packet's head behind the dispatcher of an older libxdp. Return 0 or
+ * -errno.
  */
 static int attach_by_libxdp_or_alone(struct code *code, unsigned int ifindex, bool native,
 				     struct error *error)
@@ -194,7 +194,7 @@ static int attach_by_libxdp_or_alone(struct code *code, unsigned int ifindex, bo
 
 	if (err != -EINVAL || attached_id(ifindex))
 		return err;
-	snprintf(refusal, sizeof(refusal), "%s", attach_reason(err));
+	snprintf(refusal, sizeof(refusal), "%s", attach_error(err));
 	kernel_cause[0] = '\0';
 	fd = code_fd(code, native, error);
 	if (fd < 0)
@@ -214,21 +214,21 @@ static enum kernel_result attach_in_modes(struct code *code, unsigned int ifinde
 	char native[512] = "";
 	int err;
 
-	/* A veth takes a native program gladly, and then drops what it sends. */
+	/* A veth accepts a native program, and then drops what it transmits. */
 	if (load->mode == KERNEL_AUTO && device_is_veth(load->interface) &&
 	    !device_veth_transmits(ifindex)) {
 		snprintf(native, sizeof(native),
-			 "its peer carries no XDP program, so that a veth would drop the answers");
+			 "its peer carries no XDP program, so that a veth would drop the replies");
 		log_write(LOG_NOTICE, "interface %s: no native mode: %s", load->interface, native);
 	} else if (load->mode != KERNEL_GENERIC) {
 		err = attach_by_libxdp_or_alone(code, ifindex, true, error);
 		if (!err)
 			return KERNEL_OK;
-		snprintf(native, sizeof(native), "%s", attach_reason(err));
+		snprintf(native, sizeof(native), "%s", attach_error(err));
 		if (load->mode == KERNEL_NATIVE) {
 			error_set(error, "interface %s: native mode: %s; try mode generic",
 				  load->interface, native);
-			return err == -EPERM ? KERNEL_NO_MEANS : KERNEL_NO_MODE;
+			return err == -EPERM ? KERNEL_UNAVAILABLE : KERNEL_NO_MODE;
 		}
 		log_write(LOG_INFO, "interface %s: no native mode: %s", load->interface, native);
 	}
@@ -237,8 +237,8 @@ static enum kernel_result attach_in_modes(struct code *code, unsigned int ifinde
 		return KERNEL_OK;
 	error_set(error, "interface %s: %s%s%sgeneric mode: %s", load->interface,
 		  native[0] ? "native mode: " : "", native, native[0] ? "; " : "",
-		  attach_reason(err));
-	return err == -EPERM ? KERNEL_NO_MEANS : KERNEL_NO_MODE;
+		  attach_error(err));
+	return err == -EPERM ? KERNEL_UNAVAILABLE : KERNEL_NO_MODE;
 }
 
 static void warn_of_device(const char *interface, unsigned int ifindex, bool native)
@@ -249,13 +249,13 @@ static void warn_of_device(const char *interface, unsigned int ifindex, bool nat
 		log_write(
 			LOG_WARNING,
 			"interface %s is a veth in native mode whose peer carries no XDP program "
-			"(or the kernel does not tell): answers are lost unless the peer gets one "
-			"that passes all; else use mode generic",
+			"(or the kernel does not report it): replies are lost unless the peer gets "
+			"one that passes everything; else use mode generic",
 			interface);
 	if (native && device_strips_vlan(interface) && !device_is_veth(interface))
 		log_write(LOG_NOTICE,
-			  "interface %s takes VLAN tags off before the program sees them; if "
-			  "queries come tagged, `ethtool -K %s rxvlan off`",
+			  "interface %s strips VLAN tags before the program sees them; if "
+			  "queries arrive tagged, `ethtool -K %s rxvlan off`",
 			  interface, shell_quote(interface, quoted));
 }
 
@@ -270,88 +270,89 @@ static bool mode_fits(enum kernel_mode mode, bool native)
 }
 
 /*
- * Detaches what gives way: all that an interface carries, or ours from among others. Returns 0 or
+ * Detach our program from behind the dispatcher, or whatever holds the interface alone. Return 0 or
  * -errno.
  */
-static int give_way(const struct carried *carried, unsigned int ifindex)
+static int detach_current(const struct attached *attached, unsigned int ifindex)
 {
-	if (carried->ours && carried->dispatcher)
-		return xdp_program__detach(carried->ours, ifindex,
-					   carried->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
-	return carried->all ? xdp_multiprog__detach(carried->all) : 0;
+	if (attached->ours && attached->dispatcher)
+		return xdp_program__detach(attached->ours, ifindex,
+					   attached->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+	return attached->all ? xdp_multiprog__detach(attached->all) : 0;
 }
 
-/* Puts the program on the interface, or in the place of what is there. */
+/* Attach the program, replacing what must not stay. */
 static enum kernel_result attach(struct code *code, unsigned int ifindex,
 				 const uint32_t controls[2], struct error *error)
 {
 	const struct kernel_load *load = code->load;
-	LIBBPF_OPTS(bpf_xdp_attach_opts, in_place);
+	LIBBPF_OPTS(bpf_xdp_attach_opts, replace_old);
 	enum kernel_result result = KERNEL_OK;
-	struct xdp_program *alone = NULL; /* that shares its place with no other */
+	struct xdp_program *alone = NULL; /* attached without a dispatcher */
 	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
-	struct carried carried;
-	bool gave_way = false;
+	struct attached attached;
+	bool detached = false;
 
-	carried_read(&carried, ifindex, controls, 2);
-	if (carried.all && !carried.dispatcher)
-		alone = xdp_multiprog__main_prog(carried.all);
-	if (alone && !carried.ours) {
+	attached_read(&attached, ifindex, controls, 2);
+	if (attached.all && !attached.dispatcher)
+		alone = xdp_multiprog__main_prog(attached.all);
+	if (alone && !attached.ours) {
 		if (!load->replace) {
 			error_set(error,
-				  "interface %s: carries the XDP program %s (id %u), which shares "
-				  "its place with no other; detach it, or take its place with "
+				  "interface %s: carries the XDP program %s (id %u), which is "
+				  "attached without a dispatcher; detach it, or replace it with "
 				  "`xdp-icp-load --replace %s`",
 				  load->interface, xdp_program__name(alone), xdp_program__id(alone),
 				  shell_quote(load->interface, quoted));
 			result = KERNEL_OCCUPIED;
 			goto out;
 		}
-		log_write(LOG_NOTICE, "interface %s: takes the place of the XDP program %s (id %u)",
+		log_write(LOG_NOTICE, "interface %s: replaces the XDP program %s (id %u)",
 			  load->interface, xdp_program__name(alone), xdp_program__id(alone));
-		gave_way = true;
-	} else if (carried.ours && mode_fits(load->mode, carried.native)) {
-		uint32_t id = xdp_program__id(carried.ours);
-		int fd = code_fd(code, carried.native, error);
+		detached = true;
+	} else if (attached.ours && mode_fits(load->mode, attached.native)) {
+		uint32_t id = xdp_program__id(attached.ours);
+		int fd = code_fd(code, attached.native, error);
 
 		if (fd < 0) {
 			result = KERNEL_FAILED;
 			goto out;
 		}
 		if (same_code(id, fd) && program_uses_map(id, controls[0])) {
-			log_write(LOG_INFO, "interface %s: the program is there already (%s)",
-				  load->interface, mode_name(carried.native));
+			log_write(LOG_INFO, "interface %s: the program is already attached (%s)",
+				  load->interface, mode_name(attached.native));
 			goto out;
 		}
 		if (alone) {
-			in_place.old_prog_fd = xdp_program__fd(alone);
+			replace_old.old_prog_fd = xdp_program__fd(alone);
 			if (bpf_xdp_attach(ifindex, fd,
-					   XDP_FLAGS_REPLACE | mode_flag(carried.native),
-					   &in_place) == 0) {
-				log_write(LOG_NOTICE, "interface %s: replaced the former program",
+					   XDP_FLAGS_REPLACE | mode_flag(attached.native),
+					   &replace_old) == 0) {
+				log_write(LOG_NOTICE, "interface %s: replaced the previous program",
 					  load->interface);
 				goto out;
 			}
 		}
-		gave_way = true;
+		detached = true;
 	} else {
-		gave_way = carried.ours;
+		detached = attached.ours;
 	}
-	if (gave_way)
-		give_way(&carried, ifindex);
+	if (detached)
+		detach_current(&attached, ifindex);
 	result = attach_in_modes(code, ifindex, error);
-	if (result != KERNEL_OK && gave_way && alone &&
-	    bpf_xdp_attach(ifindex, xdp_program__fd(alone), mode_flag(carried.native), NULL))
-		log_write(LOG_ERR, "interface %s: the former program is lost", load->interface);
+	if (result != KERNEL_OK && detached && alone &&
+	    bpf_xdp_attach(ifindex, xdp_program__fd(alone), mode_flag(attached.native), NULL))
+		log_write(LOG_ERR, "interface %s: the previous program cannot be attached again",
+			  load->interface);
 out:
-	carried_close(&carried);
+	attached_close(&attached);
 	return result;
 }
 
-/* --- notes of it */
+/* --- records of attachments */
 
-/* Forgets interfaces that are gone. */
-static void purge_notes(int interfaces)
+/* Remove records of interfaces that no longer exist. */
+static void purge_records(int interfaces)
 {
 	char name[IF_NAMESIZE];
 	uint32_t key, next;
@@ -364,40 +365,40 @@ static void purge_notes(int interfaces)
 	}
 }
 
-/* Notes for the daemon where the program is. */
-static enum kernel_result note(const char *interface, unsigned int ifindex, int interfaces,
-			       const uint32_t controls[2], struct error *error)
+/* Record the attachment for the daemon. */
+static enum kernel_result record(const char *interface, unsigned int ifindex, int interfaces,
+				 const uint32_t controls[2], struct error *error)
 {
-	struct attachment note = { .attached_id = attached_id(ifindex) };
+	struct attachment entry = { .attached_id = attached_id(ifindex) };
 	enum kernel_result result = KERNEL_FAILED;
-	struct carried carried;
+	struct attached attached;
 	uint32_t key = ifindex;
 
-	purge_notes(interfaces);
-	carried_read(&carried, ifindex, controls, 2);
-	if (!carried.ours) {
-		error_set(error, "interface %s: the program is not there although it was attached",
+	purge_records(interfaces);
+	attached_read(&attached, ifindex, controls, 2);
+	if (!attached.ours) {
+		error_set(error, "interface %s: the program is gone although it was attached",
 			  interface);
 		goto out;
 	}
-	note.program_id = xdp_program__id(carried.ours);
-	note.native = carried.native;
-	note.dispatcher = carried.dispatcher;
-	if (bpf_map_update_elem(interfaces, &key, &note, BPF_ANY)) {
+	entry.program_id = xdp_program__id(attached.ours);
+	entry.native = attached.native;
+	entry.dispatcher = attached.dispatcher;
+	if (bpf_map_update_elem(interfaces, &key, &entry, BPF_ANY)) {
 		error_set(error,
 			  "interface %s: no more than %u interfaces can carry the program: %s",
 			  interface, map_entries(interfaces), strerror(errno));
-		give_way(&carried, ifindex);
+		detach_current(&attached, ifindex);
 		goto out;
 	}
 	log_write(LOG_NOTICE, "interface %s: XDP program %u attached, mode %s%s", interface,
-		  note.program_id, mode_name(carried.native),
-		  carried.dispatcher ? ", beside others"
-				     : ", alone (the libxdp dispatcher is not in use)");
-	warn_of_device(interface, ifindex, carried.native);
+		  entry.program_id, mode_name(attached.native),
+		  attached.dispatcher ? ", beside other programs"
+				      : ", alone (the libxdp dispatcher is not in use)");
+	warn_of_device(interface, ifindex, attached.native);
 	result = KERNEL_OK;
 out:
-	carried_close(&carried);
+	attached_close(&attached);
 	return result;
 }
 
@@ -408,68 +409,72 @@ enum kernel_result kernel_attach(const struct kernel_load *load, unsigned int if
 	enum kernel_result result = attach(&code, ifindex, controls, error);
 
 	xdp_icp__destroy(code.generic);
-	return result == KERNEL_OK ? note(load->interface, ifindex, interfaces, controls, error)
+	return result == KERNEL_OK ? record(load->interface, ifindex, interfaces, controls, error)
 				   : result;
 }
 
-/* --- off again */
+/* --- detach */
 
 bool kernel_detach(unsigned int ifindex, uint32_t control, enum kernel_mode *mode)
 {
-	struct carried carried;
+	struct attached attached;
 	bool ours;
 
-	carried_read(&carried, ifindex, &control, 1);
-	ours = carried.ours != NULL;
-	*mode = carried.native ? KERNEL_NATIVE : KERNEL_GENERIC;
+	attached_read(&attached, ifindex, &control, 1);
+	ours = attached.ours != NULL;
+	*mode = attached.native ? KERNEL_NATIVE : KERNEL_GENERIC;
 	if (ours)
-		give_way(&carried, ifindex);
-	carried_close(&carried);
+		detach_current(&attached, ifindex);
+	attached_close(&attached);
 	return ours;
 }
 
-/* A program of ours whose maps are pinned no more cannot be told from somebody else's. */
+/*
+ * A program of ours whose maps are no longer pinned is recognisable by its name only, so it is
+ * reported and not detached.
+ */
 static enum kernel_result check_orphan(const char *interface, unsigned int ifindex,
 				       struct error *error)
 {
 	enum kernel_result result = KERNEL_OK;
 	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
 	struct xdp_program *program;
-	struct carried carried;
+	struct attached attached;
 
-	carried_read(&carried, ifindex, NULL, 0);
-	program = carried.all && !carried.dispatcher ? xdp_multiprog__main_prog(carried.all) : NULL;
+	attached_read(&attached, ifindex, NULL, 0);
+	program = attached.all && !attached.dispatcher ? xdp_multiprog__main_prog(attached.all)
+						       : NULL;
 	if (program && strcmp(xdp_program__name(program), PROGRAM_NAME) == 0) {
 		error_set(error,
 			  "interface %s: carries an %s (id %u) whose maps are pinned elsewhere or "
-			  "nowhere; `ip link set dev %s xdp off` takes it off",
+			  "nowhere; `ip link set dev %s xdp off` detaches it",
 			  interface, PROGRAM_NAME, xdp_program__id(program),
 			  shell_quote(interface, quoted));
 		result = KERNEL_FAILED;
 	}
-	carried_close(&carried);
+	attached_close(&attached);
 	return result;
 }
 
-/* Takes the program off the interface, and its note out of `interfaces`. */
+/* Detach the program and remove its record. */
 static enum kernel_result unload(const char *interface, int interfaces, int control,
 				 struct error *error)
 {
 	uint32_t id = map_id(control), key = if_nametoindex(interface);
-	struct carried carried;
+	struct attached attached;
 	int err = 0;
 
 	if (!key) {
 		error_set(error, "interface %s: no such device", interface);
 		return KERNEL_NO_DEVICE;
 	}
-	carried_read(&carried, key, &id, 1);
-	if (carried.ours)
-		err = give_way(&carried, key);
-	carried_close(&carried);
+	attached_read(&attached, key, &id, 1);
+	if (attached.ours)
+		err = detach_current(&attached, key);
+	attached_close(&attached);
 	if (err) {
 		error_set(error, "interface %s: cannot detach: %s", interface, strerror(-err));
-		return err == -EPERM ? KERNEL_NO_MEANS : KERNEL_FAILED;
+		return err == -EPERM ? KERNEL_UNAVAILABLE : KERNEL_FAILED;
 	}
 	bpf_map_delete_elem(interfaces, &key);
 	return KERNEL_OK;
@@ -494,23 +499,23 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 	bool all_gone = true;
 	uint32_t key;
 
-	libraries_open();
+	bpf_log_init();
 	if (geteuid() != 0) {
-		error_set(error, "%s: no rights: run it as root", pin_dir);
-		return KERNEL_NO_MEANS;
+		error_set(error, "%s: permission denied; run it as root", pin_dir);
+		return KERNEL_UNAVAILABLE;
 	}
-	dir = pin_dir_open(pin_dir, PIN_DIR_ANYBODY, error);
+	dir = pin_dir_open(pin_dir, PIN_DIR_ANY_USER, error);
 	if (!dir)
 		return errno == ENOENT ? unload_orphan(interface, error) : KERNEL_FAILED;
 	control = pin_open_any(dir, PIN_CONTROL);
-	interfaces = pin_open_told(dir, PIN_INTERFACES, error);
+	interfaces = pin_open_report(dir, PIN_INTERFACES, error);
 	if (control >= 0 && interfaces >= 0) {
 		result = unload(interface, interfaces, control, error);
-		purge_notes(interfaces);
+		purge_records(interfaces);
 		all_gone = (result == KERNEL_OK || result == KERNEL_NO_DEVICE) &&
 			   bpf_map_get_next_key(interfaces, NULL, &key);
 	} else if (errno == ENOENT) {
-		result = unload_orphan(interface, error); /* of a load that was cut short */
+		result = unload_orphan(interface, error); /* a load was interrupted */
 	} else {
 		result = KERNEL_FAILED;
 		all_gone = false;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The XDP program on its interfaces: put there, beside others or in their place, and taken off. */
+/*
+ * Attaching the XDP program to interfaces, alone or behind the libxdp dispatcher, and detaching it.
+ */
 #ifndef XDP_ICP_KERNEL_ATTACH_H
 #define XDP_ICP_KERNEL_ATTACH_H
 
@@ -9,15 +11,20 @@
 #include "xdp/kernel.h"
 
 /*
- * Puts the program on an interface, or in the place of what is there, and notes it for the daemon
- * in the map `interfaces` (a file descriptor, as is `loaded`: the program for native mode).
- * `controls` are the ids of control maps by which a program is known to be ours: this one's, and
- * that of the one before it, or 0.
+ * Attach the program to an interface, replacing an older instance of it, and record that for the
+ * daemon in the map `interfaces`. `loaded` is the program for native mode, `interfaces` the map;
+ * both are file descriptors and stay the caller's. `controls` are the ids of the control maps that
+ * identify a program as ours: the current one, and that of the previous load or 0.
+ *
+ * Return KERNEL_OK, or another result and `error`.
  */
 enum kernel_result kernel_attach(const struct kernel_load *load, unsigned int ifindex, int loaded,
 				 int interfaces, const uint32_t controls[2], struct error *error);
 
-/* Takes a program of ours off. Returns whether there was one, and the mode that it was in. */
+/*
+ * Detach our program, identified by the id of its control map. Return whether it was attached;
+ * *mode is its mode.
+ */
 bool kernel_detach(unsigned int ifindex, uint32_t control, enum kernel_mode *mode);
 
 #endif

@@ -12,8 +12,8 @@
 
 char kernel_cause[256];
 
-/* What the verifier gives as its reason stands in front of its figures, on the last lines. */
-static void note_refusal(char *log)
+/* The verifier's reason is on the last line before its statistics. */
+static void store_refusal(char *log)
 {
 	static const char *const figures[] = { "processed ", "verification time", "stack depth",
 					       "-- END" };
@@ -44,10 +44,10 @@ __attribute__((format(printf, 2, 0))) static void library_print(bool warning, co
 	}
 	cause = strstr(text, verifier);
 	if (cause) {
-		note_refusal(cause + sizeof(verifier) - 1);
-		log_write(LOG_INFO, "the verifier says: %s", kernel_cause);
+		store_refusal(cause + sizeof(verifier) - 1);
+		log_write(LOG_INFO, "verifier: %s", kernel_cause);
 	} else {
-		/* Most warnings are of things tried in vain, what matters is in the error. */
+		/* Most warnings are about attempts that may fail; what matters is in the error. */
 		log_write(warning ? LOG_INFO : LOG_DEBUG, "%s", text);
 	}
 	free(text);
@@ -67,7 +67,7 @@ __attribute__((format(printf, 2, 0))) static int libxdp_sink(enum libxdp_print_l
 	return 0;
 }
 
-void libraries_open(void)
+void bpf_log_init(void)
 {
 	libbpf_set_print(libbpf_sink);
 	libxdp_set_print(libxdp_sink);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What libbpf and libxdp print. */
+/* Messages of libbpf and libxdp. */
 #ifndef XDP_ICP_KERNEL_LOG_H
 #define XDP_ICP_KERNEL_LOG_H
 
-/* Sends the libraries' messages to the log, and forgets the last cause. */
-void libraries_open(void);
+/* Route the messages of libbpf and libxdp to the log, and clear kernel_cause. */
+void bpf_log_init(void);
 
-/* The cause that the kernel named last for a refusal; empty if it named none. */
+/* The last reason that the kernel gave for rejecting something; empty if it gave none. */
 extern char kernel_cause[256];
 
 #endif

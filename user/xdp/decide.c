@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The XDP program's decision (match.h), on lookups by system call. */
+/* The XDP program's decision (match.h), with lookups by system call. */
 #include <errno.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "xdp/pins.h"
 #include "match.h"
 
-/* Copies of the entries that were looked up last. */
+/* The lookups return pointers: copies of the entries read last. */
 struct copies {
 	const struct kernel *kernel;
 	struct prefix_bucket bucket;
@@ -21,7 +21,8 @@ struct copies {
 	struct verdict_entry verdict;
 };
 
-static const void *look_up(const struct copies *copies, enum pin pin, const void *key, void *copy)
+static const void *copy_entry(const struct copies *copies, enum pin pin, const void *key,
+			      void *copy)
 {
 	return bpf_map_lookup_elem(kernel_pin(copies->kernel, pin), key, copy) ? NULL : copy;
 }
@@ -30,49 +31,49 @@ static const struct prefix_bucket *lookup_bucket(void *maps, __u32 index)
 {
 	struct copies *copies = maps;
 
-	return look_up(copies, PIN_PREFIXES, &index, &copies->bucket);
+	return copy_entry(copies, PIN_PREFIXES, &index, &copies->bucket);
 }
 
 static const struct prefix_line *lookup_line(void *maps, __u32 index)
 {
 	struct copies *copies = maps;
 
-	return look_up(copies, PIN_TEXTS, &index, &copies->line);
+	return copy_entry(copies, PIN_TEXTS, &index, &copies->line);
 }
 
 static const struct rule *lookup_rule(void *maps, const struct rule_key *key)
 {
 	struct copies *copies = maps;
 
-	return look_up(copies, PIN_RULES, key, &copies->rule);
+	return copy_entry(copies, PIN_RULES, key, &copies->rule);
 }
 
 static const struct prefix_answer *lookup_answer(void *maps, __u32 index)
 {
 	struct copies *copies = maps;
 
-	return look_up(copies, PIN_ANSWERS, &index, &copies->answer);
+	return copy_entry(copies, PIN_ANSWERS, &index, &copies->answer);
 }
 
 static const struct source_entry *lookup_source(void *maps, const struct source_key *key)
 {
 	struct copies *copies = maps;
 
-	return look_up(copies, PIN_SOURCES, key, &copies->source);
+	return copy_entry(copies, PIN_SOURCES, key, &copies->source);
 }
 
 static const struct map_watch *lookup_watch(void *maps, __u32 slot)
 {
 	struct copies *copies = maps;
 
-	return look_up(copies, PIN_WATCH, &slot, &copies->watch);
+	return copy_entry(copies, PIN_WATCH, &slot, &copies->watch);
 }
 
 static const struct verdict_entry *lookup_verdict(void *maps, const struct verdict_key *key)
 {
 	struct copies *copies = maps;
 
-	return look_up(copies, PIN_VERDICTS, key, &copies->verdict);
+	return copy_entry(copies, PIN_VERDICTS, key, &copies->verdict);
 }
 
 static __u64 lookup_now(void *maps)
@@ -92,12 +93,12 @@ static const struct match_lookups lookups = {
 	.now = lookup_now,
 };
 
-/* As the program has read the query, were it in good form. */
+/* Fill `scratch` as the program does for a well-formed query. */
 static void read_query(struct scratch *scratch, const struct map_chain *chain, const char *url,
 		       size_t length, const struct in6_addr *source)
 {
 	memset(scratch, 0, sizeof(*scratch));
-	scratch->frame.ipv6 = true; /* or the address would be taken for the last four bytes */
+	scratch->frame.ipv6 = true; /* else the address would be read from the last four bytes */
 	memcpy(scratch->frame.source, source, sizeof(scratch->frame.source));
 	scratch->url_length = length;
 	memcpy(scratch->message.words + MESSAGE_URL_WORD, url, length);
@@ -118,8 +119,8 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 		*decision = decision_pass(ICP_COUNT_PASSED_LONG);
 		return 0;
 	}
-	if (!look_up(&copies, PIN_CONTROL, &zero, &control) ||
-	    !look_up(&copies, PIN_CHAIN, &control.active, &chain))
+	if (!copy_entry(&copies, PIN_CONTROL, &zero, &control) ||
+	    !copy_entry(&copies, PIN_CHAIN, &control.active, &chain))
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
 	read_query(&scratch, &chain, url, length, source);
 	*decision = match(control.drain, &chain, control.active, &scratch, ICP_FORM_QUERY, &lookups,

@@ -13,27 +13,27 @@ static const struct network_link *find_link(const struct network *network, unsig
 	return NULL;
 }
 
-/* Would the stack take a packet for this address if it came in on this interface? */
+/* Whether the stack accepts a packet for this address that arrives on this interface. */
 static bool is_local_on(const struct network_address *address, const struct network_link *link)
 {
 	const struct in6_addr *in6 = &address->address;
 
-	/* 127.0.0.0/8 and ::1 never come from outside. */
+	/* 127.0.0.0/8 and ::1 are valid on the loopback interface only. */
 	if ((IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == 127) || IN6_IS_ADDR_LOOPBACK(in6))
 		return link->loopback;
-	/* Link-local addresses mean something on their own link alone. */
+	/* A link-local address is valid on its own link only. */
 	if (IN6_IS_ADDR_LINKLOCAL(in6))
 		return address->ifindex == link->ifindex;
 	return true;
 }
 
-/* Is the address one of those that a socket bound to `listen` gets? */
+/* Whether a socket bound to `listen` receives packets for the address. */
 static bool is_listened_on(const struct in6_addr *address, const struct sockaddr_storage *listen)
 {
 	if (listen->ss_family == AF_INET6) {
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)listen;
 
-		if (IN6_IS_ADDR_V4MAPPED(address)) /* the sockets are for IPv6 alone */
+		if (IN6_IS_ADDR_V4MAPPED(address)) /* the sockets are IPV6_V6ONLY */
 			return false;
 		return IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr) ||
 		       IN6_ARE_ADDR_EQUAL(&in6->sin6_addr, address);

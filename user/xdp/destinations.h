@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the kernel may answer for: the addresses listened on, as entries of its map. */
+/* The addresses that the kernel replies for, as entries of the map `destinations`. */
 #ifndef XDP_ICP_DESTINATIONS_H
 #define XDP_ICP_DESTINATIONS_H
 
@@ -9,9 +9,9 @@
 #include "xdp/netlink.h"
 
 /*
- * Of the addresses that `listen` stands for those that this host has now, on each of `interfaces`
- * where a packet for them would be taken, and the broadcast addresses. The list is for free();
- * NULL: out of memory.
+ * Expand `listen` to the addresses that this host has now, on each of `interfaces` where the stack
+ * would accept a packet for them, and add the broadcast addresses. Return a list for free(), of
+ * *count entries; NULL: out of memory.
  */
 struct kernel_destination *destinations(const struct sockaddr_storage *listen, size_t listen_count,
 					const struct network *network,

@@ -21,41 +21,41 @@
 #define NETDEV_DEV_XDP_FEATURES 3
 #define NETDEV_XDP_NDO_XMIT 4
 
-static bool ask(const char *name, unsigned long request, struct ifreq *answer)
+static bool device_ioctl(const char *name, unsigned long request, struct ifreq *ifr)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool good;
+	bool ok;
 
-	snprintf(answer->ifr_name, sizeof(answer->ifr_name), "%s", name);
-	good = fd >= 0 && ioctl(fd, request, answer) == 0;
+	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", name);
+	ok = fd >= 0 && ioctl(fd, request, ifr) == 0;
 	if (fd >= 0)
 		close(fd);
-	return good;
+	return ok;
 }
 
 bool device_is_ethernet(const char *name)
 {
-	struct ifreq answer = { 0 };
+	struct ifreq ifr = { 0 };
 
-	return ask(name, SIOCGIFHWADDR, &answer) &&
-	       (answer.ifr_hwaddr.sa_family == ARPHRD_ETHER ||
-		answer.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK);
+	return device_ioctl(name, SIOCGIFHWADDR, &ifr) &&
+	       (ifr.ifr_hwaddr.sa_family == ARPHRD_ETHER ||
+		ifr.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK);
 }
 
 bool device_is_veth(const char *name)
 {
 	struct ethtool_drvinfo driver = { .cmd = ETHTOOL_GDRVINFO };
-	struct ifreq answer = { .ifr_data = (void *)&driver };
+	struct ifreq ifr = { .ifr_data = (void *)&driver };
 
-	return ask(name, SIOCETHTOOL, &answer) && strcmp(driver.driver, "veth") == 0;
+	return device_ioctl(name, SIOCETHTOOL, &ifr) && strcmp(driver.driver, "veth") == 0;
 }
 
 bool device_strips_vlan(const char *name)
 {
 	struct ethtool_value flags = { .cmd = ETHTOOL_GFLAGS };
-	struct ifreq answer = { .ifr_data = (void *)&flags };
+	struct ifreq ifr = { .ifr_data = (void *)&flags };
 
-	return ask(name, SIOCETHTOOL, &answer) && flags.data & ETH_FLAG_RXVLAN;
+	return device_ioctl(name, SIOCETHTOOL, &ifr) && flags.data & ETH_FLAG_RXVLAN;
 }
 
 /* --- generic netlink */
@@ -65,7 +65,7 @@ struct wanted {
 	uint64_t value;
 };
 
-static int on_answer(const struct nlmsghdr *message, void *context)
+static int on_message(const struct nlmsghdr *message, void *context)
 {
 	struct wanted *wanted = context;
 	struct nlattr *attribute;
@@ -84,8 +84,12 @@ static int on_answer(const struct nlmsghdr *message, void *context)
 	return MNL_CB_OK;
 }
 
-/* Sends the request that `buffer` begins with and takes one attribute out of the answer. */
-static uint64_t exchange(struct mnl_socket *socket, char *buffer, size_t size, int attribute)
+/*
+ * Send the request at the start of `buffer` and return one attribute of the response, 0 on any
+ * error.
+ */
+static uint64_t request_attribute(struct mnl_socket *socket, char *buffer, size_t size,
+				  int attribute)
 {
 	struct nlmsghdr *request = (struct nlmsghdr *)buffer;
 	struct wanted wanted = { .attribute = attribute };
@@ -97,7 +101,7 @@ static uint64_t exchange(struct mnl_socket *socket, char *buffer, size_t size, i
 		return 0;
 	received = mnl_socket_recvfrom(socket, buffer, size);
 	if (received < 0 ||
-	    mnl_cb_run(buffer, received, 1, mnl_socket_get_portid(socket), on_answer, &wanted) < 0)
+	    mnl_cb_run(buffer, received, 1, mnl_socket_get_portid(socket), on_message, &wanted) < 0)
 		return 0;
 	return wanted.value;
 }
@@ -126,12 +130,12 @@ bool device_veth_transmits(unsigned int ifindex)
 	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) == 0) {
 		mnl_attr_put_strz(begin(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1),
 				  CTRL_ATTR_FAMILY_NAME, NETDEV_FAMILY);
-		family = exchange(socket, buffer, sizeof(buffer), CTRL_ATTR_FAMILY_ID);
+		family = request_attribute(socket, buffer, sizeof(buffer), CTRL_ATTR_FAMILY_ID);
 		if (family) {
 			mnl_attr_put_u32(begin(buffer, family, NETDEV_DEV_GET, 1),
 					 NETDEV_DEV_IFINDEX, ifindex);
-			features =
-				exchange(socket, buffer, sizeof(buffer), NETDEV_DEV_XDP_FEATURES);
+			features = request_attribute(socket, buffer, sizeof(buffer),
+						     NETDEV_DEV_XDP_FEATURES);
 		}
 	}
 	mnl_socket_close(socket);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's side of the house: loading the XDP program (kernel_load.c), attaching it
- * (kernel_attach.c), and its maps (kernel_maps.c). What knows libbpf, libxdp and the skeleton stays
- * behind this header and pinned_rules.h.
+ * The kernel's side: loading the XDP program (load.c), attaching it (attach.c), and its maps
+ * (maps.c, pins.c). Only this folder uses libbpf, libxdp and the skeleton.
  */
 #ifndef XDP_ICP_KERNEL_H
 #define XDP_ICP_KERNEL_H
@@ -22,95 +21,104 @@ enum kernel_mode {
 	KERNEL_GENERIC,
 };
 
-/* What a load came to; also the exit codes of xdp-icp-load. */
+/* The result of a load; also the exit status of xdp-icp-load. */
 enum kernel_result {
 	KERNEL_OK = 0,
-	KERNEL_USAGE = 1,    /* wrong options or configuration; never from here */
-	KERNEL_FAILED = 2,   /* the kernel refused for a reason of its own */
-	KERNEL_NO_MODE = 3,  /* the device takes it in none of the modes asked for */
-	KERNEL_NO_MEANS = 4, /* no rights, no bpffs, kernel too old */
-	KERNEL_OCCUPIED = 5, /* another program has the place, or another daemon the maps */
+	KERNEL_USAGE = 1,   /* wrong options or configuration; only the program itself returns it */
+	KERNEL_FAILED = 2,  /* the kernel refused for another reason */
+	KERNEL_NO_MODE = 3, /* the device supports none of the requested modes */
+	KERNEL_UNAVAILABLE = 4, /* no privileges, no bpffs, or the kernel is too old */
+	KERNEL_OCCUPIED = 5, /* another program holds the interface, or another daemon the maps */
 	KERNEL_NO_DEVICE = 6,
 };
 
 struct kernel_sizes {
-	uint32_t rules;	   /* entries of the rules map */
-	uint32_t prefixes; /* of up to 64 bytes, longer ones count more; for each of two chains */
-	uint32_t sources;  /* the same of addresses */
+	uint32_t rules; /* entries of the rules map */
+	uint32_t
+		prefixes; /* lines per chain; a prefix of up to 64 bytes takes one, a longer one more */
+	uint32_t sources;  /* addresses per chain */
 	uint32_t verdicts; /* entries of the verdicts map */
 };
 
-/* What a configuration asks for; where it leaves `prefixes_max` open, what its chain has and a
- * quarter more. */
+/*
+ * Return the sizes that a configuration requires. Without `prefixes_max` the prefixes are those of
+ * its chain and a quarter more.
+ */
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled);
 
-/* The directory that the maps are pinned in. It must lie in a bpffs. */
+/* The directory in which the maps are pinned. It must be in a bpffs. */
 struct pin_dir;
 
-#define PIN_DIR_ANYBODY ((uid_t)-1)
+#define PIN_DIR_ANY_USER ((uid_t)-1)
 
 /*
- * Opens the directory, which must belong to root or to `user`; PIN_DIR_ANYBODY: to anybody. With
- * root's rights it is made as private (0700) as it should be, and no other user may be able to
- * exchange it or a directory above. NULL and `error`; errno is ENOENT if there is none.
+ * Open the directory, which must belong to root or to `user` (PIN_DIR_ANY_USER: to any user). As
+ * root also set its mode to 0700, and require that no other user can replace it or a directory
+ * above it. Return NULL and `error`; errno is ENOENT if it does not exist.
  */
 struct pin_dir *pin_dir_open(const char *path, uid_t user, struct error *error);
 
-/* The same as root, makes it where it is missing, and locks it unless another process has. */
-struct pin_dir *pin_dir_make(const char *path, uid_t user, struct error *error);
+/*
+ * Like pin_dir_open(), as root: create a missing directory, and lock it unless another process has.
+ */
+struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error);
 
 /*
- * Holds the maps against other daemons until all copies of `dir`'s descriptor are closed, in
- * children too; root and the directory's owner can. Returns 0, also where it is held already, or
- * -1 and `error`.
+ * Lock the maps against other daemons until all copies of `dir`'s descriptor are closed, those in
+ * children included. Root and the owner of the directory can. Return 0, also if it is locked
+ * already, or -1 and `error`.
  */
 int pin_dir_lock(struct pin_dir *dir, struct error *error);
 
-/* Is nothing loaded there? */
+/* Return whether no maps are pinned there. */
 bool pin_dir_is_empty(const struct pin_dir *dir);
 
-/* The last step as root: gives the directory to a user, or removes it where nothing is pinned. */
+/* The last step as root: remove the directory if it is locked and empty, else give it to a user. */
 void pin_dir_hand_over(const struct pin_dir *dir, uid_t uid, gid_t gid);
 
-/* NULL is nothing to close. */
+/* `dir` may be NULL. */
 void pin_dir_close(struct pin_dir *dir);
 
-/* Whether this process and this kernel can load the program at all: KERNEL_NO_MEANS and `error`. */
-enum kernel_result kernel_check_means(struct error *error);
+/*
+ * Return KERNEL_OK if this process may load the program and the kernel supports it, else
+ * KERNEL_UNAVAILABLE and `error`.
+ */
+enum kernel_result kernel_check_available(struct error *error);
 
 struct kernel_load {
 	struct pin_dir *pin_dir;
 	const char *interface;
 	enum kernel_mode mode;
-	bool replace;		   /* take another program's place */
-	struct kernel_sizes sizes; /* at least so many, for maps that do not exist yet */
-	uid_t owner;		   /* of the pins: who the daemon runs as */
+	bool replace;		   /* replace another program */
+	struct kernel_sizes sizes; /* minimum sizes, for maps that do not exist yet */
+	uid_t owner;		   /* of the pins: the daemon's user */
 	gid_t group;
 };
 
 /*
- * Loads the program, pins its maps and attaches it. Maps of the same ABI version are adopted, a
- * program of ours is replaced in place where it differs and left alone where it does not. Maps that do
- * not fit are replaced if `pin_dir` is locked. Afterwards the pins belong to `owner`; the directory
- * does with pin_dir_hand_over().
- * On an error `error` says why and what to do. What was done and is worth knowing is logged.
+ * Load the program, pin its maps and attach it. Reuse maps of the same ABI version that are large
+ * enough, replace others if `pin_dir` is locked. Replace a different version of the program in
+ * place, and leave an identical one alone. Afterwards the pins belong to `owner`;
+ * pin_dir_hand_over() does the same for the directory.
+ *
+ * Return KERNEL_OK, or another result and `error` with the remedy. What was done is logged.
  */
 enum kernel_result kernel_load(const struct kernel_load *load, struct error *error);
 
 /*
- * Detaches; with the last interface go the pins, or, if a daemon holds them, when that ends.
- * Detached already is no error.
+ * Detach the program. The pins are removed with the last interface or, if a daemon uses them, when
+ * that ends. A program that is not attached is no error.
  */
 enum kernel_result kernel_unload(const char *pin_dir, const char *interface, struct error *error);
 
-/* Where a program of ours is, as the loader noted it. */
+/* An interface with the program, as recorded by the loader. */
 struct kernel_interface {
 	unsigned int ifindex;
-	char name[16]; /* empty: the device is gone */
+	char name[16]; /* empty: the device no longer exists */
 	bool native;
 	bool dispatcher;
 	uint32_t program_id;
-	bool attached; /* still there */
+	bool attached; /* the program is still attached */
 };
 
 /* The pinned maps. */
@@ -118,110 +126,110 @@ struct kernel;
 struct pinned_rules;
 
 /*
- * Opens the pins, for which file permissions are enough; to change the maps, lock `dir` first. NULL
- * and `error` if there are none, or of another ABI.
+ * Open the pinned maps, for which file permissions suffice; lock `dir` before changing them. Return
+ * NULL and `error` if there are none or their ABI version differs.
  */
 struct kernel *kernel_open(const struct pin_dir *dir, struct error *error);
 void kernel_close(struct kernel *kernel);
 
-/* Before a clean end: removes the pins if the program is attached nowhere any more. */
-void kernel_leave(const struct kernel *kernel, const struct pin_dir *dir);
+/* Remove the pins if the program is no longer attached to any interface. For a clean exit. */
+void kernel_unpin_unused(const struct kernel *kernel, const struct pin_dir *dir);
 
-/* The operators' rules, which live as long as `kernel`. */
+/* Return the operators' rules, owned by `kernel`. */
 struct pinned_rules *kernel_rules(const struct kernel *kernel);
 
-/* The sizes that the maps have. */
+/* Return the sizes of the maps. */
 struct kernel_sizes kernel_sizes(const struct kernel *kernel);
 
-/* How much of the size `prefixes` the chain takes. */
+/* Return how many lines of the size `prefixes` the chain uses. */
 uint32_t kernel_prefixes_used(const struct kernel *kernel);
 
-/* At most `max` interfaces; returns how many there are. */
+/* Store at most `max` interfaces; return how many there are. */
 size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *interfaces,
 			 size_t max);
 
-/* Adds the kernel's counters over all CPUs to `counters`. Returns 0 or -errno. */
+/* Add the kernel's counters, summed over all CPUs, to `counters`. Return 0 or -errno. */
 int kernel_counters(const struct kernel *kernel, uint64_t counters[ICP_COUNTER_MAX]);
 
-/* One entry of `destinations`. */
+/* An entry of the map `destinations`. */
 struct kernel_destination {
 	struct destination_key key;
 	struct destination value;
 };
 
-/* Makes the map equal to the list, which is sorted on the way; additions first, so that there is no
- * gap. Returns 0, or -1 and `error`.
+/*
+ * Make the map equal to the list, which is sorted in place. Entries are added before others are
+ * removed, so that no address is missing meanwhile. Return 0, or -1 and `error`.
  */
 int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *list, size_t count,
 			    struct error *error);
 
-/* A chain in the kernel's maps, beside the one that counts. */
+/* A chain written to the inactive half of the maps. */
 struct kernel_chain {
 	struct map_chain chain;
-	uint32_t slot; /* where it stands */
-	uint32_t used; /* of the size `prefixes` */
+	uint32_t slot; /* half of the maps, 0 or 1 */
+	uint32_t used; /* lines */
 };
 
 /*
- * Writes a chain into the half of the maps that no query looks at, where it takes the place of what
- * was prepared before. `lease` in milliseconds. Takes a while for a large chain, and may run in any
- * thread beside all functions here but this one and those that switch or close a chain. Returns 0,
- * or -1 and `error`.
+ * Write a chain to the inactive half of the maps, overwriting what was prepared there before.
+ * `lease` is in milliseconds. Slow for a large chain; may run in any thread concurrently with all
+ * functions here except itself and those that switch or disable the chain. Return 0, or -1 and
+ * `error`.
  */
 int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
 			 bool answer_request_zero, unsigned int lease,
 			 struct kernel_chain *prepared, struct error *error);
 
 /*
- * Replaces the chain from one packet to the next by what was prepared last: each query is answered
- * by the former or by the new, and after the return by the new. `gate` as for kernel_watch(), which
- * holds from the switch on; NULL: the lease begins with kernel_watch(). Returns 0, or -1 and
- * `error` with the former in place.
+ * Activate the chain prepared last. A query gets the reply of the previous or of the new chain, and
+ * after the return that of the new one. `gate` as for kernel_renew_lease(), valid from the switch
+ * on; NULL: the lease begins with kernel_renew_lease(). Return 0, or -1 and `error` with the
+ * previous chain active.
  */
 int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepared,
 			const struct candidate *gate, struct error *error);
 
-/* Both together. */
+/* kernel_prepare_chain() and kernel_switch_chain(). */
 int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
 		     bool answer_request_zero, unsigned int lease, const struct candidate *gate,
 		     struct error *error);
 
 /*
- * Tells the kernel that somebody watches, and what policies on the host's state say now: `gate` as
- * chain_gate() has it. To be called well within the lease, and at once when a gate changes: from
- * the next packet on it counts.
+ * Renew the lease and store the gates' candidate, as returned by chain_gate(), effective from the
+ * next packet on. Call it well within the lease, and at once when a gate changes.
  */
-void kernel_watch(struct kernel *kernel, struct candidate gate);
+void kernel_renew_lease(struct kernel *kernel, struct candidate gate);
 
 /*
- * Remembers what the chain that counts has decided for a URL of `length` bytes, 1 to
- * PREFIX_URL_MAX, until `expires` (clock_kernel_ns(); 0: as long as the chain). `source` as in struct query, used
- * where chain memory is by source. Failure is silent: then the daemon is asked again.
+ * Store the active chain's decision for a URL of `length` bytes, 1 to PREFIX_URL_MAX, until
+ * `expires` (clock_kernel_ns(); 0: until the chain is replaced). `source` as in struct query, used
+ * if the chain remembers by source. Errors are ignored: the query is passed to the daemon again.
  */
 void kernel_remember(struct kernel *kernel, const char *url, size_t length,
 		     const struct in6_addr *source, struct candidate decided, uint64_t expires);
 
 /*
- * From the next packet on every query gets the verdict `drain`, or none (DRAIN_SILENCE); 0: the
- * rules and the chain count again. Returns 0, or -1 and `error`.
+ * Reply `drain` to every query from the next packet on, or pass all of them (DRAIN_SILENCE); 0:
+ * rules and chain decide again. Return 0, or -1 and `error`.
  */
 int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error);
 
-/* The number of the chain that was put there last. */
+/* Return the generation of the chain activated last. */
 uint32_t kernel_generation(const struct kernel *kernel);
 
 /*
- * Shows queries to kernel_trace_read() until then, in nanoseconds of the monotonic clock; 0: no more.
- * To be told again and again as long as somebody traces, so that a daemon that dies leaves no cost.
+ * Record queries for kernel_trace_read() until that time, in nanoseconds of the monotonic clock; 0:
+ * stop. To be renewed while a client traces, so that a daemon that dies leaves no cost behind.
  */
 void kernel_trace_until(struct kernel *kernel, uint64_t until);
 
-/* The chain as if nobody knew it: only rules are answered in the kernel. */
-int kernel_close_chain(struct kernel *kernel, struct error *error);
+/* Deactivate the chain: the kernel replies by rules only. Return 0, or -1 and `error`. */
+int kernel_disable_chain(struct kernel *kernel, struct error *error);
 
 /*
- * What the kernel would do with a query for this URL, were the packet in good form: the XDP
- * program's own decision on the maps as they are. `length` in bytes, 1 to 16359.
+ * Decide as the XDP program would for a well-formed query for this URL, with the maps as they are.
+ * `length` is in bytes, 1 to 16359. Return 0, or -1 and `error`.
  */
 int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 		  const struct in6_addr *source, struct decision *decision, struct error *error);

@@ -16,9 +16,9 @@
 #include "xdp/skeleton.h"
 #include "lib/log.h"
 
-/* --- means: rights, version, device */
+/* --- preconditions: privileges, kernel version, device */
 
-enum kernel_result kernel_check_means(struct error *error)
+enum kernel_result kernel_check_available(struct error *error)
 {
 	struct utsname name;
 	int major = 0, minor = 0;
@@ -30,11 +30,11 @@ enum kernel_result kernel_check_means(struct error *error)
 			  "kernel %s is too old: reading a query in XDP needs 5.18 "
 			  "(bpf_xdp_load_bytes)",
 			  name.release);
-		return KERNEL_NO_MEANS;
+		return KERNEL_UNAVAILABLE;
 	}
 	if (geteuid() != 0) {
-		error_set(error, "no rights to load a BPF program: run it as root");
-		return KERNEL_NO_MEANS;
+		error_set(error, "no privileges to load a BPF program; run it as root");
+		return KERNEL_UNAVAILABLE;
 	}
 	return KERNEL_OK;
 }
@@ -44,26 +44,26 @@ static enum kernel_result check_device(const char *interface, unsigned int *ifin
 {
 	*ifindex = if_nametoindex(interface);
 	if (*ifindex == 0) {
-		error_set(error, "interface %s: no such device; `ip link` lists what there is",
+		error_set(error, "interface %s: no such device; `ip link` lists the devices",
 			  interface);
 		return KERNEL_NO_DEVICE;
 	}
 	if (!device_is_ethernet(interface)) {
 		error_set(error,
 			  "interface %s: not Ethernet; attach to the device below it, or let the "
-			  "daemon answer alone",
+			  "daemon reply alone",
 			  interface);
 		return KERNEL_NO_MODE;
 	}
 	return KERNEL_OK;
 }
 
-/* --- maps of a former load */
+/* --- maps of a previous load */
 
-/* The pins of a former load, if there are any. */
+/* The pins of a previous load, if any. */
 struct former {
 	bool exists;
-	bool fits;	  /* same ABI, large enough */
+	bool fits;	  /* same ABI version and large enough */
 	uint32_t abi;	  /* version */
 	uint32_t control; /* map id */
 	struct kernel_sizes sizes;
@@ -111,17 +111,18 @@ static void former_read(struct former *former, const struct kernel_load *load)
 		       former->sizes.verdicts == load->sizes.verdicts;
 }
 
-/* What keeps the former maps from being adopted. */
-static void former_tell(const struct former *former, const struct kernel_load *load, char text[192])
+/* Write why the existing maps cannot be reused. */
+static void former_describe(const struct former *former, const struct kernel_load *load,
+			    char text[192])
 {
 	if (!former->abi)
-		snprintf(text, 192, "are not the loader's");
+		snprintf(text, 192, "were not made by the loader");
 	else if (former->abi != ICP_MAP_ABI)
 		snprintf(text, 192, "are of ABI version %u (this is %d)", former->abi, ICP_MAP_ABI);
 	else
 		snprintf(text, 192,
 			 "hold %u rules, %u prefixes, %u sources, %u verdicts (%u, %u, %u, %u are "
-			 "asked for)",
+			 "required)",
 			 former->sizes.rules, former->sizes.prefixes, former->sizes.sources,
 			 former->sizes.verdicts, load->sizes.rules, load->sizes.prefixes,
 			 load->sizes.sources, load->sizes.verdicts);
@@ -146,22 +147,24 @@ static void copy_rules(struct former *former, const struct pin_dir *pin_dir)
 
 /* --- loading */
 
-/* Pins the maps of a loaded skeleton that are not pinned yet, and gives all to the daemon's user. */
+/*
+ * Pin the maps of a loaded skeleton that are not pinned yet, and give all pins to the daemon's
+ * user.
+ */
 static enum kernel_result pin_maps(const struct xdp_icp *skeleton, const struct kernel_load *load,
 				   struct error *error)
 {
 	for (int pin = 0; pin < PIN_MAX; pin++) {
 		int map = skeleton_map(skeleton, pin);
-		int err = pin_make(load->pin_dir, pin, map);
+		int err = pin_create(load->pin_dir, pin, map);
 
 		if (!err)
-			err = pin_give(load->pin_dir, pin, map, load->owner, load->group);
+			err = pin_chown(load->pin_dir, pin, map, load->owner, load->group);
 		if (!err)
 			continue;
 		error_set(error, "%s/%s: cannot be pinned for uid %u: %s", load->pin_dir->path,
 			  pin_names[pin], load->owner,
-			  err == -ELOOP ? "another process has changed what is there"
-					: strerror(-err));
+			  err == -ELOOP ? "another process has replaced the pin" : strerror(-err));
 		return KERNEL_FAILED;
 	}
 	return KERNEL_OK;
@@ -174,35 +177,35 @@ static enum kernel_result load_failed(int err, const struct kernel_load *load, s
 			  "the kernel refuses to load a BPF program (%s%s%s): this needs root "
 			  "with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
 			  strerror(EPERM), kernel_cause[0] ? ": " : "", kernel_cause);
-		return KERNEL_NO_MEANS;
+		return KERNEL_UNAVAILABLE;
 	}
 	error_set(error,
 		  "the XDP program cannot be loaded with %u rules and %u prefixes: %s%s%s; "
-		  "-v shows all that the kernel says",
+		  "-v shows the kernel's messages",
 		  load->sizes.rules, load->sizes.prefixes, strerror(-err),
 		  kernel_cause[0] ? ": " : "", kernel_cause);
 	return KERNEL_FAILED;
 }
 
-/* Makes maps that nobody has filled say so, as a daemon that ends does. */
+/* Mark chains that were never written as disabled, as kernel_disable_chain() does. */
 static void close_chains(int chain)
 {
 	struct map_chain closed = { .first_gate = RANK_NONE };
 
 	for (uint32_t slot = 0; slot < 2; slot++) {
-		struct map_chain known = { 0 };
+		struct map_chain old = { 0 };
 
-		if (bpf_map_lookup_elem(chain, &slot, &known) == 0 && known.generation == 0)
+		if (bpf_map_lookup_elem(chain, &slot, &old) == 0 && old.generation == 0)
 			bpf_map_update_elem(chain, &slot, &closed, BPF_ANY);
 	}
 }
 
 /*
- * Makes the maps, or adopts them, and attaches; `load->pin_dir` is where the maps are pinned for
- * now. What has the former control map is ours to replace.
+ * Create or reuse the maps in `load->pin_dir` and attach. A program that uses the previous control
+ * map is ours to replace.
  */
 static enum kernel_result load_and_attach(const struct kernel_load *load, unsigned int ifindex,
-					  struct former *former, bool anew, struct error *error)
+					  struct former *former, bool new_maps, struct error *error)
 {
 	uint32_t controls[2] = { 0, former->control };
 	struct map_abi version = { ICP_MAP_ABI };
@@ -211,7 +214,7 @@ static enum kernel_result load_and_attach(const struct kernel_load *load, unsign
 	uint32_t key = 0;
 	int err;
 
-	/* First alone, to make the maps and to know the code. */
+	/* A first instance creates the maps; its code is compared with what is attached. */
 	skeleton = skeleton_open(load->pin_dir, &load->sizes, true, error);
 	if (!skeleton)
 		return KERNEL_FAILED;
@@ -225,7 +228,7 @@ static enum kernel_result load_and_attach(const struct kernel_load *load, unsign
 	result = pin_maps(skeleton, load, error);
 	if (result != KERNEL_OK)
 		goto out;
-	if (anew && former->rules >= 0)
+	if (new_maps && former->rules >= 0)
 		copy_rules(former, load->pin_dir);
 	controls[0] = map_id(bpf_map__fd(skeleton->maps.control));
 	result = kernel_attach(load, ifindex, bpf_program__fd(skeleton->progs.xdp_icp),
@@ -235,7 +238,7 @@ out:
 	return result;
 }
 
-/* Elsewhere the program still reads the maps that have just been replaced. */
+/* Replace the program on the other interfaces, where it still uses the old maps. */
 static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
 			   const struct former *former, struct error *error)
 {
@@ -253,7 +256,7 @@ static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
 	}
 }
 
-/* Makes new maps beside those that do not fit, which stay until all has gone well. */
+/* Create new maps beside unsuitable ones, which stay until the load has succeeded. */
 static enum kernel_result replace(const struct kernel_load *asked, unsigned int ifindex,
 				  struct former *former, struct error *error)
 {
@@ -261,14 +264,14 @@ static enum kernel_result replace(const struct kernel_load *asked, unsigned int 
 	enum kernel_result result;
 	char text[192];
 
-	former_tell(former, &load, text);
+	former_describe(former, &load, text);
 	if (!load.pin_dir->locked) {
-		error_set(error, "%s: the maps there %s, and a daemon is using them; stop it first",
+		error_set(error, "%s: the maps there %s, and a daemon uses them; stop it first",
 			  load.pin_dir->path, text);
 		return KERNEL_OCCUPIED;
 	}
 	log_write(LOG_NOTICE, "%s: replaces the maps there, which %s", load.pin_dir->path, text);
-	load.pin_dir = pin_dir_make_beside(asked->pin_dir, error);
+	load.pin_dir = pin_dir_create_sibling(asked->pin_dir, error);
 	if (!load.pin_dir)
 		return KERNEL_FAILED;
 	result = load_and_attach(&load, ifindex, former, true, error);
@@ -290,8 +293,8 @@ enum kernel_result kernel_load(const struct kernel_load *asked, struct error *er
 	struct former former;
 	unsigned int ifindex;
 
-	libraries_open();
-	result = kernel_check_means(error);
+	bpf_log_init();
+	result = kernel_check_available(error);
 	if (result == KERNEL_OK)
 		result = check_device(load.interface, &ifindex, error);
 	if (result != KERNEL_OK)

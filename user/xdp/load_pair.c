@@ -31,7 +31,7 @@ pid_t load_fork(int *channel, struct error *error)
 	return pid;
 }
 
-void load_tell(int channel, enum kernel_result result, const struct kernel_sizes *sizes,
+void load_send(int channel, enum kernel_result result, const struct kernel_sizes *sizes,
 	       const struct error *error)
 {
 	struct message message;
@@ -51,7 +51,7 @@ static bool is_size(uint32_t entries)
 	return entries >= 1 && entries <= CONFIG_ENTRIES_MAX;
 }
 
-enum kernel_result load_hear(int channel, struct kernel_sizes *sizes, struct error *error)
+enum kernel_result load_receive(int channel, struct kernel_sizes *sizes, struct error *error)
 {
 	struct message message;
 	ssize_t length;
@@ -60,7 +60,8 @@ enum kernel_result load_hear(int channel, struct kernel_sizes *sizes, struct err
 		length = recv(channel, &message, sizeof(message), MSG_TRUNC);
 	while (length < 0 && errno == EINTR);
 	if (length != sizeof(message) || message.result > KERNEL_NO_DEVICE) {
-		error_set(error, "the other process of the start has ended, the log may say why");
+		error_set(error,
+			  "the other process of the start has ended; see the log for the cause");
 		return KERNEL_FAILED;
 	}
 	if (message.result != KERNEL_OK) {

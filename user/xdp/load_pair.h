@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A start with root's rights takes two processes: one keeps the rights and loads the program, the
- * other runs as the daemon's user and builds the chain from files that this user may write. All
- * that the first learns from the second is one message of fixed size.
+ * A start as root uses two processes: one keeps the privileges and loads the program, the other
+ * runs as the daemon's user and builds the chain from files that this user can write. All that the
+ * first receives from the second is one message of fixed size.
  */
 #ifndef XDP_ICP_LOAD_PAIR_H
 #define XDP_ICP_LOAD_PAIR_H
@@ -13,22 +13,23 @@
 #include "xdp/kernel.h"
 
 /*
- * Forks. Each process gets its end of a connection in `*channel`, which the other's end closes.
- * Returns the child's process id to the parent and 0 to the child, or -1 and `error`.
+ * Fork. Each process gets its end of a connection in *channel; the other end is closed. Return the
+ * child's process id in the parent and 0 in the child, or -1 and `error`.
  */
 pid_t load_fork(int *channel, struct error *error);
 
 /*
- * Tells the other process the map sizes that the chain needs, or with a result other than
- * KERNEL_OK why there are none; or what the load came to. An end that is gone is no error.
+ * Send the map sizes that the chain needs, or with a result other than KERNEL_OK the error instead;
+ * the loader sends the result of the load in the same way. A closed channel is no error.
  */
-void load_tell(int channel, enum kernel_result result, const struct kernel_sizes *sizes,
+void load_send(int channel, enum kernel_result result, const struct kernel_sizes *sizes,
 	       const struct error *error);
 
 /*
- * Waits for what the other tells. `sizes` (NULL: not wanted) are within what a map can have.
- * KERNEL_FAILED and `error` also if it ends without a word.
+ * Wait for the message of the other process. `sizes` (NULL: not needed) are checked to be valid
+ * sizes of a map. Return the result in the message, with its error; KERNEL_FAILED and `error` also
+ * if the other process ends without sending one.
  */
-enum kernel_result load_hear(int channel, struct kernel_sizes *sizes, struct error *error);
+enum kernel_result load_receive(int channel, struct kernel_sizes *sizes, struct error *error);
 
 #endif

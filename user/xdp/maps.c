@@ -20,11 +20,11 @@ struct kernel {
 	int fd[PIN_MAX];
 	struct kernel_sizes sizes;
 	struct pinned_rules *rules;
-	struct map_chain current;   /* that this daemon has put there */
-	uint32_t slot;		    /* where it stands */
-	struct map_watch *watch;    /* of each chain; shared with the program */
-	struct map_control control; /* as it is in the map, if the maps are owned */
-	uint32_t used;		    /* lines that its prefixes take */
+	struct map_chain current;   /* activated by this daemon */
+	uint32_t slot;		    /* half of the maps with that chain */
+	struct map_watch *watch;    /* one per half, shared with the program */
+	struct map_control control; /* copy of the map, if this process holds the lock */
+	uint32_t used;		    /* lines of the current chain's prefixes */
 };
 
 struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
@@ -36,12 +36,12 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 		error_set(error, "out of memory");
 		return NULL;
 	}
-	libraries_open();
+	bpf_log_init();
 	memset(kernel->fd, 0xff, sizeof(kernel->fd));
 	if (pin_check_abi(dir, error))
 		goto fail;
 	for (int pin = 0; pin < PIN_MAX; pin++) {
-		kernel->fd[pin] = pin_open_told(dir, pin, error);
+		kernel->fd[pin] = pin_open_report(dir, pin, error);
 		if (kernel->fd[pin] < 0)
 			goto fail;
 	}
@@ -62,7 +62,7 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 		error_set(error, "%s/control: %s", dir->path, strerror(errno));
 		goto fail;
 	}
-	/* Whoever wanted these has gone. They are taken back with the first chain. */
+	/* Left by a daemon that died. Written back with the first chain. */
 	kernel->control.drain = 0;
 	kernel->control.trace_until = 0;
 	return kernel;
@@ -88,7 +88,7 @@ void kernel_close(struct kernel *kernel)
 	free(kernel);
 }
 
-void kernel_leave(const struct kernel *kernel, const struct pin_dir *dir)
+void kernel_unpin_unused(const struct kernel *kernel, const struct pin_dir *dir)
 {
 	if (kernel_interfaces(kernel, NULL, 0))
 		return;
@@ -136,8 +136,8 @@ size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *i
 			if (!if_indextoname(key, interface->name))
 				interface->name[0] = '\0';
 			/*
-			 * Each program that comes to the others or leaves them makes libxdp put a
-			 * new dispatcher in the place of the old one.
+			 * libxdp replaces the dispatcher whenever another program is attached or
+			 * detached, so its id says nothing.
 			 */
 			id = attached_id(key);
 			interface->attached =
@@ -168,11 +168,11 @@ int kernel_counters(const struct kernel *kernel, uint64_t counters[ICP_COUNTER_M
 
 static int compare_destinations(const void *a, const void *b)
 {
-	return memcmp(a, b, sizeof(struct destination_key)); /* the key comes first */
+	return memcmp(a, b, sizeof(struct destination_key)); /* key is the first member */
 }
 
-/* Puts in what is in the list. Returns 0 or -errno. */
-static int put_destinations(int fd, const struct kernel_destination *list, size_t count)
+/* Insert or update all entries of the list. Return 0 or -errno. */
+static int insert_destinations(int fd, const struct kernel_destination *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (bpf_map_update_elem(fd, &list[i].key, &list[i].value, BPF_ANY))
@@ -180,33 +180,33 @@ static int put_destinations(int fd, const struct kernel_destination *list, size_
 	return 0;
 }
 
-/* Waits until no CPU runs the program with what it read before. */
+/* Wait until no CPU still runs the program with data read before. */
 static void wait_for_packets(void)
 {
-	/* Not where CPUs are isolated from the tick; no packet takes that long. */
+	/* membarrier fails on nohz_full CPUs; no packet takes this long. */
 	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
 		usleep(100000);
 }
 
-/* Takes out what is not in the list, which is sorted. */
-static void drop_destinations(int fd, const struct kernel_destination *list, size_t count)
+/* Remove entries that are not in the list, which is sorted. */
+static void remove_destinations(int fd, const struct kernel_destination *list, size_t count)
 {
 	struct destination_key key, next;
-	size_t dropped = 0;
+	size_t removed = 0;
 
-	/* The key after one that is about to go is asked for first. */
+	/* Get the next key before removing this one. */
 	for (bool more = bpf_map_get_next_key(fd, NULL, &next) == 0; more;) {
 		key = next;
 		more = bpf_map_get_next_key(fd, &key, &next) == 0;
 		if (!count || !bsearch(&key, list, count, sizeof(*list), compare_destinations))
-			dropped += bpf_map_delete_elem(fd, &key) == 0;
+			removed += bpf_map_delete_elem(fd, &key) == 0;
 	}
-	/* An entry's memory may be given to another key at once: let those who read it finish. */
-	if (dropped)
+	/* The memory of an entry may be reused at once: wait for its readers. */
+	if (removed)
 		wait_for_packets();
 }
 
-/* Returns 0, or -1 and errno with the former in place. */
+/* Return 0, or -1 and errno with the map unchanged. */
 static int set_control(struct kernel *kernel, struct map_control control)
 {
 	uint32_t key = 0;
@@ -223,9 +223,9 @@ static bool is_odd_broadcast(const struct kernel_destination *destination)
 	       (destination->key.address[15] & 3) != 3;
 }
 
-/* Makes the program look at the map again. */
-static int tell_destinations(struct kernel *kernel, const struct kernel_destination *list,
-			     size_t count)
+/* Invalidate what the program cached of the map. Return 0 or -errno. */
+static int publish_destinations(struct kernel *kernel, const struct kernel_destination *list,
+				size_t count)
 {
 	struct map_control control = kernel->control;
 
@@ -241,22 +241,24 @@ int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *li
 			    struct error *error)
 {
 	int fd = kernel->fd[PIN_DESTINATIONS];
-	int err, told;
+	int err, published;
 
 	if (count)
 		qsort(list, count, sizeof(*list), compare_destinations);
-	err = put_destinations(fd, list, count);
-	drop_destinations(fd, list, count);
-	if (err) /* there may be room now */
-		err = put_destinations(fd, list, count);
-	told = tell_destinations(kernel, list, count);
-	if (told)
-		return error_set(error, "the kernel's maps cannot be written: %s", strerror(-told));
+	err = insert_destinations(fd, list, count);
+	remove_destinations(fd, list, count);
+	if (err) /* the removals may have made room */
+		err = insert_destinations(fd, list, count);
+	published = publish_destinations(kernel, list, count);
+	if (published)
+		return error_set(error, "the kernel's maps cannot be written: %s",
+				 strerror(-published));
 	if (err)
-		return error_set(error,
-				 "the kernel takes no more than %u pairs of address and interface "
-				 "(%s); listen on fewer addresses",
-				 map_entries(fd), strerror(-err));
+		return error_set(
+			error,
+			"the kernel supports no more than %u pairs of address and interface "
+			"(%s); listen on fewer addresses",
+			map_entries(fd), strerror(-err));
 	return 0;
 }
 
@@ -272,8 +274,8 @@ static int active_chain(const struct kernel *kernel, struct map_chain *chain)
 	return control.active;
 }
 
-/* Removes the addresses of all generations but one. */
-static void sweep(const struct kernel *kernel, uint32_t generation)
+/* Remove the addresses of all generations but one. */
+static void remove_old_sources(const struct kernel *kernel, uint32_t generation)
 {
 	int fd = kernel->fd[PIN_SOURCES];
 	struct source_key key, next, *dead = NULL;
@@ -290,7 +292,7 @@ static void sweep(const struct kernel *kernel, uint32_t generation)
 			room = room ? 2 * room : 64;
 			grown = reallocarray(dead, room, sizeof(*dead));
 			if (!grown)
-				break; /* the next chain has another go */
+				break; /* the next chain tries again */
 			dead = grown;
 		}
 		dead[count++] = key;
@@ -300,9 +302,9 @@ static void sweep(const struct kernel *kernel, uint32_t generation)
 	free(dead);
 }
 
-/* One of the two halves of an array, in memory that is shared with the program. */
+/* One half of an array map, memory-mapped. */
 struct half {
-	void *map; /* MAP_FAILED: there is none */
+	void *map; /* MAP_FAILED: not mapped */
 	size_t size;
 	void *entries;
 };
@@ -324,9 +326,9 @@ static void half_close(const struct half *half)
 		munmap(half->map, half->size);
 }
 
-/* Builds the chain's prefixes beside those of the chain that counts. Returns 0 or -errno. */
-static int put_prefixes(const struct kernel *kernel, const struct compiled *compiled,
-			struct map_chain *chain, uint32_t slot)
+/* Build the prefixes in the inactive half. Return 0 or -errno. */
+static int write_prefixes(const struct kernel *kernel, const struct compiled *compiled,
+			  struct map_chain *chain, uint32_t slot)
 {
 	struct half buckets =
 		half_open(kernel->fd[PIN_PREFIXES], slot, sizeof(struct prefix_bucket));
@@ -352,9 +354,9 @@ static int put_prefixes(const struct kernel *kernel, const struct compiled *comp
 	return err;
 }
 
-/* The same for addresses. */
-static int put_sources(const struct kernel *kernel, const struct compiled *compiled,
-		       uint32_t generation)
+/* Insert the addresses under the new generation. Return 0 or -errno. */
+static int write_sources(const struct kernel *kernel, const struct compiled *compiled,
+			 uint32_t generation)
 {
 	for (size_t i = 0; i < compiled->source_count; i++) {
 		const struct compiled_source *source = &compiled->sources[i];
@@ -371,10 +373,10 @@ static int put_sources(const struct kernel *kernel, const struct compiled *compi
 	return 0;
 }
 
-/* Tells what the gates say, and that somebody watches over this generation. */
-static void tell_watch(struct map_watch *watch, uint32_t generation, struct candidate gate)
+/* Store the gates and renew the lease of this generation. */
+static void renew_lease(struct map_watch *watch, uint32_t generation, struct candidate gate)
 {
-	struct map_watch said = {
+	struct map_watch update = {
 		.gate = {
 			.rank = gate.rank,
 			.cost = gate.verdict.cost,
@@ -383,12 +385,12 @@ static void tell_watch(struct map_watch *watch, uint32_t generation, struct cand
 		},
 	};
 
-	__atomic_store_n(&watch->gate_word, said.gate_word, __ATOMIC_RELEASE);
+	__atomic_store_n(&watch->gate_word, update.gate_word, __ATOMIC_RELEASE);
 	__atomic_store_n(&watch->heartbeat, clock_kernel_ns(), __ATOMIC_RELEASE);
 	__atomic_store_n(&watch->generation, generation, __ATOMIC_RELEASE);
 }
 
-/* Each chain has a watch of its own, or what rests on one would be passed up for a while. */
+/* Each half has its own lease, or what depends on one would be passed up for a while. */
 static int switch_chain(struct kernel *kernel, const struct map_chain *chain, uint32_t slot,
 			const struct candidate *gate, struct error *error)
 {
@@ -397,10 +399,10 @@ static int switch_chain(struct kernel *kernel, const struct map_chain *chain, ui
 	control.active = slot;
 	__atomic_store_n(&kernel->watch[slot].generation, 0, __ATOMIC_RELEASE);
 	if (gate)
-		tell_watch(&kernel->watch[slot], chain->generation, *gate);
+		renew_lease(&kernel->watch[slot], chain->generation, *gate);
 	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, chain, BPF_ANY))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
-	/* Two updates are not ordered for other CPUs: none may see the second before the first. */
+	/* Two updates are not ordered on other CPUs: none may see the second before the first. */
 	wait_for_packets();
 	if (set_control(kernel, control))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
@@ -425,14 +427,14 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 			error,
 			"the chain has %zu prefixes of %zu lines of %u bytes, and the "
 			"kernel's map holds %u; set prefixes_max to at least %zu, stop the "
-			"daemon and load anew",
+			"daemon and load again",
 			compiled->count, compiled->lines, PREFIX_LINE, kernel->sizes.prefixes,
 			compiled->lines);
 	if (compiled->source_count > kernel->sizes.sources)
 		return error_set(
 			error,
 			"the chain has %zu networks of queriers and the kernel's map holds "
-			"%u; stop the daemon and load anew",
+			"%u; stop the daemon and load again",
 			compiled->source_count, kernel->sizes.sources);
 	*prepared = (struct kernel_chain){
 		.slot = !active,
@@ -449,11 +451,11 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 			.lease = lease * 1000000ull,
 		},
 	};
-	/* What is left of the chain before this one, or of one that came to nothing. */
-	sweep(kernel, old.generation);
-	err = put_prefixes(kernel, compiled, chain, prepared->slot);
+	/* Left by earlier chains, or by one whose preparation failed. */
+	remove_old_sources(kernel, old.generation);
+	err = write_prefixes(kernel, compiled, chain, prepared->slot);
 	if (!err)
-		err = put_sources(kernel, compiled, chain->generation);
+		err = write_sources(kernel, compiled, chain->generation);
 	if (err)
 		return error_set(error, "the kernel does not take the chain: %s", strerror(-err));
 	return 0;
@@ -505,16 +507,19 @@ void kernel_trace_until(struct kernel *kernel, uint64_t until)
 	struct map_control control = kernel->control;
 
 	control.trace_until = until;
-	if (set_control(kernel, control)) /* no more than a trace that shows nothing */
+	if (set_control(kernel, control)) /* then the trace shows nothing */
 		return;
 }
 
-void kernel_watch(struct kernel *kernel, struct candidate gate)
+void kernel_renew_lease(struct kernel *kernel, struct candidate gate)
 {
-	tell_watch(&kernel->watch[kernel->slot], kernel->current.generation, gate);
+	renew_lease(&kernel->watch[kernel->slot], kernel->current.generation, gate);
 }
 
-/* The URL's hash and, zero-padded, its text. `text` has room for PREFIX_WORDS + 1 words. */
+/*
+ * Return the URL's hash and store its text, zero-padded, in `text`, which has PREFIX_WORDS + 1
+ * words.
+ */
 static uint64_t url_hash(const struct map_chain *chain, const char *url, size_t length,
 			 const struct in6_addr *source, __u64 *text)
 {
@@ -553,7 +558,7 @@ void kernel_remember(struct kernel *kernel, const char *url, size_t length,
 	bpf_map_update_elem(kernel->fd[PIN_VERDICTS], &key, &entry, BPF_ANY);
 }
 
-int kernel_close_chain(struct kernel *kernel, struct error *error)
+int kernel_disable_chain(struct kernel *kernel, struct error *error)
 {
 	struct map_chain old = { 0 }, chain;
 	int active = active_chain(kernel, &old);
@@ -563,6 +568,6 @@ int kernel_close_chain(struct kernel *kernel, struct error *error)
 	chain = (struct map_chain){ .generation = old.generation + 1, .first_gate = RANK_NONE };
 	if (switch_chain(kernel, &chain, !active, NULL, error))
 		return -1;
-	sweep(kernel, chain.generation);
+	remove_old_sources(kernel, chain.generation);
 	return 0;
 }

@@ -13,7 +13,7 @@
 
 #include "xdp/netlink.h"
 
-#define TRIES 8 /* of a dump during which something changed */
+#define TRIES 8 /* of a dump that was interrupted by a change */
 
 static void *grow(void *list, size_t count, size_t size)
 {
@@ -69,8 +69,8 @@ static int add_address(struct network *network, const struct ifaddrmsg *info, co
 }
 
 /*
- * The broadcast address of a subnet: the kernel takes it for one whether the administrator has
- * named it or not.
+ * The broadcast address of a subnet, which the kernel treats as one whether it is configured or
+ * not.
  */
 static int add_broadcast(struct network *network, const struct ifaddrmsg *info, const void *local)
 {
@@ -119,10 +119,10 @@ static int on_address(const struct nlmsghdr *message, void *context)
 			break;
 		}
 	}
-	/* Not ours until duplicate address detection has ended well (RFC 4862). */
+	/* Not assigned until duplicate address detection has succeeded (RFC 4862). */
 	if (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED) && !(flags & IFA_F_OPTIMISTIC))
 		return MNL_CB_OK;
-	if (!local) /* IPv6, where there is no peer */
+	if (!local) /* IPv6 without a peer */
 		local = address;
 	if (!local)
 		return MNL_CB_OK;
@@ -133,10 +133,10 @@ static int on_address(const struct nlmsghdr *message, void *context)
 	return info->ifa_family == AF_INET ? add_broadcast(context, info, local) : MNL_CB_OK;
 }
 
-/* Returns 0 or -errno; -EINTR: something changed meanwhile. */
+/* Return 0 or -errno; -EINTR: something changed during the dump. */
 static int dump(struct mnl_socket *socket, int type, mnl_cb_t callback, struct network *network)
 {
-	char buffer[32768]; /* what the kernel takes at the most */
+	char buffer[32768]; /* the largest that the kernel uses */
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 	unsigned int sequence = (unsigned int)time(NULL);
 	ssize_t size;
@@ -213,7 +213,9 @@ bool network_changed(int fd)
 	char buffer[32768];
 	bool changed = false;
 
-	/* What it says does not matter, as all is read anew; nor does what was lost (ENOBUFS). */
+	/*
+	 * The contents do not matter, as everything is read again; nor do lost messages (ENOBUFS).
+	 */
 	for (;;) {
 		ssize_t size = recv(fd, buffer, sizeof(buffer), 0);
 

@@ -22,7 +22,10 @@ const char *const pin_names[PIN_MAX] = {
 	"texts", "answers", "sources",	  "verdicts",	  "watch",   "counters", "trace",
 };
 
-/* A map of another form, which others may pin here, would overrun what a lookup writes to. */
+/*
+ * Sizes of keys and values. A lookup in a map with larger values, which the user can pin here,
+ * would overrun the buffer.
+ */
 static const struct {
 	uint32_t key, value;
 } pin_forms[PIN_MAX] = {
@@ -42,11 +45,11 @@ static const struct {
 	[PIN_TRACE] = { 0, 0 },
 };
 
-#define LIBXDP_DIRECTORY "/sys/fs/bpf/xdp" /* that libxdp makes for its dispatchers */
+#define LIBXDP_DIRECTORY "/sys/fs/bpf/xdp" /* created by libxdp for its dispatchers */
 
 #define PROC_PATH_SIZE 64
 
-/* The path of what is open, for calls that take no descriptor. */
+/* A path to an open descriptor or to a name below it, for calls that take only paths. */
 static const char *proc_path(char path[PROC_PATH_SIZE], int fd, const char *name)
 {
 	snprintf(path, PROC_PATH_SIZE, "/proc/self/fd/%d%s%s", fd, name ? "/" : "",
@@ -92,7 +95,7 @@ static int open_parent(struct pin_dir *dir, const char *path, struct error *erro
 	if (!dir->path || !dir->name)
 		return error_set(error, "out of memory");
 	slash[slash == above] = '\0';
-	/* With root's rights no directory on the way may be one that others can exchange. */
+	/* As root, no directory above may be one that others can replace. */
 	if (geteuid() == 0) {
 		if (path_resolve_safe(above, real, error) == 0)
 			dir->parent = open(real, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -112,26 +115,26 @@ static int open_parent(struct pin_dir *dir, const char *path, struct error *erro
 			 path);
 }
 
-/* Whose it is: root's, the user's, or, where it is not for us to say, anybody's. */
+/* Check that the directory belongs to root or to `user`. */
 static int check_directory(struct pin_dir *dir, uid_t user, struct error *error)
 {
 	struct stat status;
 
 	if (fstat(dir->fd, &status))
 		return error_set(error, "%s: %s", dir->path, strerror(errno));
-	dir->user = user == PIN_DIR_ANYBODY ? status.st_uid : user;
+	dir->user = user == PIN_DIR_ANY_USER ? status.st_uid : user;
 	if (!is_bpffs(dir->fd))
 		return error_set(error, "%s: no BPF file system there; set pin_dir", dir->path);
-	if (user == PIN_DIR_ANYBODY)
+	if (user == PIN_DIR_ANY_USER)
 		return 0;
 	errno = EPERM;
 	if (status.st_uid != 0 && status.st_uid != user)
 		return error_set(error,
 				 "%s belongs to uid %u, who is neither root nor the `user` of the "
-				 "configuration (uid %u) and could answer in its place; remove it "
+				 "configuration (uid %u) and could reply in its place; remove it "
 				 "(`rm -r %s`), or set pin_dir or `user`",
 				 dir->path, status.st_uid, user, dir->path);
-	/* Who can open it can lock it, and keep daemons from starting. */
+	/* A user who can open it can lock it, and keep daemons from starting. */
 	if (geteuid() == 0 && status.st_mode & 077 && fchmod(dir->fd, 0700))
 		return error_set(error, "%s: cannot set its mode: %s", dir->path, strerror(errno));
 	return 0;
@@ -147,7 +150,7 @@ static int open_directory(struct pin_dir *dir, uid_t user, struct error *error)
 				 dir->path);
 	if (errno == ENOTDIR || errno == ELOOP)
 		return error_set(error,
-				 "%s: is no directory, or a link to one; remove it, or set "
+				 "%s: is not a directory, or is a link to one; remove it, or set "
 				 "pin_dir",
 				 dir->path);
 	return no_access(dir, error);
@@ -185,11 +188,11 @@ static int make_directory(const struct pin_dir *dir, struct error *error)
 {
 	if (mkdirat(dir->parent, dir->name, 0700) == 0 || errno == EEXIST)
 		return 0;
-	return error_set(error, "%s: cannot be made: %s%s", dir->path, strerror(errno),
-			 strchr(dir->name, '.') ? "; a bpffs takes no name with a dot" : "");
+	return error_set(error, "%s: cannot be created: %s%s", dir->path, strerror(errno),
+			 strchr(dir->name, '.') ? "; a bpffs allows no dots in names" : "");
 }
 
-/* Has the directory been removed since it was opened? */
+/* Whether the directory has been removed since it was opened. */
 static bool is_removed(const struct pin_dir *dir)
 {
 	struct stat status;
@@ -197,7 +200,7 @@ static bool is_removed(const struct pin_dir *dir)
 	return fstat(dir->fd, &status) == 0 && status.st_nlink == 0;
 }
 
-struct pin_dir *pin_dir_make(const char *path, uid_t user, struct error *error)
+struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error)
 {
 	struct pin_dir *dir = pin_dir_new(error);
 	struct error ignored;
@@ -206,7 +209,7 @@ struct pin_dir *pin_dir_make(const char *path, uid_t user, struct error *error)
 		return NULL;
 	if (open_parent(dir, path, error))
 		goto fail;
-	/* A daemon or loader that ends may remove it meanwhile, but not once it is locked. */
+	/* A daemon or loader that ends may remove it before it is locked. */
 	for (int attempt = 0; attempt < 8; attempt++) {
 		if (make_directory(dir, error) || open_directory(dir, user, error))
 			goto fail;
@@ -217,13 +220,13 @@ struct pin_dir *pin_dir_make(const char *path, uid_t user, struct error *error)
 		dir->fd = -1;
 		dir->locked = false;
 	}
-	error_set(error, "%s: is removed again and again; set pin_dir", path);
+	error_set(error, "%s: another process keeps removing it; set pin_dir", path);
 fail:
 	pin_dir_close(dir);
 	return NULL;
 }
 
-struct pin_dir *pin_dir_make_beside(const struct pin_dir *beside, struct error *error)
+struct pin_dir *pin_dir_create_sibling(const struct pin_dir *beside, struct error *error)
 {
 	struct pin_dir *dir = pin_dir_new(error);
 
@@ -238,7 +241,7 @@ struct pin_dir *pin_dir_make_beside(const struct pin_dir *beside, struct error *
 		error_set(error, "out of memory");
 	else if (make_directory(dir, error) == 0 && open_directory(dir, 0, error) == 0) {
 		dir->user = beside->user;
-		pins_remove(dir); /* what a load that was cut short left */
+		pins_remove(dir); /* left by an interrupted load */
 		return dir;
 	}
 	pin_dir_close(dir);
@@ -272,7 +275,7 @@ void pin_dir_close(struct pin_dir *dir)
 void pin_dir_remove(const struct pin_dir *dir)
 {
 	unlinkat(dir->parent, dir->name, AT_REMOVEDIR);
-	rmdir(LIBXDP_DIRECTORY); /* stays where other programs are pinned in it */
+	rmdir(LIBXDP_DIRECTORY); /* fails while other programs are pinned in it */
 }
 
 bool pin_dir_is_empty(const struct pin_dir *dir)
@@ -309,7 +312,10 @@ void pins_move(const struct pin_dir *from, const struct pin_dir *to)
 
 /* --- one pin */
 
-/* The pin itself, whatever is behind it, with O_PATH; or -1 and errno, ELOOP if it is none. */
+/*
+ * Open the pin itself with O_PATH. Return -1 and errno, ELOOP if it is not a pin of root or the
+ * owner.
+ */
 static int open_place(const struct pin_dir *dir, enum pin pin)
 {
 	int place = openat(dir->fd, pin_names[pin], O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -317,7 +323,7 @@ static int open_place(const struct pin_dir *dir, enum pin pin)
 
 	if (place < 0)
 		return -1;
-	/* With a second name it may be another's, who has linked it here. */
+	/* A second link: another user may have linked his file here. */
 	if (fstat(place, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
 	    (status.st_uid == 0 || status.st_uid == dir->user) && is_bpffs(place))
 		return place;
@@ -326,7 +332,7 @@ static int open_place(const struct pin_dir *dir, enum pin pin)
 	return -1;
 }
 
-/* Opens what a descriptor of open_place() stands for. */
+/* Open the map behind a descriptor of open_place(). */
 static int open_map(int place)
 {
 	char path[PROC_PATH_SIZE];
@@ -362,7 +368,7 @@ int pin_open(const struct pin_dir *dir, enum pin pin)
 	return -1;
 }
 
-int pin_open_told(const struct pin_dir *dir, enum pin pin, struct error *error)
+int pin_open_report(const struct pin_dir *dir, enum pin pin, struct error *error)
 {
 	int fd = pin_open(dir, pin);
 
@@ -374,13 +380,14 @@ int pin_open_told(const struct pin_dir *dir, enum pin pin, struct error *error)
 	if (errno == ELOOP)
 		return error_set(error,
 				 "%s/%s is a link, or belongs to another user: the loader did not "
-				 "put it there; remove it, and load again",
+				 "create it; remove it, and load again",
 				 dir->path, pin_names[pin]);
 	if (errno == EPROTO)
-		return error_set(error,
-				 "%s/%s: is a map of another form; load again with `xdp-icp-load "
-				 "INTERFACE`",
-				 dir->path, pin_names[pin]);
+		return error_set(
+			error,
+			"%s/%s: has keys or values of another size; load again with `xdp-icp-load "
+			"INTERFACE`",
+			dir->path, pin_names[pin]);
 	return error_set(error,
 			 "%s/%s: %s; the pins belong to root and to the `user` of the "
 			 "configuration that they were loaded with",
@@ -391,7 +398,7 @@ int pin_check_abi(const struct pin_dir *dir, struct error *error)
 {
 	struct map_abi version = { 0 };
 	uint32_t key = 0;
-	int fd = pin_open_told(dir, PIN_ABI, error);
+	int fd = pin_open_report(dir, PIN_ABI, error);
 	int err;
 
 	if (fd < 0)
@@ -399,27 +406,28 @@ int pin_check_abi(const struct pin_dir *dir, struct error *error)
 	err = bpf_map_lookup_elem(fd, &key, &version);
 	close(fd);
 	if (err)
-		return error_set(error, "%s/abi: %s; reading maps without rights needs kernel 5.19",
+		return error_set(error,
+				 "%s/abi: %s; reading maps without privileges needs kernel 5.19",
 				 dir->path, strerror(errno));
 	if (version.version != ICP_MAP_ABI)
 		return error_set(error,
-				 "%s: the loaded program speaks ABI version %u, this one %u; "
-				 "load it anew with `xdp-icp-load INTERFACE`",
+				 "%s: the loaded program has ABI version %u, this one %u; "
+				 "load it again with `xdp-icp-load INTERFACE`",
 				 dir->path, version.version, ICP_MAP_ABI);
 	return 0;
 }
 
-int pin_make(const struct pin_dir *dir, enum pin pin, int map)
+int pin_create(const struct pin_dir *dir, enum pin pin, int map)
 {
 	char path[PROC_PATH_SIZE];
 
-	/* Does not follow a link in the place of the name. */
+	/* Does not follow a link. */
 	if (bpf_obj_pin(map, proc_path(path, dir->fd, pin_names[pin])) == 0 || errno == EEXIST)
 		return 0;
 	return -errno;
 }
 
-int pin_give(const struct pin_dir *dir, enum pin pin, int map, uid_t uid, gid_t gid)
+int pin_chown(const struct pin_dir *dir, enum pin pin, int map, uid_t uid, gid_t gid)
 {
 	int place = open_place(dir, pin);
 	int fd = place < 0 ? -1 : open_map(place);
@@ -472,7 +480,7 @@ struct kernel_sizes pin_sizes(const struct pin_dir *dir)
 {
 	return (struct kernel_sizes){
 		.rules = pin_entries(dir, PIN_RULES),
-		.prefixes = pin_entries(dir, PIN_TEXTS) / 2, /* there are two chains */
+		.prefixes = pin_entries(dir, PIN_TEXTS) / 2, /* two chains */
 		.sources = pin_entries(dir, PIN_SOURCES) / 2,
 		.verdicts = pin_entries(dir, PIN_VERDICTS),
 	};

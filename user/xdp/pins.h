@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The pinned maps, and the directory that they are in. The directory belongs to the daemon's user,
- * who can put anything in the place of a pin while root works there. So nothing is done by name:
- * each name is opened without following links, what it is is checked, and all else goes through
- * that descriptor.
+ * The pinned maps and their directory. The directory belongs to the daemon's user, who can replace
+ * a pin at any moment while root works there. So nothing is done by name: each name is opened
+ * without following links, its type and owner are checked, and everything else uses that
+ * descriptor.
  */
 #ifndef XDP_ICP_KERNEL_PINS_H
 #define XDP_ICP_KERNEL_PINS_H
@@ -34,75 +34,81 @@ enum pin {
 	PIN_MAX
 };
 
-/* None has a dot, nor may a directory above them: a bpffs takes no such names (EPERM). */
+/* No dots: a bpffs rejects such names (EPERM), those of directories too. */
 extern const char *const pin_names[PIN_MAX];
 
 struct pin_dir {
-	int fd;	     /* readable, so that it can be locked */
-	int parent;  /* the directory that it is in */
-	bool locked; /* by us: no other process may use the maps as its own */
-	char *path;  /* as the configuration has it, for messages */
+	int fd;	     /* open for reading, so that it can be locked */
+	int parent;  /* the directory above */
+	bool locked; /* by this process: no other may change the maps */
+	char *path;  /* as configured, for messages */
 	char *name;  /* within `parent` */
-	uid_t user;  /* whose pins may be in it, besides root's */
+	uid_t user;  /* the owner that pins may have, besides root */
 };
 
-/* Returns the map's file descriptor in an open kernel, which keeps it. */
+/* Return the file descriptor of a map, owned by `kernel`. */
 int kernel_pin(const struct kernel *kernel, enum pin pin);
 
 /*
- * Opens a map whatever its ABI version: a file descriptor, or -1 and errno. ELOOP: what is there is
- * no pin of its own, or belongs to another user than root or the directory's owner.
+ * Open a map of any ABI version. Return a file descriptor, or -1 and errno. ELOOP: it is not a pin
+ * of its own, or belongs to a user other than root or the owner of the directory.
  */
 int pin_open_any(const struct pin_dir *dir, enum pin pin);
 
-/* The same for this ABI version. EPROTO: its keys or values have another size. */
+/* Like pin_open_any(), for this ABI version. EPROTO: its keys or values have another size. */
 int pin_open(const struct pin_dir *dir, enum pin pin);
 
-/* The same with an error for a person. */
-int pin_open_told(const struct pin_dir *dir, enum pin pin, struct error *error);
+/* Like pin_open(), with `error`. */
+int pin_open_report(const struct pin_dir *dir, enum pin pin, struct error *error);
 
-/* Is what is pinned there of this ABI version? Returns 0, or -1 and `error`. */
+/* Check the ABI version of the pinned maps. Return 0, or -1 and `error`. */
 int pin_check_abi(const struct pin_dir *dir, struct error *error);
 
-/* Pins a map (file descriptor) under its name, unless it is pinned there. Returns 0 or -errno. */
-int pin_make(const struct pin_dir *dir, enum pin pin, int map);
+/*
+ * Pin a map (file descriptor) under its name, unless it is pinned there already. Return 0 or
+ * -errno.
+ */
+int pin_create(const struct pin_dir *dir, enum pin pin, int map);
 
 /*
- * Gives the pin of this map (file descriptor) to a user, mode 0600. Returns 0 or -errno; -ELOOP:
- * something else is pinned there.
+ * Give the pin of this map (file descriptor) to a user, with mode 0600. Return 0 or -errno; -ELOOP:
+ * another map is pinned there.
  */
-int pin_give(const struct pin_dir *dir, enum pin pin, int map, uid_t uid, gid_t gid);
+int pin_chown(const struct pin_dir *dir, enum pin pin, int map, uid_t uid, gid_t gid);
 
-/* Opens the empty directory NAME-new beside this one, which is made. NULL and `error`. */
-struct pin_dir *pin_dir_make_beside(const struct pin_dir *dir, struct error *error);
+/* Create and open the directory NAME-new beside this one, or empty it. Return NULL and `error`. */
+struct pin_dir *pin_dir_create_sibling(const struct pin_dir *dir, struct error *error);
 
-/* Removes all pins; the directory stays. */
+/* Remove all pins, not the directory. */
 void pins_remove(const struct pin_dir *dir);
 
-/* Removes the directory if it is empty, and libxdp's. */
+/* Remove the directory and that of libxdp, if they are empty. */
 void pin_dir_remove(const struct pin_dir *dir);
 
-/* Moves all pins, each in the place of the one that is there. */
+/* Move all pins, replacing existing ones. */
 void pins_move(const struct pin_dir *from, const struct pin_dir *to);
 
-/* Wraps the file descriptor of a rules map, which is then closed with it. NULL: no memory. */
+/* Wrap the file descriptor of a rules map, which is closed with it. Return NULL without memory. */
 struct pinned_rules *pinned_rules_adopt(int fd);
 
-/* The same for the rules that are pinned there. Returns 0, or -1 and `error`. */
+/* Open the pinned rules. Return 0, or -1 and `error`. */
 int pinned_rules_at(const struct pin_dir *dir, struct pinned_rules **rules, struct error *error);
 
-/* Puts all rules of one map into another, as they are. Returns 0, or -1 and `error`. */
+/* Copy all rules to another map, unchanged. Return 0, or -1 and `error`. */
 int pinned_rules_copy(const struct pinned_rules *from, const struct pinned_rules *to,
 		      struct error *error);
 
-/* Of a map by its file descriptor; 0 if it cannot be asked. */
+/* Return the id and the capacity of a map (file descriptor), or 0 if it cannot be read. */
 uint32_t map_id(int fd);
 uint32_t map_entries(int fd);
 
-/* The sizes that pinned maps have; 0 for those that are not there. */
+/* Return the sizes of the pinned maps, 0 for those that are missing. */
 struct kernel_sizes pin_sizes(const struct pin_dir *dir);
 
-/* What an interface itself says it carries, 0 for nothing; needs no rights. */
+/*
+ * Return the id of the XDP program (or dispatcher) on an interface, 0 if there is none. Needs no
+ * privileges.
+ */
 uint32_t attached_id(unsigned int ifindex);
 
 #endif

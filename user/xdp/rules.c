@@ -49,7 +49,7 @@ int pinned_rules_copy(const struct pinned_rules *from, const struct pinned_rules
 	struct rule rule;
 
 	if (!same_form(from->fd, to->fd))
-		return error_set(error, "they are of another form");
+		return error_set(error, "their keys or values differ in size");
 	while (bpf_map_get_next_key(from->fd, previous, &next) == 0) {
 		key = next;
 		previous = &key;
@@ -62,7 +62,7 @@ int pinned_rules_copy(const struct pinned_rules *from, const struct pinned_rules
 
 int pinned_rules_open(const char *pin_dir, struct pinned_rules **rules, struct error *error)
 {
-	struct pin_dir *dir = pin_dir_open(pin_dir, PIN_DIR_ANYBODY, error);
+	struct pin_dir *dir = pin_dir_open(pin_dir, PIN_DIR_ANY_USER, error);
 	int result = dir ? pinned_rules_at(dir, rules, error) : -1;
 
 	pin_dir_close(dir);
@@ -75,7 +75,7 @@ int pinned_rules_at(const struct pin_dir *dir, struct pinned_rules **rules, stru
 
 	if (pin_check_abi(dir, error))
 		return -1;
-	fd = pin_open_told(dir, PIN_RULES, error);
+	fd = pin_open_report(dir, PIN_RULES, error);
 	if (fd < 0)
 		return -1;
 	*rules = pinned_rules_adopt(fd);
@@ -124,8 +124,8 @@ int pinned_rules_put(struct pinned_rules *rules, const char *prefix, size_t leng
 		return 0;
 	if (errno == ENOSPC)
 		return error_set(error,
-				 "the rules map is full with %u rules; take some out, or set "
-				 "rules_max higher, stop the daemon and load anew",
+				 "the rules map is full with %u rules; remove some, or set "
+				 "rules_max higher, stop the daemon and load again",
 				 map_entries(rules->fd));
 	return error_set(error, "the rules map cannot be written: %s", strerror(errno));
 }
@@ -145,7 +145,7 @@ int pinned_rules_remove(struct pinned_rules *rules, const char *prefix, size_t l
 	return error_set(error, "the rules map cannot be written: %s", strerror(errno));
 }
 
-int pinned_rules_step(struct pinned_rules *rules, struct rules_cursor *cursor, rule_taker each,
+int pinned_rules_step(struct pinned_rules *rules, struct rules_cursor *cursor, rule_callback each,
 		      void *context, struct error *error)
 {
 	struct rule_key *keys = calloc(RULES_STEP, sizeof(*keys)), last = cursor->last;
@@ -166,7 +166,7 @@ int pinned_rules_step(struct pinned_rules *rules, struct rules_cursor *cursor, r
 	for (uint32_t i = 0; i < got && result == 0; i++)
 		result = each(context, keys[i].text, keys[i].prefixlen / 8, values[i].verdict);
 	cursor->walked += got;
-	/* After a rule that is gone the kernel begins with the first again. */
+	/* If the last rule was removed meanwhile, the kernel starts again with the first. */
 	if (cursor->walked > 2 * pinned_rules_max(rules) + RULES_STEP)
 		cursor->done = true;
 	free(keys);
@@ -174,7 +174,7 @@ int pinned_rules_step(struct pinned_rules *rules, struct rules_cursor *cursor, r
 	return result;
 }
 
-int pinned_rules_each(struct pinned_rules *rules, rule_taker each, void *context,
+int pinned_rules_each(struct pinned_rules *rules, rule_callback each, void *context,
 		      struct error *error)
 {
 	struct rules_cursor cursor = { 0 };

@@ -48,7 +48,7 @@ int skeleton_map(const struct xdp_icp *skeleton, enum pin pin)
 	return bpf_map__fd(map_of(skeleton, pin));
 }
 
-/* Uses a map that is pinned. Not by the library's own means: they go by path, and follow links. */
+/* Reuse a pinned map. Not by libbpf itself, which opens pins by path and follows links. */
 static int adopt(struct xdp_icp *skeleton, const struct pin_dir *dir, enum pin pin,
 		 struct error *error)
 {
@@ -58,8 +58,8 @@ static int adopt(struct xdp_icp *skeleton, const struct pin_dir *dir, enum pin p
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
-		return pin_open_told(dir, pin, error);
-	err = bpf_map__reuse_fd(map_of(skeleton, pin), fd); /* a copy of it */
+		return pin_open_report(dir, pin, error);
+	err = bpf_map__reuse_fd(map_of(skeleton, pin), fd); /* duplicates fd */
 	close(fd);
 	return err ? error_set(error, "%s/%s: cannot be used: %s", dir->path, pin_names[pin],
 			       strerror(-err))

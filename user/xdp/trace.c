@@ -10,20 +10,20 @@
 
 struct kernel_trace {
 	struct ring_buffer *ring;
-	kernel_traced traced;
+	kernel_trace_callback callback;
 	void *context;
 };
 
-static int take(void *context, void *record, size_t size)
+static int on_record(void *context, void *record, size_t size)
 {
 	const struct kernel_trace *trace = context;
 
 	if (size >= sizeof(struct trace_record))
-		trace->traced(trace->context, record);
+		trace->callback(trace->context, record);
 	return 0;
 }
 
-struct kernel_trace *kernel_trace_open(const struct kernel *kernel, kernel_traced traced,
+struct kernel_trace *kernel_trace_open(const struct kernel *kernel, kernel_trace_callback callback,
 				       void *context, struct error *error)
 {
 	struct kernel_trace *trace = calloc(1, sizeof(*trace));
@@ -32,9 +32,9 @@ struct kernel_trace *kernel_trace_open(const struct kernel *kernel, kernel_trace
 		error_set(error, "out of memory");
 		return NULL;
 	}
-	trace->traced = traced;
+	trace->callback = callback;
 	trace->context = context;
-	trace->ring = ring_buffer__new(kernel_pin(kernel, PIN_TRACE), take, trace, NULL);
+	trace->ring = ring_buffer__new(kernel_pin(kernel, PIN_TRACE), on_record, trace, NULL);
 	if (!trace->ring) {
 		error_set(error, "the kernel's map `trace` cannot be read: %s", strerror(errno));
 		free(trace);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the XDP program shows of the queries that come by it (kernel_trace_until() of kernel.h). */
+/* Queries recorded by the XDP program (kernel_trace_until() in kernel.h). */
 #ifndef XDP_ICP_KERNEL_TRACE_H
 #define XDP_ICP_KERNEL_TRACE_H
 
@@ -7,15 +7,15 @@
 
 struct kernel_trace;
 
-/* Told of a record, which is gone afterwards. */
-typedef void (*kernel_traced)(void *context, const struct trace_record *record);
+/* Called with each record, valid during the call. */
+typedef void (*kernel_trace_callback)(void *context, const struct trace_record *record);
 
-/* `kernel` must outlive it. NULL and `error`: the kernel refuses. */
-struct kernel_trace *kernel_trace_open(const struct kernel *kernel, kernel_traced traced,
+/* `kernel` must outlive it. Return NULL and `error` if the kernel refuses. */
+struct kernel_trace *kernel_trace_open(const struct kernel *kernel, kernel_trace_callback callback,
 				       void *context, struct error *error);
 void kernel_trace_close(struct kernel_trace *trace);
 
-/* Hands out what there is; does not wait. */
+/* Pass on the records that are there, without waiting. */
 void kernel_trace_read(struct kernel_trace *trace);
 
 #endif
