@@ -92,9 +92,11 @@ tests-build: all $(TESTS) $(BUILD)/bench/limit.bpf.o
 .PHONY: sanitized-tests
 sanitized-tests: $(TESTS)
 
-# Of what threads call. control_test has none, and times that do not suit so slow a program.
-THREAD_TESTS := $(filter $(addprefix $(BUILD)/tests/,chain_test evaluation_test policy_% responder_test), \
-		$(UNIT_TESTS))
+# Of what threads call. Those of control and of lua have none, and times that do not suit so slow a
+# program.
+THREAD_TESTS := $(filter-out %/policy_lua_test, \
+		$(filter $(addprefix $(BUILD)/tests/,chain_test evaluation_test policy_% responder_test), \
+		$(UNIT_TESTS)))
 
 .PHONY: tsan
 tsan: all $(TEST_TOOLS) ## the tests of what has threads, under ThreadSanitizer

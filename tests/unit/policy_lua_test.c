@@ -7,8 +7,8 @@
 #include "helper/pool.h"
 #include "policy/child.h"
 
-/* The sanitizer needs terabytes of address space. */
-#ifdef __SANITIZE_ADDRESS__
+/* Sanitizers need terabytes of address space. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MEMORY_IS_LIMITED false
 #else
 #define MEMORY_IS_LIMITED true

@@ -62,7 +62,8 @@ static int restrict_process(void)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_PDEATHSIG, SIGKILL) ||
 	    set_limit(RLIMIT_NOFILE, 0) || set_limit(RLIMIT_CORE, 0))
 		return -1;
-#ifndef __SANITIZE_ADDRESS__ /* which takes terabytes of address space, and a thread at the end */
+/* Sanitizers take terabytes of address space, and some a thread. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	if (set_limit(RLIMIT_AS, MEMORY) || set_limit(RLIMIT_NPROC, 0))
 		return -1;
 #endif
