@@ -25,14 +25,6 @@ static void flight_done(void *context, const struct query *query,
 		keep_reply(flight, &answer);
 }
 
-/* A script replies at once, before anything else happens. */
-static void wait_for_helper(struct flight *flight)
-{
-	while (!flight->done && question_to_script(seams_last_question()))
-		seams_reply(seams_last_question(), false);
-	flight->question = flight->done ? NULL : seams_last_question();
-}
-
 struct flight *flight_begin(struct flights *flights, struct responder *responder,
 			    const struct step *ask, const struct query_packet *packet)
 {
@@ -64,7 +56,7 @@ struct flight *flight_begin(struct flights *flights, struct responder *responder
 	flight->done = !answer.pending;
 	if (answer.pending) {
 		evaluation_on_done(answer.pending, flight_done, flight);
-		wait_for_helper(flight);
+		flight->question = seams_last_question();
 	}
 	return flight;
 }
@@ -72,7 +64,7 @@ struct flight *flight_begin(struct flights *flights, struct responder *responder
 void flight_go_on(struct flight *flight, bool lost)
 {
 	seams_reply(flight->question, lost);
-	wait_for_helper(flight);
+	flight->question = flight->done ? NULL : seams_last_question();
 }
 
 void flight_end(struct flights *flights, struct flight *flight)

@@ -99,7 +99,7 @@ static inline bool kind_replies(enum kind kind)
 /* Kinds that others are asked beside while one waits for the reply. */
 static inline bool kind_waits(enum kind kind)
 {
-	return kind == KIND_HELPER;
+	return kind == KIND_HELPER || kind == KIND_LUA;
 }
 
 /* What a plugin declares that it looks at. */

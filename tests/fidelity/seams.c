@@ -263,11 +263,6 @@ struct open_question *seams_last_question(void)
 	return TAILQ_LAST(&questions, questions);
 }
 
-bool question_to_script(const struct open_question *open)
-{
-	return open->pool->voice->policy.kind == KIND_LUA;
-}
-
 void seams_reply(struct open_question *open, bool lost)
 {
 	const char *line = open->verdict ? verdict_name(open->verdict) : "-";

@@ -33,9 +33,6 @@ const char *plugin_path(enum sight sees, int ttl);
 struct open_question;
 struct open_question *seams_last_question(void);
 
-/* True: a policy of the kind lua asks. */
-bool question_to_script(const struct open_question *question);
-
 /* Replies to it, or, `lost`, has the pool say that nobody does. */
 void seams_reply(struct open_question *question, bool lost);
 
