@@ -23,41 +23,32 @@
 #include "policy/policy.h"
 #include "lib/regular_file.h"
 #include "lib/sockaddr.h"
+#include "lib/vec.h"
 #include "icp/opcode.h"
 
 #define OUT_OF_MEMORY "out of memory"
 
 /* --- the options */
 
-static int append(void **array, size_t *count, size_t size, const void *element,
-		  struct error *error)
-{
-	char *grown = reallocarray(*array, *count + 1, size);
-
-	if (!grown)
-		return error_set(error, OUT_OF_MEMORY);
-	memcpy(grown + *count * size, element, size);
-	*array = grown;
-	++*count;
-	return 0;
-}
-
 static int set_listen(struct config *config, const char *text, struct error *error)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address, *added;
 
 	if (sockaddr_parse(text, ICP_PORT, &address, error))
 		return -1;
 	for (size_t i = 0; i < config->listen_count; i++)
 		if (memcmp(&config->listen[i], &address, sizeof(address)) == 0)
 			return error_set(error, "'%s' is given twice; once is enough", text);
-	return append((void **)&config->listen, &config->listen_count, sizeof(address), &address,
-		      error);
+	added = vec_append(config->listen, config->listen_count);
+	if (!added)
+		return error_set(error, OUT_OF_MEMORY);
+	*added = address;
+	return 0;
 }
 
 static int set_interfaces(struct config *config, const char *text, struct error *error)
 {
-	char *name;
+	char **name;
 
 	if (!*text || strlen(text) >= IF_NAMESIZE || strpbrk(text, "/ \t\n\r\v\f:"))
 		return error_set(
@@ -65,15 +56,11 @@ static int set_interfaces(struct config *config, const char *text, struct error 
 	for (size_t i = 0; i < config->interface_count; i++)
 		if (strcmp(config->interfaces[i], text) == 0)
 			return error_set(error, "'%s' is given twice; once is enough", text);
-	name = strdup(text);
+	name = vec_append(config->interfaces, config->interface_count);
 	if (!name)
 		return error_set(error, OUT_OF_MEMORY);
-	if (append((void **)&config->interfaces, &config->interface_count, sizeof(name), &name,
-		   error)) {
-		free(name);
-		return -1;
-	}
-	return 0;
+	*name = strdup(text);
+	return *name ? 0 : error_set(error, OUT_OF_MEMORY);
 }
 
 static int set_mode(struct config *config, const char *text, struct error *error)
@@ -438,9 +425,8 @@ static unsigned int section_line(const cfg_t *section)
 
 static int read_policy(struct config *config, const cfg_t *section)
 {
-	struct policy_spec *spec;
+	struct policy_spec **added, *spec;
 	char where[512];
-	struct error error;
 
 	snprintf(where, sizeof(where), "%s:%u", parse.name, section_line(section));
 	spec = policy_spec_new(section->title, where);
@@ -450,11 +436,12 @@ static int read_policy(struct config *config, const cfg_t *section)
 		policy_spec_free(spec);
 		return -1;
 	}
-	if (append((void **)&config->policies, &config->policy_count, sizeof(spec), &spec,
-		   &error)) {
+	added = vec_append(config->policies, config->policy_count);
+	if (!added) {
 		policy_spec_free(spec);
-		return fail(section->line, "%s", error.text);
+		return fail(section->line, OUT_OF_MEMORY);
 	}
+	*added = spec;
 	return 0;
 }
 

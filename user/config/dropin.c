@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/dropin.h"
+#include "lib/vec.h"
 
 #define SUFFIX ".conf"
 
@@ -19,7 +20,7 @@
  */
 static int put_policy(struct config *config, struct policy_spec *spec)
 {
-	struct policy_spec **grown;
+	struct policy_spec **added;
 
 	for (size_t i = 0; i < config->policy_count; i++) {
 		if (strcmp(config->policies[i]->name, spec->name) != 0)
@@ -28,11 +29,10 @@ static int put_policy(struct config *config, struct policy_spec *spec)
 		config->policies[i] = spec;
 		return 0;
 	}
-	grown = reallocarray(config->policies, config->policy_count + 1, sizeof(*grown));
-	if (!grown)
+	added = vec_append(config->policies, config->policy_count);
+	if (!added)
 		return -1;
-	config->policies = grown;
-	config->policies[config->policy_count++] = spec;
+	*added = spec;
 	return 0;
 }
 

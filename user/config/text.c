@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/text.h"
+#include "lib/vec.h"
 
 /* Sections, and lists within them: nothing goes deeper. */
 #define DEPTH_MAX 2
@@ -65,18 +66,17 @@ void config_variables_free(struct config_variables *variables)
 
 static int add_variable(struct config_variables *variables, const char *name, size_t length)
 {
-	char **grown;
+	char **added;
 
 	for (size_t i = 0; i < variables->count; i++)
 		if (strncmp(variables->names[i], name, length) == 0 &&
 		    variables->names[i][length] == '\0')
 			return 0;
-	grown = reallocarray(variables->names, variables->count + 1, sizeof(*grown));
-	if (!grown)
+	added = vec_append(variables->names, variables->count);
+	if (!added)
 		return -1;
-	variables->names = grown;
-	grown[variables->count] = strndup(name, length);
-	return grown[variables->count] ? (variables->count++, 0) : -1;
+	*added = strndup(name, length);
+	return *added ? 0 : -1;
 }
 
 /* ${VARIABLE}: libconfuse would look for the brace beyond the end of the string and the line. */

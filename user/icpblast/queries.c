@@ -7,6 +7,7 @@
 
 #include "icpblast/queries.h"
 #include "icp/opcode.h"
+#include "lib/vec.h"
 
 static const enum icp_opcode verdicts[] = { ICP_OP_HIT, ICP_OP_MISS, ICP_OP_ERR,
 					    ICP_OP_MISS_NOFETCH, ICP_OP_DENIED };
@@ -43,25 +44,19 @@ int blast_allowed(const char *text, size_t length, __u32 *allowed, struct error 
 static int add(struct blast_urls *urls, const char *text, size_t length, __u32 allowed,
 	       struct error *error)
 {
+	struct blast_url *url;
+
 	if (length == 0 || length > BLAST_URL_MAX)
 		return error_set(error, "a URL of %zu bytes; it has 1 to %u", length,
 				 BLAST_URL_MAX);
 	if (urls->count == BLAST_QUERIES_MAX)
 		return error_set(error, "more than %u URLs", BLAST_QUERIES_MAX);
-	if ((urls->count & (urls->count - 1)) == 0) { /* as many again, each time it is full */
-		size_t room = urls->count ? 2 * urls->count : 1;
-		struct blast_url *list = reallocarray(urls->list, room, sizeof(*list));
-
-		if (!list)
-			return error_set(error, "out of memory");
-		urls->list = list;
-	}
-	urls->list[urls->count].text = strndup(text, length);
-	urls->list[urls->count].allowed = allowed;
-	if (!urls->list[urls->count].text)
+	url = vec_append(urls->list, urls->count);
+	if (!url)
 		return error_set(error, "out of memory");
-	urls->count++;
-	return 0;
+	url->text = strndup(text, length);
+	url->allowed = allowed;
+	return url->text ? 0 : error_set(error, "out of memory");
 }
 
 int blast_urls_read(struct blast_urls *urls, const char *file, __u32 allowed, struct error *error)

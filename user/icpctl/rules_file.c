@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/escape.h"
+#include "lib/vec.h"
 #include "prefix.h"
 #include "icpctl/rules_file.h"
 #include "icp/opcode.h"
@@ -18,18 +19,10 @@ static bool is_white_space(char c)
 int rule_list_add(struct rule_list *list, const char *prefix, size_t length,
 		  enum icp_opcode verdict, size_t line)
 {
-	struct rule_line *rule;
+	struct rule_line *rule = vec_append(list->rules, list->count);
 
-	if ((list->count & (list->count - 1)) ==
-	    0) { /* room for twice as many at each power of 2 */
-		size_t room = list->count ? 2 * list->count : 1;
-		struct rule_line *rules = reallocarray(list->rules, room, sizeof(*rules));
-
-		if (!rules)
-			return -1;
-		list->rules = rules;
-	}
-	rule = &list->rules[list->count];
+	if (!rule)
+		return -1;
 	rule->prefix = malloc(length + 1);
 	if (!rule->prefix)
 		return -1;
@@ -38,7 +31,6 @@ int rule_list_add(struct rule_list *list, const char *prefix, size_t length,
 	rule->length = length;
 	rule->verdict = verdict;
 	rule->line = line;
-	list->count++;
 	return 0;
 }
 

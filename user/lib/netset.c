@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/netset.h"
+#include "lib/vec.h"
 
 #define MAPPED_BITS 96 /* of the network that holds all IPv4 addresses */
 
@@ -15,7 +16,7 @@ static const struct netset_network mapped = {
 
 struct netset {
 	struct netset_network *networks;
-	size_t count, allocated;
+	size_t count;
 };
 
 /* --- single networks */
@@ -144,17 +145,11 @@ void netset_free(struct netset *set)
 
 static int append(struct netset *set, const struct netset_network *network)
 {
-	if (set->count == set->allocated) {
-		size_t wanted = set->count + set->count / 2 + 16;
-		struct netset_network *networks =
-			reallocarray(set->networks, wanted, sizeof(*networks));
+	struct netset_network *added = vec_append(set->networks, set->count);
 
-		if (!networks)
-			return -1;
-		set->networks = networks;
-		set->allocated = wanted;
-	}
-	set->networks[set->count++] = *network;
+	if (!added)
+		return -1;
+	*added = *network;
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/vec.h"
 #include "policy/spec.h"
 #include "icp/opcode.h"
 
@@ -43,51 +44,34 @@ void policy_spec_free(struct policy_spec *spec)
 	free(spec);
 }
 
-/* Room for one more element: an array grows to each power of two. NULL: out of memory. */
-static void *grow(void *array, size_t count, size_t size)
-{
-	if (count & (count - 1))
-		return array;
-	return reallocarray(array, count ? 2 * count : 1, size);
-}
-
 static struct spec_setting *add_setting(struct policy_spec *spec, const char *key)
 {
-	struct spec_setting *settings = grow(spec->settings, spec->count, sizeof(*settings));
-	char *copy = strdup(key);
+	struct spec_setting *setting = vec_append(spec->settings, spec->count);
 
-	if (settings)
-		spec->settings = settings;
-	if (!settings || !copy) {
-		free(copy);
+	if (!setting)
 		return NULL;
-	}
-	settings[spec->count] = (struct spec_setting){ .key = copy };
-	return &settings[spec->count++];
+	*setting = (struct spec_setting){ .key = strdup(key) };
+	if (setting->key)
+		return setting;
+	spec->count--;
+	return NULL;
 }
 
 int policy_spec_add(struct policy_spec *spec, const char *key, const char *text, const char *where)
 {
 	struct spec_setting *setting = (struct spec_setting *)policy_spec_find(spec, key);
-	struct spec_value value = { 0 }, *values;
+	struct spec_value *value;
 
 	if (!setting)
 		setting = add_setting(spec, key);
 	if (!setting)
 		return -1;
-	values = grow(setting->values, setting->count, sizeof(*values));
-	if (!values)
+	value = vec_append(setting->values, setting->count);
+	if (!value)
 		return -1;
-	setting->values = values;
-	value.text = strdup(text);
-	value.where = strdup(where);
-	if (!value.text || !value.where) {
-		free(value.text);
-		free(value.where);
-		return -1;
-	}
-	values[setting->count++] = value;
-	return 0;
+	value->text = strdup(text);
+	value->where = strdup(where);
+	return value->text && value->where ? 0 : -1;
 }
 
 const struct spec_setting *policy_spec_find(const struct policy_spec *spec, const char *key)

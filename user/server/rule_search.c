@@ -2,31 +2,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/vec.h"
 #include "server/rule_search.h"
 
 int rule_search_add(struct rule_search *search, const char *url, size_t length, size_t tag)
 {
-	char *copy = malloc(length + 1);
+	struct rule_search_url *added = vec_append(search->urls, search->count);
 
-	if ((search->count & (search->count - 1)) == 0) { /* grows to each power of two */
-		size_t room = search->count ? 2 * search->count : 1;
-		struct rule_search_url *urls = reallocarray(search->urls, room, sizeof(*urls));
-
-		if (urls)
-			search->urls = urls;
-		if (!urls || !copy) {
-			free(copy);
-			return -1;
-		}
-	}
-	if (!copy)
+	if (!added)
 		return -1;
-	memcpy(copy, url, length);
-	search->urls[search->count++] = (struct rule_search_url){
-		.url = copy,
+	*added = (struct rule_search_url){
+		.url = malloc(length + 1),
 		.length = length,
 		.tag = tag,
 	};
+	if (!added->url) {
+		search->count--;
+		return -1;
+	}
+	memcpy(added->url, url, length);
 	return 0;
 }
 

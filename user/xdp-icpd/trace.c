@@ -10,6 +10,7 @@
 #include "xdp/trace.h"
 #include "lib/log.h"
 #include "lib/sockaddr.h"
+#include "lib/vec.h"
 #include "server/trace.h"
 #include "icp/opcode.h"
 
@@ -37,7 +38,7 @@ struct tracing {
 	struct tracer tracers[TRACERS_MAX];
 	size_t count;
 	struct trace_entry *entries; /* of this look */
-	size_t entry_count, room;
+	size_t entry_count;
 };
 
 /* --- what is told */
@@ -139,19 +140,12 @@ static void collect(void *context, struct trace_entry *entry)
 {
 	struct tracing *tracing = context;
 
-	if (tracing->entry_count == tracing->room) {
-		size_t room = tracing->room ? 2 * tracing->room : 256;
-		struct trace_entry *entries =
-			reallocarray(tracing->entries, room, sizeof(*entries));
+	struct trace_entry *added = vec_append(tracing->entries, tracing->entry_count);
 
-		if (!entries) {
-			tracing->daemon->responder.counters[ICP_COUNT_FAILED_TRACE]++;
-			return;
-		}
-		tracing->entries = entries;
-		tracing->room = room;
-	}
-	tracing->entries[tracing->entry_count++] = *entry;
+	if (added)
+		*added = *entry;
+	else
+		tracing->daemon->responder.counters[ICP_COUNT_FAILED_TRACE]++;
 }
 
 /* Says of a record of the kernel's who decided. */

@@ -13,6 +13,7 @@
 #include <bpf/libbpf.h>
 
 #include "lib/clock.h"
+#include "lib/vec.h"
 #include "xdp/bpflog.h"
 #include "xdp/pins.h"
 
@@ -278,24 +279,18 @@ static int active_chain(const struct kernel *kernel, struct map_chain *chain)
 static void remove_old_sources(const struct kernel *kernel, uint32_t generation)
 {
 	int fd = kernel->fd[PIN_SOURCES];
-	struct source_key key, next, *dead = NULL;
-	size_t count = 0, room = 0;
+	struct source_key key, next, *dead = NULL, *stale;
+	size_t count = 0;
 
 	for (bool more = bpf_map_get_next_key(fd, NULL, &next) == 0; more;) {
 		key = next;
 		more = bpf_map_get_next_key(fd, &key, &next) == 0;
 		if (key.generation == generation)
 			continue;
-		if (count == room) {
-			struct source_key *grown;
-
-			room = room ? 2 * room : 64;
-			grown = reallocarray(dead, room, sizeof(*dead));
-			if (!grown)
-				break; /* the next chain tries again */
-			dead = grown;
-		}
-		dead[count++] = key;
+		stale = vec_append(dead, count);
+		if (!stale)
+			break; /* the next chain tries again */
+		*stale = key;
 	}
 	for (size_t i = 0; i < count; i++)
 		bpf_map_delete_elem(fd, &dead[i]);

@@ -11,29 +11,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/vec.h"
 #include "xdp/netlink.h"
 
 #define TRIES 8 /* of a dump that was interrupted by a change */
-
-static void *grow(void *list, size_t count, size_t size)
-{
-	return count % 64 ? list : reallocarray(list, count + 64, size);
-}
 
 static int on_link(const struct nlmsghdr *message, void *context)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
 	struct network *network = context;
-	struct network_link *links, *link;
+	struct network_link *link;
 	struct nlattr *attribute;
 
 	if (message->nlmsg_type != RTM_NEWLINK)
 		return MNL_CB_OK;
-	links = grow(network->links, network->link_count, sizeof(*links));
-	if (!links)
+	link = vec_append(network->links, network->link_count);
+	if (!link)
 		return MNL_CB_ERROR;
-	network->links = links;
-	link = &links[network->link_count++];
 	*link = (struct network_link){
 		.ifindex = info->ifi_index,
 		.loopback = info->ifi_flags & IFF_LOOPBACK,
@@ -51,13 +45,10 @@ static int add_address(struct network *network, const struct ifaddrmsg *info, co
 		       bool broadcast)
 {
 	size_t size = info->ifa_family == AF_INET ? 4 : 16;
-	struct network_address *addresses, *address;
+	struct network_address *address = vec_append(network->addresses, network->address_count);
 
-	addresses = grow(network->addresses, network->address_count, sizeof(*addresses));
-	if (!addresses)
+	if (!address)
 		return MNL_CB_ERROR;
-	network->addresses = addresses;
-	address = &addresses[network->address_count++];
 	*address = (struct network_address){
 		.ifindex = info->ifa_index,
 		.broadcast = broadcast,

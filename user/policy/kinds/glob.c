@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/vec.h"
 #include "policy/kinds.h"
 #include "policy/url.h"
 
@@ -21,7 +22,7 @@ struct pattern {
 };
 
 struct glob {
-	size_t count, allocated;
+	size_t count;
 	struct pattern *patterns;
 	locale_t bytes; /* "C": URLs hold any bytes, and no plugin's setlocale() may change that */
 };
@@ -40,7 +41,7 @@ static int take(void *context, const struct text_list *list, const struct text_e
 		struct error *error)
 {
 	struct glob *glob = context;
-	struct pattern *next;
+	struct pattern *pattern;
 
 	if (url_text_check(list, entry, error))
 		return -1;
@@ -52,22 +53,12 @@ static int take(void *context, const struct text_list *list, const struct text_e
 				       "'%.*s' ends in a backslash, which takes the meaning from "
 				       "nothing; write two for one of its own",
 				       TEXT_SHOWN, entry->text);
-	if (glob->count == glob->allocated) {
-		size_t wanted = 2 * glob->count + 4;
-		struct pattern *patterns = reallocarray(glob->patterns, wanted, sizeof(*patterns));
-
-		if (!patterns)
-			return error_set(error, "out of memory");
-		glob->patterns = patterns;
-		glob->allocated = wanted;
-	}
-	next = &glob->patterns[glob->count];
-	next->verdict = entry->verdict;
-	next->text = strdup(entry->text);
-	if (!next->text)
+	pattern = vec_append(glob->patterns, glob->count);
+	if (!pattern)
 		return error_set(error, "out of memory");
-	glob->count++;
-	return 0;
+	pattern->verdict = entry->verdict;
+	pattern->text = strdup(entry->text);
+	return pattern->text ? 0 : error_set(error, "out of memory");
 }
 
 static void release(struct glob *glob)

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/vec.h"
 #include "policy/kinds.h"
 #include "policy/list.h"
 
@@ -40,7 +41,7 @@ struct pattern {
 };
 
 struct regex {
-	size_t count, allocated;
+	size_t count;
 	struct pattern *patterns;
 };
 
@@ -189,16 +190,9 @@ static int take(void *context, const struct text_list *list, const struct text_e
 	struct pattern *pattern;
 	uint32_t references = 0;
 
-	if (regex->count == regex->allocated) {
-		size_t wanted = 2 * regex->count + 4;
-		struct pattern *patterns = reallocarray(regex->patterns, wanted, sizeof(*patterns));
-
-		if (!patterns)
-			return error_set(error, "out of memory");
-		regex->patterns = patterns;
-		regex->allocated = wanted;
-	}
-	pattern = &regex->patterns[regex->count++];
+	pattern = vec_append(regex->patterns, regex->count);
+	if (!pattern)
+		return error_set(error, "out of memory");
 	*pattern = (struct pattern){ .verdict = entry->verdict };
 	pattern->quick = compile(list, entry, 0, error);
 	if (pattern->quick)

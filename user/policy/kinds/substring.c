@@ -9,6 +9,7 @@
 
 #include "policy/kinds.h"
 #include "lib/ahocorasick.h"
+#include "lib/vec.h"
 #include "policy/url.h"
 
 struct substring {
@@ -22,11 +23,14 @@ struct collection {
 	size_t used, allocated;
 	size_t *lengths;
 	uint8_t *verdicts;
-	size_t count, count_allocated;
+	size_t count;
 };
 
 static int make_room(struct collection *collection, size_t length)
 {
+	size_t *lengths;
+	uint8_t *verdicts;
+
 	if (collection->allocated - collection->used < length) {
 		size_t wanted = 2 * collection->allocated + length;
 		char *bytes = realloc(collection->bytes, wanted);
@@ -36,20 +40,14 @@ static int make_room(struct collection *collection, size_t length)
 		collection->bytes = bytes;
 		collection->allocated = wanted;
 	}
-	if (collection->count == collection->count_allocated) {
-		size_t wanted = 2 * collection->count + 16;
-		size_t *lengths = reallocarray(collection->lengths, wanted, sizeof(*lengths));
-		uint8_t *verdicts;
-
-		if (!lengths)
-			return -1;
-		collection->lengths = lengths;
-		verdicts = realloc(collection->verdicts, wanted);
-		if (!verdicts)
-			return -1;
-		collection->verdicts = verdicts;
-		collection->count_allocated = wanted;
-	}
+	lengths = vec_reserve(collection->lengths, collection->count, sizeof(*lengths));
+	if (!lengths)
+		return -1;
+	collection->lengths = lengths;
+	verdicts = vec_reserve(collection->verdicts, collection->count, sizeof(*verdicts));
+	if (!verdicts)
+		return -1;
+	collection->verdicts = verdicts;
 	return 0;
 }
 
