@@ -131,7 +131,7 @@ static bool finish(struct subject *subject, const struct setup *setup, struct fl
 /* What `check` learns from an evaluation that had to wait. */
 struct probe {
 	struct responder *responder;
-	struct response response;
+	struct responder_outcome outcome;
 	bool done;
 };
 
@@ -141,21 +141,21 @@ static void probe_done(void *context, const struct query *query,
 	struct probe *probe = context;
 
 	(void)query;
-	probe->response = responder_decided(probe->responder, decision);
+	probe->outcome = responder_finish(probe->responder, decision);
 	probe->done = true;
 }
 
-static struct response decide_aside(struct responder *aside, const struct query *query)
+static struct responder_outcome decide_aside(struct responder *aside, const struct query *query)
 {
 	struct probe probe = { .responder = aside };
 
-	probe.response = responder_decide(aside, query);
-	probe.done = !probe.response.pending;
+	probe.outcome = responder_begin(aside, query);
+	probe.done = !probe.outcome.pending;
 	if (!probe.done)
-		evaluation_on_done(probe.response.pending, probe_done, &probe);
+		evaluation_on_done(probe.outcome.pending, probe_done, &probe);
 	while (!probe.done)
 		seams_reply(seams_last_question(), false);
-	return probe.response;
+	return probe.outcome;
 }
 
 /* Is this what the kernel may say, by what it was told to remember? */
@@ -179,7 +179,7 @@ static bool ask_check(struct subject *subject, const struct setup *setup, const 
 	struct query query = { ask->text.at, ask->text.length, IN6ADDR_ANY_INIT };
 	struct responder aside = subject->responder;
 	struct decision decision;
-	struct response response;
+	struct responder_outcome outcome;
 	const char *name = "";
 	struct error error;
 
@@ -187,21 +187,21 @@ static bool ask_check(struct subject *subject, const struct setup *setup, const 
 	if (expected->decider == BY_FORM)
 		return true; /* neither half is asked */
 	memcpy(&query.source, ask->address, 16);
-	aside.decided = NULL;
-	response = decide_aside(&aside, &query);
+	aside.on_decision = NULL;
+	outcome = decide_aside(&aside, &query);
 	subject->responder.counters[ICP_COUNT_FAILED_LIMIT] =
 		aside.counters[ICP_COUNT_FAILED_LIMIT];
-	if (response.policy)
-		name = response.policy->name;
-	if (response.by_drain != (expected->decider == BY_DRAIN) ||
-	    response.by_rule != (expected->decider == BY_RULE) ||
-	    (response.policy != NULL) != (expected->decider == BY_POLICY) ||
-	    (response.policy && strcmp(name, expected->name.at) != 0))
+	if (outcome.policy)
+		name = outcome.policy->name;
+	if (outcome.by_drain != (expected->decider == BY_DRAIN) ||
+	    outcome.by_rule != (expected->decider == BY_RULE) ||
+	    (outcome.policy != NULL) != (expected->decider == BY_POLICY) ||
+	    (outcome.policy && strcmp(name, expected->name.at) != 0))
 		return wrong(report, FAULT_CHECK, expected,
-			     response.by_drain	? "the drain"
-			     : response.by_rule ? "a rule"
-			     : response.policy	? name
-						: "the default");
+			     outcome.by_drain  ? "the drain"
+			     : outcome.by_rule ? "a rule"
+			     : outcome.policy  ? name
+					       : "the default");
 	if (kernel_decide(subject->kernel, query.url, query.length, &query.source, &decision,
 			  &error))
 		return wrong(report, FAULT_ANSWERER, expected, error.text);

@@ -5,24 +5,24 @@
 
 #include "flight.h"
 
-static void keep_reply(struct flight *flight, const struct answer *answer)
+static void keep_reply(struct flight *flight, const struct reply *reply)
 {
 	flight->replied = true;
-	flight->size = HEADER_SIZE + answer->payload_size;
-	memcpy(flight->reply, &answer->header, HEADER_SIZE);
-	memcpy(flight->reply + HEADER_SIZE, answer->payload, answer->payload_size);
+	flight->size = HEADER_SIZE + reply->payload_size;
+	memcpy(flight->reply, &reply->header, HEADER_SIZE);
+	memcpy(flight->reply + HEADER_SIZE, reply->payload, reply->payload_size);
 }
 
 static void flight_done(void *context, const struct query *query,
 			const struct chain_decision *decision)
 {
 	struct flight *flight = context;
-	struct answer answer;
+	struct reply reply;
 
 	flight->done = true;
 	if (responder_complete(flight->responder, (const struct icp_header *)flight->query, query,
-			       decision, &answer))
-		keep_reply(flight, &answer);
+			       decision, &reply))
+		keep_reply(flight, &reply);
 }
 
 struct flight *flight_begin(struct flights *flights, struct responder *responder,
@@ -34,7 +34,7 @@ struct flight *flight_begin(struct flights *flights, struct responder *responder
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
 	} source = { 0 };
-	struct answer answer;
+	struct reply reply;
 
 	if (!flight)
 		abort();
@@ -51,11 +51,11 @@ struct flight *flight_begin(struct flights *flights, struct responder *responder
 		source.v6.sin6_port = htons(4000);
 		memcpy(&source.v6.sin6_addr, ask->address, 16);
 	}
-	if (responder_answer(responder, packet->datagram, packet->size, &source.any, &answer))
-		keep_reply(flight, &answer);
-	flight->done = !answer.pending;
-	if (answer.pending) {
-		evaluation_on_done(answer.pending, flight_done, flight);
+	if (responder_reply(responder, packet->datagram, packet->size, &source.any, &reply))
+		keep_reply(flight, &reply);
+	flight->done = !reply.pending;
+	if (reply.pending) {
+		evaluation_on_done(reply.pending, flight_done, flight);
 		flight->question = seams_last_question();
 	}
 	return flight;

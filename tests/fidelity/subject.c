@@ -54,7 +54,7 @@ struct subject *subject_open(const char **reason)
 	subject->kernel = program_kernel(&subject->program);
 	subject->rules = rules_pinned(kernel_rules(subject->kernel));
 	subject->responder = (struct responder){ .rules = subject->rules,
-						 .decided = remember,
+						 .on_decision = remember,
 						 .context = subject };
 	TAILQ_INIT(&subject->flights);
 	snprintf(subject->directory, sizeof(subject->directory), "%s/xdp-icp-fidelity-XXXXXX",

@@ -79,7 +79,7 @@ static int any_socket(bool v6, uint16_t *port)
 
 static struct rules *table_rules_own(void)
 {
-	struct rules *rules = rules_own(TABLE_RULES);
+	struct rules *rules = rules_local(TABLE_RULES);
 	struct error error;
 
 	assert_non_null(rules);
@@ -449,20 +449,20 @@ TEST(both_with_random_datagrams)
 		bool v6 = random_below(&seed, 2), by_kernel, by_daemon;
 		struct envelope envelope = loopback_envelope(v6, 12345, 3130);
 		enum icp_counter counter;
-		struct answer answer;
+		struct reply sent;
 
 		envelope.checksum = CHECKSUM_FULL;
 		random_datagram(&seed, &query);
 		by_kernel = program_ask("random", &envelope, &query, &counter, &kernels);
 		memset(query.at + query.size, 0, ICP_WORD);
 		loopback_address(&source, v6, 12345);
-		by_daemon = responder_answer(&responder, query.at, query.size,
-					     (struct sockaddr *)&source, &answer);
+		by_daemon = responder_reply(&responder, query.at, query.size,
+					    (struct sockaddr *)&source, &sent);
 		if (by_kernel) {
 			assert_true(by_daemon);
 			daemons.size = 0;
-			push(&daemons, &answer.header, sizeof(answer.header));
-			push(&daemons, answer.payload, answer.payload_size);
+			push(&daemons, &sent.header, sizeof(sent.header));
+			push(&daemons, sent.payload, sent.payload_size);
 			assert_bytes("random", &kernels, &daemons);
 			answered++;
 			continue;
@@ -470,8 +470,8 @@ TEST(both_with_random_datagrams)
 		/* The kernel must not give up where it could have known. */
 		if (counter == ICP_COUNT_PASSED_MALFORMED) {
 			malformed++;
-			assert_true(!by_daemon || (answer.header.opcode == ICP_OP_ERR &&
-						   answer.payload_size == 1));
+			assert_true(!by_daemon ||
+				    (sent.header.opcode == ICP_OP_ERR && sent.payload_size == 1));
 		} else if (counter != ICP_COUNT_PASSED_LONG) {
 			assert_int_equal(counter, ICP_COUNT_PASSED_HORIZON);
 			assert_true(by_daemon);

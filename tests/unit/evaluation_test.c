@@ -464,7 +464,7 @@ static int open_server(void **state)
 	(void)state;
 	client = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(bind(client, (struct sockaddr *)&any, sizeof(any)), 0);
-	responder = (struct responder){ .chain = four_policies(), .rules = rules_own(1) };
+	responder = (struct responder){ .chain = four_policies(), .rules = rules_local(1) };
 	base = event_base_new();
 	listener = NULL;
 	for (int tries = 0; tries < 10 && !listener; tries++) {

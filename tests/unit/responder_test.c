@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* From a datagram to its answer without a socket: protocol.md, R1 to R8. */
+/* From a datagram to its reply without a socket: protocol.md, R1 to R8. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -15,7 +15,7 @@ static struct sockaddr_in querier;
 static void open_with(const char *config)
 {
 	struct error error;
-	struct rules *rules = rules_own(TABLE_RULES);
+	struct rules *rules = rules_local(TABLE_RULES);
 
 	assert_non_null(rules);
 	for (size_t i = 0; i < TABLE_RULES; i++)
@@ -44,17 +44,17 @@ static int close_all(void **state)
 	return 0;
 }
 
-/* Answers, or is silent with false; exactly this counter rises by one. */
+/* Reply, or return false; exactly this counter rises by one. */
 static bool ask_from(const char *what, struct bytes *query, const void *source,
 		     enum icp_counter counter, struct bytes *reply)
 {
 	uint64_t before[ICP_COUNTER_MAX];
-	struct answer answer;
+	struct reply sent;
 	bool answered;
 
 	memcpy(before, responder.counters, sizeof(before));
 	memset(query->at + query->size, 0, ICP_WORD);
-	answered = responder_answer(&responder, query->at, query->size, source, &answer);
+	answered = responder_reply(&responder, query->at, query->size, source, &sent);
 	for (unsigned int i = 0; i < ICP_COUNTER_MAX; i++)
 		if (responder.counters[i] - before[i] != (i == counter))
 			fail_msg("%s: counter %u rose by %d", what, i,
@@ -62,13 +62,13 @@ static bool ask_from(const char *what, struct bytes *query, const void *source,
 	assert_int_equal(answered, counter == ICP_COUNT_ANSWERED);
 	reply->size = 0;
 	if (answered) {
-		push(reply, &answer.header, sizeof(answer.header));
-		push(reply, answer.payload, answer.payload_size);
+		push(reply, &sent.header, sizeof(sent.header));
+		push(reply, sent.payload, sent.payload_size);
 	}
 	return answered;
 }
 
-TEST(the_table)
+TEST(table)
 {
 	static struct bytes query, reply, expected;
 
@@ -135,7 +135,7 @@ TEST(request_number_zero)
 	assert_memory_equal(reply.at + 4, "\0\0\0", 4);
 }
 
-TEST(who_is_answered)
+TEST(sources_that_get_a_reply)
 {
 	static const struct {
 		const char *address;
@@ -185,34 +185,34 @@ TEST(who_is_answered)
 			 &reply);
 	}
 	ask_from("no address", &query, &other, ICP_COUNT_SILENT_SOURCE, &reply);
-	/* The source is looked at first: what it says is of no account. */
+	/* The source is checked first; the contents do not matter. */
 	query.size = 3;
 	querier.sin_port = 0;
 	ask_from("a short one", &query, &querier, ICP_COUNT_SILENT_SOURCE, &reply);
 }
 
-TEST(what_decided)
+TEST(outcome_names_the_decider)
 {
 	struct query query = { .url = "http://rule.example/hit/x", .length = 25 };
-	struct response response = responder_decide(&responder, &query);
+	struct responder_outcome outcome = responder_begin(&responder, &query);
 
-	assert_true(response.by_rule);
-	assert_int_equal(response.verdict.opcode, ICP_OP_HIT);
+	assert_true(outcome.by_rule);
+	assert_int_equal(outcome.verdict.opcode, ICP_OP_HIT);
 	query.url = "http://behind.example/";
 	query.length = 22;
-	response = responder_decide(&responder, &query);
-	assert_false(response.by_rule);
-	assert_string_equal(response.policy->name, "50");
-	assert_int_equal(response.verdict.cost, 7);
+	outcome = responder_begin(&responder, &query);
+	assert_false(outcome.by_rule);
+	assert_string_equal(outcome.policy->name, "50");
+	assert_int_equal(outcome.verdict.cost, 7);
 	query.url = "x";
 	query.length = 1;
-	response = responder_decide(&responder, &query);
-	assert_false(response.by_rule);
-	assert_null(response.policy);
-	assert_int_equal(response.verdict.opcode, ICP_OP_MISS);
+	outcome = responder_begin(&responder, &query);
+	assert_false(outcome.by_rule);
+	assert_null(outcome.policy);
+	assert_int_equal(outcome.verdict.opcode, ICP_OP_MISS);
 }
 
-TEST(the_source_as_policies_see_it)
+TEST(source_of_ipv4_and_ipv6)
 {
 	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
 	struct in6_addr address = query_source((struct sockaddr *)&querier);
@@ -223,20 +223,20 @@ TEST(the_source_as_policies_see_it)
 	assert_memory_equal(&address, &in6.sin6_addr, 16);
 }
 
-/* A rules map that cannot be read: the chain decides, and it is counted. */
-TEST(rules_out_of_reach)
+/* A rules map that cannot be read: the chain decides, and the failure is counted. */
+TEST(unreadable_rules_are_skipped)
 {
 	struct pinned_rules *pinned = pinned_rules_adopt(-1);
 	struct rules *own = (struct rules *)responder.rules;
 	struct query query = { .url = "http://rule.example/x", .length = 21 };
-	struct response response;
+	struct responder_outcome outcome;
 
 	assert_non_null(pinned);
 	responder.rules = rules_pinned(pinned);
 	assert_non_null(responder.rules);
-	response = responder_decide(&responder, &query);
-	assert_false(response.by_rule);
-	assert_int_equal(response.verdict.opcode, ICP_OP_MISS);
+	outcome = responder_begin(&responder, &query);
+	assert_false(outcome.by_rule);
+	assert_int_equal(outcome.verdict.opcode, ICP_OP_MISS);
 	assert_int_equal(responder.counters[ICP_COUNT_FAILED_RULES], 1);
 	rules_free((struct rules *)responder.rules);
 	pinned_rules_close(pinned);
@@ -248,14 +248,14 @@ TEST(rules_out_of_reach)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(the_table),
+		CASE(table),
 		CASE(every_opcode_and_version),
 		CASE(every_size),
 		CASE(request_number_zero),
-		CASE(who_is_answered),
-		CASE(what_decided),
-		CASE(the_source_as_policies_see_it),
-		CASE(rules_out_of_reach),
+		CASE(sources_that_get_a_reply),
+		CASE(outcome_names_the_decider),
+		CASE(source_of_ipv4_and_ipv6),
+		CASE(unreadable_rules_are_skipped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,40 +15,40 @@
 #include "lib/sockaddr.h"
 
 #define BATCH 64
-#define BATCHES_AT_ONCE 16     /* then other events have their turn */
-#define BUFFER_BYTES (4 << 20) /* a burst while other work is done */
+#define BATCHES_AT_ONCE 16     /* per event, so that others are not starved */
+#define BUFFER_BYTES (4 << 20) /* for bursts during other work */
 
-/* One datagram and its answer. */
+/* One datagram and its reply. */
 struct slot {
 	struct sockaddr_storage source;
 	_Alignas(struct cmsghdr) char received[128]; /* control messages */
 	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	struct iovec datagram;
 	struct iovec parts[2];
-	struct answer answer;
+	struct reply reply;
 	_Alignas(8) char bytes[ICP_MESSAGE_MAX + 2 * ICP_WORD];
 };
 
-/* A datagram for another thread, and what its answer will need. */
+/* A datagram for another thread, with what its reply needs. */
 struct listener_datagram {
 	struct sockaddr_storage source;
 	socklen_t source_size;
 	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	size_t sent_size;	  /* as in struct pending */
 	size_t size;		  /* bytes */
-	_Alignas(8) char bytes[]; /* and a word of zeroes */
+	_Alignas(8) char bytes[]; /* followed by a zero word */
 };
 
-/* A query whose answer takes time. */
+/* A query that waits for a policy. */
 struct pending {
 	LIST_ENTRY(pending) link;
 	struct listener *listener;
 	struct evaluation *evaluation;
-	struct icp_header header; /* the query's */
+	struct icp_header header; /* of the query */
 	struct sockaddr_storage source;
 	socklen_t source_size;
 	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-	size_t sent_size; /* bytes of control messages to send, or 0 */
+	size_t sent_size; /* of control messages in `sent`, in bytes */
 };
 
 _Static_assert(sizeof(struct pending) <= EVALUATION_CONTEXT_MAX, "what waits is bounded");
@@ -56,26 +56,26 @@ _Static_assert(sizeof(struct pending) <= EVALUATION_CONTEXT_MAX, "what waits is 
 struct listener {
 	int fd;
 	__be16 port;
-	bool for_groups; /* answers what every socket of the address gets a copy of */
+	bool for_multicast; /* replies to multicast, of which every socket gets a copy */
 	LIST_HEAD(pending_list, pending) pending;
 	struct event *event;
 	struct responder *responder;
-	listener_hand_over *hand_over;
-	void *context;	     /* of that */
-	int received;	     /* datagrams of this batch */
-	bool receive_failed; /* there should have been one */
+	listener_handover *hand_over;
+	void *context;	     /* of hand_over */
+	int received;	     /* in this batch */
+	bool receive_failed; /* counted by listener_reply() */
 	struct mmsghdr in[BATCH];
 	struct mmsghdr out[BATCH];
 	struct slot slots[BATCH];
 };
 
-static void enlarge(int fd, int forced, int polite)
+static void set_buffer_size(int fd, int forced, int unprivileged)
 {
 	int bytes = BUFFER_BYTES;
 
-	/* Beyond the system's limit only root may go. */
+	/* Only CAP_NET_ADMIN may exceed the system's limit. */
 	if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof(bytes)))
-		setsockopt(fd, SOL_SOCKET, polite, &bytes, sizeof(bytes));
+		setsockopt(fd, SOL_SOCKET, unprivileged, &bytes, sizeof(bytes));
 }
 
 static __be16 port_of(const struct sockaddr_storage *address)
@@ -130,8 +130,8 @@ static struct listener *open_socket(const struct sockaddr_storage *address, bool
 	}
 	if (v6)
 		setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	enlarge(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
-	enlarge(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	set_buffer_size(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	set_buffer_size(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
 	if (beside)
 		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (setsockopt(listener->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
@@ -158,19 +158,19 @@ struct listener *listener_open(const struct sockaddr_storage *address, struct er
 	struct listener *listener = open_socket(address, false, error);
 
 	if (listener)
-		listener->for_groups = true;
+		listener->for_multicast = true;
 	return listener;
 }
 
-struct listener *listener_open_beside(const struct listener *first, struct error *error)
+struct listener *listener_open_sibling(const struct listener *first, struct error *error)
 {
 	struct sockaddr_storage address = { 0 };
 	socklen_t size = sizeof(address);
 	int on = 1;
 
 	/*
-	 * The first was bound without, so that a second daemon is refused. Nobody but this user can
-	 * join from now on, says socket(7).
+	 * The first socket was bound without SO_REUSEPORT, so that a second daemon is refused. From
+	 * now on only sockets of the same user can join (socket(7)).
 	 */
 	if (getsockname(first->fd, (struct sockaddr *)&address, &size) ||
 	    setsockopt(first->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on))) {
@@ -186,7 +186,7 @@ struct listener *listener_share(const struct listener *first, struct error *erro
 
 	if (!listener)
 		return NULL;
-	listener->for_groups = first->for_groups;
+	listener->for_multicast = first->for_multicast;
 	listener->fd = fcntl(first->fd, F_DUPFD_CLOEXEC, 0);
 	if (listener->fd >= 0)
 		return listener;
@@ -195,47 +195,47 @@ struct listener *listener_share(const struct listener *first, struct error *erro
 	return NULL;
 }
 
-/* Whom a datagram was for. */
-enum asked {
-	ASKED_HOST,
-	ASKED_GROUP, /* multicast: this host among others */
-	ASKED_ALL,   /* broadcast, which gets no answer (R7) */
+/* The kind of destination address. */
+enum delivery {
+	DELIVERY_UNICAST,
+	DELIVERY_MULTICAST,
+	DELIVERY_BROADCAST, /* no reply (R7) */
 };
 
-/* Writes into `answer` from where it is to be sent: the address that was asked. */
-static enum asked answer_from(struct msghdr *query, struct msghdr *answer, struct slot *slot)
+/* Set the source address of the reply: the address that was queried. Return the kind of that. */
+static enum delivery set_reply_source(struct msghdr *query, struct msghdr *reply, struct slot *slot)
 {
 	struct cmsghdr *from = (struct cmsghdr *)slot->sent;
-	enum asked asked = ASKED_HOST;
+	enum delivery delivery = DELIVERY_UNICAST;
 
-	answer->msg_control = NULL;
-	answer->msg_controllen = 0;
+	reply->msg_control = NULL;
+	reply->msg_controllen = 0;
 	for (struct cmsghdr *to = CMSG_FIRSTHDR(query); to; to = CMSG_NXTHDR(query, to)) {
 		if (to->cmsg_level == IPPROTO_IP && to->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
 
 			memcpy(&info, CMSG_DATA(to), sizeof(info));
 			/*
-			 * ipi_spec_dst is the address to answer from; it is not the one asked
-			 * for group addresses alone.
+			 * ipi_spec_dst is the local address to reply from; only for group addresses
+			 * does it differ from the one in the header.
 			 */
 			if (IN_MULTICAST(ntohl(info.ipi_addr.s_addr)))
-				asked = ASKED_GROUP;
+				delivery = DELIVERY_MULTICAST;
 			else if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr)
-				return ASKED_ALL;
+				return DELIVERY_BROADCAST;
 			info.ipi_ifindex = 0;
 			from->cmsg_level = IPPROTO_IP;
 			from->cmsg_type = IP_PKTINFO;
 			from->cmsg_len = CMSG_LEN(sizeof(info));
 			memcpy(CMSG_DATA(from), &info, sizeof(info));
-			answer->msg_control = from;
-			answer->msg_controllen = CMSG_SPACE(sizeof(info));
+			reply->msg_control = from;
+			reply->msg_controllen = CMSG_SPACE(sizeof(info));
 		} else if (to->cmsg_level == IPPROTO_IPV6 && to->cmsg_type == IPV6_PKTINFO) {
 			struct in6_pktinfo info;
 
 			memcpy(&info, CMSG_DATA(to), sizeof(info));
 			if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr)) {
-				asked = ASKED_GROUP;
+				delivery = DELIVERY_MULTICAST;
 				info.ipi6_addr = in6addr_any; /* the kernel chooses */
 			} else if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) {
 				info.ipi6_ifindex = 0;
@@ -244,29 +244,29 @@ static enum asked answer_from(struct msghdr *query, struct msghdr *answer, struc
 			from->cmsg_type = IPV6_PKTINFO;
 			from->cmsg_len = CMSG_LEN(sizeof(info));
 			memcpy(CMSG_DATA(from), &info, sizeof(info));
-			answer->msg_control = from;
-			answer->msg_controllen = CMSG_SPACE(sizeof(info));
+			reply->msg_control = from;
+			reply->msg_controllen = CMSG_SPACE(sizeof(info));
 		}
 	}
-	return asked;
+	return delivery;
 }
 
-static void address_answer(struct msghdr *answer, struct iovec parts[2],
-			   const struct answer *content)
+static void set_reply_parts(struct msghdr *reply, struct iovec parts[2],
+			    const struct reply *content)
 {
 	parts[0].iov_base = (void *)&content->header;
 	parts[0].iov_len = sizeof(content->header);
 	parts[1].iov_base = (void *)content->payload;
 	parts[1].iov_len = content->payload_size;
-	answer->msg_iov = parts;
-	answer->msg_iovlen = 2;
+	reply->msg_iov = parts;
+	reply->msg_iovlen = 2;
 }
 
-/* --- what icpctl trace is shown */
+/* --- tracing */
 
-/* The address that was asked, as what an answer is sent with has it. */
-static void note_destination(const struct listener *listener, const void *sent, size_t size,
-			     struct trace_record *record)
+/* Set the destination of the query from the control message that is sent with its reply. */
+static void trace_destination(const struct listener *listener, const void *sent, size_t size,
+			      struct trace_record *record)
 {
 	const struct cmsghdr *header = sent;
 
@@ -283,26 +283,28 @@ static void note_destination(const struct listener *listener, const void *sent, 
 	}
 }
 
-static void note_decider(const struct response *response, struct trace_entry *entry)
+static void trace_decider(const struct responder_outcome *outcome, struct trace_entry *entry)
 {
-	if (response->by_drain) {
+	if (outcome->by_drain) {
 		entry->decider = TRACE_BY_DRAIN;
-	} else if (response->verdict.opcode == ICP_OP_INVALID) {
-		entry->decider = TRACE_BY_NOBODY;
-	} else if (response->by_rule) {
+	} else if (outcome->verdict.opcode == ICP_OP_INVALID) {
+		entry->decider = TRACE_BY_NONE;
+	} else if (outcome->by_rule) {
 		entry->decider = TRACE_BY_RULE;
-	} else if (response->policy) {
+	} else if (outcome->policy) {
 		entry->decider = TRACE_BY_POLICY;
-		trace_entry_name(entry, response->policy->name);
+		trace_entry_name(entry, outcome->policy->name);
 	} else {
 		entry->decider = TRACE_BY_DEFAULT;
 	}
 }
 
-/* What became of a query. `sent` are `sent_size` bytes of control messages for an answer. */
+/*
+ * Record what became of a query. `sent` are the control messages of its reply, `sent_size` bytes.
+ */
 static void trace(struct listener *listener, const struct sockaddr_storage *from, const void *sent,
 		  size_t sent_size, __be32 number, const char *url, size_t url_length,
-		  const struct answer *answer)
+		  const struct reply *reply)
 {
 	struct trace_log *log = listener->responder->trace_log;
 	struct trace_entry entry = { 0 };
@@ -312,23 +314,23 @@ static void trace(struct listener *listener, const struct sockaddr_storage *from
 	record->time = clock_kernel_ns();
 	record->source_port = port_of(from);
 	record->request_number = number;
-	record->counter = answer->outcome;
+	record->counter = reply->counter;
 	record->verdict =
-		answer->outcome == ICP_COUNT_ANSWERED ? answer->header.opcode : ICP_OP_INVALID;
+		reply->counter == ICP_COUNT_ANSWERED ? reply->header.opcode : ICP_OP_INVALID;
 	record->url_length = url_length;
 	memcpy(record->source, &source, sizeof(record->source));
 	memcpy(record->url, url,
 	       url_length < sizeof(record->url) ? url_length : sizeof(record->url));
-	note_destination(listener, sent, sent_size, record);
-	note_decider(&answer->response, &entry);
+	trace_destination(listener, sent, sent_size, record);
+	trace_decider(&reply->outcome, &entry);
 	if (!trace_log_put(log, &entry))
 		listener->responder->counters[ICP_COUNT_FAILED_TRACE]++;
 }
 
-/* The same of a datagram, which may be anything. */
+/* Record a datagram, which need not be a query. */
 static void trace_datagram(struct listener *listener, const struct sockaddr_storage *from,
 			   const void *sent, size_t sent_size, const char *bytes, size_t size,
-			   const struct answer *answer)
+			   const struct reply *reply)
 {
 	const struct icp_header *header = (const struct icp_header *)bytes;
 	const char *url = bytes + ICP_QUERY_HEADER_SIZE;
@@ -336,10 +338,10 @@ static void trace_datagram(struct listener *listener, const struct sockaddr_stor
 		       header->opcode == ICP_OP_QUERY;
 
 	trace(listener, from, sent, sent_size, size >= ICP_HEADER_SIZE ? header->request_number : 0,
-	      url, has_url ? strnlen(url, size - ICP_QUERY_HEADER_SIZE) : 0, answer);
+	      url, has_url ? strnlen(url, size - ICP_QUERY_HEADER_SIZE) : 0, reply);
 }
 
-/* --- answers */
+/* --- replies */
 
 static void count_unsent(struct responder *responder)
 {
@@ -347,24 +349,23 @@ static void count_unsent(struct responder *responder)
 	responder->counters[ICP_COUNT_FAILED_SEND]++;
 }
 
-static void send_alone(struct listener *listener, struct msghdr *message,
-		       const struct answer *answer)
+static void send_alone(struct listener *listener, struct msghdr *message, const struct reply *reply)
 {
 	struct iovec parts[2];
 	ssize_t sent;
 
-	address_answer(message, parts, answer);
+	set_reply_parts(message, parts, reply);
 	do
 		sent = sendmsg(listener->fd, message, 0);
 	while (sent < 0 && errno == EINTR);
-	message->msg_iov = NULL; /* that are no more */
+	message->msg_iov = NULL; /* was on the stack */
 	if (sent < 0)
 		count_unsent(listener->responder);
 }
 
-/* The answer to a query that was pending. */
-static void answer_pending(void *context, const struct query *query,
-			   const struct chain_decision *decision)
+/* Send the reply to a query that was pending. */
+static void reply_pending(void *context, const struct query *query,
+			  const struct chain_decision *decision)
 {
 	struct pending *pending = context;
 	struct responder *responder = pending->listener->responder;
@@ -374,23 +375,23 @@ static void answer_pending(void *context, const struct query *query,
 		.msg_control = pending->sent_size ? pending->sent : NULL,
 		.msg_controllen = pending->sent_size,
 	};
-	struct answer answer;
+	struct reply reply;
 
-	if (responder_complete(responder, &pending->header, query, decision, &answer))
-		send_alone(pending->listener, &message, &answer);
-	if (trace_log_is_on(responder->trace_log))
+	if (responder_complete(responder, &pending->header, query, decision, &reply))
+		send_alone(pending->listener, &message, &reply);
+	if (trace_log_enabled(responder->trace_log))
 		trace(pending->listener, &pending->source, pending->sent, pending->sent_size,
-		      pending->header.request_number, query->url, query->length, &answer);
+		      pending->header.request_number, query->url, query->length, &reply);
 	LIST_REMOVE(pending, link);
 	free(pending);
 }
 
 /*
- * Notes what the answer to a query will need. `message` is that answer but for its content, with
- * its control messages in a buffer of a struct pending's size.
+ * Store what the reply to a query needs. `message` is the reply except for its content, with at
+ * most sizeof(pending->sent) bytes of control messages.
  */
-static void await(struct listener *listener, struct evaluation *evaluation, const void *header,
-		  const struct msghdr *message)
+static void add_pending(struct listener *listener, struct evaluation *evaluation,
+			const void *header, const struct msghdr *message)
 {
 	struct pending *pending = malloc(sizeof(*pending));
 
@@ -408,10 +409,10 @@ static void await(struct listener *listener, struct evaluation *evaluation, cons
 		memcpy(pending->sent, message->msg_control, message->msg_controllen);
 	pending->sent_size = message->msg_controllen;
 	LIST_INSERT_HEAD(&listener->pending, pending, link);
-	evaluation_on_done(evaluation, answer_pending, pending);
+	evaluation_on_done(evaluation, reply_pending, pending);
 }
 
-/* --- what another thread answers */
+/* --- datagrams for another thread */
 
 size_t listener_datagram_bytes(const struct listener_datagram *datagram)
 {
@@ -437,7 +438,7 @@ static void hand_over(struct listener *listener, const struct slot *slot, size_t
 	listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
 }
 
-void listener_answer_datagram(struct listener *listener, struct listener_datagram *datagram)
+void listener_reply_datagram(struct listener *listener, struct listener_datagram *datagram)
 {
 	struct responder *responder = listener->responder;
 	const struct icp_header *header = (const struct icp_header *)datagram->bytes;
@@ -447,59 +448,59 @@ void listener_answer_datagram(struct listener *listener, struct listener_datagra
 		.msg_control = datagram->sent_size ? datagram->sent : NULL,
 		.msg_controllen = datagram->sent_size,
 	};
-	struct answer answer;
+	struct reply reply;
 
-	if (responder_answer(responder, datagram->bytes, datagram->size,
-			     (struct sockaddr *)&datagram->source, &answer))
-		send_alone(listener, &message, &answer);
-	if (answer.pending)
-		await(listener, answer.pending, header, &message);
-	else if (trace_log_is_on(responder->trace_log))
+	if (responder_reply(responder, datagram->bytes, datagram->size,
+			    (struct sockaddr *)&datagram->source, &reply))
+		send_alone(listener, &message, &reply);
+	if (reply.pending)
+		add_pending(listener, reply.pending, header, &message);
+	else if (trace_log_enabled(responder->trace_log))
 		trace_datagram(listener, &datagram->source, datagram->sent, datagram->sent_size,
-			       datagram->bytes, datagram->size, &answer);
+			       datagram->bytes, datagram->size, &reply);
 	free(datagram);
 }
 
 /* --- batches */
 
-static bool answer_slot(struct listener *listener, int i, struct msghdr *answer)
+static bool reply_slot(struct listener *listener, int i, struct msghdr *reply)
 {
 	struct responder *responder = listener->responder;
 	struct slot *slot = &listener->slots[i];
 	struct msghdr *query = &listener->in[i].msg_hdr;
 	size_t size = listener->in[i].msg_len;
-	enum asked asked;
+	enum delivery delivery;
 	bool answered;
 
 	if (query->msg_flags & MSG_TRUNC)
-		size = ICP_MESSAGE_MAX + 1; /* or more */
+		size = ICP_MESSAGE_MAX + 1; /* truncated: length unknown */
 	else
 		memset(slot->bytes + size, 0, ICP_WORD);
-	asked = answer_from(query, answer, slot);
-	if (asked != ASKED_HOST && !listener->for_groups)
+	delivery = set_reply_source(query, reply, slot);
+	if (delivery != DELIVERY_UNICAST && !listener->for_multicast)
 		return false;
-	if (asked == ASKED_ALL) {
+	if (delivery == DELIVERY_BROADCAST) {
 		responder->counters[ICP_COUNT_SILENT_BROADCAST]++;
 		return false;
 	}
-	answer->msg_name = query->msg_name;
-	answer->msg_namelen = query->msg_namelen;
-	answered = responder_answer(responder, slot->bytes, size, (struct sockaddr *)&slot->source,
-				    &slot->answer);
-	if (slot->answer.left)
-		hand_over(listener, slot, size, answer);
-	else if (slot->answer.pending)
-		await(listener, slot->answer.pending, slot->bytes, answer);
-	else if (trace_log_is_on(responder->trace_log))
-		trace_datagram(listener, &slot->source, slot->sent, answer->msg_controllen,
-			       slot->bytes, size, &slot->answer);
+	reply->msg_name = query->msg_name;
+	reply->msg_namelen = query->msg_namelen;
+	answered = responder_reply(responder, slot->bytes, size, (struct sockaddr *)&slot->source,
+				   &slot->reply);
+	if (slot->reply.needs_main_thread)
+		hand_over(listener, slot, size, reply);
+	else if (slot->reply.pending)
+		add_pending(listener, slot->reply.pending, slot->bytes, reply);
+	else if (trace_log_enabled(responder->trace_log))
+		trace_datagram(listener, &slot->source, slot->sent, reply->msg_controllen,
+			       slot->bytes, size, &slot->reply);
 	if (!answered)
 		return false;
-	address_answer(answer, slot->parts, &slot->answer);
+	set_reply_parts(reply, slot->parts, &slot->reply);
 	return true;
 }
 
-static void send_answers(struct listener *listener, int count)
+static void send_replies(struct listener *listener, int count)
 {
 	int sent = 0;
 
@@ -508,7 +509,7 @@ static void send_answers(struct listener *listener, int count)
 
 		if (more < 0 && errno == EINTR)
 			continue;
-		if (more <= 0) { /* the first of these cannot be sent: on with the next */
+		if (more <= 0) { /* the first of these failed: skip it */
 			count_unsent(listener->responder);
 			more = 1;
 		}
@@ -530,37 +531,37 @@ bool listener_receive(struct listener *listener)
 	return listener->received > 0 || listener->receive_failed;
 }
 
-bool listener_answer(struct listener *listener)
+bool listener_reply(struct listener *listener)
 {
-	int answers = 0;
+	int replies = 0;
 
 	if (listener->receive_failed)
 		listener->responder->counters[ICP_COUNT_FAILED_RECEIVE]++;
 	for (int i = 0; i < listener->received; i++)
-		if (answer_slot(listener, i, &listener->out[answers].msg_hdr))
-			answers++;
-	send_answers(listener, answers);
+		if (reply_slot(listener, i, &listener->out[replies].msg_hdr))
+			replies++;
+	send_replies(listener, replies);
 	return listener->received == BATCH;
 }
 
-static bool answer_batch(struct listener *listener)
+static bool reply_batch(struct listener *listener)
 {
-	return listener_receive(listener) && listener_answer(listener);
+	return listener_receive(listener) && listener_reply(listener);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < BATCHES_AT_ONCE && answer_batch(context); i++)
+	for (int i = 0; i < BATCHES_AT_ONCE && reply_batch(context); i++)
 		;
 }
 
 void listener_use(struct listener *listener, struct responder *responder,
-		  listener_hand_over *hand_over_to, void *context)
+		  listener_handover *handover, void *context)
 {
 	listener->responder = responder;
-	listener->hand_over = hand_over_to;
+	listener->hand_over = handover;
 	listener->context = context;
 }
 
@@ -580,7 +581,7 @@ int listener_start(struct listener *listener, struct event_base *base, struct re
 void listener_drain(struct listener *listener)
 {
 	/* Bounded: a flood must not keep the daemon from ending. */
-	for (int i = 0; i < 1024 && answer_batch(listener); i++)
+	for (int i = 0; i < 1024 && reply_batch(listener); i++)
 		;
 }
 

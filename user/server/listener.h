@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A UDP socket that is listened on: datagrams come and answers go in batches, each answer from the
- * address that was asked (protocol R6).
+ * A UDP socket that receives queries and sends replies in batches, each reply from the address that
+ * was queried (protocol R6).
  */
 #ifndef XDP_ICP_LISTENER_H
 #define XDP_ICP_LISTENER_H
@@ -16,59 +16,68 @@
 
 struct listener;
 
-/* Binds. NULL and `error` if that fails. */
+/* Bind a socket. Return NULL and `error` on failure. */
 struct listener *listener_open(const struct sockaddr_storage *address, struct error *error);
 
 /*
- * Another socket for the address of one that listener_open() has made: the kernel spreads queriers
- * over both. What every socket of an address gets a copy of, multicast and broadcast, it leaves to
- * that one. NULL and `error` if it fails.
+ * Bind another socket to the address of `first`, one of listener_open(). The kernel distributes
+ * queriers over them. Multicast and broadcast, of which every socket gets a copy, are left to
+ * `first`. Return NULL and `error` on failure.
  */
-struct listener *listener_open_beside(const struct listener *first, struct error *error);
+struct listener *listener_open_sibling(const struct listener *first, struct error *error);
 
-/* Another listener on the very same socket, for its reader; `first` may still send. */
+/*
+ * Create another listener on the same socket, which reads it; `first` may still send. Return NULL
+ * and `error` on failure.
+ */
 struct listener *listener_share(const struct listener *first, struct error *error);
 
-/* Answers from now on by `responder` what comes in while `base` runs. -1: out of memory. */
+/* Reply by `responder` to what is received while `base` runs. Return 0, or -1 without memory. */
 int listener_start(struct listener *listener, struct event_base *base, struct responder *responder);
 
-/* --- for a thread of one's own, in the place of listener_start() */
+/* --- for worker threads, instead of listener_start() */
 
-/* A datagram that the main thread must answer, for free() or listener_answer_datagram(). */
+/* A datagram that the main thread must handle. Freed by free() or listener_reply_datagram(). */
 struct listener_datagram;
 
-/* The memory that it takes. */
+/* Return its size in memory, in bytes. */
 size_t listener_datagram_bytes(const struct listener_datagram *datagram);
 
-/* Takes over the datagram, or returns false. */
-typedef bool listener_hand_over(void *context, struct listener_datagram *datagram);
+/* Take ownership of the datagram, or return false. */
+typedef bool listener_handover(void *context, struct listener_datagram *datagram);
 
-/* `hand_over` takes what responder->worker leaves; it may be NULL for other responders. */
+/*
+ * Set the responder. `hand_over` takes the datagrams that responder->worker leaves to the main
+ * thread; NULL for other responders.
+ */
 void listener_use(struct listener *listener, struct responder *responder,
-		  listener_hand_over *hand_over, void *context);
+		  listener_handover *hand_over, void *context);
 
-/* To wait for datagrams with. */
+/* Return the file descriptor, for poll(). */
 int listener_fd(const struct listener *listener);
 
 /*
- * Receives a batch without waiting, and answers it: false if there is nothing to answer, or nothing
- * more to receive. Only the answering looks at the responder.
+ * Receive a batch without waiting; reply to it. Return false if nothing was received, or if no more
+ * is expected. Only listener_reply() uses the responder.
  */
 bool listener_receive(struct listener *listener);
-bool listener_answer(struct listener *listener);
-
-/* In the main thread: answers from the socket of `listener`. Frees the datagram. */
-void listener_answer_datagram(struct listener *listener, struct listener_datagram *datagram);
-
-/* --- the end */
+bool listener_reply(struct listener *listener);
 
 /*
- * Answers what has come in until now, then returns. Queries that policies are waited for are still
- * pending then: evaluations_pending() counts them, and they are answered while the loop runs.
+ * In the main thread: reply to a datagram of a worker from the socket of `listener`. Frees the
+ * datagram.
+ */
+void listener_reply_datagram(struct listener *listener, struct listener_datagram *datagram);
+
+/* --- shutdown */
+
+/*
+ * Reply to what has been received so far. Queries that wait for policies remain pending:
+ * evaluations_pending() counts them, and the event loop completes them.
  */
 void listener_drain(struct listener *listener);
 
-/* Queries that are still pending get no answer, which is counted. NULL is nothing to close. */
+/* Close the socket. Pending queries are dropped and counted. `listener` may be NULL. */
 void listener_close(struct listener *listener);
 
 #endif

@@ -18,7 +18,7 @@ struct in6_addr query_source(const struct sockaddr *source)
 	return address;
 }
 
-/* Does the address name one host with a port? (protocol R7) */
+/* Whether the address names a single host and a port (protocol R7). */
 static bool is_querier(const struct sockaddr *source)
 {
 	if (source->sa_family == AF_INET6) {
@@ -37,69 +37,69 @@ static bool is_querier(const struct sockaddr *source)
 	return false;
 }
 
-struct response responder_decided(struct responder *responder,
-				  const struct chain_decision *decision)
+struct responder_outcome responder_finish(struct responder *responder,
+					  const struct chain_decision *decision)
 {
-	struct response response = { .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
+	struct responder_outcome outcome = { .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
 
 	if (!decision) {
 		responder->counters[ICP_COUNT_FAILED_PENDING]++;
-		return response;
+		return outcome;
 	}
 	responder->counters[ICP_COUNT_FAILED_LIMIT] += decision->gave_up;
-	response.verdict = decision->verdict;
-	response.policy = decision->policy;
-	return response;
+	outcome.verdict = decision->verdict;
+	outcome.policy = decision->policy;
+	return outcome;
 }
 
-static void tell_decided(struct responder *responder, const struct query *query,
-			 const struct chain_decision *decision)
+static void notify_decision(struct responder *responder, const struct query *query,
+			    const struct chain_decision *decision)
 {
-	if (responder->decided && decision)
-		responder->decided(responder->context, query, decision);
+	if (responder->on_decision && decision)
+		responder->on_decision(responder->context, query, decision);
 }
 
-struct response responder_decide(struct responder *responder, const struct query *query)
+struct responder_outcome responder_begin(struct responder *responder, const struct query *query)
 {
-	struct response response = { .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
+	struct responder_outcome outcome = { .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
 	enum evaluation_state state = EVALUATION_DECIDED;
 	struct chain_decision decision;
 	int found;
 
 	if (responder->drain) {
-		response.by_drain = true;
+		outcome.by_drain = true;
 		if (responder->drain == DRAIN_SILENCE)
 			responder->counters[ICP_COUNT_SILENT_DRAIN]++;
 		else
-			response.verdict.opcode = responder->drain;
-		return response;
+			outcome.verdict.opcode = responder->drain;
+		return outcome;
 	}
-	found = rules_find(responder->rules, query->url, query->length, &response.verdict.opcode);
+	found = rules_find(responder->rules, query->url, query->length, &outcome.verdict.opcode);
 	if (found > 0) {
-		response.by_rule = true;
-		return response;
+		outcome.by_rule = true;
+		return outcome;
 	}
 	if (!responder->worker) {
-		state = evaluation_begin(responder->chain, query, &decision, &response.pending);
+		state = evaluation_begin(responder->chain, query, &decision, &outcome.pending);
 	} else if (!chain_decide_in_worker(responder->chain, query, responder->gates_current,
 					   &decision)) {
-		response.verdict.opcode = ICP_OP_INVALID;
-		response.left = true;
-		return response;
+		outcome.verdict.opcode = ICP_OP_INVALID;
+		outcome.needs_main_thread = true;
+		return outcome;
 	}
 	if (found < 0)
 		responder->counters[ICP_COUNT_FAILED_RULES]++;
 	switch (state) {
 	case EVALUATION_DECIDED:
-		tell_decided(responder, query, &decision);
-		return responder_decided(responder, &decision);
+		notify_decision(responder, query, &decision);
+		return responder_finish(responder, &decision);
 	case EVALUATION_DROPPED:
-		return responder_decided(responder, NULL);
+		return responder_finish(responder, NULL);
 	case EVALUATION_PENDING:
-		response.verdict.opcode = ICP_OP_INVALID;
+		outcome.verdict.opcode = ICP_OP_INVALID;
 		break;
 	}
-	return response;
+	return outcome;
 }
 
 static enum icp_counter silence(enum icp_form form)
@@ -125,7 +125,7 @@ static enum icp_counter silence(enum icp_form form)
 	return ICP_COUNT_ANSWERED;
 }
 
-/* The form of a query's URL and its NUL, `size` bytes together. */
+/* Return the form of a URL with its NUL, `size` bytes together. */
 static enum icp_form url_form(const char *url, size_t size)
 {
 	if (size < 2 || url[size - 1] != '\0')
@@ -133,24 +133,24 @@ static enum icp_form url_form(const char *url, size_t size)
 	return icp_url_form((const __u8 *)url, size - 1, ICP_MESSAGE_MAX);
 }
 
-static bool stay_silent(struct responder *responder, enum icp_counter reason, struct answer *answer)
+static bool reject(struct responder *responder, enum icp_counter reason, struct reply *reply)
 {
-	answer->outcome = reason;
+	reply->counter = reason;
 	responder->counters[reason]++;
 	return false;
 }
 
 static bool complete(struct responder *responder, const struct icp_header *header,
-		     struct icp_verdict verdict, struct answer *answer)
+		     struct icp_verdict verdict, struct reply *reply)
 {
-	icp_answer_header(&answer->header, header, ICP_HEADER_SIZE + answer->payload_size, verdict);
-	answer->outcome = ICP_COUNT_ANSWERED;
+	icp_answer_header(&reply->header, header, ICP_HEADER_SIZE + reply->payload_size, verdict);
+	reply->counter = ICP_COUNT_ANSWERED;
 	responder->counters[ICP_COUNT_ANSWERED]++;
 	return true;
 }
 
-bool responder_answer(struct responder *responder, const void *datagram, size_t size,
-		      const struct sockaddr *source, struct answer *answer)
+bool responder_reply(struct responder *responder, const void *datagram, size_t size,
+		     const struct sockaddr *source, struct reply *reply)
 {
 	const struct icp_header *header = datagram;
 	const char *url = (const char *)datagram + ICP_QUERY_HEADER_SIZE;
@@ -158,11 +158,11 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 	size_t url_size = size > ICP_QUERY_HEADER_SIZE ? size - ICP_QUERY_HEADER_SIZE : 0;
 	enum icp_form form;
 
-	answer->pending = NULL;
-	answer->left = false;
-	answer->response = (struct response){ .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
+	reply->pending = NULL;
+	reply->needs_main_thread = false;
+	reply->outcome = (struct responder_outcome){ .verdict = { ICP_OP_INVALID, ICP_NO_COST } };
 	if (!is_querier(source))
-		return stay_silent(responder, ICP_COUNT_SILENT_SOURCE, answer);
+		return reject(responder, ICP_COUNT_SILENT_SOURCE, reply);
 	form = icp_header_form(header, size, responder->answer_request_zero);
 	if (form == ICP_FORM_QUERY)
 		form = url_form(url, url_size);
@@ -174,45 +174,45 @@ bool responder_answer(struct responder *responder, const void *datagram, size_t 
 			.source = query_source(source),
 		};
 
-		answer->response = responder_decide(responder, &query);
-		answer->pending = answer->response.pending;
-		answer->left = answer->response.left;
-		verdict = answer->response.verdict;
-		if (verdict.opcode == ICP_OP_INVALID) { /* counted already */
-			answer->outcome = answer->response.by_drain ? ICP_COUNT_SILENT_DRAIN
-								    : ICP_COUNT_FAILED_PENDING;
+		reply->outcome = responder_begin(responder, &query);
+		reply->pending = reply->outcome.pending;
+		reply->needs_main_thread = reply->outcome.needs_main_thread;
+		verdict = reply->outcome.verdict;
+		if (verdict.opcode == ICP_OP_INVALID) { /* already counted */
+			reply->counter = reply->outcome.by_drain ? ICP_COUNT_SILENT_DRAIN
+								 : ICP_COUNT_FAILED_PENDING;
 			return false;
 		}
 	}
 		/* fall through */
 	case ICP_FORM_WHITE_SPACE:
-		answer->payload = url;
-		answer->payload_size = url_size;
+		reply->payload = url;
+		reply->payload_size = url_size;
 		break;
 	case ICP_FORM_NO_URL:
-		answer->payload = no_url;
-		answer->payload_size = sizeof(no_url);
+		reply->payload = no_url;
+		reply->payload_size = sizeof(no_url);
 		break;
 	default:
-		return stay_silent(responder, silence(form), answer);
+		return reject(responder, silence(form), reply);
 	}
-	return complete(responder, header, verdict, answer);
+	return complete(responder, header, verdict, reply);
 }
 
 bool responder_complete(struct responder *responder, const struct icp_header *header,
 			const struct query *query, const struct chain_decision *decision,
-			struct answer *answer)
+			struct reply *reply)
 {
-	struct response response = responder_decided(responder, decision);
+	struct responder_outcome outcome = responder_finish(responder, decision);
 
-	tell_decided(responder, query, decision);
-	*answer = (struct answer){
+	notify_decision(responder, query, decision);
+	*reply = (struct reply){
 		.payload = query->url,
 		.payload_size = query->length + 1,
-		.outcome = ICP_COUNT_FAILED_PENDING,
-		.response = response,
+		.counter = ICP_COUNT_FAILED_PENDING,
+		.outcome = outcome,
 	};
-	if (response.verdict.opcode == ICP_OP_INVALID)
+	if (outcome.verdict.opcode == ICP_OP_INVALID)
 		return false;
-	return complete(responder, header, response.verdict, answer);
+	return complete(responder, header, outcome.verdict, reply);
 }

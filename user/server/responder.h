@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* From a datagram to its answer, by rules and chain: pure but for the rules map. */
+/* From a datagram to its reply, by rules and chain. No side effects except the counters. */
 #ifndef XDP_ICP_RESPONDER_H
 #define XDP_ICP_RESPONDER_H
 
@@ -19,68 +19,80 @@ struct responder {
 	struct chain *chain;
 	const struct rules *rules;
 	bool answer_request_zero;
-	uint32_t drain;	    /* as in struct map_control */
-	bool worker;	    /* not in the main thread: leaves to that what only it may ask */
-	bool gates_current; /* of a worker: the main thread has looked after them of late */
+	uint32_t drain; /* as in struct map_control */
+	bool worker; /* runs in a worker: leaves what must not be decided there to the main thread */
+	bool gates_current; /* of a worker: the main thread has refreshed the gates within the lease */
 	uint64_t counters[ICP_COUNTER_MAX];
 
-	struct trace_log *trace_log; /* NULL: nothing is traced, else it may be */
+	struct trace_log *trace_log; /* NULL: never traced; else traced while enabled */
 
-	/* Told of every decision of the chain, to remember it; NULL: nobody is. */
-	void (*decided)(void *context, const struct query *query,
-			const struct chain_decision *decision);
+	/* Called with every decision of the chain; NULL: not called. */
+	void (*on_decision)(void *context, const struct query *query,
+			    const struct chain_decision *decision);
 	void *context;
 };
 
-/* A decision and what it rests on. */
-struct response {
-	struct icp_verdict verdict; /* ICP_OP_INVALID: none yet if `pending`, else none at all */
+/* A verdict and what decided it. */
+struct responder_outcome {
+	struct icp_verdict verdict; /* ICP_OP_INVALID: none yet if `pending`, else no reply */
 	bool by_drain;		    /* the host is drained */
-	bool by_rule;		    /* else by the policy, or the default if that is NULL */
+	bool by_rule;		    /* else by `policy`, or by the default if that is NULL */
 	const struct policy *policy;
-	bool left;		    /* undecided and not counted: the main thread has to */
-	struct evaluation *pending; /* a policy is waited for: evaluation_on_done() has to follow */
+	bool needs_main_thread;	    /* undecided and not counted: the main thread must decide */
+	struct evaluation *pending; /* waiting for a policy: call evaluation_on_done() */
 };
 
-/* What the rules and the chain say to a URL. Counts what failed on the way. */
-struct response responder_decide(struct responder *responder, const struct query *query);
+/*
+ * Begin to decide a query by rules and chain. Failures are counted. If `pending` is set in the
+ * outcome, call evaluation_on_done(), and responder_finish() with the decision.
+ */
+struct responder_outcome responder_begin(struct responder *responder, const struct query *query);
 
-/* The response to a query that was pending, from what evaluation_done was told. Counts likewise. */
-struct response responder_decided(struct responder *responder,
-				  const struct chain_decision *decision);
+/*
+ * Return the outcome for a query that was pending. `decision` is that of the evaluation's callback;
+ * NULL: the query was dropped. Failures are counted.
+ */
+struct responder_outcome responder_finish(struct responder *responder,
+					  const struct chain_decision *decision);
 
-/* An answer as it is sent: the header, then bytes of the query or of a constant. */
-struct answer {
+/* A reply as it is sent: the header, then bytes of the query or of a constant. */
+struct reply {
 	struct icp_header header;
 	const void *payload;
 	size_t payload_size;	    /* bytes */
-	struct evaluation *pending; /* with responder_answer() alone, as is `left` */
-	bool left;
+	struct evaluation *pending; /* set by responder_reply() only, as is `needs_main_thread` */
+	bool needs_main_thread;
 
-	/* For whoever wants to know more than is sent. */
-	enum icp_counter outcome; /* ICP_COUNT_ANSWERED, or why there is to be silence */
-	struct response response;
+	/* For tracing. */
+	enum icp_counter counter; /* ICP_COUNT_ANSWERED, or the reason for silence */
+	struct responder_outcome outcome;
 };
 
 /*
- * Answers the datagram of `size` bytes; at most ICP_MESSAGE_MAX of them are at `datagram`, aligned
- * to 8 bytes and followed by a word of zeroes. The payload lies in the datagram or is constant.
- * Returns false if there is to be silence, and counts why; but if answer->pending is not NULL then,
- * the answer takes time: evaluation_on_done() has to follow, and responder_complete() then makes it.
- * If answer->left is true, nothing is counted: the main thread has to answer the datagram.
+ * Build the reply to a datagram of `size` bytes. At most ICP_MESSAGE_MAX of them are at `datagram`,
+ * aligned to 8 bytes and followed by a zero word. The payload of the reply points into the datagram
+ * or to a constant.
+ *
+ * Return true if the reply is to be sent, else false:
+ *
+ *    reply->pending set: the policies take time. Call evaluation_on_done(), and
+ *    responder_complete() with the decision.
+ *    reply->needs_main_thread: nothing is counted; the main thread must handle the datagram.
+ *    otherwise there is no reply, and the reason is counted.
  */
-bool responder_answer(struct responder *responder, const void *datagram, size_t size,
-		      const struct sockaddr *source, struct answer *answer);
+bool responder_reply(struct responder *responder, const void *datagram, size_t size,
+		     const struct sockaddr *source, struct reply *reply);
 
 /*
- * Answers a query that was pending: `header` is the datagram's, the rest what evaluation_done was
- * told. The payload lies in query->url. False, and counted: there is to be silence.
+ * Build the reply to a query that was pending. `header` is that of the datagram, the rest as in the
+ * evaluation's callback. The payload of the reply points to query->url. Return false if there is no
+ * reply, which is counted.
  */
 bool responder_complete(struct responder *responder, const struct icp_header *header,
 			const struct query *query, const struct chain_decision *decision,
-			struct answer *answer);
+			struct reply *reply);
 
-/* IPv4 as ::ffff:a.b.c.d */
+/* Return the address of a querier, IPv4 as ::ffff:a.b.c.d. */
 struct in6_addr query_source(const struct sockaddr *source);
 
 #endif

@@ -38,8 +38,8 @@ static int by_url(const void *left, const void *right)
 	return compare(a->url, a->length, b->url, b->length);
 }
 
-/* In byte order, the URLs that begin with a prefix stand together. */
-static int take_rule(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
+/* In byte order, the URLs with a common prefix are adjacent. */
+static int match_rule(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
 {
 	struct rule_search *search = context;
 	size_t first = 0, end = search->count;
@@ -71,7 +71,7 @@ int rule_search_step(struct rule_search *search, struct rules *rules, struct err
 	if (!search->sorted && search->count)
 		qsort(search->urls, search->count, sizeof(*search->urls), by_url);
 	search->sorted = true;
-	return rules_step(rules, &search->cursor, take_rule, search, error);
+	return rules_step(rules, &search->cursor, match_rule, search, error);
 }
 
 void rule_search_free(struct rule_search *search)

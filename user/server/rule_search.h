@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which rule decides each of some URLs. A lookup in the pinned map tells the verdict, but not how
- * long the rule is that it found; here one walk through all rules, in steps, serves all the URLs.
+ * Find the rule that decides each of several URLs. A lookup in the pinned map returns the verdict,
+ * but not the length of the rule; one walk through all rules, in steps, serves all URLs.
  */
 #ifndef XDP_ICP_RULE_SEARCH_H
 #define XDP_ICP_RULE_SEARCH_H
@@ -11,24 +11,24 @@
 
 #include "server/rules.h"
 
-/* Begins as zeroes. */
+/* Zero-initialised. */
 struct rule_search {
 	struct rule_search_url {
 		char *url;
 		size_t length;
-		size_t tag;    /* of the caller's */
-		bool found;    /* there is such a rule */
-		size_t prefix; /* bytes of the URL that the longest rule has */
+		size_t tag;    /* for the caller */
+		bool found;    /* a rule matches */
+		size_t prefix; /* length of the longest matching rule, in bytes */
 	} * urls;
 	size_t count;
 	bool sorted;
-	struct rules_cursor cursor; /* `done`: the search is over */
+	struct rules_cursor cursor; /* `done`: the search is complete */
 };
 
-/* Adds a copy of a URL, before the first step. 0, or -1 without memory. */
+/* Add a copy of a URL, before the first step. Return 0, or -1 without memory. */
 int rule_search_add(struct rule_search *search, const char *url, size_t length, size_t tag);
 
-/* Looks at RULES_STEP more rules. 0, or -1 and `error`. */
+/* Compare with the next RULES_STEP rules. Return 0, or -1 and `error`. */
 int rule_search_step(struct rule_search *search, struct rules *rules, struct error *error);
 
 void rule_search_free(struct rule_search *search);

@@ -8,8 +8,8 @@
 #include "server/rules.h"
 
 struct rules {
-	struct pinned_rules *pinned; /* NULL: `own` holds them */
-	struct byteset *own;
+	struct pinned_rules *pinned; /* NULL: use `local` */
+	struct byteset *local;
 	size_t max;
 };
 
@@ -24,7 +24,7 @@ struct rules *rules_pinned(struct pinned_rules *pinned)
 	return rules;
 }
 
-struct rules *rules_own(size_t max)
+struct rules *rules_local(size_t max)
 {
 	struct rules *rules = calloc(1, sizeof(*rules));
 	struct byteset_conflict conflict;
@@ -32,8 +32,8 @@ struct rules *rules_own(size_t max)
 	if (!rules)
 		return NULL;
 	rules->max = max;
-	rules->own = byteset_new();
-	if (!rules->own || byteset_finish(rules->own, &conflict)) {
+	rules->local = byteset_new();
+	if (!rules->local || byteset_finish(rules->local, &conflict)) {
 		rules_free(rules);
 		return NULL;
 	}
@@ -43,7 +43,7 @@ struct rules *rules_own(size_t max)
 void rules_free(struct rules *rules)
 {
 	if (rules)
-		byteset_free(rules->own);
+		byteset_free(rules->local);
 	free(rules);
 }
 
@@ -56,17 +56,17 @@ int rules_find(const struct rules *rules, const char *url, size_t length, enum i
 
 		return found > 0 && !icp_is_verdict(*verdict) ? -EINVAL : found;
 	}
-	if (!byteset_longest(rules->own, url, length, &member))
+	if (!byteset_longest(rules->local, url, length, &member))
 		return 0;
 	*verdict = member.verdict;
 	return 1;
 }
 
-static bool own_has(const struct rules *rules, const char *prefix, size_t length)
+static bool local_has(const struct rules *rules, const char *prefix, size_t length)
 {
 	struct byteset_member member;
 
-	return byteset_longest(rules->own, prefix, length, &member) && member.length == length;
+	return byteset_longest(rules->local, prefix, length, &member) && member.length == length;
 }
 
 int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_opcode verdict,
@@ -77,12 +77,12 @@ int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_o
 	if (length > PREFIX_URL_MAX)
 		return error_set(error, "a rule's prefix has at most %u bytes, this one %zu",
 				 PREFIX_URL_MAX, length);
-	if (byteset_count(rules->own) >= rules->max && !own_has(rules, prefix, length))
+	if (byteset_count(rules->local) >= rules->max && !local_has(rules, prefix, length))
 		return error_set(error,
-				 "there is no room for more than %zu rules; take some out, or set "
+				 "there is no room for more than %zu rules; remove some, or set "
 				 "rules_max higher and restart the daemon",
 				 rules->max);
-	if (byteset_put(rules->own, prefix, length, verdict))
+	if (byteset_put(rules->local, prefix, length, verdict))
 		return error_set(error, "out of memory");
 	return 0;
 }
@@ -91,7 +91,7 @@ int rules_remove(struct rules *rules, const char *prefix, size_t length, struct 
 {
 	if (rules->pinned)
 		return pinned_rules_remove(rules->pinned, prefix, length, error);
-	return byteset_remove(rules->own, prefix, length) ? 0 : 1;
+	return byteset_remove(rules->local, prefix, length) ? 0 : 1;
 }
 
 int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback each, void *context,
@@ -102,10 +102,10 @@ int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback e
 
 	if (rules->pinned)
 		return pinned_rules_step(rules->pinned, cursor, each, context, error);
-	count = byteset_count(rules->own);
+	count = byteset_count(rules->local);
 	end = cursor->walked + RULES_STEP;
 	while (cursor->walked < count && cursor->walked < end && !result) {
-		struct byteset_member member = byteset_get(rules->own, cursor->walked++);
+		struct byteset_member member = byteset_get(rules->local, cursor->walked++);
 
 		result = each(context, member.text, member.length, member.verdict);
 	}

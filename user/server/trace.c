@@ -6,7 +6,7 @@
 
 #include "server/trace.h"
 
-#define ENTRIES 1024 /* between two looks of the reader */
+#define ENTRIES 1024 /* per interval of the reader */
 
 struct trace_log {
 	atomic_bool on;
@@ -37,7 +37,7 @@ void trace_log_free(struct trace_log *log)
 	free(log);
 }
 
-void trace_log_switch(struct trace_log *log, bool on)
+void trace_log_enable(struct trace_log *log, bool on)
 {
 	pthread_mutex_lock(&log->lock);
 	log->count = 0;
@@ -45,7 +45,7 @@ void trace_log_switch(struct trace_log *log, bool on)
 	atomic_store_explicit(&log->on, on, memory_order_relaxed);
 }
 
-bool trace_log_is_on(const struct trace_log *log)
+bool trace_log_enabled(const struct trace_log *log)
 {
 	return log && atomic_load_explicit(&log->on, memory_order_relaxed);
 }
@@ -62,8 +62,8 @@ bool trace_log_put(struct trace_log *log, const struct trace_entry *entry)
 	return room;
 }
 
-size_t trace_log_take(struct trace_log *log, void (*take)(void *context, struct trace_entry *entry),
-		      void *context)
+size_t trace_log_consume(struct trace_log *log,
+			 void (*take)(void *context, struct trace_entry *entry), void *context)
 {
 	size_t count;
 

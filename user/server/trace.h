@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the daemon itself does with queries, kept for `icpctl trace` until somebody reads it: so
- * many records and no more, whatever comes in. Any thread may put records in.
+ * Records of what the daemon does with queries, stored for `icpctl trace` until they are read. The
+ * number is bounded. Any thread may insert records.
  */
 #ifndef XDP_ICP_TRACE_LOG_H
 #define XDP_ICP_TRACE_LOG_H
@@ -13,39 +13,39 @@
 #include "maps.h"
 
 enum trace_decider {
-	TRACE_BY_NOBODY, /* not answered, or not as anybody had decided */
+	TRACE_BY_NONE, /* no reply, or one that was not decided, such as ERR */
 	TRACE_BY_DRAIN,
 	TRACE_BY_RULE,
 	TRACE_BY_POLICY,
 	TRACE_BY_DEFAULT,
-	TRACE_BY_FORMER, /* something of a chain that counts no more */
+	TRACE_BY_PREVIOUS_CHAIN, /* a policy of a chain that has been replaced */
 };
 
-/* A record, and who it is from. */
+/* A record and its origin. */
 struct trace_entry {
-	struct trace_record record; /* of it, rank and generation are the kernel's alone */
+	struct trace_record record; /* `rank` and `generation` are set by the kernel only */
 	bool by_kernel;
 	enum trace_decider decider;
-	char policy[256]; /* the name of that policy, which may be cut, and a NUL */
+	char policy[256]; /* NUL-terminated, possibly truncated */
 };
 
 void trace_entry_name(struct trace_entry *entry, const char *policy);
 
 struct trace_log;
 
-/* NULL: out of memory. It takes nothing before trace_log_switch(). */
+/* Return NULL without memory. Nothing is recorded before trace_log_enable(). */
 struct trace_log *trace_log_new(void);
 void trace_log_free(struct trace_log *log);
 
-/* Whether somebody traces. */
-void trace_log_switch(struct trace_log *log, bool on);
-bool trace_log_is_on(const struct trace_log *log);
+/* Discard all records, and record from now on or no longer. */
+void trace_log_enable(struct trace_log *log, bool on);
+bool trace_log_enabled(const struct trace_log *log);
 
-/* Takes a copy. False: there is no room. */
+/* Insert a copy. Return false if the log is full. */
 bool trace_log_put(struct trace_log *log, const struct trace_entry *entry);
 
-/* Hands out what has come in since it was called last; returns how many were handed out. */
-size_t trace_log_take(struct trace_log *log, void (*take)(void *context, struct trace_entry *entry),
-		      void *context);
+/* Call `take` with all records and remove them; return their number. */
+size_t trace_log_consume(struct trace_log *log,
+			 void (*take)(void *context, struct trace_entry *entry), void *context);
 
 #endif

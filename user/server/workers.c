@@ -13,23 +13,23 @@
 #include "lib/clock.h"
 #include "server/workers.h"
 
-#define BY_CPUS_MOST 8		 /* threads, if nobody says how many */
-#define LEFT_BYTES_MAX (4 << 20) /* of memory for what waits for the main thread */
-#define LEFT_AT_ONCE 256	 /* of them are answered, then other events have their turn */
-#define BATCHES_AT_ONCE 16	 /* from one socket, then the others have their turn */
-#define BATCHES_AT_THE_END 1024	 /* a flood must not keep the daemon from ending */
+#define WORKERS_DEFAULT_MAX 8	     /* threads, if none are configured */
+#define HANDOVER_BYTES_MAX (4 << 20) /* of memory for datagrams that wait for the main thread */
+#define HANDOVERS_AT_ONCE 256	     /* handled per event, so that others are not starved */
+#define BATCHES_AT_ONCE 16	     /* per socket, so that others are not starved */
+#define BATCHES_AT_EXIT 1024 /* bounded, so that a flood cannot keep the daemon from ending */
 
-/* A datagram that is left to the main thread. */
-struct left {
-	STAILQ_ENTRY(left) link;
+/* A datagram handed over to the main thread. */
+struct handover {
+	STAILQ_ENTRY(handover) link;
 	size_t listener;
 	struct listener_datagram *datagram;
 };
 
-/* A listener of a worker, as what it leaves is told of. */
+/* A socket of a worker, the context of hand_over(). */
 struct worker_socket {
 	struct workers *workers;
-	size_t number; /* of the main thread's listener for the same address */
+	size_t number; /* index of the primary listener of the same address */
 	struct listener *listener;
 };
 
@@ -38,26 +38,28 @@ struct worker {
 	pthread_t thread;
 	bool started;
 	struct responder responder;
-	struct pollfd *polled; /* one for each socket, and the end */
+	struct pollfd *polled; /* one per socket, and workers->end */
 	struct worker_socket sockets[];
 };
 
 struct workers {
-	struct listener **firsts;
+	struct listener **primaries;
 	size_t listen_count;
-	struct responder *responder; /* the main thread's; NULL: not started */
-	int end;		     /* readable: the threads are to end */
+	struct responder *responder; /* of the main thread; NULL: not started */
+	int end;		     /* eventfd, readable: the threads must end */
 
-	_Atomic uint64_t gates_until; /* nanoseconds of the monotonic clock */
+	_Atomic uint64_t gates_until; /* end of the lease, nanoseconds of the monotonic clock */
 
-	/* Held by workers for reading while they answer, by the main thread to change something. */
+	/*
+	 * Held for reading by workers while they reply, for writing by the main thread for changes.
+	 */
 	pthread_rwlock_t lock;
 
-	pthread_mutex_t left_lock;
-	STAILQ_HEAD(left_list, left) left;
-	size_t left_bytes;
-	int left_there; /* readable while there are any */
-	struct event *left_event;
+	pthread_mutex_t handover_lock;
+	STAILQ_HEAD(handover_list, handover) handovers;
+	size_t handover_bytes;
+	int handover_wake; /* eventfd, readable while the list is not empty */
+	struct event *handover_event;
 
 	unsigned int count;
 	struct worker *workers[];
@@ -72,81 +74,81 @@ unsigned int workers_wanted(unsigned int setting)
 		return setting;
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
 		count = CPU_COUNT(&cpus);
-	return count < BY_CPUS_MOST ? count : BY_CPUS_MOST;
+	return count < WORKERS_DEFAULT_MAX ? count : WORKERS_DEFAULT_MAX;
 }
 
-/* --- what is left to the main thread */
+/* --- datagrams for the main thread */
 
-static size_t bytes_of(const struct left *left)
+static size_t bytes_of(const struct handover *handover)
 {
-	return sizeof(*left) + listener_datagram_bytes(left->datagram);
+	return sizeof(*handover) + listener_datagram_bytes(handover->datagram);
 }
 
-static bool leave(void *context, struct listener_datagram *datagram)
+static bool hand_over(void *context, struct listener_datagram *datagram)
 {
 	const struct worker_socket *socket = context;
 	struct workers *workers = socket->workers;
-	struct left *left = malloc(sizeof(*left));
+	struct handover *handover = malloc(sizeof(*handover));
 	bool room;
 
-	if (!left)
+	if (!handover)
 		return false;
-	left->listener = socket->number;
-	left->datagram = datagram;
-	pthread_mutex_lock(&workers->left_lock);
-	room = workers->left_bytes + bytes_of(left) <= LEFT_BYTES_MAX;
+	handover->listener = socket->number;
+	handover->datagram = datagram;
+	pthread_mutex_lock(&workers->handover_lock);
+	room = workers->handover_bytes + bytes_of(handover) <= HANDOVER_BYTES_MAX;
 	if (room) {
-		if (STAILQ_EMPTY(&workers->left))
-			eventfd_write(workers->left_there, 1);
-		STAILQ_INSERT_TAIL(&workers->left, left, link);
-		workers->left_bytes += bytes_of(left);
+		if (STAILQ_EMPTY(&workers->handovers))
+			eventfd_write(workers->handover_wake, 1);
+		STAILQ_INSERT_TAIL(&workers->handovers, handover, link);
+		workers->handover_bytes += bytes_of(handover);
 	}
-	pthread_mutex_unlock(&workers->left_lock);
+	pthread_mutex_unlock(&workers->handover_lock);
 	if (!room)
-		free(left);
+		free(handover);
 	return room;
 }
 
-/* The next that is left; NULL: there is none, and the file is not readable any more. */
-static struct left *take(struct workers *workers)
+/* Remove the first datagram; NULL, and the eventfd reset, if there is none. */
+static struct handover *next_handover(struct workers *workers)
 {
-	struct left *left;
+	struct handover *handover;
 	eventfd_t value;
 
-	pthread_mutex_lock(&workers->left_lock);
-	left = STAILQ_FIRST(&workers->left);
-	if (left) {
-		STAILQ_REMOVE_HEAD(&workers->left, link);
-		workers->left_bytes -= bytes_of(left);
-		if (STAILQ_EMPTY(&workers->left))
-			eventfd_read(workers->left_there, &value);
+	pthread_mutex_lock(&workers->handover_lock);
+	handover = STAILQ_FIRST(&workers->handovers);
+	if (handover) {
+		STAILQ_REMOVE_HEAD(&workers->handovers, link);
+		workers->handover_bytes -= bytes_of(handover);
+		if (STAILQ_EMPTY(&workers->handovers))
+			eventfd_read(workers->handover_wake, &value);
 	}
-	pthread_mutex_unlock(&workers->left_lock);
-	return left;
+	pthread_mutex_unlock(&workers->handover_lock);
+	return handover;
 }
 
-static bool answer_left(struct workers *workers)
+static bool reply_handover(struct workers *workers)
 {
-	struct left *left = take(workers);
+	struct handover *handover = next_handover(workers);
 
-	if (!left)
+	if (!handover)
 		return false;
-	listener_answer_datagram(workers->firsts[left->listener], left->datagram);
-	free(left);
+	listener_reply_datagram(workers->primaries[handover->listener], handover->datagram);
+	free(handover);
 	return true;
 }
 
-static void on_left(evutil_socket_t fd, short what, void *context)
+static void on_handover(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < LEFT_AT_ONCE && answer_left(context); i++)
+	for (int i = 0; i < HANDOVERS_AT_ONCE && reply_handover(context); i++)
 		;
 }
 
 /* --- the threads */
 
-static void answer_socket(struct worker *worker, struct listener *listener, int batches)
+static void reply_socket(struct worker *worker, struct listener *listener, int batches)
 {
 	struct workers *workers = worker->workers;
 	bool more = true;
@@ -154,7 +156,7 @@ static void answer_socket(struct worker *worker, struct listener *listener, int 
 	for (int i = 0; i < batches && more && listener_receive(listener); i++) {
 		pthread_rwlock_rdlock(&workers->lock);
 		worker->responder.gates_current = clock_ns(CLOCK_MONOTONIC) < workers->gates_until;
-		more = listener_answer(listener);
+		more = listener_reply(listener);
 		pthread_rwlock_unlock(&workers->lock);
 	}
 }
@@ -168,13 +170,13 @@ static void *work(void *context)
 	pthread_setname_np(pthread_self(), "worker");
 	while (!end->revents) {
 		if (poll(worker->polled, count + 1, -1) < 0)
-			continue; /* EINTR, or memory was short */
+			continue; /* EINTR or ENOMEM */
 		for (size_t i = 0; i < count; i++)
 			if (worker->polled[i].revents)
-				answer_socket(worker, worker->sockets[i].listener, BATCHES_AT_ONCE);
+				reply_socket(worker, worker->sockets[i].listener, BATCHES_AT_ONCE);
 	}
 	for (size_t i = 0; i < count; i++)
-		answer_socket(worker, worker->sockets[i].listener, BATCHES_AT_THE_END);
+		reply_socket(worker, worker->sockets[i].listener, BATCHES_AT_EXIT);
 	return NULL;
 }
 
@@ -204,9 +206,9 @@ static int worker_open(struct workers *workers, unsigned int number, struct erro
 
 		socket->workers = workers;
 		socket->number = i;
-		/* The main thread only sends from its own, so that somebody else has to read it. */
-		socket->listener = number ? listener_open_beside(workers->firsts[i], error)
-					  : listener_share(workers->firsts[i], error);
+		/* Workers read the primary sockets too: the main thread only sends. */
+		socket->listener = number ? listener_open_sibling(workers->primaries[i], error)
+					  : listener_share(workers->primaries[i], error);
 		if (!socket->listener)
 			return -1;
 		worker->polled[i].fd = listener_fd(socket->listener);
@@ -217,7 +219,7 @@ static int worker_open(struct workers *workers, unsigned int number, struct erro
 	return 0;
 }
 
-struct workers *workers_open(struct listener **firsts, size_t listen_count, unsigned int count,
+struct workers *workers_open(struct listener **primaries, size_t listen_count, unsigned int count,
 			     struct error *error)
 {
 	struct workers *workers = calloc(1, sizeof(*workers) + count * sizeof(workers->workers[0]));
@@ -227,19 +229,19 @@ struct workers *workers_open(struct listener **firsts, size_t listen_count, unsi
 		error_set(error, "out of memory");
 		return NULL;
 	}
-	workers->firsts = firsts;
+	workers->primaries = primaries;
 	workers->listen_count = listen_count;
 	workers->count = count;
-	STAILQ_INIT(&workers->left);
-	pthread_mutex_init(&workers->left_lock, NULL);
+	STAILQ_INIT(&workers->handovers);
+	pthread_mutex_init(&workers->handover_lock, NULL);
 	pthread_rwlockattr_init(&attributes);
-	/* Or a flood would keep the main thread out. */
+	/* Else a flood would lock out the main thread. */
 	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&workers->lock, &attributes);
 	pthread_rwlockattr_destroy(&attributes);
 	workers->end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	workers->left_there = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (workers->end < 0 || workers->left_there < 0) {
+	workers->handover_wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (workers->end < 0 || workers->handover_wake < 0) {
 		error_set(error, "workers: %s", strerror(errno));
 		workers_free(workers);
 		return NULL;
@@ -253,8 +255,8 @@ struct workers *workers_open(struct listener **firsts, size_t listen_count, unsi
 	return workers;
 }
 
-/* What a worker answers by becomes what the main thread does. */
-static void follow(struct responder *responder, const struct responder *main_responder)
+/* Copy the main thread's responder, except for the counters. */
+static void copy_responder(struct responder *responder, const struct responder *main_responder)
 {
 	uint64_t counters[ICP_COUNTER_MAX];
 
@@ -270,28 +272,28 @@ int workers_start(struct workers *workers, struct event_base *base, struct respo
 	sigset_t all, before;
 	int result = 0;
 
-	workers->left_event =
-		event_new(base, workers->left_there, EV_READ | EV_PERSIST, on_left, workers);
-	if (!workers->left_event || event_add(workers->left_event, NULL))
+	workers->handover_event =
+		event_new(base, workers->handover_wake, EV_READ | EV_PERSIST, on_handover, workers);
+	if (!workers->handover_event || event_add(workers->handover_event, NULL))
 		return error_set(error, "out of memory");
 	for (size_t i = 0; i < workers->listen_count; i++)
-		listener_use(workers->firsts[i], responder, NULL, NULL);
+		listener_use(workers->primaries[i], responder, NULL, NULL);
 	workers->responder = responder;
-	/* Signals are the main thread's. */
+	/* The main thread handles all signals. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned int i = 0; i < workers->count && result == 0; i++) {
 		struct worker *worker = workers->workers[i];
 
-		follow(&worker->responder, responder);
+		copy_responder(&worker->responder, responder);
 		for (size_t k = 0; k < workers->listen_count; k++)
-			listener_use(worker->sockets[k].listener, &worker->responder, leave,
+			listener_use(worker->sockets[k].listener, &worker->responder, hand_over,
 				     &worker->sockets[k]);
 		result = pthread_create(&worker->thread, NULL, work, worker);
 		worker->started = result == 0;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return result ? error_set(error, "a thread for each of %u workers: %s; set `workers` lower",
+	return result ? error_set(error, "cannot start %u workers: %s; set `workers` lower",
 				  workers->count, strerror(result))
 		      : 0;
 }
@@ -304,11 +306,11 @@ void workers_pause(struct workers *workers)
 void workers_resume(struct workers *workers)
 {
 	for (unsigned int i = 0; workers->responder && i < workers->count; i++)
-		follow(&workers->workers[i]->responder, workers->responder);
+		copy_responder(&workers->workers[i]->responder, workers->responder);
 	pthread_rwlock_unlock(&workers->lock);
 }
 
-void workers_beat(struct workers *workers, unsigned int lease)
+void workers_renew_lease(struct workers *workers, unsigned int lease)
 {
 	workers->gates_until = clock_ns(CLOCK_MONOTONIC) + lease * 1000000ull;
 }
@@ -330,7 +332,7 @@ void workers_end(struct workers *workers)
 			pthread_join(workers->workers[i]->thread, NULL);
 		workers->workers[i]->started = false;
 	}
-	while (workers->responder && answer_left(workers))
+	while (workers->responder && reply_handover(workers))
 		;
 }
 
@@ -340,13 +342,13 @@ void workers_free(struct workers *workers)
 		return;
 	for (unsigned int i = 0; i < workers->count; i++)
 		worker_free(workers->workers[i]);
-	if (workers->left_event)
-		event_free(workers->left_event);
+	if (workers->handover_event)
+		event_free(workers->handover_event);
 	if (workers->end >= 0)
 		close(workers->end);
-	if (workers->left_there >= 0)
-		close(workers->left_there);
+	if (workers->handover_wake >= 0)
+		close(workers->handover_wake);
 	pthread_rwlock_destroy(&workers->lock);
-	pthread_mutex_destroy(&workers->left_lock);
+	pthread_mutex_destroy(&workers->handover_lock);
 	free(workers);
 }

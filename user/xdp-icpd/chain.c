@@ -45,7 +45,7 @@ void next_chain_free(struct next_chain *next)
 static void beat(struct daemon *daemon)
 {
 	if (daemon->workers)
-		workers_beat(daemon->workers, daemon->config->lease);
+		workers_renew_lease(daemon->workers, daemon->config->lease);
 	if (daemon->kernel_has_chain)
 		kernel_renew_lease(daemon->kernel, chain_gate(daemon->chain));
 }

@@ -77,17 +77,17 @@ static void check_go_on(struct check *check)
 /* --- a result */
 
 static void add_decider(struct check *check, const struct query *query,
-			const struct response *response, size_t index)
+			const struct responder_outcome *outcome, size_t index)
 {
 	json_t *result = json_array_get(check->results, index);
 
-	if (response->by_drain) {
+	if (outcome->by_drain) {
 		json_object_set_new(result, "drain", json_true());
 		return;
 	}
 	json_object_set_new(result, "policy",
-			    response->policy ? control_text(response->policy->name) : json_null());
-	if (response->by_rule)
+			    outcome->policy ? control_text(outcome->policy->name) : json_null());
+	if (outcome->by_rule)
 		rule_search_add(&check->search, query->url, query->length, index);
 }
 
@@ -112,22 +112,22 @@ static void add_answerer(const struct daemon *daemon, const struct query *query,
 }
 
 static void add_response(struct check *check, const struct query *query,
-			 const struct response *response, size_t index)
+			 const struct responder_outcome *outcome, size_t index)
 {
 	json_t *result = json_array_get(check->results, index);
 
-	if (response->verdict.opcode == ICP_OP_INVALID) {
+	if (outcome->verdict.opcode == ICP_OP_INVALID) {
 		json_object_set_new(result, "verdict", json_null());
 		json_object_set_new(result, "by", json_string("daemon"));
 		json_object_set_new(result, "why",
-				    json_string(response->by_drain
+				    json_string(outcome->by_drain
 							? counter_names[ICP_COUNT_SILENT_DRAIN].help
 							: "too much waits for policies, or the "
 							  "daemon ends"));
 		return;
 	}
-	json_object_set_new(result, "verdict", json_string(opcode_name(response->verdict.opcode)));
-	add_decider(check, query, response, index);
+	json_object_set_new(result, "verdict", json_string(opcode_name(outcome->verdict.opcode)));
+	add_decider(check, query, outcome, index);
 	add_answerer(check->daemon, query, result);
 }
 
@@ -152,9 +152,9 @@ static void check_decided(void *context, const struct query *query,
 	struct check_item *item = context;
 	struct check *check = item->check;
 	struct responder aside = check->daemon->responder;
-	struct response response = responder_decided(&aside, decision);
+	struct responder_outcome outcome = responder_finish(&aside, decision);
 
-	add_response(check, query, &response, item->index);
+	add_response(check, query, &outcome, item->index);
 	LIST_REMOVE(item, link);
 	check->pending_count--;
 	free(item);
@@ -164,26 +164,26 @@ static void check_decided(void *context, const struct query *query,
 static void check_query(struct check *check, const struct query *query, size_t index)
 {
 	struct responder aside = check->daemon->responder; /* counters count queries */
-	struct response response;
+	struct responder_outcome outcome;
 	struct check_item *item;
 
-	aside.decided = NULL; /* nor is a question remembered */
-	response = responder_decide(&aside, query);
-	item = response.pending ? malloc(sizeof(*item)) : NULL;
+	aside.on_decision = NULL; /* nor is a question remembered */
+	outcome = responder_begin(&aside, query);
+	item = outcome.pending ? malloc(sizeof(*item)) : NULL;
 	if (!item) {
-		if (response.pending)
-			evaluation_cancel(response.pending);
-		add_response(check, query, &response, index);
+		if (outcome.pending)
+			evaluation_cancel(outcome.pending);
+		add_response(check, query, &outcome, index);
 		return;
 	}
 	*item = (struct check_item){
 		.check = check,
-		.evaluation = response.pending,
+		.evaluation = outcome.pending,
 		.index = index,
 	};
 	LIST_INSERT_HEAD(&check->pending, item, link);
 	check->pending_count++;
-	evaluation_on_done(response.pending, check_decided, item);
+	evaluation_on_done(outcome.pending, check_decided, item);
 }
 
 /* Begins with the next URL. NULL, or what is wrong with the request, a new reference. */

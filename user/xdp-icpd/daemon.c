@@ -138,7 +138,7 @@ void daemon_counters(struct daemon *daemon, uint64_t counters[ICP_COUNTER_MAX])
 int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct error *error)
 {
 	daemon->rules = daemon->kernel ? rules_pinned(kernel_rules(daemon->kernel))
-				       : rules_own(daemon->config->rules_max);
+				       : rules_local(daemon->config->rules_max);
 	if (!daemon->rules)
 		return error_set(error, "out of memory");
 	daemon->trace_log = trace_log_new();
@@ -146,7 +146,7 @@ int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct 
 		return error_set(error, "out of memory");
 	daemon->responder.rules = daemon->rules;
 	daemon->responder.trace_log = daemon->trace_log;
-	daemon->responder.decided = daemon_remember;
+	daemon->responder.on_decision = daemon_remember;
 	daemon->responder.context = daemon;
 	daemon->responder.chain = daemon->chain;
 	daemon->responder.answer_request_zero = daemon->config->answer_request_zero;

@@ -78,8 +78,8 @@ static json_t *address_json(const __u8 address[16], __be16 port)
 }
 
 static const char *const deciders[] = {
-	[TRACE_BY_NOBODY] = NULL,     [TRACE_BY_DRAIN] = "drain",     [TRACE_BY_RULE] = "rule",
-	[TRACE_BY_POLICY] = "policy", [TRACE_BY_DEFAULT] = "default", [TRACE_BY_FORMER] = "former",
+	[TRACE_BY_NONE] = NULL,     [TRACE_BY_DRAIN] = "drain",     [TRACE_BY_RULE] = "rule",
+	[TRACE_BY_POLICY] = "policy", [TRACE_BY_DEFAULT] = "default", [TRACE_BY_PREVIOUS_CHAIN] = "former",
 };
 
 /* A new reference. `offset` is what the clock on the wall is ahead of the monotonic one. */
@@ -154,13 +154,13 @@ static void find_decider(const struct daemon *daemon, struct trace_entry *entry)
 	const struct trace_record *record = &entry->record;
 
 	if (record->counter != ICP_COUNT_ANSWERED || record->rank == RANK_NONE) {
-		entry->decider = TRACE_BY_NOBODY;
+		entry->decider = TRACE_BY_NONE;
 	} else if (record->rank == RANK_DRAIN) {
 		entry->decider = TRACE_BY_DRAIN;
 	} else if (record->rank == RANK_RULE) {
 		entry->decider = TRACE_BY_RULE;
 	} else if (record->generation != kernel_generation(daemon->kernel)) {
-		entry->decider = TRACE_BY_FORMER;
+		entry->decider = TRACE_BY_PREVIOUS_CHAIN;
 	} else if (record->rank < chain_count(daemon->chain)) {
 		entry->decider = TRACE_BY_POLICY;
 		trace_entry_name(entry, chain_policy(daemon->chain, record->rank)->name);
@@ -201,7 +201,7 @@ void daemon_trace_flush(struct daemon *daemon)
 	offset = clock_ns(CLOCK_REALTIME) - clock_kernel_ns();
 	if (tracing->kernel)
 		kernel_trace_read(tracing->kernel);
-	trace_log_take(daemon->trace_log, collect, tracing);
+	trace_log_consume(daemon->trace_log, collect, tracing);
 	if (tracing->entry_count)
 		qsort(tracing->entries, tracing->entry_count, sizeof(*tracing->entries), by_time);
 	for (size_t i = 0; i < tracing->entry_count; i++) {
@@ -242,7 +242,7 @@ void daemon_trace_end(struct daemon *daemon)
 		return;
 	if (daemon->kernel)
 		kernel_trace_until(daemon->kernel, 0);
-	trace_log_switch(daemon->trace_log, false);
+	trace_log_enable(daemon->trace_log, false);
 	while (tracing->count)
 		drop_tracer(tracing, 0);
 	kernel_trace_close(tracing->kernel);
@@ -312,7 +312,7 @@ static int begin(struct daemon *daemon, struct error *error)
 	if (tracing->kernel)
 		kernel_trace_read(tracing->kernel);
 	tracing->entry_count = 0;
-	trace_log_switch(daemon->trace_log, true);
+	trace_log_enable(daemon->trace_log, true);
 	if (daemon->kernel)
 		kernel_trace_until(daemon->kernel, tracing->since + LEASE_NS);
 	return 0;
