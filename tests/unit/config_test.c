@@ -201,8 +201,9 @@ TEST(mistakes)
 		{ "pin_dir = '/x; id > p; :'",
 		  "c:1: pin_dir: '/x; id > p; :' has a character other than letters, digits and "
 		  "/._-+:@,%; name a directory in a bpffs, such as /sys/fs/bpf/xdp-icp" },
-		{ "pin_dir = bpf", "c:1: pin_dir: 'bpf' is no absolute path; name a directory in a "
-				   "bpffs, such as /sys/fs/bpf/xdp-icp" },
+		{ "pin_dir = bpf",
+		  "c:1: pin_dir: 'bpf' is not an absolute path; name a directory in a "
+		  "bpffs, such as /sys/fs/bpf/xdp-icp" },
 		{ "user = ''", "c:1: user: an empty name; name a user, such as nobody" },
 		{ "control = '/23456789012345678901234567890123456789012345678901234567890123456789"
 		  "012345678901234567890123456789012345678'",

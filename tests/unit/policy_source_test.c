@@ -138,25 +138,26 @@ TEST(mistakes)
 	static const struct {
 		const char *text, *error;
 	} cases[] = {
-		{ "e.org", "'e.org' is no address and no network; write 192.0.2.1, 192.0.2.0/24 or "
-			   "2001:db8::/32, with numbers, not names" },
-		{ "", "'' is no address and no network; write 192.0.2.1, 192.0.2.0/24 or "
+		{ "e.org",
+		  "'e.org' is neither an address nor a network; write 192.0.2.1, 192.0.2.0/24 or "
+		  "2001:db8::/32, with numbers, not names" },
+		{ "", "'' is neither an address nor a network; write 192.0.2.1, 192.0.2.0/24 or "
 		      "2001:db8::/32, with numbers, not names" },
-		{ "10.0.0/8", "'10.0.0/8' is no address and no network; write 192.0.2.1, "
+		{ "10.0.0/8", "'10.0.0/8' is neither an address nor a network; write 192.0.2.1, "
 			      "192.0.2.0/24 or 2001:db8::/32, with numbers, not names" },
-		{ "10.0.0.0/33", "'10.0.0.0/33': behind the slash stands a number from 0 to 32" },
-		{ "10.0.0.0/", "'10.0.0.0/': behind the slash stands a number from 0 to 32" },
-		{ "10.0.0.0/-1", "'10.0.0.0/-1': behind the slash stands a number from 0 to 32" },
-		{ "::/129", "'::/129': behind the slash stands a number from 0 to 128" },
-		{ "10.1.2.3/8", "'10.1.2.3/8' has bits set behind the first 8; write 10.0.0.0/8 "
+		{ "10.0.0.0/33", "'10.0.0.0/33': after the slash must be a number from 0 to 32" },
+		{ "10.0.0.0/", "'10.0.0.0/': after the slash must be a number from 0 to 32" },
+		{ "10.0.0.0/-1", "'10.0.0.0/-1': after the slash must be a number from 0 to 32" },
+		{ "::/129", "'::/129': after the slash must be a number from 0 to 128" },
+		{ "10.1.2.3/8", "'10.1.2.3/8' has bits set after the first 8; write 10.0.0.0/8 "
 				"for the network or 10.1.2.3 for the single address" },
-		{ "2001:db8::1/32", "'2001:db8::1/32' has bits set behind the first 32; write "
+		{ "2001:db8::1/32", "'2001:db8::1/32' has bits set after the first 32; write "
 				    "2001:db8::/32 for the network or 2001:db8::1 for the single "
 				    "address" },
-		{ "192.0.2.1/31", "'192.0.2.1/31' has bits set behind the first 31; write "
+		{ "192.0.2.1/31", "'192.0.2.1/31' has bits set after the first 31; write "
 				  "192.0.2.0/31 for the network or 192.0.2.1 for the single "
 				  "address" },
-		{ "::ffff:1.2.3.4", "'::ffff:1.2.3.4' is an IPv4 address in the clothes of IPv6; "
+		{ "::ffff:1.2.3.4", "'::ffff:1.2.3.4' is an IPv4-mapped IPv6 address; "
 				    "write it as 192.0.2.1 or 192.0.2.0/24" },
 	};
 

@@ -15,13 +15,13 @@
 struct icp_client {
 	int fd;
 	struct addrinfo *addresses;
-	struct addrinfo *next; /* the address to try if the one in use refuses */
+	struct addrinfo *next; /* to try if the address in use refuses */
 	char server[NI_MAXHOST + NI_MAXSERV + 4];
 };
 
 /* --- the server's address */
 
-/* Splits ADDR[:PORT] in place; `*port` is NULL if there is none. False: a bracket is wrong. */
+/* Split ADDR[:PORT] in place; `*port` is NULL if there is none. False: mismatched brackets. */
 static bool split_port(char *text, char **host, char **port)
 {
 	char *colon = strrchr(text, ':');
@@ -75,7 +75,7 @@ static int resolve(const char *server, struct addrinfo **addresses, struct error
 		return error_set(
 			error,
 			"server '%s': must be ADDR or ADDR:PORT with a port from 1 to 65535, "
-			"as 192.0.2.1:3130 or [2001:db8::1]:3130",
+			"such as 192.0.2.1:3130 or [2001:db8::1]:3130",
 			server);
 	}
 	result = getaddrinfo(host, port ? port : default_port, &hints, addresses);
@@ -86,7 +86,7 @@ static int resolve(const char *server, struct addrinfo **addresses, struct error
 	return 0;
 }
 
-/* Goes on to the next address that a socket can be connected to. Returns -1 if there is none. */
+/* Connect to the next address for which that succeeds. Returns -1 if there is none. */
 static int connect_next(struct icp_client *client, struct error *error)
 {
 	error_set(error, "no address to connect to");
@@ -157,7 +157,7 @@ static __be32 new_request_number(void)
 {
 	static __u32 next;
 
-	/* Random where it begins, so that a late answer to another run is not taken for ours. */
+	/* Random start, so that a late reply to an earlier run is not mistaken for ours. */
 	if (next == 0 && getrandom(&next, sizeof(next), 0) != sizeof(next))
 		next = (__u32)getpid();
 	if (++next == 0)
@@ -181,45 +181,45 @@ static void make_query(struct icp_exchange *exchange, const char *url, size_t le
 	exchange->query[sizeof(query) + length] = '\0';
 }
 
-/* What is wrong with a datagram that came; NULL: nothing, it is the answer. */
+/* Return what is wrong with a received datagram; NULL: it is the reply. */
 static const char *fault(const struct icp_exchange *exchange, size_t size)
 {
 	const unsigned char *url = exchange->query + ICP_QUERY_HEADER_SIZE;
 	size_t url_size = exchange->query_size - ICP_QUERY_HEADER_SIZE; /* with the NUL */
-	struct icp_header answer;
+	struct icp_header reply;
 	struct icp_header query;
 
-	if (size < sizeof(answer))
+	if (size < sizeof(reply))
 		return "less than a header";
-	memcpy(&answer, exchange->answer, sizeof(answer));
+	memcpy(&reply, exchange->reply, sizeof(reply));
 	memcpy(&query, exchange->query, sizeof(query));
-	if (answer.version != ICP_VERSION)
+	if (reply.version != ICP_VERSION)
 		return "another version";
-	if (be16_to_host(answer.length) != size)
+	if (be16_to_host(reply.length) != size)
 		return "a wrong length field";
-	if (answer.request_number != query.request_number)
+	if (reply.request_number != query.request_number)
 		return "another request number";
-	if (!icp_is_verdict(answer.opcode))
-		return "an opcode that is no answer";
-	if (size == sizeof(answer) || exchange->answer[size - 1] != '\0')
+	if (!icp_is_verdict(reply.opcode))
+		return "an opcode that no reply has";
+	if (size == sizeof(reply) || exchange->reply[size - 1] != '\0')
 		return "no NUL at the end";
-	if (answer.opcode == ICP_OP_ERR && size == ICP_ERR_SIZE)
+	if (reply.opcode == ICP_OP_ERR && size == ICP_ERR_SIZE)
 		return NULL;
-	if (size - sizeof(answer) != url_size ||
-	    memcmp(exchange->answer + sizeof(answer), url, url_size) != 0)
+	if (size - sizeof(reply) != url_size ||
+	    memcmp(exchange->reply + sizeof(reply), url, url_size) != 0)
 		return "another URL";
 	return NULL;
 }
 
-static void accept_answer(struct icp_exchange *exchange, size_t size)
+static void accept_reply(struct icp_exchange *exchange, size_t size)
 {
-	struct icp_header answer;
+	struct icp_header reply;
 
-	memcpy(&answer, exchange->answer, sizeof(answer));
-	exchange->answer_size = size;
-	exchange->opcode = answer.opcode;
-	if (be32_to_host(answer.options) & ICP_FLAG_SRC_RTT)
-		exchange->cost = (int)(be32_to_host(answer.option_data) & 0xffff);
+	memcpy(&reply, exchange->reply, sizeof(reply));
+	exchange->reply_size = size;
+	exchange->opcode = reply.opcode;
+	if (be32_to_host(reply.options) & ICP_FLAG_SRC_RTT)
+		exchange->cost = (int)(be32_to_host(reply.option_data) & 0xffff);
 }
 
 /* --- the exchange */
@@ -234,14 +234,14 @@ static double now_in_milliseconds(void)
 
 static int send_query(int fd, const struct icp_exchange *exchange)
 {
-	/* The first try may fail with what the network said of an earlier query. */
-	for (int try = 0; try < 2; try++)
+	/* The first attempt may report a pending ICMP error of an earlier query. */
+	for (int attempt = 0; attempt < 2; attempt++)
 		if (send(fd, exchange->query, exchange->query_size, 0) >= 0)
 			return 0;
 	return -1;
 }
 
-/* Waits for something to receive. Returns false at the end of the time. */
+/* Wait until the socket is readable. Returns false at the deadline. */
 static bool wait_until(int fd, double deadline)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
@@ -263,7 +263,7 @@ static bool wait_until(int fd, double deadline)
 	}
 }
 
-/* Returns as icp_client_ask() does, or 2 if the address in use refuses. */
+/* Return as icp_client_ask() does, or 2 if the address in use refuses. */
 static int exchange_once(struct icp_client *client, unsigned int timeout,
 			 struct icp_exchange *exchange, struct error *error)
 {
@@ -276,7 +276,7 @@ static int exchange_once(struct icp_client *client, unsigned int timeout,
 	}
 	while (wait_until(client->fd, start + timeout)) {
 		ssize_t size =
-			recv(client->fd, exchange->answer, sizeof(exchange->answer), MSG_DONTWAIT);
+			recv(client->fd, exchange->reply, sizeof(exchange->reply), MSG_DONTWAIT);
 
 		exchange->milliseconds = now_in_milliseconds() - start;
 		if (size < 0 && errno == ECONNREFUSED) {
@@ -284,7 +284,7 @@ static int exchange_once(struct icp_client *client, unsigned int timeout,
 				  client->server);
 			return 2;
 		}
-		if (size < 0 && (errno == EAGAIN || errno == EINTR)) /* a wrong checksum, say */
+		if (size < 0 && (errno == EAGAIN || errno == EINTR)) /* such as a wrong checksum */
 			continue;
 		if (size < 0) {
 			error_set(error, "%s: %s", client->server, strerror(errno));
@@ -292,15 +292,15 @@ static int exchange_once(struct icp_client *client, unsigned int timeout,
 		}
 		last_fault = fault(exchange, (size_t)size);
 		if (!last_fault) {
-			accept_answer(exchange, (size_t)size);
+			accept_reply(exchange, (size_t)size);
 			return 0;
 		}
 	}
 	if (last_fault)
-		error_set(error, "%s: no answer within %u ms; what came had %s", client->server,
-			  timeout, last_fault);
+		error_set(error, "%s: no reply within %u ms; the last datagram had %s",
+			  client->server, timeout, last_fault);
 	else
-		error_set(error, "%s: no answer within %u ms", client->server, timeout);
+		error_set(error, "%s: no reply within %u ms", client->server, timeout);
 	return 1;
 }
 
@@ -313,7 +313,7 @@ int icp_client_ask(struct icp_client *client, const char *url, size_t length, bo
 	if (length > ICP_CLIENT_URL_MAX)
 		return error_set(error, "the URL has %zu bytes; a query holds %u at most", length,
 				 ICP_CLIENT_URL_MAX);
-	exchange->answer_size = 0;
+	exchange->reply_size = 0;
 	exchange->cost = ICP_NO_COST;
 	make_query(exchange, url, length, want_cost);
 	do

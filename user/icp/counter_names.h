@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the counters of include/counters.h are called. */
+/* The names of the counters of include/counters.h. */
 #ifndef XDP_ICP_COUNTER_NAMES_H
 #define XDP_ICP_COUNTER_NAMES_H
 

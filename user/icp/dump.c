@@ -8,8 +8,8 @@
 #include "icp/opcode.h"
 
 #define BOX_WIDTH 63	  /* characters between the two outer bars */
-#define OPCODE_WIDTH 13	  /* characters for the opcode, behind two blanks */
-#define PAYLOAD_COLUMN 13 /* where the payload begins in its lines */
+#define OPCODE_WIDTH 13	  /* characters for the opcode, after two blanks */
+#define PAYLOAD_COLUMN 13 /* where the payload begins in a line */
 #define PAYLOAD_WIDTH (BOX_WIDTH - PAYLOAD_COLUMN)
 
 static void draw_rule(FILE *out)

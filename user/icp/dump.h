@@ -7,13 +7,13 @@
 #include <stdio.h>
 
 /*
- * Draws `size` bytes, whatever they are; nothing in them is taken for granted.
+ * Draw a datagram of `size` bytes; nothing about its contents is assumed.
  *
- * The request number and the other three fields of 32 bits are hexadecimal without leading zeros,
- * version and length decimal, both as the header has them. An opcode stands by its name of the
- * RFC, without ICP_OP_ if it would not fit the column, or else by its number. The payload, all
- * behind the header, is written as escape() does; what does not fit its 50 columns goes on below,
- * under its beginning, and an escape is never broken. Less than a header is one line that says so.
+ * The four 32-bit fields are hexadecimal without leading zeros; version and length are decimal, as
+ * in the header. The opcode is shown by its name in the RFC, without ICP_OP_ if that does not fit
+ * the column, or by its number if it has no name. The payload, all that follows the header, is
+ * escaped as by escape() and wrapped at 50 columns, never within an escape. Less than a header
+ * becomes one line.
  */
 void dump_datagram(FILE *out, const void *datagram, size_t size);
 

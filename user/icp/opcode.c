@@ -4,7 +4,7 @@
 
 #include "icp/opcode.h"
 
-#define LONG_FORM "ICP_OP_"
+#define PREFIX "ICP_OP_"
 
 static const struct {
 	enum icp_opcode opcode;
@@ -13,7 +13,7 @@ static const struct {
 } opcodes[] = {
 #define OPCODE(upper, lower)                                                                       \
 	{                                                                                          \
-		ICP_OP_##upper, lower, LONG_FORM #upper                                            \
+		ICP_OP_##upper, lower, PREFIX #upper                                               \
 	}
 	OPCODE(QUERY, "query"),
 	OPCODE(HIT, "hit"),
@@ -47,11 +47,11 @@ const char *opcode_short_name(enum icp_opcode opcode)
 
 enum icp_opcode opcode_from_name(const char *name, size_t length)
 {
-	size_t form = strlen(LONG_FORM);
+	size_t prefix = strlen(PREFIX);
 
-	if (length > form && strncasecmp(name, LONG_FORM, form) == 0) {
-		name += form;
-		length -= form;
+	if (length > prefix && strncasecmp(name, PREFIX, prefix) == 0) {
+		name += prefix;
+		length -= prefix;
 	}
 	for (size_t i = 0; i < OPCODES; i++)
 		if (strlen(opcodes[i].short_name) == length &&

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The names of ICP's opcodes and of the verdicts among them. Each has a long form as RFC 2186
- * writes it (ICP_OP_MISS_NOFETCH) and a short one (miss_nofetch); both are read in any case.
+ * Names of the ICP opcodes, and of those that are verdicts. Each has a long form as in RFC 2186
+ * (ICP_OP_MISS_NOFETCH) and a short one (miss_nofetch); parsing ignores case.
  */
 #ifndef XDP_ICP_OPCODE_H
 #define XDP_ICP_OPCODE_H
@@ -10,17 +10,17 @@
 
 #include "icp.h"
 
-/* What a verdict may be called, for messages. */
+/* The names of verdicts, for messages. */
 #define VERDICT_NAMES "hit, miss, miss_nofetch, denied or err"
 
-/* The long and the short name of an opcode. NULL if RFC 2186 has none for it. */
+/* Return the long and the short name of an opcode. NULL if RFC 2186 does not define it. */
 const char *opcode_name(enum icp_opcode opcode);
 const char *opcode_short_name(enum icp_opcode opcode);
 
-/* The opcode of a name of `length` bytes, in either form. ICP_OP_INVALID if there is none. */
+/* Return the opcode of a name of `length` bytes in either form, or ICP_OP_INVALID. */
 enum icp_opcode opcode_from_name(const char *name, size_t length);
 
-/* The same for verdicts alone: ICP_OP_INVALID for opcodes that a policy may not answer with. */
+/* The same for verdicts only: ICP_OP_INVALID for opcodes that no reply has. */
 enum icp_opcode verdict_from_name(const char *name, size_t length);
 
 #endif

@@ -144,7 +144,7 @@ static json_t *json_of_answer(const struct input *input, const struct icp_exchan
 {
 	json_t *json = icpctl_must(json_object());
 
-	if (exchange->answer_size) {
+	if (exchange->reply_size) {
 		set(json, "verdict", json_string(opcode_name(exchange->opcode)));
 		set(json, "ms", json_real(exchange->milliseconds));
 		if (exchange->cost != ICP_NO_COST)
@@ -155,8 +155,8 @@ static json_t *json_of_answer(const struct input *input, const struct icp_exchan
 	}
 	if (input->dump) {
 		set(json, "query", hexadecimal(exchange->query, exchange->query_size));
-		if (exchange->answer_size)
-			set(json, "answer", hexadecimal(exchange->answer, exchange->answer_size));
+		if (exchange->reply_size)
+			set(json, "answer", hexadecimal(exchange->reply, exchange->reply_size));
 	}
 	return json;
 }
@@ -214,7 +214,7 @@ static int ask_once(struct asking *asking, const char *url, size_t length, const
 	if (input->dump) {
 		dump_datagram(stdout, exchange->query, exchange->query_size);
 		if (!result)
-			dump_datagram(stdout, exchange->answer, exchange->answer_size);
+			dump_datagram(stdout, exchange->reply, exchange->reply_size);
 	}
 	if (result)
 		icpctl_fail(input->ctl, ICPCTL_UNANSWERED, "%s  %s", error.text,

@@ -9,85 +9,85 @@
 #define NONE UINT32_MAX
 
 /*
- * The nodes of a trie of the texts in the order of their depth, each node's children side by
- * side and sorted: the children of node i are the nodes children[i] to children[i + 1] - 1.
+ * The nodes of a trie of the patterns, sorted by depth. A node's children are adjacent and sorted:
+ * the children of node i are the nodes children[i] to children[i + 1] - 1.
  */
 struct ahocorasick {
-	size_t count;		 /* of nodes */
-	uint32_t *children;	 /* count + 1 of them */
-	uint32_t *fail;		 /* the node of the longest proper suffix that is in the trie */
-	uint32_t *first;	 /* the first listed text that ends here or in a suffix, or NONE */
-	uint8_t *byte;		 /* that leads to the node from its parent */
-	uint32_t from_root[256]; /* the root's children once more; ROOT where there is none */
+	size_t count;	    /* of nodes */
+	uint32_t *children; /* count + 1 entries */
+	uint32_t *fail;	    /* the node of the longest proper suffix in the trie */
+	uint32_t *first;    /* lowest index of a pattern that ends here or in a suffix, or NONE */
+	uint8_t *byte;	    /* on the edge from the parent */
+	uint32_t from_root[256]; /* the root's children by byte; ROOT: none */
 };
 
-/* While the trie is made, a node stands for the sorted texts that begin as it says. */
+/* While the trie is built: the sorted patterns that begin with a node's string. */
 struct range {
-	uint32_t begin, end; /* in the sorted texts */
+	uint32_t begin, end;
 };
 
-/* Counts the nodes: each text adds those beyond what it shares with the one before. */
-static size_t count_nodes(const struct bytesort_item *texts, size_t count)
+/* Each pattern adds a node for each byte that it does not share with the one before. */
+static size_t count_nodes(const struct bytesort_item *patterns, size_t count)
 {
 	size_t nodes = 1;
 
 	for (size_t i = 0; i < count; i++) {
 		size_t shared = 0;
 
-		while (i && shared < texts[i].length && shared < texts[i - 1].length &&
-		       texts[i].text[shared] == texts[i - 1].text[shared])
+		while (i && shared < patterns[i].length && shared < patterns[i - 1].length &&
+		       patterns[i].text[shared] == patterns[i - 1].text[shared])
 			shared++;
-		nodes += texts[i].length - shared;
+		nodes += patterns[i].length - shared;
 	}
 	return nodes;
 }
 
-/* Makes the trie level by level; `ranges` has room for all nodes. */
-static void make_nodes(struct ahocorasick *search, const struct bytesort_item *texts,
-		       size_t text_count, struct range *ranges)
+/* Build the trie level by level; `ranges` has room for all nodes. */
+static void build_trie(struct ahocorasick *automaton, const struct bytesort_item *patterns,
+		       size_t pattern_count, struct range *ranges)
 {
-	size_t made = 1, level_end = 1, depth = 0;
+	size_t built = 1, level_end = 1, depth = 0;
 
-	ranges[ROOT] = (struct range){ 0, text_count };
-	for (size_t node = 0; node < search->count; node++) {
+	ranges[ROOT] = (struct range){ 0, pattern_count };
+	for (size_t node = 0; node < automaton->count; node++) {
 		struct range range = ranges[node];
 
 		if (node == level_end) {
-			level_end = made;
+			level_end = built;
 			depth++;
 		}
-		search->children[node] = made;
-		search->first[node] = NONE;
-		/* Sorted: what ends here comes first, and first of equals is the first listed. */
-		if (range.begin < range.end && texts[range.begin].length == depth)
-			search->first[node] = texts[range.begin].number;
-		while (range.begin < range.end && texts[range.begin].length == depth)
+		automaton->children[node] = built;
+		automaton->first[node] = NONE;
+		/* Sorted: patterns that end here come first, and of equals the lowest index. */
+		if (range.begin < range.end && patterns[range.begin].length == depth)
+			automaton->first[node] = patterns[range.begin].number;
+		while (range.begin < range.end && patterns[range.begin].length == depth)
 			range.begin++;
 		while (range.begin < range.end) {
-			uint8_t byte = (uint8_t)texts[range.begin].text[depth];
+			uint8_t byte = (uint8_t)patterns[range.begin].text[depth];
 
-			search->byte[made] = byte;
-			ranges[made].begin = range.begin;
+			automaton->byte[built] = byte;
+			ranges[built].begin = range.begin;
 			while (range.begin < range.end &&
-			       (uint8_t)texts[range.begin].text[depth] == byte)
+			       (uint8_t)patterns[range.begin].text[depth] == byte)
 				range.begin++;
-			ranges[made++].end = range.begin;
+			ranges[built++].end = range.begin;
 		}
 	}
-	search->children[search->count] = made;
+	automaton->children[automaton->count] = built;
 }
 
-/* The child of a node but the root, by binary search; ROOT: it has none of that byte. */
-static uint32_t child(const struct ahocorasick *search, uint32_t node, uint8_t byte)
+/* Return a node's child by binary search, not for the root; ROOT: there is none. */
+static uint32_t child(const struct ahocorasick *automaton, uint32_t node, uint8_t byte)
 {
-	uint32_t low = search->children[node], high = search->children[node + 1];
+	uint32_t low = automaton->children[node], high = automaton->children[node + 1];
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (search->byte[middle] == byte)
+		if (automaton->byte[middle] == byte)
 			return middle;
-		if (search->byte[middle] < byte)
+		if (automaton->byte[middle] < byte)
 			low = middle + 1;
 		else
 			high = middle;
@@ -95,56 +95,58 @@ static uint32_t child(const struct ahocorasick *search, uint32_t node, uint8_t b
 	return ROOT;
 }
 
-static uint32_t step(const struct ahocorasick *search, uint32_t node, uint8_t byte)
+static uint32_t step(const struct ahocorasick *automaton, uint32_t node, uint8_t byte)
 {
 	while (node != ROOT) {
-		uint32_t next = child(search, node, byte);
+		uint32_t next = child(automaton, node, byte);
 
 		if (next != ROOT)
 			return next;
-		node = search->fail[node];
+		node = automaton->fail[node];
 	}
-	return search->from_root[byte];
+	return automaton->from_root[byte];
 }
 
-/* Parents come before their children, and a suffix is shorter: all that is needed is there. */
-static void link_suffixes(struct ahocorasick *search)
+/* By depth: the links and `first` of the parent and of all shorter suffixes are set already. */
+static void link_suffixes(struct ahocorasick *automaton)
 {
-	search->fail[ROOT] = ROOT;
-	for (uint32_t i = search->children[ROOT]; i < search->children[ROOT + 1]; i++) {
-		search->from_root[search->byte[i]] = i;
-		search->fail[i] = ROOT;
+	automaton->fail[ROOT] = ROOT;
+	for (uint32_t i = automaton->children[ROOT]; i < automaton->children[ROOT + 1]; i++) {
+		automaton->from_root[automaton->byte[i]] = i;
+		automaton->fail[i] = ROOT;
 	}
-	for (uint32_t node = 0; node < search->count; node++) {
-		for (uint32_t i = search->children[node];
-		     node != ROOT && i < search->children[node + 1]; i++)
-			search->fail[i] = step(search, search->fail[node], search->byte[i]);
-		if (search->first[search->fail[node]] < search->first[node])
-			search->first[node] = search->first[search->fail[node]];
+	for (uint32_t node = 0; node < automaton->count; node++) {
+		for (uint32_t i = automaton->children[node];
+		     node != ROOT && i < automaton->children[node + 1]; i++)
+			automaton->fail[i] =
+				step(automaton, automaton->fail[node], automaton->byte[i]);
+		if (automaton->first[automaton->fail[node]] < automaton->first[node])
+			automaton->first[node] = automaton->first[automaton->fail[node]];
 	}
 }
 
 static struct ahocorasick *allocate(size_t nodes)
 {
-	struct ahocorasick *search = calloc(1, sizeof(*search));
+	struct ahocorasick *automaton = calloc(1, sizeof(*automaton));
 
-	if (!search)
+	if (!automaton)
 		return NULL;
-	search->count = nodes;
-	search->children = calloc(nodes + 1, sizeof(*search->children));
-	search->fail = calloc(nodes, sizeof(*search->fail));
-	search->first = calloc(nodes, sizeof(*search->first));
-	search->byte = calloc(nodes, sizeof(*search->byte));
-	if (!search->children || !search->fail || !search->first || !search->byte) {
-		ahocorasick_free(search);
+	automaton->count = nodes;
+	automaton->children = calloc(nodes + 1, sizeof(*automaton->children));
+	automaton->fail = calloc(nodes, sizeof(*automaton->fail));
+	automaton->first = calloc(nodes, sizeof(*automaton->first));
+	automaton->byte = calloc(nodes, sizeof(*automaton->byte));
+	if (!automaton->children || !automaton->fail || !automaton->first || !automaton->byte) {
+		ahocorasick_free(automaton);
 		return NULL;
 	}
-	return search;
+	return automaton;
 }
 
-struct ahocorasick *ahocorasick_new(const char *const *texts, const size_t *lengths, size_t count)
+struct ahocorasick *ahocorasick_new(const char *const *patterns, const size_t *lengths,
+				    size_t count)
 {
-	struct ahocorasick *search = NULL;
+	struct ahocorasick *automaton = NULL;
 	struct bytesort_item *sorted = calloc(count ? count : 1, sizeof(*sorted));
 	struct range *ranges = NULL;
 	size_t total = 0, nodes;
@@ -154,9 +156,9 @@ struct ahocorasick *ahocorasick_new(const char *const *texts, const size_t *leng
 	for (size_t i = 0; i < count; i++) {
 		total += lengths[i] + 1;
 		if (total >= NONE)
-			goto out; /* there could be more nodes than numbers */
+			goto out; /* node numbers would overflow */
 		sorted[i] = (struct bytesort_item){
-			.text = texts[i],
+			.text = patterns[i],
 			.length = lengths[i],
 			.number = i,
 		};
@@ -164,36 +166,36 @@ struct ahocorasick *ahocorasick_new(const char *const *texts, const size_t *leng
 	bytesort(sorted, count);
 	nodes = count_nodes(sorted, count);
 	ranges = calloc(nodes, sizeof(*ranges));
-	search = ranges ? allocate(nodes) : NULL;
-	if (!search)
+	automaton = ranges ? allocate(nodes) : NULL;
+	if (!automaton)
 		goto out;
-	make_nodes(search, sorted, count, ranges);
-	link_suffixes(search);
+	build_trie(automaton, sorted, count, ranges);
+	link_suffixes(automaton);
 out:
 	free(ranges);
 	free(sorted);
-	return search;
+	return automaton;
 }
 
-void ahocorasick_free(struct ahocorasick *search)
+void ahocorasick_free(struct ahocorasick *automaton)
 {
-	if (!search)
+	if (!automaton)
 		return;
-	free(search->children);
-	free(search->fail);
-	free(search->first);
-	free(search->byte);
-	free(search);
+	free(automaton->children);
+	free(automaton->fail);
+	free(automaton->first);
+	free(automaton->byte);
+	free(automaton);
 }
 
-size_t ahocorasick_first(const struct ahocorasick *search, const char *text, size_t length)
+size_t ahocorasick_first(const struct ahocorasick *automaton, const char *text, size_t length)
 {
-	uint32_t node = ROOT, first = search->first[ROOT];
+	uint32_t node = ROOT, first = automaton->first[ROOT];
 
 	for (size_t i = 0; i < length && first != 0; i++) {
-		node = step(search, node, (uint8_t)text[i]);
-		if (search->first[node] < first)
-			first = search->first[node];
+		node = step(automaton, node, (uint8_t)text[i]);
+		if (automaton->first[node] < first)
+			first = automaton->first[node];
 	}
 	return first == NONE ? AHOCORASICK_NONE : first;
 }

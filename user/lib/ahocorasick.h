@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which of many texts does a text contain? An automaton after Aho and Corasick: one walk over the
- * text, however many are searched for. It takes 13 bytes for each byte that the texts do not
- * have in common at their beginnings.
+ * Search a text for many patterns in one pass, however many there are: the automaton of Aho and
+ * Corasick. It takes 13 bytes for each byte of the patterns, common prefixes counted once.
  */
 #ifndef XDP_ICP_AHOCORASICK_H
 #define XDP_ICP_AHOCORASICK_H
@@ -13,16 +12,17 @@
 
 struct ahocorasick;
 
-/* A search for `count` texts of `lengths` bytes each. NULL: out of memory, or 4 GB of texts. */
-struct ahocorasick *ahocorasick_new(const char *const *texts, const size_t *lengths, size_t count);
+/* Build an automaton for `count` patterns of `lengths` bytes. NULL: out of memory, or 4 GB. */
+struct ahocorasick *ahocorasick_new(const char *const *patterns, const size_t *lengths,
+				    size_t count);
 
-/* `search` may be NULL. */
-void ahocorasick_free(struct ahocorasick *search);
+/* NULL is ignored. */
+void ahocorasick_free(struct ahocorasick *automaton);
 
 /*
- * The number of the text that stands first in the list among those that `text` contains, or
- * AHOCORASICK_NONE. An empty text is contained in all.
+ * Return the lowest index of a pattern that `text` contains, or AHOCORASICK_NONE. Every text
+ * contains an empty pattern.
  */
-size_t ahocorasick_first(const struct ahocorasick *search, const char *text, size_t length);
+size_t ahocorasick_first(const struct ahocorasick *automaton, const char *text, size_t length);
 
 #endif

@@ -13,7 +13,7 @@ struct member {
 	uint64_t length : 16;
 	uint32_t verdict;
 	union {
-		uint32_t parent; /* number of the member; once finished */
+		uint32_t parent; /* index of the member, or NO_PARENT; once finished */
 		uint32_t tag;	 /* until then */
 	};
 };
@@ -21,9 +21,9 @@ struct member {
 struct byteset {
 	struct member *members;
 	size_t count, members_allocated;
-	char *texts; /* of all members, one after another */
+	char *texts; /* of all members, concatenated */
 	size_t texts_used, texts_allocated;
-	bool sorted; /* as far as members have been appended */
+	bool sorted; /* members have been appended in order so far */
 };
 
 int byteset_compare(const char *a, size_t a_length, const char *b, size_t b_length)
@@ -51,7 +51,7 @@ struct byteset *byteset_new(void)
 	if (!set)
 		return NULL;
 	set->sorted = true;
-	/* So that `texts` is never NULL, not even if all members are empty. */
+	/* Never NULL, not even if all members are empty. */
 	set->texts_allocated = 64;
 	set->texts = malloc(set->texts_allocated);
 	if (!set->texts) {
@@ -70,7 +70,7 @@ void byteset_free(struct byteset *set)
 	free(set);
 }
 
-/* Room for one more member with a text of `length` bytes. -1: out of memory, or too much. */
+/* Make room for a member with a text of `length` bytes. -1: out of memory, or too much. */
 static int make_room(struct byteset *set, size_t length)
 {
 	if (length > BYTESET_TEXT_MAX || set->count >= NO_PARENT)
@@ -96,7 +96,7 @@ static int make_room(struct byteset *set, size_t length)
 	return 0;
 }
 
-/* A member for a text that is copied behind the others; there is room. */
+/* Copy a text behind the others, for which there is room; return its member. */
 static struct member store(struct byteset *set, const char *text, size_t length,
 			   enum icp_opcode verdict)
 {
@@ -118,7 +118,7 @@ int byteset_append(struct byteset *set, const char *text, size_t length, enum ic
 	set->members[set->count] = store(set, text, length, verdict);
 	set->members[set->count].tag = tag;
 	last = &set->members[set->count++];
-	/* Lists are often sorted already; then finishing them takes no time. */
+	/* Lists are often sorted; then byteset_finish() does not have to. */
 	if (set->count > 1 && set->sorted)
 		set->sorted = compare_text(set, last - 1, text_of(set, last), length) <= 0;
 	return 0;
@@ -132,8 +132,8 @@ static bool is_prefix(const struct byteset *set, const struct member *prefix,
 }
 
 /*
- * A member's parent is the one before it, or one of the ancestors of that: whatever lies between a
- * text and a prefix of it begins with that prefix.
+ * A member's parent is the one before it, or one of its ancestors: all that is sorted between a
+ * prefix and a text that begins with it begins with it too.
  */
 static void find_parents(struct byteset *set)
 {
@@ -147,7 +147,7 @@ static void find_parents(struct byteset *set)
 	}
 }
 
-/* Equal texts stay in the order in which they were appended. -1: out of memory. */
+/* Equal texts keep the order in which they were appended. -1: out of memory. */
 static int sort_members(struct byteset *set)
 {
 	struct bytesort_item *items = reallocarray(NULL, set->count, sizeof(*items));
@@ -181,13 +181,12 @@ int byteset_finish(struct byteset *set, struct byteset_conflict *conflict)
 		return -1;
 	for (size_t i = 0; i < set->count; i++) {
 		const struct member *member = &set->members[i];
-		const struct member *former = kept ? &set->members[kept - 1] : NULL;
+		const struct member *last = kept ? &set->members[kept - 1] : NULL;
 
-		if (!former ||
-		    compare_text(set, former, text_of(set, member), member->length) != 0) {
+		if (!last || compare_text(set, last, text_of(set, member), member->length) != 0) {
 			set->members[kept++] = *member;
-		} else if (former->verdict != member->verdict) {
-			conflict->first_tag = former->tag;
+		} else if (last->verdict != member->verdict) {
+			conflict->first_tag = last->tag;
 			conflict->second_tag = member->tag;
 			return 1;
 		}
@@ -202,9 +201,9 @@ size_t byteset_count(const struct byteset *set)
 	return set->count;
 }
 
-struct byteset_member byteset_get(const struct byteset *set, size_t number)
+struct byteset_member byteset_get(const struct byteset *set, size_t index)
 {
-	const struct member *member = &set->members[number];
+	const struct member *member = &set->members[index];
 
 	return (struct byteset_member){
 		.text = text_of(set, member),
@@ -213,8 +212,8 @@ struct byteset_member byteset_get(const struct byteset *set, size_t number)
 	};
 }
 
-/* The number of members that are not behind the text. */
-static size_t count_not_behind(const struct byteset *set, const char *text, size_t length)
+/* Return the number of members that are not greater than the text. */
+static size_t upper_bound(const struct byteset *set, const char *text, size_t length)
 {
 	size_t low = 0, high = set->count;
 
@@ -232,51 +231,51 @@ static size_t count_not_behind(const struct byteset *set, const char *text, size
 bool byteset_longest(const struct byteset *set, const char *text, size_t length,
 		     struct byteset_member *member)
 {
-	size_t found = count_not_behind(set, text, length);
+	size_t found = upper_bound(set, text, length);
 	const struct member *last;
-	uint32_t number = found - 1;
+	uint32_t index = found - 1;
 	size_t common = 0;
 
 	if (found == 0)
 		return false;
-	last = &set->members[number];
+	last = &set->members[index];
 	while (common < last->length && common < length &&
 	       text_of(set, last)[common] == text[common])
 		common++;
-	/* Ancestors are prefixes of `last`: those up to the common length are prefixes of both. */
-	while (number != NO_PARENT && set->members[number].length > common)
-		number = set->members[number].parent;
-	if (number == NO_PARENT)
+	/* Ancestors are prefixes of `last`; those up to the common length are prefixes of both. */
+	while (index != NO_PARENT && set->members[index].length > common)
+		index = set->members[index].parent;
+	if (index == NO_PARENT)
 		return false;
-	*member = byteset_get(set, number);
+	*member = byteset_get(set, index);
 	return true;
 }
 
-/* The place of a text among the members; false: it is not there, but would be. */
-static bool find(const struct byteset *set, const char *text, size_t length, size_t *place)
+/* Find the index of a text among the members; false: the index at which it would be inserted. */
+static bool find(const struct byteset *set, const char *text, size_t length, size_t *index)
 {
-	size_t behind = count_not_behind(set, text, length);
+	size_t bound = upper_bound(set, text, length);
 
-	*place = behind;
-	if (behind == 0 || compare_text(set, &set->members[behind - 1], text, length) != 0)
+	*index = bound;
+	if (bound == 0 || compare_text(set, &set->members[bound - 1], text, length) != 0)
 		return false;
-	*place = behind - 1;
+	*index = bound - 1;
 	return true;
 }
 
 int byteset_put(struct byteset *set, const char *text, size_t length, enum icp_opcode verdict)
 {
-	size_t place;
+	size_t index;
 
-	if (find(set, text, length, &place)) {
-		set->members[place].verdict = verdict;
+	if (find(set, text, length, &index)) {
+		set->members[index].verdict = verdict;
 		return 0;
 	}
 	if (make_room(set, length))
 		return -1;
-	memmove(&set->members[place + 1], &set->members[place],
-		(set->count - place) * sizeof(*set->members));
-	set->members[place] = store(set, text, length, verdict);
+	memmove(&set->members[index + 1], &set->members[index],
+		(set->count - index) * sizeof(*set->members));
+	set->members[index] = store(set, text, length, verdict);
 	set->count++;
 	find_parents(set);
 	return 0;
@@ -284,17 +283,17 @@ int byteset_put(struct byteset *set, const char *text, size_t length, enum icp_o
 
 bool byteset_remove(struct byteset *set, const char *text, size_t length)
 {
-	size_t place, offset, size;
+	size_t index, offset, size;
 
-	if (!find(set, text, length, &place))
+	if (!find(set, text, length, &index))
 		return false;
-	offset = set->members[place].offset;
-	size = set->members[place].length;
+	offset = set->members[index].offset;
+	size = set->members[index].length;
 	memmove(set->texts + offset, set->texts + offset + size, set->texts_used - offset - size);
 	set->texts_used -= size;
 	set->count--;
-	memmove(&set->members[place], &set->members[place + 1],
-		(set->count - place) * sizeof(*set->members));
+	memmove(&set->members[index], &set->members[index + 1],
+		(set->count - index) * sizeof(*set->members));
 	for (size_t i = 0; i < set->count; i++)
 		if (set->members[i].offset > offset)
 			set->members[i].offset -= size;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A quicksort by seven bytes at a time: these bytes stand in the item, so that the text itself is
- * only looked at again for those that agree in them (Bentley and Sedgewick's multikey quicksort,
- * with a cache).
+ * Multikey quicksort (Bentley and Sedgewick) with seven bytes of the text cached in the item: the
+ * text itself is read again only for items that are equal in them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,8 @@
 #define MORE (KEY_BYTES + 1)
 
 /*
- * The bytes of a text from `depth` on as a number that sorts like them; the lowest byte tells
- * how many of them there are, MORE if the text goes on behind them.
+ * Return the bytes of a text from `depth` on as a number that compares like them. Its lowest byte
+ * is their count, or MORE if the text continues.
  */
 static uint64_t key_at(const struct bytesort_item *item, size_t depth)
 {
@@ -52,7 +51,7 @@ static int compare_numbers(const void *left, const void *right)
 
 static void sort_at(struct bytesort_item *items, size_t count, size_t depth);
 
-/* Sorts items that agree up to `depth` and in the seven bytes behind it. */
+/* Sort items that are equal up to `depth` and in the seven bytes from there. */
 static void sort_equal(struct bytesort_item *items, size_t count, size_t depth)
 {
 	if (count < 2)
@@ -66,12 +65,13 @@ static void sort_equal(struct bytesort_item *items, size_t count, size_t depth)
 	sort_at(items, count, depth + KEY_BYTES);
 }
 
-/* Sorts items that agree in their first `depth` bytes. */
+/* Sort items that are equal in their first `depth` bytes. */
 static void sort_at(struct bytesort_item *items, size_t count, size_t depth)
 {
 	while (count > 1) {
 		uint64_t pivot = median(items[0].key, items[count / 2].key, items[count - 1].key);
-		size_t less = 0, greater = count; /* before and from where items are so */
+		size_t less = 0;	/* end of the smaller items */
+		size_t greater = count; /* begin of the larger ones */
 
 		for (size_t i = 0; i < greater;) {
 			if (items[i].key < pivot)
@@ -82,7 +82,7 @@ static void sort_at(struct bytesort_item *items, size_t count, size_t depth)
 				i++;
 		}
 		sort_equal(items + less, greater - less, depth);
-		/* The larger side is left to the loop: the stack stays small. */
+		/* Recurse into the smaller side only: the stack stays small. */
 		if (less < count - greater) {
 			sort_at(items, less, depth);
 			items += greater;

@@ -7,7 +7,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int64_t offset_ns; /* of CLOCK_MONOTONIC in this process's time namespace */
 
-/* A process cannot change the time namespace that it is in: the offset is read once. */
+/* Read once: the time namespace of a process does not change. */
 static void read_offset(void)
 {
 	long long seconds, nanoseconds;

@@ -66,7 +66,7 @@ static int digit_value(char digit)
 	return -1;
 }
 
-/* Takes one byte from the front of `size` (at least 1) characters. Returns those it is made of. */
+/* Decode the first byte of `size` (at least 1) characters. Returns how many encode it. */
 static size_t unescape_byte(const char *text, size_t size, char *byte)
 {
 	*byte = text[0];

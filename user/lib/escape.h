@@ -1,36 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Bytes as printable text. A URL is made of any bytes, what people read and JSON carries is not:
- * a byte that is not printable ASCII (20 to 7e) is written \xHH with two small hexadecimal digits,
- * the backslash \\, all others stand for themselves. Whatever has been escaped comes back byte for
- * byte.
+ * Printable text of any bytes, for terminals, logs and JSON. A byte that is not printable ASCII (20
+ * to 7e) becomes \xHH with two lower-case hexadecimal digits, a backslash becomes \\, all others
+ * are kept. unescape() restores what escape() was given byte for byte.
  */
 #ifndef XDP_ICP_ESCAPE_H
 #define XDP_ICP_ESCAPE_H
 
 #include <stddef.h>
 
-#define ESCAPE_MAX 4u /* characters that a byte may become */
+#define ESCAPE_MAX 4u /* characters for one byte, at most */
 
-/* Writes a byte as text, with a NUL behind it. Returns the characters before the NUL, 1 to 4. */
+/* Escape one byte and add a NUL. Returns the number of characters without the NUL, 1 to 4. */
 size_t escape_byte(unsigned char byte, char text[ESCAPE_MAX + 1]);
 
-/* `length` bytes as text, for free(). NULL: no memory. */
+/* Return the text of `length` bytes, to be freed by the caller. NULL: out of memory. */
 char *escape(const void *bytes, size_t length);
 
 /*
- * Text for one line of a log or a terminal, part of which may be escaped already: a backslash stands
- * for itself, everything else is as escape() has it. Writes at most `size` bytes with the NUL, and
- * never half an escape; returns the characters before the NUL.
+ * Make text printable as one line of a log or a terminal. Parts of it may be escaped already, so
+ * backslashes are kept; all else is escaped. Writes at most `size` bytes with the NUL and never
+ * part of an escape. Returns the number of characters without the NUL.
  */
 size_t escape_line(const char *text, char *line, size_t size);
 
 /*
- * The bytes that `size` characters of text stand for, for free(), with a NUL behind them that
- * `*length` does not count. NULL: no memory. Never more bytes than characters.
+ * Return the bytes that `size` characters of text encode, to be freed by the caller, with a NUL
+ * added that `*length` does not count. NULL: out of memory. Never more bytes than characters.
  *
- * No text is wrong: a backslash that begins neither \\ nor \xHH stands for itself, and so do bytes
- * that escape() would have written otherwise. Hexadecimal digits may be large or small.
+ * No text is invalid: a backslash that begins neither \\ nor \xHH is kept, and so are bytes that
+ * escape() would have escaped. Hexadecimal digits may be of either case.
  */
 char *unescape(const char *text, size_t size, size_t *length);
 

@@ -8,13 +8,13 @@
 #include "lib/log.h"
 
 static const char *program_name = "xdp-icp";
-static int most = LOG_NOTICE;
+static int max_priority = LOG_NOTICE;
 static bool systemd;
 
 void log_open(const char *program, int level)
 {
 	program_name = program;
-	most = level;
+	max_priority = level;
 	systemd = getenv("JOURNAL_STREAM") != NULL;
 }
 
@@ -22,11 +22,11 @@ void log_vwrite(int priority, const char *format, va_list args)
 {
 	char text[2048], line[ESCAPE_MAX * sizeof(text)];
 
-	if (priority > most)
+	if (priority > max_priority)
 		return;
 	vsnprintf(text, sizeof(text), format, args);
-	text[strcspn(text, "\n")] = '\0'; /* libbpf and libxdp bring their own newline */
-	/* URLs, helpers and file names must not reach a terminal with bytes that it obeys. */
+	text[strcspn(text, "\n")] = '\0'; /* messages of libbpf and libxdp end with one */
+	/* Text of URLs, helpers and file names must not control a terminal. */
 	escape_line(text, line, sizeof(line));
 	if (systemd)
 		fprintf(stderr, "<%d>%s\n", priority, line);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The one sink of all messages: standard error, one line a message, printable (escape_line()). */
+/* Messages of the programs: one line each to standard error, made printable by escape_line(). */
 #ifndef XDP_ICP_LOG_H
 #define XDP_ICP_LOG_H
 
@@ -7,8 +7,8 @@
 #include <syslog.h> /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG */
 
 /*
- * Messages above `level` (a syslog priority) are dropped. Under systemd each line carries its
- * priority as sd-daemon(3) has it, elsewhere the program's name.
+ * Set the program's name and the highest syslog priority that is logged. Under systemd a line
+ * begins with its priority, see sd-daemon(3), otherwise with the program's name.
  */
 void log_open(const char *program, int level);
 

@@ -7,7 +7,7 @@
 #include "lib/netset.h"
 #include "lib/vec.h"
 
-#define MAPPED_BITS 96 /* of the network that holds all IPv4 addresses */
+#define MAPPED_BITS 96 /* prefix length of the IPv4-mapped addresses */
 
 static const struct netset_network mapped = {
 	.address.s6_addr = { [10] = 0xff, [11] = 0xff },
@@ -21,8 +21,8 @@ struct netset {
 
 /* --- single networks */
 
-/* Clears all bits behind the first `bits`. */
-static void cut(struct in6_addr *address, unsigned int bits)
+/* Clear all bits after the first `bits`. */
+static void mask(struct in6_addr *address, unsigned int bits)
 {
 	unsigned int byte = bits / 8;
 
@@ -32,15 +32,15 @@ static void cut(struct in6_addr *address, unsigned int bits)
 	memset(address->s6_addr + byte + 1, 0, sizeof(address->s6_addr) - byte - 1);
 }
 
-static bool holds(const struct netset_network *network, const struct in6_addr *address)
+static bool contains(const struct netset_network *network, const struct in6_addr *address)
 {
 	struct in6_addr start = *address;
 
-	cut(&start, network->bits);
+	mask(&start, network->bits);
 	return memcmp(&start, &network->address, sizeof(start)) == 0;
 }
 
-/* A network for a message: without the bits if it is a single address. */
+/* Format a network for a message; a single address without the bits. */
 static void network_text(const struct netset_network *network, bool ipv4, char *text, size_t size)
 {
 	char address[INET6_ADDRSTRLEN] = "";
@@ -59,12 +59,12 @@ static void network_text(const struct netset_network *network, bool ipv4, char *
 static int no_network(const char *text, struct error *error)
 {
 	return error_set(error,
-			 "'%s' is no address and no network; write 192.0.2.1, 192.0.2.0/24 or "
-			 "2001:db8::/32, with numbers, not names",
+			 "'%s' is neither an address nor a network; write 192.0.2.1, "
+			 "192.0.2.0/24 or 2001:db8::/32, with numbers, not names",
 			 text);
 }
 
-/* Reads the address before the slash, if any. 1: IPv4, 0: IPv6, -1: neither. */
+/* Parse the address before the slash. 1: IPv4, 0: IPv6, -1: neither. */
 static int parse_address(const char *text, size_t length, struct in6_addr *address)
 {
 	char copy[INET6_ADDRSTRLEN];
@@ -79,8 +79,8 @@ static int parse_address(const char *text, size_t length, struct in6_addr *addre
 	return inet_pton(AF_INET6, copy, address) == 1 ? 0 : -1;
 }
 
-/* Reads what follows the slash. -1: no number, or more than `most`. */
-static int parse_bits(const char *text, unsigned int most, unsigned int *bits)
+/* Parse the number after the slash. -1: not a number, or more than `max`. */
+static int parse_bits(const char *text, unsigned int max, unsigned int *bits)
 {
 	size_t length = strlen(text);
 	unsigned long number;
@@ -88,7 +88,7 @@ static int parse_bits(const char *text, unsigned int most, unsigned int *bits)
 	if (length == 0 || length > 3 || strspn(text, "0123456789") != length)
 		return -1;
 	number = strtoul(text, NULL, 10);
-	if (number > most)
+	if (number > max)
 		return -1;
 	*bits = number;
 	return 0;
@@ -97,38 +97,38 @@ static int parse_bits(const char *text, unsigned int most, unsigned int *bits)
 int netset_network_parse(const char *text, struct netset_network *network, struct error *error)
 {
 	size_t length = strcspn(text, "/");
-	unsigned int most, bits;
+	unsigned int max, bits;
 	struct netset_network right;
 	char shown[INET6_ADDRSTRLEN + 8], single[INET6_ADDRSTRLEN + 8];
 	int ipv4 = parse_address(text, length, &network->address);
 
 	if (ipv4 < 0)
 		return no_network(text, error);
-	if (!ipv4 && holds(&mapped, &network->address))
+	if (!ipv4 && contains(&mapped, &network->address))
 		return error_set(error,
-				 "'%s' is an IPv4 address in the clothes of IPv6; write it as "
+				 "'%s' is an IPv4-mapped IPv6 address; write it as "
 				 "192.0.2.1 or 192.0.2.0/24",
 				 text);
-	most = ipv4 ? 32 : 128;
-	bits = most;
-	if (text[length] && parse_bits(text + length + 1, most, &bits))
-		return error_set(error, "'%s': behind the slash stands a number from 0 to %u", text,
-				 most);
+	max = ipv4 ? 32 : 128;
+	bits = max;
+	if (text[length] && parse_bits(text + length + 1, max, &bits))
+		return error_set(error, "'%s': after the slash must be a number from 0 to %u", text,
+				 max);
 	network->bits = ipv4 ? MAPPED_BITS + bits : bits;
 	right = *network;
-	cut(&right.address, right.bits);
+	mask(&right.address, right.bits);
 	if (memcmp(&right.address, &network->address, sizeof(right.address)) == 0)
 		return 0;
 	network_text(&right, ipv4, shown, sizeof(shown));
 	network_text(&(struct netset_network){ network->address, 128 }, ipv4, single,
 		     sizeof(single));
 	return error_set(error,
-			 "'%s' has bits set behind the first %u; write %s for the network or %s "
+			 "'%s' has bits set after the first %u; write %s for the network or %s "
 			 "for the single address",
 			 text, bits, shown, single);
 }
 
-/* --- sets of them */
+/* --- sets */
 
 struct netset *netset_new(void)
 {
@@ -155,21 +155,21 @@ static int append(struct netset *set, const struct netset_network *network)
 
 int netset_add(struct netset *set, const struct netset_network *network)
 {
-	if (network->bits >= MAPPED_BITS || !holds(network, &mapped.address))
+	if (network->bits >= MAPPED_BITS || !contains(network, &mapped.address))
 		return append(set, network);
-	/* On the way down to the IPv4 addresses, at each bit the half without them. */
+	/* At each bit on the path to ::ffff:0:0/96, add the half without it. */
 	for (unsigned int bit = network->bits; bit < MAPPED_BITS; bit++) {
 		struct netset_network half = { mapped.address, bit + 1 };
 
 		half.address.s6_addr[bit / 8] ^= 0x80 >> bit % 8;
-		cut(&half.address, half.bits);
+		mask(&half.address, half.bits);
 		if (append(set, &half))
 			return -1;
 	}
 	return 0;
 }
 
-/* By address, and a network before those within it. */
+/* Order by address; a network before those within it. */
 static int compare(const void *left, const void *right)
 {
 	const struct netset_network *a = left, *b = right;
@@ -185,7 +185,7 @@ void netset_finish(struct netset *set)
 	if (set->count)
 		qsort(set->networks, set->count, sizeof(*set->networks), compare);
 	for (size_t i = 0; i < set->count; i++)
-		if (!kept || !holds(&set->networks[kept - 1], &set->networks[i].address))
+		if (!kept || !contains(&set->networks[kept - 1], &set->networks[i].address))
 			set->networks[kept++] = set->networks[i];
 	set->count = kept;
 }
@@ -194,7 +194,7 @@ bool netset_contains(const struct netset *set, const struct in6_addr *address)
 {
 	size_t low = 0, high = set->count;
 
-	/* Networks do not overlap: only the last that begins not behind the address can hold it. */
+	/* No overlaps: only the last network that begins at or before the address can contain it. */
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
@@ -203,7 +203,7 @@ bool netset_contains(const struct netset *set, const struct in6_addr *address)
 		else
 			high = middle;
 	}
-	return low && holds(&set->networks[low - 1], address);
+	return low && contains(&set->networks[low - 1], address);
 }
 
 size_t netset_count(const struct netset *set)
@@ -211,7 +211,7 @@ size_t netset_count(const struct netset *set)
 	return set->count;
 }
 
-struct netset_network netset_get(const struct netset *set, size_t number)
+struct netset_network netset_get(const struct netset *set, size_t index)
 {
-	return set->networks[number];
+	return set->networks[index];
 }

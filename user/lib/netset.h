@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A set of networks. Addresses are those of IPv6; an IPv4 network a.b.c.d/n is
- * ::ffff:a.b.c.d/(96+n), as struct query has it.
+ * A set of networks. Addresses are those of IPv6; the IPv4 network a.b.c.d/n is
+ * ::ffff:a.b.c.d/(96+n), as in struct query.
  *
- * A network of IPv6 holds no IPv4 address, not even ::/0: what is written that spans
- * ::ffff:0:0/96 is kept as the networks around it, at most 96 of them.
+ * An IPv6 network contains no IPv4 address, not even ::/0 does: one that spans ::ffff:0:0/96 is
+ * stored as the networks around that, at most 96.
  *
- * First networks are added, then the set is finished, and from then on looked at.
+ * First add networks, then call netset_finish(), then look up addresses.
  */
 #ifndef XDP_ICP_NETSET_H
 #define XDP_ICP_NETSET_H
@@ -20,35 +20,35 @@
 struct netset;
 
 struct netset_network {
-	struct in6_addr address; /* all bits behind the prefix are 0 */
+	struct in6_addr address; /* all bits after the prefix are 0 */
 	unsigned int bits;	 /* of the prefix, 0 to 128 */
 };
 
 /*
- * Reads ADDRESS or ADDRESS/BITS of IPv4 or IPv6. -1 with an error without a place, such as for an
- * address with bits set behind the prefix.
+ * Parse ADDRESS or ADDRESS/BITS, IPv4 or IPv6. -1 with an error that does not name the place, also
+ * if bits after the prefix are set.
  */
 int netset_network_parse(const char *text, struct netset_network *network, struct error *error);
 
-/* An empty set, not finished. NULL: out of memory. */
+/* Return an empty set. NULL: out of memory. */
 struct netset *netset_new(void);
 
-/* `set` may be NULL. */
+/* NULL is ignored. */
 void netset_free(struct netset *set);
 
-/* Adds a network as netset_network_parse() makes it. -1: out of memory. */
+/* Add a network as returned by netset_network_parse(). -1: out of memory. */
 int netset_add(struct netset *set, const struct netset_network *network);
 
-/* Makes the set ready for use; networks that lie within others are dropped. */
+/* Prepare the set for lookups; networks within others are dropped. */
 void netset_finish(struct netset *set);
 
-/* Does one of the networks hold the address? */
+/* Is the address in one of the networks? */
 bool netset_contains(const struct netset *set, const struct in6_addr *address);
 
-/* The number of networks; no two of them have an address in common. */
+/* Return the number of networks, which do not overlap. */
 size_t netset_count(const struct netset *set);
 
-/* The network of a number from 0 to netset_count() - 1, in the order of their addresses. */
-struct netset_network netset_get(const struct netset *set, size_t number);
+/* Return the network of an index from 0 to netset_count() - 1, in the order of addresses. */
+struct netset_network netset_get(const struct netset *set, size_t index);
 
 #endif

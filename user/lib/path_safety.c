@@ -9,7 +9,7 @@
 #include "lib/path_safety.h"
 #include "lib/shell_quote.h"
 
-/* An access control list shows as bits of the group, whoever it is for. */
+/* The group's bits include what an access control list grants to anyone. */
 static bool others_may_write(const struct stat *status)
 {
 	if (S_ISDIR(status->st_mode) && status->st_mode & S_ISVTX)
@@ -17,7 +17,7 @@ static bool others_may_write(const struct stat *status)
 	return status->st_mode & (S_IWGRP | S_IWOTH);
 }
 
-/* Checks one name, without the directories above it. */
+/* Check a single file or directory, without those above it. */
 static int check(const char *name, struct error *error)
 {
 	struct stat status;

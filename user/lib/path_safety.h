@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Whether others can change what a path names. */
+/* Check that no other user can change what a path names. */
 #ifndef XDP_ICP_PATH_SAFETY_H
 #define XDP_ICP_PATH_SAFETY_H
 
@@ -8,12 +8,12 @@
 #include "lib/error.h"
 
 /*
- * Resolves links into `real`, and checks that what it names and every directory above it belong to
- * root or to the process's own user, and that neither group nor others may write to them. A sticky
- * directory may be written by all: they cannot replace what belongs to another there. What passes
- * stays what it is, if it is opened as `real`.
- * Returns 0, or -1 and `error`, which names what others can change, and the remedy; errno is that
- * of the lookup if that failed, else EPERM.
+ * Resolve symbolic links into `real`, and check that the file and every directory above it are
+ * owned by root or the effective user and not writable by group or others. Sticky directories may
+ * be writable: users cannot replace each other's files there. A path that passes keeps naming the
+ * same file, provided that it is opened as `real`.
+ * Returns 0, or -1 and an `error` that names what others can change, and the remedy; errno is that
+ * of the failed lookup, or EPERM.
  */
 int path_resolve_safe(const char *path, char real[PATH_MAX], struct error *error);
 

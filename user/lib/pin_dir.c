@@ -11,7 +11,7 @@ static const char *problem_of(const char *path)
 	const char *last = path;
 
 	if (*path != '/')
-		return "is no absolute path";
+		return "is not an absolute path";
 	if (strlen(path) > PIN_DIR_MAX)
 		return "is longer than 255 bytes";
 	for (const char *c = path; *c; c++)
@@ -22,12 +22,12 @@ static const char *problem_of(const char *path)
 
 		last = slash + 1;
 		if (length == 0)
-			return "has a slash too many";
+			return "has an empty component";
 		if (last[0] == '.' && (length == 1 || (length == 2 && last[1] == '.')))
 			return "has a component '.' or '..'";
 	}
 	if (strchr(last, '.'))
-		return "has a dot in its last component, which a bpffs does not take";
+		return "has a dot in its last component, which bpffs does not allow";
 	return NULL;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The directory in which the maps are pinned, as a configuration or a reply of a daemon names it. */
+/* The directory in which maps are pinned, as given in a configuration or a daemon's response. */
 #ifndef XDP_ICP_PIN_DIR_H
 #define XDP_ICP_PIN_DIR_H
 
@@ -8,9 +8,10 @@
 #define PIN_DIR_MAX 255 /* bytes */
 
 /*
- * Takes only plain absolute paths: 1 to PIN_DIR_MAX letters, digits and /._-+:@,% without empty
- * components, "." and "..", and without a dot in the last component, which a bpffs would refuse.
- * Root works in such a directory, and prints it for the shell. -1 and an error without a place.
+ * Accept only plain absolute paths: 1 to PIN_DIR_MAX letters, digits and /._-+:@,% without empty
+ * components, "." and "..", and without a dot in the last component, which bpffs does not allow.
+ * Root works in this directory and prints it in shell commands. -1 with an error that does not name
+ * the place.
  */
 int pin_dir_check(const char *path, struct error *error);
 

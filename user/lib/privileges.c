@@ -53,7 +53,7 @@ int privileges_drop(uid_t uid, gid_t gid, struct error *error)
 	return 0;
 }
 
-/* Does a variable, as NAME=VALUE, have this name? */
+/* Is `variable`, NAME=VALUE, of this name? */
 static bool is_named(const char *variable, const char *name)
 {
 	size_t length = strlen(name);
@@ -83,7 +83,7 @@ int environment_reduce(char *const *names, size_t count, struct error *error)
 
 	while (environ && environ[all])
 		all++;
-	reduced = calloc(all + 1, sizeof(*reduced)); /* stays until the process ends */
+	reduced = calloc(all + 1, sizeof(*reduced)); /* never freed */
 	if (!reduced)
 		return error_set(error, "out of memory");
 	for (size_t i = 0; i < all; i++) {

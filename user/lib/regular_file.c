@@ -29,7 +29,7 @@ FILE *regular_file_open(const char *path, size_t max, struct error *reason)
 	FILE *stream;
 
 	if (fd < 0) {
-		/* That is how a socket, and a device without a driver, are refused. */
+		/* ENXIO: a socket, or a device without a driver. */
 		error_set(reason, "%s", errno == ENXIO ? "not a regular file" : strerror(errno));
 		return NULL;
 	}
@@ -45,7 +45,7 @@ FILE *regular_file_open(const char *path, size_t max, struct error *reason)
 	return stream;
 }
 
-/* Files of /proc have no size, and any file may grow: reads up to the end, or one byte too many. */
+/* Files of /proc have no size, and any file may grow: read to the end, or one byte over `max`. */
 static int read_all(FILE *stream, size_t max, char **text, size_t *size, struct error *reason)
 {
 	size_t room = 4096;

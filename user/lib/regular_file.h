@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Files that a configuration names. Only regular ones are read: to open a FIFO blocks until
- * another process opens it, a lease makes the reader wait for its holder, and a device may never
- * end.
+ * Reading files that a configuration names. Only regular files are accepted: opening a FIFO blocks
+ * until another process opens it, opening a file with a lease blocks until the holder releases it,
+ * and a device may be endless.
  */
 #ifndef XDP_ICP_REGULAR_FILE_H
 #define XDP_ICP_REGULAR_FILE_H
@@ -13,14 +13,14 @@
 #include "lib/error.h"
 
 /*
- * Opens a file of at most `max` bytes for reading, without blocking. The stream is for fclose().
+ * Open a file of at most `max` bytes for reading, without blocking. The caller closes the stream.
  * NULL and `reason`, such as "not a regular file"; the caller adds the path and the remedy.
  */
 FILE *regular_file_open(const char *path, size_t max, struct error *reason);
 
 /*
- * Reads all of such a file. `*text` is for free(), with a NUL behind it that `*size` does not count.
- * -1 and `reason`, `*text` is NULL then.
+ * Read such a file. The caller frees `*text`, to which a NUL is added that `*size` does not count.
+ * -1 and `reason`; then `*text` is NULL.
  */
 int regular_file_read(const char *path, size_t max, char **text, size_t *size,
 		      struct error *reason);

@@ -16,7 +16,7 @@ char *shell_quote(const char *word, char *text)
 
 	while (shell_is_plain(*c))
 		c++;
-	/* A leading dash would make an option of a name. */
+	/* A name with a leading dash would be taken for an option. */
 	if (*word && !*c && *word != '-')
 		return strcpy(text, word);
 	*to++ = '\'';

@@ -8,7 +8,7 @@
 
 #include "lib/sockaddr.h"
 
-/* 0: not a port */
+/* Return 0 for what is not a port. */
 static unsigned int parse_port(const char *text)
 {
 	unsigned long port = 0;

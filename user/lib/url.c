@@ -4,7 +4,7 @@
 
 #include "lib/url.h"
 
-/* By hand: URLs are bytes, whatever the locale. */
+/* Not tolower(): URLs are bytes, independent of the locale. */
 static char lower(char c)
 {
 	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
@@ -20,7 +20,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Bytes of SCHEME:// (RFC 3986 section 3.1) at the beginning of a URL; 0: it has none. */
+/* Return the bytes of SCHEME:// (RFC 3986 section 3.1) at the beginning of a URL, or 0. */
 static size_t scheme_length(const char *url, size_t length)
 {
 	size_t i = 0;
@@ -33,7 +33,7 @@ static size_t scheme_length(const char *url, size_t length)
 	return length - i >= 3 && memcmp(url + i, "://", 3) == 0 ? i + 3 : 0;
 }
 
-/* Bytes of the authority, which ends before the path, the query or the fragment. */
+/* Return the bytes of the authority, which ends before path, query or fragment. */
 static size_t authority_length(const char *text, size_t length)
 {
 	for (size_t i = 0; i < length; i++)
@@ -42,7 +42,7 @@ static size_t authority_length(const char *text, size_t length)
 	return length;
 }
 
-/* Without a scheme, what follows the host must look like a port, or `urn:x` would be a host. */
+/* Without a scheme, the host must be followed by a port or nothing, or `urn:x` would be a host. */
 static bool is_port(const char *text, size_t length)
 {
 	if (length == 0)
@@ -61,7 +61,7 @@ bool url_host_find(const char *url, size_t length, const char **host, size_t *ho
 	const char *text = url + scheme, *end, *at;
 
 	length = authority_length(text, length - scheme);
-	/* The last one: servers and Squid agree that a user's name may have others. */
+	/* The last one: a user name may contain others, for Squid and for servers. */
 	at = memrchr(text, '@', length);
 	if (at) {
 		length -= at + 1 - text;
@@ -83,7 +83,7 @@ bool url_host_find(const char *url, size_t length, const char **host, size_t *ho
 	return true;
 }
 
-/* The normal form of [ADDRESS], or 0: it is none. */
+/* Write the normal form of [ADDRESS]; 0: it is not an IPv6 address. */
 static size_t normal_address(const char *host, size_t length, char *normal)
 {
 	char text[INET6_ADDRSTRLEN];

@@ -8,20 +8,20 @@
 #include <stddef.h>
 
 /*
- * Finds the host in a URL: `*host` and `*host_length` become the part of it, as it is written,
- * brackets included. SCHEME://USER:PASSWORD@HOST:PORT/..., of which user, password and port are
- * not looked at, or without a scheme, as in a CONNECT request, HOST[:PORT] of digits. False:
- * there is none, as in urn:isbn:0451450523 or /path.
+ * Find the host in a URL, SCHEME://USER:PASSWORD@HOST:PORT/... or, as in a CONNECT request,
+ * HOST[:PORT]. `*host` points into `url`, brackets are included. User, password and port are not
+ * checked, except that without a scheme a port must consist of digits. False: there is no host, as
+ * in urn:isbn:0451450523 or /path.
  */
 bool url_host_find(const char *url, size_t length, const char **host, size_t *host_length);
 
-/* Bytes that the normal form of a host of `length` bytes has at most. */
+/* Bytes of the normal form of a host of `length` bytes, at most. */
 #define URL_HOST_NORMAL_SIZE(length) ((length) + INET6_ADDRSTRLEN)
 
 /*
- * Writes the one form that all spellings of a host share: ASCII in lower case, no dot at the
- * end, IPv6 addresses as inet_ntop(3) writes them, in brackets. What is no valid host stays, in
- * lower case. Returns its length; no NUL follows. Nothing is decoded (%41, punycode).
+ * Convert a host to its normal form: ASCII letters in lower case, no trailing dot, IPv6 addresses
+ * as inet_ntop(3) writes them, in brackets. An invalid host is converted to lower case. Nothing is
+ * decoded (%41, punycode). Returns the length; no NUL is added.
  */
 size_t url_host_normalize(const char *host, size_t length, char *normal);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sets of prefixes (byteset.h) that are made of lists of texts (text_list.h). */
+/* Sets of prefixes (lib/byteset.h) that are made of lists of texts (policy/list.h). */
 #ifndef XDP_ICP_LISTED_SET_H
 #define XDP_ICP_LISTED_SET_H
 
