@@ -205,14 +205,14 @@ class Lock(Private, Wire):
         self.addCleanup(os.close, directory)
         fcntl.flock(directory, fcntl.LOCK_EX)
         daemon = self.responder(mode="off").start()
-        self.assertIn("may answer by another chain", daemon.log.read_text())
+        self.assertIn("may reply by another chain", daemon.log.read_text())
         self.assertIn(self.pins, daemon.log.read_text())
 
     def test_mode_off_closes_the_chain_of_a_dead_daemon(self):
         self.responder().start().kill()
         daemon = self.responder("", mode="off").start()
         self.assertEqual(self.ask(HIT), "miss")
-        self.assertNotIn("may answer by another chain", daemon.log.read_text())
+        self.assertNotIn("may reply by another chain", daemon.log.read_text())
 
 
 class Start(Private, Wire):

@@ -4,7 +4,7 @@
 #include "xdp-icpd/trace.h"
 #include "lib/log.h"
 
-#define REMEMBERED_A_SECOND 10000 /* decisions, at the most */
+#define REMEMBERED_PER_SECOND 10000 /* decisions */
 
 /* --- the next chain */
 
@@ -40,9 +40,9 @@ void next_chain_free(struct next_chain *next)
 	*next = (struct next_chain){ 0 };
 }
 
-/* --- signs of life, and what the gates say */
+/* --- leases and gates */
 
-static void beat(struct daemon *daemon)
+static void renew_leases(struct daemon *daemon)
 {
 	if (daemon->workers)
 		workers_renew_lease(daemon->workers, daemon->config->lease);
@@ -54,10 +54,10 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	beat(context);
+	renew_leases(context);
 }
 
-/* Three may be missed before the lease ends. */
+/* The lease survives three missed heartbeats. */
 static void set_heartbeat(struct daemon *daemon)
 {
 	const unsigned int interval = daemon->config->lease / 4; /* milliseconds */
@@ -73,14 +73,14 @@ int daemon_start_heartbeat(struct daemon *daemon, struct error *error)
 	if (!daemon->heartbeat)
 		return error_set(error, "out of memory");
 	set_heartbeat(daemon);
-	beat(daemon);
+	renew_leases(daemon);
 	return 0;
 }
 
 void daemon_policy_changed(void *context, const struct policy *policy)
 {
-	/* The kernel first: a log may take its time. */
-	beat(context);
+	/* The kernel first: logging may be slow. */
+	renew_leases(context);
 	daemon_pause(context);
 	daemon_resume(context);
 	log_write(LOG_INFO, "policy '%s' matches %s", policy->name,
@@ -89,9 +89,9 @@ void daemon_policy_changed(void *context, const struct policy *policy)
 			  : "now");
 }
 
-/* --- what the kernel remembers */
+/* --- remembered decisions */
 
-/* A worker must not take a decision of one chain for one of another. */
+/* No worker may store a decision of one chain under another. */
 static void set_remembering(struct daemon *daemon, bool remembers)
 {
 	daemon_pause(daemon);
@@ -105,8 +105,8 @@ void daemon_stop_remembering(struct daemon *daemon)
 }
 
 /*
- * What the kernel knows anyway is left out. A flood of URLs that are never asked for again must
- * not keep the daemon busy with it.
+ * Skip what the kernel can decide itself. The rate is limited, so that a flood of URLs that never
+ * come again does not keep the daemon busy.
  */
 void daemon_remember(void *context, const struct query *query,
 		     const struct chain_decision *decision)
@@ -122,7 +122,7 @@ void daemon_remember(void *context, const struct query *query,
 		daemon->remembering_since = now.tv_sec;
 		daemon->remembered = 0;
 	}
-	if (daemon->remembered++ >= REMEMBERED_A_SECOND)
+	if (daemon->remembered++ >= REMEMBERED_PER_SECOND)
 		return;
 	kernel_remember(
 		daemon->kernel, query->url, query->length, &query->source,
@@ -132,8 +132,8 @@ void daemon_remember(void *context, const struct query *query,
 
 /* --- from one chain to the next */
 
-/* While the workers pause: the chain that the kernel has is this daemon's now. */
-static void kernel_switched(struct daemon *daemon, const struct compiled *compiled)
+/* While the workers pause: the kernel's chain is now this daemon's. */
+static void set_kernel_chain(struct daemon *daemon, const struct compiled *compiled)
 {
 	daemon->kernel_has_chain = true;
 	daemon->remembers = true;
@@ -149,12 +149,12 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 			     &gate, error))
 		return -1;
 	daemon_pause(daemon);
-	kernel_switched(daemon, compiled);
+	set_kernel_chain(daemon, compiled);
 	daemon_resume(daemon);
 	return 0;
 }
 
-/* From its return on the kernel replies by this chain, whose lease begins with its first query. */
+/* Activate the chain in the kernel. Its lease begins with the switch. */
 static int switch_kernel(struct daemon *daemon, const struct next_chain *next, struct error *error)
 {
 	const struct candidate gate = chain_gate(next->chain);
@@ -162,8 +162,8 @@ static int switch_kernel(struct daemon *daemon, const struct next_chain *next, s
 	return kernel_switch_chain(daemon->kernel, &next->prepared, &gate, error);
 }
 
-int daemon_take_chain(struct daemon *daemon, struct next_chain *next, struct config *config,
-		      struct error *error)
+int daemon_switch_chain(struct daemon *daemon, struct next_chain *next, struct config *config,
+			struct error *error)
 {
 	struct chain *former = daemon->chain;
 	bool remembers = daemon->remembers;
@@ -183,10 +183,10 @@ int daemon_take_chain(struct daemon *daemon, struct next_chain *next, struct con
 	daemon->responder.chain = daemon->chain;
 	daemon->responder.answer_request_zero = config->answer_request_zero;
 	if (daemon->kernel)
-		kernel_switched(daemon, next->compiled);
+		set_kernel_chain(daemon, next->compiled);
 	daemon_resume(daemon);
 	set_heartbeat(daemon);
-	beat(daemon);
+	renew_leases(daemon);
 	next->chain = former;
 	return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The work is done a little at a time, so that a request with many URLs delays nothing else: a few
- * URLs an event, of which a few may wait for policies; when all of them are decided, a walk through
- * the rules, some an event, tells by which rule. All of it ends when the peer goes away.
+ * The work is done in slices, so that a request with many URLs delays nothing else: a few URLs per
+ * event, a few of which may wait for policies; when all are decided, a walk through the rules, in
+ * steps, finds the rules that decided. Everything ends when the peer disconnects.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -17,11 +17,11 @@
 #include "server/rule_search.h"
 #include "icp/opcode.h"
 
-#define URLS_STEP 4	 /* decided in one event */
-#define PENDING_MAX 16	 /* that wait for policies; queries want them too */
-#define RESULT_SIZE 1024 /* bytes that a result takes beside its texts, about */
+#define URLS_STEP 4	 /* per event */
+#define PENDING_MAX 16	 /* that wait for policies, which queries need too */
+#define RESULT_SIZE 1024 /* approximate size of a result without its texts, in bytes */
 
-/* A URL for which policies have been asked. */
+/* A URL whose evaluation is pending. */
 struct check_item {
 	LIST_ENTRY(check_item) link;
 	struct check *check;
@@ -29,7 +29,7 @@ struct check_item {
 	size_t index;
 };
 
-/* A request, until it has its reply or its peer goes away. */
+/* A request, until its response is sent or its peer disconnects. */
 struct check {
 	struct daemon *daemon;
 	struct control_deferred *deferred;
@@ -39,10 +39,13 @@ struct check {
 	size_t next; /* URL */
 	LIST_HEAD(, check_item) pending;
 	size_t pending_count;
-	struct rule_search search; /* for the URLs that a rule decides; the tag is their index */
+	struct rule_search search; /* for URLs decided by a rule; the tag is their index */
 };
 
-/* Gives the reply (takes the reference; NULL: no memory, or nobody waits for it) and ends. */
+/*
+ * Send the response (takes the reference; NULL: out of memory, or the peer is gone) and free the
+ * request.
+ */
 static void check_end(struct check *check, json_t *reply)
 {
 	while (!LIST_EMPTY(&check->pending)) {
@@ -61,13 +64,13 @@ static void check_end(struct check *check, json_t *reply)
 	free(check);
 }
 
-static void check_gone(void *context)
+static void check_cancel(void *context)
 {
 	check_end(context, NULL);
 }
 
-/* Has check_step() called as soon as everything else that is due has been done. */
-static void check_go_on(struct check *check)
+/* Run check_step() once all pending events have been handled. */
+static void check_schedule(struct check *check)
 {
 	static const struct timeval at_once = { 0 };
 
@@ -91,7 +94,7 @@ static void add_decider(struct check *check, const struct query *query,
 		rule_search_add(&check->search, query->url, query->length, index);
 }
 
-static void add_answerer(const struct daemon *daemon, const struct query *query, json_t *result)
+static void add_replier(const struct daemon *daemon, const struct query *query, json_t *result)
 {
 	const char *by = "daemon", *why = "userspace alone";
 	struct decision decision;
@@ -111,24 +114,25 @@ static void add_answerer(const struct daemon *daemon, const struct query *query,
 	json_object_set_new(result, "why", json_string(why));
 }
 
-static void add_response(struct check *check, const struct query *query,
-			 const struct responder_outcome *outcome, size_t index)
+static void add_outcome(struct check *check, const struct query *query,
+			const struct responder_outcome *outcome, size_t index)
 {
 	json_t *result = json_array_get(check->results, index);
 
 	if (outcome->verdict.opcode == ICP_OP_INVALID) {
 		json_object_set_new(result, "verdict", json_null());
 		json_object_set_new(result, "by", json_string("daemon"));
-		json_object_set_new(result, "why",
-				    json_string(outcome->by_drain
-							? counter_names[ICP_COUNT_SILENT_DRAIN].help
-							: "too much waits for policies, or the "
-							  "daemon ends"));
+		json_object_set_new(
+			result, "why",
+			json_string(outcome->by_drain
+					    ? counter_names[ICP_COUNT_SILENT_DRAIN].help
+					    : "too many queries wait for policies, or the "
+					      "daemon ends"));
 		return;
 	}
 	json_object_set_new(result, "verdict", json_string(opcode_name(outcome->verdict.opcode)));
 	add_decider(check, query, outcome, index);
-	add_answerer(check->daemon, query, result);
+	add_replier(check->daemon, query, result);
 }
 
 static void add_error(struct check *check, enum icp_form form, size_t length, size_t index)
@@ -151,29 +155,30 @@ static void check_decided(void *context, const struct query *query,
 {
 	struct check_item *item = context;
 	struct check *check = item->check;
-	struct responder aside = check->daemon->responder;
-	struct responder_outcome outcome = responder_finish(&aside, decision);
+	struct responder responder = check->daemon->responder;
+	struct responder_outcome outcome = responder_finish(&responder, decision);
 
-	add_response(check, query, &outcome, item->index);
+	add_outcome(check, query, &outcome, item->index);
 	LIST_REMOVE(item, link);
 	check->pending_count--;
 	free(item);
-	check_go_on(check);
+	check_schedule(check);
 }
 
 static void check_query(struct check *check, const struct query *query, size_t index)
 {
-	struct responder aside = check->daemon->responder; /* counters count queries */
+	struct responder responder =
+		check->daemon->responder; /* a copy, as counters are for queries */
 	struct responder_outcome outcome;
 	struct check_item *item;
 
-	aside.on_decision = NULL; /* nor is a question remembered */
-	outcome = responder_begin(&aside, query);
+	responder.on_decision = NULL; /* nor is the decision remembered */
+	outcome = responder_begin(&responder, query);
 	item = outcome.pending ? malloc(sizeof(*item)) : NULL;
 	if (!item) {
 		if (outcome.pending)
 			evaluation_cancel(outcome.pending);
-		add_response(check, query, &outcome, index);
+		add_outcome(check, query, &outcome, index);
 		return;
 	}
 	*item = (struct check_item){
@@ -186,7 +191,7 @@ static void check_query(struct check *check, const struct query *query, size_t i
 	evaluation_on_done(outcome.pending, check_decided, item);
 }
 
-/* Begins with the next URL. NULL, or what is wrong with the request, a new reference. */
+/* Begin with the next URL. Return NULL, or an error response (new reference). */
 static json_t *check_next(struct check *check)
 {
 	struct query query = { .source = check->source };
@@ -222,7 +227,7 @@ static json_t *check_next(struct check *check)
 
 /* --- the rules */
 
-/* "rule": null is one that has been taken out since it decided. */
+/* "rule": null means that the rule was removed after it decided. */
 static void add_rules(struct check *check)
 {
 	for (size_t i = 0; i < check->search.count; i++) {
@@ -243,7 +248,7 @@ static void check_rules(struct check *check)
 		return;
 	}
 	if (check->search.count && !check->search.cursor.done) {
-		check_go_on(check);
+		check_schedule(check);
 		return;
 	}
 	add_rules(check);
@@ -267,15 +272,15 @@ static void check_step(evutil_socket_t fd, short what, void *context)
 		}
 	}
 	if (check->next < count && check->pending_count < PENDING_MAX)
-		check_go_on(check);
+		check_schedule(check);
 	else if (check->next == count && check->pending_count == 0)
 		check_rules(check);
-	/* Else check_decided() goes on. */
+	/* Otherwise check_decided() continues. */
 }
 
 /* --- the request */
 
-/* The source of a request, the loopback address if it has none. -1 and `error`. */
+/* Read the source of a request, by default ::1. Return 0, or -1 and `error`. */
 static int read_source(const json_t *request, struct in6_addr *source, struct error *error)
 {
 	const char *text = json_string_value(json_object_get(request, "source"));
@@ -324,7 +329,7 @@ json_t *command_check(struct daemon *daemon, const json_t *request, const struct
 		check_end(check, NULL);
 		return NULL;
 	}
-	control_when_gone(deferred, check_gone, check);
-	check_go_on(check);
+	control_when_gone(deferred, check_cancel, check);
+	check_schedule(check);
 	return NULL;
 }

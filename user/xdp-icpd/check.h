@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The command `check`: what a query would get now, why, and from whom. None is sent or counted. */
+/*
+ * The command `check`: the reply that a query would get now, why, and from whom. No query is sent
+ * or counted.
+ */
 #ifndef XDP_ICP_COMMAND_CHECK_H
 #define XDP_ICP_COMMAND_CHECK_H
 
@@ -8,9 +11,9 @@
 #include "control/server.h"
 #include "xdp-icpd/daemon.h"
 
-#define CHECK_URLS_MAX 4096 /* of a request */
+#define CHECK_URLS_MAX 4096 /* per request */
 
-/* As a control_answer (control.h); deferred. */
+/* A request handler (control/server.h); the response is deferred. */
 json_t *command_check(struct daemon *daemon, const json_t *request,
 		      const struct control_peer *peer);
 

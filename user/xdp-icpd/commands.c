@@ -16,7 +16,9 @@
 
 /* --- counters */
 
-/* Adds answered, passed, silent and failed to `reply`. */
+/*
+ * Add the groups answered, passed, silent and failed to `reply`. Return -1 if they cannot be read.
+ */
 static int add_counters(struct daemon *daemon, json_t *reply)
 {
 	uint64_t kernel[ICP_COUNTER_MAX] = { 0 }, own[ICP_COUNTER_MAX] = { 0 };
@@ -42,8 +44,8 @@ static int add_counters(struct daemon *daemon, json_t *reply)
 	return 0;
 }
 
-static json_t *answer_stats(struct daemon *daemon, const json_t *request,
-			    const struct control_peer *peer)
+static json_t *command_stats(struct daemon *daemon, const json_t *request,
+			     const struct control_peer *peer)
 {
 	json_t *reply = json_pack("{s:b}", "ok", 1);
 
@@ -96,8 +98,8 @@ static json_t *horizon(const struct chain *chain)
 	return json_null();
 }
 
-static json_t *answer_status(struct daemon *daemon, const json_t *request,
-			     const struct control_peer *peer)
+static json_t *command_status(struct daemon *daemon, const json_t *request,
+			      const struct control_peer *peer)
 {
 	struct kernel_sizes sizes = { 0 };
 	struct timespec now;
@@ -145,7 +147,7 @@ static json_t *answer_status(struct daemon *daemon, const json_t *request,
 
 /* --- reload */
 
-/* A change of the chain, which the control socket is to be told of. */
+/* Callback: send the response when the change has completed. */
 static void changed(void *context, struct daemon *daemon, const struct error *error)
 {
 	struct control_deferred *deferred = context;
@@ -155,9 +157,9 @@ static void changed(void *context, struct daemon *daemon, const struct error *er
 						     (json_int_t)chain_count(daemon->chain)));
 }
 
-/* `change` NULL: it has been refused, as `error` says. */
-static json_t *answer_change(struct change *change, const struct control_peer *peer,
-			     const struct error *error)
+/* Defer the response until the change has completed. `change` NULL: refuse with `error`. */
+static json_t *defer_change(struct change *change, const struct control_peer *peer,
+			    const struct error *error)
 {
 	struct control_deferred *deferred;
 
@@ -169,13 +171,13 @@ static json_t *answer_change(struct change *change, const struct control_peer *p
 	return NULL;
 }
 
-static json_t *answer_reload(struct daemon *daemon, const json_t *request,
-			     const struct control_peer *peer)
+static json_t *command_reload(struct daemon *daemon, const json_t *request,
+			      const struct control_peer *peer)
 {
 	struct error error;
 
 	(void)request;
-	return answer_change(daemon_reload(daemon, &error), peer, &error);
+	return defer_change(daemon_reload(daemon, &error), peer, &error);
 }
 
 /* --- policies */
@@ -197,8 +199,8 @@ static json_t *policy_json(const struct policy *policy, size_t rank, const struc
 	return one;
 }
 
-static json_t *answer_policy_list(struct daemon *daemon, const json_t *request,
-				  const struct control_peer *peer)
+static json_t *command_policy_list(struct daemon *daemon, const json_t *request,
+				   const struct control_peer *peer)
 {
 	json_t *list = json_array();
 
@@ -211,7 +213,7 @@ static json_t *answer_policy_list(struct daemon *daemon, const json_t *request,
 			 opcode_name(chain_default_verdict(daemon->chain)));
 }
 
-/* A text of a request without its escapes, for free(). NULL: it is missing, or has a NUL in it. */
+/* Return an unescaped string of a request, for free(), or NULL if it is missing or has a NUL. */
 static char *read_text(const json_t *json)
 {
 	size_t length = 0;
@@ -225,7 +227,7 @@ static char *read_text(const json_t *json)
 	return NULL;
 }
 
-/* The settings of a request, [[KEY, VALUE], ...], as a spec. NULL and an error. */
+/* Return the settings of a request, [[KEY, VALUE], ...], as a spec, or NULL and `error`. */
 static struct policy_spec *read_spec(const json_t *request, struct error *error)
 {
 	const json_t *settings = json_object_get(request, "settings"), *pair;
@@ -257,8 +259,8 @@ static struct policy_spec *read_spec(const json_t *request, struct error *error)
 	return NULL;
 }
 
-static json_t *answer_policy_add(struct daemon *daemon, const json_t *request,
-				 const struct control_peer *peer)
+static json_t *command_policy_add(struct daemon *daemon, const json_t *request,
+				  const struct control_peer *peer)
 {
 	bool save = json_is_true(json_object_get(request, "save"));
 	struct policy_spec *spec;
@@ -271,11 +273,11 @@ static json_t *answer_policy_add(struct daemon *daemon, const json_t *request,
 	change = daemon_put_policy(daemon, spec, save, &error);
 	if (!change)
 		policy_spec_free(spec);
-	return answer_change(change, peer, &error);
+	return defer_change(change, peer, &error);
 }
 
-static json_t *answer_policy_remove(struct daemon *daemon, const json_t *request,
-				    const struct control_peer *peer)
+static json_t *command_policy_remove(struct daemon *daemon, const json_t *request,
+				     const struct control_peer *peer)
 {
 	bool save = json_is_true(json_object_get(request, "save"));
 	char *name = read_text(json_object_get(request, "name"));
@@ -286,13 +288,13 @@ static json_t *answer_policy_remove(struct daemon *daemon, const json_t *request
 		return control_refusal("policy-remove: no name, or one with a NUL");
 	change = daemon_remove_policy(daemon, name, save, &error);
 	free(name);
-	return answer_change(change, peer, &error);
+	return defer_change(change, peer, &error);
 }
 
 /* --- drain */
 
-static json_t *answer_drain(struct daemon *daemon, const json_t *request,
-			    const struct control_peer *peer)
+static json_t *command_drain(struct daemon *daemon, const json_t *request,
+			     const struct control_peer *peer)
 {
 	const char *verdict = json_string_value(json_object_get(request, "verdict"));
 	uint32_t drain = ICP_OP_MISS_NOFETCH;
@@ -310,8 +312,8 @@ static json_t *answer_drain(struct daemon *daemon, const json_t *request,
 	return json_pack("{s:b, s:o}", "ok", 1, "drain", drain_json(drain));
 }
 
-static json_t *answer_undrain(struct daemon *daemon, const json_t *request,
-			      const struct control_peer *peer)
+static json_t *command_undrain(struct daemon *daemon, const json_t *request,
+			       const struct control_peer *peer)
 {
 	struct error error;
 
@@ -328,27 +330,27 @@ static json_t *answer_undrain(struct daemon *daemon, const json_t *request,
 
 static const struct {
 	const char *name;
-	json_t *(*answer)(struct daemon *daemon, const json_t *request,
+	json_t *(*handle)(struct daemon *daemon, const json_t *request,
 			  const struct control_peer *peer); /* as a control_answer */
 	bool changes;
 } commands[] = {
-	{ "status", answer_status, false },
-	{ "stats", answer_stats, false },
+	{ "status", command_status, false },
+	{ "stats", command_stats, false },
 	{ "check", command_check, false },
-	{ "reload", answer_reload, true },
+	{ "reload", command_reload, true },
 	{ "rules-list", command_rules_list, false },
 	{ "rules-add", command_rules_add, true },
 	{ "rules-del", command_rules_del, true },
 	{ "rules-load", command_rules_load, true },
-	{ "policy-list", answer_policy_list, false },
-	{ "drain", answer_drain, true },
-	{ "undrain", answer_undrain, true },
-	{ "policy-add", answer_policy_add, true },
-	{ "policy-remove", answer_policy_remove, true },
-	{ "trace", daemon_trace_answer, false },
+	{ "policy-list", command_policy_list, false },
+	{ "drain", command_drain, true },
+	{ "undrain", command_undrain, true },
+	{ "policy-add", command_policy_add, true },
+	{ "policy-remove", command_policy_remove, true },
+	{ "trace", command_trace, false },
 };
 
-json_t *commands_answer(void *context, const json_t *request, const struct control_peer *peer)
+json_t *commands_handle(void *context, const json_t *request, const struct control_peer *peer)
 {
 	const char *name = json_string_value(json_object_get(request, "command"));
 
@@ -356,8 +358,9 @@ json_t *commands_answer(void *context, const json_t *request, const struct contr
 		if (strcmp(commands[i].name, name))
 			continue;
 		if (commands[i].changes && !peer->may_change)
-			return control_refusal("%s: only root and the daemon's user may", name);
-		return commands[i].answer(context, request, peer);
+			return control_refusal("%s: permitted only to root and the daemon's user",
+					       name);
+		return commands[i].handle(context, request, peer);
 	}
 	return control_refusal("unknown command %s; icpctl and xdp-icpd are of different versions?",
 			       name ? name : "(none)");

@@ -72,7 +72,7 @@ static void end(evutil_socket_t fd, short what, void *context)
 	event_base_loopbreak(daemon->base);
 }
 
-/* Drains first, where that is configured; a second signal ends at once. */
+/* Drain first, if configured; a second signal ends at once. */
 static void on_end(evutil_socket_t number, short what, void *context)
 {
 	struct daemon *daemon = context;
@@ -105,7 +105,7 @@ static int watch_signals(struct daemon *daemon)
 
 /* --- start and end */
 
-static int start_answering(struct daemon *daemon, struct error *error)
+static int start_listeners(struct daemon *daemon, struct error *error)
 {
 	if (daemon->workers)
 		return workers_start(daemon->workers, daemon->base, &daemon->responder, error);
@@ -152,13 +152,13 @@ int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct 
 	daemon->responder.answer_request_zero = daemon->config->answer_request_zero;
 	if (chain_start(daemon->chain, daemon->base, daemon_policy_changed, daemon, error) ||
 	    daemon_open_changes(daemon, error) || daemon_start_heartbeat(daemon, error) ||
-	    start_answering(daemon, error))
+	    start_listeners(daemon, error))
 		return -1;
 	if (daemon->kernel) {
 		if (daemon_watch_network(daemon, error) ||
 		    daemon_start_chain(daemon, compiled, error))
 			return -1;
-		daemon_follow_network(daemon);
+		daemon_update_destinations(daemon);
 	}
 	return 0;
 }
@@ -168,26 +168,27 @@ void daemon_run(struct daemon *daemon)
 	event_base_dispatch(daemon->base);
 }
 
-static void on_over(evutil_socket_t fd, short what, void *context)
+static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
 	*(bool *)context = true;
 }
 
-/* Lets the policies that are waited for answer, for a while. */
+/* Let pending evaluations complete, for at most a second. */
 static void finish_pending(struct daemon *daemon)
 {
-	static const struct timeval a_while = { .tv_sec = 1 };
+	static const struct timeval timeout = { .tv_sec = 1 };
 	struct event *limit;
-	bool over = false;
+	bool timed_out = false;
 
 	if (!evaluations_pending())
 		return;
-	limit = evtimer_new(daemon->base, on_over, &over);
-	if (!limit || event_add(limit, &a_while))
-		over = true;
-	while (evaluations_pending() && !over && event_base_loop(daemon->base, EVLOOP_ONCE) == 0)
+	limit = evtimer_new(daemon->base, on_timeout, &timed_out);
+	if (!limit || event_add(limit, &timeout))
+		timed_out = true;
+	while (evaluations_pending() && !timed_out &&
+	       event_base_loop(daemon->base, EVLOOP_ONCE) == 0)
 		;
 	if (limit)
 		event_free(limit);
@@ -197,12 +198,12 @@ void daemon_stop(struct daemon *daemon)
 {
 	struct error error;
 
-	daemon_end_changes(daemon);
+	daemon_cancel_changes(daemon);
 	daemon_stop_remembering(daemon);
-	/* A daemon that could not start leaves standing what the one before it left. */
+	/* A daemon that failed to start leaves the chain of its predecessor alone. */
 	if (daemon->kernel_has_chain && kernel_disable_chain(daemon->kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
-	/* Without a daemon nobody could end it; rules count again. */
+	/* Without a daemon a drain could not be ended. */
 	if (daemon->responder.drain && daemon->kernel && kernel_drain(daemon->kernel, 0, &error))
 		log_write(LOG_ERR, "%s", error.text);
 	if (daemon->workers)

@@ -62,7 +62,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return 0;
 }
 
-/* Reads what root reads at a start, then becomes the user that reads the rest. */
+/* Do as at a start: become the user that reads the rest. */
 static int become_user(const struct config *config, const char *path, struct error *error)
 {
 	uid_t uid;

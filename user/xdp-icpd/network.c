@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the kernel is told of this host's interfaces and addresses, and when. */
+/* Keep the kernel up to date about interfaces and addresses. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -8,9 +8,9 @@
 #include "lib/log.h"
 #include "xdp/netlink.h"
 
-/* Tells once of each interface that it has lost the program, and of each that it has it again. */
-static void tell_of_interfaces(struct daemon *daemon, const struct kernel_interface *interfaces,
-			       size_t count)
+/* Log once for each interface that has lost the program, and for each that has it again. */
+static void log_interface_changes(struct daemon *daemon, const struct kernel_interface *interfaces,
+				  size_t count)
 {
 	for (size_t k = 0; k < daemon->attached; k++) {
 		bool noted = false;
@@ -19,8 +19,8 @@ static void tell_of_interfaces(struct daemon *daemon, const struct kernel_interf
 			noted = noted || daemon->attached_to[k] == interfaces[i].ifindex;
 		if (!noted)
 			log_write(LOG_NOTICE,
-				  "the program was taken off interface %u; what comes in there is "
-				  "answered here",
+				  "the program was detached from interface %u; the daemon replies "
+				  "there",
 				  daemon->attached_to[k]);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -30,8 +30,8 @@ static void tell_of_interfaces(struct daemon *daemon, const struct kernel_interf
 			had = had || daemon->attached_to[k] == interfaces[i].ifindex;
 		if (had && !interfaces[i].attached)
 			log_write(LOG_WARNING,
-				  "interface %s no longer carries the program; what comes in there "
-				  "is answered by the daemon",
+				  "interface %s no longer carries the program; the daemon replies "
+				  "there",
 				  interfaces[i].name[0] ? interfaces[i].name : "(gone)");
 		else if (!had && interfaces[i].attached)
 			log_write(LOG_INFO, "interface %s carries the program, mode %s",
@@ -39,7 +39,7 @@ static void tell_of_interfaces(struct daemon *daemon, const struct kernel_interf
 	}
 }
 
-void daemon_follow_network(struct daemon *daemon)
+void daemon_update_destinations(struct daemon *daemon)
 {
 	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
 	unsigned int noted[DAEMON_INTERFACES_MAX];
@@ -49,11 +49,11 @@ void daemon_follow_network(struct daemon *daemon)
 	size_t count, destination_count = 0;
 
 	count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
-	tell_of_interfaces(daemon, interfaces, count);
+	log_interface_changes(daemon, interfaces, count);
 	daemon->attached = 0;
 	/*
-	 * Where the program is not attached just now the entries do no harm, and there is no gap
-	 * if it comes back.
+	 * Entries for interfaces without the program do no harm, and leave no gap if it is attached
+	 * again.
 	 */
 	for (size_t i = 0; i < count; i++) {
 		noted[i] = interfaces[i].ifindex;
@@ -67,13 +67,13 @@ void daemon_follow_network(struct daemon *daemon)
 			error_set(&error, "out of memory");
 	}
 	network_free(&network);
-	/* On an error what was true before still is, as far as anybody knows. */
+	/* On an error keep the entries: they are the best that is known. */
 	if (!list || kernel_set_destinations(daemon->kernel, list, destination_count, &error))
 		log_write(LOG_ERR, "%s", error.text);
 	free(list);
 }
 
-/* The loader's notes make no noise when they change: looked at every second. */
+/* Changes of the loader's records cause no events: check every second. */
 static void on_second(evutil_socket_t fd, short what, void *context)
 {
 	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
@@ -89,14 +89,14 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 			same = attached < daemon->attached &&
 			       daemon->attached_to[attached++] == interfaces[i].ifindex;
 	if (!same || attached != daemon->attached)
-		daemon_follow_network(daemon);
+		daemon_update_destinations(daemon);
 }
 
 static void on_network(evutil_socket_t fd, short what, void *context)
 {
 	(void)what;
 	if (network_changed(fd))
-		daemon_follow_network(context);
+		daemon_update_destinations(context);
 }
 
 int daemon_watch_network(struct daemon *daemon, struct error *error)

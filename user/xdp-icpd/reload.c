@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Changes of the chain while the daemon runs: reloads, and icpctl policy. A chain may take seconds
- * to build and to free, in which the event loop has to look after gates and queries. So a thread
- * does both; it runs only while there is something to do. The main thread starts the chain and
- * switches to it in between:
+ * Changes of the chain while the daemon runs: reloads, and icpctl policy. Building and freeing a
+ * chain may take seconds, in which the event loop has to serve gates and queries. So a thread does
+ * both; it runs only while there is work. The main thread starts and activates the chain in
+ * between:
  *
- *	main thread	take the change that waits longest
- *	thread		read the configuration, build the chain beside the one that counts
- *	main thread	start it, switch to it
- *	thread		write or remove the policy's file, free the former chain
- *	main thread	tell who asked for the change
+ *	main thread	dequeue the oldest change
+ *	thread		read the configuration, build the chain beside the active one
+ *	main thread	start the chain, switch to it
+ *	thread		write or remove the policy's file, free the previous chain
+ *	main thread	call back
  *
- * There is one change at a time, in the order in which they were asked for, and one thread, which
- * the main thread joins before it looks at what that has done: nothing needs a lock.
+ * There is one change at a time and one thread, which the main thread joins before it uses the
+ * results: no lock is needed.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -35,7 +35,7 @@ enum change_kind {
 };
 enum change_stage {
 	STAGE_BUILD,
-	STAGE_CLEAR_UP,
+	STAGE_CLEAN_UP,
 	STAGE_DONE
 };
 
@@ -43,27 +43,27 @@ struct change {
 	TAILQ_ENTRY(change) link;
 	enum change_kind kind;
 	char *name;		  /* of the policy to remove */
-	struct policy_spec *spec; /* to put in; the configuration's once it counts */
+	struct policy_spec *spec; /* to insert; the configuration's once active */
 	bool save;
-	change_done done; /* NULL: nobody is told */
+	change_done done; /* NULL: none */
 	void *context;
 
-	enum change_stage stage; /* what the thread has to do next */
-	bool failed;		 /* as the error says */
+	enum change_stage stage; /* the next step of the thread */
+	bool failed;		 /* `error` is set */
 	struct error error;
 
-	/* What is being made; once that counts, what it has replaced. */
+	/* What is being built; once active, what it has replaced. */
 	struct next_chain next;
 	struct config *config;	       /* of a reload */
-	struct policy_spec **policies; /* all, for a change of one */
+	struct policy_spec **policies; /* the new list, for a change of one */
 	size_t policy_count;
-	struct policy_spec *former; /* the one that is replaced or removed, or NULL */
-	bool counts;
+	struct policy_spec *former; /* the policy that is replaced or removed, or NULL */
+	bool active;
 };
 
 TAILQ_HEAD(change_list, change);
 
-/* A chain whose memory is to be freed. */
+/* A chain to be freed by the thread. */
 struct released {
 	SLIST_ENTRY(released) link;
 	struct chain *chain;
@@ -81,15 +81,15 @@ struct changes {
 
 	pthread_t thread;
 	bool running, joinable;
-	struct released_list to_free; /* the thread's, as is `current`, while it runs */
-	atomic_bool done;	      /* it has ended, or is about to */
-	int wake;		      /* readable: the main thread has something to do */
+	struct released_list to_free; /* owned by the thread, as is `current`, while it runs */
+	atomic_bool done;	      /* the thread has ended, or is about to */
+	int wake;		      /* eventfd, readable: the main thread has work */
 	struct event *on_wake;
 };
 
 /* --- in the thread */
 
-/* The policies as they will be: a list of those of the configuration but for one. */
+/* List the future policies: those of the configuration with one change. */
 static int list_policies(const struct config *config, struct change *change)
 {
 	const char *name = change->spec ? change->spec->name : change->name;
@@ -136,7 +136,7 @@ static int build(const struct changes *changes, struct change *change)
 				&change->error);
 }
 
-/* The policy counts, or does not any more; so it should after a restart. */
+/* Make the change, which is active already, permanent. */
 static int save(const char *config_path, const struct change *change, struct error *error)
 {
 	int result;
@@ -144,25 +144,25 @@ static int save(const char *config_path, const struct change *change, struct err
 	if (change->kind == CHANGE_PUT) {
 		if (drop_in_save(config_path, change->spec, error) == 0)
 			return 0;
-		return error_prefix(error, "the policy counts until the next reload, but is not "
-					   "saved: ");
+		return error_prefix(error, "the policy is active until the next reload, but "
+					   "could not be saved: ");
 	}
 	result = drop_in_remove(config_path, change->name, error);
 	if (result > 0 && strcmp(change->former->where, COMMAND_LINE) == 0)
 		return 0; /* was never saved */
 	if (result > 0)
 		return error_set(error,
-				 "the policy is gone until the next reload; it stands in %s, take "
-				 "it out there",
+				 "the policy is removed until the next reload; it is defined in "
+				 "%s, remove it there",
 				 change->former->where);
 	return result;
 }
 
-static void clear_up(const struct changes *changes, struct change *change)
+static void clean_up(const struct changes *changes, struct change *change)
 {
-	if (change->counts && change->save)
+	if (change->active && change->save)
 		change->failed = save(changes->daemon->config_path, change, &change->error) != 0;
-	policy_spec_free(change->counts ? change->former : change->spec);
+	policy_spec_free(change->active ? change->former : change->spec);
 	free(change->policies);
 	config_free(change->config);
 	compiled_free(change->next.compiled);
@@ -185,9 +185,9 @@ static void work(struct changes *changes)
 
 	if (change && change->stage == STAGE_BUILD) {
 		change->failed = build(changes, change) != 0;
-		change->stage = STAGE_CLEAR_UP;
+		change->stage = STAGE_CLEAN_UP;
 	} else if (change) {
-		clear_up(changes, change);
+		clean_up(changes, change);
 		change->stage = STAGE_DONE;
 	}
 	free_released(&changes->to_free);
@@ -216,7 +216,7 @@ static void start_thread(struct changes *changes)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	changes->joinable = pthread_create(&changes->thread, NULL, run, changes) == 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	/* Where there can be no other thread, this one has to. */
+	/* Fall back to this thread. */
 	if (!changes->joinable)
 		work(changes);
 }
@@ -228,7 +228,7 @@ static void join_thread(struct changes *changes)
 	changes->running = false;
 }
 
-/* In the place of chain_release() in the main thread, which has other things to do. */
+/* Replaces chain_release() in the main thread, which must not block. */
 static void on_release(void *context, struct chain *chain)
 {
 	struct changes *changes = context;
@@ -243,7 +243,7 @@ static void on_release(void *context, struct chain *chain)
 	eventfd_write(changes->wake, 1);
 }
 
-static void log_taken(struct daemon *daemon, const struct change *change)
+static void log_change(struct daemon *daemon, const struct change *change)
 {
 	switch (change->kind) {
 	case CHANGE_RELOAD:
@@ -260,7 +260,7 @@ static void log_taken(struct daemon *daemon, const struct change *change)
 	}
 }
 
-/* The configuration is the daemon's; the change gets what it replaces. */
+/* Move the new configuration to the daemon, and the old one to the change. */
 static void exchange_config(struct config *config, struct config *former, struct change *change)
 {
 	char restart[CONFIG_NAMES_SIZE];
@@ -280,7 +280,7 @@ static void exchange_config(struct config *config, struct config *former, struct
 	}
 }
 
-static int take(struct changes *changes, struct change *change)
+static int activate(struct changes *changes, struct change *change)
 {
 	struct daemon *daemon = changes->daemon;
 	struct config *former = daemon->config;
@@ -288,13 +288,13 @@ static int take(struct changes *changes, struct change *change)
 	int result;
 
 	chain_set_release(change->next.chain, on_release, changes);
-	result = daemon_take_chain(daemon, &change->next, config, &change->error);
+	result = daemon_switch_chain(daemon, &change->next, config, &change->error);
 	if (result == 0) {
-		change->counts = true;
+		change->active = true;
 		exchange_config(config, former, change);
 		daemon->reloads += change->kind == CHANGE_RELOAD;
-		log_taken(daemon, change);
-		/* Evaluations may hold on to the former. */
+		log_change(daemon, change);
+		/* Evaluations may still hold references. */
 		chain_unref(change->next.chain);
 	} else {
 		chain_free(change->next.chain);
@@ -303,7 +303,7 @@ static int take(struct changes *changes, struct change *change)
 	return result;
 }
 
-static void tell(struct changes *changes, struct change *change)
+static void complete(struct changes *changes, struct change *change)
 {
 	if (change->done)
 		change->done(change->context, changes->daemon,
@@ -314,7 +314,7 @@ static void tell(struct changes *changes, struct change *change)
 	free(change);
 }
 
-/* The thread has ended. */
+/* Continue after the thread has ended. */
 static void proceed(struct changes *changes)
 {
 	struct change *change = changes->current;
@@ -322,9 +322,9 @@ static void proceed(struct changes *changes)
 	join_thread(changes);
 	if (change && change->stage == STAGE_DONE) {
 		changes->current = NULL;
-		tell(changes, change);
+		complete(changes, change);
 	} else if (change && !change->failed) {
-		change->failed = take(changes, change) != 0;
+		change->failed = activate(changes, change) != 0;
 	}
 }
 
@@ -373,7 +373,7 @@ static struct change *add(struct daemon *daemon, enum change_kind kind, struct e
 	if (!change)
 		return NULL;
 	change->kind = kind;
-	/* It begins in the event loop: the caller has something to add. */
+	/* Processed by the event loop, after the caller has filled it in. */
 	eventfd_write(changes->wake, 1);
 	TAILQ_INSERT_TAIL(&changes->waiting, change, link);
 	changes->waiting_count++;
@@ -426,7 +426,7 @@ void daemon_reload_on_signal(struct daemon *daemon)
 	struct error error;
 
 	if (last && last->kind == CHANGE_RELOAD)
-		return; /* it has not begun to read the configuration */
+		return; /* it has not read the configuration yet */
 	if (!daemon_reload(daemon, &error))
 		log_write(LOG_ERR, "no reload: %s", error.text);
 }
@@ -457,17 +457,17 @@ int daemon_open_changes(struct daemon *daemon, struct error *error)
 static void cancel(struct changes *changes, struct change *change)
 {
 	if (change->stage != STAGE_DONE) {
-		if (!change->counts && !change->failed) {
+		if (!change->active && !change->failed) {
 			chain_free(change->next.chain);
 			change->failed = true;
 			error_set(&change->error, "the daemon ends, nothing is changed");
 		}
-		clear_up(changes, change);
+		clean_up(changes, change);
 	}
-	tell(changes, change);
+	complete(changes, change);
 }
 
-void daemon_end_changes(struct daemon *daemon)
+void daemon_cancel_changes(struct daemon *daemon)
 {
 	struct changes *changes = daemon->changes;
 	struct change *change;
@@ -483,7 +483,7 @@ void daemon_end_changes(struct daemon *daemon)
 	while ((change = next_waiting(changes)))
 		cancel(changes, change);
 	free_released(&changes->released);
-	/* Those who asked are told now, as far as they can be without waiting. */
+	/* Send the responses that can be sent without waiting. */
 	event_base_loop(daemon->base, EVLOOP_NONBLOCK);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Changes of the chain while the daemon runs: reloads, and what icpctl policy asks for. They are
- * made one after another, in the order in which they were asked for, while the event loop goes on.
+ * Changes of the chain while the daemon runs: reloads, and the commands of icpctl policy. They are
+ * made one at a time, in the order of the requests, while the event loop continues.
  */
-#ifndef XDP_ICP_DAEMON_CHANGES_H
-#define XDP_ICP_DAEMON_CHANGES_H
+#ifndef XDP_ICP_DAEMON_RELOAD_H
+#define XDP_ICP_DAEMON_RELOAD_H
 
 #include <stdbool.h>
 
@@ -12,45 +12,46 @@
 #include "lib/error.h"
 #include "policy/spec.h"
 
-#define CHANGES_MAX 16 /* that wait at one time; more are refused */
+#define CHANGES_MAX 16 /* waiting; more are refused */
 
 struct change;
 
-/* Before the others. -1 and `error`: it cannot. daemon_free_changes() in either case. */
+/* Initialise. Return 0, or -1 and `error`; call daemon_free_changes() in either case. */
 int daemon_open_changes(struct daemon *daemon, struct error *error);
 
 /*
- * Reads the configuration again and takes it over as a whole, or leaves everything as it is. NULL
- * and `error`: too many changes wait, the daemon ends, or out of memory.
+ * Queue a reload: the configuration is read again and applied as a whole, or nothing changes.
+ * Return NULL and `error` if too many changes wait, the daemon ends, or memory is exhausted.
  */
 struct change *daemon_reload(struct daemon *daemon, struct error *error);
 
 /*
- * Puts a policy into the chain, in the place of one of the same name; with `save` also into a file
- * that a reload and a restart read. NULL and `error` as above, and the spec is still the caller's.
+ * Queue the insertion of a policy, which replaces one of the same name; with `save` also write it
+ * to a file that reloads and restarts read. Takes ownership of `spec`. Return NULL and `error` as
+ * above, with `spec` still the caller's.
  */
 struct change *daemon_put_policy(struct daemon *daemon, struct policy_spec *spec, bool save,
 				 struct error *error);
 
-/* Takes a policy out of the chain in the same way, with `save` also its file. */
+/* Queue the removal of a policy, with `save` also of its file. Return likewise. */
 struct change *daemon_remove_policy(struct daemon *daemon, const char *name, bool save,
 				    struct error *error);
 
 /*
- * At once after one of those: whom to tell how it ended. Called once, from the event loop or
- * daemon_end_changes(). `error` is NULL if the change counts, from the next query on, and is saved
- * where that was asked for. A change that nobody is told of is logged if it fails.
+ * Set the callback of a change, right after it was queued. It is called once, from the event loop
+ * or from daemon_cancel_changes(). `error` is NULL if the change is active from the next query on,
+ * and saved if requested. Without a callback, failures are logged.
  */
 typedef void (*change_done)(void *context, struct daemon *daemon, const struct error *error);
 void change_then(struct change *change, change_done done, void *context);
 
-/* SIGHUP: a reload, if none waits that this would repeat. */
+/* On SIGHUP: queue a reload, unless the last change in the queue is one. */
 void daemon_reload_on_signal(struct daemon *daemon);
 
-/* Cancels all changes; more are refused. */
-void daemon_end_changes(struct daemon *daemon);
+/* Cancel all changes, and refuse more. */
+void daemon_cancel_changes(struct daemon *daemon);
 
-/* When no chain is left. */
+/* Free everything, after all chains. */
 void daemon_free_changes(struct daemon *daemon);
 
 #endif

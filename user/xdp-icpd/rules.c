@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What may concern many rules is done some rules an event, so that it delays nothing else; it ends
- * when the peer goes away.
+ * Requests that concern many rules are handled in slices, so that they delay nothing else. They end
+ * when the peer disconnects.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,21 +10,24 @@
 #include "lib/escape.h"
 #include "icp/opcode.h"
 
-#define LOAD_STEP 64  /* rules that are put in in one event */
-#define RULE_SIZE 128 /* bytes that a rule takes in a reply beside its prefix, about */
+#define LOAD_STEP 64  /* rules inserted per event */
+#define RULE_SIZE 128 /* approximate size of a rule in a response without its prefix, in bytes */
 
 /* A request that takes several events. */
 struct rules_job {
 	struct daemon *daemon;
 	struct control_deferred *deferred;
 	struct event *step;
-	json_t *rules; /* to load, or listed so far */
+	json_t *rules; /* to load, or those listed so far */
 	size_t next;   /* to load */
 	struct rules_cursor cursor;
-	size_t bytes; /* of the rules that this step has listed */
+	size_t bytes; /* listed by this step */
 };
 
-/* Gives the reply (takes the reference; NULL: no memory, or nobody waits for it) and ends. */
+/*
+ * Send the response (takes the reference; NULL: out of memory, or the peer is gone) and free the
+ * job.
+ */
 static void job_end(struct rules_job *job, json_t *reply)
 {
 	if (job->step)
@@ -34,20 +37,20 @@ static void job_end(struct rules_job *job, json_t *reply)
 	free(job);
 }
 
-static void job_gone(void *context)
+static void job_cancel(void *context)
 {
 	job_end(context, NULL);
 }
 
-/* Has the step called as soon as everything else that is due has been done. */
-static void job_go_on(struct rules_job *job)
+/* Run the step once all pending events have been handled. */
+static void job_schedule(struct rules_job *job)
 {
 	static const struct timeval at_once = { 0 };
 
 	event_add(job->step, &at_once);
 }
 
-/* Takes the reference to `rules`. The request is deferred, or gets {"ok": false} without memory. */
+/* Takes the reference to `rules`. The response is deferred, or {"ok": false} without memory. */
 static json_t *job_begin(struct daemon *daemon, const struct control_peer *peer, json_t *rules,
 			 event_callback_fn step)
 {
@@ -68,8 +71,8 @@ static json_t *job_begin(struct daemon *daemon, const struct control_peer *peer,
 		job_end(job, NULL);
 		return NULL;
 	}
-	control_when_gone(deferred, job_gone, job);
-	job_go_on(job);
+	control_when_gone(deferred, job_cancel, job);
+	job_schedule(job);
 	return NULL;
 }
 
@@ -81,7 +84,7 @@ static int list_rule(void *context, const char *prefix, size_t length, enum icp_
 	struct rules_job *job = context;
 
 	job->bytes += RULE_SIZE + length;
-	/* What bpftool has put in may be any number. */
+	/* A verdict inserted by bpftool may be any number. */
 	json_array_append_new(job->rules,
 			      json_pack("{s:o, s:o}", "prefix", control_bytes(prefix, length),
 					"verdict",
@@ -106,7 +109,7 @@ static void list_step(evutil_socket_t fd, short what, void *context)
 	else if (job->cursor.done)
 		job_end(job, json_pack("{s:b, s:O}", "ok", 1, "rules", job->rules));
 	else
-		job_go_on(job);
+		job_schedule(job);
 }
 
 json_t *command_rules_list(struct daemon *daemon, const json_t *request,
@@ -118,11 +121,11 @@ json_t *command_rules_list(struct daemon *daemon, const json_t *request,
 
 /* --- add, del */
 
-/* A rule as a request brings it. */
+/* A rule in a request. */
 struct rule_request {
 	char *prefix; /* for free() */
 	size_t length;
-	enum icp_opcode verdict; /* ICP_OP_INVALID: none is named */
+	enum icp_opcode verdict; /* ICP_OP_INVALID: none given */
 };
 
 static int read_rule(const json_t *object, bool needs_verdict, struct rule_request *rule,
@@ -147,13 +150,13 @@ static int read_rule(const json_t *object, bool needs_verdict, struct rule_reque
 	    ICP_FORM_QUERY) {
 		free(rule->prefix);
 		rule->prefix = NULL;
-		return error_set(error, "prefix %s: no URL has white space or a NUL",
+		return error_set(error, "prefix %s: a URL has no white space and no NUL",
 				 json_string_value(prefix));
 	}
 	return 0;
 }
 
-/* While no worker replies. */
+/* The workers must be paused. */
 static int put_rule(struct daemon *daemon, const json_t *object, struct error *error)
 {
 	struct rule_request rule;
@@ -218,12 +221,12 @@ static void load_step(evutil_socket_t fd, short what, void *context)
 		result = put_rule(job->daemon, json_array_get(job->rules, job->next++), &error);
 	daemon_resume(job->daemon);
 	if (result)
-		job_end(job, control_refusal("rule %zu of %zu: %s (those before it are in)",
+		job_end(job, control_refusal("rule %zu of %zu: %s (those before it are loaded)",
 					     job->next, count, error.text));
 	else if (job->next == count)
 		job_end(job, json_pack("{s:b, s:I}", "ok", 1, "loaded", (json_int_t)count));
 	else
-		job_go_on(job);
+		job_schedule(job);
 }
 
 json_t *command_rules_load(struct daemon *daemon, const json_t *request,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The requests rules-list, rules-add, rules-del and rules-load, each as a control_answer (control.h). */
+/* The handlers of rules-list, rules-add, rules-del and rules-load (control/server.h). */
 #ifndef XDP_ICP_COMMAND_RULES_H
 #define XDP_ICP_COMMAND_RULES_H
 

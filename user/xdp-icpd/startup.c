@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The start. With root's rights nothing is read but the configuration itself, which must be root's:
- * the drop-ins beside it, and the lists, scripts and plugins that they name, may be the work of
- * `user`. So a child is forked that keeps the rights and loads the program; then this process
- * becomes `user`, reads the rest, builds the chain, and tells the child how large the maps have to
- * be (load_pair.h).
+ * Startup. As root only the configuration itself is read, which must be root's: the drop-ins beside
+ * it, and the lists, scripts and plugins that they name, may be written by `user`. So a child is
+ * forked that keeps the privileges and loads the program; then this process becomes `user`, reads
+ * the rest, builds the chain, and sends the child the required map sizes (load_pair.h).
  */
 #include <errno.h>
 #include <signal.h>
@@ -22,10 +21,10 @@
 #include "lib/privileges.h"
 
 struct start {
-	uid_t uid; /* whom the daemon becomes */
+	uid_t uid; /* the user to become */
 	gid_t gid;
 	struct control_socket control;
-	pid_t loader; /* the child that loads; 0: there is none */
+	pid_t loader; /* the child; 0: none */
 	int channel;  /* to it */
 	struct compiled *compiled;
 };
@@ -49,7 +48,7 @@ static int open_listeners(struct daemon *daemon, struct error *error)
 	return daemon->workers ? 0 : -1;
 }
 
-/* --- the program that a daemon left */
+/* --- a program left by an earlier daemon */
 
 static int disable_program(struct pin_dir *dir, struct error *error)
 {
@@ -61,7 +60,7 @@ static int disable_program(struct pin_dir *dir, struct error *error)
 	return result ? -1 : 0;
 }
 
-/* A program that is still attached must not go on with a chain that is not this daemon's. */
+/* A program that is still attached must not continue with another chain than this daemon's. */
 static void disable_stale_program(const struct daemon *daemon)
 {
 	struct pin_dir *dir = daemon->pin_dir, *opened = NULL;
@@ -76,18 +75,18 @@ static void disable_stale_program(const struct daemon *daemon)
 		result = -1;
 	if (result)
 		log_write(LOG_ERR,
-			  "a program that is still attached may answer by another chain: %s",
+			  "a program that is still attached may reply by another chain: %s",
 			  error.text);
 	pin_dir_close(opened);
 }
 
-static void answer_alone(struct daemon *daemon, const char *reason)
+static void fall_back_to_userspace(struct daemon *daemon, const char *reason)
 {
 	pin_dir_close(daemon->pin_dir);
 	daemon->pin_dir = NULL;
 	snprintf(daemon->userspace_reason, sizeof(daemon->userspace_reason), "%s", reason);
 	log_write(daemon->config->mode == CONFIG_MODE_OFF ? LOG_NOTICE : LOG_WARNING,
-		  "mode userspace, the daemon answers alone: %s", reason);
+		  "mode userspace, the daemon replies alone: %s", reason);
 }
 
 /* --- the child that loads */
@@ -120,18 +119,18 @@ static enum kernel_result load_interfaces(const struct daemon *daemon, const str
 			loaded++;
 			continue;
 		}
-		/* What can be mended in the configuration alone, and what must not degrade. */
+		/* Errors of the configuration, and a mode that must not degrade, are fatal. */
 		if (result == KERNEL_NO_DEVICE || config->mode == CONFIG_MODE_NATIVE)
 			return result;
 		worst = result;
 		snprintf(texts, sizeof(texts), "%s", error->text);
 	}
 	if (worst != KERNEL_OK && loaded)
-		log_write(LOG_WARNING, "%s; there the daemon answers", texts);
+		log_write(LOG_WARNING, "%s; the daemon replies there", texts);
 	return loaded ? KERNEL_OK : worst;
 }
 
-/* Loads, or with mode off disables, as soon as the parent tells the sizes, or ends with it. */
+/* Load, or with mode off disable, as soon as the parent sends the sizes; exit if it ends. */
 static void __attribute__((noreturn))
 run_loader(const struct daemon *daemon, const struct start *start)
 {
@@ -139,7 +138,7 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	struct kernel_sizes sizes;
 	struct error error;
 
-	/* A Ctrl-C is for the parent; without it this process ends as well. */
+	/* The parent handles Ctrl-C; this process ends with it. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
@@ -155,7 +154,7 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	_exit(EXIT_SUCCESS);
 }
 
-/* Ends the child, if there is one: it has nothing more to hear. */
+/* Wait for the child, if there is one, to end: its channel is closed. */
 static void end_loader(struct start *start)
 {
 	if (!start->loader)
@@ -166,7 +165,7 @@ static void end_loader(struct start *start)
 	start->loader = 0;
 }
 
-/* Makes or opens what the program is to be loaded into. Returns 0, or -1 and `error`. */
+/* Create or open the directory to load into. Return 0, or -1 and `error`. */
 static int open_pins(struct daemon *daemon, const struct start *start, struct error *error)
 {
 	const struct config *config = daemon->config;
@@ -175,8 +174,8 @@ static int open_pins(struct daemon *daemon, const struct start *start, struct er
 		return 0;
 	daemon->pin_dir = pin_dir_create(config->pin_dir, start->uid, error);
 	if (!daemon->pin_dir)
-		return errno == ENOENT ? 0 : -1; /* no BPF file system: open_kernel() tells */
-	/* From here to the end of the daemon nothing else works with the maps. */
+		return errno == ENOENT ? 0 : -1; /* no BPF file system: open_kernel() reports it */
+	/* From here on only this daemon uses the maps. */
 	return pin_dir_lock(daemon->pin_dir, error);
 }
 
@@ -211,7 +210,7 @@ static enum kernel_result load(const struct daemon *daemon, struct start *start,
 
 /* --- step by step */
 
-/* What only root can do. It reads nothing that `user` may write. */
+/* The steps that need root. Nothing that `user` may write is read. */
 static int start_as_root(struct daemon *daemon, struct start *start, struct error *error)
 {
 	const struct config *config = daemon->config;
@@ -229,7 +228,10 @@ static int start_as_root(struct daemon *daemon, struct start *start, struct erro
 	return 0;
 }
 
-/* Gets hold of the kernel's maps if there is a way. -1: must not go on without. */
+/*
+ * Load the program and open its maps, or fall back to userspace. Return 0, or -1 and `error` if the
+ * daemon must not run without.
+ */
 static int open_kernel(struct daemon *daemon, struct start *start, struct error *error)
 {
 	const struct config *config = daemon->config;
@@ -242,7 +244,7 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 			load(daemon, start, error);
 		else
 			disable_stale_program(daemon);
-		answer_alone(daemon, "mode is off");
+		fall_back_to_userspace(daemon, "mode is off");
 		return 0;
 	}
 	if (config->prefixes_max && compiled->lines > config->prefixes_max)
@@ -256,7 +258,7 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 	if (result == KERNEL_NO_DEVICE)
 		return -1;
 	if (result == KERNEL_OK && daemon->pin_dir) {
-		/* As long as this daemon runs; maps that another one holds are not for this. */
+		/* Held while this daemon runs; fails if another daemon uses the maps. */
 		if (pin_dir_lock(daemon->pin_dir, error))
 			return -1;
 		daemon->kernel = kernel_open(daemon->pin_dir, error);
@@ -270,7 +272,7 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 	else if (!loads)
 		error_prefix(error, "`interfaces` needs root to load, and ");
 	disable_stale_program(daemon);
-	answer_alone(daemon, error->text);
+	fall_back_to_userspace(daemon, error->text);
 	return 0;
 }
 
@@ -281,25 +283,25 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 
 	if (root && user_find(config->user, &start->uid, &start->gid, error))
 		return -1;
-	/* First what may fail without having changed anything. */
+	/* First what can fail without having changed anything. */
 	if (open_listeners(daemon, error))
 		return -1;
 	if (root && start_as_root(daemon, start, error))
 		return -1;
 
-	/* From here on without rights: what works now works at a reload too. */
+	/* From here on unprivileged: what works now works at a reload too. */
 	if (config_load_drop_ins(daemon->config_path, daemon->config, error) ||
 	    chain_create(config, &daemon->chain, error) ||
 	    chain_compile(daemon->chain, &start->compiled, error))
 		return -1;
 	daemon->base = event_base_new();
-	/* Gates come first (gate.h), all else has the priority 1. */
+	/* Gates have priority 0 (gate.h), everything else 1. */
 	if (!daemon->base || event_base_priority_init(daemon->base, 2))
 		return error_set(error, "out of memory");
 	if (control_socket_bind(&start->control, config->control, error))
 		return -1;
 	daemon->control =
-		control_open(daemon->base, &start->control, commands_answer, daemon, error);
+		control_open(daemon->base, &start->control, commands_handle, daemon, error);
 	start->control.fd = -1;
 	if (!daemon->control)
 		return -1;

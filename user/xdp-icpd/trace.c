@@ -15,33 +15,33 @@
 #include "icp/opcode.h"
 
 #define TRACERS_MAX 8
-#define LOOK_MS 20	/* how often what has been recorded is looked at */
-#define LOOKS_A_LEASE 5 /* how often the kernel is told that somebody still traces */
+#define POLL_MS 20	  /* interval at which records are read */
+#define POLLS_PER_LEASE 5 /* polls per renewal of the lease on tracing in the kernel */
 #define LEASE_NS 1000000000ull
 
 struct tracer {
 	struct control_deferred *peer;
-	char *url; /* what a URL begins with; NULL: any does */
+	char *url; /* prefix of the URL; NULL: any */
 	size_t url_length;
 	bool by_source;
 	struct netset_network source;
-	uint64_t lost; /* that the peer was too slow for, and was not told of */
+	uint64_t lost; /* records that the peer was too slow for, not reported yet */
 };
 
 struct tracing {
 	struct daemon *daemon;
 	struct kernel_trace *kernel; /* NULL: userspace alone */
-	struct event *look;
-	unsigned int looks;
-	uint64_t since; /* nanoseconds of the monotonic clock: records of before are another's */
-	uint64_t lost;	/* as counted when it was last looked at */
+	struct event *poll;
+	unsigned int polls;
+	uint64_t since; /* nanoseconds of the monotonic clock: older records are skipped */
+	uint64_t lost;	/* value of the counter at the last report */
 	struct tracer tracers[TRACERS_MAX];
 	size_t count;
-	struct trace_entry *entries; /* of this look */
+	struct trace_entry *entries; /* of this poll */
 	size_t entry_count;
 };
 
-/* --- what is told */
+/* --- output */
 
 static bool wanted(const struct tracer *tracer, const struct trace_record *record)
 {
@@ -78,11 +78,12 @@ static json_t *address_json(const __u8 address[16], __be16 port)
 }
 
 static const char *const deciders[] = {
-	[TRACE_BY_NONE] = NULL,     [TRACE_BY_DRAIN] = "drain",     [TRACE_BY_RULE] = "rule",
-	[TRACE_BY_POLICY] = "policy", [TRACE_BY_DEFAULT] = "default", [TRACE_BY_PREVIOUS_CHAIN] = "former",
+	[TRACE_BY_NONE] = NULL,		[TRACE_BY_DRAIN] = "drain",
+	[TRACE_BY_RULE] = "rule",	[TRACE_BY_POLICY] = "policy",
+	[TRACE_BY_DEFAULT] = "default", [TRACE_BY_PREVIOUS_CHAIN] = "former",
 };
 
-/* A new reference. `offset` is what the clock on the wall is ahead of the monotonic one. */
+/* Return a new reference. `offset` is realtime minus monotonic clock, in nanoseconds. */
 static json_t *line_of(const struct trace_entry *entry, uint64_t offset)
 {
 	const struct trace_record *record = &entry->record;
@@ -100,7 +101,7 @@ static json_t *line_of(const struct trace_entry *entry, uint64_t offset)
 	json_object_set_new(line, "by", json_string(entry->by_kernel ? "kernel" : "daemon"));
 	json_object_set_new(line, "verdict",
 			    answered ? json_string(opcode_name(record->verdict)) : json_null());
-	/* As the counters are called: "answered", "passed.horizon", "silent.opcode". */
+	/* The name of the counter: "answered", "passed.horizon", "silent.opcode". */
 	json_object_set_new(
 		line, "outcome",
 		json_sprintf("%s%s%s", outcome->group, *outcome->name ? "." : "", outcome->name));
@@ -114,8 +115,8 @@ static json_t *line_of(const struct trace_entry *entry, uint64_t offset)
 	return line;
 }
 
-/* Tells a line (takes the reference), and before it of those that were lost. */
-static void tell(struct tracer *tracer, json_t *line)
+/* Send a line (takes the reference; NULL: none), preceded by the number of lost ones. */
+static void send_line(struct tracer *tracer, json_t *line)
 {
 	if (tracer->lost &&
 	    control_part(tracer->peer, json_pack("{s:I}", "lost", (json_int_t)tracer->lost)))
@@ -134,7 +135,7 @@ static int by_time(const void *a, const void *b)
 	return one->record.time < other->record.time ? -1 : one->record.time > other->record.time;
 }
 
-/* --- what there is */
+/* --- records */
 
 static void collect(void *context, struct trace_entry *entry)
 {
@@ -148,7 +149,7 @@ static void collect(void *context, struct trace_entry *entry)
 		tracing->daemon->responder.counters[ICP_COUNT_FAILED_TRACE]++;
 }
 
-/* Says of a record of the kernel's who decided. */
+/* Set the decider of a record of the kernel. */
 static void find_decider(const struct daemon *daemon, struct trace_entry *entry)
 {
 	const struct trace_record *record = &entry->record;
@@ -169,7 +170,7 @@ static void find_decider(const struct daemon *daemon, struct trace_entry *entry)
 	}
 }
 
-static void collect_kernels(void *context, const struct trace_record *record)
+static void collect_kernel_record(void *context, const struct trace_record *record)
 {
 	struct tracing *tracing = context;
 	struct trace_entry entry = { .record = *record, .by_kernel = true };
@@ -180,7 +181,7 @@ static void collect_kernels(void *context, const struct trace_record *record)
 	collect(tracing, &entry);
 }
 
-/* What neither the kernel nor the daemon had room for, since the daemon started. */
+/* Return the number of records that found no room, since the daemon started. */
 static uint64_t count_lost(struct daemon *daemon)
 {
 	uint64_t counters[ICP_COUNTER_MAX] = { 0 };
@@ -213,21 +214,21 @@ void daemon_trace_flush(struct daemon *daemon)
 				continue;
 			if (!line)
 				line = line_of(entry, offset);
-			tell(&tracing->tracers[k], json_incref(line));
+			send_line(&tracing->tracers[k], json_incref(line));
 		}
 		json_decref(line);
 	}
 	tracing->entry_count = 0;
 }
 
-/* --- beginning and end */
+/* --- start and end */
 
 size_t daemon_tracers(const struct daemon *daemon)
 {
 	return daemon->tracing ? daemon->tracing->count : 0;
 }
 
-static void drop_tracer(struct tracing *tracing, size_t number)
+static void remove_tracer(struct tracing *tracing, size_t number)
 {
 	free(tracing->tracers[number].url);
 	control_end(tracing->tracers[number].peer);
@@ -244,27 +245,27 @@ void daemon_trace_end(struct daemon *daemon)
 		kernel_trace_until(daemon->kernel, 0);
 	trace_log_enable(daemon->trace_log, false);
 	while (tracing->count)
-		drop_tracer(tracing, 0);
+		remove_tracer(tracing, 0);
 	kernel_trace_close(tracing->kernel);
-	if (tracing->look)
-		event_free(tracing->look);
+	if (tracing->poll)
+		event_free(tracing->poll);
 	free(tracing->entries);
 	free(tracing);
 	daemon->tracing = NULL;
 }
 
-static void tell_of_lost(struct tracing *tracing)
+static void report_lost(struct tracing *tracing)
 {
 	uint64_t lost = count_lost(tracing->daemon);
 
 	for (size_t i = 0; i < tracing->count; i++) {
 		tracing->tracers[i].lost += lost - tracing->lost;
-		tell(&tracing->tracers[i], NULL);
+		send_line(&tracing->tracers[i], NULL);
 	}
 	tracing->lost = lost;
 }
 
-static void on_look(evutil_socket_t fd, short what, void *context)
+static void on_poll(evutil_socket_t fd, short what, void *context)
 {
 	struct daemon *daemon = context;
 	struct tracing *tracing = daemon->tracing;
@@ -273,22 +274,22 @@ static void on_look(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	for (size_t i = tracing->count; i-- > 0;)
 		if (control_is_gone(tracing->tracers[i].peer))
-			drop_tracer(tracing, i);
+			remove_tracer(tracing, i);
 	if (!tracing->count) {
 		daemon_trace_end(daemon);
 		return;
 	}
 	daemon_trace_flush(daemon);
-	if (++tracing->looks % LOOKS_A_LEASE)
+	if (++tracing->polls % POLLS_PER_LEASE)
 		return;
-	tell_of_lost(tracing);
+	report_lost(tracing);
 	if (daemon->kernel)
 		kernel_trace_until(daemon->kernel, clock_kernel_ns() + LEASE_NS);
 }
 
 static int begin(struct daemon *daemon, struct error *error)
 {
-	static const struct timeval interval = { .tv_usec = LOOK_MS * 1000 };
+	static const struct timeval interval = { .tv_usec = POLL_MS * 1000 };
 	struct tracing *tracing = calloc(1, sizeof(*tracing));
 
 	if (!tracing)
@@ -297,18 +298,18 @@ static int begin(struct daemon *daemon, struct error *error)
 	tracing->daemon = daemon;
 	tracing->since = clock_kernel_ns();
 	tracing->lost = count_lost(daemon);
-	tracing->look = event_new(daemon->base, -1, EV_PERSIST, on_look, daemon);
+	tracing->poll = event_new(daemon->base, -1, EV_PERSIST, on_poll, daemon);
 	if (daemon->kernel)
 		tracing->kernel =
-			kernel_trace_open(daemon->kernel, collect_kernels, tracing, error);
+			kernel_trace_open(daemon->kernel, collect_kernel_record, tracing, error);
 	else
 		error_set(error, "out of memory");
-	if ((daemon->kernel && !tracing->kernel) || !tracing->look ||
-	    event_add(tracing->look, &interval)) {
+	if ((daemon->kernel && !tracing->kernel) || !tracing->poll ||
+	    event_add(tracing->poll, &interval)) {
 		daemon_trace_end(daemon);
 		return -1;
 	}
-	/* Room for this tracer, not for what one before it has left. */
+	/* Discard records made before this client. */
 	if (tracing->kernel)
 		kernel_trace_read(tracing->kernel);
 	tracing->entry_count = 0;
@@ -318,8 +319,7 @@ static int begin(struct daemon *daemon, struct error *error)
 	return 0;
 }
 
-json_t *daemon_trace_answer(struct daemon *daemon, const json_t *request,
-			    const struct control_peer *peer)
+json_t *command_trace(struct daemon *daemon, const json_t *request, const struct control_peer *peer)
 {
 	const char *source = json_string_value(json_object_get(request, "source"));
 	const json_t *url = json_object_get(request, "url");
@@ -327,7 +327,7 @@ json_t *daemon_trace_answer(struct daemon *daemon, const json_t *request,
 	struct error error;
 
 	if (daemon->tracing && daemon->tracing->count == TRACERS_MAX)
-		return control_refusal("%d trace already, and no more can", TRACERS_MAX);
+		return control_refusal("%d clients trace already, the maximum", TRACERS_MAX);
 	if (source && netset_network_parse(source, &tracer.source, &error))
 		return control_refusal("source: %s", error.text);
 	if (json_is_string(url)) {
