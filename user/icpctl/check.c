@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl check: what the daemon would answer, without a query. */
+/* icpctl check: the reply that a query would get, without sending one. */
 #include <stdio.h>
 #include <stdlib.h>
 

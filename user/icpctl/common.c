@@ -23,7 +23,7 @@ void *icpctl_must(void *memory)
 }
 
 static void __attribute__((format(printf, 3, 0)))
-tell(struct icpctl *ctl, const char *who, const char *format, va_list args)
+report_error(struct icpctl *ctl, const char *who, const char *format, va_list args)
 {
 	struct error error;
 	char line[ESCAPE_MAX * sizeof(error.text)];
@@ -47,7 +47,7 @@ int icpctl_fail(struct icpctl *ctl, enum icpctl_exit status, const char *format,
 	va_list args;
 
 	va_start(args, format);
-	tell(ctl, "icpctl", format, args);
+	report_error(ctl, "icpctl", format, args);
 	va_end(args);
 	return status;
 }
@@ -57,7 +57,7 @@ error_t icpctl_usage(const struct argp_state *state, struct icpctl *ctl, const c
 	va_list args;
 
 	va_start(args, format);
-	tell(ctl, state->name, format, args);
+	report_error(ctl, state->name, format, args);
 	va_end(args);
 	if (!ctl->json)
 		fprintf(stderr, "Try '%s --help'.\n", state->name);
@@ -101,23 +101,23 @@ static error_t parse_common(int key, char *argument, struct argp_state *state)
 	case 'V':
 		puts("icpctl " XDP_ICP_VERSION);
 		break;
-	case ARGP_KEY_ARGS: /* that the command did not take */
+	case ARGP_KEY_ARGS: /* not consumed by the command */
 		return icpctl_usage(state, ctl, "takes no argument, but got '%s'",
 				    state->argv[state->next]);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-	exit(fclose(stdout) ? ICPCTL_USAGE : ICPCTL_FINE);
+	exit(fclose(stdout) ? ICPCTL_USAGE : ICPCTL_OK);
 }
 
 static const struct argp common = { .options = common_options, .parser = parse_common };
 
 struct inputs {
 	struct icpctl *ctl;
-	void *own; /* the command's */
+	void *own; /* of the command */
 };
 
-static error_t hand_inputs_on(int key, char *argument, struct argp_state *state)
+static error_t forward_inputs(int key, char *argument, struct argp_state *state)
 {
 	const struct inputs *inputs = state->input;
 
@@ -137,10 +137,10 @@ int icpctl_parse(struct icpctl *ctl, const struct argp *argp, unsigned int flags
 		{ &common, 0, "Options of all commands:", -3 },
 		{ 0 },
 	};
-	const struct argp all = { .parser = hand_inputs_on, .children = children };
+	const struct argp all = { .parser = forward_inputs, .children = children };
 	struct inputs inputs = { ctl, input };
 
-	/* argp must not exit by itself: with --json its errors are to be JSON as well. */
+	/* argp must not exit: with --json its errors are JSON too. */
 	flags |= ARGP_NO_EXIT | ARGP_NO_HELP;
 	if (argp_parse(&all, argc, argv, flags, NULL, &inputs) == 0)
 		return 0;
@@ -166,8 +166,8 @@ static char *names_of(const struct icpctl_action *actions)
 	return icpctl_must(names);
 }
 
-static error_t take_words(struct argp_state *state, struct icpctl *ctl,
-			  const struct icpctl_action *actions, struct icpctl_words *words)
+static error_t parse_action(struct argp_state *state, struct icpctl *ctl,
+			    const struct icpctl_action *actions, struct icpctl_words *words)
 {
 	const struct icpctl_action *action = actions;
 	error_t result = 0;
@@ -198,7 +198,7 @@ error_t icpctl_parse_words(int key, struct argp_state *state, struct icpctl *ctl
 	switch (key) {
 	case ARGP_KEY_ARGS:
 	case ARGP_KEY_NO_ARGS:
-		return take_words(state, ctl, actions, words);
+		return parse_action(state, ctl, actions, words);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -245,7 +245,7 @@ int icpctl_refusal(struct icpctl *ctl, const json_t *reply)
 	const char *refusal = json_string_value(json_object_get(reply, "error"));
 
 	if (json_is_true(json_object_get(reply, "ok")))
-		return ICPCTL_FINE;
+		return ICPCTL_OK;
 	return icpctl_fail(ctl, ICPCTL_REFUSED, "%s",
 			   refusal ? refusal : "refused without a reason");
 }
@@ -263,8 +263,8 @@ int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error
 	}
 	if (result != CONTROL_ANSWERED)
 		return icpctl_fail(ctl, ICPCTL_UNREACHABLE, "%s", error.text);
-	if (icpctl_refusal(ctl, *reply) == ICPCTL_FINE)
-		return ICPCTL_FINE;
+	if (icpctl_refusal(ctl, *reply) == ICPCTL_OK)
+		return ICPCTL_OK;
 	json_decref(*reply);
 	*reply = NULL;
 	return ICPCTL_REFUSED;
@@ -280,5 +280,5 @@ int icpctl_tell(struct icpctl *ctl, json_t *request)
 	if (ctl->json)
 		icpctl_print_json(reply);
 	json_decref(reply);
-	return ICPCTL_FINE;
+	return ICPCTL_OK;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl drain, undrain: front ends are told to go elsewhere, and no longer. */
+/* icpctl drain, undrain: make front ends use other hosts, and end that. */
 #include "icpctl/icpctl.h"
 #include "icp/opcode.h"
 
@@ -18,7 +18,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	return 0;
 }
 
-static int tell(const struct input *input, const char *command)
+static int request_drain(const struct input *input, const char *command)
 {
 	return icpctl_tell(input->ctl,
 			   json_pack("{s:s, s:s*}", "command", command, "verdict", input->verdict));
@@ -43,7 +43,7 @@ int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
 	struct input input = { .ctl = ctl };
 	int status = icpctl_parse(ctl, &drain_argp, 0, argc, argv, &input);
 
-	return status ? status : tell(&input, "drain");
+	return status ? status : request_drain(&input, "drain");
 }
 
 static const struct argp undrain_argp = {
@@ -55,5 +55,5 @@ int icpctl_undrain(struct icpctl *ctl, int argc, char **argv)
 	struct input input = { .ctl = ctl };
 	int status = icpctl_parse(ctl, &undrain_argp, 0, argc, argv, &input);
 
-	return status ? status : tell(&input, "undrain");
+	return status ? status : request_drain(&input, "undrain");
 }

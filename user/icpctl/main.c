@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The command line tool: asks the daemon over its control socket, and any ICP server over UDP. */
+/*
+ * The command line tool: controls the daemon over its control socket, and queries ICP servers over
+ * UDP.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +65,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 					    argument);
 		input->name = argument;
 		input->command = state->next - 1;
-		state->next = state->argc; /* the rest is the command's */
+		state->next = state->argc; /* the rest is for the command */
 		return 0;
 	case ARGP_KEY_NO_ARGS:
 		return icpctl_usage(state, input->ctl, "which COMMAND?");
@@ -71,7 +74,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-/* Puts the list of commands before the text that closes --help. */
+/* Insert the list of commands before the final text of --help. */
 static char *add_commands(int key, const char *text, void *input)
 {
 	char *help = NULL;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl policy: the chain, and changes to it while the daemon runs. */
+/* icpctl policy: list and change the chain while the daemon runs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,10 +46,10 @@ static int run_list(const void *context)
 		       json_string_value(json_object_get(reply, "default")));
 	}
 	json_decref(reply);
-	return ICPCTL_FINE;
+	return ICPCTL_OK;
 }
 
-/* As `list` prints it, in the form of escape.h. */
+/* The name argument, in the form of escape.h. */
 static json_t *name_of(const struct input *input)
 {
 	size_t length;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl query: a cache's part of ICP. */
+/* icpctl query: query an ICP server as a cache does. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +24,10 @@ struct input {
 	int first_url; /* index in argv */
 };
 
-/* What has become of the queries for one URL. */
+/* The results of the queries for one URL. */
 struct tally {
 	unsigned long answered;
-	double *milliseconds; /* of those answered */
+	double *milliseconds; /* of the replies */
 };
 
 static const struct argp_option options[] = {
@@ -100,9 +100,9 @@ static double median(const struct tally *tally)
 	return tally->answered % 2 ? middle[0] : (middle[-1] + middle[0]) / 2;
 }
 
-/* --- as text */
+/* --- text output */
 
-static void print_answer(const struct icp_exchange *exchange, const json_t *url)
+static void print_reply(const struct icp_exchange *exchange, const json_t *url)
 {
 	printf("%s  %.3f ms  ", opcode_name(exchange->opcode), exchange->milliseconds);
 	if (exchange->cost != ICP_NO_COST)
@@ -119,7 +119,7 @@ static void print_tally(const struct tally *tally, unsigned long count, const js
 	printf("  %s\n", json_string_value(url));
 }
 
-/* --- as JSON */
+/* --- JSON output */
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -139,8 +139,8 @@ static json_t *hexadecimal(const unsigned char *bytes, size_t size)
 	return json;
 }
 
-static json_t *json_of_answer(const struct input *input, const struct icp_exchange *exchange,
-			      const struct error *error)
+static json_t *json_of_reply(const struct input *input, const struct icp_exchange *exchange,
+			     const struct error *error)
 {
 	json_t *json = icpctl_must(json_object());
 
@@ -161,11 +161,11 @@ static json_t *json_of_answer(const struct input *input, const struct icp_exchan
 	return json;
 }
 
-/* The URL's object: that of its last answer, the numbers of all, and all answers if many. */
+/* The object of a URL: that of its last reply, statistics, and all replies if there are several. */
 static json_t *json_of_tally(const struct tally *tally, unsigned long count, json_t *url,
-			     json_t *answers)
+			     json_t *replies)
 {
-	json_t *json = icpctl_must(json_copy(json_array_get(answers, count - 1)));
+	json_t *json = icpctl_must(json_copy(json_array_get(replies, count - 1)));
 
 	set(json, "url", json_incref(url));
 	if (count == 1)
@@ -177,23 +177,23 @@ static json_t *json_of_tally(const struct tally *tally, unsigned long count, jso
 		set(json, "median_ms", json_real(median(tally)));
 		set(json, "max_ms", json_real(tally->milliseconds[tally->answered - 1]));
 	}
-	set(json, "answers", json_incref(answers));
+	set(json, "answers", json_incref(replies));
 	return json;
 }
 
-/* --- both */
+/* --- queries */
 
 struct asking {
 	const struct input *input;
 	struct icp_client *client;
-	struct icp_exchange exchange; /* the last */
+	struct icp_exchange exchange; /* of the last query */
 	json_t *results;
 	unsigned long unanswered;
 };
 
-/* Returns 0, or an exit status after telling that nothing can be sent. */
+/* Return 0, or an exit status after reporting that nothing can be sent. */
 static int ask_once(struct asking *asking, const char *url, size_t length, const json_t *shown,
-		    struct tally *tally, json_t *answers)
+		    struct tally *tally, json_t *replies)
 {
 	const struct input *input = asking->input;
 	struct icp_exchange *exchange = &asking->exchange;
@@ -208,7 +208,7 @@ static int ask_once(struct asking *asking, const char *url, size_t length, const
 	else
 		tally->milliseconds[tally->answered++] = exchange->milliseconds;
 	if (input->ctl->json) {
-		json_array_append_new(answers, json_of_answer(input, exchange, &error));
+		json_array_append_new(replies, json_of_reply(input, exchange, &error));
 		return 0;
 	}
 	if (input->dump) {
@@ -217,10 +217,10 @@ static int ask_once(struct asking *asking, const char *url, size_t length, const
 			dump_datagram(stdout, exchange->reply, exchange->reply_size);
 	}
 	if (result)
-		icpctl_fail(input->ctl, ICPCTL_UNANSWERED, "%s  %s", error.text,
+		icpctl_fail(input->ctl, ICPCTL_NO_REPLY, "%s  %s", error.text,
 			    json_string_value(shown));
 	else
-		print_answer(exchange, shown);
+		print_reply(exchange, shown);
 	return 0;
 }
 
@@ -228,7 +228,7 @@ static int ask_for(struct asking *asking, const char *text)
 {
 	const struct input *input = asking->input;
 	struct tally tally = { .milliseconds = calloc(input->count, sizeof(double)) };
-	json_t *answers = icpctl_must(json_array());
+	json_t *replies = icpctl_must(json_array());
 	int status = 0;
 	size_t length;
 	char *url = icpctl_unescape(text, &length);
@@ -236,14 +236,14 @@ static int ask_for(struct asking *asking, const char *text)
 
 	icpctl_must(tally.milliseconds);
 	for (unsigned long i = 0; i < input->count && status == 0; i++)
-		status = ask_once(asking, url, length, shown, &tally, answers);
+		status = ask_once(asking, url, length, shown, &tally, replies);
 	qsort(tally.milliseconds, tally.answered, sizeof(double), by_size);
 	if (status == 0 && input->ctl->json)
 		json_array_append_new(asking->results,
-				      json_of_tally(&tally, input->count, shown, answers));
+				      json_of_tally(&tally, input->count, shown, replies));
 	else if (status == 0 && input->count > 1)
 		print_tally(&tally, input->count, shown);
-	json_decref(answers);
+	json_decref(replies);
 	json_decref(shown);
 	free(url);
 	free(tally.milliseconds);
@@ -284,7 +284,7 @@ int icpctl_query(struct icpctl *ctl, int argc, char **argv)
 	if (status == 0 && ctl->json)
 		print_results(asking);
 	if (status == 0 && asking->unanswered)
-		status = ICPCTL_UNANSWERED;
+		status = ICPCTL_NO_REPLY;
 	if (asking->client)
 		icp_client_close(asking->client);
 	json_decref(asking->results);

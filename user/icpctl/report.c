@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl status, stats, reload: what the daemon tells of itself. */
+/* icpctl status, stats, reload: the state of the daemon. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +12,12 @@ struct input {
 	bool verbose;
 };
 
-/* --- all of them */
+/* --- common */
 
-/* Parses, asks, and with --json prints. Returns 0 with the reply, or an exit status. */
+/*
+ * Parse the options, send the request, and print with --json. Return 0 and the response, or an exit
+ * status.
+ */
 static int report(struct input *input, const struct argp *argp, int argc, char **argv,
 		  const char *command, json_t **reply)
 {
@@ -157,7 +160,7 @@ static void print_listen(const json_t *listen)
 	}
 }
 
-/* "12 of at most 100", or without the limit where there is none. */
+/* Print "12 of at most 100", or the number alone if there is no limit. */
 static void print_occupancy(const json_t *reply, const char *name, const char *limit)
 {
 	if (json_is_integer(json_object_get(reply, limit)))
@@ -180,7 +183,7 @@ static void print_uptime(json_int_t seconds)
 		print_line("uptime", "%d min %d s", rest / 60, rest % 60);
 }
 
-/* The counters of a group that have counted; the rest is for `stats`. */
+/* Print the counters of a group that are not 0; `stats` prints all. */
 static void print_group(const json_t *reply, const char *group)
 {
 	json_t *counters = json_object_get(reply, group);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * icpctl rules: the operators' rules. The daemon is asked, which may hold them without BPF; where
- * there is none the pinned map is worked on, as bpftool would.
+ * icpctl rules: the operators' rules. The daemon holds them, with or without BPF; if no daemon
+ * runs, use the pinned map directly.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,21 +18,21 @@
 
 struct input {
 	struct icpctl *ctl;
-	const char *pin_dir; /* NULL: not given */
+	const char *pin_dir; /* NULL: default */
 	struct icpctl_words words;
 };
 
-static int fine(const struct input *input, json_t *reply)
+static int print_ok(const struct input *input, json_t *reply)
 {
 	if (input->ctl->json)
 		icpctl_print_json(icpctl_must(reply));
 	json_decref(reply);
-	return ICPCTL_FINE;
+	return ICPCTL_OK;
 }
 
 /* --- without a daemon */
 
-/* Did icpctl_ask() find none, and leave it to us to say so? */
+/* Whether icpctl_ask() found no daemon, and did not report that. */
 static bool without_daemon(const struct input *input, int status)
 {
 	return status == ICPCTL_UNREACHABLE && !input->ctl->reported;
@@ -46,11 +46,11 @@ static int open_map(const struct input *input, const struct error *no_daemon,
 	if (pinned_rules_open(input->pin_dir ? input->pin_dir : ICPCTL_PIN_DIR, rules, &error))
 		return icpctl_fail(input->ctl, ICPCTL_UNREACHABLE, "%s Without it: %s",
 				   no_daemon->text, error.text);
-	return ICPCTL_FINE;
+	return ICPCTL_OK;
 }
 
-static int put_into_map(const struct input *input, const struct error *no_daemon,
-			const struct rule_list *list)
+static int insert_into_map(const struct input *input, const struct error *no_daemon,
+			   const struct rule_list *list)
 {
 	struct pinned_rules *rules;
 	struct error error;
@@ -63,14 +63,14 @@ static int put_into_map(const struct input *input, const struct error *no_daemon
 
 		if (pinned_rules_put(rules, rule->prefix, rule->length, rule->verdict, &error))
 			status = icpctl_fail(input->ctl, ICPCTL_REFUSED,
-					     "%s (%zu of %zu rules are in)", error.text, i,
+					     "%s (%zu of %zu rules are loaded)", error.text, i,
 					     list->count);
 	}
 	pinned_rules_close(rules);
 	return status;
 }
 
-/* Where nobody says where the maps are pinned, a daemon that runs knows. */
+/* Without --pin-dir, use that of a running daemon. */
 static int print_key(const struct input *input, const char *prefix, size_t length,
 		     enum icp_opcode verdict)
 {
@@ -187,7 +187,7 @@ static int run_list(const void *context)
 	json_decref(reply);
 	rule_list_sort(&list);
 	if (status == 0 && input->ctl->json)
-		fine(input, json_pack("{s:b, s:o}", "ok", 1, "rules", json_of_rules(&list)));
+		print_ok(input, json_pack("{s:b, s:o}", "ok", 1, "rules", json_of_rules(&list)));
 	else if (status == 0)
 		rules_file_print(stdout, &list);
 	rule_list_free(&list);
@@ -221,11 +221,11 @@ static int run_add(const void *context)
 				     icpctl_bytes(prefix, length), "verdict", opcode_name(verdict)),
 			   &reply, &no_daemon);
 	if (without_daemon(input, status))
-		status = put_into_map(input, &no_daemon, &list);
+		status = insert_into_map(input, &no_daemon, &list);
 	json_decref(reply);
 	rule_list_free(&list);
 	free(prefix);
-	return status ? status : fine(input, json_pack("{s:b}", "ok", 1));
+	return status ? status : print_ok(input, json_pack("{s:b}", "ok", 1));
 }
 
 static int run_del(const void *context)
@@ -238,7 +238,7 @@ static int run_del(const void *context)
 	char *prefix = icpctl_unescape(input->words.argv[1], &length);
 	int status;
 
-	/* Whatever bytes a rule has that was put in by hand, it must be possible to take it out. */
+	/* Any rule can be removed, also one inserted by hand. */
 	if (rule_length_check(length, &error)) {
 		free(prefix);
 		return icpctl_fail(input->ctl, ICPCTL_USAGE, "%s", error.text);
@@ -251,7 +251,7 @@ static int run_del(const void *context)
 		status = remove_from_map(input, &no_daemon, prefix, length);
 	json_decref(reply);
 	free(prefix);
-	return status ? status : fine(input, json_pack("{s:b}", "ok", 1));
+	return status ? status : print_ok(input, json_pack("{s:b}", "ok", 1));
 }
 
 static int read_list(const struct input *input, const char *path, struct rule_list *list)
@@ -260,7 +260,7 @@ static int read_list(const struct input *input, const char *path, struct rule_li
 	const char *name = is_stdin ? "standard input" : path;
 	FILE *in = is_stdin ? stdin : fopen(path, "re");
 	struct error error;
-	int status = ICPCTL_FINE;
+	int status = ICPCTL_OK;
 
 	if (!in)
 		return icpctl_fail(input->ctl, ICPCTL_USAGE, "%s: %s", path, strerror(errno));
@@ -285,13 +285,13 @@ static int run_load(const void *context)
 					      json_of_rules(&list)),
 				    &reply, &no_daemon);
 		if (without_daemon(input, status))
-			status = put_into_map(input, &no_daemon, &list);
+			status = insert_into_map(input, &no_daemon, &list);
 	}
 	json_decref(reply);
 	if (status == 0 && !input->ctl->json)
 		printf("%zu rules loaded\n", list.count);
 	if (status == 0)
-		fine(input, json_pack("{s:b, s:I}", "ok", 1, "loaded", (json_int_t)list.count));
+		print_ok(input, json_pack("{s:b, s:I}", "ok", 1, "loaded", (json_int_t)list.count));
 	rule_list_free(&list);
 	return status;
 }

@@ -84,7 +84,7 @@ int rule_prefix_check(const char *prefix, size_t length, struct error *error)
 	for (size_t i = 0; i < length; i++)
 		if (is_white_space(prefix[i]) || prefix[i] == '\0')
 			return error_set(error,
-					 "the prefix has %s at byte %zu; it would never match, for "
+					 "the prefix has %s at byte %zu; it would never match, as "
 					 "a URL with one gets ICP_OP_ERR",
 					 prefix[i] ? "white space" : "a NUL", i + 1);
 	return 0;
@@ -105,7 +105,7 @@ enum icp_opcode rule_verdict(const char *name, size_t length, struct error *erro
 
 /* --- the file */
 
-/* `text` is a line without white space at its ends, but for the TAB behind an empty prefix. */
+/* `text` is a line without white space at its ends, except for the TAB after an empty prefix. */
 static int read_rule(const char *text, size_t size, size_t line, struct rule_list *list,
 		     struct error *error)
 {
@@ -136,7 +136,7 @@ static int read_rule(const char *text, size_t size, size_t line, struct rule_lis
 	return result;
 }
 
-static int check_twice(const char *name, const struct rule_list *list, struct error *error)
+static int check_duplicates(const char *name, const struct rule_list *list, struct error *error)
 {
 	for (size_t i = 1; i < list->count; i++) {
 		const struct rule_line *first = &list->rules[i - 1];
@@ -176,7 +176,7 @@ int rules_file_read(FILE *in, const char *name, struct rule_list *list, struct e
 	if (result)
 		return result;
 	rule_list_sort(list);
-	return check_twice(name, list, error);
+	return check_duplicates(name, list, error);
 }
 
 static void print_prefix(FILE *out, const struct rule_line *rule)

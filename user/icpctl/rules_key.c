@@ -8,7 +8,7 @@
 #include "lib/pin_dir.h"
 #include "lib/shell_quote.h"
 
-/* "0a 0b": each byte with `separator` before it, but for the first. For free(). */
+/* Return "0a 0b", the bytes with `separator` between them, for free(). */
 static char *hexadecimal(const void *bytes, size_t size, const char *separator)
 {
 	const unsigned char *from = bytes;
@@ -78,5 +78,5 @@ int rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix,
 	free(first);
 	free(value_text);
 	free(key_text);
-	return ICPCTL_FINE;
+	return ICPCTL_OK;
 }

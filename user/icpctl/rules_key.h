@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A rule as the lines that bpftool wants. */
+/* The bpftool commands for a rule. */
 #ifndef XDP_ICP_ICPCTL_RULES_KEY_H
 #define XDP_ICP_ICPCTL_RULES_KEY_H
 
@@ -9,10 +9,10 @@
 #include "icpctl/icpctl.h"
 
 /*
- * Prints the lines that put in (if there is a verdict), look up (if there is none) and take out the
- * rule of a prefix of at most PREFIX_URL_MAX bytes in the map below `pin_dir`. Key and value are
- * those of include/maps.h in this host's byte order. Refuses a `pin_dir` that pin_dir_check() does;
- * returns an exit status.
+ * Print the commands that insert (with a verdict) or look up (without), and remove the rule of a
+ * prefix of at most PREFIX_URL_MAX bytes in the map below `pin_dir`. Key and value are those of
+ * include/maps.h in host byte order. Refuses a `pin_dir` that pin_dir_check() refuses. Return an
+ * exit status.
  */
 int rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix, size_t length,
 		    enum icp_opcode verdict);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl trace: queries as they are answered, passed up and met by silence. */
+/* icpctl trace: print queries as they are processed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 struct input {
 	struct icpctl *ctl;
 	const char *source, *url; /* NULL: not given */
-	unsigned long count;	  /* of lines; 0: no end */
+	unsigned long count;	  /* of lines; 0: unlimited */
 	unsigned long seconds;	  /* likewise */
 	unsigned long shown;
 };
@@ -91,7 +91,7 @@ static void print_line(const json_t *line)
 	printf(" %s%s\n", text_of(line, "url"), json_object_get(line, "url_length") ? "..." : "");
 }
 
-/* A control_line. */
+/* A control_line callback. */
 static bool take(void *context, const json_t *line)
 {
 	struct input *input = context;
@@ -123,7 +123,7 @@ int icpctl_trace(struct icpctl *ctl, int argc, char **argv)
 					input.source, "url", input.url));
 	if (control_follow(ctl->socket, request, &reply, take, &input, input.seconds, &error))
 		status = icpctl_fail(ctl, ICPCTL_UNREACHABLE, "%s", error.text);
-	else if (reply) /* else it was told to end before */
+	else if (reply) /* NULL: interrupted before */
 		status = icpctl_refusal(ctl, reply);
 	json_decref(reply);
 	json_decref(request);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The loader behind scripts/xdp-icp-load: the same code that the daemon loads with. */
+/* The loader, run by scripts/xdp-icp-load: the same code that the daemon uses. */
 #include <argp.h>
 #include <errno.h>
 #include <net/if.h>
@@ -105,7 +105,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return 0;
 }
 
-/* The configuration, or the defaults where there is none and none was asked for. */
+/* Read the configuration, or use the defaults if none was given and the default file is missing. */
 static int read_config(struct arguments *arguments, struct config **config, struct error *error)
 {
 	if (!arguments->config && access(CONFIG_PATH, F_OK) == 0)
@@ -129,11 +129,11 @@ static int read_mode(const char *text, const struct config *config, enum kernel_
 	else if (strcmp(text, "generic") == 0)
 		*mode = KERNEL_GENERIC;
 	else
-		return error_set(error, "mode %s: it is auto, native or generic", text);
+		return error_set(error, "mode %s: must be auto, native or generic", text);
 	return 0;
 }
 
-/* The addresses as they are now; a daemon keeps them current once it runs. */
+/* Store the current addresses; a running daemon keeps them up to date. */
 static int fill_destinations(struct kernel *kernel, const struct config *config,
 			     struct error *error)
 {
@@ -159,7 +159,7 @@ static int fill_destinations(struct kernel *kernel, const struct config *config,
 	return result;
 }
 
-/* Builds the chain as the daemon's user, tells what maps it needs, and ends. */
+/* Build the chain as the daemon's user, send the required map sizes, and exit. */
 static void __attribute__((noreturn))
 run_builder(const struct arguments *arguments, struct config *config, uid_t uid, gid_t gid,
 	    int channel)
@@ -182,7 +182,10 @@ run_builder(const struct arguments *arguments, struct config *config, uid_t uid,
 	_exit(EXIT_SUCCESS);
 }
 
-/* What maps the chain needs. This process does not read the files that it is made of (load_pair.h). */
+/*
+ * Get the map sizes that the chain needs. This process does not read the files of the chain
+ * (load_pair.h).
+ */
 static enum kernel_result ask_sizes(const struct arguments *arguments, struct config *config,
 				    struct kernel_load *job, struct error *error)
 {
@@ -224,7 +227,7 @@ static enum kernel_result load(const struct arguments *arguments, struct config 
 	if (!job.pin_dir)
 		return errno == ENOENT ? KERNEL_UNAVAILABLE : KERNEL_FAILED;
 	result = kernel_load(&job, error);
-	/* A daemon that holds the maps sees the interface by itself. */
+	/* A daemon that uses the maps notices the interface by itself. */
 	if (result == KERNEL_OK && pin_dir_lock(job.pin_dir, &ignored) == 0) {
 		kernel = kernel_open(job.pin_dir, error);
 		if (!kernel || fill_destinations(kernel, config, error))
@@ -288,7 +291,7 @@ int main(int argc, char **argv)
 	struct config *config = NULL;
 	struct error error;
 
-	argv[0] = (char *)"xdp-icp-load"; /* the name that people know it by */
+	argv[0] = (char *)"xdp-icp-load"; /* the name of the front end */
 	argp_err_exit_status = KERNEL_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	log_open("xdp-icp-load", arguments.level);
