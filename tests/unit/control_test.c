@@ -51,8 +51,8 @@ static json_t *defer(json_t *request, const struct control_peer *peer)
 	json_t *bytes = json_object_get(request, "hold");
 
 	waiting[waiting_count].deferred = control_defer(peer);
-	control_when_gone(waiting[waiting_count].deferred, count_gone, NULL);
-	if (bytes && !control_hold(waiting[waiting_count].deferred, json_integer_value(bytes))) {
+	control_on_close(waiting[waiting_count].deferred, count_gone, NULL);
+	if (bytes && !control_reserve(waiting[waiting_count].deferred, json_integer_value(bytes))) {
 		control_complete(waiting[waiting_count].deferred, control_refusal("held too much"));
 		return NULL;
 	}
@@ -202,7 +202,7 @@ static json_t *ask(const struct fixture *fixture, json_t *request)
 	struct error error = { "" };
 	json_t *reply;
 
-	if (control_ask(fixture->path, request, &reply, &error) != CONTROL_ANSWERED)
+	if (control_ask(fixture->path, request, &reply, &error) != CONTROL_OK)
 		fail_msg("%s", error.text);
 	json_decref(request);
 	return reply;
@@ -492,7 +492,7 @@ static void whoever_drips_is_ended(void **state)
 
 	setsockopt(reader, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	send_text(reader, "{\"large\": 10000000}\n");
-	for (int second = 0; (writing || reading) && second < 3 * CONTROL_WHOLE; second++) {
+	for (int second = 0; (writing || reading) && second < 3 * CONTROL_DEADLINE; second++) {
 		expect_served(*state);
 		sleep(1);
 		/* After the end there is what was on the way, of 10 million bytes not much. */

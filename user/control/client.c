@@ -84,7 +84,7 @@ static enum control_result open_connection(const char *path, int *connection, st
 		result = connect_failed(path, error);
 	} else {
 		*connection = fd;
-		return CONTROL_ANSWERED;
+		return CONTROL_OK;
 	}
 	close(fd);
 	return result;
@@ -110,7 +110,7 @@ static enum control_result send_request(int fd, const char *path, const json_t *
 {
 	char *text = json_dumps(request, JSON_COMPACT);
 	size_t length = text ? strlen(text) : 0;
-	enum control_result result = CONTROL_ANSWERED;
+	enum control_result result = CONTROL_OK;
 
 	if (!text) {
 		error_set(error, "out of memory, or a request that is no JSON");
@@ -198,7 +198,7 @@ static enum control_result read_reply(int fd, const char *path, json_t **reply, 
 
 	*reply = json_load_callback(read_some, &reading, JSON_DISABLE_EOF_CHECK, &mistake);
 	if (json_is_object(*reply) && make_printable(*reply))
-		return CONTROL_ANSWERED;
+		return CONTROL_OK;
 	if (!*reply && reading.failure) {
 		errno = reading.failure;
 		return failed(path, error);
@@ -218,10 +218,10 @@ enum control_result control_ask(const char *path, const json_t *request, json_t 
 
 	*reply = NULL;
 	result = open_connection(path, &fd, error);
-	if (result != CONTROL_ANSWERED)
+	if (result != CONTROL_OK)
 		return result;
 	result = send_request(fd, path, request, error);
-	if (result == CONTROL_ANSWERED)
+	if (result == CONTROL_OK)
 		result = read_reply(fd, path, reply, error);
 	close(fd);
 	return result;
@@ -351,10 +351,10 @@ static enum control_result follow(struct following *following, const char *path,
 			enough = !json_is_true(json_object_get(json, "ok"));
 		}
 		if (enough)
-			return CONTROL_ANSWERED;
+			return CONTROL_OK;
 	}
 	if (got == 0)
-		return CONTROL_ANSWERED;
+		return CONTROL_OK;
 	if (errno == ECONNRESET && *reply) {
 		error_set(error, "%s: the daemon has ended the answer; did it end?", path);
 		return CONTROL_FAILED;
@@ -371,14 +371,14 @@ enum control_result control_follow(const char *path, const json_t *request, json
 
 	*reply = NULL;
 	result = open_connection(path, &following.fd, error);
-	if (result != CONTROL_ANSWERED)
+	if (result != CONTROL_OK)
 		return result;
 	if (seconds) {
 		clock_gettime(CLOCK_MONOTONIC, &following.end);
 		following.end.tv_sec += seconds;
 	}
 	result = send_request(following.fd, path, request, error);
-	if (result == CONTROL_ANSWERED) {
+	if (result == CONTROL_OK) {
 		take_signals(&following);
 		result = follow(&following, path, reply, line, context, error);
 	}

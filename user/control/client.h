@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The asking side of the control socket (control.h), which waits for the answer. */
+/* The asking side of the control socket (control/server.h), which waits for the answer. */
 #ifndef XDP_ICP_CONTROL_CLIENT_H
 #define XDP_ICP_CONTROL_CLIENT_H
 
@@ -11,7 +11,7 @@
 
 /* What control_ask() returns; all but 0 with an error that names the path and the remedy. */
 enum control_result {
-	CONTROL_ANSWERED = 0,
+	CONTROL_OK = 0,
 	CONTROL_NO_DAEMON = 1, /* nobody listens at the path, or the path does not exist */
 	CONTROL_FAILED = -1,   /* no permission, silence for CONTROL_TIMEOUT, no sense in it */
 };

@@ -72,7 +72,7 @@ static bool has_room(const struct quota *quota, enum tier tier, struct quota_usa
 	return true;
 }
 
-bool quota_take(struct quota *quota, uid_t uid, struct quota_usage more)
+bool quota_acquire(struct quota *quota, uid_t uid, struct quota_usage more)
 {
 	struct quota_user *user = find(quota, uid);
 	enum tier tier = tier_of(uid);
@@ -87,7 +87,7 @@ bool quota_take(struct quota *quota, uid_t uid, struct quota_usage more)
 	return true;
 }
 
-void quota_give(struct quota *quota, uid_t uid, struct quota_usage less)
+void quota_release(struct quota *quota, uid_t uid, struct quota_usage less)
 {
 	struct quota_user *user = find(quota, uid);
 

@@ -39,9 +39,9 @@ struct quota {
  * Takes more for a user, who has a connection or takes one. False: it would be too much, nothing is
  * taken.
  */
-bool quota_take(struct quota *quota, uid_t uid, struct quota_usage more);
+bool quota_acquire(struct quota *quota, uid_t uid, struct quota_usage more);
 
 /* Gives back what was taken. */
-void quota_give(struct quota *quota, uid_t uid, struct quota_usage less);
+void quota_release(struct quota *quota, uid_t uid, struct quota_usage less);
 
 #endif

@@ -42,7 +42,7 @@ struct control_deferred {
 struct control {
 	struct event *accept;
 	struct event *resume; /* listens again after accept() has failed */
-	control_answer answer;
+	control_handler answer;
 	void *context;
 	TAILQ_HEAD(connection_list, connection) connections;
 	struct quota quota;
@@ -54,8 +54,8 @@ static const char *path_of(const struct control *control)
 	return control->socket.address.sun_path;
 }
 
-static const struct timeval whole_timeout = { .tv_sec = CONTROL_WHOLE };
-static const struct timeval pause_timeout = { .tv_sec = CONTROL_PAUSE };
+static const struct timeval whole_timeout = { .tv_sec = CONTROL_DEADLINE };
+static const struct timeval pause_timeout = { .tv_sec = CONTROL_STREAM_TIMEOUT };
 static const struct timeval accept_pause = { .tv_sec = 1 };
 static const struct timeval sign_interval = { .tv_sec = CONTROL_KEEPALIVE };
 
@@ -67,8 +67,8 @@ static void connection_close(struct connection *connection)
 	struct control *control = connection->control;
 
 	TAILQ_REMOVE(&control->connections, connection, link);
-	quota_give(&control->quota, connection->peer.uid,
-		   (struct quota_usage){ 1, connection->held });
+	quota_release(&control->quota, connection->peer.uid,
+		      (struct quota_usage){ 1, connection->held });
 	event_free(connection->deadline);
 	bufferevent_free(connection->stream);
 	free(connection->line);
@@ -86,10 +86,10 @@ static bool hold(struct connection *connection, ssize_t bytes)
 	struct quota *quota = &connection->control->quota;
 	uid_t uid = connection->peer.uid;
 
-	if (bytes > 0 && !quota_take(quota, uid, (struct quota_usage){ 0, bytes }))
+	if (bytes > 0 && !quota_acquire(quota, uid, (struct quota_usage){ 0, bytes }))
 		return false;
 	if (bytes < 0)
-		quota_give(quota, uid, (struct quota_usage){ 0, -bytes });
+		quota_release(quota, uid, (struct quota_usage){ 0, -bytes });
 	connection->held += bytes;
 	return true;
 }
@@ -174,14 +174,13 @@ struct control_deferred *control_defer(const struct control_peer *peer)
 	return deferred;
 }
 
-void control_when_gone(struct control_deferred *deferred, void (*gone)(void *context),
-		       void *context)
+void control_on_close(struct control_deferred *deferred, void (*gone)(void *context), void *context)
 {
 	deferred->gone = gone;
 	deferred->context = context;
 }
 
-bool control_hold(struct control_deferred *deferred, size_t bytes)
+bool control_reserve(struct control_deferred *deferred, size_t bytes)
 {
 	return !deferred->connection || hold(deferred->connection, (ssize_t)bytes);
 }
@@ -205,7 +204,7 @@ static void go_on(struct connection *connection)
 	bufferevent_enable(connection->stream, EV_READ);
 }
 
-bool control_part(struct control_deferred *deferred, json_t *line)
+bool control_stream(struct control_deferred *deferred, json_t *line)
 {
 	struct connection *connection = deferred->connection;
 	struct evbuffer *output = connection ? bufferevent_get_output(connection->stream) : NULL;
@@ -224,7 +223,7 @@ bool control_part(struct control_deferred *deferred, json_t *line)
 	return queued;
 }
 
-bool control_is_gone(const struct control_deferred *deferred)
+bool control_is_closed(const struct control_deferred *deferred)
 {
 	return !deferred->connection;
 }
@@ -332,9 +331,9 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 	if (connection->answered)
 		connection_close(connection);
 	else
-		connection_answer(
-			connection,
-			control_refusal("the request is not complete after %d s", CONTROL_WHOLE));
+		connection_answer(connection,
+				  control_refusal("the request is not complete after %d s",
+						  CONTROL_DEADLINE));
 }
 
 /* Has the peer closed, and not only said that it has no more to send? */
@@ -440,13 +439,13 @@ static void on_connect(evutil_socket_t listener, short what, void *context)
 		return;
 	}
 	peer = peer_of(fd);
-	if (!quota_take(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 })) {
+	if (!quota_acquire(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 })) {
 		refuse(fd, peer.uid);
 		return;
 	}
 	connection = connection_new(control, fd);
 	if (!connection) {
-		quota_give(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 });
+		quota_release(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 });
 		return;
 	}
 	connection->peer = peer;
@@ -479,7 +478,7 @@ static int listen_on(struct control *control, struct event_base *base, struct er
 }
 
 struct control *control_open(struct event_base *base, const struct control_socket *socket,
-			     control_answer answer, void *context, struct error *error)
+			     control_handler answer, void *context, struct error *error)
 {
 	struct control *control = calloc(1, sizeof(*control));
 

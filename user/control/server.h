@@ -14,8 +14,8 @@
 #include "lib/error.h"
 
 #define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of a streamed response, not yet read */
-#define CONTROL_WHOLE 20  /* seconds for a whole request, and to read a whole response */
-#define CONTROL_PAUSE 600 /* seconds without progress in reading a streamed response */
+#define CONTROL_DEADLINE 20	   /* seconds for a whole request, and to read a whole response */
+#define CONTROL_STREAM_TIMEOUT 600 /* seconds without progress in reading a streamed response */
 
 /* Who asks. */
 struct control_peer {
@@ -28,8 +28,8 @@ struct control_peer {
  * without memory or after control_defer(). Must not close the control socket. `context` is what
  * control_open() got.
  */
-typedef json_t *(*control_answer)(void *context, const json_t *request,
-				  const struct control_peer *peer);
+typedef json_t *(*control_handler)(void *context, const json_t *request,
+				   const struct control_peer *peer);
 
 struct control;
 
@@ -39,7 +39,7 @@ struct control;
  * Returns NULL with an error that names the path and the remedy.
  */
 struct control *control_open(struct event_base *base, const struct control_socket *socket,
-			     control_answer answer, void *context, struct error *error);
+			     control_handler answer, void *context, struct error *error);
 
 /*
  * Drops all connections and removes the socket from the file system, if it is still the one that
@@ -48,7 +48,7 @@ struct control *control_open(struct event_base *base, const struct control_socke
 void control_close(struct control *control);
 
 /*
- * For an answer that takes time: called with the `peer` that a control_answer got, which then
+ * For an answer that takes time: called with the `peer` that a control_handler got, which then
  * returns NULL. NULL: out of memory, nothing is deferred.
  */
 struct control_deferred;
@@ -58,14 +58,14 @@ struct control_deferred *control_defer(const struct control_peer *peer);
  * Has `gone` called, from the event loop, when the peer goes away before its reply: nobody waits for
  * it any more. control_complete() or control_end() is still to be called, by `gone` or later.
  */
-void control_when_gone(struct control_deferred *deferred, void (*gone)(void *context),
-		       void *context);
+void control_on_close(struct control_deferred *deferred, void (*gone)(void *context),
+		      void *context);
 
 /*
  * Counts `bytes` more of a reply in the making against what may be held for the peer
  * (control_quota.h). False: that would be too much, the reply should be a refusal.
  */
-bool control_hold(struct control_deferred *deferred, size_t bytes);
+bool control_reserve(struct control_deferred *deferred, size_t bytes);
 
 /*
  * Gives the answer (takes the reference; NULL: no memory), from the event loop. Has to be called
@@ -79,8 +79,8 @@ void control_complete(struct control_deferred *deferred, json_t *answer);
  * the peer is gone, or reads too slowly. control_end() instead of control_complete() has to be
  * called once, gone or not.
  */
-bool control_part(struct control_deferred *deferred, json_t *line);
-bool control_is_gone(const struct control_deferred *deferred);
+bool control_stream(struct control_deferred *deferred, json_t *line);
+bool control_is_closed(const struct control_deferred *deferred);
 void control_end(struct control_deferred *deferred);
 
 #endif

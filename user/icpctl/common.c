@@ -261,7 +261,7 @@ int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error
 		*no_daemon = error;
 		return ICPCTL_UNREACHABLE;
 	}
-	if (result != CONTROL_ANSWERED)
+	if (result != CONTROL_OK)
 		return icpctl_fail(ctl, ICPCTL_UNREACHABLE, "%s", error.text);
 	if (icpctl_refusal(ctl, *reply) == ICPCTL_OK)
 		return ICPCTL_OK;

@@ -202,7 +202,7 @@ static json_t *check_next(struct check *check)
 
 	if (!json_is_string(escaped))
 		return control_refusal("check: a URL is a string");
-	if (!control_hold(check->deferred, json_string_length(escaped) + RESULT_SIZE))
+	if (!control_reserve(check->deferred, json_string_length(escaped) + RESULT_SIZE))
 		return control_refusal("check: too much at once; ask for fewer URLs");
 	url = unescape(json_string_value(escaped), json_string_length(escaped), &query.length);
 	if (!url || json_array_append_new(check->results, json_pack("{s:O}", "url", escaped))) {
@@ -329,7 +329,7 @@ json_t *command_check(struct daemon *daemon, const json_t *request, const struct
 		check_end(check, NULL);
 		return NULL;
 	}
-	control_when_gone(deferred, check_cancel, check);
+	control_on_close(deferred, check_cancel, check);
 	check_schedule(check);
 	return NULL;
 }

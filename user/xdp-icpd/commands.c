@@ -331,7 +331,7 @@ static json_t *command_undrain(struct daemon *daemon, const json_t *request,
 static const struct {
 	const char *name;
 	json_t *(*handle)(struct daemon *daemon, const json_t *request,
-			  const struct control_peer *peer); /* as a control_answer */
+			  const struct control_peer *peer); /* as a control_handler */
 	bool changes;
 } commands[] = {
 	{ "status", command_status, false },

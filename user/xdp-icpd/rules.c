@@ -71,7 +71,7 @@ static json_t *job_begin(struct daemon *daemon, const struct control_peer *peer,
 		job_end(job, NULL);
 		return NULL;
 	}
-	control_when_gone(deferred, job_cancel, job);
+	control_on_close(deferred, job_cancel, job);
 	job_schedule(job);
 	return NULL;
 }
@@ -103,7 +103,7 @@ static void list_step(evutil_socket_t fd, short what, void *context)
 	job->bytes = 0;
 	if (rules_step(job->daemon->rules, &job->cursor, list_rule, job, &error))
 		job_end(job, control_refusal("%s", error.text));
-	else if (!control_hold(job->deferred, job->bytes))
+	else if (!control_reserve(job->deferred, job->bytes))
 		job_end(job, control_refusal("there are more rules than can be listed at once; "
 					     "`bpftool map dump` lists the pinned map"));
 	else if (job->cursor.done)

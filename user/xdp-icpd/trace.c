@@ -119,11 +119,11 @@ static json_t *line_of(const struct trace_entry *entry, uint64_t offset)
 static void send_line(struct tracer *tracer, json_t *line)
 {
 	if (tracer->lost &&
-	    control_part(tracer->peer, json_pack("{s:I}", "lost", (json_int_t)tracer->lost)))
+	    control_stream(tracer->peer, json_pack("{s:I}", "lost", (json_int_t)tracer->lost)))
 		tracer->lost = 0;
 	if (!line)
 		return;
-	if (tracer->lost || !control_part(tracer->peer, json_incref(line)))
+	if (tracer->lost || !control_stream(tracer->peer, json_incref(line)))
 		tracer->lost++;
 	json_decref(line);
 }
@@ -273,7 +273,7 @@ static void on_poll(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	for (size_t i = tracing->count; i-- > 0;)
-		if (control_is_gone(tracing->tracers[i].peer))
+		if (control_is_closed(tracing->tracers[i].peer))
 			remove_tracer(tracing, i);
 	if (!tracing->count) {
 		daemon_trace_end(daemon);
@@ -349,6 +349,6 @@ json_t *command_trace(struct daemon *daemon, const json_t *request, const struct
 		return NULL;
 	}
 	daemon->tracing->tracers[daemon->tracing->count++] = tracer;
-	control_part(tracer.peer, json_pack("{s:b}", "ok", 1));
+	control_stream(tracer.peer, json_pack("{s:b}", "ok", 1));
 	return NULL;
 }
