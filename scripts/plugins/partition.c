@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * An example of a plugin: divides the URLs among COUNT servers, of which this one is number THIS,
- * from 0 on. All URLs of a directory go to the same one.
+ * An example of a plugin: divides the URLs among COUNT servers, of which this is number THIS,
+ * counted from 0. All URLs of a directory belong to the same server.
  *
  *	policy "90-mine" {
  *		kind      = "plugin"

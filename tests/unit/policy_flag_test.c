@@ -204,7 +204,8 @@ TEST(mistakes)
 		snprintf(settings, sizeof(settings), "kind = flag verdict = hit\npath = '%s'",
 			 wrong[i]);
 		snprintf(expected, sizeof(expected),
-			 "c:2: policy 'p': path: '%s' is no absolute path of a file; write it from "
+			 "c:2: policy 'p': path: '%s' is not the absolute path of a file; write it "
+			 "from "
 			 "the root on, such as /run/xdp-icp/drain",
 			 wrong[i]);
 		assert_policy_error(settings, expected);

@@ -98,10 +98,10 @@ TEST(hostile_urls)
 TEST(mistakes)
 {
 	assert_policy_error("kind = glob verdict = hit patterns = { a,\n'' }",
-			    "c:2: policy 'p': an empty pattern fits no URL; leave it out");
+			    "c:2: policy 'p': an empty pattern matches no URL; leave it out");
 	assert_policy_error("kind = glob verdict = hit pattern = \"a\\\\\\\\\\\\\"",
-			    "c:1: policy 'p': 'a\\\\\\' ends in a backslash, which takes the "
-			    "meaning from nothing; write two for one of its own");
+			    "c:1: policy 'p': 'a\\\\\\' ends in a backslash that escapes "
+			    "nothing; write two to match one");
 	assert_policy_error("kind = glob verdict = hit pattern = 'a b'",
 			    "c:1: policy 'p': 'a b' has white space in it; no URL has, write it as "
 			    "%20");

@@ -307,11 +307,11 @@ TEST(mistakes)
 	static const struct {
 		const char *settings, *error;
 	} cases[] = {
-		{ "", "c:1: policy 'p': neither 'tcp' nor 'http' is there; 'tcp' = ADDRESS:PORT or "
-		      "'http' = http://ADDRESS:PORT/PATH says what is checked" },
+		{ "", "c:1: policy 'p': neither 'tcp' nor 'http' is set; 'tcp' = ADDRESS:PORT or "
+		      "'http' = http://ADDRESS:PORT/PATH gives what to check" },
 		{ "tcp = '127.0.0.1:1' http = 'http://127.0.0.1/'",
-		  "c:1: policy 'p': both 'tcp' and 'http' are there, write two policies; 'tcp' = "
-		  "ADDRESS:PORT or 'http' = http://ADDRESS:PORT/PATH says what is checked" },
+		  "c:1: policy 'p': both 'tcp' and 'http' are set, write two policies; 'tcp' = "
+		  "ADDRESS:PORT or 'http' = http://ADDRESS:PORT/PATH gives what to check" },
 		{ "\ntcp = '127.0.0.1'",
 		  "c:2: policy 'p': tcp: bad address '127.0.0.1'; write it as 192.0.2.1:80 or "
 		  "[2001:db8::1]:80, with numbers, not names" },

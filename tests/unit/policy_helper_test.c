@@ -303,9 +303,10 @@ TEST(configuration_errors)
 	assert_chain_error("policy p { kind = helper }",
 			   "c:1: policy 'p': 'program' is missing (the absolute path of the "
 			   "program, then its arguments)");
-	assert_chain_error("policy p {\nkind = helper\nprogram = { 'x', 'y' } }",
-			   "c:3: policy 'p': program: 'x' is no program; name one by its absolute "
-			   "path, its arguments behind it: program = { \"/path\", \"argument\" }");
+	assert_chain_error(
+		"policy p {\nkind = helper\nprogram = { 'x', 'y' } }",
+		"c:3: policy 'p': program: 'x' is not a program; name one by its absolute "
+		"path, its arguments behind it: program = { \"/path\", \"argument\" }");
 	assert_chain_error("policy p { kind = helper program = '/bin/sh'\nchildren = 65 }",
 			   "c:2: policy 'p': children: '65' is not a number from 1 to 64");
 }

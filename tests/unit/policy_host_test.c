@@ -77,7 +77,7 @@ TEST(mistakes)
 		snprintf(settings, sizeof(settings),
 			 "kind = host verdict = hit hosts = { e.org,\n'%s' }", wrong[i]);
 		snprintf(expected, sizeof(expected),
-			 "c:2: policy 'p': '%s' is no host; write www.example.org, .example.org "
+			 "c:2: policy 'p': '%s' is not a host; write www.example.org, .example.org "
 			 "for the domain and all below, 192.0.2.1 or [2001:db8::1], without a "
 			 "scheme, a port or a path",
 			 wrong[i]);

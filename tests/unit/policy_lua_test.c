@@ -419,7 +419,7 @@ TEST(a_script_whose_loading_does_not_end)
 	assert_null(try_script("while true do pcall(error) end", 30, "", &error));
 	unlink(script_path);
 	assert_memory_equal(error.text, script_path, strlen(script_path));
-	assert_non_null(strstr(error.text, ": cannot be loaded (what is outside of functions has "
+	assert_non_null(strstr(error.text, ": cannot be loaded (the code outside of functions has "
 					   "3000 ms): "));
 }
 

@@ -240,19 +240,20 @@ TEST(mistakes)
 	assert_policy_error("kind = plugin",
 			    "c:1: policy 'p': 'file' is missing (the absolute path "
 			    "of the shared object)");
-	assert_policy_error("kind = plugin\nfile = 'x.so'",
-			    "c:2: policy 'p': file: 'x.so' is no absolute path; write it from the "
-			    "root on");
+	assert_policy_error(
+		"kind = plugin\nfile = 'x.so'",
+		"c:2: policy 'p': file: 'x.so' is not an absolute path; write it from the "
+		"root on");
 	assert_plugin_error("nowhere.so", "", "cannot be loaded: No such file or directory");
 	assert_plugin_error(".", "", "cannot be loaded: not a regular file");
 	assert_plugin_error(
 		"stranger.so", "",
-		"is no plugin: it has no symbol 'xdp_icp_plugin'; see xdp_icp_plugin.h");
+		"is not a plugin: it has no symbol 'xdp_icp_plugin'; see xdp_icp_plugin.h");
 	assert_plugin_error(
 		"old_abi.so", "",
-		"speaks ABI version 4711, this daemon 1; compile it with this version's "
+		"has ABI version 4711, this daemon has 1; compile it with this version's "
 		"xdp_icp_plugin.h");
-	assert_plugin_error("no_check.so", "", "is no plugin: 'check' or 'basis' is not set");
+	assert_plugin_error("no_check.so", "", "is not a plugin: 'check' or 'basis' is not set");
 	assert_policy_error(settings_of("other.so", "\narguments = { 1 }"),
 			    "c:2: policy 'p': arguments: the plugin takes none");
 	assert_policy_error(settings_of("echo.so", "\narguments = { 1, 2, 3 }"),

@@ -203,8 +203,8 @@ TEST(mistakes)
 		{ "02:00 - 04:00", "'02:00 - 04:00'" BEGIN "' - 04:00'; " EXAMPLES },
 		{ "02:00-24:01", "'02:00-24:01'" END "'24:01'; " EXAMPLES },
 		{ "02:00-04:00 Mon", "'02:00-04:00 Mon'" END "' Mon'; " EXAMPLES },
-		{ "02:00-02:00", "'02:00-02:00' has no minute in it; a whole day is 00:00-24:00" },
-		{ "24:00-04:00", "'24:00-04:00' has no minute in it; a whole day is 00:00-24:00" },
+		{ "02:00-02:00", "'02:00-02:00' is empty; a whole day is 00:00-24:00" },
+		{ "24:00-04:00", "'24:00-04:00' is empty; a whole day is 00:00-24:00" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

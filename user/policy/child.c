@@ -30,7 +30,7 @@ int policy_child_create(struct policy *policy, const struct policy_spec *spec, u
 	}
 	child->children = children;
 	child->stall = HELPER_STALL;
-	policy->ttl = ttl / 1000; /* less than a second is not worth remembering */
+	policy->ttl = ttl / 1000; /* whole seconds, rounded down */
 	policy->state = child;
 	return 0;
 }
@@ -60,16 +60,16 @@ static struct policy_match parse_reply(struct policy_child *child, const char *l
 		policy_warn(&child->warning, child->policy, "%.400s", shown + 2);
 	else
 		policy_warn(&child->warning, child->policy,
-			    "the helper answered '%.200s', which is neither a verdict "
+			    "the helper replied '%.200s', which is neither a verdict "
 			    "(" VERDICT_NAMES ") nor -",
 			    shown ? shown : "");
 	free(shown);
 	return match;
 }
 
-static void child_replied(void *context, void *asked, const char *line, size_t length)
+static void child_replied(void *context, void *opaque, const char *line, size_t length)
 {
-	struct policy_request *request = asked;
+	struct policy_request *request = opaque;
 	struct policy_match match = { .verdict = ICP_OP_INVALID, .gave_up = true };
 
 	if (line)
@@ -109,14 +109,14 @@ bool policy_child_ask(const struct policy *policy, const struct query *query,
 	query_source_text(query, source);
 	memcpy(line, query->url, length);
 	line[length++] = ' ';
-	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a line, no string */
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a line, not a string */
 	memcpy(line + length, source, strlen(source));
 	length += strlen(source);
 	line[length++] = '\n';
 	return helper_pool_ask(child->pool, line, length, request);
 }
 
-/* Where no child can be asked. */
+/* Used where ask() cannot reach a child. */
 struct policy_match policy_child_match(const struct policy *policy, const struct query *query)
 {
 	(void)policy;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the kinds `helper` and `lua` share: child processes that read `URL SOURCE` a line and reply
- * with a line: a verdict, `-` for none, or `! ` and why there is none. A query without a reply in
- * time counts as nothing.
+ * Common part of the kinds `helper` and `lua`: child processes that read lines `URL SOURCE` and
+ * reply to each with a line: a verdict, `-` for none, or `! ` and an error. A query without a reply
+ * within the timeout does not match.
  */
 #ifndef XDP_ICP_POLICY_CHILD_H
 #define XDP_ICP_POLICY_CHILD_H
@@ -16,20 +16,20 @@
 /* The state of a policy of these kinds. */
 struct policy_child {
 	const struct policy *policy;
-	char **arguments; /* of the program, itself first; ends with NULL */
+	char **arguments; /* argv of the program; NULL-terminated */
 	char *greeting;	  /* what each child reads first, or NULL; see helper/pool.h */
 	size_t greeting_length;
 	unsigned int children;
-	unsigned int timeout; /* milliseconds for a reply, the wait for a child included */
+	unsigned int timeout; /* milliseconds for a reply, including the wait for a free child */
 	unsigned int stall;   /* milliseconds after which a child is killed */
 	struct helper_pool *pool;
 	struct policy_warning warning;
 };
 
 /*
- * Makes policy->state and reads the settings `children`, `timeout` and `ttl`. The kind sets
- * `arguments`, and `greeting` if it has one; both are allocated, and so is each argument. -1 with
- * an error, the state released.
+ * Allocate policy->state and read the settings `children`, `timeout` (default in milliseconds as
+ * given) and `ttl`. The kind then sets `arguments` and, if it has one, `greeting`: the state owns
+ * both and each argument. Returns -1 with an error and nothing allocated.
  */
 int policy_child_create(struct policy *policy, const struct policy_spec *spec, unsigned int timeout,
 			struct error *error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the kinds on the host's state have in common (POLICY_BASIS_HOST): a switch that matches
- * every query or none, and somebody who is told when it flips.
+ * Common part of the kinds on the host's state (POLICY_BASIS_HOST): a switch that matches every
+ * query or none, and a callback for when it flips.
  */
 #ifndef XDP_ICP_GATE_H
 #define XDP_ICP_GATE_H
@@ -16,30 +16,31 @@
 struct gate {
 	const struct policy *policy;
 	atomic_bool matches;	/* set in the main thread */
-	policy_changed changed; /* NULL: not yet started */
+	policy_changed changed; /* NULL: not started */
 	void *context;
 };
 
-/* What create() begins with; such a policy needs a verdict. -1 with an error. */
+/* Initialise; to be called first by create(). Returns -1 with an error if the policy has no verdict. */
 int gate_create(struct gate *gate, const struct policy *policy, const struct policy_spec *spec,
 		struct error *error);
 
-/* What start() begins with. */
+/* Set the callback; to be called first by start(). */
 void gate_start(struct gate *gate, policy_changed changed, void *context);
 
-/* Sets the switch, and tells if it has flipped. */
+/* Set the switch, and call the callback if it flipped. */
 void gate_set(struct gate *gate, bool matches);
 
 /* The member of struct policy_kind. */
 struct policy_match gate_match(const struct policy *policy, const struct query *query);
 
 /*
- * An event by which a gate learns of a change, or NULL. It comes before all others, so that a main
- * thread that was held up replies to what waits, and beats, by what is true now. Returns it.
+ * Give an event that updates a gate the highest priority, and return it; NULL is passed through.
+ * After a stall of the main thread, gates are then updated before queued queries are replied to
+ * and before the next keepalive confirms the old state to the kernel.
  */
 struct event *gate_event_prioritize(struct event *event);
 
-/* Milliseconds for libevent. */
+/* Convert milliseconds for libevent. */
 static inline struct timeval gate_timeval(unsigned int milliseconds)
 {
 	return (struct timeval){ milliseconds / 1000, milliseconds % 1000 * 1000 };

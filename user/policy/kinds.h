@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The kinds, one a file. */
+/* The kinds of policies, one per file. */
 #ifndef XDP_ICP_POLICY_KINDS_H
 #define XDP_ICP_POLICY_KINDS_H
 

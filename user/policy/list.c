@@ -10,8 +10,8 @@
 #include "icp/opcode.h"
 
 /*
- * A tag is the line of the file, or one of these and the number of the value. (A file of 2^30
- * lines does not fit into a policy.)
+ * A tag is a line number of the file, or one of these flags and the index of the value. Line
+ * numbers fit: LIST_SIZE_MAX allows fewer than 2^30 entries.
  */
 #define TAG_PLURAL 0x80000000u
 #define TAG_SINGULAR 0x40000000u
@@ -45,8 +45,8 @@ int text_list_error(const struct text_list *list, unsigned int tag, struct error
 	return error_prefix(error, "%s: policy '%s': ", where, list->spec->name);
 }
 
-static int give(const struct text_list *list, struct text_entry *entry, text_list_add take,
-		void *context, struct error *error)
+static int add_entry(const struct text_list *list, struct text_entry *entry, text_list_add add,
+		     void *context, struct error *error)
 {
 	if (entry->verdict == ICP_OP_INVALID)
 		entry->verdict = list->verdict;
@@ -56,11 +56,11 @@ static int give(const struct text_list *list, struct text_entry *entry, text_lis
 			"'%.*s' has no verdict; give it one with a TAB before it, or "
 			"set 'verdict' in the policy (" VERDICT_NAMES ")",
 			TEXT_SHOWN, entry->text);
-	return take(context, list, entry, error);
+	return add(context, list, entry, error);
 }
 
 static int read_values(const struct text_list *list, const char *key, unsigned int tag,
-		       text_list_add take, void *context, struct error *error)
+		       text_list_add add, void *context, struct error *error)
 {
 	const struct spec_setting *setting = policy_spec_find(list->spec, key);
 
@@ -76,17 +76,17 @@ static int read_values(const struct text_list *list, const char *key, unsigned i
 				error,
 				"%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
 				list->spec->where, list->spec->name);
-		if (give(list, &entry, take, context, error))
+		if (add_entry(list, &entry, add, context, error))
 			return -1;
 	}
 	return 0;
 }
 
 static int read_line(const struct text_list *list, char *line, size_t length, unsigned int number,
-		     text_list_add take, void *context, struct error *error)
+		     text_list_add add, void *context, struct error *error)
 {
 	struct text_entry entry = { .text = line, .tag = number & TAG_NUMBER };
-	char *tab, *own;
+	char *tab, *verdict;
 
 	if (length && line[length - 1] == '\n')
 		length--;
@@ -97,17 +97,17 @@ static int read_line(const struct text_list *list, char *line, size_t length, un
 		return 0;
 	tab = memchr(line, '\t', length);
 	if (tab) {
-		own = tab + 1;
-		entry.verdict = verdict_from_name(own, line + length - own);
+		verdict = tab + 1;
+		entry.verdict = verdict_from_name(verdict, line + length - verdict);
 		if (entry.verdict == ICP_OP_INVALID)
 			return text_list_error(list, entry.tag, error,
 					       "unknown verdict '%.*s'; it can be " VERDICT_NAMES,
-					       TEXT_SHOWN, own);
+					       TEXT_SHOWN, verdict);
 		*tab = '\0';
 		length = tab - line;
 	}
 	entry.length = length;
-	return give(list, &entry, take, context, error);
+	return add_entry(list, &entry, add, context, error);
 }
 
 static int cannot_read(const struct text_list *list, const struct spec_value *file,
@@ -119,8 +119,8 @@ static int cannot_read(const struct text_list *list, const struct spec_value *fi
 			 file->where, list->spec->name, file->text, reason);
 }
 
-static int read_file(const struct text_list *list, const struct spec_value *file,
-		     text_list_add take, void *context, struct error *error)
+static int read_file(const struct text_list *list, const struct spec_value *file, text_list_add add,
+		     void *context, struct error *error)
 {
 	unsigned int number = 0;
 	size_t allocated = 0;
@@ -134,7 +134,7 @@ static int read_file(const struct text_list *list, const struct spec_value *file
 		return cannot_read(list, file, reason.text, error);
 	errno = 0;
 	while (result == 0 && (length = getline(&line, &allocated, stream)) >= 0) {
-		result = read_line(list, line, length, ++number, take, context, error);
+		result = read_line(list, line, length, ++number, add, context, error);
 		errno = 0;
 	}
 	if (result == 0 && !feof(stream))
@@ -144,7 +144,23 @@ static int read_file(const struct text_list *list, const struct spec_value *file
 	return result;
 }
 
-int text_list_read(const struct text_list *list, text_list_add take, void *context,
+int text_list_finish_set(const struct text_list *list, struct byteset *set, const char *what,
+			 struct error *error)
+{
+	struct byteset_conflict conflict;
+	int result = byteset_finish(set, &conflict);
+	char first[512];
+
+	if (result == 0)
+		return 0;
+	if (result < 0)
+		return error_set(error, "out of memory");
+	text_list_where(list, conflict.first_tag, first, sizeof(first));
+	return text_list_error(list, conflict.second_tag, error,
+			       "this %s has another verdict at %s; keep one of them", what, first);
+}
+
+int text_list_read(const struct text_list *list, text_list_add add, void *context,
 		   struct error *error)
 {
 	const struct spec_value *file;
@@ -156,8 +172,8 @@ int text_list_read(const struct text_list *list, text_list_add take, void *conte
 	    !policy_spec_find(list->spec, list->singular))
 		return error_set(error, "%s: policy '%s': '%s' or 'file' is missing",
 				 list->spec->where, list->spec->name, list->plural);
-	if (read_values(list, list->plural, TAG_PLURAL, take, context, error) ||
-	    read_values(list, list->singular, TAG_SINGULAR, take, context, error))
+	if (read_values(list, list->plural, TAG_PLURAL, add, context, error) ||
+	    read_values(list, list->singular, TAG_SINGULAR, add, context, error))
 		return -1;
-	return found ? read_file(list, file, take, context, error) : 0;
+	return found ? read_file(list, file, add, context, error) : 0;
 }

@@ -1,51 +1,59 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The lists of texts (URLs, patterns) that policies are made of: written in the policy itself,
- * under a key in the plural (`urls`) or for a single one in the singular (`url`), or in a `file`
- * that has one a line, optionally with a TAB and its own verdict. In the file, blank lines and
- * lines that begin with # are skipped, and a line may end with CR LF.
+ * Lists of texts (URLs, patterns) of policies: values of the policy under a plural key (`urls`) or
+ * a singular one (`url`), or the lines of a `file`, each optionally followed by a TAB and a verdict
+ * of its own. In the file, blank lines and lines that begin with # are skipped, and a line may end
+ * with CR LF.
  */
 #ifndef XDP_ICP_TEXT_LIST_H
 #define XDP_ICP_TEXT_LIST_H
 
+#include "lib/byteset.h"
 #include "lib/error.h"
 #include "icp.h"
 #include "policy/spec.h"
 
-/* Names in messages are cut to this many bytes; for printf's %.*s. */
+/* Bytes of a text that messages show; for printf's %.*s. */
 #define TEXT_SHOWN 200
 
-/* Where a policy keeps its texts. */
+/* Where the texts of a policy come from. */
 struct text_list {
 	const struct policy_spec *spec;
 	const char *plural;
 	const char *singular;
-	enum icp_opcode verdict; /* of texts without their own; ICP_OP_INVALID: they need one */
+	enum icp_opcode verdict; /* default; ICP_OP_INVALID: each text needs its own */
 };
 
 struct text_entry {
-	const char *text; /* valid during the call; a NUL follows, but may stand within too */
+	const char *text; /* valid during the call; NUL-terminated, but may contain NULs */
 	size_t length;	  /* bytes */
 	enum icp_opcode verdict;
-	unsigned int tag; /* by which text_list_error() finds the place again */
+	unsigned int tag; /* identifies the place for text_list_error() */
 };
 
-/* Takes an entry. -1 with an error (see text_list_error) ends the reading. */
+/* Add an entry to `context`. Returns -1 with an error (see text_list_error) to stop reading. */
 typedef int (*text_list_add)(void *context, const struct text_list *list,
 			     const struct text_entry *entry, struct error *error);
 
 /*
- * Hands all entries to `take`, those in the policy first. -1 with an error that names the place:
- * there is no list at all, the file cannot be read, a verdict is missing or unknown.
+ * Call `add` for all entries, those in the policy before those in the file. Returns -1 with an
+ * error that names the place: no list at all, an unreadable file, a missing or unknown verdict.
  */
-int text_list_read(const struct text_list *list, text_list_add take, void *context,
+int text_list_read(const struct text_list *list, text_list_add add, void *context,
 		   struct error *error);
 
-/* An error about the entry of that tag, with its place before the text. Returns -1. */
+/*
+ * Finish a set whose members were appended with the tags of the list's entries. `what` is the name
+ * of an entry in messages. Returns -1 with an error: a text with two verdicts, or out of memory.
+ */
+int text_list_finish_set(const struct text_list *list, struct byteset *set, const char *what,
+			 struct error *error);
+
+/* Set an error about the entry with that tag, its place before the text. Returns -1. */
 int text_list_error(const struct text_list *list, unsigned int tag, struct error *error,
 		    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* The place of the entry of that tag, FILE:LINE, into a buffer of `size` bytes. */
+/* Write the place of the entry with that tag, FILE:LINE, to a buffer of `size` bytes. */
 void text_list_where(const struct text_list *list, unsigned int tag, char *where, size_t size);
 
 #endif

@@ -24,7 +24,7 @@ static const struct policy_setting *find_setting(const struct policy_setting *se
 	return NULL;
 }
 
-/* Appends a name to a list of them in a buffer of `size` bytes. */
+/* Append a name to a comma-separated list in a buffer of `size` bytes. */
 static void append_name(char *list, size_t size, const char *name)
 {
 	size_t used = strlen(list);
@@ -94,7 +94,7 @@ static int check_settings(const struct policy_kind *kind, const struct policy_sp
 	return 0;
 }
 
-/* Names stand in messages and in lists of one policy a line. */
+/* Names appear in messages, and in lists with one policy per line. */
 static int check_name(const struct policy_spec *spec, struct error *error)
 {
 	for (const char *c = spec->name; *c; c++)
@@ -172,7 +172,7 @@ struct policy_match policy_match(const struct policy *policy, const struct query
 
 const struct byteset *policy_prefixes(const struct policy *policy)
 {
-	/* Where a set of prefixes does not match cannot be said with a set of prefixes. */
+	/* The complement of a set of prefixes is not a set of prefixes. */
 	if (policy->negate || !policy->kind->prefixes)
 		return NULL;
 	return policy->kind->prefixes(policy);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A policy, and what a kind of policies has to bring along. A new kind is one new file and one
- * line in policy_kinds.c.
+ * A policy, and the interface of the kinds of policies. A new kind is one file in kinds/, a line in
+ * kinds.h and one in kinds.c.
  */
 #ifndef XDP_ICP_POLICY_H
 #define XDP_ICP_POLICY_H
@@ -19,30 +19,32 @@ struct event_base;
 struct policy;
 struct byteset;
 
-/* A setting that a kind takes, besides those that all kinds take. */
+/* A setting that a kind takes, in addition to the common ones. */
 struct policy_setting {
 	const char *name;
 	const char *help;
-	bool list;     /* takes many values */
-	bool required; /* there must be one */
-	const char
-		*replaced_by; /* it is no longer taken; the name of the one that took its place */
+	bool list; /* takes more than one value */
+	bool required;
+	const char *replaced_by; /* not NULL: removed; names the setting to use instead */
 };
 
 #define POLICY_TTL_URL ((unsigned int)-1)
 
-/* What a policy says to a query. */
+/* The result of matching a query against a policy. */
 struct policy_match {
-	enum icp_opcode verdict; /* ICP_OP_INVALID: nothing, the policy does not match */
-	bool gave_up;		 /* it had to stop at a limit; counts as no match */
+	enum icp_opcode verdict; /* ICP_OP_INVALID: the policy does not match */
+	bool gave_up;		 /* stopped at a limit; counts as no match */
 };
 
-/* What a policy's word rests on: where it can be evaluated, and for how long it can be remembered. */
+/*
+ * What a policy's result depends on. It decides where the policy can be evaluated, and for how long
+ * its result can be remembered.
+ */
 enum policy_basis {
-	POLICY_BASIS_URL,    /* the URL alone; true as long as the chain is */
+	POLICY_BASIS_URL,    /* the URL alone; valid for the life of the chain */
 	POLICY_BASIS_SOURCE, /* the querier's address alone */
 	POLICY_BASIS_HOST,   /* the host's state alone: a gate, open or shut for every query */
-	POLICY_BASIS_OTHER,  /* whatever it looks at, the URL and the source among it */
+	POLICY_BASIS_OTHER,  /* anything, the URL and the querier's address included */
 };
 
 /* A query to a policy that has to wait before it can return a match. Embed it in the caller's state. */
@@ -61,48 +63,46 @@ struct policy_kind {
 	const char *help;
 	enum policy_basis basis;
 	const struct policy_setting *settings; /* ends with a name of NULL */
-	bool main_thread; /* only that may call match() and ask(), else any, many at a time */
+	bool main_thread; /* match() and ask() are for the main thread; else thread-safe */
 
 	/*
-	 * Makes policy->state. The common members of `policy` are filled; `verdict` is
-	 * ICP_OP_INVALID if the spec has none, and the kind must then find one for whatever it
-	 * matches. -1 with an error, the state released.
+	 * Allocate policy->state. The common members of `policy` are set; `verdict` is
+	 * ICP_OP_INVALID if the spec has none, and each entry then needs a verdict of its own.
+	 * Returns -1 with an error and nothing allocated.
 	 */
 	int (*create)(struct policy *policy, const struct policy_spec *spec, struct error *error);
 	void (*destroy)(struct policy *policy);
 
-	/* Answers as if there were no `not`. */
+	/* Match a query, disregarding `not`. */
 	struct policy_match (*match)(const struct policy *policy, const struct query *query);
 
 	/*
-	 * For kinds that watch or serve, else NULL: begins to, on the event loop. Called once,
-	 * before the policy is asked; destroy() ends it. Returns 0, or -1 and an error.
+	 * Start the events or child processes of the policy on the event loop; NULL if the kind has
+	 * none. Called once, before any query; destroy() stops them. Returns 0, or -1 with an error.
 	 */
 	int (*start)(struct policy *policy, struct event_base *base, policy_changed changed,
 		     void *context, struct error *error);
 
 	/*
-	 * For kinds whose word depends on what they have seen before, else NULL: begins where
-	 * `former` stands, a policy of the same name and kind, if it watches the same thing. Called
-	 * at most once, before start().
+	 * Take over the observations of `old`, a policy of the same name and kind, if it observes
+	 * the same thing; NULL if the kind keeps none. Called at most once, before start().
 	 */
-	void (*inherit)(struct policy *policy, const struct policy *former);
+	void (*inherit)(struct policy *policy, const struct policy *old);
 
 	/*
-	 * For kinds that may have to wait, else NULL: asks, and leaves the answer to
-	 * request->done(); the query is copied as far as it is needed. If the policy is
-	 * destroyed meanwhile the question is answered with nothing. False: there is nothing to
-	 * wait for, match() has the answer.
+	 * Start a request, to be completed by request->done(); NULL if the kind never waits. The
+	 * query is copied as far as needed. If the policy is destroyed first, the request completes
+	 * without a match. Returns false if no wait is needed: call match() instead.
 	 */
 	bool (*ask)(const struct policy *policy, const struct query *query,
 		    struct policy_request *request);
 
-	/* POLICY_BASIS_SOURCE: the addresses that it matches. */
+	/* The addresses that a POLICY_BASIS_SOURCE matches, owned by the policy. */
 	const struct netset *(*sources)(const struct policy *policy);
 
 	/*
-	 * All that the policy knows as a set of prefixes of the URL with its NUL, of which the
-	 * longest decides. A kind without this member cannot be evaluated in the kernel.
+	 * The whole policy as a set of prefixes of the URL including its NUL, owned by the policy;
+	 * the longest match decides. NULL: the kind has no such form.
 	 */
 	const struct byteset *(*prefixes)(const struct policy *policy);
 };
@@ -110,43 +110,43 @@ struct policy_kind {
 struct policy {
 	char *name;
 	const struct policy_kind *kind;
-	enum icp_opcode verdict; /* ICP_OP_INVALID: every entry of the policy has its own */
+	enum icp_opcode verdict; /* ICP_OP_INVALID: each entry has its own */
 	int cost;		 /* 0 to 65535, or ICP_NO_COST */
-	bool negate;		 /* gives its verdict where it does not match */
+	bool negate;		 /* `not`: gives its verdict where the kind does not match */
 	/*
-	 * Seconds that the word of a POLICY_BASIS_OTHER may be remembered; 0: not at all;
-	 * POLICY_TTL_URL: as long as the chain, for the URL alone decides.
+	 * Seconds for which the result of a POLICY_BASIS_OTHER may be remembered; 0: not at all;
+	 * POLICY_TTL_URL: for the life of the chain, as only the URL decides.
 	 */
 	unsigned int ttl;
-	void *state; /* the kind's */
+	void *state; /* private to the kind */
 };
 
-/* The kinds there are, in the order in which they are shown; ends with NULL. */
+/* All kinds, in the order in which they are listed; ends with NULL. */
 extern const struct policy_kind *const policy_kinds[];
 
 /* The settings that every kind takes; ends with a name of NULL. */
 extern const struct policy_setting policy_common_settings[];
 
-/* Makes a policy of what was written down. -1 with an error that names the place. */
+/* Create a policy from its spec. Returns -1 with an error that names the place. */
 int policy_create(const struct policy_spec *spec, struct policy **policy, struct error *error);
 
 /* `policy` may be NULL. */
 void policy_free(struct policy *policy);
 
-/* What the policy says to a query, `not` included. */
+/* Match a query against the policy, `not` included. */
 struct policy_match policy_match(const struct policy *policy, const struct query *query);
 
-/* What the kind's word, from match() or to a question, means with `not`. */
+/* Apply `not` to a result of the kind, from match() or done(). */
 struct policy_match policy_apply_not(const struct policy *policy, struct policy_match match);
 
-/* Whether the policy's word may be remembered for a time that begins when it is asked. */
+/* Does the policy's result expire some time after the policy was asked? */
 static inline bool policy_expires(const struct policy *policy)
 {
 	return policy->kind->basis == POLICY_BASIS_OTHER && policy->ttl &&
 	       policy->ttl != POLICY_TTL_URL;
 }
 
-/* The policy as a set of prefixes, or NULL: only the daemon can evaluate it. */
+/* The policy as a set of prefixes, or NULL if it cannot be expressed as one. */
 const struct byteset *policy_prefixes(const struct policy *policy);
 
 #endif

@@ -110,37 +110,37 @@ int parse_bool(const char *text, bool *value, struct error *error)
 	return error_set(error, "'%s' is neither true nor false", text);
 }
 
-int parse_number(const char *text, long least, long most, long *value, struct error *error)
+int parse_number(const char *text, long min, long max, long *value, struct error *error)
 {
 	char *end;
 	long number;
 
 	errno = 0;
 	number = strtol(text, &end, 10);
-	/* strtol() also takes leading blanks and a plus sign: nobody means them */
-	if (errno || !strchr("-0123456789", text[0]) || end == text || *end || number < least ||
-	    number > most)
-		return error_set(error, "'%s' is not a number from %ld to %ld", text, least, most);
+	/* strtol() also accepts leading blanks and a plus sign */
+	if (errno || !strchr("-0123456789", text[0]) || end == text || *end || number < min ||
+	    number > max)
+		return error_set(error, "'%s' is not a number from %ld to %ld", text, min, max);
 	*value = number;
 	return 0;
 }
 
-int parse_decimal(const char *text, double most, double *value, struct error *error)
+int parse_decimal(const char *text, double max, double *value, struct error *error)
 {
 	size_t digits = strspn(text, "0123456789");
 	const char *rest = text + digits;
 	double number, place = 1;
 
-	/* Not strtod(), for which the locale decides what separates the fraction. */
+	/* Not strtod(), whose decimal point depends on the locale. */
 	number = 0;
 	for (size_t i = 0; i < digits; i++)
 		number = 10 * number + (text[i] - '0');
 	if (digits && rest[0] == '.' && rest[1])
 		for (rest++; *rest >= '0' && *rest <= '9'; rest++)
 			number += (*rest - '0') * (place /= 10);
-	if (!digits || *rest || number > most)
+	if (!digits || *rest || number > max)
 		return error_set(error, "'%s' is not a number from 0 to %g, such as 2 or 0.75",
-				 text, most);
+				 text, max);
 	*value = number;
 	return 0;
 }
@@ -152,7 +152,7 @@ static const struct unit {
 
 #define UNITS (sizeof(units) / sizeof(units[0]))
 
-/* A duration for a message, in the largest unit that holds it without a fraction. */
+/* Format a duration in the largest unit that needs no fraction. */
 static void duration_text(unsigned int milliseconds, char *text, size_t size)
 {
 	const struct unit *unit = units;
@@ -162,30 +162,30 @@ static void duration_text(unsigned int milliseconds, char *text, size_t size)
 	snprintf(text, size, "%u%s", milliseconds / unit->milliseconds, unit->name);
 }
 
-int parse_duration(const char *text, unsigned int least, unsigned int most,
-		   unsigned int *milliseconds, struct error *error)
+int parse_duration(const char *text, unsigned int min, unsigned int max, unsigned int *milliseconds,
+		   struct error *error)
 {
 	size_t digits = strspn(text, "0123456789");
 	char from[16], to[16];
 
-	/* Nine digits of hours fit into what they are multiplied in. */
+	/* Nine digits of hours in milliseconds fit into 64 bits. */
 	for (size_t i = 0; digits > 0 && digits < 10 && i < UNITS; i++) {
 		unsigned long long number = strtoull(text, NULL, 10) * units[i].milliseconds;
 
-		if (strcmp(text + digits, units[i].name) || number < least || number > most)
+		if (strcmp(text + digits, units[i].name) || number < min || number > max)
 			continue;
 		*milliseconds = number;
 		return 0;
 	}
-	duration_text(least, from, sizeof(from));
-	duration_text(most, to, sizeof(to));
+	duration_text(min, from, sizeof(from));
+	duration_text(max, to, sizeof(to));
 	return error_set(error, "'%s' is not a duration from %s to %s; write 200ms, 5s, 2m or 1h",
 			 text, from, to);
 }
 
-/* Says whose value an error is about. Returns -1. */
-static int blame(const struct policy_spec *spec, const char *key, const struct spec_value *value,
-		 struct error *error)
+/* Prefix an error with the place and the name of the value. Returns -1. */
+static int prefix_error(const struct policy_spec *spec, const char *key,
+			const struct spec_value *value, struct error *error)
 {
 	return error_prefix(error, "%s: policy '%s': %s: ", value->where, spec->name, key);
 }
@@ -197,40 +197,40 @@ int policy_spec_bool(const struct policy_spec *spec, const char *key, bool *valu
 	int found = policy_spec_text(spec, key, &text, error);
 
 	if (found == 1 && parse_bool(text->text, value, error))
-		return blame(spec, key, text, error);
+		return prefix_error(spec, key, text, error);
 	return found;
 }
 
-int policy_spec_number(const struct policy_spec *spec, const char *key, long least, long most,
+int policy_spec_number(const struct policy_spec *spec, const char *key, long min, long max,
 		       long *value, struct error *error)
 {
 	const struct spec_value *text = NULL;
 	int found = policy_spec_text(spec, key, &text, error);
 
-	if (found == 1 && parse_number(text->text, least, most, value, error))
-		return blame(spec, key, text, error);
+	if (found == 1 && parse_number(text->text, min, max, value, error))
+		return prefix_error(spec, key, text, error);
 	return found;
 }
 
-int policy_spec_decimal(const struct policy_spec *spec, const char *key, double most, double *value,
+int policy_spec_decimal(const struct policy_spec *spec, const char *key, double max, double *value,
 			struct error *error)
 {
 	const struct spec_value *text = NULL;
 	int found = policy_spec_text(spec, key, &text, error);
 
-	if (found == 1 && parse_decimal(text->text, most, value, error))
-		return blame(spec, key, text, error);
+	if (found == 1 && parse_decimal(text->text, max, value, error))
+		return prefix_error(spec, key, text, error);
 	return found;
 }
 
-int policy_spec_duration(const struct policy_spec *spec, const char *key, unsigned int least,
-			 unsigned int most, unsigned int *milliseconds, struct error *error)
+int policy_spec_duration(const struct policy_spec *spec, const char *key, unsigned int min,
+			 unsigned int max, unsigned int *milliseconds, struct error *error)
 {
 	const struct spec_value *text = NULL;
 	int found = policy_spec_text(spec, key, &text, error);
 
-	if (found == 1 && parse_duration(text->text, least, most, milliseconds, error))
-		return blame(spec, key, text, error);
+	if (found == 1 && parse_duration(text->text, min, max, milliseconds, error))
+		return prefix_error(spec, key, text, error);
 	return found;
 }
 
@@ -246,7 +246,7 @@ int policy_spec_verdict(const struct policy_spec *spec, const char *key, enum ic
 	verdict = verdict_from_name(text->text, strlen(text->text));
 	if (verdict == ICP_OP_INVALID) {
 		error_set(error, "unknown verdict '%s'; it can be " VERDICT_NAMES, text->text);
-		return blame(spec, key, text, error);
+		return prefix_error(spec, key, text, error);
 	}
 	*value = verdict;
 	return 1;

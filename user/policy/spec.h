@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A policy as somebody wrote it down: a name and settings, each a list of texts with the place
- * that they were written at. It knows neither configuration files nor kinds of policies, so that
- * both the configuration and a command line can make one.
+ * A policy as written by the operator: a name and settings, each a list of texts with the places
+ * where they were written. Independent of configuration files and of the kinds of policies, so that
+ * both the configuration and a command line can create one.
  */
 #ifndef XDP_ICP_POLICY_SPEC_H
 #define XDP_ICP_POLICY_SPEC_H
@@ -15,7 +15,7 @@
 
 struct spec_value {
 	char *text;
-	char *where; /* for messages: FILE:LINE, or what else leads a person there */
+	char *where; /* for messages: FILE:LINE, or another description of the place */
 };
 
 struct spec_setting {
@@ -31,50 +31,51 @@ struct policy_spec {
 	struct spec_setting *settings;
 };
 
-/* A spec without settings; all texts are copied. NULL: out of memory. */
+/* Create a spec without settings; all texts are copied. NULL: out of memory. */
 struct policy_spec *policy_spec_new(const char *name, const char *where);
 
 /* `spec` may be NULL. */
 void policy_spec_free(struct policy_spec *spec);
 
-/* Appends a value to a setting, which comes into being with its first. -1: out of memory. */
+/* Append a value to a setting, which is created if needed. -1: out of memory. */
 int policy_spec_add(struct policy_spec *spec, const char *key, const char *text, const char *where);
 
-/* The setting of that key, or NULL. */
+/* Return the setting with that key, or NULL. */
 const struct spec_setting *policy_spec_find(const struct policy_spec *spec, const char *key);
 
 /*
- * The getters for settings of one value. They return 1 and fill the result if the setting is
- * there, 0 and leave it alone if not, and -1 with an error if it has more values than one or is
- * not of the form wanted.
+ * Getters for settings with a single value. They return 1 and set the result if the setting
+ * exists, 0 and leave the result unchanged if it does not, and -1 with an error if it has several
+ * values or is malformed. Durations are in milliseconds; bounds are inclusive.
  */
 int policy_spec_text(const struct policy_spec *spec, const char *key,
 		     const struct spec_value **value, struct error *error);
 int policy_spec_bool(const struct policy_spec *spec, const char *key, bool *value,
 		     struct error *error);
-int policy_spec_number(const struct policy_spec *spec, const char *key, long least, long most,
+int policy_spec_number(const struct policy_spec *spec, const char *key, long min, long max,
 		       long *value, struct error *error);
-int policy_spec_decimal(const struct policy_spec *spec, const char *key, double most, double *value,
+int policy_spec_decimal(const struct policy_spec *spec, const char *key, double max, double *value,
 			struct error *error);
-int policy_spec_duration(const struct policy_spec *spec, const char *key, unsigned int least,
-			 unsigned int most, unsigned int *milliseconds, struct error *error);
+int policy_spec_duration(const struct policy_spec *spec, const char *key, unsigned int min,
+			 unsigned int max, unsigned int *milliseconds, struct error *error);
 int policy_spec_verdict(const struct policy_spec *spec, const char *key, enum icp_opcode *value,
 			struct error *error);
 
-/* Reads `true`, `yes`, `on` or `false`, `no`, `off`. -1: none of them; no place in the error. */
+/*
+ * Parsers of single values. They return -1 with an error that does not name the place.
+ *
+ * Parse `true`, `yes`, `on` or `false`, `no`, `off`.
+ */
 int parse_bool(const char *text, bool *value, struct error *error);
 
-/* Reads a decimal number from `least` to `most`. -1: it is none; no place in the error. */
-int parse_number(const char *text, long least, long most, long *value, struct error *error);
+/* Parse a decimal integer from `min` to `max`. */
+int parse_number(const char *text, long min, long max, long *value, struct error *error);
 
-/* Reads a number such as 4 or 0.75, from 0 to `most`. -1: it is none; no place in the error. */
-int parse_decimal(const char *text, double most, double *value, struct error *error);
+/* Parse a number such as 4 or 0.75, from 0 to `max`. */
+int parse_decimal(const char *text, double max, double *value, struct error *error);
 
-/*
- * Reads a duration with its unit, such as 200ms, 5s, 2m or 1h, from `least` to `most`
- * milliseconds. -1: it is none; no place in the error.
- */
-int parse_duration(const char *text, unsigned int least, unsigned int most,
-		   unsigned int *milliseconds, struct error *error);
+/* Parse a duration with its unit, such as 200ms, 5s, 2m or 1h, from `min` to `max` milliseconds. */
+int parse_duration(const char *text, unsigned int min, unsigned int max, unsigned int *milliseconds,
+		   struct error *error);
 
 #endif

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "policy/listed_set.h"
 #include "lib/byteset.h"
 #include "policy/url.h"
 
@@ -31,49 +30,48 @@ int url_text_check(const struct text_list *list, const struct text_entry *entry,
 	}
 }
 
-struct collection {
+struct url_list {
 	struct byteset *set;
 	bool whole;
 };
 
-static int take(void *context, const struct text_list *list, const struct text_entry *entry,
-		struct error *error)
+static int add_url(void *context, const struct text_list *list, const struct text_entry *entry,
+		   struct error *error)
 {
-	struct collection *collection = context;
+	struct url_list *urls = context;
 
 	if (url_text_check(list, entry, error))
 		return -1;
-	if (collection->whole && entry->length == 0)
+	if (urls->whole && entry->length == 0)
 		return text_list_error(list, entry->tag, error,
 				       "an empty URL; no query has one, leave it out");
-	/* The NUL behind the text is part of what a whole URL is compared with. */
-	if (byteset_append(collection->set, entry->text, entry->length + collection->whole,
-			   entry->verdict, entry->tag))
+	/* A whole URL is stored with its NUL, see url.h. */
+	if (byteset_append(urls->set, entry->text, entry->length + urls->whole, entry->verdict,
+			   entry->tag))
 		return error_set(error, "out of memory");
 	return 0;
 }
 
-static int read_urls(struct collection *collection, const struct text_list *list,
-		     struct error *error)
+static int read_urls(struct url_list *urls, const struct text_list *list, struct error *error)
 {
-	if (text_list_read(list, take, collection, error))
+	if (text_list_read(list, add_url, urls, error))
 		return -1;
-	return listed_set_finish(collection->set, list, "URL", error);
+	return text_list_finish_set(list, urls->set, "URL", error);
 }
 
 int url_policy_create(struct policy *policy, const struct policy_spec *spec, bool whole,
 		      struct error *error)
 {
 	struct text_list list = { spec, "urls", "url", policy->verdict };
-	struct collection collection = { byteset_new(), whole };
+	struct url_list urls = { byteset_new(), whole };
 
-	if (!collection.set)
+	if (!urls.set)
 		return error_set(error, "out of memory");
-	if (read_urls(&collection, &list, error)) {
-		byteset_free(collection.set);
+	if (read_urls(&urls, &list, error)) {
+		byteset_free(urls.set);
 		return -1;
 	}
-	policy->state = collection.set;
+	policy->state = urls.set;
 	return 0;
 }
 

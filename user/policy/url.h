@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the kinds prefix and exact have in common: a list of URLs as a set of prefixes of the URL
- * with its NUL. A whole URL is the prefix that ends with the NUL.
+ * Common part of the kinds prefix and exact: a list of URLs as a set of prefixes of the URL
+ * including its NUL. A whole URL is a prefix that ends with the NUL.
  */
 #ifndef XDP_ICP_URL_POLICY_H
 #define XDP_ICP_URL_POLICY_H
@@ -14,7 +14,7 @@
 /* The settings of both kinds. */
 extern const struct policy_setting url_policy_settings[];
 
-/* Members of struct policy_kind; `whole`: the URLs are whole ones, not prefixes. */
+/* Members of struct policy_kind; `whole`: match whole URLs instead of prefixes. */
 int url_policy_create(struct policy *policy, const struct policy_spec *spec, bool whole,
 		      struct error *error);
 void url_policy_destroy(struct policy *policy);
@@ -22,8 +22,8 @@ struct policy_match url_policy_match(const struct policy *policy, const struct q
 const struct byteset *url_policy_prefixes(const struct policy *policy);
 
 /*
- * Can a URL contain the entry's text? One with white space or a NUL, or longer than any URL, is a
- * mistake: -1 with an error.
+ * Check that a URL can contain the entry's text. Returns -1 with an error if the text has white
+ * space or a NUL, or is longer than any URL.
  */
 int url_text_check(const struct text_list *list, const struct text_entry *entry,
 		   struct error *error);

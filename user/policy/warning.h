@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Warnings about a policy, of which queries could otherwise make thousands a second. */
+/* Rate-limited warnings about a policy, which queries could otherwise cause by the thousand. */
 #ifndef XDP_ICP_POLICY_WARNING_H
 #define XDP_ICP_POLICY_WARNING_H
 
@@ -7,15 +7,15 @@
 
 #include "policy/policy.h"
 
-#define POLICY_WARNING_PAUSE 10 /* seconds from one to the next */
+#define POLICY_WARNING_PAUSE 10 /* seconds between two warnings */
 
-/* Zero before the first. */
+/* Rate limit of a policy; initially zero. */
 struct policy_warning {
-	time_t next; /* of the monotonic clock; 0: none was given */
+	time_t next; /* earliest time of the next, CLOCK_MONOTONIC */
 	unsigned long suppressed;
 };
 
-/* Logs a warning that names the policy, or counts it for the next. */
+/* Log a warning that names the policy, or count it as suppressed for the next one. */
 void policy_warn(struct policy_warning *warning, const struct policy *policy, const char *format,
 		 ...) __attribute__((format(printf, 3, 4)));
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Runs a Lua script for a policy of xdp-icpd, as a child of its helper pool. Standard input brings
- * the script (a line with its length in bytes, then the text), then a line `URL SOURCE` a query. The
- * reply to each is a line: the verdict that check() returned, `-` for none, or `! ` and what went
- * wrong. An empty line asks if the script has been loaded: `-`, or `! ` and why it has not.
+ * Runs a Lua script for a policy of xdp-icpd, as a child of its helper pool. Standard input has the
+ * script (a line with its length in bytes, then the text), then a line `URL SOURCE` per query. The
+ * reply to each is a line: the verdict that check() returned, `-` for none, or `! ` and an error. An
+ * empty line asks whether the script was loaded: `-`, or `! ` and the reason why not.
  *
- * The script has all of Lua that only computes. It may loop for ever or take all memory: the daemon
- * kills the process at its timeout, and the limits set here do the rest. It has no files, cannot
+ * The script has the parts of Lua that only compute. An endless loop is ended by the daemon, which
+ * kills the process at the policy's timeout; memory is limited here. The script cannot open files or
  * start processes, and never runs as root.
  */
 #include <errno.h>
@@ -30,19 +30,19 @@
 #include "lib/log.h"
 #include "icp/opcode.h"
 
-#define NOBODY 65534	      /* user and group, where the daemon is root */
+#define NOBODY 65534	      /* user and group to change to if started as root */
 #define MEMORY (64u << 20)    /* bytes of address space */
 #define SCRIPT_MAX (4u << 20) /* bytes */
-#define MESSAGE_MAX 400	      /* bytes of a script's output, or of an error, that are shown */
+#define MESSAGE_MAX 400	      /* bytes shown of a script's output or of an error */
 #define PRINTS_A_SECOND 10    /* lines */
 
-/* Seconds for a query, if the daemon has not ended the process long before. */
+/* Seconds for a query; the daemon normally kills the process long before. */
 #define BACKSTOP (HELPER_TIMEOUT_MAX / 1000 + 1)
 
-/* What Lua calls the script in its messages; the name of the file is put there. */
+/* The script's name in Lua's messages, replaced by the file's in replies. */
 #define SCRIPT "script"
 
-static const char *name; /* of the file */
+static const char *name; /* of the script's file */
 
 /* --- limits */
 
@@ -53,7 +53,7 @@ static int set_limit(int resource, rlim_t limit)
 	return setrlimit(resource, &both);
 }
 
-/* -1 with errno. */
+/* Drop privileges and set limits. Returns -1 with errno. */
 static int restrict_process(void)
 {
 	if (geteuid() == 0 && (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
@@ -72,7 +72,7 @@ static int restrict_process(void)
 
 /* --- the script */
 
-/* What print() writes goes to the log, for standard output belongs to the protocol. */
+/* print() for scripts: write to the log, as standard output carries the protocol. */
 static int print(lua_State *state)
 {
 	static unsigned int printed;
@@ -89,7 +89,7 @@ static int print(lua_State *state)
 	}
 	if (++printed > PRINTS_A_SECOND) {
 		if (printed == PRINTS_A_SECOND + 1)
-			log_write(LOG_NOTICE, "%s: prints more in this second, left out", name);
+			log_write(LOG_NOTICE, "%s: more output in this second suppressed", name);
 		return 0;
 	}
 	luaL_buffinit(state, &buffer);
@@ -114,7 +114,7 @@ static void open_libraries(lua_State *state)
 		{ LUA_STRLIBNAME, luaopen_string }, { LUA_MATHLIBNAME, luaopen_math },
 		{ LUA_UTF8LIBNAME, luaopen_utf8 },  { NULL },
 	};
-	/* They read files, write to standard error, or run bytecode, which is never checked. */
+	/* They read files, write to standard error, or run bytecode, which Lua does not verify. */
 	static const char *const removed[] = { "dofile", "loadfile", "load", "warn", NULL };
 
 	for (const luaL_Reg *library = libraries; library->name; library++) {
@@ -154,7 +154,7 @@ static int load_script(lua_State *state)
 struct call {
 	const struct script *script;
 	const char *url, *source;
-	const char *reply; /* of a static storage duration */
+	const char *reply; /* static string */
 };
 
 static int call_check(lua_State *state)
@@ -179,7 +179,7 @@ static int call_check(lua_State *state)
 	if (verdict == ICP_OP_INVALID)
 		return luaL_error(
 			state,
-			"check() returned '%s', which is no verdict; it can be " VERDICT_NAMES
+			"check() returned '%s', which is not a verdict; it can be " VERDICT_NAMES
 			", or nil",
 			text);
 	call->reply = opcode_short_name(verdict);
@@ -194,7 +194,7 @@ static void reply(const char *line)
 		_exit(EXIT_FAILURE);
 }
 
-/* Replies with the error on the stack, with the file's name in place of ours. */
+/* Reply with the error on top of the stack, naming the script's file. */
 static void reply_error(lua_State *state, int status)
 {
 	char line[HELPER_REPLY_MAX / 2];
@@ -215,7 +215,7 @@ static void reply_error(lua_State *state, int status)
 	reply(line);
 }
 
-/* Calls the function with its argument; false: it failed, which has been the reply. */
+/* Call the function with its argument. Returns false if it failed, after replying with the error. */
 static bool call(lua_State *state, lua_CFunction function, void *argument)
 {
 	int status;
@@ -227,13 +227,13 @@ static bool call(lua_State *state, lua_CFunction function, void *argument)
 	if (!status)
 		return true;
 	reply_error(state, status);
-	/* What the script keeps leaves no memory to work in; the next process starts without it. */
+	/* The script retains too much memory; a new process starts with none in use. */
 	if (status == LUA_ERRMEM)
 		_exit(EXIT_FAILURE);
 	return false;
 }
 
-/* -1: there is none. */
+/* Returns -1 if the input is malformed or too long. */
 static int read_script(struct script *script)
 {
 	char line[32];
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
 	}
 	name = argv[1];
 	if (restrict_process()) {
-		log_write(LOG_ERR, "%s: cannot give up rights: %s", name, strerror(errno));
+		log_write(LOG_ERR, "%s: cannot drop privileges: %s", name, strerror(errno));
 		return EXIT_FAILURE;
 	}
 	alarm(BACKSTOP);
@@ -293,6 +293,6 @@ int main(int argc, char **argv)
 	}
 	if (call(state, load_script, &script))
 		serve(state, &script);
-	/* Nothing is left to flush, and a finalizer might not end. */
+	/* Nothing needs flushing, and a finalizer might not terminate. */
 	_exit(EXIT_SUCCESS);
 }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The file at `path` exists, whatever it is and has in it.
+ * Matches while a file at `path` exists, regardless of its type and contents.
  *
- * Inotify tells what happens in the directory that it lies in; where there is none, in the nearest
- * one above that exists. After each message everything is looked at anew, so that it does not
- * matter what exactly happened, nor whether messages were lost. Inotify does not tell everything:
- * a directory further up that is renamed, a change made on another host of a network file
- * system. So there is a timer as well.
+ * Inotify watches the file's directory or, if that does not exist, the nearest existing ancestor.
+ * Each event causes the whole path to be checked again, so neither the type of the event nor lost
+ * events matter. Inotify misses some changes: the renaming of a directory further up, or a change
+ * made by another host of a network file system. Therefore a timer checks the path as well.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -24,14 +23,14 @@
 	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF |     \
 	 IN_ATTRIB | IN_ONLYDIR)
 #define POLL 1000    /* ms */
-#define POLL_DEAF 50 /* ms, where inotify cannot be had */
+#define POLL_FAST 50 /* ms, without inotify */
 
 struct flag {
 	struct gate gate;
 	char *path;
 	int inotify; /* -1: none */
-	int watch;   /* the one that there is, or -1 */
-	bool deaf;   /* inotify does not tell what must be known: the timer has to be quick */
+	int watch;   /* the current watch, or -1 */
+	bool polls;  /* no inotify: the timer is the only source of changes */
 	struct event *readable, *timer;
 };
 
@@ -42,18 +41,18 @@ static bool exists(const char *path)
 	return stat(path, &status) == 0;
 }
 
-/* Sets the timer to what inotify leaves to it. */
-static int set_timer(struct flag *flag, bool deaf)
+/* Set the interval of the timer. */
+static int set_timer(struct flag *flag, bool polls)
 {
-	struct timeval interval = gate_timeval(deaf ? POLL_DEAF : POLL);
+	struct timeval interval = gate_timeval(polls ? POLL_FAST : POLL);
 
-	flag->deaf = deaf;
+	flag->polls = polls;
 	return event_add(flag->timer, &interval);
 }
 
 /*
- * Watches the nearest directory that exists. Returns the watch, or -1; `*length` is that of its
- * name, and `*problem` the reason if a directory exists but cannot be watched.
+ * Watch the nearest existing directory. Returns the watch, or -1; sets `*length` to that of the
+ * directory's name, and `*problem` to the errno if a directory exists but cannot be watched.
  */
 static int watch_nearest(const struct flag *flag, size_t *length, int *problem)
 {
@@ -72,13 +71,13 @@ static int watch_nearest(const struct flag *flag, size_t *length, int *problem)
 	return watch;
 }
 
-/* Moves the watch to where it belongs now. */
+/* Move the watch to the directory that is now the nearest. */
 static void move_watch(struct flag *flag)
 {
 	size_t length = 0, next_length = 0;
 	int problem, next, watch = watch_nearest(flag, &length, &problem);
 
-	/* The next directory may have come into being before the watch was set. */
+	/* A nearer directory may have been created before the watch was set. */
 	while (watch >= 0) {
 		next = watch_nearest(flag, &next_length, &problem);
 		if (next == watch && next_length == length)
@@ -91,16 +90,16 @@ static void move_watch(struct flag *flag)
 	if (flag->watch >= 0 && flag->watch != watch)
 		inotify_rm_watch(flag->inotify, flag->watch);
 	flag->watch = watch;
-	if (problem && !flag->deaf)
+	if (problem && !flag->polls)
 		log_write(LOG_WARNING,
-			  "policy '%s': no inotify for '%s': %s; looking every %d ms instead",
-			  flag->gate.policy->name, flag->path, strerror(problem), POLL_DEAF);
-	if (flag->deaf != (problem != 0))
+			  "policy '%s': no inotify for '%s': %s; polling every %d ms instead",
+			  flag->gate.policy->name, flag->path, strerror(problem), POLL_FAST);
+	if (flag->polls != (problem != 0))
 		set_timer(flag, problem != 0);
 }
 
-/* Watches what is to be watched now, then sees whether the file is there. */
-static void look(struct flag *flag)
+/* Update the watch before the gate: no change may fall between the two. */
+static void update(struct flag *flag)
 {
 	if (flag->inotify >= 0)
 		move_watch(flag);
@@ -111,7 +110,7 @@ static void timer_fired(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	look(context);
+	update(context);
 }
 
 static void inotify_readable(evutil_socket_t fd, short what, void *context)
@@ -121,7 +120,7 @@ static void inotify_readable(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	while (read(fd, events, sizeof(events)) > 0)
 		;
-	look(context);
+	update(context);
 }
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
@@ -132,10 +131,11 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 	if (policy_spec_text(spec, "path", &path, error) < 0)
 		return -1;
 	if (path->text[0] != '/' || path->text[strlen(path->text) - 1] == '/')
-		return error_set(error,
-				 "%s: policy '%s': path: '%s' is no absolute path of a file; write "
-				 "it from the root on, such as /run/xdp-icp/drain",
-				 path->where, spec->name, path->text);
+		return error_set(
+			error,
+			"%s: policy '%s': path: '%s' is not the absolute path of a file; write "
+			"it from the root on, such as /run/xdp-icp/drain",
+			path->where, spec->name, path->text);
 	flag = calloc(1, sizeof(*flag));
 	if (!flag)
 		return error_set(error, "out of memory");
@@ -162,11 +162,11 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 
 	gate_start(&flag->gate, changed, context);
 	flag->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	/* Users have few of them, 128 by default; without one the timer does it all. */
+	/* The number of inotify instances per user is limited, 128 by default. */
 	if (flag->inotify < 0)
 		log_write(LOG_WARNING,
-			  "policy '%s': no inotify for '%s': %s; looking every %d ms instead",
-			  policy->name, flag->path, strerror(errno), POLL_DEAF);
+			  "policy '%s': no inotify for '%s': %s; polling every %d ms instead",
+			  policy->name, flag->path, strerror(errno), POLL_FAST);
 	flag->timer = gate_event_prioritize(event_new(base, -1, EV_PERSIST, timer_fired, flag));
 	if (flag->inotify >= 0)
 		flag->readable = gate_event_prioritize(event_new(
@@ -175,7 +175,7 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	    (flag->inotify >= 0 && (!flag->readable || event_add(flag->readable, NULL))))
 		return error_set(error, "policy '%s': cannot watch '%s': out of memory",
 				 policy->name, flag->path);
-	look(flag);
+	update(flag);
 	return 0;
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The whole URL fits one of `patterns`, which are tried in their order: fnmatch(3) without flags,
- * so that `*` and `?` take slashes and leading dots too, and a backslash takes the special meaning
- * from what follows.
+ * The whole URL matches one of `patterns`, which are tried in their order: fnmatch(3) without flags,
+ * so `*` and `?` match slashes and leading dots too, and a backslash escapes the next character.
  *
- * glibc's fnmatch() never goes back behind the last `*` that it has passed: its time is bounded
- * by the lengths of pattern and URL multiplied, whatever the URL.
+ * glibc's fnmatch() never backtracks beyond the last `*`: for any URL its time is bounded by the
+ * product of the lengths of pattern and URL.
  */
 #include <fnmatch.h>
 #include <locale.h>
@@ -24,10 +23,10 @@ struct pattern {
 struct glob {
 	size_t count;
 	struct pattern *patterns;
-	locale_t bytes; /* "C": URLs hold any bytes, and no plugin's setlocale() may change that */
+	locale_t bytes; /* "C": URLs are bytes, whatever a plugin's setlocale() chose */
 };
 
-/* Nothing follows its last backslash: fnmatch() never finds a fit for such a pattern. */
+/* Does the last backslash escape nothing? fnmatch() never matches such a pattern. */
 static bool ends_in_escape(const char *text, size_t length)
 {
 	size_t count = 0;
@@ -37,8 +36,8 @@ static bool ends_in_escape(const char *text, size_t length)
 	return count % 2;
 }
 
-static int take(void *context, const struct text_list *list, const struct text_entry *entry,
-		struct error *error)
+static int add_pattern(void *context, const struct text_list *list, const struct text_entry *entry,
+		       struct error *error)
 {
 	struct glob *glob = context;
 	struct pattern *pattern;
@@ -47,11 +46,11 @@ static int take(void *context, const struct text_list *list, const struct text_e
 		return -1;
 	if (entry->length == 0)
 		return text_list_error(list, entry->tag, error,
-				       "an empty pattern fits no URL; leave it out");
+				       "an empty pattern matches no URL; leave it out");
 	if (ends_in_escape(entry->text, entry->length))
 		return text_list_error(list, entry->tag, error,
-				       "'%.*s' ends in a backslash, which takes the meaning from "
-				       "nothing; write two for one of its own",
+				       "'%.*s' ends in a backslash that escapes nothing; write "
+				       "two to match one",
 				       TEXT_SHOWN, entry->text);
 	pattern = vec_append(glob->patterns, glob->count);
 	if (!pattern)
@@ -83,7 +82,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 		release(glob);
 		return error_set(error, "out of memory");
 	}
-	if (text_list_read(&list, take, glob, error)) {
+	if (text_list_read(&list, add_pattern, glob, error)) {
 		release(glob);
 		return -1;
 	}
@@ -100,12 +99,12 @@ static struct policy_match match(const struct policy *policy, const struct query
 {
 	const struct glob *glob = policy->state;
 	struct policy_match match = { .verdict = ICP_OP_INVALID };
-	locale_t former = uselocale(glob->bytes);
+	locale_t old = uselocale(glob->bytes);
 
 	for (size_t i = 0; i < glob->count && match.verdict == ICP_OP_INVALID; i++)
 		if (fnmatch(glob->patterns[i].text, query->url, 0) == 0)
 			match.verdict = glob->patterns[i].verdict;
-	uselocale(former);
+	uselocale(old);
 	return match;
 }
 

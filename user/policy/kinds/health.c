@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The origin at `tcp` or `http` did not answer `fall` times in a row; it matches until `rise`
- * checks in a row succeed. Until the first `fall` checks have failed the origin counts as well.
+ * Matches once `fall` consecutive checks of the origin at `tcp` or `http` have failed, until `rise`
+ * consecutive checks succeed. Initially the origin is taken to be healthy.
  *
- * A check is a connection and, for HTTP, a request whose answer has a status of 200 to 399; no more
- * than its first line is waited for or read. All of it together may take `timeout`. Time is
- * libevent's, which is monotonic: to set the clock makes no check late or early.
+ * A check is a connection and, for HTTP, a request to which the response has a status of 200 to
+ * 399; only the status line is read. `timeout` covers the whole check. Timers are libevent's, which
+ * are monotonic: setting the clock does not affect them.
  *
- * Addresses are numbers. A name would have to be resolved, which may block, and its servers' health
- * would be checked as well; and which of its addresses would be meant?
+ * Addresses are numeric. Resolving a name may block, would check the health of the name servers
+ * too, and does not tell which of several addresses is meant.
  */
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -21,22 +21,22 @@
 #include "policy/kinds.h"
 #include "lib/sockaddr.h"
 
-#define INTERVAL_LEAST 10 /* ms */
-#define INTERVAL_MOST 3600000
-#define COUNT_MOST 1000
+#define INTERVAL_MIN 10 /* ms */
+#define INTERVAL_MAX 3600000
+#define COUNT_MAX 1000
 #define STATUS_LENGTH 12 /* bytes of "HTTP/1.1 200" */
 
 struct health {
 	struct gate gate;
 	struct sockaddr_storage address;
-	char *request; /* NULL: to be connected is enough */
+	char *request; /* NULL: a connection is enough */
 	long fall, rise;
 	unsigned int interval, timeout; /* ms */
 
-	long contrary; /* checks in a row that spoke against the gate's state */
+	long streak; /* consecutive checks that contradict the gate's state */
 	struct event_base *base;
 	struct event *tick, *deadline;
-	struct bufferevent *stream; /* of the check under way, or NULL */
+	struct bufferevent *stream; /* of the check in progress, or NULL */
 };
 
 /* --- checks */
@@ -49,12 +49,12 @@ static void end_check(struct health *health, bool success)
 	health->stream = NULL;
 	event_del(health->deadline);
 	if (success != failed) {
-		health->contrary = 0;
+		health->streak = 0;
 		return;
 	}
-	if (++health->contrary < (failed ? health->rise : health->fall))
+	if (++health->streak < (failed ? health->rise : health->fall))
 		return;
-	health->contrary = 0;
+	health->streak = 0;
 	gate_set(&health->gate, !failed);
 }
 
@@ -99,10 +99,10 @@ static void begin_check(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	/* The check before may take longer than the interval; one at a time is enough. */
+	/* A check may take longer than the interval; run one at a time. */
 	if (health->stream)
 		return;
-	/* Deferred, so that no check ends within bufferevent_socket_connect(). */
+	/* Deferred, so that bufferevent_socket_connect() does not end the check itself. */
 	health->stream = bufferevent_socket_new(health->base, -1,
 						BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
 	if (!health->stream)
@@ -113,21 +113,21 @@ static void begin_check(evutil_socket_t fd, short what, void *context)
 		end_check(health, false);
 }
 
-/* Or a reload would take a dead origin for a live one, for as long as `fall` checks take. */
-static void inherit(struct policy *policy, const struct policy *former)
+/* Without this a dead origin would count as healthy after a reload, until `fall` checks failed. */
+static void inherit(struct policy *policy, const struct policy *old)
 {
 	struct health *health = policy->state;
-	const struct health *seen = former->state;
-	bool same_request = health->request && seen->request
-				    ? strcmp(health->request, seen->request) == 0
-				    : health->request == seen->request;
+	const struct health *before = old->state;
+	bool same_request = health->request && before->request
+				    ? strcmp(health->request, before->request) == 0
+				    : health->request == before->request;
 
-	if (memcmp(&health->address, &seen->address, sizeof(health->address)) != 0 ||
-	    !same_request || health->fall != seen->fall || health->rise != seen->rise ||
-	    health->interval != seen->interval || health->timeout != seen->timeout)
+	if (memcmp(&health->address, &before->address, sizeof(health->address)) != 0 ||
+	    !same_request || health->fall != before->fall || health->rise != before->rise ||
+	    health->interval != before->interval || health->timeout != before->timeout)
 		return;
-	health->gate.matches = seen->gate.matches;
-	health->contrary = seen->contrary;
+	health->gate.matches = before->gate.matches;
+	health->streak = before->streak;
 }
 
 static int start(struct policy *policy, struct event_base *base, policy_changed changed,
@@ -166,7 +166,7 @@ static void destroy(struct policy *policy)
 
 /* --- settings */
 
-/* Reads an address; `port` is that of one without, 0: it needs one. */
+/* Parse an address; `port` is the default, 0: a port is required. */
 static int read_address(struct health *health, const struct policy_spec *spec, const char *key,
 			const struct spec_value *value, const char *text, unsigned int port,
 			struct error *error)
@@ -206,7 +206,7 @@ static int read_http(struct health *health, const struct policy_spec *spec,
 	if (!address)
 		return error_set(error, "out of memory");
 	result = read_address(health, spec, "http", value, address, 80, error);
-	/* HTTP/1.0, so that nothing but the answer comes and the server closes. */
+	/* HTTP/1.0, so that the server sends no interim response and closes the connection. */
 	if (result == 0 &&
 	    asprintf(&health->request,
 		     "GET %s%.*s HTTP/1.0\r\nHost: %s\r\nUser-Agent: xdp-icp/" XDP_ICP_VERSION
@@ -230,18 +230,18 @@ static int read_spec(struct health *health, const struct policy_spec *spec, stru
 	if (has_tcp == has_http)
 		return error_set(error,
 				 "%s: policy '%s': %s; 'tcp' = ADDRESS:PORT or 'http' = "
-				 "http://ADDRESS:PORT/PATH says what is checked",
+				 "http://ADDRESS:PORT/PATH gives what to check",
 				 spec->where, spec->name,
-				 has_tcp ? "both 'tcp' and 'http' are there, write two policies"
-					 : "neither 'tcp' nor 'http' is there");
+				 has_tcp ? "both 'tcp' and 'http' are set, write two policies"
+					 : "neither 'tcp' nor 'http' is set");
 	if (has_tcp ? read_address(health, spec, "tcp", tcp, tcp->text, 0, error)
 		    : read_http(health, spec, http, error))
 		return -1;
-	if (policy_spec_number(spec, "fall", 1, COUNT_MOST, &health->fall, error) < 0 ||
-	    policy_spec_number(spec, "rise", 1, COUNT_MOST, &health->rise, error) < 0 ||
-	    policy_spec_duration(spec, "interval", INTERVAL_LEAST, INTERVAL_MOST, &health->interval,
+	if (policy_spec_number(spec, "fall", 1, COUNT_MAX, &health->fall, error) < 0 ||
+	    policy_spec_number(spec, "rise", 1, COUNT_MAX, &health->rise, error) < 0 ||
+	    policy_spec_duration(spec, "interval", INTERVAL_MIN, INTERVAL_MAX, &health->interval,
 				 error) < 0 ||
-	    policy_spec_duration(spec, "timeout", INTERVAL_LEAST, INTERVAL_MOST, &health->timeout,
+	    policy_spec_duration(spec, "timeout", INTERVAL_MIN, INTERVAL_MAX, &health->timeout,
 				 error) < 0)
 		return -1;
 	return 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Programs of the operator's own as child processes, see policy_child.h. */
+/* Runs a program of the operator in child processes, see policy/child.h. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +17,7 @@ static int read_program(struct policy_child *child, const struct policy_spec *sp
 
 	if (path->text[0] != '/' || access(path->text, X_OK))
 		return error_set(error,
-				 "%s: policy '%s': program: '%s' is no program; name one by its "
+				 "%s: policy '%s': program: '%s' is not a program; name one by its "
 				 "absolute path, its arguments behind it: program = { \"/path\", "
 				 "\"argument\" }",
 				 path->where, spec->name, path->text);
@@ -55,7 +55,7 @@ static const struct policy_setting settings[] = {
 
 const struct policy_kind policy_helper = {
 	.name = "helper",
-	.help = "a program that reads 'URL SOURCE' a line answers with a verdict or -",
+	.help = "a program that reads 'URL SOURCE' a line replies with a verdict or -",
 	.basis = POLICY_BASIS_OTHER,
 	.main_thread = true,
 	.settings = settings,

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The URL's host is one of `hosts`; `.example.org` takes the domain and all below. The most
- * specific gives the verdict: the host itself before any domain, and the longest domain first.
+ * The URL's host is one of `hosts`; `.example.org` matches the domain and everything below. The
+ * most specific entry gives the verdict: the host itself, else the longest domain.
  *
- * All of that is one search for the longest prefix, if names are read from the end: www.e.org is
- * looked up as "gro.e.www." with a NUL. The domain .e.org is the member "gro.e.", which e.org
- * ("gro.e." with a NUL) begins with too, and a host is a member with the NUL.
+ * That is a longest-prefix match on the reversed name: www.e.org is looked up as "gro.e.www." with
+ * a NUL. The domain .e.org is stored as "gro.e.", a prefix also of e.org itself ("gro.e." with a
+ * NUL); a host is stored with its NUL.
  */
 #include <string.h>
 
-#include "policy/listed_set.h"
+#include "policy/list.h"
 #include "policy/kinds.h"
 #include "lib/url.h"
 #include "policy/url.h"
 
-/* Bytes of a key: the host in its normal form, the dot and the NUL. */
+/* Bytes of a key: the normalised host, a dot and a NUL. */
 #define KEY_SIZE (URL_HOST_NORMAL_SIZE(URL_MAX) + 2)
 
-/* Writes the key of a host or, with `domain`, of a domain without its first dot. */
+/* Write the key of a host or, with `domain`, of a domain without its leading dot. Returns bytes. */
 static size_t make_key(const char *host, size_t length, bool domain, char key[KEY_SIZE])
 {
 	size_t used = url_host_normalize(host, length, key);
@@ -39,7 +39,7 @@ static int wrong_host(const struct text_list *list, const struct text_entry *ent
 {
 	return text_list_error(
 		list, entry->tag, error,
-		"'%.*s' is no host; write www.example.org, .example.org for the "
+		"'%.*s' is not a host; write www.example.org, .example.org for the "
 		"domain and all below, 192.0.2.1 or [2001:db8::1], without a scheme, "
 		"a port or a path",
 		TEXT_SHOWN, entry->text);
@@ -55,8 +55,8 @@ static bool is_host(const char *text, size_t length)
 	       found_length == length && !memchr(text, '*', length) && text[0] != '.';
 }
 
-static int take(void *context, const struct text_list *list, const struct text_entry *entry,
-		struct error *error)
+static int add_host(void *context, const struct text_list *list, const struct text_entry *entry,
+		    struct error *error)
 {
 	bool domain = entry->text[0] == '.';
 	const char *text = entry->text + domain;
@@ -80,8 +80,8 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 
 	if (!set)
 		return error_set(error, "out of memory");
-	if (text_list_read(&list, take, set, error) ||
-	    listed_set_finish(set, &list, "host", error)) {
+	if (text_list_read(&list, add_host, set, error) ||
+	    text_list_finish_set(&list, set, "host", error)) {
 		byteset_free(set);
 		return -1;
 	}

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The host has more to do than it should: the load average of a minute is above the number
- * `above`. With `pressure`, it is the share of the last ten seconds, in percent, in which at least
- * one task had to wait for the resource of that name: `some avg10` of /proc/pressure. A load of 8
- * says little without the number of processors, a pressure of 8 % the same everywhere.
+ * Matches once the load average of the last minute exceeds `above`, until it no longer exceeds
+ * `below`.
  *
- * From then on it matches until the number is no longer above `below`.
+ * With `pressure`, the value is instead the percentage of the last ten seconds in which at least
+ * one task waited for that resource: `some avg10` of /proc/pressure. What a load of 8 means depends
+ * on the number of processors; a pressure of 8 % means the same everywhere.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -20,9 +20,9 @@
 #include "policy/kinds.h"
 #include "policy/kinds/load.h"
 
-#define ABOVE_MOST 1000000
-#define INTERVAL_LEAST 10 /* ms */
-#define INTERVAL_MOST 3600000
+#define ABOVE_MAX 1000000
+#define INTERVAL_MIN 10 /* ms */
+#define INTERVAL_MAX 3600000
 
 struct load {
 	struct gate gate;
@@ -31,10 +31,10 @@ struct load {
 	double above, below;
 	unsigned int interval; /* ms */
 	struct event *timer;
-	bool blind; /* the file could not be read, and that has been said */
+	bool unreadable; /* the last reading failed, and was logged */
 };
 
-/* Reads the first number behind `label`. -1 and errno. */
+/* Read the first number after the label. Returns -1 with errno. */
 static int read_value(const struct load *load, double *value)
 {
 	const char *label = load->pressure ? "some avg10=" : "";
@@ -60,32 +60,32 @@ static int read_value(const struct load *load, double *value)
 	return parse_decimal(text + strlen(label), 1e9, value, &ignored);
 }
 
-/* What cannot be read leaves everything as it was. */
-static void look(struct load *load)
+/* Update the gate; a failed reading leaves it unchanged. */
+static void update(struct load *load)
 {
 	double value;
 
 	if (read_value(load, &value)) {
-		if (!load->blind)
+		if (!load->unreadable)
 			log_write(LOG_WARNING, "policy '%s': cannot read %s: %s",
 				  load->gate.policy->name, load->path, strerror(errno));
-		load->blind = true;
+		load->unreadable = true;
 		return;
 	}
-	load->blind = false;
+	load->unreadable = false;
 	gate_set(&load->gate, value > (load->gate.matches ? load->below : load->above));
 }
 
 void policy_load_update(const struct policy *policy)
 {
-	look(policy->state);
+	update(policy->state);
 }
 
 static void timer_fired(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	look(context);
+	update(context);
 }
 
 static int read_pressure(struct load *load, const struct policy_spec *spec, const char *proc,
@@ -118,12 +118,12 @@ static int read_spec(struct load *load, const struct policy_spec *spec, const ch
 
 	load->interval = 1000;
 	if (read_pressure(load, spec, proc, error) ||
-	    policy_spec_decimal(spec, "above", load->pressure ? 100 : ABOVE_MOST, &load->above,
+	    policy_spec_decimal(spec, "above", load->pressure ? 100 : ABOVE_MAX, &load->above,
 				error) < 0)
 		return -1;
 	load->below = load->above;
 	if (policy_spec_decimal(spec, "below", load->above, &load->below, error) < 0 ||
-	    policy_spec_duration(spec, "interval", INTERVAL_LEAST, INTERVAL_MOST, &load->interval,
+	    policy_spec_duration(spec, "interval", INTERVAL_MIN, INTERVAL_MAX, &load->interval,
 				 error) < 0)
 		return -1;
 	if (read_value(load, &value))
@@ -146,7 +146,7 @@ int policy_load_create(struct policy *policy, const struct policy_spec *spec, co
 		free(load);
 		return -1;
 	}
-	look(load);
+	update(load);
 	policy->state = load;
 	return 0;
 }
@@ -179,17 +179,17 @@ static void destroy(struct policy *policy)
 	free(load);
 }
 
-/* Between `below` and `above` what was before says what is now. */
-static void inherit(struct policy *policy, const struct policy *former)
+/* Between `below` and `above` the state depends on the past. */
+static void inherit(struct policy *policy, const struct policy *old)
 {
 	struct load *load = policy->state;
-	const struct load *seen = former->state;
+	const struct load *before = old->state;
 
-	if (strcmp(load->path, seen->path) != 0 || load->above != seen->above ||
-	    load->below != seen->below)
+	if (strcmp(load->path, before->path) != 0 || load->above != before->above ||
+	    load->below != before->below)
 		return;
-	load->gate.matches = seen->gate.matches;
-	look(load);
+	load->gate.matches = before->gate.matches;
+	update(load);
 }
 
 static const struct policy_setting settings[] = {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * `function check(url, source)` in the script `file` returns a verdict's name, or nil for none. The
- * script runs in children, xdp-icp-lua (see there), which get it as their greeting: a change of the
- * file counts from the next reload on, for all of them.
+ * `function check(url, source)` in the script `file` returns the name of a verdict, or nil for none.
+ * The script runs in children (xdp-icp-lua), which receive it as their greeting: a change of the
+ * file takes effect at the next reload, for all of them at once.
  */
 #include <errno.h>
 #include <libgen.h>
@@ -19,11 +19,14 @@
 
 #define PROGRAM "xdp-icp-lua"
 #define TIMEOUT 1000	    /* milliseconds */
-#define LOAD_TIMEOUT 3000   /* milliseconds, for what stands outside of functions */
+#define LOAD_TIMEOUT 3000   /* milliseconds, for the code outside of functions */
 #define FILE_MAX (4u << 20) /* bytes */
 #define HEADER_MAX 16	    /* bytes of the line before the script */
 
-/* The program lies where the daemon was installed, or is built, with it. */
+/*
+ * Find the program relative to the running executable, installed or in a build directory. Returns
+ * an allocated path, or NULL with an error.
+ */
 static char *find_program(struct error *error)
 {
 	static const char *const places[] = {
@@ -65,7 +68,7 @@ static int set_arguments(struct policy_child *child, const char *file, struct er
 	return child->arguments[1] ? 0 : error_set(error, "out of memory");
 }
 
-/* The script with its length before it, and an empty line behind it, which asks if it is right. */
+/* The length of the script, the script, and an empty line, which asks whether it could be loaded. */
 static int set_greeting(struct policy_child *child, const char *text, size_t length,
 			struct error *error)
 {
@@ -93,7 +96,7 @@ static int check_script(const struct policy_child *child, struct error *error)
 
 	if (helper_run(&run, reply, sizeof(reply), error))
 		return error_prefix(error,
-				    "%s: cannot be loaded (what is outside of functions has %u "
+				    "%s: cannot be loaded (the code outside of functions has %u "
 				    "ms): ",
 				    child->arguments[1], LOAD_TIMEOUT);
 	reply[strcspn(reply, "\n")] = '\0';
@@ -135,7 +138,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 	if (policy_child_create(policy, spec, TIMEOUT, error))
 		return -1;
 	child = policy->state;
-	/* No reply is worth more than its timeout, and a script that never ends must. */
+	/* Kill the child at the timeout already: the script may never end. */
 	child->stall = child->timeout;
 	if (read_script(child, spec, error) == 0)
 		return 0;

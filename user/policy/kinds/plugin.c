@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A shared object decides; see include/xdp_icp_plugin.h. */
+/* Calls a shared object; see include/xdp_icp_plugin.h. */
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,12 +21,12 @@
 struct plugin {
 	const struct policy *policy;
 	void *object;
-	const struct xdp_icp_plugin *calls; /* in the object */
-	void *state;			    /* the plugin's */
+	const struct xdp_icp_plugin *ops; /* in the object */
+	void *state;			  /* private to the plugin */
 	struct policy_warning warning;
 };
 
-/* What is wrong with a plugin; the file's name stands before the text. Returns -1. */
+/* Set an error about the plugin's file. Returns -1. */
 static int wrong(const struct policy_spec *spec, const struct spec_value *file, const char *text,
 		 struct error *error)
 {
@@ -35,9 +35,9 @@ static int wrong(const struct policy_spec *spec, const struct spec_value *file, 
 }
 
 /*
- * Loads the object. The library knows objects by their paths, and at a reload would give the one
- * that is loaded although there is another file now. So each time the path is spelled in another
- * way, with slashes and dots for the bits of a number; the same file is the same object still.
+ * Load the object. dlopen() recognises a loaded object by its path, and after a reload would return
+ * the old object even if the file was replaced. So each call spells the path differently, with "/"
+ * and "/." for the bits of a counter. An unchanged file still yields the same object, by its inode.
  */
 static void *load(const char *path)
 {
@@ -50,7 +50,7 @@ static void *load(const char *path)
 	return dlopen(name, RTLD_NOW | RTLD_LOCAL);
 }
 
-/* What the library says, without the path as we have spelled it. */
+/* Return the error of dlopen() without the path as load() spelled it. */
 static const char *reason(const char *path)
 {
 	const char *text = dlerror();
@@ -70,8 +70,9 @@ static int find_object(struct plugin *plugin, const struct policy_spec *spec,
 	struct stat status;
 
 	if (file->text[0] != '/')
-		return wrong(spec, file, "is no absolute path; write it from the root on", error);
-	/* Who can change the object runs code in the daemon. */
+		return wrong(spec, file, "is not an absolute path; write it from the root on",
+			     error);
+	/* Write access to the object means code execution in the daemon. */
 	if (path_resolve_safe(file->text, path, &unsafe)) {
 		if (errno == EPERM)
 			snprintf(text, sizeof(text), "is not safe: %.480s", unsafe.text);
@@ -86,21 +87,21 @@ static int find_object(struct plugin *plugin, const struct policy_spec *spec,
 		snprintf(text, sizeof(text), "cannot be loaded: %s", reason(path));
 		return wrong(spec, file, text, error);
 	}
-	plugin->calls = dlsym(plugin->object, SYMBOL);
-	if (!plugin->calls)
+	plugin->ops = dlsym(plugin->object, SYMBOL);
+	if (!plugin->ops)
 		return wrong(spec, file,
-			     "is no plugin: it has no symbol '" SYMBOL "'; see " SYMBOL ".h",
+			     "is not a plugin: it has no symbol '" SYMBOL "'; see " SYMBOL ".h",
 			     error);
-	if (plugin->calls->abi != XDP_ICP_PLUGIN_ABI) {
+	if (plugin->ops->abi != XDP_ICP_PLUGIN_ABI) {
 		snprintf(text, sizeof(text),
-			 "speaks ABI version %u, this daemon %u; compile it with this "
+			 "has ABI version %u, this daemon has %u; compile it with this "
 			 "version's " SYMBOL ".h",
-			 plugin->calls->abi, XDP_ICP_PLUGIN_ABI);
+			 plugin->ops->abi, XDP_ICP_PLUGIN_ABI);
 		return wrong(spec, file, text, error);
 	}
-	if (!plugin->calls->check || plugin->calls->basis < XDP_ICP_PLUGIN_URL ||
-	    plugin->calls->basis > XDP_ICP_PLUGIN_OTHER)
-		return wrong(spec, file, "is no plugin: 'check' or 'basis' is not set", error);
+	if (!plugin->ops->check || plugin->ops->basis < XDP_ICP_PLUGIN_URL ||
+	    plugin->ops->basis > XDP_ICP_PLUGIN_OTHER)
+		return wrong(spec, file, "is not a plugin: 'check' or 'basis' is not set", error);
 	return 0;
 }
 
@@ -114,9 +115,9 @@ static int open_state(struct plugin *plugin, const struct policy_spec *spec,
 	const char **arguments;
 	int result;
 
-	if (!plugin->calls->open && !count)
+	if (!plugin->ops->open && !count)
 		return 0;
-	if (!plugin->calls->open)
+	if (!plugin->ops->open)
 		return error_set(error, "%s: policy '%s': arguments: the plugin takes none",
 				 place->where, spec->name);
 	arguments = calloc(count + 1, sizeof(arguments[0]));
@@ -124,7 +125,7 @@ static int open_state(struct plugin *plugin, const struct policy_spec *spec,
 		return error_set(error, "out of memory");
 	for (size_t i = 0; i < count; i++)
 		arguments[i] = setting->values[i].text;
-	result = plugin->calls->open(count, arguments, &plugin->state, text, sizeof(text));
+	result = plugin->ops->open(count, arguments, &plugin->state, text, sizeof(text));
 	free(arguments);
 	text[sizeof(text) - 1] = '\0';
 	if (result)
@@ -133,14 +134,14 @@ static int open_state(struct plugin *plugin, const struct policy_spec *spec,
 	return 0;
 }
 
-/* Seconds as struct policy has them. */
-static unsigned int ttl_of(const struct xdp_icp_plugin *calls)
+/* Return the ttl in the terms of struct policy. */
+static unsigned int ttl_of(const struct xdp_icp_plugin *ops)
 {
-	if (calls->basis == XDP_ICP_PLUGIN_OTHER)
+	if (ops->basis == XDP_ICP_PLUGIN_OTHER)
 		return 0;
-	if (calls->ttl && calls->ttl < TTL_MAX)
-		return calls->ttl;
-	return calls->basis == XDP_ICP_PLUGIN_URL && !calls->ttl ? POLICY_TTL_URL : TTL_MAX;
+	if (ops->ttl && ops->ttl < TTL_MAX)
+		return ops->ttl;
+	return ops->basis == XDP_ICP_PLUGIN_URL && !ops->ttl ? POLICY_TTL_URL : TTL_MAX;
 }
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
@@ -158,7 +159,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 		free(plugin);
 		return -1;
 	}
-	policy->ttl = ttl_of(plugin->calls);
+	policy->ttl = ttl_of(plugin->ops);
 	policy->state = plugin;
 	return 0;
 }
@@ -167,8 +168,8 @@ static void destroy(struct policy *policy)
 {
 	struct plugin *plugin = policy->state;
 
-	if (plugin->calls->close)
-		plugin->calls->close(plugin->state);
+	if (plugin->ops->close)
+		plugin->ops->close(plugin->state);
 	dlclose(plugin->object);
 	free(plugin);
 }
@@ -179,17 +180,17 @@ static struct policy_match match(const struct policy *policy, const struct query
 	struct plugin *plugin = policy->state;
 	char source[INET6_ADDRSTRLEN];
 	struct xdp_icp_plugin_query asked = { query->url, query->length, source, { 0 } };
-	int said;
+	int result;
 
 	query_source_text(query, source);
 	memcpy(asked.address, &query->source, sizeof(asked.address));
-	said = (int)plugin->calls->check(plugin->state, &asked);
-	if (icp_is_verdict(said)) {
-		match.verdict = said;
-	} else if (said != XDP_ICP_PLUGIN_NOTHING) {
+	result = (int)plugin->ops->check(plugin->state, &asked);
+	if (icp_is_verdict(result)) {
+		match.verdict = result;
+	} else if (result != XDP_ICP_PLUGIN_NOTHING) {
 		match.gave_up = true;
 		policy_warn(&plugin->warning, policy,
-			    "the plugin's check() returned %d, which is no verdict", said);
+			    "the plugin's check() returned %d, which is not a verdict", result);
 	}
 	return match;
 }

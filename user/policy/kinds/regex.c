@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One of `patterns` is found in the URL; they are tried in their order. Bytes are bytes: no
- * pattern can ask for UTF-8, since URLs may hold any bytes.
+ * The URL contains a match of one of `patterns`, which are tried in their order. UTF-8 mode is
+ * disabled, since URLs may contain any bytes.
  *
- * A search that takes too long is given up and counts as not found: nested repetitions can run for
- * hours on a URL of a hundred bytes. PCRE2's own limit cannot bound a search, for it starts again
- * at zero for each offset in the URL at which a match is tried, and in compiled code a single step
- * may scan the whole URL. So there are two searches:
+ * A search that takes too long is aborted and counts as no match: nested repetitions can run for
+ * hours on a URL of a hundred bytes. PCRE2's own limit does not bound a search, as it restarts at
+ * zero for each offset of the URL at which a match is tried, and in compiled code a single step may
+ * scan the whole URL. So there are two searches:
  *
- * - A quick one, with that limit so low that even the product of offsets, steps and bytes a step
+ * - A quick one, with that limit so low that even the product of offsets, steps and bytes per step
  *   is small. Usually it ends below the limit, and its result is exact.
- * - Otherwise a counted one, where PCRE2 calls back before each item of the pattern. What it has
- *   done is charged to a budget that all patterns share for the query.
+ * - Otherwise a counted one, in which PCRE2 calls back before each item of the pattern, and the
+ *   work done is charged to a budget that all patterns share for the query.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -25,18 +25,18 @@
 #include "policy/list.h"
 
 #define QUICK_WORK 20000000 /* offsets * steps * bytes, of all quick searches for a query */
-#define BUDGET 500000	    /* items tried and bytes passed, of all counted searches for a query */
-#define BUDGET_A_BYTE 8	    /* on top of it for each pattern: a list may be long */
-#define BACKREFERENCE 16    /* bytes that one compares for the price of an item */
-#define DEPTH_LIMIT 10000   /* of nested backtracking points; the interpreter's alone */
-#define HEAP_LIMIT 4096	    /* KiB; the interpreter's alone */
-#define JIT_STACK_LEAST (32 * 1024) /* bytes */
-#define JIT_STACK_MOST (1024 * 1024)
+#define BUDGET 500000	    /* items tried and bytes scanned, of all counted searches for a query */
+#define BUDGET_A_BYTE 8	    /* added per byte of the URL and pattern: lists may be long */
+#define BACKREFERENCE 16    /* bytes compared by one that cost as much as an item */
+#define DEPTH_LIMIT 10000   /* of nested backtracking points; interpreter only */
+#define HEAP_LIMIT 4096	    /* KiB; interpreter only */
+#define JIT_STACK_MIN (32 * 1024) /* bytes */
+#define JIT_STACK_MAX (1024 * 1024)
 
 struct pattern {
 	pcre2_code *quick;
 	pcre2_code *counted; /* the same with callouts */
-	bool backreference;  /* has one, which may compare many bytes in one step */
+	bool backreference;  /* has one, which may compare many bytes in a step */
 	enum icp_opcode verdict;
 };
 
@@ -45,14 +45,14 @@ struct regex {
 	struct pattern *patterns;
 };
 
-/* What a thread needs to search with, whatever the pattern. */
+/* Per-thread memory for searches, shared by all patterns. */
 struct memory {
-	pcre2_match_data *found; /* where PCRE2 leaves what it found */
-	pcre2_jit_stack *stack;	 /* NULL where PCRE2 was built without JIT, or memory was short */
+	pcre2_match_data *found; /* output of PCRE2 */
+	pcre2_jit_stack *stack;	 /* NULL: PCRE2 has no JIT, or out of memory */
 	pcre2_match_context *quick, *counted;
-	size_t budget; /* left to the query */
-	size_t price;  /* of an item in the pattern that is searched for */
-	size_t at;     /* where the search was at the last item */
+	size_t budget; /* left for the query */
+	size_t price;  /* of an item of the current pattern */
+	size_t at;     /* offset in the URL at the last item */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -97,7 +97,7 @@ static pcre2_match_context *make_context(const struct memory *memory)
 		return NULL;
 	pcre2_set_depth_limit(context, DEPTH_LIMIT);
 	pcre2_set_heap_limit(context, HEAP_LIMIT);
-	/* Without a stack compiled code makes do with 32 KiB of the thread's. */
+	/* Without a stack, compiled code uses 32 KiB of the thread's. */
 	pcre2_jit_stack_assign(context, NULL, memory->stack);
 	return context;
 }
@@ -109,7 +109,7 @@ static struct memory *memory_new(void)
 	if (!memory)
 		return NULL;
 	memory->found = pcre2_match_data_create(1, NULL);
-	memory->stack = pcre2_jit_stack_create(JIT_STACK_LEAST, JIT_STACK_MOST, NULL);
+	memory->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
 	memory->quick = make_context(memory);
 	memory->counted = make_context(memory);
 	if (memory->found && memory->quick && memory->counted) {
@@ -120,7 +120,7 @@ static struct memory *memory_new(void)
 	return NULL;
 }
 
-/* The memory of this thread, freed at its end. NULL: out of memory. */
+/* Return this thread's memory, which is freed when the thread ends. NULL: out of memory. */
 static struct memory *memory_get(void)
 {
 	struct memory *memory;
@@ -150,8 +150,8 @@ static int wrong_pattern(const struct text_list *list, const struct text_entry *
 }
 
 /*
- * Compiled by a PCRE2 before 10.43, a pattern with alternatives of several lengths can fail to find
- * what is there: x(y|)z*y in xy (its issue 336). The interpreter finds it.
+ * The JIT of PCRE2 before 10.43 can miss matches of patterns with alternatives of different
+ * lengths: x(y|)z*y in xy (PCRE2 issue 336). The interpreter finds them.
  */
 static bool jit_is_sound(const char *pattern, size_t length)
 {
@@ -165,7 +165,7 @@ static bool jit_is_sound(const char *pattern, size_t length)
 	return !memchr(pattern, '|', length);
 }
 
-/* NULL with an error. */
+/* Returns NULL with an error. */
 static pcre2_code *compile(const struct text_list *list, const struct text_entry *entry,
 			   uint32_t options, struct error *error)
 {
@@ -177,14 +177,14 @@ static pcre2_code *compile(const struct text_list *list, const struct text_entry
 			     PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | options, &number, &offset, NULL);
 	if (!code)
 		wrong_pattern(list, entry, number, offset, error);
-	/* Without JIT the interpreter does the same, only slower. */
+	/* If this fails, the interpreter runs the pattern, with the same result. */
 	else if (jit_is_sound(entry->text, entry->length))
 		pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
 	return code;
 }
 
-static int take(void *context, const struct text_list *list, const struct text_entry *entry,
-		struct error *error)
+static int add_pattern(void *context, const struct text_list *list, const struct text_entry *entry,
+		       struct error *error)
 {
 	struct regex *regex = context;
 	struct pattern *pattern;
@@ -221,7 +221,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 
 	if (!regex)
 		return error_set(error, "out of memory");
-	if (text_list_read(&list, take, regex, error)) {
+	if (text_list_read(&list, add_pattern, regex, error)) {
 		release(regex);
 		return -1;
 	}
@@ -234,13 +234,13 @@ static void destroy(struct policy *policy)
 	release(policy->state);
 }
 
-/* Steps that each quick search may take from each offset; 0: none. */
+/* Return the match limit of each quick search, per offset; 0: skip it. */
 static uint32_t quick_steps(const struct regex *regex, size_t length)
 {
 	return QUICK_WORK / (length + 1) / (length + 1) / (regex->count ? regex->count : 1);
 }
 
-/* As pcre2_match(). `steps` is what the quick search may take. */
+/* Returns as pcre2_match(). `steps`: the match limit of the quick search, already set; 0: skip it. */
 static int search(const struct pattern *pattern, const struct query *query, uint32_t steps,
 		  struct memory *memory)
 {

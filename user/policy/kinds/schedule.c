@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The local time lies in one of `times` (schedule.h). It is looked at whenever a minute begins,
- * and whenever somebody sets the clock, of which the kernel tells.
+ * The local time lies in one of `times` (schedule_time.h). A timer checks it at the start of each
+ * minute, and whenever the clock is set (TFD_TIMER_CANCEL_ON_SET).
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -25,19 +25,19 @@ struct schedule {
 	struct event *readable;
 };
 
-static void look(struct schedule *schedule, time_t now)
+static void update(struct schedule *schedule, time_t now)
 {
 	struct tm local;
 
-	/* localtime_r() alone does not notice that the host's time zone was changed. */
+	/* localtime_r() alone does not notice a change of the host's time zone. */
 	tzset();
 	if (localtime_r(&now, &local))
 		gate_set(&schedule->gate,
 			 schedule_matches(schedule->ranges, schedule->count, &local));
 }
 
-/* Not time(), which lags behind a timer by as much as a tick. */
-static time_t present(void)
+/* Not time(), which can lag behind a timer by a tick. */
+static time_t current_time(void)
 {
 	struct timespec now;
 
@@ -47,10 +47,10 @@ static time_t present(void)
 
 void policy_schedule_update(const struct policy *policy, time_t now)
 {
-	look(policy->state, now);
+	update(policy->state, now);
 }
 
-/* The timer fires when the next minute begins, or when the clock is set. */
+/* Arm the timer for the start of the next minute, or for when the clock is set. */
 static int set_timer(const struct schedule *schedule, time_t now)
 {
 	struct itimerspec next = { .it_value.tv_sec = now - now % 60 + 60 };
@@ -60,14 +60,14 @@ static int set_timer(const struct schedule *schedule, time_t now)
 }
 
 /*
- * Sets the timer before it looks, so that no change of the clock falls between the two.
- * ECANCELED is such a change, which the timer is set in spite of.
+ * Arm the timer first and then update, so that no change of the clock falls between the two.
+ * ECANCELED reports such a change; the timer is armed nevertheless.
  */
-static int go_on(struct schedule *schedule)
+static int rearm(struct schedule *schedule)
 {
-	if (set_timer(schedule, present()) && errno != ECANCELED)
+	if (set_timer(schedule, current_time()) && errno != ECANCELED)
 		return -1;
-	look(schedule, present());
+	update(schedule, current_time());
 	return 0;
 }
 
@@ -77,10 +77,10 @@ static void timer_fired(evutil_socket_t fd, short what, void *context)
 	uint64_t count;
 
 	(void)what;
-	/* Fails with ECANCELED if the clock was set, which comes to the same. */
+	/* ECANCELED means that the clock was set: continue. */
 	if (read(fd, &count, sizeof(count)) < 0 && errno == EAGAIN)
 		return;
-	if (go_on(schedule))
+	if (rearm(schedule))
 		log_write(LOG_ERR, "policy '%s': cannot set a timer: %s",
 			  schedule->gate.policy->name, strerror(errno));
 }
@@ -124,7 +124,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 		release(schedule);
 		return -1;
 	}
-	look(schedule, present());
+	update(schedule, current_time());
 	policy->state = schedule;
 	return 0;
 }
@@ -144,7 +144,7 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	if (!schedule->readable || event_add(schedule->readable, NULL))
 		return error_set(error, "policy '%s': cannot watch the clock: out of memory",
 				 policy->name);
-	if (go_on(schedule))
+	if (rearm(schedule))
 		return error_set(error, "policy '%s': cannot set a timer: %s", policy->name,
 				 strerror(errno));
 	return 0;

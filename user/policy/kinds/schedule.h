@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The insides of the kind schedule, for its tests. */
+/* Internals of the kind schedule, for tests. */
 #ifndef XDP_ICP_POLICY_SCHEDULE_H
 #define XDP_ICP_POLICY_SCHEDULE_H
 
@@ -7,7 +7,7 @@
 
 #include "policy/policy.h"
 
-/* Looks as if it were that time. */
+/* Update the gate as at the time `now`. */
 void policy_schedule_update(const struct policy *policy, time_t now);
 
 #endif

@@ -7,7 +7,7 @@
 #define DAY_MINUTES (24 * 60)
 #define EVERY_DAY 0x7f
 
-/* Reads a day of the week at `*text`. Returns tm_wday, or -1. */
+/* Parse a day of the week at `*text`. Returns tm_wday, or -1. */
 static int parse_day(const char **text)
 {
 	static const char names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
@@ -21,7 +21,7 @@ static int parse_day(const char **text)
 	return -1;
 }
 
-/* Reads DAYS and the blanks behind them. False: there is something else. */
+/* Parse DAYS and the blanks after them. Returns false on a syntax error. */
 static bool parse_days(const char **text, unsigned char *days)
 {
 	*days = 0;
@@ -48,7 +48,7 @@ static bool parse_days(const char **text, unsigned char *days)
 	return true;
 }
 
-/* Reads HH:MM, 24:00 included. Returns minutes, or -1. */
+/* Parse HH:MM up to 24:00. Returns minutes, or -1. */
 static int parse_time(const char **text)
 {
 	const char *c = *text;
@@ -89,8 +89,7 @@ int schedule_parse(const char *text, struct schedule_range *range, struct error 
 	if (range->end < 0 || *at)
 		return wrong(text, at, "not a time of the day and the end", error);
 	if (range->begin == range->end || range->begin == DAY_MINUTES)
-		return error_set(error, "'%s' has no minute in it; a whole day is 00:00-24:00",
-				 text);
+		return error_set(error, "'%s' is empty; a whole day is 00:00-24:00", text);
 	return 0;
 }
 

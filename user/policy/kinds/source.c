@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The querier's address lies in one of the networks `from`. They all share the policy's verdict:
- * to tell queriers apart, write one policy for each answer.
+ * The querier's address lies in one of the networks `from`. All share the policy's verdict; each
+ * verdict needs a policy of its own.
  */
 #include <string.h>
 
@@ -10,8 +10,8 @@
 #include "policy/list.h"
 #include "icp/opcode.h"
 
-static int take(void *context, const struct text_list *list, const struct text_entry *entry,
-		struct error *error)
+static int add_network(void *context, const struct text_list *list, const struct text_entry *entry,
+		       struct error *error)
 {
 	struct netset_network network;
 	struct error wrong;
@@ -44,7 +44,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 	set = netset_new();
 	if (!set)
 		return error_set(error, "out of memory");
-	if (text_list_read(&list, take, set, error)) {
+	if (text_list_read(&list, add_network, set, error)) {
 		netset_free(set);
 		return -1;
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The URL contains one of `texts`. Of those that it contains, the one that is listed first gives
- * the verdict: those in the policy stand before those in its file.
+ * The URL contains one of `texts`. Of those that it contains, the first in the list gives the
+ * verdict; texts in the policy precede those in its file.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -14,11 +14,11 @@
 
 struct substring {
 	struct ahocorasick *search;
-	uint8_t *verdicts; /* of the texts in the order of the list */
+	uint8_t *verdicts; /* of the texts, in the order of the list */
 };
 
-/* The texts while they are read: side by side, for the search does not keep them. */
-struct collection {
+/* The texts while they are read, each with a NUL; the search does not retain them. */
+struct texts {
 	char *bytes;
 	size_t used, allocated;
 	size_t *lengths;
@@ -26,61 +26,61 @@ struct collection {
 	size_t count;
 };
 
-static int make_room(struct collection *collection, size_t length)
+static int make_room(struct texts *texts, size_t length)
 {
 	size_t *lengths;
 	uint8_t *verdicts;
 
-	if (collection->allocated - collection->used < length) {
-		size_t wanted = 2 * collection->allocated + length;
-		char *bytes = realloc(collection->bytes, wanted);
+	if (texts->allocated - texts->used < length) {
+		size_t wanted = 2 * texts->allocated + length;
+		char *bytes = realloc(texts->bytes, wanted);
 
 		if (!bytes)
 			return -1;
-		collection->bytes = bytes;
-		collection->allocated = wanted;
+		texts->bytes = bytes;
+		texts->allocated = wanted;
 	}
-	lengths = vec_reserve(collection->lengths, collection->count, sizeof(*lengths));
+	lengths = vec_reserve(texts->lengths, texts->count, sizeof(*lengths));
 	if (!lengths)
 		return -1;
-	collection->lengths = lengths;
-	verdicts = vec_reserve(collection->verdicts, collection->count, sizeof(*verdicts));
+	texts->lengths = lengths;
+	verdicts = vec_reserve(texts->verdicts, texts->count, sizeof(*verdicts));
 	if (!verdicts)
 		return -1;
-	collection->verdicts = verdicts;
+	texts->verdicts = verdicts;
 	return 0;
 }
 
-static int take(void *context, const struct text_list *list, const struct text_entry *entry,
-		struct error *error)
+static int add_text(void *context, const struct text_list *list, const struct text_entry *entry,
+		    struct error *error)
 {
-	struct collection *collection = context;
+	struct texts *texts = context;
 
 	if (url_text_check(list, entry, error))
 		return -1;
-	if (make_room(collection, entry->length + 1))
+	if (make_room(texts, entry->length + 1))
 		return error_set(error, "out of memory");
-	memcpy(collection->bytes + collection->used, entry->text, entry->length + 1);
-	collection->used += entry->length + 1;
-	collection->lengths[collection->count] = entry->length;
-	collection->verdicts[collection->count++] = entry->verdict;
+	memcpy(texts->bytes + texts->used, entry->text, entry->length + 1);
+	texts->used += entry->length + 1;
+	texts->lengths[texts->count] = entry->length;
+	texts->verdicts[texts->count++] = entry->verdict;
 	return 0;
 }
 
-static struct ahocorasick *make_search(const struct collection *collection)
+static struct ahocorasick *make_search(const struct texts *texts)
 {
-	const char **texts = calloc(collection->count + 1, sizeof(*texts));
-	const char *next = collection->bytes;
+	const char **starts = calloc(texts->count + 1, sizeof(*starts));
+	const char *next = texts->bytes;
 	struct ahocorasick *search;
 
-	if (!texts)
+	if (!starts)
 		return NULL;
-	for (size_t i = 0; i < collection->count; i++) {
-		texts[i] = next;
-		next += collection->lengths[i] + 1;
+	for (size_t i = 0; i < texts->count; i++) {
+		starts[i] = next;
+		next += texts->lengths[i] + 1;
 	}
-	search = ahocorasick_new(texts, collection->lengths, collection->count);
-	free(texts);
+	search = ahocorasick_new(starts, texts->lengths, texts->count);
+	free(starts);
 	return search;
 }
 
@@ -88,24 +88,24 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 {
 	struct text_list list = { spec, "texts", "text", policy->verdict };
 	struct substring *state = calloc(1, sizeof(*state));
-	struct collection collection = { 0 };
+	struct texts texts = { 0 };
 	int result = -1;
 
 	if (!state) {
 		error_set(error, "out of memory");
-	} else if (text_list_read(&list, take, &collection, error) == 0) {
-		state->search = make_search(&collection);
-		state->verdicts = collection.verdicts;
+	} else if (text_list_read(&list, add_text, &texts, error) == 0) {
+		state->search = make_search(&texts);
+		state->verdicts = texts.verdicts;
 		if (state->search)
 			result = 0;
 		else
 			error_set(error, "%s: policy '%s': too many texts for the memory",
 				  spec->where, spec->name);
 	}
-	free(collection.bytes);
-	free(collection.lengths);
+	free(texts.bytes);
+	free(texts.lengths);
 	if (result) {
-		free(collection.verdicts);
+		free(texts.verdicts);
 		free(state);
 	} else {
 		policy->state = state;

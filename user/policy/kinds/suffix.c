@@ -1,38 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The URL ends in one of `texts`. Of those that it ends in, the longest gives the verdict, as with
- * the kind prefix; a text that is listed with two verdicts is a mistake.
+ * the kind prefix; a text listed with two verdicts is an error.
  *
- * What a URL ends in is what its bytes begin with when they are read from the end.
+ * A suffix of the URL is a prefix of the reversed URL.
  */
 #include <stdlib.h>
 
-#include "policy/listed_set.h"
+#include "policy/list.h"
 #include "policy/kinds.h"
 #include "policy/url.h"
 
 struct suffix {
-	struct byteset *set; /* of the texts, turned around */
-	size_t longest;	     /* bytes; no more of a URL's end need be looked at */
+	struct byteset *set; /* of the texts, reversed */
+	size_t longest;	     /* length in bytes; longer suffixes of URLs are not looked up */
 };
 
-/* The last `count` bytes of a text, the last one first. */
-static void turn_around(char *turned, const char *text, size_t length, size_t count)
+/* Copy the last `count` bytes of a text in reverse order. */
+static void reverse(char *reversed, const char *text, size_t length, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		turned[i] = text[length - 1 - i];
+		reversed[i] = text[length - 1 - i];
 }
 
-static int take(void *context, const struct text_list *list, const struct text_entry *entry,
-		struct error *error)
+static int add_text(void *context, const struct text_list *list, const struct text_entry *entry,
+		    struct error *error)
 {
 	struct suffix *suffix = context;
-	char turned[URL_MAX];
+	char reversed[URL_MAX];
 
 	if (url_text_check(list, entry, error))
 		return -1;
-	turn_around(turned, entry->text, entry->length, entry->length);
-	if (byteset_append(suffix->set, turned, entry->length, entry->verdict, entry->tag))
+	reverse(reversed, entry->text, entry->length, entry->length);
+	if (byteset_append(suffix->set, reversed, entry->length, entry->verdict, entry->tag))
 		return error_set(error, "out of memory");
 	if (entry->length > suffix->longest)
 		suffix->longest = entry->length;
@@ -57,8 +57,8 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 		free(suffix);
 		return error_set(error, "out of memory");
 	}
-	if (text_list_read(&list, take, suffix, error) ||
-	    listed_set_finish(suffix->set, &list, "text", error)) {
+	if (text_list_read(&list, add_text, suffix, error) ||
+	    text_list_finish_set(&list, suffix->set, "text", error)) {
 		release(suffix);
 		return -1;
 	}
@@ -76,10 +76,10 @@ static struct policy_match match(const struct policy *policy, const struct query
 	const struct suffix *suffix = policy->state;
 	size_t count = query->length < suffix->longest ? query->length : suffix->longest;
 	struct byteset_member member;
-	char turned[URL_MAX];
+	char reversed[URL_MAX];
 
-	turn_around(turned, query->url, query->length, count);
-	if (!byteset_longest(suffix->set, turned, count, &member))
+	reverse(reversed, query->url, query->length, count);
+	if (!byteset_longest(suffix->set, reversed, count, &member))
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	return (struct policy_match){ .verdict = member.verdict };
 }
