@@ -9,7 +9,7 @@
 #include "chain/chain.h"
 #include "test.h"
 
-/* A chain from the text, or NULL and an error. Errors call the text `c`. */
+/* Create a chain from the text, or return NULL with an error. Errors call the text `c`. */
 static inline struct chain *try_chain(const char *text, struct error *error)
 {
 	struct config *config;
@@ -41,7 +41,7 @@ static inline struct chain_decision decide_url(const struct chain *chain, const 
 	return chain_decide(chain, &query, 0);
 }
 
-/* The text makes no chain, and the error is this one. */
+/* Expect this error for the text. */
 static inline void assert_chain_error(const char *text, const char *expected)
 {
 	struct error error;

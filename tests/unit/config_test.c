@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What a configuration means, and what is said to every mistake in one. */
+/* The meaning of configurations, and the error for each mistake. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
@@ -147,11 +147,11 @@ TEST(quotes)
 #define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
 #define VALUE_FORM "write NAME = VALUE, with quotes around a text and braces around a list"
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	static const struct {
 		const char *text, *error;
-	} mistakes[] = {
+	} configuration_errors[] = {
 		{ "# one\n# two\ncolour = red",
 		  "c:3: unknown option 'colour'; the options are " TOP_OPTIONS },
 		{ "/* a\n b */\ninclude('x')",
@@ -182,7 +182,7 @@ TEST(mistakes)
 		{ "interfaces = { eth0,\neth0 }",
 		  "c:2: interfaces: 'eth0' is given twice; once is enough" },
 		{ "interfaces = '1234567890123456'",
-		  "c:1: interfaces: '1234567890123456' is no name of an interface; `ip link` "
+		  "c:1: interfaces: '1234567890123456' is not the name of an interface; `ip link` "
 		  "shows the names" },
 		{ "mode = fast",
 		  "c:1: mode: unknown mode 'fast'; it can be auto, native, generic or off" },
@@ -232,24 +232,26 @@ TEST(mistakes)
 		{ "policy p {\nurls = {\n{ a } } }", "c:3: too many opening braces; a list cannot "
 						     "hold lists" },
 		{ "user = \"a${b\" }", "c:1: ${ without }; single quotes keep the text as it is" },
-		{ "user = \"\n\\400\"", "c:2: a backslash before a number that is no byte; \\001 "
-					"to \\377 and \\x01 to \\xff are, and \\\\ is a "
-					"backslash" },
-		{ "user = \"\\0\"", "c:1: a backslash before a number that is no byte; \\001 to "
+		{ "user = \"\n\\400\"",
+		  "c:2: a backslash before a number that is not a byte; \\001 "
+		  "to \\377 and \\x01 to \\xff are, and \\\\ is a "
+		  "backslash" },
+		{ "user = \"\\0\"", "c:1: a backslash before a number that is not a byte; \\001 to "
 				    "\\377 and \\x01 to \\xff are, and \\\\ is a backslash" },
-		{ "user = \"\\x0g\"", "c:1: a backslash before a number that is no byte; \\001 to "
-				      "\\377 and \\x01 to \\xff are, and \\\\ is a backslash" },
-		{ "user = \"\\8\"", "c:1: a backslash before a number that is no byte; \\001 to "
+		{ "user = \"\\x0g\"",
+		  "c:1: a backslash before a number that is not a byte; \\001 to "
+		  "\\377 and \\x01 to \\xff are, and \\\\ is a backslash" },
+		{ "user = \"\\8\"", "c:1: a backslash before a number that is not a byte; \\001 to "
 				    "\\377 and \\x01 to \\xff are, and \\\\ is a backslash" },
 	};
 
-	for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
-		assert_chain_error(mistakes[i].text, mistakes[i].error);
-	/* None of them has left a trace in the scanner. */
+	for (size_t i = 0; i < sizeof(configuration_errors) / sizeof(configuration_errors[0]); i++)
+		assert_chain_error(configuration_errors[i].text, configuration_errors[i].error);
+	/* None of them affects the next text. */
 	config_free(parse_text("mode = auto"));
 }
 
-TEST(bytes_that_are_no_text)
+TEST(non_text_bytes)
 {
 	struct config *config;
 	struct error error;
@@ -276,7 +278,7 @@ TEST(files)
 	write_list(path, "", 0);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	alarm(60); /* a failure would be to block for ever */
+	alarm(60); /* a bug would block forever */
 	assert_int_equal(config_load(path, &config, &error), -1);
 	alarm(0);
 	assert_non_null(strstr(error.text, ": cannot read: not a regular file; "));
@@ -314,7 +316,7 @@ TEST(a_long_file)
 	free(text);
 }
 
-/* All that the options set. */
+/* All members that options set. */
 static void show(const struct config *config, char text[1024])
 {
 	size_t used = 0;
@@ -333,8 +335,8 @@ static void show(const struct config *config, char text[1024])
 		 config->verdicts_max, config->lease, config->workers, config->drain_time);
 }
 
-/* Each option in turn differs between the configuration of the start and that of a reload. */
-TEST(what_only_a_start_can_change)
+/* Each option in turn differs between the running configuration and that of a reload. */
+TEST(startup_options)
 {
 	static const struct {
 		const char *name, *value;
@@ -393,11 +395,11 @@ int main(void)
 		cmocka_unit_test(every_option),
 		cmocka_unit_test(policies_with_their_lines),
 		cmocka_unit_test(quotes),
-		cmocka_unit_test(mistakes),
-		cmocka_unit_test(bytes_that_are_no_text),
+		cmocka_unit_test(configuration_errors),
+		cmocka_unit_test(non_text_bytes),
 		cmocka_unit_test(files),
 		cmocka_unit_test(a_long_file),
-		cmocka_unit_test(what_only_a_start_can_change),
+		cmocka_unit_test(startup_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

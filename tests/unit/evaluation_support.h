@@ -31,7 +31,7 @@ static inline int close_base(void **state)
 	return 0;
 }
 
-/* What a chain has said to a URL. */
+/* Decision of a chain on a URL. */
 struct verdict {
 	int times;
 	bool gave_up, cacheable;

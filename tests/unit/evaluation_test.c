@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Chains with policies that wait: what is decided, what may be remembered, who lets go of what. */
+/* Chains with policies that wait: decisions, what may be remembered, lifetimes. */
 #include <errno.h>
 
 #include "chain_support.h"
@@ -13,8 +13,7 @@
 #define NS 1000000000ull /* of a second */
 
 /*
- * A kind that takes the place of another in a policy made by that: it waits if it is told to, and
- * otherwise says what it is told to.
+ * A kind that replaces that of an existing policy: it waits or returns a result, as the test sets.
  */
 struct puppet {
 	struct policy_kind kind;
@@ -67,7 +66,7 @@ static void puppet_destroy(struct policy *policy)
 	puppet->played->destroy(policy);
 }
 
-/* Lets the policy of that rank be played, on that basis. */
+/* Replace the kind of the policy of that rank, with that basis. */
 static struct puppet *play(struct chain *chain, size_t rank, enum policy_basis basis, bool waits)
 {
 	struct policy *policy = (struct policy *)chain_policy(chain, rank);
@@ -107,7 +106,7 @@ static struct chain *four_policies(void)
 			  "policy d { kind = exact verdict = miss_nofetch url = d not = true }");
 }
 
-/* What an evaluation told at its end. */
+/* The result passed to the callback of an evaluation. */
 struct told {
 	int times;
 	bool ended;
@@ -146,7 +145,7 @@ static struct evaluation *begin(struct chain *chain, const char *url, struct tol
 	return evaluation;
 }
 
-TEST(what_answers_at_once)
+TEST(immediate_decisions)
 {
 	struct chain *chain = four_policies();
 	struct query query = { .url = "b", .length = 1 };
@@ -161,7 +160,7 @@ TEST(what_answers_at_once)
 	assert_int_equal(decision.rank, 1);
 	assert_int_equal(late->asked, 0);
 
-	/* It could wait, but has its answer: nothing is left behind. */
+	/* A policy that could wait but does not: nothing stays allocated. */
 	late->waits = false;
 	late->word.verdict = ICP_OP_HIT;
 	query.url = "x";
@@ -174,7 +173,7 @@ TEST(what_answers_at_once)
 	chain_free(chain);
 }
 
-TEST(what_waits)
+TEST(pending_decisions)
 {
 	struct chain *chain = four_policies();
 	struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
@@ -213,7 +212,7 @@ TEST(what_waits)
 	chain_free(chain);
 }
 
-TEST(not_turns_an_answer_around)
+TEST(not_inverts_a_late_result)
 {
 	struct chain *chain = four_policies();
 	struct puppet *last = play(chain, 3, POLICY_BASIS_OTHER, true);
@@ -243,7 +242,7 @@ TEST(a_chain_outlives_its_owner)
 	assert_null(first->policy);
 }
 
-TEST(an_end_by_force)
+TEST(chain_stopped_while_pending)
 {
 	struct chain *chain = four_policies();
 	struct told one, two;
@@ -261,7 +260,7 @@ TEST(an_end_by_force)
 	chain_unref(chain);
 }
 
-TEST(nobody_waits_any_more)
+TEST(cancelled_evaluations)
 {
 	struct chain *chain = four_policies();
 	struct puppet *first = play(chain, 0, POLICY_BASIS_OTHER, true);
@@ -277,7 +276,7 @@ TEST(nobody_waits_any_more)
 	chain_free(chain);
 }
 
-TEST(too_much_waits)
+TEST(bound_of_pending)
 {
 	static char url[16360];
 
@@ -358,7 +357,7 @@ TEST(what_may_be_remembered)
 		  5,
 		  true },
 		{ { { OTHER(5) }, { POLICY_BASIS_HOST, DECIDES } }, 2, false, 5, true },
-		/* What is behind the one that decides is not asked. */
+		/* Policies after the one that decides are not asked. */
 		{ { { POLICY_BASIS_URL, DECIDES }, { OTHER(0) } }, 2, true, 0, false },
 		{ { { OTHER(POLICY_TTL_URL), DECIDES } }, 1, true, 0, false },
 		{ { { OTHER(POLICY_TTL_URL) }, { OTHER(4), DECIDES } }, 2, true, 4, true },
@@ -412,7 +411,7 @@ TEST(what_may_be_remembered)
 	}
 }
 
-/* A word expires by when its policy was asked, however long the policies behind it take. */
+/* A result expires by the time its policy was asked, however long later policies take. */
 TEST(the_first_to_expire)
 {
 	static const struct {
@@ -493,7 +492,7 @@ static int close_server(void **state)
 	return 0;
 }
 
-/* Sends a query and lets it be read. */
+/* Send a query and have it received. */
 static void query_server(const char *url, uint8_t number, size_t pending)
 {
 	uint8_t query[64] = { 1, 2, 0, 24 + strlen(url) + 1, [7] = number };
@@ -517,13 +516,13 @@ static void expect_answer(const char *url, uint8_t number, enum icp_opcode opcod
 	assert_string_equal((char *)answer + 20, url);
 }
 
-TEST(answers_that_come_later)
+TEST(late_replies)
 {
 	struct puppet *first = play(responder.chain, 0, POLICY_BASIS_OTHER, true);
 
 	query_server("http://one/", 1, 1);
 	query_server("http://two.two/", 2, 2);
-	/* What needs no waiting overtakes. */
+	/* Queries that need no waiting overtake. */
 	first->waits = false;
 	first->word.verdict = ICP_OP_MISS;
 	query_server("x", 3, 2);
@@ -540,7 +539,7 @@ TEST(answers_that_come_later)
 			assert_int_equal(responder.counters[i], 0);
 }
 
-TEST(a_listener_closed_meanwhile)
+TEST(listener_closed_meanwhile)
 {
 	struct puppet *first = play(responder.chain, 0, POLICY_BASIS_OTHER, true);
 
@@ -553,7 +552,7 @@ TEST(a_listener_closed_meanwhile)
 	assert_int_equal(evaluations_pending(), 1);
 }
 
-TEST(a_chain_ended_meanwhile)
+TEST(chain_stopped_meanwhile)
 {
 	play(responder.chain, 0, POLICY_BASIS_OTHER, true);
 	query_server("http://one/", 1, 1);
@@ -567,18 +566,18 @@ TEST(a_chain_ended_meanwhile)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_answers_at_once),
-		cmocka_unit_test(what_waits),
-		cmocka_unit_test(not_turns_an_answer_around),
+		cmocka_unit_test(immediate_decisions),
+		cmocka_unit_test(pending_decisions),
+		cmocka_unit_test(not_inverts_a_late_result),
 		cmocka_unit_test(a_chain_outlives_its_owner),
-		cmocka_unit_test(an_end_by_force),
-		cmocka_unit_test(nobody_waits_any_more),
-		cmocka_unit_test(too_much_waits),
+		cmocka_unit_test(chain_stopped_while_pending),
+		cmocka_unit_test(cancelled_evaluations),
+		cmocka_unit_test(bound_of_pending),
 		cmocka_unit_test(what_may_be_remembered),
 		cmocka_unit_test(the_first_to_expire),
-		SERVED(answers_that_come_later),
-		SERVED(a_listener_closed_meanwhile),
-		SERVED(a_chain_ended_meanwhile),
+		SERVED(late_replies),
+		SERVED(listener_closed_meanwhile),
+		SERVED(chain_stopped_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

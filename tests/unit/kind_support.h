@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Single policies for tests, from what stands between the braces of a configuration. */
+/* Single policies for tests, from the text between the braces of a configuration. */
 #ifndef XDP_ICP_KIND_SUPPORT_H
 #define XDP_ICP_KIND_SUPPORT_H
 
@@ -59,10 +59,10 @@ static inline void assert_policy_error(const char *settings, const char *expecte
 
 /* --- policies with a file */
 
-/* Where the last one was; it is gone when the policy is made. */
+/* Path of the last file, which is removed once the policy is created. */
 static char file_path[LIST_PATH_SIZE];
 
-/* A policy whose file has this content, or NULL and an error. */
+/* Create a policy whose file has this content, or return NULL with an error. */
 static inline struct policy *try_file(const char *settings, const void *content, size_t size,
 				      struct error *error)
 {
@@ -87,7 +87,7 @@ static inline struct policy *make_file_policy(const char *settings, const void *
 	return policy;
 }
 
-/* The content is a mistake; in the error that is expected FILE stands for the file's name. */
+/* Expect an error for the content, in which FILE stands for the file's name. */
 static inline void assert_file_error(const char *settings, const void *content, size_t size,
 				     const char *expected)
 {
@@ -114,7 +114,7 @@ static inline void assert_file_error(const char *settings, const void *content, 
 #define LIST_ERROR(settings, list, expected)                                                       \
 	assert_file_error(settings, list, sizeof(list) - 1, expected)
 
-/* --- questions */
+/* --- queries */
 
 static inline enum icp_opcode ask_url(const struct policy *policy, const char *url)
 {
@@ -123,7 +123,7 @@ static inline enum icp_opcode ask_url(const struct policy *policy, const char *u
 	return policy_match(policy, &query).verdict;
 }
 
-/* What a policy on the host's state says to any query. */
+/* Verdict of a policy on the host's state. */
 static inline enum icp_opcode ask_host(const struct policy *policy)
 {
 	return ask_url(policy, "http://e.org/");
@@ -155,14 +155,14 @@ static inline void assert_gave_up(const struct policy *policy, const char *url)
 	assert_true(match.gave_up);
 }
 
-/* --- policies that watch */
+/* --- policies on the host's state */
 
-/* Who is told of changes. */
+/* Records changes of a gate. */
 struct witness {
 	struct event_base *base;
 	unsigned int told;
 	const struct policy *policy; /* of the last time */
-	enum icp_opcode said;	     /* what it said at that moment */
+	enum icp_opcode said;	     /* its verdict at that time */
 };
 
 static inline void witness_changed(void *context, const struct policy *policy)
@@ -185,7 +185,7 @@ static inline void witness_start(struct witness *witness, struct policy *policy)
 		fail_msg("%s", error.text);
 }
 
-/* Runs the event loop until a change is told, for the `count`th time; a minute is for ever. */
+/* Run the event loop until the `count`th change is reported; fail after a minute. */
 static inline void witness_wait(struct witness *witness, unsigned int count)
 {
 	struct timeval for_ever = { .tv_sec = 60 };

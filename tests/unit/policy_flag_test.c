@@ -49,7 +49,7 @@ static struct policy *flag_policy(const char *name)
 	return make_policy(settings);
 }
 
-TEST(right_from_the_start)
+TEST(changes_before_start)
 {
 	struct policy *policy = flag_policy("flag");
 
@@ -65,7 +65,7 @@ TEST(right_from_the_start)
 	unlink(below("flag"));
 }
 
-/* What happened between create() and start(). */
+/* Changes between create() and start(). */
 TEST(a_file_made_before_the_watch)
 {
 	struct policy *policy = flag_policy("flag");
@@ -81,10 +81,7 @@ TEST(a_file_made_before_the_watch)
 	unlink(below("flag"));
 }
 
-/*
- * Sees what inotify tells, which is there as soon as it has happened, and so does not wait for the
- * timer.
- */
+/* Process the events of inotify, which are queued at once; does not wait for the timer. */
 static void run_once(const struct witness *witness)
 {
 	event_base_loop(witness->base, EVLOOP_NONBLOCK);
@@ -147,7 +144,7 @@ TEST(directories_come_and_go)
 	event_base_free(witness.base);
 }
 
-/* Inotify says nothing of this; the timer sees it. */
+/* Inotify does not report this; the timer finds it. */
 TEST(a_directory_above_is_renamed)
 {
 	struct policy *policy;
@@ -170,7 +167,7 @@ TEST(a_directory_above_is_renamed)
 	rmdir(below("a"));
 }
 
-/* Users may have used up what they have of it; then the timer does it all. */
+/* The user may have no inotify instances left; the timer then does it alone. */
 TEST(without_inotify)
 {
 	struct policy *policy = flag_policy("flag");
@@ -194,7 +191,7 @@ TEST(without_inotify)
 	event_base_free(witness.base);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	static const char *const wrong[] = { "flag", "", "/", "/run/" };
 
@@ -221,13 +218,13 @@ TEST(mistakes)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(right_from_the_start),
+		cmocka_unit_test(changes_before_start),
 		cmocka_unit_test(a_file_made_before_the_watch),
 		cmocka_unit_test(files_come_and_go),
 		cmocka_unit_test(directories_come_and_go),
 		cmocka_unit_test(a_directory_above_is_renamed),
 		cmocka_unit_test(without_inotify),
-		cmocka_unit_test(mistakes),
+		cmocka_unit_test(configuration_errors),
 	};
 
 	return cmocka_run_group_tests(tests, make_top, remove_top);

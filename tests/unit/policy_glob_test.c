@@ -4,11 +4,11 @@
 
 #include "kind_support.h"
 
-TEST(patterns_fit_whole_urls)
+TEST(patterns_match_whole_urls)
 {
 	static const struct {
 		const char *pattern, *url;
-		bool fits;
+		bool matches;
 	} cases[] = {
 		{ "http://e.org/*.png", "http://e.org/a/b/c.png", true },
 		{ "http://e.org/*.png", "http://e.org/.png", true },
@@ -40,7 +40,7 @@ TEST(patterns_fit_whole_urls)
 		snprintf(settings, sizeof(settings), "kind = glob verdict = hit pattern = '%s'",
 			 cases[i].pattern);
 		policy = make_policy(settings);
-		if (ask_url(policy, cases[i].url) != (cases[i].fits ? ICP_OP_HIT : NOTHING))
+		if (ask_url(policy, cases[i].url) != (cases[i].matches ? ICP_OP_HIT : NOTHING))
 			fail_msg("'%s' and '%s'", cases[i].pattern, cases[i].url);
 		policy_free(policy);
 	}
@@ -59,7 +59,7 @@ TEST(the_first_in_the_list)
 	policy_free(policy);
 }
 
-/* In UTF-8 a lone byte above 7f is no character, and fnmatch() would fail with an error. */
+/* In UTF-8 a single byte above 7f is not a character, and fnmatch() would fail with an error. */
 TEST(patterns_see_bytes)
 {
 	struct policy *policy = make_policy("kind = glob verdict = hit pattern = 'a?c*'");
@@ -76,10 +76,7 @@ TEST(patterns_see_bytes)
 	policy_free(policy);
 }
 
-/*
- * No measurement: a matcher that tries all ways to divide the URL among the stars would not end
- * before the sun does.
- */
+/* Not timed: a matcher with exponential backtracking would not return at all. */
 TEST(hostile_urls)
 {
 	struct policy *policy = make_policy(
@@ -95,7 +92,7 @@ TEST(hostile_urls)
 	policy_free(policy);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	assert_policy_error("kind = glob verdict = hit patterns = { a,\n'' }",
 			    "c:2: policy 'p': an empty pattern matches no URL; leave it out");
@@ -112,11 +109,11 @@ TEST(mistakes)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(patterns_fit_whole_urls),
+		cmocka_unit_test(patterns_match_whole_urls),
 		cmocka_unit_test(the_first_in_the_list),
 		cmocka_unit_test(patterns_see_bytes),
 		cmocka_unit_test(hostile_urls),
-		cmocka_unit_test(mistakes),
+		cmocka_unit_test(configuration_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,13 +7,13 @@
 #include "kind_support.h"
 #include "policy/kinds.h"
 
-#define UNPRESSED "interval = 10ms timeout = 60s" /* no check fails for want of a processor */
+#define UNPRESSED "interval = 10ms timeout = 60s" /* no check times out on a busy machine */
 
 struct origin {
 	struct evconnlistener *listener;
 	char address[64];
-	const char *answer; /* to a request; NULL: none, "": it hangs up */
-	unsigned int other; /* each request of that number gets the other answer; 0: none */
+	const char *answer; /* response to a request; NULL: none, "": close the connection */
+	unsigned int other; /* every so many requests get the other response; 0: none */
 	const char *other_answer;
 	unsigned int taken; /* connections */
 	char request[256];  /* the last one */
@@ -92,7 +92,7 @@ static void origin_close(struct origin *origin)
 	origin->listener = NULL;
 }
 
-/* An origin and a policy that watches it; its address stands between the settings. */
+/* Create an origin and a policy that checks it; its address is inserted between the settings. */
 static struct policy *watch_origin(struct origin *origin, struct witness *witness,
 				   const char *answer, const char *before, const char *after)
 {
@@ -119,7 +119,7 @@ static void end(struct origin *origin, struct witness *witness, struct policy *p
 	event_base_free(witness->base);
 }
 
-/* Runs the event loop until the origin has taken so many connections. */
+/* Run the event loop until the origin has accepted so many connections. */
 static void run_checks(const struct origin *origin, const struct witness *witness,
 		       unsigned int taken)
 {
@@ -149,7 +149,7 @@ TEST(statuses)
 	witness_wait(&witness, 1);
 	assert_ptr_equal(witness.policy, policy);
 	assert_int_equal(witness.said, ICP_OP_DENIED);
-	/* The sixth check may still have been under way. */
+	/* The sixth check may still have been in progress. */
 	assert_in_range(origin.taken, 2, 3);
 	run_checks(&origin, &witness, 8);
 	assert_int_equal(witness.told, 1);
@@ -161,8 +161,8 @@ TEST(statuses)
 	end(&origin, &witness, policy);
 }
 
-/* Two failures and a success, again and again, are no three failures in a row; nor the reverse. */
-TEST(in_a_row)
+/* Two failures and a success, repeated, are never three consecutive failures; nor the reverse. */
+TEST(consecutive_checks)
 {
 	static const char good[] = "HTTP/1.1 200 OK\r\n", bad[] = "HTTP/1.1 500 ?\r\n";
 	struct origin origin;
@@ -181,7 +181,7 @@ TEST(in_a_row)
 	end(&origin, &witness, policy);
 }
 
-TEST(what_is_no_success)
+TEST(failed_checks)
 {
 	static const char *const answers[] = { "HTTP/1.1 199 ?\r\n", "HTTP/1.1 400 ?\r\n",
 					       "HTTP/1.1 500 ?\r\n", "SSH-2.0-x 200\r\n",
@@ -203,8 +203,8 @@ TEST(what_is_no_success)
 	}
 }
 
-/* Connected but never answered: the deadline ends a check, and the next one begins. */
-TEST(silence)
+/* Connected without a response: the timeout ends a check, and the next one begins. */
+TEST(no_response)
 {
 	struct origin origin;
 	struct witness witness;
@@ -216,7 +216,7 @@ TEST(silence)
 	end(&origin, &witness, policy);
 }
 
-/* What a policy of the same settings has seen is not forgotten; of other settings it tells nothing. */
+/* Observations are inherited from a policy with the same settings, but from no other. */
 TEST(inheritance)
 {
 	static const struct {
@@ -252,7 +252,7 @@ TEST(inheritance)
 	end(&origin, &witness, former);
 }
 
-/* A check that waits is not overtaken by others. */
+/* No check starts while another waits. */
 TEST(one_check_at_a_time)
 {
 	struct origin origin;
@@ -289,8 +289,8 @@ TEST(connections)
 	end(&origin, &witness, policy);
 }
 
-/* Freed with a check under way, and before its first one. */
-TEST(an_end_at_any_time)
+/* Freed with a check in progress, and before the first one. */
+TEST(freed_at_any_time)
 {
 	struct origin origin;
 	struct witness witness;
@@ -302,7 +302,7 @@ TEST(an_end_at_any_time)
 	end(&origin, &witness, policy);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	static const struct {
 		const char *settings, *error;
@@ -350,11 +350,15 @@ TEST(mistakes)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(statuses),	      cmocka_unit_test(in_a_row),
-		cmocka_unit_test(what_is_no_success), cmocka_unit_test(silence),
-		cmocka_unit_test(inheritance),	      cmocka_unit_test(one_check_at_a_time),
-		cmocka_unit_test(connections),	      cmocka_unit_test(an_end_at_any_time),
-		cmocka_unit_test(mistakes),
+		cmocka_unit_test(statuses),
+		cmocka_unit_test(consecutive_checks),
+		cmocka_unit_test(failed_checks),
+		cmocka_unit_test(no_response),
+		cmocka_unit_test(inheritance),
+		cmocka_unit_test(one_check_at_a_time),
+		cmocka_unit_test(connections),
+		cmocka_unit_test(freed_at_any_time),
+		cmocka_unit_test(configuration_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

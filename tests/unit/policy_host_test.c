@@ -64,7 +64,7 @@ TEST(the_longest_url)
 	policy_free(policy);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	static const char *const wrong[] = {
 		"",	    ".",	  "..e.org", "*.e.org", "http://e.org/", "e.org/",
@@ -95,7 +95,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hosts_and_domains),	    cmocka_unit_test(the_most_specific),
-		cmocka_unit_test(the_longest_url),	    cmocka_unit_test(mistakes),
+		cmocka_unit_test(the_longest_url),	    cmocka_unit_test(configuration_errors),
 		cmocka_unit_test(a_host_with_two_verdicts),
 	};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The kind load, on a /proc of the test's own. */
+/* The kind load, on a directory in place of /proc. */
 #include <sys/stat.h>
 
 #include "kind_support.h"
@@ -27,7 +27,7 @@ static void write_proc(const char *name, const char *content)
 
 	snprintf(path, sizeof(path), "%s/%s", proc, name);
 	snprintf(made, sizeof(made), "%s.new", path);
-	/* In one step: a policy that watches must not see half of it. */
+	/* Atomic: the policy must not read half of it. */
 	file = fopen(made, "w");
 	assert_non_null(file);
 	fputs(content, file);
@@ -71,7 +71,7 @@ static void write_pressure(const char *ten_seconds)
 	write_proc("pressure/io", text);
 }
 
-/* A policy that looks at the test's files. */
+/* A policy that reads the test's files. */
 static struct policy *load_policy(const char *settings, struct error *error)
 {
 	struct config *config = make_config(settings, error);
@@ -127,7 +127,7 @@ TEST(above_a_number)
 	policy_free(policy);
 }
 
-/* Of a reload a policy between the two numbers notices nothing, if the numbers are the same. */
+/* Between the two numbers, the state survives a reload with the same numbers. */
 TEST(inheritance)
 {
 	static const struct {
@@ -186,7 +186,7 @@ TEST(a_pressure)
 	policy_free(policy);
 }
 
-TEST(what_cannot_be_read_changes_nothing)
+TEST(unreadable_files_change_nothing)
 {
 	struct policy *policy;
 
@@ -203,7 +203,7 @@ TEST(what_cannot_be_read_changes_nothing)
 	policy_free(policy);
 }
 
-TEST(changes_are_told)
+TEST(changes_are_reported)
 {
 	struct witness witness;
 	struct policy *policy;
@@ -222,7 +222,7 @@ TEST(changes_are_told)
 	event_base_free(witness.base);
 }
 
-/* The host's own numbers, whatever they are. */
+/* The host's own files. */
 TEST(the_real_files)
 {
 	struct policy *policy = make_policy("kind = load verdict = miss above = 0 not = true");
@@ -233,7 +233,7 @@ TEST(the_real_files)
 	policy_free(policy);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	char expected[256];
 	struct error error;
@@ -275,10 +275,10 @@ int main(void)
 		cmocka_unit_test(until_it_is_below),
 		cmocka_unit_test(inheritance),
 		cmocka_unit_test(a_pressure),
-		cmocka_unit_test(what_cannot_be_read_changes_nothing),
-		cmocka_unit_test(changes_are_told),
+		cmocka_unit_test(unreadable_files_change_nothing),
+		cmocka_unit_test(changes_are_reported),
 		cmocka_unit_test(the_real_files),
-		cmocka_unit_test(mistakes),
+		cmocka_unit_test(configuration_errors),
 	};
 
 	return cmocka_run_group_tests(tests, make_proc, remove_proc);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The kind lua: what scripts return, and that they can do no harm. */
+/* The kind lua: results of scripts, and their limits. */
 #include <fcntl.h>
 #include <signal.h>
 
@@ -55,7 +55,7 @@ static void assert_gives_up(struct chain *chain, const char *url)
 	assert_false(verdict.cacheable);
 }
 
-/* Asks until there is a child again. */
+/* Ask until a child runs again. */
 static enum icp_opcode decide_at_last(struct chain *chain, const char *url)
 {
 	enum icp_opcode opcode;
@@ -126,7 +126,7 @@ TEST(urls_of_any_bytes)
 	end_script(chain);
 }
 
-TEST(what_is_no_verdict_counts_as_nothing)
+TEST(invalid_results_do_not_match)
 {
 	struct chain *chain = start_script(
 		"local said = { a = 'hot', b = 7, c = {}, d = true, e = '-', f = 'hit_obj',\n"
@@ -142,7 +142,7 @@ TEST(what_is_no_verdict_counts_as_nothing)
 		"end",
 		"children = 1 timeout = 10s ttl = 1s");
 
-	/* Each is understood as one line, and the child lives on. */
+	/* Each is parsed as one line, and the child continues. */
 	for (char url[] = "a"; *url <= 'p'; ++*url) {
 		assert_gives_up(chain, url);
 		assert_int_equal(decide(chain, "z"), ICP_OP_DENIED);
@@ -182,7 +182,7 @@ TEST(what_a_child_keeps)
 	end_script(chain);
 }
 
-TEST(what_is_there)
+TEST(available_functions)
 {
 	static const char *const present[] = { "string.find",  "string.dump", "string.gsub",
 					       "table.move",   "utf8.len",    "math.random",
@@ -205,7 +205,7 @@ TEST(what_is_there)
 
 /* --- what they cannot do */
 
-TEST(scripts_that_do_not_end)
+TEST(endless_scripts)
 {
 	struct chain *chain = start_script(
 		"local function loop() while true do end end\n"
@@ -233,7 +233,7 @@ TEST(scripts_that_do_not_end)
 		assert_gives_up(chain, url);
 		assert_int_equal(decide_at_last(chain, "z"), ICP_OP_HIT);
 		assert_int_not_equal(child_pid(chain), pid);
-		/* It is dead, and has been reaped. */
+		/* It was killed, and reaped. */
 		assert_int_equal(kill(pid, 0), -1);
 	}
 	end_script(chain);
@@ -285,7 +285,7 @@ TEST(memory)
 		int pid = child_pid(chain), given_up = 0;
 
 		assert_gives_up(chain, i ? "big" : "endless");
-		/* It starts with empty memory, and again when it has filled that. */
+		/* A new process starts with empty memory each time. */
 		assert_int_equal(decide_at_last(chain, "a"), ICP_OP_HIT);
 		assert_int_not_equal(child_pid(chain), pid);
 		for (int j = 0; j < 200 && !given_up; j++)
@@ -319,7 +319,7 @@ TEST(what_scripts_print)
 	dup2(error_output, STDERR_FILENO);
 	close(error_output);
 
-	/* A few lines in each second, of which none ends another. */
+	/* The rate limit keeps a few lines per second. */
 	stream = fopen(log, "r");
 	assert_non_null(stream);
 	for (; fgets(line, sizeof(line), stream); lines++) {
@@ -346,13 +346,13 @@ static bool file_has(int pid, const char *file, const char *text)
 	return strstr(content, text);
 }
 
-TEST(what_the_process_may_do)
+TEST(restrictions)
 {
 	struct chain *chain =
 		start_script("function check() return 'hit' end", "children = 1 timeout = 10s");
 	int pid;
 
-	assert_int_equal(decide(chain, "a"), ICP_OP_HIT); /* it has given up its rights by now */
+	assert_int_equal(decide(chain, "a"), ICP_OP_HIT); /* it has dropped its privileges by now */
 	pid = child_pid(chain);
 	assert_true(file_has(pid, "status", "NoNewPrivs:\t1\n"));
 	assert_true(file_has(pid, "status", "CapEff:\t0000000000000000\n"));
@@ -378,9 +378,9 @@ TEST(a_changed_file_counts_from_the_next_reload_on)
 	end_script(chain);
 }
 
-/* --- mistakes */
+/* --- configuration errors */
 
-/* The script is a mistake; the error begins with the file's name, and this follows. */
+/* Expect an error for the script: the file's name followed by this text. */
 static void assert_script_error(const char *script, const char *expected)
 {
 	struct error error;
@@ -393,7 +393,7 @@ static void assert_script_error(const char *script, const char *expected)
 	assert_null(chain);
 }
 
-TEST(mistakes_in_the_script)
+TEST(script_errors)
 {
 	assert_script_error("\n\nfunction check( return end",
 			    ":3: <name> or '...' expected near 'return'");
@@ -412,7 +412,7 @@ TEST(mistakes_in_the_script)
 				    ": it needs more than 64 MiB of memory");
 }
 
-TEST(a_script_whose_loading_does_not_end)
+TEST(endless_loading)
 {
 	struct error error;
 
@@ -423,7 +423,7 @@ TEST(a_script_whose_loading_does_not_end)
 					   "3000 ms): "));
 }
 
-TEST(mistakes_in_the_policy)
+TEST(setting_errors)
 {
 	assert_chain_error("policy p { kind = lua }",
 			   "c:1: policy 'p': 'file' is missing (the script, which has a 'function "
@@ -454,19 +454,19 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(what_scripts_return),
 		CASE(urls_of_any_bytes),
-		CASE(what_is_no_verdict_counts_as_nothing),
+		CASE(invalid_results_do_not_match),
 		CASE(with_not),
 		CASE(what_a_child_keeps),
-		CASE(what_is_there),
-		CASE(scripts_that_do_not_end),
+		CASE(available_functions),
+		CASE(endless_scripts),
 		CASE(others_go_on_while_a_script_runs),
 		CASE(memory),
 		CASE(what_scripts_print),
-		CASE(what_the_process_may_do),
+		CASE(restrictions),
 		CASE(a_changed_file_counts_from_the_next_reload_on),
-		CASE(mistakes_in_the_script),
-		CASE(a_script_whose_loading_does_not_end),
-		CASE(mistakes_in_the_policy),
+		CASE(script_errors),
+		CASE(endless_loading),
+		CASE(setting_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

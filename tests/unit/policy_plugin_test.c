@@ -7,7 +7,8 @@
 
 #define PATH_SIZE 512
 
-static char plugins[] = "/tmp/xdp-icp-test-XXXXXX"; /* root's, wherever they were built */
+static char plugins[] =
+	"/tmp/xdp-icp-test-XXXXXX"; /* owned by root, unlike perhaps the build directory */
 
 static void copy_file(const char *from, const char *to)
 {
@@ -44,18 +45,18 @@ static void what_it_says(const char *file)
 	assert_said(policy, "me", ICP_OP_HIT);
 	assert_said(policy, "192.0.2.4", ICP_OP_DENIED);
 	assert_said(policy, "2001:db8::6", ICP_OP_ERR);
-	/* No verdict: HIT_OBJ is none either. */
+	/* Not a verdict; nor is HIT_OBJ. */
 	assert_gave_up(policy, "x/99");
 	assert_gave_up(policy, "x/23");
 	policy_free(policy);
 }
 
-TEST(what_plugins_say)
+TEST(verdicts)
 {
 	what_it_says("echo.so");
 }
 
-TEST(what_plugins_in_cxx_say)
+TEST(verdicts_of_cxx_plugins)
 {
 	what_it_says("echo_cxx.so");
 }
@@ -100,7 +101,7 @@ TEST(what_may_be_remembered)
 	assert_false(decide("other.so", "").cacheable);
 }
 
-TEST(two_of_one_file_have_each_their_own_state)
+TEST(separate_states_of_one_file)
 {
 	struct policy *one = make_plugin("echo.so", "arguments = { 'one' }");
 	struct policy *two = make_plugin("echo.so", "arguments = { 'two' }");
@@ -130,7 +131,7 @@ TEST(a_file_that_was_replaced)
 	snprintf(from, sizeof(from), "%s/other.so", plugins);
 	copy_file(from, new);
 	assert_int_equal(rename(new, path), 0);
-	/* As at a reload: the former is still loaded. */
+	/* As at a reload: the old one is still loaded. */
 	after = make_policy(settings);
 	assert_said(after, "x/2", NOTHING);
 	assert_said(again, "x/2", ICP_OP_HIT);
@@ -169,7 +170,7 @@ TEST(partition)
 	}
 }
 
-/* The mistake is told like this, behind the file's name. */
+/* Expect this error after the file's name. */
 static void assert_plugin_error(const char *file, const char *settings, const char *expected)
 {
 	char text[PATH_SIZE + 512];
@@ -178,7 +179,7 @@ static void assert_plugin_error(const char *file, const char *settings, const ch
 	assert_policy_error(settings_of(file, settings), text);
 }
 
-TEST(what_others_can_change)
+TEST(unsafe_paths)
 {
 	char directory[48], path[64], from[PATH_SIZE], settings[128], expected[512];
 
@@ -218,7 +219,7 @@ TEST(what_others_can_change)
 	policy_free(make_policy(settings));
 }
 
-TEST(no_shared_object)
+TEST(not_a_shared_object)
 {
 	char path[LIST_PATH_SIZE], settings[128], expected[256], content[4096] = "#!/bin/sh\n";
 	struct policy *policy;
@@ -235,7 +236,7 @@ TEST(no_shared_object)
 	assert_string_equal(error.text, expected);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	assert_policy_error("kind = plugin",
 			    "c:1: policy 'p': 'file' is missing (the absolute path "
@@ -291,16 +292,16 @@ static int remove_plugins(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_plugins_say),
-		cmocka_unit_test(what_plugins_in_cxx_say),
+		cmocka_unit_test(verdicts),
+		cmocka_unit_test(verdicts_of_cxx_plugins),
 		cmocka_unit_test(with_not),
 		cmocka_unit_test(what_may_be_remembered),
-		cmocka_unit_test(two_of_one_file_have_each_their_own_state),
+		cmocka_unit_test(separate_states_of_one_file),
 		cmocka_unit_test(a_file_that_was_replaced),
 		cmocka_unit_test(partition),
-		cmocka_unit_test(what_others_can_change),
-		cmocka_unit_test(no_shared_object),
-		cmocka_unit_test(mistakes),
+		cmocka_unit_test(unsafe_paths),
+		cmocka_unit_test(not_a_shared_object),
+		cmocka_unit_test(configuration_errors),
 	};
 
 	return cmocka_run_group_tests(tests, copy_plugins, remove_plugins);

@@ -56,7 +56,7 @@ TEST(over_midnight)
 	assert_true(holds("22:00-06:00", 2, 3, 0));
 }
 
-/* It is up to the policy to notice. */
+/* The policy must notice the change by itself. */
 static void set_zone(const char *zone)
 {
 	if (zone)
@@ -65,7 +65,7 @@ static void set_zone(const char *zone)
 		unsetenv("TZ");
 }
 
-/* What a policy says at a moment of 2026, UTC. */
+/* Match a policy at a time in 2026, UTC. */
 static enum icp_opcode say(const struct policy *policy, int month, int day, int hour, int minute)
 {
 	struct tm moment = { .tm_year = 126,
@@ -149,8 +149,8 @@ TEST(always_and_at_once)
 	policy_free(policy);
 }
 
-/* start() looks itself: what was true of another time is put right at once. */
-TEST(changes_are_told)
+/* start() updates the gate, which may be stale by then. */
+TEST(changes_are_reported)
 {
 	struct policy *policy;
 	struct witness witness;
@@ -181,7 +181,7 @@ TEST(changes_are_told)
 	event_base_free(witness.base);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 #define EXAMPLES "write it as 02:00-04:00, Mon-Fri 22:00-06:00 or Sat,Sun 00:00-24:00"
 #define DAYS ": not the days of a week at "
@@ -227,10 +227,14 @@ TEST(mistakes)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ranges),	    cmocka_unit_test(over_midnight),
-		cmocka_unit_test(time_zones),	    cmocka_unit_test(summer_time),
-		cmocka_unit_test(one_of_many),	    cmocka_unit_test(always_and_at_once),
-		cmocka_unit_test(changes_are_told), cmocka_unit_test(mistakes),
+		cmocka_unit_test(ranges),
+		cmocka_unit_test(over_midnight),
+		cmocka_unit_test(time_zones),
+		cmocka_unit_test(summer_time),
+		cmocka_unit_test(one_of_many),
+		cmocka_unit_test(always_and_at_once),
+		cmocka_unit_test(changes_are_reported),
+		cmocka_unit_test(configuration_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,7 +133,7 @@ TEST(networks_within_networks)
 	assert_in_range(inside, ROUNDS * ADDRESSES / 10, ROUNDS * ADDRESSES * 9 / 10);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	static const struct {
 		const char *text, *error;
@@ -177,7 +177,7 @@ TEST(mistakes)
 			    "c:1: policy 'p': 'from' or 'file' is missing");
 }
 
-TEST(a_verdict_of_its_own)
+TEST(entry_with_a_verdict)
 {
 	LIST_ERROR(
 		"kind = source verdict = hit", "::1\n10.0.0.0/8\tmiss\n",
@@ -191,8 +191,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(networks_and_addresses),   cmocka_unit_test(all_of_one_family),
-		cmocka_unit_test(networks_within_networks), cmocka_unit_test(mistakes),
-		cmocka_unit_test(a_verdict_of_its_own),
+		cmocka_unit_test(networks_within_networks), cmocka_unit_test(configuration_errors),
+		cmocka_unit_test(entry_with_a_verdict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,7 +94,7 @@ TEST(the_longest_url)
 	policy_free(policy);
 }
 
-TEST(mistakes)
+TEST(configuration_errors)
 {
 	assert_policy_error("kind = suffix verdict = hit texts = { a,\n'b c' }",
 			    "c:2: policy 'p': 'b c' has white space in it; no URL has, write it as "
@@ -119,7 +119,7 @@ int main(void)
 		cmocka_unit_test(the_longest_gives_the_verdict),
 		cmocka_unit_test(many_texts),
 		cmocka_unit_test(the_longest_url),
-		cmocka_unit_test(mistakes),
+		cmocka_unit_test(configuration_errors),
 		cmocka_unit_test(a_text_with_two_verdicts),
 	};
 

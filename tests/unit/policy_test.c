@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What each kind of policy says, and what it takes. */
+/* Matching and settings of each kind of policy. */
 #include <sys/stat.h>
 
 #include "chain_support.h"
 #include "lib/byteset.h"
 
-#define NOTHING ICP_OP_QUERY /* a default that no policy gives: none of them decided */
+#define NOTHING ICP_OP_QUERY /* a default that no policy can give */
 
 /* A chain of one policy with a list file. */
 static struct chain *one_policy(const char *settings, const void *list, size_t size)
@@ -86,7 +86,7 @@ TEST(no_verdict_where_each_line_has_one)
 	chain_free(chain);
 }
 
-/* The list makes an error that begins with the file's name. */
+/* Expect an error for the list that begins with the file's name. */
 static void assert_list_error(const char *settings, const void *list, size_t size,
 			      const char *expected)
 {
@@ -102,7 +102,7 @@ static void assert_list_error(const char *settings, const void *list, size_t siz
 #define LIST_ERROR(settings, list, expected)                                                       \
 	assert_list_error(settings, list, sizeof(list) - 1, expected)
 
-TEST(mistakes_in_lists)
+TEST(list_errors)
 {
 	LIST_ERROR("kind = prefix", "a\thit\n\nb\n",
 		   ":3: policy 'p': 'b' has no verdict; give it one with a TAB before it, or set "
@@ -178,7 +178,7 @@ TEST(a_list_that_is_a_fifo)
 		 "c:1: policy 'p': cannot read the list '%s': not a regular file; name a file that "
 		 "the daemon may read",
 		 path);
-	alarm(60); /* a failure would be to block for ever */
+	alarm(60); /* a bug would block forever */
 	assert_chain_error(text, expected);
 	alarm(0);
 	unlink(path);
@@ -226,7 +226,7 @@ TEST(regular_expressions)
 	chain_free(chain);
 }
 
-/* What the JIT of PCRE2 10.42 makes of most of them finds nothing. */
+/* The JIT of PCRE2 10.42 finds no match for most of them. */
 TEST(alternatives_of_several_lengths)
 {
 	static const char *const patterns[] = { "x(y|)z*y", "x(|y)z*y", "x(?:y|)z*y", "x(y||b)z*y",
@@ -265,7 +265,7 @@ TEST(a_wrong_pattern)
 			   "parenthesis; see pcre2pattern(3)");
 }
 
-TEST(hopeless_searches_are_given_up)
+TEST(endless_searches_are_aborted)
 {
 	struct chain *chain = make_chain("policy a { kind = regex verdict = hit "
 					 "patterns = { '^(a+)+$', 'never' } }"
@@ -393,7 +393,7 @@ TEST(patterns_share_the_limit)
 	}
 }
 
-TEST(not_turns_every_kind_around)
+TEST(not_inverts_every_kind)
 {
 	static const char *const kinds[] = { "prefix", "exact", "substring", "regex" };
 
@@ -412,7 +412,7 @@ TEST(not_turns_every_kind_around)
 	}
 }
 
-TEST(what_the_kernel_can_evaluate)
+TEST(kinds_in_the_kernel)
 {
 	struct chain *chain = make_chain("policy a { kind = prefix verdict = hit url = abc }"
 					 "policy b { kind = exact verdict = hit url = abc }"
@@ -430,7 +430,7 @@ TEST(what_the_kernel_can_evaluate)
 	chain_free(chain);
 }
 
-TEST(mistakes_in_settings)
+TEST(setting_errors)
 {
 	static const struct {
 		const char *text, *error;
@@ -474,7 +474,7 @@ TEST(mistakes_in_settings)
 		assert_chain_error(mistakes[i].text, mistakes[i].error);
 }
 
-/* A script and what others wrote keep a state that several threads would spoil. */
+/* Scripts, helpers and plugins have state that is not thread-safe. */
 TEST(kinds_of_the_main_thread)
 {
 	for (size_t i = 0; policy_kinds[i]; i++) {
@@ -493,7 +493,7 @@ int main(void)
 		cmocka_unit_test(the_empty_prefix_matches_all),
 		cmocka_unit_test(the_longest_of_a_file),
 		cmocka_unit_test(no_verdict_where_each_line_has_one),
-		cmocka_unit_test(mistakes_in_lists),
+		cmocka_unit_test(list_errors),
 		cmocka_unit_test(a_url_with_two_verdicts),
 		cmocka_unit_test(urls_have_16359_bytes_at_most),
 		cmocka_unit_test(a_list_that_cannot_be_read),
@@ -504,13 +504,13 @@ int main(void)
 		cmocka_unit_test(alternatives_of_several_lengths),
 		cmocka_unit_test(patterns_see_bytes),
 		cmocka_unit_test(a_wrong_pattern),
-		cmocka_unit_test(hopeless_searches_are_given_up),
+		cmocka_unit_test(endless_searches_are_aborted),
 		cmocka_unit_test(the_whole_search_is_bounded),
 		cmocka_unit_test(long_urls_are_searched),
 		cmocka_unit_test(patterns_share_the_limit),
-		cmocka_unit_test(not_turns_every_kind_around),
-		cmocka_unit_test(what_the_kernel_can_evaluate),
-		cmocka_unit_test(mistakes_in_settings),
+		cmocka_unit_test(not_inverts_every_kind),
+		cmocka_unit_test(kinds_in_the_kernel),
+		cmocka_unit_test(setting_errors),
 		cmocka_unit_test(kinds_of_the_main_thread),
 	};
 

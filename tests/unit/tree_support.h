@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A tree of prefixes in memory, and look-ups in it that count the lines they touch. */
+/* A tree of prefixes in memory, and lookups that count the lines they touch. */
 #ifndef XDP_ICP_TREE_SUPPORT_H
 #define XDP_ICP_TREE_SUPPORT_H
 
@@ -32,7 +32,7 @@ static inline const struct prefix_line *tree_line(void *context, __u32 index)
 	return index < tree->line_count ? &tree->lines[index] : NULL;
 }
 
-/* `entries` as prefix_tree_build() wants them. What nobody writes holds rubbish. */
+/* `entries` as for prefix_tree_build(). Memory that it does not write holds garbage. */
 static inline void tree_build(struct tree *tree, const struct prefix_entry *entries, size_t count)
 {
 	*tree = (struct tree){ .bucket_count = prefix_tree_buckets(count),
@@ -53,7 +53,7 @@ static inline void tree_free(struct tree *tree)
 	free(tree->lines);
 }
 
-/* prefix_find() for `length` bytes, which a NUL ends; behind that lies rubbish, as in the program. */
+/* prefix_find() for `length` bytes and a NUL, followed by garbage, as in the program. */
 static inline __u32 tree_find(struct tree *tree, const char *url, size_t length)
 {
 	__u64 words[PREFIX_WORDS + 1];

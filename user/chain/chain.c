@@ -7,12 +7,12 @@
 
 struct chain {
 	unsigned int references;
-	bool ended;
+	bool stopped;
 	void (*release)(void *context, struct chain *chain);
 	void *release_context;
 	enum icp_opcode default_verdict;
-	size_t count;		   /* of policies that can be asked */
-	size_t ended_count;	   /* of those that are nothing but memory any more */
+	size_t count;		   /* of policies; 0 once stopped */
+	size_t stopped_count;	   /* of policies of a stopped chain that remain to be freed */
 	struct policy *policies[]; /* by rank */
 };
 
@@ -20,7 +20,7 @@ static int compare_policies(const void *left, const void *right)
 {
 	const struct policy *const *a = left, *const *b = right;
 
-	return strcmp((*a)->name, (*b)->name); /* compares unsigned bytes, says C11 7.24.4 */
+	return strcmp((*a)->name, (*b)->name); /* compares unsigned bytes (C11 7.24.4) */
 }
 
 static void release_at_once(void *context, struct chain *chain)
@@ -74,12 +74,12 @@ void chain_set_release(struct chain *chain, void (*release)(void *context, struc
 
 void chain_release(struct chain *chain)
 {
-	for (size_t i = 0; i < chain->ended_count; i++)
+	for (size_t i = 0; i < chain->stopped_count; i++)
 		policy_free(chain->policies[i]);
 	free(chain);
 }
 
-void chain_inherit(struct chain *chain, const struct chain *former)
+void chain_inherit(struct chain *chain, const struct chain *old)
 {
 	for (size_t i = 0; i < chain->count; i++) {
 		struct policy *policy = chain->policies[i];
@@ -87,7 +87,7 @@ void chain_inherit(struct chain *chain, const struct chain *former)
 
 		if (!policy->kind->inherit)
 			continue;
-		found = bsearch(&policy, former->policies, former->count, sizeof(policy),
+		found = bsearch(&policy, old->policies, old->count, sizeof(policy),
 				compare_policies);
 		if (found && (*found)->kind == policy->kind)
 			policy->kind->inherit(policy, *found);
@@ -107,7 +107,7 @@ int chain_start(struct chain *chain, struct event_base *base, policy_changed cha
 	return 0;
 }
 
-/* Whether policies of the kind have to end in the main thread. */
+/* Must policies of the kind be freed in the main thread? */
 static bool needs_event_loop(const struct policy_kind *kind)
 {
 	return kind->start || kind->ask || kind->main_thread;
@@ -115,10 +115,10 @@ static bool needs_event_loop(const struct policy_kind *kind)
 
 void chain_stop(struct chain *chain)
 {
-	if (chain->ended)
+	if (chain->stopped)
 		return;
-	chain->ended = true;
-	/* An evaluation that comes back lets go of the chain, and must not be the last to. */
+	chain->stopped = true;
+	/* Evaluations that complete drop their references, which must not be the last. */
 	chain_ref(chain);
 	for (size_t i = 0; i < chain->count; i++) {
 		struct policy *policy = chain->policies[i];
@@ -126,7 +126,7 @@ void chain_stop(struct chain *chain)
 		if (needs_event_loop(policy->kind))
 			policy_free(policy);
 		else
-			chain->policies[chain->ended_count++] = policy;
+			chain->policies[chain->stopped_count++] = policy;
 	}
 	chain->count = 0;
 	chain->references--;
@@ -134,7 +134,7 @@ void chain_stop(struct chain *chain)
 
 bool chain_stopped(const struct chain *chain)
 {
-	return chain->ended;
+	return chain->stopped;
 }
 
 void chain_free(struct chain *chain)
@@ -155,7 +155,7 @@ struct chain_decision chain_initial_decision(const struct chain *chain)
 	};
 }
 
-/* A decision may be remembered until the first of what it rests on expires. */
+/* Restrict what may be remembered of a decision by the result of one of its policies. */
 static void limit_caching(const struct policy *policy, struct policy_match match, uint64_t asked,
 			  struct chain_decision *decision)
 {
@@ -164,7 +164,7 @@ static void limit_caching(const struct policy *policy, struct policy_match match
 		break;
 	case POLICY_BASIS_SOURCE:
 	case POLICY_BASIS_HOST:
-		/* Where they say nothing the kernel sees for itself whether they still do. */
+		/* Where they do not match, the kernel itself checks whether that still holds. */
 		if (match.verdict != ICP_OP_INVALID)
 			decision->cacheable = false;
 		break;
@@ -213,7 +213,7 @@ struct chain_decision chain_decide(const struct chain *chain, const struct query
 	return decision;
 }
 
-static bool is_for_any_thread(const struct policy_kind *kind, bool gates_current)
+static bool worker_may_ask(const struct policy_kind *kind, bool gates_current)
 {
 	return !kind->main_thread && (kind->basis != POLICY_BASIS_HOST || gates_current);
 }
@@ -223,9 +223,9 @@ bool chain_decide_in_worker(const struct chain *chain, const struct query *query
 {
 	*decision = chain_initial_decision(chain);
 	for (size_t i = 0; i < chain->count; i++) {
-		if (!is_for_any_thread(chain->policies[i]->kind, gates_current))
+		if (!worker_may_ask(chain->policies[i]->kind, gates_current))
 			return false;
-		/* What expires is for the main thread. */
+		/* The time is unused: kinds whose results expire are for the main thread. */
 		if (chain_apply(chain, i, policy_match(chain->policies[i], query), 0, decision))
 			break;
 	}

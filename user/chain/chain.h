@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The chain: all policies in the byte order of their names. The first that gives a verdict
- * decides; if none does, the default. The chain asks nobody for the time and opens no sockets.
+ * decides; if none does, the default. The chain reads no clock and opens no sockets.
  *
- * A chain with policies that have to wait is asked by evaluation.h, from the main thread. Other
- * threads may ask as long as nobody changes it, up to the first policy that is not for them.
+ * evaluation.h evaluates chains whose policies have to wait, in the main thread. Other threads may
+ * evaluate a chain that is not being changed, up to the first policy reserved for the main thread.
  */
 #ifndef XDP_ICP_CHAIN_H
 #define XDP_ICP_CHAIN_H
@@ -22,58 +22,59 @@
 struct chain;
 
 struct chain_decision {
-	const struct chain *chain; /* whose it is */
+	const struct chain *chain; /* that decided */
 	struct icp_verdict verdict;
-	const struct policy *policy; /* that decided, valid while the chain is; NULL: the default */
+	const struct policy *policy; /* that decided, owned by the chain; NULL: the default */
 	size_t rank;		     /* of that policy; chain_count() for the default */
 	unsigned int gave_up;	     /* policies that stopped at a limit, for FAILED_LIMIT */
 
 	/*
-	 * Whether the same may be answered to the same URL without asking again, as long as the
-	 * chain is there and no gate or source policy of a smaller rank decides. It may not if
-	 * such a policy decided, if one gave up, or if one that looks at anything else forbids it.
+	 * Does the decision hold for other queries for the same URL, while the chain is current and
+	 * no gate or source policy of a smaller rank matches? Not if such a policy decided, if one
+	 * gave up, or if a POLICY_BASIS_OTHER without a ttl was asked.
 	 */
 	bool cacheable;
-	uint64_t expires; /* until when it may, clock_kernel_ns(); 0: for good */
-	bool by_source;	  /* and to the same querier alone: a policy was asked that sees it */
+	uint64_t expires; /* in clock_kernel_ns(); 0: never */
+	bool by_source;	  /* only for the same querier, as a policy saw its address */
 };
 
 /*
- * Makes the policies of a configuration and reads their files. The chain does not refer to the
- * configuration afterwards. -1 with an error that names the place.
+ * Create the policies of a configuration and read their files. The chain, with one reference, does
+ * not refer to the configuration. Returns -1 with an error that names the place.
  */
 int chain_create(const struct config *config, struct chain **chain, struct error *error);
 
-/* Holds on to a chain, which chain_create() has handed out held once. Returns it. */
+/* Take a reference, and return the chain. Not thread-safe, like chain_unref(). */
 struct chain *chain_ref(struct chain *chain);
 
-/* Lets go of it; the last to do so frees it. `chain` may be NULL. */
+/* Drop a reference; the last one stops and frees the chain. `chain` may be NULL. */
 void chain_unref(struct chain *chain);
 
 /*
- * Has the policies begin where those of the same name and kind stand in the chain before, which
- * goes on: what takes a while to see is not forgotten. Before chain_start().
+ * Take over the observations of the policies with the same name and kind in the old chain, which
+ * keeps running. To be called before chain_start().
  */
-void chain_inherit(struct chain *chain, const struct chain *former);
+void chain_inherit(struct chain *chain, const struct chain *old);
 
 /*
- * Begins to watch and to serve, for the policies that do. `changed` is told of policies on the
- * host's state. Returns 0, or -1 and an error that names the policy; the chain may only be let go
- * of then.
+ * Start the events and child processes of the policies. `changed` is called when a policy on the
+ * host's state begins or ceases to match. Returns 0, or -1 with an error that names the policy; the
+ * only valid call is then chain_unref().
  */
 int chain_start(struct chain *chain, struct event_base *base, policy_changed changed, void *context,
 		struct error *error);
 
 /*
- * Ends all policies, whose open questions are answered with nothing, for those who cannot wait for
- * evaluations that hold on to the chain. It must not be asked any more.
+ * Stop all policies without waiting for the evaluations that hold references: open requests
+ * complete without a match. The chain must not be evaluated afterwards.
  */
 void chain_stop(struct chain *chain);
 bool chain_stopped(const struct chain *chain);
 
 /*
- * Calls `release` with the last reference instead of freeing what memory the ended chain still has,
- * which takes a while for millions of URLs. chain_release(), in any thread, has to follow.
+ * Have `release` called when the last reference is dropped, instead of freeing the memory of the
+ * stopped chain, which takes a while with millions of URLs. It arranges for chain_release() to be
+ * called, in any thread.
  */
 void chain_set_release(struct chain *chain, void (*release)(void *context, struct chain *chain),
 		       void *context);
@@ -83,37 +84,37 @@ void chain_release(struct chain *chain);
 void chain_free(struct chain *chain);
 
 /*
- * The verdict on a query at the time `now`, if no policy has to wait: those that do say nothing.
- * `now` as for chain_apply().
+ * Decide a query at the time `now` (as `asked` of chain_apply) without waiting: policies that would
+ * have to wait do not match.
  */
 struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
 				   uint64_t now);
 
 /*
- * The same in any thread. False: a policy was reached that only the main thread may ask, which are
- * those on the host's state as well unless `gates_current`.
+ * Likewise in any thread. Returns false if the evaluation reached a policy reserved for the main
+ * thread; unless `gates_current`, that includes those on the host's state.
  */
 bool chain_decide_in_worker(const struct chain *chain, const struct query *query,
 			    bool gates_current, struct chain_decision *decision);
 
 /*
- * The same step by step: what is decided before any policy was asked, and what the policy of a
- * rank adds to it, `match` being its word with `not` (policy_apply_not). True: it has decided. The
- * policies have to be asked in the order of their ranks. `asked` is when this one was, from which
- * on its ttl counts: nanoseconds of clock_kernel_ns(), of no meaning unless policy_expires().
+ * Decide step by step: begin with chain_initial_decision(), then for each policy in the order of
+ * ranks apply its result, `not` included (policy_apply_not). Returns true once the chain has
+ * decided. The policy's ttl counts from `asked`, the time it was asked in nanoseconds of
+ * clock_kernel_ns(); ignored unless policy_expires().
  */
 struct chain_decision chain_initial_decision(const struct chain *chain);
 bool chain_apply(const struct chain *chain, size_t rank, struct policy_match match, uint64_t asked,
 		 struct chain_decision *decision);
 
-/* The number of policies, and the policy of a rank from 0 to that number less one. */
+/* The number of policies, and the policy of a rank below that number. */
 size_t chain_count(const struct chain *chain);
 const struct policy *chain_policy(const struct chain *chain, size_t rank);
 
-/* The answer where no policy decides. */
+/* The verdict if no policy decides. */
 enum icp_opcode chain_default_verdict(const struct chain *chain);
 
-/* The number of prefixes and whole URLs in all policies that the kernel could evaluate. */
+/* The number of prefixes and whole URLs in all policies that are sets of prefixes. */
 size_t chain_prefix_count(const struct chain *chain);
 
 #endif

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Why the longest match alone gives the chain's answer:
+ * Why the longest match alone gives the chain's verdict:
  *
- * Take a prefix p that stands in any of the sets. Of all policies with a member that p begins
- * with, the one of the smallest rank is first in the chain, and the longest of its members gives
- * its verdict: that is p's entry. Its answer holds for every URL of which p is the longest match:
- * what else the URL begins with, p begins with too.
+ * Let p be a prefix in any of the sets. Of all policies with a member that is a prefix of p (p
+ * included), the one of the smallest rank comes first in the chain, and the longest such member
+ * gives its verdict: that is p's entry. It holds for every URL whose longest match is p, because
+ * every other member that is a prefix of the URL is a prefix of p too.
  *
- * With the texts sorted, p's entry follows from that of its parent q, the longest other text that
- * p begins with. If a policy that has p itself is not behind the policy of q's entry, it is the
- * first, and p is its longest member. Otherwise the policy of q's entry stays the first, and none
- * of its members lies between q and p.
+ * With the texts sorted, p's entry follows from that of its parent q, the longest proper prefix of
+ * p among the texts. If the first policy that contains p itself does not come after the policy of
+ * q's entry, it is the first, and p is its longest member. Otherwise the policy of q's entry remains
+ * the first, and none of its members lies between q and p.
  *
- * The horizon: policies behind the first one that the kernel cannot evaluate are not compiled. If
- * a policy before the horizon matches, the first such decides, whatever stands behind. If none
- * does, no entry matches, and the default, whose rank is the last, lies behind the horizon: the
+ * The horizon: policies after the first one that the kernel cannot evaluate are not compiled. If a
+ * policy before the horizon matches, the first such policy decides, whatever comes after it. If none
+ * does, no entry matches, and the default, whose rank is the last, lies beyond the horizon: the
  * query is passed up, as it must be.
  *
- * Answers are numbered by the rank of their policy, so that the smaller one is never behind.
- * A chain with more of them than the kernel has room for gets its horizon at the policy that has
- * the first too many.
+ * Answers are numbered in the order of the ranks of their policies, so the smaller answer never
+ * belongs to a later policy. If the chain has more answers than the kernel has room for, the horizon
+ * is the policy with the first one in excess.
  *
- * An entry that says the same as its parent is left out, for the parent then is the longest match
- * and says it. A text of more than PREFIX_MAX bytes is left out: it only matches URLs that have
- * that many bytes with their NUL, and those are passed up because of their length. Nor is it the
- * parent of a text that stays, for parents are shorter.
+ * An entry with the same answer as its parent is omitted, as the parent is then the longest match.
+ * A text of more than PREFIX_MAX bytes is omitted: it only matches URLs of at least that many bytes
+ * with their NUL, and those are passed up because of their length. Nor is it the parent of a text
+ * that remains, since parents are shorter.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@
 #include "chain/compile.h"
 #include "lib/byteset.h"
 
-/* A run of entries is sorted by text, then by answer, and that is by rank. */
+/* Order of the entries in a run: by text, then by answer, which implies rank. */
 static int compare_entries(const struct prefix_entry *a, const struct prefix_entry *b)
 {
 	int order = byteset_compare(a->text, a->length, b->text, b->length);
@@ -41,7 +41,10 @@ static int compare_entries(const struct prefix_entry *a, const struct prefix_ent
 	return order ? order : (a->answer > b->answer) - (a->answer < b->answer);
 }
 
-/* What a policy says, one for each verdict; 0 where there is no room for more. */
+/*
+ * Return the answer for a policy's verdict, adding it if needed. PREFIX_NO_ANSWER: there is no room
+ * for another.
+ */
 static uint16_t answer_for(struct compiled *compiled, __u32 rank, enum icp_opcode verdict,
 			   __s32 cost)
 {
@@ -56,7 +59,7 @@ static uint16_t answer_for(struct compiled *compiled, __u32 rank, enum icp_opcod
 	return compiled->answer_count;
 }
 
-/* Returns the number of entries appended, or -1: there is no room for what the policy says. */
+/* Append the entries of a set. Returns their number, or -1: no room for the policy's answers. */
 static ssize_t append_set(struct compiled *compiled, struct prefix_entry *entries,
 			  const struct byteset *set, __u32 rank, __s32 cost)
 {
@@ -93,8 +96,8 @@ static void merge(struct prefix_entry *to, const struct prefix_entry *a, size_t 
 }
 
 /*
- * Merges sorted runs, two neighbours at a time, until one is left: `ends` are the numbers of the
- * entries behind each run. `spare` is as large as `entries`; one of both is returned.
+ * Merge adjacent sorted runs pairwise until one is left. `ends` has the end index of each run and is
+ * overwritten. `spare` is as large as `entries`; returns the one of the two with the result.
  */
 static struct prefix_entry *merge_runs(struct prefix_entry *entries, struct prefix_entry *spare,
 				       size_t *ends, size_t runs)
@@ -130,9 +133,9 @@ static __u32 rank_of(const struct compiled *compiled, const struct prefix_entry 
 }
 
 /*
- * Turns the sorted entries of all policies, in place, into one for each text. Returns how many
- * are left. The ancestors of the text at hand lie on a stack: no deeper than its length, for
- * each is longer than the one below.
+ * Reduce the sorted entries of all policies, in place, to one per text. Returns their number. The
+ * ancestors of the current text are on a stack, which is no deeper than the length of the text,
+ * since each is longer than the one below.
  */
 static size_t flatten(const struct compiled *compiled, struct prefix_entry *entries, size_t count)
 {
@@ -140,12 +143,12 @@ static size_t flatten(const struct compiled *compiled, struct prefix_entry *entr
 	size_t depth = 0, kept = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		/* Of equal texts the one of the smallest rank comes first. */
+		/* Of equal texts, the smallest rank comes first. */
 		struct prefix_entry entry = entries[i];
 
 		while (depth && !begins_with(&entry, &ancestors[depth - 1]))
 			depth--;
-		/* The same text of a later policy is among those too: its own ancestor. */
+		/* The same text of an earlier policy counts as an ancestor too. */
 		if (depth &&
 		    (rank_of(compiled, &ancestors[depth - 1]) < rank_of(compiled, &entry) ||
 		     ancestors[depth - 1].answer == entry.answer))
@@ -180,7 +183,7 @@ static __u32 find_gate(const struct chain *chain)
 
 struct candidate chain_gate(const struct chain *chain)
 {
-	static const struct query nobody = { .url = "" };
+	static const struct query any = { .url = "" }; /* gates ignore the query */
 
 	for (size_t rank = 0; rank < chain_count(chain); rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
@@ -188,14 +191,14 @@ struct candidate chain_gate(const struct chain *chain)
 
 		if (policy->kind->basis != POLICY_BASIS_HOST)
 			continue;
-		verdict = policy_match(policy, &nobody).verdict;
+		verdict = policy_match(policy, &any).verdict;
 		if (verdict != ICP_OP_INVALID)
 			return candidate_of(rank, verdict, policy->cost);
 	}
 	return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 }
 
-/* Nothing need be remembered where the kernel can evaluate all. */
+/* Nothing needs remembering if the kernel can evaluate the whole chain. */
 static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 {
 	if (horizon == RANK_NONE)
@@ -206,7 +209,10 @@ static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 	return MEMORY_URL;
 }
 
-/* The policies up to the horizon; `total` is an upper bound of the entries. -1: out of memory. */
+/*
+ * Compile the first `policies` policies; `total` is an upper bound of their entries. -1: out of
+ * memory.
+ */
 static int collect(struct compiled *compiled, const struct chain *chain, size_t policies,
 		   size_t total)
 {

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The policies on addresses as one list of networks of which the smallest decides.
+ * The source policies as one list of networks of which the smallest decides.
  *
- * Take a network of any of the policies: for the addresses in it that lie in no smaller network of
- * the list each policy either holds them all or none of them, so that the first policy that speaks
- * is the same for all. A policy with `not` speaks where it holds nothing: the network of all
- * addresses stands in the list where there is one.
+ * Consider a network of any of the policies, and the addresses in it that lie in no smaller network
+ * of the list: each policy contains all of them or none, so the first policy that matches is the
+ * same for all. A policy with `not` matches the addresses that it does not contain; if there is one,
+ * the network of all addresses is in the list too.
  *
- * Sorted by address, and the larger first, the networks that hold the one at hand are a stack.
+ * With the networks sorted by address, larger ones first, those that contain the current one form a
+ * stack.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "chain/compile.h"
 
-#define EVERYWHERE RANK_NONE /* the network of all addresses, of no policy */
+#define NO_POLICY RANK_NONE /* of the network of all addresses */
 
 struct node {
 	struct netset_network network;
-	__u32 rank; /* of the policy whose network it is */
+	__u32 rank; /* of its policy */
 };
 
 static int compare_nodes(const void *left, const void *right)
@@ -36,7 +37,7 @@ static bool same_network(const struct netset_network *a, const struct netset_net
 	return a->bits == b->bits && memcmp(&a->address, &b->address, sizeof(a->address)) == 0;
 }
 
-static bool holds(const struct netset_network *outer, const struct netset_network *inner)
+static bool contains(const struct netset_network *outer, const struct netset_network *inner)
 {
 	unsigned int bytes = outer->bits / 8, left = outer->bits % 8;
 	const uint8_t *a = outer->address.s6_addr, *b = inner->address.s6_addr;
@@ -51,21 +52,21 @@ static bool is_source(const struct policy *policy)
 	return policy->kind->basis == POLICY_BASIS_SOURCE;
 }
 
-/* The first policy that speaks where those on the stack hold an address, and no others. */
-static struct compiled_source speaker(const struct chain *chain, const struct node *stack,
-				      size_t depth)
+/* Return the first policy that matches addresses in the networks on the stack and no others. */
+static struct compiled_source first_match(const struct chain *chain, const struct node *stack,
+					  size_t depth)
 {
 	struct compiled_source source = { .rank = RANK_NONE };
 
 	for (__u32 rank = 0; rank < chain_count(chain); rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
-		bool held = false;
+		bool contained = false;
 
 		if (!is_source(policy))
 			continue;
-		for (size_t i = 0; i < depth && !held; i++)
-			held = stack[i].rank == rank;
-		if (held == policy->negate)
+		for (size_t i = 0; i < depth && !contained; i++)
+			contained = stack[i].rank == rank;
+		if (contained == policy->negate)
 			continue;
 		source.rank = rank;
 		source.verdict = policy->verdict;
@@ -93,7 +94,7 @@ static size_t collect(const struct chain *chain, struct node *nodes)
 			nodes[count++] = (struct node){ netset_get(set, i), rank };
 	}
 	if (negated)
-		nodes[count++] = (struct node){ .rank = EVERYWHERE };
+		nodes[count++] = (struct node){ .rank = NO_POLICY };
 	qsort(nodes, count, sizeof(*nodes), compare_nodes);
 	return count;
 }
@@ -113,7 +114,7 @@ int compile_sources(const struct chain *chain, struct compiled *compiled)
 	}
 	if (policies == 0)
 		return 0;
-	/* In each policy no network holds another, so that none is on the stack twice. */
+	/* Networks of a policy do not nest, so each policy is on the stack at most once. */
 	nodes = reallocarray(NULL, total + 1, sizeof(*nodes));
 	stack = reallocarray(NULL, policies + 1, sizeof(*stack));
 	compiled->sources = reallocarray(NULL, total + 1, sizeof(*compiled->sources));
@@ -124,12 +125,12 @@ int compile_sources(const struct chain *chain, struct compiled *compiled)
 	}
 	count = collect(chain, nodes);
 	for (size_t i = 0; i < count; i++) {
-		while (depth && !holds(&stack[depth - 1].network, &nodes[i].network))
+		while (depth && !contains(&stack[depth - 1].network, &nodes[i].network))
 			depth--;
 		stack[depth++] = nodes[i];
 		if (i + 1 < count && same_network(&nodes[i].network, &nodes[i + 1].network))
-			continue; /* one entry for all policies that have it */
-		compiled->sources[compiled->source_count++] = speaker(chain, stack, depth);
+			continue; /* one entry for all policies with the same network */
+		compiled->sources[compiled->source_count++] = first_match(chain, stack, depth);
 	}
 	free(nodes);
 	free(stack);

@@ -7,11 +7,11 @@
 #include "chain/evaluation.h"
 
 struct evaluation {
-	struct policy_request request; /* the first member: what is answered leads back here */
+	struct policy_request request; /* first member, for the cast in request_done() */
 	TAILQ_ENTRY(evaluation) link;
 	struct chain *chain;
-	size_t rank;	/* of the policy that is asked */
-	uint64_t asked; /* when */
+	size_t rank;	/* of the policy being asked */
+	uint64_t asked; /* when, clock_kernel_ns() */
 	struct chain_decision decision;
 	evaluation_done done; /* NULL: cancelled */
 	void *context;
@@ -19,7 +19,7 @@ struct evaluation {
 	char url[];
 };
 
-/* The bounds are the process's, for so is its memory: chains come and go. */
+/* Bounds hold for the process, not per chain: during a reload there are several chains. */
 static TAILQ_HEAD(evaluations, evaluation) pending = TAILQ_HEAD_INITIALIZER(pending);
 static size_t pending_count;
 static size_t pending_bytes;
@@ -65,10 +65,7 @@ static void evaluation_free(struct evaluation *evaluation)
 	free(evaluation);
 }
 
-/*
- * Asks the policies from `rank` on. `*evaluation` comes into being with the first that may have to
- * wait.
- */
+/* Ask the policies from `rank` on. Allocates `*evaluation` at the first that may have to wait. */
 static enum evaluation_state walk(struct chain *chain, size_t rank, const struct query *query,
 				  struct chain_decision *decision, struct evaluation **evaluation)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A query on its way through a chain, some of whose policies may have to wait: others are asked
- * meanwhile. What needs no waiting is decided at once and allocates nothing.
+ * The asynchronous evaluation of a query by a chain whose policies may have to wait; other queries
+ * are evaluated meanwhile. A query that needs no waiting is decided at once, without allocation.
  */
 #ifndef XDP_ICP_EVALUATION_H
 #define XDP_ICP_EVALUATION_H
@@ -12,8 +12,8 @@
 #include "icp/query.h"
 
 /*
- * Memory, in bytes, for all that waits at one time in the process; and of that what counts for the
- * context of each, which must not be larger.
+ * Bytes for all pending evaluations of the process, and the bytes accounted for the caller's context
+ * of each, which must not be larger.
  */
 #define EVALUATION_BYTES_MAX (16u << 20)
 #define EVALUATION_CONTEXT_MAX 512
@@ -22,35 +22,35 @@ struct evaluation;
 
 enum evaluation_state {
 	EVALUATION_DECIDED,
-	EVALUATION_PENDING, /* evaluation_on_done() has to follow at once */
-	EVALUATION_DROPPED, /* too much waits already, or there is no memory */
+	EVALUATION_PENDING, /* call evaluation_on_done() at once */
+	EVALUATION_DROPPED, /* EVALUATION_BYTES_MAX reached, or out of memory */
 };
 
 /*
- * Called once, from the event loop. `query` is a copy of the one that was asked, valid during the
- * call. `decision` is NULL if the chain was ended before it had one.
+ * Called once, from the event loop. `query` is a copy of the original, valid during the call.
+ * `decision` is NULL if the chain was stopped before it decided.
  */
 typedef void (*evaluation_done)(void *context, const struct query *query,
 				const struct chain_decision *decision);
 
 /*
- * Asks the chain, which has to be started if one of its policies waits. Fills `decision` or, while
- * pending, `evaluation`, which holds on to the chain.
+ * Evaluate a query. The chain must have been started if its policies can wait. Sets `decision` or,
+ * if pending, `evaluation`, which holds a reference to the chain and frees itself when done.
  */
 enum evaluation_state evaluation_begin(struct chain *chain, const struct query *query,
 				       struct chain_decision *decision,
 				       struct evaluation **evaluation);
 
-/* Whom to tell of the decision. */
+/* Set the callback of a pending evaluation. */
 void evaluation_on_done(struct evaluation *evaluation, evaluation_done done, void *context);
 
-/* Nobody waits for it any more: `done` will not be called. */
+/* Cancel an evaluation: `done` will not be called. */
 void evaluation_cancel(struct evaluation *evaluation);
 
-/* The evaluations that wait at the moment, cancelled ones among them. */
+/* The number of pending evaluations, including cancelled ones. */
 size_t evaluations_pending(void);
 
-/* Ends the chains of all that wait, and so the evaluations. */
+/* Stop the chains of all pending evaluations, which ends the evaluations. */
 void evaluations_stop(void);
 
 #endif

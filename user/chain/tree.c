@@ -14,23 +14,23 @@ struct builder {
 	uint32_t next_line;
 };
 
-/* The entries from `begin` up to `end`: all begin with the first `head` bytes, and are longer. */
+/* The entries from `begin` up to `end`, which share their first `head` bytes and are longer. */
 struct group {
 	size_t begin, end;
 	uint32_t head;
-	const struct prefix_entry *exact; /* that is the head itself, or NULL */
-	uint16_t answer;		  /* of the longest entry that the head begins with */
+	const struct prefix_entry *exact; /* the head itself as an entry, or NULL */
+	uint16_t answer;		  /* of the longest entry that is a prefix of the head */
 };
 
-/* Half full: six in seven have a free place, so that a look-up ends there. */
-static size_t buckets_begun_at(size_t entries)
+/* Half full: six in seven buckets have a free slot, which ends a lookup. */
+static size_t home_buckets(size_t entries)
 {
 	return (2 * entries + PREFIX_BUCKET_NODES - 1) / PREFIX_BUCKET_NODES;
 }
 
 size_t prefix_tree_buckets(size_t entries)
 {
-	return buckets_begun_at(entries) + PREFIX_PROBE_MAX;
+	return home_buckets(entries) + PREFIX_PROBE_MAX;
 }
 
 size_t prefix_tree_lines(const struct prefix_entry *entries, size_t count)
@@ -52,9 +52,9 @@ static uint64_t hash_text(const struct prefix_keys *keys, const char *text, uint
 	return prefix_hash(keys, words, &sums, length);
 }
 
-/* False: there is no place where a look-up gets, or one in its way that it could not tell from it. */
-static bool place_node(struct builder *builder, struct prefix_node node, const char *text,
-		       uint32_t head)
+/* Returns false if no slot is within reach of a lookup, or one on the way has the same tag. */
+static bool insert_node(struct builder *builder, struct prefix_node node, const char *text,
+			uint32_t head)
 {
 	uint64_t hash = hash_text(&builder->tree->keys, text, head);
 	uint32_t home = prefix_home(hash, builder->tree->buckets);
@@ -75,7 +75,7 @@ static bool place_node(struct builder *builder, struct prefix_node node, const c
 	return false;
 }
 
-static uint32_t put_text(struct builder *builder, const struct prefix_entry *entry)
+static uint32_t store_text(struct builder *builder, const struct prefix_entry *entry)
 {
 	uint32_t line = builder->next_line;
 	size_t lines = PREFIX_LINES(entry->length);
@@ -92,7 +92,7 @@ static bool begins_with(const struct prefix_entry *entry, const struct prefix_en
 	       memcmp(entry->text, prefix->text, prefix->length) == 0;
 }
 
-/* The shortest entry of a group, and the length of the shortest of the others, or 0. */
+/* Return the shortest entry of a group; `*next` is the length of the shortest of the others, or 0. */
 static size_t find_leaf(const struct builder *builder, const struct group *group, uint16_t *next)
 {
 	const struct prefix_entry *entries = builder->entries;
@@ -113,8 +113,8 @@ static size_t find_leaf(const struct builder *builder, const struct group *group
 }
 
 /*
- * The group from `begin` on whose entries agree in `head` bytes, as all have. The parent's leaf
- * never lies within: where it is a prefix of these, it comes before them.
+ * Return the group of entries from `begin` on that share `head` bytes. The parent's leaf, which may
+ * be shorter, is never in it: as a prefix of these entries, it would precede them.
  */
 static struct group next_group(const struct builder *builder, size_t begin, size_t end,
 			       uint32_t head)
@@ -135,7 +135,7 @@ static struct group next_group(const struct builder *builder, size_t begin, size
 static bool build_below(struct builder *builder, const struct group *group, size_t leaf,
 			uint32_t next);
 
-/* Makes the group's node and those below it. False: try other keys. */
+/* Insert the group's node and those below it. Returns false if other keys are needed. */
 static bool build_group(struct builder *builder, const struct group *group)
 {
 	bool is_root = group->head == 0;
@@ -153,10 +153,10 @@ static bool build_group(struct builder *builder, const struct group *group)
 		node.leaf_answer = group->answer;
 	}
 	if (text)
-		node.text = put_text(builder, text);
+		node.text = store_text(builder, text);
 	if (is_root)
 		builder->tree->root = node;
-	else if (!place_node(builder, node, text->text, group->head))
+	else if (!insert_node(builder, node, text->text, group->head))
 		return false;
 	return !node.next || build_below(builder, group, leaf, node.next);
 }
@@ -193,13 +193,13 @@ int prefix_tree_build(struct prefix_tree *tree, const struct prefix_entry *entri
 	struct builder builder = { tree, entries, buckets, lines, 0 };
 	struct group all = { .end = count };
 
-	*tree = (struct prefix_tree){ .buckets = buckets_begun_at(count) };
+	*tree = (struct prefix_tree){ .buckets = home_buckets(count) };
 	if (count && entries[0].length == 0) {
 		all.exact = &entries[0];
 		all.answer = entries[0].answer;
 		all.begin = 1;
 	}
-	/* Other keys are needed once in thousands of trees. */
+	/* One tree in thousands needs a second try. */
 	for (int tries = 0; tries < 100; tries++) {
 		if (getrandom(&tree->keys, sizeof(tree->keys), 0) != sizeof(tree->keys))
 			return -1;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * libconfuse finds the values; what they mean is up to the table of options here. For libconfuse
- * every option is a list of texts, each kept with its line, so that every mistake can be told
- * with the line it is on.
+ * libconfuse parses the syntax; the table of options here interprets the values. To libconfuse every
+ * option is a list of texts, each kept with its line, so that every error can name its line.
  */
 #include <confuse.h>
 #include <errno.h>
@@ -51,8 +50,9 @@ static int set_interfaces(struct config *config, const char *text, struct error 
 	char **name;
 
 	if (!*text || strlen(text) >= IF_NAMESIZE || strpbrk(text, "/ \t\n\r\v\f:"))
-		return error_set(
-			error, "'%s' is no name of an interface; `ip link` shows the names", text);
+		return error_set(error,
+				 "'%s' is not the name of an interface; `ip link` shows the names",
+				 text);
 	for (size_t i = 0; i < config->interface_count; i++)
 		if (strcmp(config->interfaces[i], text) == 0)
 			return error_set(error, "'%s' is given twice; once is enough", text);
@@ -94,11 +94,11 @@ static int set_text(char **member, const char *text, struct error *error)
 
 static int set_control(struct config *config, const char *text, struct error *error)
 {
-	size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 
-	if (!*text || strlen(text) > most)
+	if (!*text || strlen(text) > max)
 		return error_set(error, "a path of %zu bytes; a socket's has 1 to %zu",
-				 strlen(text), most);
+				 strlen(text), max);
 	return set_text(&config->control, text, error);
 }
 
@@ -129,11 +129,11 @@ static int set_answer_request_zero(struct config *config, const char *text, stru
 	return parse_bool(text, &config->answer_request_zero, error);
 }
 
-static int set_number(unsigned int *member, long least, const char *text, struct error *error)
+static int set_number(unsigned int *member, long min, const char *text, struct error *error)
 {
 	long number;
 
-	if (parse_number(text, least, CONFIG_ENTRIES_MAX, &number, error))
+	if (parse_number(text, min, CONFIG_ENTRIES_MAX, &number, error))
 		return -1;
 	*member = number;
 	return 0;
@@ -174,7 +174,7 @@ static int set_workers(struct config *config, const char *text, struct error *er
 	return 0;
 }
 
-/* --- whether two configurations agree in an option */
+/* --- comparing an option of two configurations */
 
 static bool same_listen(const struct config *a, const struct config *b, size_t offset)
 {
@@ -204,7 +204,7 @@ static bool same_text(const struct config *a, const struct config *b, size_t off
 
 /* --- the table */
 
-/* The bytes of struct config from one member to another, both included. */
+/* Offset and size of the members of struct config from `first` to `last`, both included. */
 #define MEMBERS(first, last)                                                                       \
 	offsetof(struct config, first), offsetof(struct config, last) +                            \
 						sizeof(((struct config *)0)->last) -               \
@@ -214,12 +214,12 @@ static bool same_text(const struct config *a, const struct config *b, size_t off
 static const struct option {
 	const char *name;
 	bool list;
-	/* takes one value; the error without a place */
+	/* Sets one value. Returns -1 with an error that does not name the place. */
 	int (*set)(struct config *config, const char *text, struct error *error);
 
-	/* What only a start can change, config_keep_startup_options(): where it stands; size 0: nothing. */
+	/* The members, if only a restart can change them; size 0: a reload can. */
 	size_t offset, size;
-	/* NULL: where the bytes are */
+	/* NULL: compare the bytes */
 	bool (*same)(const struct config *a, const struct config *b, size_t offset);
 } options[] = {
 	{ "listen", true, set_listen, MEMBERS(listen_count, listen), same_listen },
@@ -251,7 +251,7 @@ static void swap_bytes(char *a, char *b, size_t size)
 	}
 }
 
-void config_keep_startup_options(struct config *config, struct config *started,
+void config_keep_startup_options(struct config *config, struct config *running,
 				 char names[CONFIG_NAMES_SIZE])
 {
 	size_t used = 0;
@@ -260,8 +260,8 @@ void config_keep_startup_options(struct config *config, struct config *started,
 	for (size_t i = 0; i < OPTIONS; i++) {
 		const struct option *option = &options[i];
 		char *read = (char *)config + option->offset;
-		char *kept = (char *)started + option->offset;
-		bool same = option->same ? option->same(config, started, option->offset)
+		char *kept = (char *)running + option->offset;
+		bool same = option->same ? option->same(config, running, option->offset)
 					 : memcmp(read, kept, option->size) == 0;
 
 		if (!same && used < CONFIG_NAMES_SIZE)
@@ -271,24 +271,24 @@ void config_keep_startup_options(struct config *config, struct config *started,
 	}
 }
 
-/* --- what libconfuse calls back */
+/* --- callbacks of libconfuse */
 
-/* A value as libconfuse keeps it for us. */
+/* A value as stored in libconfuse's tree. */
 struct value {
 	unsigned int line;
-	unsigned int section_line; /* where the section that it stands in begins */
+	unsigned int section_line; /* first line of the section that contains it */
 	char text[];
 };
 
 /*
- * The text being parsed. libconfuse hands nothing of ours to its callbacks, and keeps the state of
- * its scanner in static variables: one text at a time is all it can do anyway.
+ * The text being parsed. libconfuse passes no context to its callbacks and is not reentrant: its
+ * scanner has static state.
  */
 static struct parse {
 	const char *name;
 	cfg_t *root;
 	struct error *error;
-	bool failed; /* the first error is the one to tell */
+	bool failed; /* only the first error is reported */
 } parse;
 
 static int fail(unsigned int line, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -306,7 +306,7 @@ static int fail(unsigned int line, const char *format, ...)
 	return error_prefix(parse.error, "%s:%u: ", parse.name, line);
 }
 
-/* The names of the options of a section, for a message. */
+/* List the names of the options of a section, for a message. */
 static void list_names(const cfg_t *section, char *names, size_t size)
 {
 	size_t used = 0;
@@ -319,7 +319,7 @@ static void list_names(const cfg_t *section, char *names, size_t size)
 static void on_error(cfg_t *section, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
 
-/* What libconfuse finds wrong is all about syntax: it says what, we add what would be right. */
+/* Report a syntax error found by libconfuse, with the correct syntax added. */
 static void on_error(cfg_t *section, const char *format, va_list args)
 {
 	static const struct {
@@ -358,12 +358,12 @@ static void on_error(cfg_t *section, const char *format, va_list args)
 	fail(section->line, "%s", message);
 }
 
-/* Keeps a value. Each option may be set once; it can be appended to with +=. */
+/* Store a value. An option may be set once, and appended to with +=. */
 static int on_value(cfg_t *section, cfg_opt_t *option, const char *text, void *result)
 {
 	struct value *value;
 
-	/* The number of a default is ours to use, for these options have none. */
+	/* These options have no default, so its member can count the assignments. */
 	if (option->nvalues == 1 && option->def.number++)
 		return fail(section->line,
 			    "'%s' is set twice; set it once, or append with +=", option->name);
@@ -377,7 +377,7 @@ static int on_value(cfg_t *section, cfg_opt_t *option, const char *text, void *r
 	return 0;
 }
 
-/* --- from libconfuse's tree to ours */
+/* --- from libconfuse's tree to struct config */
 
 static const struct value *get_value(const cfg_opt_t *option, unsigned int number)
 {
@@ -414,7 +414,7 @@ static int read_settings(struct policy_spec *spec, const cfg_t *section)
 	return 0;
 }
 
-/* The line on which a section begins; libconfuse itself only knows where an empty one ends. */
+/* Return the first line of a section; for an empty one libconfuse knows only the last. */
 static unsigned int section_line(const cfg_t *section)
 {
 	for (const cfg_opt_t *option = section->opts; option->name; option++)
@@ -458,18 +458,18 @@ static int read_tree(struct config *config, cfg_t *root)
 	return 0;
 }
 
-/* --- the tree */
+/* --- libconfuse's tree */
 
-#define MANY 128 /* settings of all kinds together */
+#define NAMES_MAX 128 /* of options, or of the settings of all kinds together */
 
-/* Adds an option, if it is not there, to a table whose rest is zero. */
+/* Add an option, unless present, to a zero-terminated table. */
 static void add_setting(cfg_opt_t *settings, const char *name)
 {
 	size_t i = 0;
 
 	while (settings[i].name && strcmp(settings[i].name, name))
 		i++;
-	if (settings[i].name || i >= MANY - 1)
+	if (settings[i].name || i >= NAMES_MAX - 1)
 		return;
 	settings[i] = (cfg_opt_t){
 		.name = name,
@@ -480,10 +480,10 @@ static void add_setting(cfg_opt_t *settings, const char *name)
 	};
 }
 
-/* Without knowing the kind of a policy, any setting of any kind may be in its section. */
+/* The kind of a policy is not known yet, so a section accepts the settings of all kinds. */
 static cfg_t *make_root(void)
 {
-	cfg_opt_t settings[MANY] = { { .name = NULL } }, top[MANY] = { { .name = NULL } };
+	cfg_opt_t settings[NAMES_MAX] = { { .name = NULL } }, top[NAMES_MAX] = { { .name = NULL } };
 
 	for (size_t i = 0; policy_common_settings[i].name; i++)
 		add_setting(settings, policy_common_settings[i].name);

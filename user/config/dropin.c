@@ -15,10 +15,10 @@
 #define SUFFIX ".conf"
 
 /*
- * Puts a policy into a configuration, in the place of one of the same name. The spec is the
- * configuration's then. -1: out of memory, and it is still the caller's.
+ * Add a policy to a configuration, replacing one of the same name. Takes ownership of the spec,
+ * unless it returns -1: out of memory.
  */
-static int put_policy(struct config *config, struct policy_spec *spec)
+static int replace_policy(struct config *config, struct policy_spec *spec)
 {
 	struct policy_spec **added;
 
@@ -36,9 +36,9 @@ static int put_policy(struct config *config, struct policy_spec *spec)
 	return 0;
 }
 
-/* The policy's name as that of a file: what is no letter, digit, '-' or '_' becomes %HH. */
-static int path_of(const char *config_path, const char *name, char path[PATH_MAX],
-		   struct error *error)
+/* Build the path of a policy's file: bytes other than letters, digits, '-' and '_' become %HH. */
+static int make_path(const char *config_path, const char *name, char path[PATH_MAX],
+		     struct error *error)
 {
 	size_t used = snprintf(path, PATH_MAX, "%s.d/", config_path);
 
@@ -54,11 +54,11 @@ static int path_of(const char *config_path, const char *name, char path[PATH_MAX
 	return 0;
 }
 
-/* Takes the policies of one configuration over into another. */
-static int adopt(struct config *config, struct config *from, struct error *error)
+/* Move the policies of one configuration to another. */
+static int move_policies(struct config *config, struct config *from, struct error *error)
 {
 	while (from->policy_count) {
-		if (put_policy(config, from->policies[from->policy_count - 1]))
+		if (replace_policy(config, from->policies[from->policy_count - 1]))
 			return error_set(error, "out of memory");
 		from->policy_count--;
 	}
@@ -101,7 +101,7 @@ int config_load_drop_ins(const char *config_path, struct config *config, struct 
 			continue;
 		result = config_load_drop_in(path, &part, error);
 		if (result == 0)
-			result = adopt(config, part, error);
+			result = move_policies(config, part, error);
 		config_free(part);
 	}
 	free(entries);
@@ -119,7 +119,7 @@ int config_load(const char *path, struct config **config, struct error *error)
 	return -1;
 }
 
-/* In double quotes any byte can be written as \xHH; letters and the like need not be. */
+/* In double quotes any byte can be written as \xHH; do so for all but harmless ones. */
 static void print_quoted(FILE *out, const char *text)
 {
 	putc('"', out);
@@ -158,7 +158,7 @@ int drop_in_save(const char *config_path, const struct policy_spec *spec, struct
 	FILE *out;
 	int failed;
 
-	if (path_of(config_path, spec->name, path, error))
+	if (make_path(config_path, spec->name, path, error))
 		return -1;
 	snprintf(directory, sizeof(directory), "%s.d", config_path);
 	snprintf(new_path, sizeof(new_path), "%s.new", path);
@@ -185,7 +185,7 @@ int drop_in_remove(const char *config_path, const char *name, struct error *erro
 {
 	char path[PATH_MAX];
 
-	if (path_of(config_path, name, path, error))
+	if (make_path(config_path, name, path, error))
 		return -1;
 	if (unlink(path) == 0)
 		return 0;

@@ -6,16 +6,16 @@
 #include "config/text.h"
 #include "lib/vec.h"
 
-/* Sections, and lists within them: nothing goes deeper. */
+/* Sections, and lists within them. */
 #define DEPTH_MAX 2
 
 struct cursor {
 	char *at;
-	const char *end; /* a NUL stands there */
+	const char *end; /* points to a NUL */
 	const char *name;
 	unsigned int line;
 	unsigned int depth;
-	unsigned int opened[DEPTH_MAX]; /* the lines of the open braces */
+	unsigned int opened[DEPTH_MAX]; /* lines of the open braces */
 	struct config_variables *variables;
 	struct error *error;
 };
@@ -23,7 +23,7 @@ struct cursor {
 #define fail(cursor, line, format, ...)                                                            \
 	error_set((cursor)->error, "%s:%u: " format, (cursor)->name, line, ##__VA_ARGS__)
 
-/* A byte of a comment becomes a blank, but lines stay lines. */
+/* Replace a byte of a comment with a blank, keeping newlines. */
 static void blank(struct cursor *cursor)
 {
 	if (*cursor->at == '\n')
@@ -79,7 +79,7 @@ static int add_variable(struct config_variables *variables, const char *name, si
 	return *added ? 0 : -1;
 }
 
-/* ${VARIABLE}: libconfuse would look for the brace beyond the end of the string and the line. */
+/* ${VARIABLE}: libconfuse would search for the brace beyond the end of the string and the line. */
 static int skip_variable(struct cursor *cursor)
 {
 	size_t length = strcspn(cursor->at, "}\"'\n");
@@ -90,9 +90,9 @@ static int skip_variable(struct cursor *cursor)
 			    "${ without }; single quotes keep the text as it is");
 	if (!cursor->variables)
 		return fail(cursor, cursor->line,
-			    "${: a policy's own file takes no variables of the environment; single "
+			    "${: a policy's own file takes no environment variables; single "
 			    "quotes keep the text as it is");
-	/* As libconfuse reads it: blanks around the name, and :- before what stands in for it. */
+	/* As libconfuse parses it: blanks around the name, and a default after :- */
 	name += strspn(name, " \t");
 	if (add_variable(cursor->variables, name, strcspn(name, ": \t}")))
 		return fail(cursor, cursor->line, "out of memory");
@@ -114,17 +114,17 @@ static int skip_escape(struct cursor *cursor)
 		hexadecimal = strspn(digits + 1, "0123456789abcdefABCDEF");
 	if (hexadecimal > 2)
 		hexadecimal = 2;
-	/* \x00, or \x0 before what is no digit */
+	/* \x00, or \x0 before a non-digit */
 	if (hexadecimal && strspn(digits + 1, "0") >= hexadecimal)
 		bad = true;
 	if (bad)
-		return fail(
-			cursor, cursor->line,
-			"a backslash before a number that is no byte; \\001 to \\377 and \\x01 to "
-			"\\xff are, and \\\\ is a backslash");
+		return fail(cursor, cursor->line,
+			    "a backslash before a number that is not a byte; \\001 to \\377 and "
+			    "\\x01 to "
+			    "\\xff are, and \\\\ is a backslash");
 	if (digits < cursor->end && *digits == '\n')
 		cursor->line++;
-	/* Digits are text like any other once they are known to be good. */
+	/* Once checked, digits are skipped as ordinary text. */
 	cursor->at += digits < cursor->end ? 2 : 1;
 	return 0;
 }
@@ -172,7 +172,7 @@ static int skip_brace(struct cursor *cursor)
 	return 0;
 }
 
-/* Deals with what begins at the cursor, between strings and words. */
+/* Skip or blank one token at the cursor. */
 static int step(struct cursor *cursor)
 {
 	char next = cursor->at[1];
@@ -199,7 +199,7 @@ static int step(struct cursor *cursor)
 			return skip_variable(cursor);
 		break;
 	}
-	/* A word, or one of the marks that end it. Within a word // begins no comment. */
+	/* A word, or one of the delimiters that end it. Within a word // does not begin a comment. */
 	cursor->at++;
 	if (!strchr(" \t\r=()+,*", cursor->at[-1]))
 		cursor->at += strcspn(cursor->at, " #\"'\t\n\r={}()+,*");

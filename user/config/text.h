@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What stands between a configuration file and libconfuse 3.3, which counts a line too many for
- * each comment, takes no comments within lists, ends quietly where a closing brace is missing, and
- * remembers a missing quote into the next file that it reads.
+ * Preprocessing of configuration files for libconfuse 3.3, which counts an extra line for each
+ * comment, allows no comments within lists, silently accepts a missing closing brace, and carries an
+ * unterminated string over into the next file.
  */
 #ifndef XDP_ICP_CONFIG_TEXT_H
 #define XDP_ICP_CONFIG_TEXT_H
@@ -11,7 +11,7 @@
 
 #include "lib/error.h"
 
-/* The names of variables of the environment, each once. */
+/* Names of environment variables, without duplicates. */
 struct config_variables {
 	char **names;
 	size_t count;
@@ -20,10 +20,10 @@ struct config_variables {
 void config_variables_free(struct config_variables *variables);
 
 /*
- * Blanks the comments (#, //, slash-asterisk) of a text of `size` bytes and a NUL in place, all
- * lines staying where they are. -1 with the error NAME:LINE: ... for what libconfuse would not
- * survive or not notice: a NUL, a string, comment or brace without its end, an escape that stands
- * for no byte. Adds the variables that the text has in ${} to `variables`; NULL: it may have none.
+ * Blank the comments (#, //, slash-asterisk) of a text of `size` bytes plus a NUL in place, keeping
+ * its lines. Add the names of the variables used in ${} to `variables`; NULL: refuse them. Returns
+ * -1 with the error NAME:LINE: ... for what libconfuse mishandles: a NUL, an unterminated string,
+ * comment or brace, an escape that is not a byte.
  */
 int config_text_clean(char *text, size_t size, const char *name, struct config_variables *variables,
 		      struct error *error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the kernel makes of a compiled chain is what the chain itself decides. */
+/* The kernel decides by a compiled chain as the chain itself does. */
 #include "chain_support.h"
 #include "chain/compile.h"
 #include "decide.h"
@@ -66,7 +66,7 @@ static const struct prefix_answer *said_by(const struct compiled *compiled,
 	return &compiled->answers[entry->answer - 1];
 }
 
-/* Each entry says something else than its nearest ancestor, or it would not be needed. */
+/* Each entry differs from its nearest ancestor, or it would be redundant. */
 static void assert_minimal(const struct compiled *compiled)
 {
 	for (size_t i = 0; i < compiled->count; i++) {
@@ -90,10 +90,7 @@ static void assert_minimal(const struct compiled *compiled)
 	}
 }
 
-/*
- * Few letters, so that texts nest and come twice; now and then around the longest that the kernel
- * handles.
- */
+/* Few letters, so that texts nest and repeat; some of about the greatest length for the kernel. */
 static void random_url(uint64_t *seed, char url[300])
 {
 	bool is_long = random_below(seed, 4) == 0;
@@ -184,7 +181,7 @@ TEST(random_chains)
 		compiled_free(compiled);
 		chain_free(chain);
 	}
-	/* The test would be of no use if one of both hardly happened. */
+	/* The test is useless if one of the two hardly happens. */
 	assert_true(answered > 10000);
 	assert_true(passed > 10000);
 }
@@ -229,7 +226,7 @@ TEST(nested_prefixes_of_two_policies)
 	chain_free(chain);
 }
 
-TEST(nothing_behind_the_horizon)
+TEST(nothing_beyond_the_horizon)
 {
 	struct chain *chain = make_chain("policy 1 { kind = prefix verdict = hit url = ab }"
 					 "policy 2 { kind = regex verdict = miss pattern = x }"
@@ -244,7 +241,7 @@ TEST(nothing_behind_the_horizon)
 	chain_free(chain);
 }
 
-/* More policies than there is room for what they say: the daemon asks the rest. */
+/* More answers than there is room for: the daemon evaluates the remaining policies. */
 TEST(too_many_answers)
 {
 	const __u32 policies = ANSWERS_MAX + 10;
@@ -285,8 +282,8 @@ TEST(an_empty_chain)
 	chain_free(chain);
 }
 
-/* What a policy sees of a query is what its verdict is remembered for. */
-TEST(what_is_remembered_and_for_whom)
+/* A result is remembered for the parts of the query that the policy depends on. */
+TEST(what_is_remembered)
 {
 	static const struct {
 		const char *config;
@@ -318,10 +315,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_chains),
 		cmocka_unit_test(nested_prefixes_of_two_policies),
-		cmocka_unit_test(nothing_behind_the_horizon),
+		cmocka_unit_test(nothing_beyond_the_horizon),
 		cmocka_unit_test(too_many_answers),
 		cmocka_unit_test(an_empty_chain),
-		cmocka_unit_test(what_is_remembered_and_for_whom),
+		cmocka_unit_test(what_is_remembered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
