@@ -32,7 +32,7 @@ struct fixture {
 
 /* --- the server */
 
-/* Answers that wait, in the order in which they were asked for. */
+/* Deferred requests, in the order of arrival. */
 static struct {
 	struct control_deferred *deferred;
 	json_t *request;
@@ -60,7 +60,7 @@ static json_t *defer(json_t *request, const struct control_peer *peer)
 	return NULL;
 }
 
-/* Answers all of them, the last first. */
+/* Complete all of them, the last first. */
 static json_t *release(void)
 {
 	json_t *count = json_pack("{s:b, s:I}", "ok", 1, "released", (json_int_t)waiting_count);
@@ -75,8 +75,8 @@ static json_t *release(void)
 }
 
 /*
- * Echoes the request and tells who asked; "large": with a text of that size; "wait": not before
- * another one that says "release"; "gone": how many that waited have gone away.
+ * Echo the request and the peer's credentials; "large": with a text of that size; "wait": defer
+ * until a request with "release"; "gone": how many peers of deferred requests have closed.
  */
 static json_t *answer(void *context, const json_t *request, const struct control_peer *peer)
 {
@@ -109,7 +109,7 @@ static void stop(evutil_socket_t fd, short what, void *base)
 	event_base_loopbreak(base);
 }
 
-/* Tells by a byte that it listens. Ends with a status that a leak would change. */
+/* Write a byte once listening. A leak changes the exit status. */
 static void serve(const char *path, int ready)
 {
 	struct event_base *base = event_base_new();
@@ -129,7 +129,7 @@ static void serve(const char *path, int ready)
 		exit(3);
 	event_base_dispatch(base);
 	control_close(control);
-	json_decref(release()); /* to nobody any more */
+	json_decref(release()); /* the peers are closed */
 	event_free(end);
 	event_base_free(base);
 	libevent_global_shutdown();
@@ -234,7 +234,7 @@ static void send_text(int fd, const char *text)
 	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
 
-/* Reads up to the end; the answer must be one line. */
+/* Read to the end of file; the response must be one line. */
 static void expect_text(int fd, const char *text)
 {
 	char got[4096];
@@ -249,7 +249,7 @@ static void expect_text(int fd, const char *text)
 	close(fd);
 }
 
-static void a_request_gets_its_answer(void **state)
+static void request_gets_response(void **state)
 {
 	json_t *request = json_pack("{s:s, s:[s, s]}", "command", "check", "urls", "http://e.org/a",
 				    "http://e.org/\\x80\\\\");
@@ -262,7 +262,7 @@ static void a_request_gets_its_answer(void **state)
 	json_decref(reply);
 }
 
-static void large_ones_pass_either_way(void **state)
+static void large_requests_and_responses(void **state)
 {
 	size_t size = 5u << 20;
 	char *bytes = malloc(size + 1);
@@ -278,7 +278,7 @@ static void large_ones_pass_either_way(void **state)
 	free(bytes);
 }
 
-static void an_oversize_request_is_refused(void **state)
+static void oversize_request_is_refused(void **state)
 {
 	size_t size = CONTROL_REQUEST_MAX;
 	char *bytes = malloc(size + 1);
@@ -304,7 +304,7 @@ static void an_oversize_request_is_refused(void **state)
 	expect_served(*state);
 }
 
-static void garbage_is_refused(void **state)
+static void malformed_requests_are_refused(void **state)
 {
 	static const char *const garbage[] = {
 		"what?\n", "[1, 2]\n",	 "\n",	"{\"a\": 1, \"a\": 2}\n",
@@ -328,7 +328,7 @@ static void only_the_first_line_counts(void **state)
 	expect_text(fd, "\"request\":{\"n\":1}");
 }
 
-static void a_request_may_come_in_pieces(void **state)
+static void request_in_pieces(void **state)
 {
 	int fd = open_raw(*state);
 
@@ -341,7 +341,7 @@ static void a_request_may_come_in_pieces(void **state)
 	expect_text(fd, "\"ok\":true");
 }
 
-static void the_end_of_file_ends_the_line(void **state)
+static void last_line_without_newline(void **state)
 {
 	int fd = open_raw(*state);
 
@@ -350,7 +350,7 @@ static void the_end_of_file_ends_the_line(void **state)
 	expect_text(fd, "\"ok\":true");
 }
 
-static void half_a_request_harms_nobody(void **state)
+static void incomplete_requests_do_no_harm(void **state)
 {
 	for (int i = 0; i < 100; i++) {
 		int fd = open_raw(*state);
@@ -362,7 +362,7 @@ static void half_a_request_harms_nobody(void **state)
 	expect_served(*state);
 }
 
-static void two_are_served_at_once(void **state)
+static void two_connections_at_once(void **state)
 {
 	int first = open_raw(*state);
 	int second = open_raw(*state);
@@ -374,7 +374,7 @@ static void two_are_served_at_once(void **state)
 	expect_text(first, "\"n\":1");
 }
 
-static void who_never_reads_blocks_nobody(void **state)
+static void peers_that_never_read(void **state)
 {
 	int fd[8];
 
@@ -401,7 +401,7 @@ static int open_as(const struct fixture *fixture, uid_t uid)
 	return fd;
 }
 
-/* A line and the end, without having asked for anything. */
+/* One line and end of file, without a request. */
 static void expect_refused(int fd)
 {
 	char got[1024] = "";
@@ -413,7 +413,7 @@ static void expect_refused(int fd)
 	close(fd);
 }
 
-static void idle_readers_lock_nobody_out(void **state)
+static void idle_readers_are_limited(void **state)
 {
 	int fd[QUOTA_READERS + 2], count = 0;
 
@@ -422,7 +422,7 @@ static void idle_readers_lock_nobody_out(void **state)
 	for (uid_t uid = 1001; count < QUOTA_READERS; uid++)
 		for (int i = 0; i < QUOTA_ONE_READER && count < QUOTA_READERS; i++)
 			fd[count++] = open_as(*state, uid);
-	expect_served(*state); /* so that they have been taken */
+	expect_served(*state); /* so that they have been accepted */
 	expect_refused(open_as(*state, 1001));
 	expect_refused(open_as(*state, 2001)); /* all readers together */
 	for (int i = 0; i < QUOTA_ALL - QUOTA_READERS - 1; i++) {
@@ -439,7 +439,7 @@ static void idle_readers_lock_nobody_out(void **state)
 		close(fd[count]);
 }
 
-static void one_reader_leaves_room_for_others(void **state)
+static void connections_of_one_reader_are_limited(void **state)
 {
 	int fd[QUOTA_ONE_READER], other;
 
@@ -457,7 +457,7 @@ static void one_reader_leaves_room_for_others(void **state)
 }
 
 /* Bytes that wait to be read are counted for all of a reader's connections together. */
-static void what_is_held_for_a_reader_is_bounded(void **state)
+static void bytes_held_for_a_reader_are_limited(void **state)
 {
 	char request[64];
 	int first, second;
@@ -470,7 +470,7 @@ static void what_is_held_for_a_reader_is_bounded(void **state)
 	send_text(first, request);
 	expect_served(*state);
 	send_text(second, "{\"large\": 200000}\n");
-	expect_text(second, "more is held");
+	expect_text(second, "too much is buffered");
 	second = open_as(*state, 1002);
 	send_text(second, "{\"large\": 3000}\n");
 	expect_text(second, "\"ok\":true");
@@ -483,8 +483,8 @@ static void what_is_held_for_a_reader_is_bounded(void **state)
 	expect_text(second, "held too much");
 }
 
-/* One that sends a byte a second, and one that reads so: each makes progress, for ever. */
-static void whoever_drips_is_ended(void **state)
+/* A peer that sends and one that reads a byte per second: each makes progress, without end. */
+static void slow_peers_are_closed_at_the_deadline(void **state)
 {
 	int writer = open_raw(*state), reader = open_raw(*state), size = 4096;
 	bool writing = true, reading = true;
@@ -521,8 +521,8 @@ static size_t released(const struct fixture *fixture)
 	return count;
 }
 
-/* Signs that somebody is at work may have come. */
-static void expect_no_answer(int fd)
+/* Keepalives may have arrived. */
+static void expect_no_response(int fd)
 {
 	char bytes[64];
 	ssize_t length = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
@@ -532,7 +532,7 @@ static void expect_no_answer(int fd)
 		assert_int_equal(bytes[i], ' ');
 }
 
-static void one_that_waits_blocks_nobody(void **state)
+static void deferred_request_delays_no_other(void **state)
 {
 	int first = open_raw(*state);
 	int second = open_raw(*state);
@@ -540,11 +540,11 @@ static void one_that_waits_blocks_nobody(void **state)
 	send_text(first, "{\"wait\":1}\n");
 	expect_served(*state);
 	send_text(second, "{\"wait\":2}\n");
-	shutdown(second, SHUT_WR); /* who has no more to say can still listen */
+	shutdown(second, SHUT_WR); /* half closed: it can still read */
 	for (int i = 0; i < 10; i++)
 		expect_served(*state);
-	expect_no_answer(first);
-	expect_no_answer(second);
+	expect_no_response(first);
+	expect_no_response(second);
 	assert_int_equal(released(*state), 2);
 	expect_text(first, "\"late\":{\"wait\":1}");
 	expect_text(second, "\"late\":{\"wait\":2}");
@@ -559,7 +559,7 @@ static size_t gone(const struct fixture *fixture)
 	return count;
 }
 
-static void one_that_waits_may_go_away(void **state)
+static void peer_of_deferred_request_closes(void **state)
 {
 	size_t count = 0;
 
@@ -573,7 +573,7 @@ static void one_that_waits_may_go_away(void **state)
 		if (i)
 			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		close(fd);
-		/* Noticed at once: a sign would come after CONTROL_KEEPALIVE seconds only. */
+		/* Noticed at once, not at the next keepalive. */
 		for (int tries = 0; gone(*state) == (size_t)i && tries < 1000; tries++)
 			usleep(1000);
 		assert_int_equal(gone(*state), i + 1);
@@ -583,7 +583,7 @@ static void one_that_waits_may_go_away(void **state)
 	expect_served(*state);
 }
 
-static void the_end_while_one_waits(void **state)
+static void server_exits_with_deferred_request(void **state)
 {
 	int fd = open_raw(*state);
 	char byte = ' ';
@@ -597,7 +597,7 @@ static void the_end_while_one_waits(void **state)
 	close(fd);
 }
 
-static void one_that_waits_is_given_signs(void **state)
+static void deferred_request_gets_keepalives(void **state)
 {
 	int fd = open_raw(*state);
 	char byte;
@@ -612,7 +612,7 @@ static void one_that_waits_is_given_signs(void **state)
 }
 
 /* Asks in a process of its own, which ends with 0 if the client gives up the server. */
-static pid_t ask_aside(const struct fixture *fixture)
+static pid_t ask_in_child(const struct fixture *fixture)
 {
 	pid_t aside = fork();
 	struct error error;
@@ -623,19 +623,19 @@ static pid_t ask_aside(const struct fixture *fixture)
 		return aside;
 	alarm(60); /* only so that a failure ends */
 	if (control_ask(fixture->path, json_object(), &reply, &error) == CONTROL_FAILED &&
-	    strstr(error.text, "does not answer"))
+	    strstr(error.text, "no response"))
 		_exit(0);
 	_exit(1);
 }
 
-static void one_that_is_stopped_is_given_up(void **state)
+static void client_times_out(void **state)
 {
 	struct fixture *fixture = *state;
 	pid_t aside;
 	int status;
 
 	kill(fixture->server, SIGSTOP);
-	aside = ask_aside(fixture);
+	aside = ask_in_child(fixture);
 	waitpid(aside, &status, 0);
 	kill(fixture->server, SIGCONT);
 	assert_true(WIFEXITED(status));
@@ -654,7 +654,7 @@ static void expect_no_open(const char *path, const char *text)
 	assert_non_null(strstr(error.text, text));
 }
 
-static void the_group_may_connect(void **state)
+static void socket_mode(void **state)
 {
 	struct fixture *fixture = *state;
 	struct stat status;
@@ -663,15 +663,15 @@ static void the_group_may_connect(void **state)
 	assert_int_equal(status.st_mode & 0777, 0660);
 }
 
-static void a_live_socket_is_left_alone(void **state)
+static void live_socket_is_not_replaced(void **state)
 {
 	struct fixture *fixture = *state;
 
-	expect_no_open(fixture->path, "another daemon answers");
+	expect_no_open(fixture->path, "another daemon listens");
 	expect_served(fixture);
 }
 
-static void a_stale_socket_is_replaced(void **state)
+static void stale_socket_is_replaced(void **state)
 {
 	struct fixture *fixture = *state;
 	struct error error;
@@ -688,7 +688,7 @@ static void a_stale_socket_is_replaced(void **state)
 	expect_served(fixture);
 }
 
-static void the_socket_is_gone_in_the_end(void **state)
+static void socket_is_removed_on_exit(void **state)
 {
 	struct fixture *fixture = *state;
 	struct error error;
@@ -702,7 +702,7 @@ static void the_socket_is_gone_in_the_end(void **state)
 	json_decref(request);
 }
 
-static void what_is_not_ours_stays(void **state)
+static void foreign_file_is_not_removed(void **state)
 {
 	struct fixture *fixture = *state;
 	FILE *file;
@@ -713,11 +713,11 @@ static void what_is_not_ours_stays(void **state)
 	fclose(file);
 	end(fixture, SIGTERM);
 	assert_int_equal(access(fixture->path, F_OK), 0);
-	expect_no_open(fixture->path, "no socket");
+	expect_no_open(fixture->path, "not a socket");
 	assert_int_equal(access(fixture->path, F_OK), 0);
 }
 
-static void a_path_too_long_is_refused(void **state)
+static void too_long_path_is_refused(void **state)
 {
 	char path[200];
 
@@ -727,7 +727,7 @@ static void a_path_too_long_is_refused(void **state)
 	expect_no_open(path, "107 bytes");
 }
 
-static void refusals_take_any_bytes(void **state)
+static void refusals_escape_any_bytes(void **state)
 {
 	json_t *refusal = control_refusal("%s: %d", "\xff", 7);
 
@@ -742,32 +742,32 @@ static void refusals_take_any_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_SERVER(a_request_gets_its_answer),
-		WITH_SERVER(large_ones_pass_either_way),
-		WITH_SERVER(an_oversize_request_is_refused),
-		WITH_SERVER(garbage_is_refused),
+		WITH_SERVER(request_gets_response),
+		WITH_SERVER(large_requests_and_responses),
+		WITH_SERVER(oversize_request_is_refused),
+		WITH_SERVER(malformed_requests_are_refused),
 		WITH_SERVER(only_the_first_line_counts),
-		WITH_SERVER(a_request_may_come_in_pieces),
-		WITH_SERVER(the_end_of_file_ends_the_line),
-		WITH_SERVER(half_a_request_harms_nobody),
-		WITH_SERVER(two_are_served_at_once),
-		WITH_SERVER(who_never_reads_blocks_nobody),
-		WITH_SERVER(idle_readers_lock_nobody_out),
-		WITH_SERVER(one_reader_leaves_room_for_others),
-		WITH_SERVER(what_is_held_for_a_reader_is_bounded),
-		WITH_SERVER(whoever_drips_is_ended),
-		WITH_SERVER(one_that_waits_blocks_nobody),
-		WITH_SERVER(one_that_waits_may_go_away),
-		WITH_SERVER(the_end_while_one_waits),
-		WITH_SERVER(one_that_waits_is_given_signs),
-		WITH_SERVER(one_that_is_stopped_is_given_up),
-		WITH_SERVER(the_group_may_connect),
-		WITH_SERVER(a_live_socket_is_left_alone),
-		WITH_SERVER(a_stale_socket_is_replaced),
-		WITH_SERVER(the_socket_is_gone_in_the_end),
-		WITH_SERVER(what_is_not_ours_stays),
-		cmocka_unit_test(a_path_too_long_is_refused),
-		cmocka_unit_test(refusals_take_any_bytes),
+		WITH_SERVER(request_in_pieces),
+		WITH_SERVER(last_line_without_newline),
+		WITH_SERVER(incomplete_requests_do_no_harm),
+		WITH_SERVER(two_connections_at_once),
+		WITH_SERVER(peers_that_never_read),
+		WITH_SERVER(idle_readers_are_limited),
+		WITH_SERVER(connections_of_one_reader_are_limited),
+		WITH_SERVER(bytes_held_for_a_reader_are_limited),
+		WITH_SERVER(slow_peers_are_closed_at_the_deadline),
+		WITH_SERVER(deferred_request_delays_no_other),
+		WITH_SERVER(peer_of_deferred_request_closes),
+		WITH_SERVER(server_exits_with_deferred_request),
+		WITH_SERVER(deferred_request_gets_keepalives),
+		WITH_SERVER(client_times_out),
+		WITH_SERVER(socket_mode),
+		WITH_SERVER(live_socket_is_not_replaced),
+		WITH_SERVER(stale_socket_is_replaced),
+		WITH_SERVER(socket_is_removed_on_exit),
+		WITH_SERVER(foreign_file_is_not_removed),
+		cmocka_unit_test(too_long_path_is_refused),
+		cmocka_unit_test(refusals_escape_any_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,17 +20,19 @@ static bool is_timeout(int number)
 	return number == EAGAIN || number == EWOULDBLOCK;
 }
 
-/* --- a question and its answer */
+/* --- a request and its response */
 
 static enum control_result failed(const char *path, struct error *error)
 {
 	if (is_timeout(errno))
-		error_set(
-			error,
-			"%s: the daemon does not answer for %d s; is it stopped, or has it no CPU?",
-			path, CONTROL_TIMEOUT);
+		error_set(error,
+			  "%s: no response from the daemon for %d s; is it stopped, or starved of "
+			  "CPU?",
+			  path, CONTROL_TIMEOUT);
 	else if (errno == ECONNRESET)
-		error_set(error, "%s: the daemon closed without an answer; has it just ended?",
+		error_set(error,
+			  "%s: the daemon closed the connection without a response; has it just "
+			  "exited?",
 			  path);
 	else
 		error_set(error, "%s: %s", path, strerror(errno));
@@ -46,7 +48,7 @@ static enum control_result connect_failed(const char *path, struct error *error)
 			  path);
 		return CONTROL_NO_DAEMON;
 	case ECONNREFUSED:
-		error_set(error, "%s: nobody answers there; is xdp-icpd running?", path);
+		error_set(error, "%s: no process listens there; is xdp-icpd running?", path);
 		return CONTROL_NO_DAEMON;
 	case EACCES:
 	case EPERM:
@@ -113,16 +115,16 @@ static enum control_result send_request(int fd, const char *path, const json_t *
 	enum control_result result = CONTROL_OK;
 
 	if (!text) {
-		error_set(error, "out of memory, or a request that is no JSON");
+		error_set(error, "out of memory, or the request is not JSON");
 		return CONTROL_FAILED;
 	}
 	if (length >= CONTROL_REQUEST_MAX) {
-		error_set(error, "the request has %zu bytes, the daemon takes %u; send it in parts",
-			  length, CONTROL_REQUEST_MAX - 1);
+		error_set(error, "the request has %zu bytes, the limit is %u; split it", length,
+			  CONTROL_REQUEST_MAX - 1);
 		result = CONTROL_FAILED;
 	} else {
 		text[length] = '\n'; /* in place of the NUL */
-		/* A daemon that refuses a request half-way has closed, but said why before. */
+		/* A daemon that refuses a request early closes, but its response can be read. */
 		if (send_all(fd, text, length + 1) && errno != EPIPE && errno != ECONNRESET)
 			result = failed(path, error);
 	}
@@ -138,8 +140,8 @@ static bool is_printable(const char *text)
 }
 
 /*
- * Makes a reply safe to print, whoever gave it: bytes of its texts that a terminal might obey become
- * visible. xdp-icpd sends none, and no such keys at all: they are left out. False: out of memory.
+ * Make a response safe to print, whatever process sent it: escape strings that are not printable
+ * ASCII, and remove such keys. xdp-icpd sends neither. False: out of memory.
  */
 static bool make_printable(json_t *json)
 {
@@ -167,11 +169,11 @@ static bool make_printable(json_t *json)
 
 struct reading {
 	int fd;
-	bool begun;  /* more than blanks has come */
+	bool begun;  /* other bytes than keepalives have been received */
 	int failure; /* errno */
 };
 
-/* For json_load_callback(): the next bytes, 0 at the end, (size_t)-1 on an error. */
+/* For json_load_callback(): read the next bytes; 0 at the end, (size_t)-1 on an error. */
 static size_t read_some(void *buffer, size_t size, void *context)
 {
 	struct reading *reading = context;
@@ -203,8 +205,8 @@ static enum control_result read_reply(int fd, const char *path, json_t **reply, 
 		errno = reading.failure;
 		return failed(path, error);
 	}
-	error_set(error, "%s: no sense in the answer (%s); is that xdp-icpd, of this version?",
-		  path, *reply ? "no object" : mistake.text);
+	error_set(error, "%s: malformed response (%s); is that xdp-icpd, of this version?", path,
+		  *reply ? "not an object" : mistake.text);
 	json_decref(*reply);
 	*reply = NULL;
 	return CONTROL_FAILED;
@@ -227,28 +229,28 @@ enum control_result control_ask(const char *path, const json_t *request, json_t 
 	return result;
 }
 
-/* --- answers that go on */
+/* --- streamed responses */
 
 #define FOLLOWED_LINE_MAX (1u << 20) /* bytes of one */
 
 struct following {
 	int fd;
-	sigset_t as_it_was;  /* the signals that are let in while it waits */
+	sigset_t old_mask;   /* with which ppoll() lets signals in */
 	struct timespec end; /* of the monotonic clock; 0: there is none */
 	char *bytes;
 	size_t length, room;
 };
 
-static volatile sig_atomic_t told_to_end;
+static volatile sig_atomic_t interrupted;
 
 static void on_signal(int number)
 {
 	(void)number;
-	told_to_end = 1;
+	interrupted = 1;
 }
 
-/* Signals come while it waits, and only then: none is missed between a look and the wait. */
-static void take_signals(struct following *following)
+/* Block the signals outside of ppoll(), so that none is missed between a check and the wait. */
+static void catch_signals(struct following *following)
 {
 	const struct sigaction action = { .sa_handler = on_signal };
 	sigset_t signals;
@@ -256,19 +258,19 @@ static void take_signals(struct following *following)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, &following->as_it_was);
+	sigprocmask(SIG_BLOCK, &signals, &following->old_mask);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 }
 
-/* Waits for something to read. 1: there is, 0: the time is over, or -1 and errno. */
-static int await(const struct following *following)
+/* Wait until the socket is readable: 1. 0: the end time has passed; -1 and errno. */
+static int wait_readable(const struct following *following)
 {
 	struct pollfd poll = { .fd = following->fd, .events = POLLIN };
 	struct timespec left;
 
 	if (!following->end.tv_sec)
-		return ppoll(&poll, 1, NULL, &following->as_it_was);
+		return ppoll(&poll, 1, NULL, &following->old_mask);
 	clock_gettime(CLOCK_MONOTONIC, &left);
 	left.tv_sec = following->end.tv_sec - left.tv_sec;
 	left.tv_nsec = following->end.tv_nsec - left.tv_nsec;
@@ -278,10 +280,10 @@ static int await(const struct following *following)
 	}
 	if (left.tv_sec < 0)
 		return 0;
-	return ppoll(&poll, 1, &left, &following->as_it_was);
+	return ppoll(&poll, 1, &left, &following->old_mask);
 }
 
-/* Reads a line. 1: there is one, without its newline, 0: it is over, or -1 and errno. */
+/* Read a line: 1, `*length` without its newline. 0: end time or signal; -1 and errno. */
 static int read_line(struct following *following, size_t *length)
 {
 	for (;;) {
@@ -306,8 +308,8 @@ static int read_line(struct following *following, size_t *length)
 			following->bytes = grown;
 			following->room += 65536;
 		}
-		ready = await(following);
-		if (ready == 0 || (ready < 0 && errno == EINTR && told_to_end))
+		ready = wait_readable(following);
+		if (ready == 0 || (ready < 0 && errno == EINTR && interrupted))
 			return 0;
 		if (ready < 0 && errno != EINTR)
 			return -1;
@@ -337,7 +339,7 @@ static enum control_result follow(struct following *following, const char *path,
 		if (!json_is_object(json) || !make_printable(json)) {
 			json_decref(json);
 			error_set(error,
-				  "%s: no sense in the answer; is that xdp-icpd, of this version?",
+				  "%s: malformed response; is that xdp-icpd, of this version?",
 				  path);
 			return CONTROL_FAILED;
 		}
@@ -356,7 +358,7 @@ static enum control_result follow(struct following *following, const char *path,
 	if (got == 0)
 		return CONTROL_OK;
 	if (errno == ECONNRESET && *reply) {
-		error_set(error, "%s: the daemon has ended the answer; did it end?", path);
+		error_set(error, "%s: the daemon closed the stream; has it exited?", path);
 		return CONTROL_FAILED;
 	}
 	return failed(path, error);
@@ -379,7 +381,7 @@ enum control_result control_follow(const char *path, const json_t *request, json
 	}
 	result = send_request(following.fd, path, request, error);
 	if (result == CONTROL_OK) {
-		take_signals(&following);
+		catch_signals(&following);
 		result = follow(&following, path, reply, line, context, error);
 	}
 	close(following.fd);

@@ -10,7 +10,7 @@ enum tier {
 	TIERS
 };
 
-/* What a tier may take together with those below it. */
+/* The limits of a tier together with those below it. */
 static const struct quota_usage limits[TIERS] = {
 	[READER] = { QUOTA_READERS, QUOTA_READERS_BYTES },
 	[DAEMON_USER] = { QUOTA_USERS, QUOTA_USERS_BYTES },
@@ -36,10 +36,10 @@ static bool exceeds(struct quota_usage used, struct quota_usage limit)
 	return used.connections > limit.connections || used.bytes > limit.bytes;
 }
 
-/* The user's place, or a free one, or NULL. */
+/* Return the user's slot, or a free one, or NULL. */
 static struct quota_user *find(struct quota *quota, uid_t uid)
 {
-	struct quota_user *free_place = NULL;
+	struct quota_user *free_slot = NULL;
 
 	for (size_t i = 0; i < QUOTA_ALL; i++) {
 		struct quota_user *user = &quota->users[i];
@@ -47,12 +47,12 @@ static struct quota_user *find(struct quota *quota, uid_t uid)
 		if (user->used.connections && user->uid == uid)
 			return user;
 		if (!user->used.connections)
-			free_place = user;
+			free_slot = user;
 	}
-	return free_place;
+	return free_slot;
 }
 
-/* Would the limits of a tier, and of those above it, hold with `more` in it? */
+/* Would the limits of a tier and of those above it be kept with `more`? */
 static bool has_room(const struct quota *quota, enum tier tier, struct quota_usage more)
 {
 	struct quota_usage used[TIERS] = { 0 }, all = more;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How much of the control socket each user may take: connections, and bytes of requests and replies
- * that are held for them. Readers leave room for the daemon's user and for root, and the daemon's
- * user for root, so that neither of the others can lock root out.
+ * Limits of the control socket per user: connections, and bytes buffered for requests and
+ * responses. A part is reserved for the daemon's user and for root, and a part of that for root
+ * alone, so that no other user can lock root out.
  */
 #ifndef XDP_ICP_CONTROL_QUOTA_H
 #define XDP_ICP_CONTROL_QUOTA_H
@@ -11,11 +11,11 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* At once. What readers may take all together, readers and the daemon's user, and all of them. */
+/* Connections at once: of all readers, of readers and the daemon's user, and of all users. */
 #define QUOTA_READERS 40
 #define QUOTA_USERS 56
 #define QUOTA_ALL 64
-#define QUOTA_ONE_READER 16 /* of one uid */
+#define QUOTA_ONE_READER 16 /* of one reader's uid */
 
 #define QUOTA_READERS_BYTES ((size_t)64 << 20)
 #define QUOTA_USERS_BYTES ((size_t)192 << 20)
@@ -27,21 +27,21 @@ struct quota_usage {
 	size_t bytes;
 };
 
-/* Begins as zeroes. */
+/* To be initialized with zeroes. */
 struct quota {
 	struct quota_user {
 		uid_t uid;
-		struct quota_usage used; /* without a connection: the place is free */
+		struct quota_usage used; /* no connections: the slot is free */
 	} users[QUOTA_ALL];
 };
 
 /*
- * Takes more for a user, who has a connection or takes one. False: it would be too much, nothing is
- * taken.
+ * Acquire resources for a user, who has a connection or acquires one. False: a limit would be
+ * exceeded; nothing is acquired.
  */
 bool quota_acquire(struct quota *quota, uid_t uid, struct quota_usage more);
 
-/* Gives back what was taken. */
+/* Release acquired resources. */
 void quota_release(struct quota *quota, uid_t uid, struct quota_usage less);
 
 #endif

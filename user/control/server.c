@@ -13,8 +13,8 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
-#include "control/server.h"
 #include "control/quota.h"
+#include "control/server.h"
 #include "lib/log.h"
 
 struct connection {
@@ -22,27 +22,27 @@ struct connection {
 	struct control *control;
 	struct bufferevent *stream;
 	struct control_peer peer;
-	struct event *deadline; /* of the whole request, then of the whole reply */
-	size_t held;		/* bytes taken from the quota */
-	char *line;		/* what has come of the request, without a newline in it */
+	struct event *deadline; /* for the whole request, then for the whole response */
+	size_t held;		/* bytes acquired from the quota */
+	char *line;		/* the request as far as received, without a newline */
 	size_t length;		/* bytes of `line` */
 	size_t room;		/* bytes allocated */
-	bool answered;		/* or about to be, when what is deferred is complete */
-	bool goes_on;		/* with more lines, until one of the two sides has enough */
+	bool handled;		/* the request is complete: responded to or deferred */
+	bool streaming;		/* more lines follow until either side closes */
 	struct control_deferred *deferred;
 };
 
 struct control_deferred {
-	struct connection *connection; /* NULL: closed meanwhile */
-	struct event *sign;	       /* of life, until there is something to say */
-	void (*gone)(void *context);   /* NULL: nobody asked for it */
+	struct connection *connection; /* NULL: closed since */
+	struct event *keepalive;       /* sends blanks until the response */
+	void (*closed)(void *context); /* NULL: not set */
 	void *context;
 };
 
 struct control {
 	struct event *accept;
-	struct event *resume; /* listens again after accept() has failed */
-	control_handler answer;
+	struct event *resume; /* accepts again after a failure */
+	control_handler handler;
 	void *context;
 	TAILQ_HEAD(connection_list, connection) connections;
 	struct quota quota;
@@ -57,7 +57,7 @@ static const char *path_of(const struct control *control)
 static const struct timeval whole_timeout = { .tv_sec = CONTROL_DEADLINE };
 static const struct timeval pause_timeout = { .tv_sec = CONTROL_STREAM_TIMEOUT };
 static const struct timeval accept_pause = { .tv_sec = 1 };
-static const struct timeval sign_interval = { .tv_sec = CONTROL_KEEPALIVE };
+static const struct timeval keepalive_interval = { .tv_sec = CONTROL_KEEPALIVE };
 
 /* --- a connection */
 
@@ -76,11 +76,11 @@ static void connection_close(struct connection *connection)
 	if (!deferred)
 		return;
 	deferred->connection = NULL;
-	if (deferred->gone)
-		deferred->gone(deferred->context);
+	if (deferred->closed)
+		deferred->closed(deferred->context);
 }
 
-/* Has `bytes` more or less held for the peer; false: more than it may. */
+/* Adjust the bytes held for the peer by `bytes`; false: its quota would be exceeded. */
 static bool hold(struct connection *connection, ssize_t bytes)
 {
 	struct quota *quota = &connection->control->quota;
@@ -101,30 +101,31 @@ static void free_text(const void *data, size_t length, void *text)
 	free(text);
 }
 
-static json_t *too_much(void)
+static json_t *over_quota(void)
 {
-	return control_refusal("more is held for you and others than may be; try again, or ask for "
-			       "less at once");
+	return control_refusal(
+		"too much is buffered for your user or in all; try again, or ask for "
+		"less at once");
 }
 
-/* Queues the answer (takes the reference); connection_written() closes when it has gone out. */
-static void connection_answer(struct connection *connection, json_t *answer)
+/* Queue the response (takes the reference); connection_written() closes once it is sent. */
+static void connection_respond(struct connection *connection, json_t *response)
 {
 	static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory\"}";
 	struct evbuffer *output = bufferevent_get_output(connection->stream);
-	char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+	char *text = response ? json_dumps(response, JSON_COMPACT) : NULL;
 
-	json_decref(answer);
+	json_decref(response);
 	free(connection->line);
 	connection->line = NULL;
 	hold(connection, -(ssize_t)connection->held);
 	if (text && !hold(connection, strlen(text))) {
 		free(text);
-		answer = too_much();
-		text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
-		json_decref(answer);
+		response = over_quota();
+		text = response ? json_dumps(response, JSON_COMPACT) : NULL;
+		json_decref(response);
 	}
-	connection->answered = true;
+	connection->handled = true;
 	bufferevent_disable(connection->stream, EV_READ);
 	event_add(connection->deadline, &whole_timeout);
 	if (!text)
@@ -136,13 +137,13 @@ static void connection_answer(struct connection *connection, json_t *answer)
 
 static void deferred_free(struct control_deferred *deferred)
 {
-	if (deferred->sign)
-		event_free(deferred->sign);
+	if (deferred->keepalive)
+		event_free(deferred->keepalive);
 	free(deferred);
 }
 
-/* Before JSON a blank means nothing; it tells the peer that somebody is at work. */
-static void give_sign(evutil_socket_t fd, short what, void *context)
+/* Blanks before JSON are ignored; they tell the peer that the daemon is alive. */
+static void send_keepalive(evutil_socket_t fd, short what, void *context)
 {
 	const struct control_deferred *deferred = context;
 
@@ -160,23 +161,24 @@ struct control_deferred *control_defer(const struct control_peer *peer)
 
 	if (!deferred)
 		return NULL;
-	deferred->sign = event_new(bufferevent_get_base(connection->stream), -1, EV_PERSIST,
-				   give_sign, deferred);
-	if (!deferred->sign || event_add(deferred->sign, &sign_interval)) {
+	deferred->keepalive = event_new(bufferevent_get_base(connection->stream), -1, EV_PERSIST,
+					send_keepalive, deferred);
+	if (!deferred->keepalive || event_add(deferred->keepalive, &keepalive_interval)) {
 		deferred_free(deferred);
 		return NULL;
 	}
 	deferred->connection = connection;
 	connection->deferred = deferred;
-	/* It is still read, to see the peer go away; what it sends is dropped. */
-	connection->answered = true;
+	/* Keep reading, to notice when the peer closes; what it sends is dropped. */
+	connection->handled = true;
 	event_del(connection->deadline);
 	return deferred;
 }
 
-void control_on_close(struct control_deferred *deferred, void (*gone)(void *context), void *context)
+void control_on_close(struct control_deferred *deferred, void (*closed)(void *context),
+		      void *context)
 {
-	deferred->gone = gone;
+	deferred->closed = closed;
 	deferred->context = context;
 }
 
@@ -185,21 +187,21 @@ bool control_reserve(struct control_deferred *deferred, size_t bytes)
 	return !deferred->connection || hold(deferred->connection, (ssize_t)bytes);
 }
 
-void control_complete(struct control_deferred *deferred, json_t *answer)
+void control_complete(struct control_deferred *deferred, json_t *response)
 {
 	if (deferred->connection) {
 		deferred->connection->deferred = NULL;
-		connection_answer(deferred->connection, answer);
+		connection_respond(deferred->connection, response);
 	} else {
-		json_decref(answer);
+		json_decref(response);
 	}
 	deferred_free(deferred);
 }
 
-/* From now on the peer may say nothing, and be slow to read: it may be a pager. */
-static void go_on(struct connection *connection)
+/* From now on the peer may be silent, and read slowly: it may be a pager. */
+static void start_stream(struct connection *connection)
 {
-	connection->goes_on = true;
+	connection->streaming = true;
 	bufferevent_set_timeouts(connection->stream, NULL, &pause_timeout);
 	bufferevent_enable(connection->stream, EV_READ);
 }
@@ -214,9 +216,9 @@ bool control_stream(struct control_deferred *deferred, json_t *line)
 	if (output && evbuffer_get_length(output) < CONTROL_BACKLOG_MAX)
 		text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(16));
 	json_decref(line);
-	if (connection && !connection->goes_on) {
-		event_del(deferred->sign);
-		go_on(connection);
+	if (connection && !connection->streaming) {
+		event_del(deferred->keepalive);
+		start_stream(connection);
 	}
 	queued = text && evbuffer_add_printf(output, "%s\n", text) > 0;
 	free(text);
@@ -246,22 +248,22 @@ static void connection_request(struct connection *connection)
 	json_error_t mistake;
 	json_t *request = json_loadb(connection->line ? connection->line : "", connection->length,
 				     JSON_REJECT_DUPLICATES, &mistake);
-	json_t *answer;
+	json_t *response;
 
 	free(connection->line);
 	connection->line = NULL;
 	if (json_is_object(request))
-		answer = control->answer(control->context, request, &connection->peer);
+		response = control->handler(control->context, request, &connection->peer);
 	else if (request)
-		answer = control_refusal("the request is no JSON object");
+		response = control_refusal("the request is not a JSON object");
 	else
-		answer = control_refusal("the request is no JSON: %s", mistake.text);
+		response = control_refusal("the request is not JSON: %s", mistake.text);
 	json_decref(request);
-	if (!connection->answered) /* nor deferred, which may be complete already */
-		connection_answer(connection, answer);
+	if (!connection->handled) /* nor deferred, and possibly completed already */
+		connection_respond(connection, response);
 }
 
-/* Room for `more` bytes of a request. False after a refusal. */
+/* Make room for `more` bytes of a request. False: it has been refused. */
 static bool make_room(struct connection *connection, size_t more)
 {
 	size_t room = connection->room ? connection->room : 4096;
@@ -272,12 +274,12 @@ static bool make_room(struct connection *connection, size_t more)
 	if (room == connection->room)
 		return true;
 	if (!hold(connection, (ssize_t)(room - connection->room))) {
-		connection_answer(connection, too_much());
+		connection_respond(connection, over_quota());
 		return false;
 	}
 	line = realloc(connection->line, room);
 	if (!line) {
-		connection_answer(connection, NULL);
+		connection_respond(connection, NULL);
 		return false;
 	}
 	connection->line = line;
@@ -295,7 +297,7 @@ static void connection_readable(struct bufferevent *stream, void *context)
 	char *newline;
 	char *end;
 
-	if (connection->answered) {
+	if (connection->handled) {
 		evbuffer_drain(input, more);
 		return;
 	}
@@ -307,8 +309,8 @@ static void connection_readable(struct bufferevent *stream, void *context)
 	connection->length =
 		newline ? (size_t)(newline - connection->line) : connection->length + more;
 	if (connection->length >= limit)
-		connection_answer(connection,
-				  control_refusal("the request is longer than %zu bytes", limit));
+		connection_respond(connection,
+				   control_refusal("the request is longer than %zu bytes", limit));
 	else if (newline)
 		connection_request(connection);
 }
@@ -317,7 +319,7 @@ static void connection_written(struct bufferevent *stream, void *context)
 {
 	struct connection *connection = context;
 
-	if (connection->answered && !connection->deferred &&
+	if (connection->handled && !connection->deferred &&
 	    evbuffer_get_length(bufferevent_get_output(stream)) == 0)
 		connection_close(connection);
 }
@@ -328,32 +330,32 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (connection->answered)
+	if (connection->handled)
 		connection_close(connection);
 	else
-		connection_answer(connection,
-				  control_refusal("the request is not complete after %d s",
-						  CONTROL_DEADLINE));
+		connection_respond(connection,
+				   control_refusal("the request is not complete after %d s",
+						   CONTROL_DEADLINE));
 }
 
-/* Has the peer closed, and not only said that it has no more to send? */
-static bool is_gone(struct bufferevent *stream)
+/* Has the peer closed both directions, not only its sending one? */
+static bool is_closed(struct bufferevent *stream)
 {
 	struct pollfd poll_fd = { .fd = bufferevent_getfd(stream) };
 
 	return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & (POLLHUP | POLLERR);
 }
 
-/* The peer has closed or failed, or does not read what goes on. */
+/* The peer has closed or failed, or does not read a stream. */
 static void connection_event(struct bufferevent *stream, short what, void *context)
 {
 	struct connection *connection = context;
 
-	if (what & BEV_EVENT_EOF && connection->answered && !connection->goes_on &&
-	    !is_gone(stream))
-		return; /* half closed: the reply may still be read */
-	if (what & BEV_EVENT_EOF && !connection->answered && connection->length)
-		connection_request(connection); /* the end of file ends a line as well */
+	if (what & BEV_EVENT_EOF && connection->handled && !connection->streaming &&
+	    !is_closed(stream))
+		return; /* half closed: the response may still be read */
+	if (what & BEV_EVENT_EOF && !connection->handled && connection->length)
+		connection_request(connection); /* the last line may lack a newline */
 	else
 		connection_close(connection);
 }
@@ -373,7 +375,7 @@ static struct control_peer peer_of(evutil_socket_t fd)
 	return peer;
 }
 
-/* Tells a peer at once that it is one too many, before it has asked for anything. */
+/* Refuse a connection above the limits, without waiting for a request. */
 static void refuse(int fd, uid_t uid)
 {
 	json_t *refusal =
@@ -389,7 +391,7 @@ static void refuse(int fd, uid_t uid)
 	close(fd);
 }
 
-/* Takes the socket. NULL: out of memory, it is closed. */
+/* Takes ownership of `fd`. NULL: out of memory, it is closed. */
 static struct connection *connection_new(struct control *control, int fd)
 {
 	struct event_base *base = event_get_base(control->accept);
@@ -415,7 +417,7 @@ static struct connection *connection_new(struct control *control, int fd)
 	return NULL;
 }
 
-/* Out of file descriptors, say: the peer stays in the queue, and trying at once would spin. */
+/* Such as EMFILE: the peer stays in the backlog, so that retrying at once would spin. */
 static void accept_failed(struct control *control)
 {
 	log_write(LOG_WARNING, "%s: cannot accept a connection: %s", path_of(control),
@@ -424,7 +426,7 @@ static void accept_failed(struct control *control)
 	event_add(control->resume, &accept_pause);
 }
 
-/* One at a time, so that a flood of them leaves time for everything else. */
+/* One per call, so that a flood of connections leaves time for other events. */
 static void on_connect(evutil_socket_t listener, short what, void *context)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -478,7 +480,7 @@ static int listen_on(struct control *control, struct event_base *base, struct er
 }
 
 struct control *control_open(struct event_base *base, const struct control_socket *socket,
-			     control_handler answer, void *context, struct error *error)
+			     control_handler handler, void *context, struct error *error)
 {
 	struct control *control = calloc(1, sizeof(*control));
 
@@ -488,11 +490,11 @@ struct control *control_open(struct event_base *base, const struct control_socke
 		close(socket->fd);
 		return NULL;
 	}
-	control->answer = answer;
+	control->handler = handler;
 	control->context = context;
 	control->socket = *socket;
 	TAILQ_INIT(&control->connections);
-	/* A peer that goes away before its answer must not end the daemon. */
+	/* Writing to a peer that has closed must not end the daemon. */
 	signal(SIGPIPE, SIG_IGN);
 	if (listen_on(control, base, error)) {
 		control_close(control);

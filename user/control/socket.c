@@ -14,7 +14,7 @@
 
 #define PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
-/* The directory of a socket's path. */
+/* Store the directory of a socket's path. */
 static void directory_of(const char *path, char directory[PATH_SIZE])
 {
 	char *slash;
@@ -27,7 +27,7 @@ static void directory_of(const char *path, char directory[PATH_SIZE])
 		strcpy(directory, ".");
 }
 
-/* Can root alone change what is in the directory? Then its real path is in `real`. */
+/* Can only root change the directory? Then store its real path in `real`. */
 static bool only_root_can_write(const char *directory, char real[PATH_MAX])
 {
 	struct error ignored;
@@ -37,20 +37,21 @@ static bool only_root_can_write(const char *directory, char real[PATH_MAX])
 	       status.st_uid == 0 && !(status.st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* Opens a path below a directory that only root can write, and gives to a user what it finds. */
-static int give(const char *path, int flags, uid_t uid, gid_t gid, struct error *error)
+/* Change the owner of a path within a directory that only root can write. */
+static int set_owner(const char *path, int flags, uid_t uid, gid_t gid, struct error *error)
 {
 	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC | flags);
 	int failed = fd < 0 || fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
 
 	if (failed)
-		error_set(error, "%s: cannot be given to uid %u: %s", path, uid, strerror(errno));
+		error_set(error, "%s: cannot change the owner to uid %u: %s", path, uid,
+			  strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return failed ? -1 : 0;
 }
 
-/* Makes missing directories; as root only within those that only root can write. */
+/* Create missing directories; as root only within those that only root can write. */
 static int make_directories(const char *path, bool as_root, uid_t uid, gid_t gid,
 			    struct error *error)
 {
@@ -71,7 +72,7 @@ static int make_directories(const char *path, bool as_root, uid_t uid, gid_t gid
 						 "write",
 						 directory, strerror(errno));
 			if (as_root && !strchr(slash + 1, '/') &&
-			    give(directory, O_DIRECTORY, uid, gid, error))
+			    set_owner(directory, O_DIRECTORY, uid, gid, error))
 				return -1;
 		}
 		*slash = '/';
@@ -79,7 +80,7 @@ static int make_directories(const char *path, bool as_root, uid_t uid, gid_t gid
 	return 0;
 }
 
-/* Does somebody answer? 1 yes, 0 no, or -1 and errno. */
+/* Does a process listen? 1 yes, 0 no, or -1 and errno. */
 static int is_live(const struct sockaddr_un *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -88,7 +89,7 @@ static int is_live(const struct sockaddr_un *address)
 	if (fd < 0)
 		return -1;
 	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-	    errno == EAGAIN) /* its queue is full */
+	    errno == EAGAIN) /* its backlog is full */
 		result = 1;
 	else
 		result = errno == ECONNREFUSED || errno == ENOENT ? 0 : -1;
@@ -96,7 +97,8 @@ static int is_live(const struct sockaddr_un *address)
 	return result;
 }
 
-static int clear_place(const struct sockaddr_un *address, struct error *error)
+/* Remove a stale socket at the path. Anything else there is an error. */
+static int remove_stale(const struct sockaddr_un *address, struct error *error)
 {
 	const char *path = address->sun_path;
 	struct stat status;
@@ -109,7 +111,7 @@ static int clear_place(const struct sockaddr_un *address, struct error *error)
 	}
 	if (!S_ISSOCK(status.st_mode))
 		return error_set(error,
-				 "%s: exists and is no socket; remove it, or set `control` to "
+				 "%s: exists and is not a socket; remove it, or set `control` to "
 				 "another path",
 				 path);
 	switch (is_live(address)) {
@@ -117,22 +119,22 @@ static int clear_place(const struct sockaddr_un *address, struct error *error)
 		break;
 	case 1:
 		return error_set(error,
-				 "%s: another daemon answers there; stop it, or set `control` to "
+				 "%s: another daemon listens there; stop it, or set `control` to "
 				 "another path",
 				 path);
 	default:
 		return error_set(error,
-				 "%s: cannot tell whether another daemon answers there: %s; remove "
+				 "%s: cannot tell whether another daemon listens there: %s; remove "
 				 "it if none does",
 				 path, strerror(errno));
 	}
 	if (unlink(path) && errno != ENOENT)
-		return error_set(error, "%s: cannot remove the socket that a daemon left: %s", path,
+		return error_set(error, "%s: cannot remove the stale socket: %s", path,
 				 strerror(errno));
 	return 0;
 }
 
-/* Binds a socket. Its mode comes by the umask: nothing is done to it by name. */
+/* Bind a socket. The umask sets its mode, since chmod() would follow the name. */
 static int bind_socket(struct control_socket *name, struct error *error)
 {
 	const struct sockaddr_un *address = &name->address;
@@ -142,7 +144,7 @@ static int bind_socket(struct control_socket *name, struct error *error)
 
 	name->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (name->fd < 0)
-		return error_set(error, "%s: cannot make a socket: %s", address->sun_path,
+		return error_set(error, "%s: cannot create a socket: %s", address->sun_path,
 				 strerror(errno));
 	mask = umask(0117);
 	failed = bind(name->fd, (const struct sockaddr *)address, sizeof(*address));
@@ -181,9 +183,9 @@ int control_socket_prepare(struct control_socket *name, const char *path, uid_t 
 	directory_of(path, directory);
 	if (!only_root_can_write(directory, real))
 		return 0;
-	if (clear_place(&name->address, error) || bind_socket(name, error))
+	if (remove_stale(&name->address, error) || bind_socket(name, error))
 		return -1;
-	return give(path, 0, uid, gid, error);
+	return set_owner(path, 0, uid, gid, error);
 }
 
 int control_socket_bind(struct control_socket *name, const char *path, struct error *error)
@@ -197,7 +199,7 @@ int control_socket_bind(struct control_socket *name, const char *path, struct er
 	directory_of(path, directory);
 	if (geteuid() == 0 && path_resolve_safe(directory, real, error))
 		return error_prefix(error, "control socket %s: ", path);
-	if (clear_place(&name->address, error))
+	if (remove_stale(&name->address, error))
 		return -1;
 	return bind_socket(name, error);
 }
