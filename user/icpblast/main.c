@@ -56,7 +56,7 @@ static const char doc[] =
 	"the machine.";
 
 static const struct argp_option options[] = {
-	{ 0, 0, 0, 0, "What to ask:", 1 },
+	{ NULL, 0, NULL, 0, "What to ask:", 1 },
 	{ "file", 'f', "FILE", 0, "read URLs and verdicts from FILE", 0 },
 	{ "url", 'u', "PATTERN", 0, "one URL, or many with a number in the place of %d", 0 },
 	{ "urls", 'k', "COUNT", 0, "how many URLs %d makes, from 0 on (1)", 0 },
@@ -68,7 +68,7 @@ static const struct argp_option options[] = {
 	  "ask for the k-th URL with a probability proportional to 1/k^S (0: all alike, at random)",
 	  0 },
 	{ "seed", KEY_SEED, "N", 0, "seed of the random choice (1)", 0 },
-	{ 0, 0, 0, 0, "How much:", 2 },
+	{ NULL, 0, NULL, 0, "How much:", 2 },
 	{ "time", 't', "SECONDS", 0, "stop after SECONDS (10, unless --number is given)", 0 },
 	{ "number", 'n', "N", 0, "stop after N queries", 0 },
 	{ "rate", 'r', "N", 0, "queries per second, of all CPUs together (0: as fast as possible)",
@@ -83,15 +83,15 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "ports", 'p', "N", 0, "number of source ports (16)", 0 },
 	{ "source-port", KEY_SOURCE_PORT, "PORT", 0, "the first source port (20000)", 0 },
-	{ 0, 0, 0, 0, "What to report:", 3 },
+	{ NULL, 0, NULL, 0, "What to report:", 3 },
 	{ "sample", 'l', "N", 0,
 	  "measure the time of every N-th query; 0: of none (256; 1 for rates up to 10000)", 0 },
 	{ "deadline", 'd', "MS", 0, "report the share of replies within MS milliseconds (5)", 0 },
-	{ "json", KEY_JSON, 0, 0, "print a line of JSON", 0 },
-	{ "quiet", 'q', 0, 0, "no progress line each second", 0 },
-	{ 0, 0, 0, 0, "Where to send:", 4 },
+	{ "json", KEY_JSON, NULL, 0, "print a line of JSON", 0 },
+	{ "quiet", 'q', NULL, 0, "no progress line each second", 0 },
+	{ NULL, 0, NULL, 0, "Where to send:", 4 },
 	{ "mac", KEY_MAC, "MAC", 0, "the responder's MAC address (as the kernel resolves it)", 0 },
-	{ "anywhere", KEY_ANYWHERE, 0, 0,
+	{ "anywhere", KEY_ANYWHERE, NULL, 0,
 	  "send on any interface. This is a flood: only on networks that are yours", 0 },
 	{ 0 },
 };
@@ -147,8 +147,8 @@ static void read_mac(struct arguments *arguments, const char *text, struct argp_
 	unsigned char *mac = arguments->mac;
 	char rest;
 
-	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx%c", mac, mac + 1, mac + 2, mac + 3, mac + 4,
-		   mac + 5, &rest) != 6)
+	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx%c", &mac[0], &mac[1], &mac[2], &mac[3],
+		   &mac[4], &mac[5], &rest) != 6)
 		argp_error(state, "%s is no MAC address like 02:00:00:00:00:01", text);
 	arguments->has_mac = true;
 }

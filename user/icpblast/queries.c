@@ -161,8 +161,8 @@ static void write_ip(void *header, const struct blast_config *config)
 		ip->frag_off = host_to_be16(0x4000); /* don't fragment */
 		ip->ttl = 64;
 		ip->protocol = IPPROTO_UDP;
-		ip->saddr = config->own[3];
-		ip->daddr = config->address[3];
+		ip->saddr = (ICP_FORCE __be32)config->own[3];
+		ip->daddr = (ICP_FORCE __be32)config->address[3];
 	}
 }
 

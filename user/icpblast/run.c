@@ -244,7 +244,7 @@ static int attach(struct run *run, struct error *error)
 	const struct blast_path *path = &run->job->path;
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET,
-		.sll_protocol = htons(path->ipv6 ? ETH_P_IPV6 : ETH_P_IP),
+		.sll_protocol = host_to_be16(path->ipv6 ? ETH_P_IPV6 : ETH_P_IP),
 		.sll_ifindex = path->ifindex,
 	};
 	int program, link = -1;
@@ -288,7 +288,7 @@ static int hold_ports(struct run *run, struct error *error)
 	if (!run->held)
 		return error_set(error, "out of memory");
 	for (; run->held_count < job->config.ports; run->held_count++) {
-		__be16 port = htons(job->config.first_port + run->held_count);
+		in_port_t port = htons(job->config.first_port + run->held_count);
 		struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = port };
 		struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = port };
 		int one = 1;
@@ -428,8 +428,10 @@ static void send_by_socket(struct generator *generator)
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	struct batch *batch = calloc(1, sizeof(*batch));
 
-	if (fd < 0 || !batch || bind(fd, (struct sockaddr *)&address, sizeof(address)))
+	if (fd < 0 || !batch || bind(fd, (struct sockaddr *)&address, sizeof(address))) {
 		generator->problem = errno;
+		goto end;
+	}
 	while (!generator->problem && !run->stop && sender.budget) {
 		__u64 next = 0;
 		__u64 count = due_count(run, &sender, &next);
@@ -454,6 +456,7 @@ static void send_by_socket(struct generator *generator)
 		run->own.sent_unanswerable += batch->counts.sent_unanswerable;
 		pthread_mutex_unlock(&run->lock);
 	}
+end:
 	free(batch);
 	if (fd >= 0)
 		close(fd);
@@ -595,7 +598,7 @@ static void follow(struct run *run, struct blast_result *result)
 			shown = now;
 			shown_at = t;
 		}
-		ends_soon = job->number || !began || t + SECOND / 10 > began + job->time * SECOND;
+		ends_soon = job->number || !began || t - began > (job->time - 0.1) * SECOND;
 		nanosleep(ends_soon ? &tick : &while_it_runs, NULL);
 	}
 	result->seconds = began ? (t - began) / 1e9 : 0;

@@ -21,12 +21,10 @@ char *shell_quote(const char *word, char *text)
 		return strcpy(text, word);
 	*to++ = '\'';
 	for (c = word; *c; c++) {
-		if (*c == '\'') {
-			memcpy(to, "'\\''", 4);
-			to += 4;
-		} else {
+		if (*c == '\'')
+			to = stpcpy(to, "'\\''");
+		else
 			*to++ = *c;
-		}
 	}
 	strcpy(to, "'");
 	return text;

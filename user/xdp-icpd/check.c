@@ -37,7 +37,7 @@ struct check {
 	struct in6_addr source;
 	json_t *urls, *results;
 	size_t next; /* URL */
-	LIST_HEAD(, check_item) pending;
+	LIST_HEAD(check_item_list, check_item) pending;
 	size_t pending_count;
 	struct rule_search search; /* for URLs decided by a rule; the tag is their index */
 };
