@@ -43,7 +43,7 @@ static void fill_hot(void)
 		message_build(&message, &datagram);
 		frame_build(&hot[i].frame, &envelope, &message);
 		/* Neighbours differ in the verdict, the others at least in the cost. */
-		hot[i].on_decision = candidate_of(0, verdicts[i % 4], 100 + i);
+		hot[i].decided = candidate_of(0, verdicts[i % 4], 100 + i);
 	}
 }
 
@@ -68,7 +68,7 @@ static void *remember_all(void *context)
 	while (!ended)
 		for (int i = 0; i < URLS; i++)
 			kernel_remember(kernel, hot[i].url, strlen(hot[i].url), &anyone,
-					hot[i].on_decision, 0);
+					hot[i].decided, 0);
 	return NULL;
 }
 
@@ -76,8 +76,8 @@ static bool is_right(const struct bytes *reply, const struct hot *asked)
 {
 	const uint8_t *message = reply->at + MESSAGE_OFFSET;
 
-	return message[0] == asked->on_decision.verdict.opcode &&
-	       (message[14] << 8 | message[15]) == asked->on_decision.verdict.cost;
+	return message[0] == asked->decided.verdict.opcode &&
+	       (message[14] << 8 | message[15]) == asked->decided.verdict.cost;
 }
 
 TEST(a_verdict_of_another_url)
