@@ -244,7 +244,7 @@ class Scripts(Wire):
         daemon = self.responder(policy).start()
         path, url = self.files / "echo.so", "http://e.org/22"
         self.assert_answered_by(daemon, "daemon", "denied", url)
-        for name, expected in (("old_abi.so", "ABI version 4711"), ("stranger.so", "no plugin")):
+        for name, expected in (("old_abi.so", "ABI version 4711"), ("stranger.so", "is not a plugin")):
             self.copy(BUILD / "tests/plugins" / name).rename(path)
             self.assert_reload_fails(daemon, expected)
             self.assert_answered_by(daemon, "kernel", "denied", url)
@@ -330,11 +330,11 @@ class Scripts(Wire):
             """policy "h" { kind = helper children = 1 program = "/bin/false" }
                policy "p" { kind = prefix verdict = hit urls = { "http://example.com/foo" } }"""
         ).start()
-        until(lambda: "another in 800 ms" in daemon.log.read_text(), "the pauses")
+        until(lambda: "restart in 800 ms" in daemon.log.read_text(), "the pauses")
         self.assertEqual(self.ask(FOO), "hit")
         self.assertEqual(self.ask(BAR), "miss")
         log = daemon.log.read_text()
-        pauses = [log.index(f"another in {pause} ms") for pause in (100, 200, 400, 800)]
+        pauses = [log.index(f"restart in {pause} ms") for pause in (100, 200, 400, 800)]
         self.assertEqual(pauses, sorted(pauses))
 
 
