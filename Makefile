@@ -23,7 +23,7 @@ HARDENING ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
 SANITIZERS_thread := -fsanitize=thread
 SANITIZERS_1 := -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all
 SANITIZERS := $(if $(SANITIZE),$(SANITIZERS_$(SANITIZE)) -fno-omit-frame-pointer)
-# Every program that ends adds its counts, in parallel, and some run as another user (mode 0666).
+# Every program that ends adds its counts, several at a time.
 COUNTS := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) $(COUNTS) -fPIE -MMD -MP
 ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) $(COUNTS) -pie -Wl,-z,relro,-z,now,--as-needed
@@ -111,13 +111,16 @@ check-kernels: all $(filter $(BUILD)/tests/program_%,$(UNIT_TESTS)) ## under Deb
 	$(Q)scripts/install-deps kernels
 	$(Q)tests/run --kernels $(ONLY)
 
+# The counts begin as empty files, into which the daemon's user can write as well.
 .PHONY: coverage
 coverage: deps ## which lines the tests reach: build/coverage/report.html, and the figure
 	$(Q)scripts/install-deps coverage
-	$(Q)mkdir -p $(BUILD)/coverage && find $(BUILD)/coverage -name '*.gcda' -delete
-	$(Q)umask 0 && $(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 CFLAGS='-Og -g' \
-		HARDENING= all coverage-tests
-	$(Q)umask 0 && tests/run --coverage $(ONLY)
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 CFLAGS='-Og -g' HARDENING= \
+		all coverage-tests
+	$(Q)find $(BUILD)/coverage -name '*.gcno' -exec sh -c \
+		'for notes; do install -m 666 /dev/null "$${notes%.gcno}.gcda"; done' sh {} +
+	$(Q)tests/run --coverage $(ONLY)
+	$(Q)find $(BUILD)/coverage -name '*.gcda' -empty -delete
 	$(Q)gcovr --object-directory $(BUILD)/coverage --filter user/ --filter include/ --print-summary \
 		--html-details $(BUILD)/coverage/report.html --output $(BUILD)/coverage/report.txt
 
