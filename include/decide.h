@@ -90,9 +90,9 @@ ICP_INLINE struct candidate candidate_default(const struct map_chain *chain)
 }
 
 /*
- * Is the daemon's lease on this chain valid, `now` in nanoseconds? A coarse clock may be a tick
- * behind the heartbeat's, so that one may lie in the future; but no farther than the lease is long,
- * or a heartbeat from a wrong clock would be valid for ever.
+ * Is the daemon's lease on this chain valid, `now` in nanoseconds? The heartbeat may be newer than
+ * `now`, which was read before it; but no farther in the future than the lease is long, or a
+ * heartbeat from a wrong clock would be valid for ever.
  */
 ICP_INLINE bool lease_valid(const struct map_watch *watch, const struct map_chain *chain, __u64 now)
 {

@@ -11,6 +11,6 @@
 
 __u64 fidelity_now;
 
-#define bpf_ktime_get_coarse_ns() (*(volatile __u64 *)&fidelity_now)
+#define bpf_ktime_get_ns() (*(volatile __u64 *)&fidelity_now)
 
 #endif

@@ -351,7 +351,7 @@ class OverTheWire(Wire):
         after = self.counts()
         by = {(1, 0): "kernel", (0, 1): "daemon"}.get((after[0] - before[0], after[1] - before[1]))
         flight.compare(expectations if by == "kernel" else expectations[:1], by)
-        # What is remembered for a time may expire in between; the kernel's clock lags by a tick.
+        # What is remembered for a time may expire in between.
         if by != foretold and not self.has_replies():
             raise Wrong(f"answered by the {by}, check had said the {foretold}")
         self.answers += 2
