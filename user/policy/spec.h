@@ -27,7 +27,8 @@ struct spec_setting {
 struct policy_spec {
 	char *name;
 	char *where;
-	size_t count; /* of settings, in the order in which they were first added */
+	bool at_run_time; /* from a command, and not in the configuration */
+	size_t count;	  /* of settings, in the order in which they were first added */
 	struct spec_setting *settings;
 };
 

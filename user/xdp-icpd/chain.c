@@ -4,8 +4,6 @@
 #include "xdp-icpd/trace.h"
 #include "lib/log.h"
 
-#define REMEMBERED_PER_SECOND 10000 /* decisions */
-
 /* --- the next chain */
 
 static bool is_cancelled(const atomic_bool *cancel)
@@ -44,10 +42,9 @@ void next_chain_free(struct next_chain *next)
 
 static void renew_leases(struct daemon *daemon)
 {
-	if (daemon->workers)
-		workers_renew_lease(daemon->workers, daemon->config->lease);
-	if (daemon->kernel_has_chain)
-		kernel_renew_lease(daemon->kernel, chain_gate(daemon->chain));
+	server_renew_lease(&daemon->server, daemon->config->lease);
+	if (daemon->xdp.has_chain)
+		kernel_renew_lease(daemon->xdp.kernel, chain_gate(daemon->chain));
 }
 
 static void on_heartbeat(evutil_socket_t fd, short what, void *context)
@@ -79,10 +76,12 @@ int daemon_start_heartbeat(struct daemon *daemon, struct error *error)
 
 void daemon_policy_changed(void *context, const struct policy *policy)
 {
+	struct daemon *daemon = context;
+
 	/* The kernel first: logging may be slow. */
-	renew_leases(context);
-	daemon_pause(context);
-	daemon_resume(context);
+	renew_leases(daemon);
+	server_pause(&daemon->server);
+	server_resume(&daemon->server);
 	log_write(LOG_INFO, "policy '%s' matches %s", policy->name,
 		  policy_match(policy, &(struct query){ .url = "" }).verdict == ICP_OP_INVALID
 			  ? "no longer"
@@ -91,12 +90,11 @@ void daemon_policy_changed(void *context, const struct policy *policy)
 
 /* --- remembered decisions */
 
-/* No worker may store a decision of one chain under another. */
-static void set_remembering(struct daemon *daemon, bool remembers)
+static void set_remembering(struct daemon *daemon, bool enabled)
 {
-	daemon_pause(daemon);
-	daemon->remembers = remembers;
-	daemon_resume(daemon);
+	server_pause(&daemon->server);
+	daemon->memory.enabled = enabled;
+	server_resume(&daemon->server);
 }
 
 void daemon_stop_remembering(struct daemon *daemon)
@@ -104,40 +102,16 @@ void daemon_stop_remembering(struct daemon *daemon)
 	set_remembering(daemon, false);
 }
 
-/*
- * Skip what the kernel can decide itself. The rate is limited, so that a flood of URLs that never
- * come again does not keep the daemon busy.
- */
-void daemon_remember(void *context, const struct query *query,
-		     const struct chain_decision *decision)
-{
-	struct daemon *daemon = context;
-	struct timespec now;
-
-	if (!decision->cacheable || decision->chain != daemon->chain || !daemon->remembers ||
-	    decision->rank < daemon->horizon)
-		return;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (now.tv_sec != daemon->remembering_since) {
-		daemon->remembering_since = now.tv_sec;
-		daemon->remembered = 0;
-	}
-	if (daemon->remembered++ >= REMEMBERED_PER_SECOND)
-		return;
-	kernel_remember(
-		daemon->kernel, query->url, query->length, &query->source,
-		candidate_of(decision->rank, decision->verdict.opcode, decision->verdict.cost),
-		decision->expires);
-}
-
 /* --- from one chain to the next */
 
 /* While the workers pause: the kernel's chain is now this daemon's. */
 static void set_kernel_chain(struct daemon *daemon, const struct compiled *compiled)
 {
-	daemon->kernel_has_chain = true;
-	daemon->remembers = true;
-	daemon->horizon = compiled->horizon;
+	daemon->xdp.has_chain = true;
+	daemon->memory.enabled = true;
+	daemon->memory.kernel = daemon->xdp.kernel;
+	daemon->memory.chain = daemon->chain;
+	daemon->memory.horizon = compiled->horizon;
 }
 
 int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, struct error *error)
@@ -145,12 +119,12 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 	const struct config *config = daemon->config;
 	const struct candidate gate = chain_gate(daemon->chain);
 
-	if (kernel_set_chain(daemon->kernel, compiled, config->answer_request_zero, config->lease,
-			     &gate, error))
+	if (kernel_set_chain(daemon->xdp.kernel, compiled, config->answer_request_zero,
+			     config->lease, &gate, error))
 		return -1;
-	daemon_pause(daemon);
+	server_pause(&daemon->server);
 	set_kernel_chain(daemon, compiled);
-	daemon_resume(daemon);
+	server_resume(&daemon->server);
 	return 0;
 }
 
@@ -159,32 +133,32 @@ static int switch_kernel(struct daemon *daemon, const struct next_chain *next, s
 {
 	const struct candidate gate = chain_gate(next->chain);
 
-	return kernel_switch_chain(daemon->kernel, &next->prepared, &gate, error);
+	return kernel_switch_chain(daemon->xdp.kernel, &next->prepared, &gate, error);
 }
 
 int daemon_switch_chain(struct daemon *daemon, struct next_chain *next, struct config *config,
 			struct error *error)
 {
 	struct chain *former = daemon->chain;
-	bool remembers = daemon->remembers;
+	bool remembers = daemon->memory.enabled;
 
 	chain_inherit(next->chain, former);
 	if (chain_start(next->chain, daemon->base, daemon_policy_changed, daemon, error))
 		return -1;
 	daemon_trace_flush(daemon);
 	daemon_stop_remembering(daemon);
-	if (daemon->kernel && switch_kernel(daemon, next, error)) {
+	if (daemon->xdp.kernel && switch_kernel(daemon, next, error)) {
 		set_remembering(daemon, remembers);
 		return -1;
 	}
-	daemon_pause(daemon);
+	server_pause(&daemon->server);
 	daemon->chain = next->chain;
 	daemon->config = config;
-	daemon->responder.chain = daemon->chain;
-	daemon->responder.answer_request_zero = config->answer_request_zero;
-	if (daemon->kernel)
+	daemon->server.responder.chain = daemon->chain;
+	daemon->server.responder.answer_request_zero = config->answer_request_zero;
+	if (daemon->xdp.kernel)
 		set_kernel_chain(daemon, next->compiled);
-	daemon_resume(daemon);
+	server_resume(&daemon->server);
 	set_heartbeat(daemon);
 	renew_leases(daemon);
 	next->chain = former;

@@ -44,13 +44,6 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 /* Callback of policies that begin or cease to match; `context` is the daemon. */
 void daemon_policy_changed(void *context, const struct policy *policy);
 
-/*
- * Callback of every decision; `context` is the daemon. Store it in the kernel if it may be
- * remembered.
- */
-void daemon_remember(void *context, const struct query *query,
-		     const struct chain_decision *decision);
-
 /* No decision is remembered after the return. Called before the chain is replaced. */
 void daemon_stop_remembering(struct daemon *daemon);
 

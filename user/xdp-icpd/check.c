@@ -100,9 +100,9 @@ static void add_replier(const struct daemon *daemon, const struct query *query, 
 	struct decision decision;
 	struct error error;
 
-	if (daemon->kernel && daemon->attached) {
+	if (daemon->xdp.kernel && daemon->xdp.attached) {
 		why = "the kernel's maps cannot be read";
-		if (kernel_decide(daemon->kernel, query->url, query->length, &query->source,
+		if (kernel_decide(daemon->xdp.kernel, query->url, query->length, &query->source,
 				  &decision, &error) == 0) {
 			by = decision.counter == ICP_COUNT_ANSWERED ? "kernel" : "daemon";
 			why = decision.counter == ICP_COUNT_ANSWERED
@@ -138,8 +138,8 @@ static void add_outcome(struct check *check, const struct query *query,
 static void add_error(struct check *check, enum icp_form form, size_t length, size_t index)
 {
 	json_t *result = json_array_get(check->results, index);
-	bool kernel =
-		check->daemon->attached && form == ICP_FORM_WHITE_SPACE && length <= PREFIX_URL_MAX;
+	bool kernel = check->daemon->xdp.attached && form == ICP_FORM_WHITE_SPACE &&
+		      length <= PREFIX_URL_MAX;
 
 	json_object_set_new(result, "verdict", json_string(opcode_name(ICP_OP_ERR)));
 	json_object_set_new(result, "by", json_string(kernel ? "kernel" : "daemon"));
@@ -155,7 +155,7 @@ static void check_decided(void *context, const struct query *query,
 {
 	struct check_item *item = context;
 	struct check *check = item->check;
-	struct responder responder = check->daemon->responder;
+	struct responder responder = check->daemon->server.responder;
 	struct responder_outcome outcome = responder_finish(&responder, decision);
 
 	add_outcome(check, query, &outcome, item->index);
@@ -168,7 +168,7 @@ static void check_decided(void *context, const struct query *query,
 static void check_query(struct check *check, const struct query *query, size_t index)
 {
 	struct responder responder =
-		check->daemon->responder; /* a copy, as counters are for queries */
+		check->daemon->server.responder; /* a copy, as counters are for queries */
 	struct responder_outcome outcome;
 	struct check_item *item;
 
@@ -243,7 +243,8 @@ static void check_rules(struct check *check)
 {
 	struct error error;
 
-	if (check->search.count && rule_search_step(&check->search, check->daemon->rules, &error)) {
+	if (check->search.count &&
+	    rule_search_step(&check->search, check->daemon->server.rules, &error)) {
 		check_end(check, control_refusal("%s", error.text));
 		return;
 	}

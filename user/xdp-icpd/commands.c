@@ -14,6 +14,8 @@
 #include "lib/sockaddr.h"
 #include "icp/opcode.h"
 
+#define WHERE "command line" /* of a policy, in messages */
+
 /* --- counters */
 
 /*
@@ -24,9 +26,9 @@ static int add_counters(struct daemon *daemon, json_t *reply)
 	uint64_t kernel[ICP_COUNTER_MAX] = { 0 }, own[ICP_COUNTER_MAX] = { 0 };
 	json_t *answered;
 
-	if (daemon->kernel && kernel_counters(daemon->kernel, kernel))
+	if (daemon->xdp.kernel && kernel_counters(daemon->xdp.kernel, kernel))
 		return -1;
-	daemon_counters(daemon, own);
+	server_counters(&daemon->server, own);
 	answered = json_pack("{s:I, s:I}", "kernel", (json_int_t)kernel[ICP_COUNT_ANSWERED],
 			     "daemon", (json_int_t)own[ICP_COUNT_ANSWERED]);
 	json_object_set_new(reply, "answered", answered);
@@ -71,8 +73,8 @@ static json_t *drain_json(uint32_t drain)
 
 static json_t *list_interfaces(const struct daemon *daemon)
 {
-	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
-	size_t count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
+	struct kernel_interface interfaces[XDP_INTERFACES_MAX];
+	size_t count = xdp_interfaces(&daemon->xdp, interfaces, XDP_INTERFACES_MAX);
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < count; i++) {
@@ -108,8 +110,8 @@ static json_t *command_status(struct daemon *daemon, const json_t *request,
 	(void)peer;
 	(void)request;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (daemon->kernel)
-		sizes = kernel_sizes(daemon->kernel);
+	if (daemon->xdp.kernel)
+		sizes = kernel_sizes(daemon->xdp.kernel);
 	for (size_t i = 0; i < daemon->config->listen_count; i++) {
 		char text[SOCKADDR_TEXT_SIZE];
 
@@ -118,24 +120,24 @@ static json_t *command_status(struct daemon *daemon, const json_t *request,
 	}
 	reply = json_pack(
 		"{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:o}",
-		"ok", 1, "version", XDP_ICP_VERSION, "mode", daemon_mode(daemon), "interfaces",
+		"ok", 1, "version", XDP_ICP_VERSION, "mode", xdp_mode(&daemon->xdp), "interfaces",
 		list_interfaces(daemon), "listen", listen, "policies",
 		(json_int_t)chain_count(daemon->chain), "prefixes",
 		(json_int_t)chain_prefix_count(daemon->chain), "prefixes_max",
-		(json_int_t)sizes.prefixes, "rules", (json_int_t)rules_count(daemon->rules),
-		"rules_max", (json_int_t)rules_max(daemon->rules), "default",
+		(json_int_t)sizes.prefixes, "rules", (json_int_t)rules_count(daemon->server.rules),
+		"rules_max", (json_int_t)rules_max(daemon->server.rules), "default",
 		opcode_name(chain_default_verdict(daemon->chain)), "horizon",
 		horizon(daemon->chain), "pid", (json_int_t)getpid(), "uptime",
 		(json_int_t)(now.tv_sec - daemon->started.tv_sec), "reloads",
 		(json_int_t)daemon->reloads, "pin_dir", control_text(daemon->config->pin_dir));
-	if (daemon->kernel)
+	if (daemon->xdp.kernel)
 		json_object_set_new(reply, "prefixes_used",
-				    json_integer(kernel_prefixes_used(daemon->kernel)));
-	json_object_set_new(reply, "drain", drain_json(daemon->responder.drain));
+				    json_integer(kernel_prefixes_used(daemon->xdp.kernel)));
+	json_object_set_new(reply, "drain", drain_json(daemon->server.responder.drain));
 	json_object_set_new(reply, "tracers", json_integer(daemon_tracers(daemon)));
-	if (!daemon->kernel)
-		json_object_set_new(reply, "reason", control_text(daemon->userspace_reason));
-	else if (!daemon->attached)
+	if (!daemon->xdp.kernel)
+		json_object_set_new(reply, "reason", control_text(daemon->xdp.userspace_reason));
+	else if (!daemon->xdp.attached)
 		json_object_set_new(reply, "reason",
 				    json_string("no interface carries the program"));
 	if (add_counters(daemon, reply)) {
@@ -240,20 +242,22 @@ static struct policy_spec *read_spec(const json_t *request, struct error *error)
 		error_set(error, "a policy needs a name without a NUL, and settings");
 		return NULL;
 	}
-	spec = policy_spec_new(name, COMMAND_LINE);
+	spec = policy_spec_new(name, WHERE);
 	free(name);
 	json_array_foreach (settings, i, pair) {
 		const char *key = json_string_value(json_array_get(pair, 0));
 		char *text = read_text(json_array_get(pair, 1));
 
-		if (!spec || !key || !text || policy_spec_add(spec, key, text, COMMAND_LINE)) {
+		if (!spec || !key || !text || policy_spec_add(spec, key, text, WHERE)) {
 			free(text);
 			break;
 		}
 		free(text);
 	}
-	if (spec && i == json_array_size(settings))
+	if (spec && i == json_array_size(settings)) {
+		spec->at_run_time = true;
 		return spec;
+	}
 	policy_spec_free(spec);
 	error_set(error, "settings are pairs of a key and a text without a NUL");
 	return NULL;

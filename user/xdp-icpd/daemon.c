@@ -14,29 +14,6 @@
 #include "lib/log.h"
 #include "icp/opcode.h"
 
-size_t daemon_interfaces(const struct daemon *daemon, struct kernel_interface *interfaces,
-			 size_t max)
-{
-	size_t count = daemon->kernel ? kernel_interfaces(daemon->kernel, interfaces, max) : 0;
-
-	return count < max ? count : max;
-}
-
-const char *daemon_mode(const struct daemon *daemon)
-{
-	struct kernel_interface interfaces[DAEMON_INTERFACES_MAX];
-	size_t count = daemon_interfaces(daemon, interfaces, DAEMON_INTERFACES_MAX);
-	const char *mode = "userspace";
-
-	for (size_t i = 0; i < count; i++) {
-		if (interfaces[i].attached && interfaces[i].native)
-			return "native";
-		if (interfaces[i].attached)
-			mode = "generic";
-	}
-	return mode;
-}
-
 /* --- signals */
 
 static void on_reload(evutil_socket_t number, short what, void *context)
@@ -49,11 +26,11 @@ static void on_reload(evutil_socket_t number, short what, void *context)
 int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error)
 {
 	/* The kernel first where answers end, here first where they begin: silence has no gap. */
-	if (daemon->kernel && kernel_drain(daemon->kernel, drain, error))
+	if (daemon->xdp.kernel && kernel_drain(daemon->xdp.kernel, drain, error))
 		return -1;
-	daemon_pause(daemon);
-	daemon->responder.drain = drain;
-	daemon_resume(daemon);
+	server_pause(&daemon->server);
+	daemon->server.responder.drain = drain;
+	server_resume(&daemon->server);
 	if (!drain)
 		log_write(LOG_NOTICE, "no longer drains");
 	else if (drain == DRAIN_SILENCE)
@@ -83,7 +60,8 @@ static void on_end(evutil_socket_t number, short what, void *context)
 	if (wait && !daemon->ending) {
 		daemon->ending = true;
 		log_write(LOG_NOTICE, "drains for %u ms on %s, then ends", wait, strsignal(number));
-		if (!daemon->responder.drain && daemon_drain(daemon, ICP_OP_MISS_NOFETCH, &error))
+		if (!daemon->server.responder.drain &&
+		    daemon_drain(daemon, ICP_OP_MISS_NOFETCH, &error))
 			log_write(LOG_ERR, "%s", error.text);
 		if (event_base_once(daemon->base, -1, EV_TIMEOUT, end, daemon, &drain_time) == 0)
 			return;
@@ -105,61 +83,31 @@ static int watch_signals(struct daemon *daemon)
 
 /* --- start and end */
 
-static int start_listeners(struct daemon *daemon, struct error *error)
-{
-	if (daemon->workers)
-		return workers_start(daemon->workers, daemon->base, &daemon->responder, error);
-	for (size_t i = 0; i < daemon->config->listen_count; i++)
-		if (listener_start(daemon->listeners[i], daemon->base, &daemon->responder))
-			return error_set(error, "out of memory");
-	return 0;
-}
-
-void daemon_pause(struct daemon *daemon)
-{
-	if (daemon->workers)
-		workers_pause(daemon->workers);
-}
-
-void daemon_resume(struct daemon *daemon)
-{
-	if (daemon->workers)
-		workers_resume(daemon->workers);
-}
-
-void daemon_counters(struct daemon *daemon, uint64_t counters[ICP_COUNTER_MAX])
-{
-	for (int i = 0; i < ICP_COUNTER_MAX; i++)
-		counters[i] += daemon->responder.counters[i];
-	if (daemon->workers)
-		workers_counters(daemon->workers, counters);
-}
-
 int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct error *error)
 {
-	daemon->rules = daemon->kernel ? rules_pinned(kernel_rules(daemon->kernel))
-				       : rules_local(daemon->config->rules_max);
-	if (!daemon->rules)
+	const struct config *config = daemon->config;
+	struct kernel *kernel = daemon->xdp.kernel;
+	struct server *server = &daemon->server;
+
+	if (server_set_rules(server,
+			     kernel ? rules_pinned(kernel_rules(kernel))
+				    : rules_local(config->rules_max),
+			     error))
+		return -1;
+	server->responder.on_decision = memory_store;
+	server->responder.context = &daemon->memory;
+	server->responder.chain = daemon->chain;
+	server->responder.answer_request_zero = config->answer_request_zero;
+	if (watch_signals(daemon))
 		return error_set(error, "out of memory");
-	daemon->trace_log = trace_log_new();
-	if (!daemon->trace_log || watch_signals(daemon))
-		return error_set(error, "out of memory");
-	daemon->responder.rules = daemon->rules;
-	daemon->responder.trace_log = daemon->trace_log;
-	daemon->responder.on_decision = daemon_remember;
-	daemon->responder.context = daemon;
-	daemon->responder.chain = daemon->chain;
-	daemon->responder.answer_request_zero = daemon->config->answer_request_zero;
 	if (chain_start(daemon->chain, daemon->base, daemon_policy_changed, daemon, error) ||
 	    daemon_open_changes(daemon, error) || daemon_start_heartbeat(daemon, error) ||
-	    start_listeners(daemon, error))
+	    server_start(server, daemon->base, error))
 		return -1;
-	if (daemon->kernel) {
-		if (daemon_watch_network(daemon, error) ||
-		    daemon_start_chain(daemon, compiled, error))
-			return -1;
-		daemon_update_destinations(daemon);
-	}
+	if (kernel && (daemon_start_chain(daemon, compiled, error) ||
+		       xdp_watch_network(&daemon->xdp, config->listen, config->listen_count,
+					 daemon->base, error)))
+		return -1;
 	return 0;
 }
 
@@ -201,37 +149,29 @@ void daemon_stop(struct daemon *daemon)
 	daemon_cancel_changes(daemon);
 	daemon_stop_remembering(daemon);
 	/* A daemon that failed to start leaves the chain of its predecessor alone. */
-	if (daemon->kernel_has_chain && kernel_disable_chain(daemon->kernel, &error))
+	if (daemon->xdp.has_chain && kernel_disable_chain(daemon->xdp.kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
 	/* Without a daemon a drain could not be ended. */
-	if (daemon->responder.drain && daemon->kernel && kernel_drain(daemon->kernel, 0, &error))
+	if (daemon->server.responder.drain && daemon->xdp.kernel &&
+	    kernel_drain(daemon->xdp.kernel, 0, &error))
 		log_write(LOG_ERR, "%s", error.text);
-	if (daemon->workers)
-		workers_end(daemon->workers);
-	for (size_t i = 0;
-	     !daemon->workers && daemon->listeners && i < daemon->config->listen_count; i++)
-		if (daemon->listeners[i])
-			listener_drain(daemon->listeners[i]);
+	server_drain(&daemon->server);
 	finish_pending(daemon);
-	for (size_t i = 0; daemon->listeners && i < daemon->config->listen_count; i++)
-		listener_close(daemon->listeners[i]);
-	free(daemon->listeners);
-	workers_free(daemon->workers);
+	server_close(&daemon->server);
 	evaluations_stop();
 	daemon_trace_end(daemon);
-	trace_log_free(daemon->trace_log);
 	control_close(daemon->control);
-	daemon_unwatch_network(daemon);
+	xdp_unwatch_network(&daemon->xdp);
 	if (daemon->heartbeat)
 		event_free(daemon->heartbeat);
 	for (int i = 0; i < 3; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);
-	rules_free(daemon->rules);
-	if (daemon->kernel_has_chain)
-		kernel_unpin_unused(daemon->kernel, daemon->pin_dir);
-	kernel_close(daemon->kernel);
-	pin_dir_close(daemon->pin_dir);
+	server_free(&daemon->server);
+	if (daemon->xdp.has_chain)
+		kernel_unpin_unused(daemon->xdp.kernel, daemon->xdp.pin_dir);
+	kernel_close(daemon->xdp.kernel);
+	pin_dir_close(daemon->xdp.pin_dir);
 	chain_free(daemon->chain);
 	daemon_free_changes(daemon);
 	config_free(daemon->config);

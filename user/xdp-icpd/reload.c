@@ -125,14 +125,14 @@ static int build(const struct changes *changes, struct change *change)
 	if (change->kind == CHANGE_RELOAD) {
 		if (config_load(daemon->config_path, &change->config, &change->error))
 			return -1;
-		return next_chain_build(&change->next, change->config, daemon->kernel,
+		return next_chain_build(&change->next, change->config, daemon->xdp.kernel,
 					&changes->cancel, &change->error);
 	}
 	if (list_policies(&config, change))
 		return -1;
 	config.policies = change->policies;
 	config.policy_count = change->policy_count;
-	return next_chain_build(&change->next, &config, daemon->kernel, &changes->cancel,
+	return next_chain_build(&change->next, &config, daemon->xdp.kernel, &changes->cancel,
 				&change->error);
 }
 
@@ -148,7 +148,7 @@ static int save(const char *config_path, const struct change *change, struct err
 					   "could not be saved: ");
 	}
 	result = drop_in_remove(config_path, change->name, error);
-	if (result > 0 && strcmp(change->former->where, COMMAND_LINE) == 0)
+	if (result > 0 && change->former->at_run_time)
 		return 0; /* was never saved */
 	if (result > 0)
 		return error_set(error,

@@ -101,7 +101,7 @@ static void list_step(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	job->bytes = 0;
-	if (rules_step(job->daemon->rules, &job->cursor, list_rule, job, &error))
+	if (rules_step(job->daemon->server.rules, &job->cursor, list_rule, job, &error))
 		job_end(job, control_refusal("%s", error.text));
 	else if (!control_reserve(job->deferred, job->bytes))
 		job_end(job, control_refusal("there are more rules than can be listed at once; "
@@ -164,7 +164,7 @@ static int put_rule(struct daemon *daemon, const json_t *object, struct error *e
 
 	if (read_rule(object, true, &rule, error))
 		return -1;
-	result = rules_put(daemon->rules, rule.prefix, rule.length, rule.verdict, error);
+	result = rules_put(daemon->server.rules, rule.prefix, rule.length, rule.verdict, error);
 	free(rule.prefix);
 	return result;
 }
@@ -176,9 +176,9 @@ json_t *command_rules_add(struct daemon *daemon, const json_t *request,
 	int result;
 
 	(void)peer;
-	daemon_pause(daemon);
+	server_pause(&daemon->server);
 	result = put_rule(daemon, request, &error);
-	daemon_resume(daemon);
+	server_resume(&daemon->server);
 	if (result)
 		return control_refusal("%s", error.text);
 	return json_pack("{s:b}", "ok", 1);
@@ -194,9 +194,9 @@ json_t *command_rules_del(struct daemon *daemon, const json_t *request,
 	(void)peer;
 	if (read_rule(request, false, &rule, &error))
 		return control_refusal("%s", error.text);
-	daemon_pause(daemon);
-	result = rules_remove(daemon->rules, rule.prefix, rule.length, &error);
-	daemon_resume(daemon);
+	server_pause(&daemon->server);
+	result = rules_remove(daemon->server.rules, rule.prefix, rule.length, &error);
+	server_resume(&daemon->server);
 	free(rule.prefix);
 	if (result < 0)
 		return control_refusal("%s", error.text);
@@ -216,10 +216,10 @@ static void load_step(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	daemon_pause(job->daemon);
+	server_pause(&job->daemon->server);
 	while (!result && job->next < count && job->next < end)
 		result = put_rule(job->daemon, json_array_get(job->rules, job->next++), &error);
-	daemon_resume(job->daemon);
+	server_resume(&job->daemon->server);
 	if (result)
 		job_end(job, control_refusal("rule %zu of %zu: %s (those before it are loaded)",
 					     job->next, count, error.text));

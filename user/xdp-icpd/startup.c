@@ -29,25 +29,6 @@ struct start {
 	struct compiled *compiled;
 };
 
-static int open_listeners(struct daemon *daemon, struct error *error)
-{
-	size_t count = daemon->config->listen_count;
-
-	daemon->listeners = calloc(count, sizeof(struct listener *));
-	if (!daemon->listeners)
-		return error_set(error, "out of memory");
-	for (size_t i = 0; i < count; i++) {
-		daemon->listeners[i] = listener_open(&daemon->config->listen[i], error);
-		if (!daemon->listeners[i])
-			return -1;
-	}
-	if (workers_wanted(daemon->config->workers) == 1)
-		return 0;
-	daemon->workers = workers_open(daemon->listeners, count,
-				       workers_wanted(daemon->config->workers), error);
-	return daemon->workers ? 0 : -1;
-}
-
 /* --- a program left by an earlier daemon */
 
 static int disable_program(struct pin_dir *dir, struct error *error)
@@ -63,7 +44,7 @@ static int disable_program(struct pin_dir *dir, struct error *error)
 /* A program that is still attached must not continue with another chain than this daemon's. */
 static void disable_stale_program(const struct daemon *daemon)
 {
-	struct pin_dir *dir = daemon->pin_dir, *opened = NULL;
+	struct pin_dir *dir = daemon->xdp.pin_dir, *opened = NULL;
 	struct error error;
 	int result = 0;
 
@@ -82,9 +63,9 @@ static void disable_stale_program(const struct daemon *daemon)
 
 static void fall_back_to_userspace(struct daemon *daemon, const char *reason)
 {
-	pin_dir_close(daemon->pin_dir);
-	daemon->pin_dir = NULL;
-	snprintf(daemon->userspace_reason, sizeof(daemon->userspace_reason), "%s", reason);
+	pin_dir_close(daemon->xdp.pin_dir);
+	daemon->xdp.pin_dir = NULL;
+	snprintf(daemon->xdp.userspace_reason, sizeof(daemon->xdp.userspace_reason), "%s", reason);
 	log_write(daemon->config->mode == CONFIG_MODE_OFF ? LOG_NOTICE : LOG_WARNING,
 		  "mode userspace, the daemon replies alone: %s", reason);
 }
@@ -106,7 +87,7 @@ static enum kernel_result load_interfaces(const struct daemon *daemon, const str
 
 	for (size_t i = 0; i < config->interface_count; i++) {
 		const struct kernel_load load = {
-			.pin_dir = daemon->pin_dir,
+			.pin_dir = daemon->xdp.pin_dir,
 			.interface = config->interfaces[i],
 			.mode = modes[config->mode],
 			.sizes = *sizes,
@@ -146,7 +127,7 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	if (daemon->config->mode != CONFIG_MODE_OFF) {
 		if (result == KERNEL_OK)
 			result = load_interfaces(daemon, start, &sizes, &error);
-		pin_dir_hand_over(daemon->pin_dir, start->uid, start->gid);
+		pin_dir_hand_over(daemon->xdp.pin_dir, start->uid, start->gid);
 	} else if (result == KERNEL_OK) {
 		disable_stale_program(daemon);
 	}
@@ -172,11 +153,11 @@ static int open_pins(struct daemon *daemon, const struct start *start, struct er
 
 	if (config->mode == CONFIG_MODE_OFF || !config->interface_count)
 		return 0;
-	daemon->pin_dir = pin_dir_create(config->pin_dir, start->uid, error);
-	if (!daemon->pin_dir)
+	daemon->xdp.pin_dir = pin_dir_create(config->pin_dir, start->uid, error);
+	if (!daemon->xdp.pin_dir)
 		return errno == ENOENT ? 0 : -1; /* no BPF file system: open_kernel() reports it */
 	/* From here on only this daemon uses the maps. */
-	return pin_dir_lock(daemon->pin_dir, error);
+	return pin_dir_lock(daemon->xdp.pin_dir, error);
 }
 
 static int start_loader(struct daemon *daemon, struct start *start, struct error *error)
@@ -185,7 +166,7 @@ static int start_loader(struct daemon *daemon, struct start *start, struct error
 
 	if (open_pins(daemon, start, error))
 		return -1;
-	if (!daemon->pin_dir && daemon->config->mode != CONFIG_MODE_OFF)
+	if (!daemon->xdp.pin_dir && daemon->config->mode != CONFIG_MODE_OFF)
 		return 0;
 	pid = load_fork(&start->channel, error);
 	if (pid < 0)
@@ -254,16 +235,16 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 	if (loads)
 		result = load(daemon, start, error);
 	else
-		daemon->pin_dir = pin_dir_open(config->pin_dir, start->uid, error);
+		daemon->xdp.pin_dir = pin_dir_open(config->pin_dir, start->uid, error);
 	if (result == KERNEL_NO_DEVICE)
 		return -1;
-	if (result == KERNEL_OK && daemon->pin_dir) {
+	if (result == KERNEL_OK && daemon->xdp.pin_dir) {
 		/* Held while this daemon runs; fails if another daemon uses the maps. */
-		if (pin_dir_lock(daemon->pin_dir, error))
+		if (pin_dir_lock(daemon->xdp.pin_dir, error))
 			return -1;
-		daemon->kernel = kernel_open(daemon->pin_dir, error);
+		daemon->xdp.kernel = kernel_open(daemon->xdp.pin_dir, error);
 	}
-	if (daemon->kernel)
+	if (daemon->xdp.kernel)
 		return 0;
 	if (config->mode == CONFIG_MODE_NATIVE)
 		return -1;
@@ -284,7 +265,8 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 	if (root && user_find(config->user, &start->uid, &start->gid, error))
 		return -1;
 	/* First what can fail without having changed anything. */
-	if (open_listeners(daemon, error))
+	if (server_open(&daemon->server, config->listen, config->listen_count, config->workers,
+			error))
 		return -1;
 	if (root && start_as_root(daemon, start, error))
 		return -1;
@@ -315,7 +297,7 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 	struct start start = { .uid = geteuid(), .gid = getegid(), .control.fd = -1 };
 	int result;
 
-	*daemon = (struct daemon){ .config_path = config_path, .network_fd = -1 };
+	*daemon = (struct daemon){ .config_path = config_path, .xdp.network_fd = -1 };
 	clock_gettime(CLOCK_MONOTONIC, &daemon->started);
 	if (config_load_file(config_path, &daemon->config, error))
 		return -1;
@@ -331,6 +313,6 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 		return -1;
 	}
 	log_write(LOG_NOTICE, "xdp-icpd %s answers, mode %s, %zu policies", XDP_ICP_VERSION,
-		  daemon_mode(daemon), chain_count(daemon->chain));
+		  xdp_mode(&daemon->xdp), chain_count(daemon->chain));
 	return 0;
 }

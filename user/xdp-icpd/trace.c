@@ -146,7 +146,7 @@ static void collect(void *context, struct trace_entry *entry)
 	if (added)
 		*added = *entry;
 	else
-		tracing->daemon->responder.counters[ICP_COUNT_FAILED_TRACE]++;
+		tracing->daemon->server.responder.counters[ICP_COUNT_FAILED_TRACE]++;
 }
 
 /* Set the decider of a record of the kernel. */
@@ -160,7 +160,7 @@ static void find_decider(const struct daemon *daemon, struct trace_entry *entry)
 		entry->decider = TRACE_BY_DRAIN;
 	} else if (record->rank == RANK_RULE) {
 		entry->decider = TRACE_BY_RULE;
-	} else if (record->generation != kernel_generation(daemon->kernel)) {
+	} else if (record->generation != kernel_generation(daemon->xdp.kernel)) {
 		entry->decider = TRACE_BY_PREVIOUS_CHAIN;
 	} else if (record->rank < chain_count(daemon->chain)) {
 		entry->decider = TRACE_BY_POLICY;
@@ -186,9 +186,9 @@ static uint64_t count_lost(struct daemon *daemon)
 {
 	uint64_t counters[ICP_COUNTER_MAX] = { 0 };
 
-	if (daemon->kernel)
-		kernel_counters(daemon->kernel, counters);
-	daemon_counters(daemon, counters);
+	if (daemon->xdp.kernel)
+		kernel_counters(daemon->xdp.kernel, counters);
+	server_counters(&daemon->server, counters);
 	return counters[ICP_COUNT_FAILED_TRACE];
 }
 
@@ -202,7 +202,7 @@ void daemon_trace_flush(struct daemon *daemon)
 	offset = clock_ns(CLOCK_REALTIME) - clock_kernel_ns();
 	if (tracing->kernel)
 		kernel_trace_read(tracing->kernel);
-	trace_log_consume(daemon->trace_log, collect, tracing);
+	trace_log_consume(daemon->server.trace_log, collect, tracing);
 	if (tracing->entry_count)
 		qsort(tracing->entries, tracing->entry_count, sizeof(*tracing->entries), by_time);
 	for (size_t i = 0; i < tracing->entry_count; i++) {
@@ -241,9 +241,9 @@ void daemon_trace_end(struct daemon *daemon)
 
 	if (!tracing)
 		return;
-	if (daemon->kernel)
-		kernel_trace_until(daemon->kernel, 0);
-	trace_log_enable(daemon->trace_log, false);
+	if (daemon->xdp.kernel)
+		kernel_trace_until(daemon->xdp.kernel, 0);
+	trace_log_enable(daemon->server.trace_log, false);
 	while (tracing->count)
 		remove_tracer(tracing, 0);
 	kernel_trace_close(tracing->kernel);
@@ -283,8 +283,8 @@ static void on_poll(evutil_socket_t fd, short what, void *context)
 	if (++tracing->polls % POLLS_PER_LEASE)
 		return;
 	report_lost(tracing);
-	if (daemon->kernel)
-		kernel_trace_until(daemon->kernel, clock_kernel_ns() + LEASE_NS);
+	if (daemon->xdp.kernel)
+		kernel_trace_until(daemon->xdp.kernel, clock_kernel_ns() + LEASE_NS);
 }
 
 static int begin(struct daemon *daemon, struct error *error)
@@ -299,12 +299,12 @@ static int begin(struct daemon *daemon, struct error *error)
 	tracing->since = clock_kernel_ns();
 	tracing->lost = count_lost(daemon);
 	tracing->poll = event_new(daemon->base, -1, EV_PERSIST, on_poll, daemon);
-	if (daemon->kernel)
-		tracing->kernel =
-			kernel_trace_open(daemon->kernel, collect_kernel_record, tracing, error);
+	if (daemon->xdp.kernel)
+		tracing->kernel = kernel_trace_open(daemon->xdp.kernel, collect_kernel_record,
+						    tracing, error);
 	else
 		error_set(error, "out of memory");
-	if ((daemon->kernel && !tracing->kernel) || !tracing->poll ||
+	if ((daemon->xdp.kernel && !tracing->kernel) || !tracing->poll ||
 	    event_add(tracing->poll, &interval)) {
 		daemon_trace_end(daemon);
 		return -1;
@@ -313,9 +313,9 @@ static int begin(struct daemon *daemon, struct error *error)
 	if (tracing->kernel)
 		kernel_trace_read(tracing->kernel);
 	tracing->entry_count = 0;
-	trace_log_enable(daemon->trace_log, true);
-	if (daemon->kernel)
-		kernel_trace_until(daemon->kernel, tracing->since + LEASE_NS);
+	trace_log_enable(daemon->server.trace_log, true);
+	if (daemon->xdp.kernel)
+		kernel_trace_until(daemon->xdp.kernel, tracing->since + LEASE_NS);
 	return 0;
 }
 
