@@ -262,9 +262,20 @@ $(BUILD)/tests/plugins/%_cxx.so: tests/plugins/%.c include/xdp_icp_plugin.h | $(
 
 $(BUILD)/tests/policy_plugin_test: | $(PLUGINS) $(TEST_PLUGINS)
 
-$(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(ARCHIVES) $(wildcard tests/unit/*.h) $(SKELETON) | $(BUILD)/tests/
+# What tests share. A tool that uses none of what asserts needs no cmocka.
+SUPPORT := $(BUILD)/tests/support.a
+
+$(BUILD)/tests/support/%.o: tests/support/%.c $(SKELETON) | $(BUILD)/tests/support/
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) -c $< -o $@
+
+$(SUPPORT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(SUPPORT) $(ARCHIVES) | $(BUILD)/tests/
 	$(call say,TEST,$@)
-	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(LINKED) -lcmocka $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(SUPPORT) $(LINKED) -lcmocka \
+		$(LDLIBS) -o $@
 
 $(TEST_TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(ARCHIVES) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
@@ -284,11 +295,12 @@ $(FIDELITY_BPF): bpf/xdp_icp.bpf.c tests/fidelity/clock.bpf.h $(wildcard bpf/*.h
 	$(call say,BPF,$@)
 	$(Q)$(BPF_CC) -include tests/fidelity/clock.bpf.h -c $< -o $@
 
-$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) $(ARCHIVES) $(wildcard tests/unit/*.h) $(FIDELITY_SKELETON) | $(BUILD)/tests/
+# support/program.c once more, for that program.
+$(FIDELITY): $(wildcard tests/fidelity/*.[ch]) tests/support/program.c $(SUPPORT) $(ARCHIVES) $(FIDELITY_SKELETON) | $(BUILD)/tests/
 	$(call say,TEST,$@)
-	$(Q)$(CC) -I$(BUILD)/fidelity $(CPPFLAGS) -Itests/unit $(filter-out -MMD -MP,$(ALL_CFLAGS)) \
-		$(ALL_LDFLAGS) $(FIDELITY_SEAMS:%=-Wl,--wrap=%) $(filter %.c,$^) $(LINKED) -lcmocka \
-		$(LDLIBS) -o $@
+	$(Q)$(CC) -I$(BUILD)/fidelity $(CPPFLAGS) -Itests $(filter-out -MMD -MP,$(ALL_CFLAGS)) \
+		$(ALL_LDFLAGS) $(FIDELITY_SEAMS:%=-Wl,--wrap=%) $(filter %.c,$^) $(SUPPORT) $(LINKED) \
+		-lcmocka $(LDLIBS) -o $@
 
 # A fuzz target is two programs: one that searches, one that replays the corpus as a test.
 $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_SOURCES) $(SKELETON) | $(BUILD)/fuzz/
@@ -336,4 +348,4 @@ endif
 .PRECIOUS: %/
 
 -include $(wildcard $(BUILD)/user/*/*.d $(BUILD)/user/*/*/*.d $(BUILD)/plugins/*.d $(BUILD)/man/*.d $(BUILD)/bench/*.d \
-	$(BUILD)/tests/*.d $(BUILD)/tests/plugins/*.d)
+	$(BUILD)/tests/*.d $(BUILD)/tests/support/*.d $(BUILD)/tests/plugins/*.d)

@@ -3,7 +3,7 @@
 #ifndef FIDELITY_PACKET_H
 #define FIDELITY_PACKET_H
 
-#include "datagrams.h"
+#include "support/datagrams.h"
 #include "oracle.h"
 
 #define URL_MOST 16000 /* bytes */

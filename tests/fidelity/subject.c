@@ -42,7 +42,7 @@ struct subject *subject_open(const char **reason)
 	const char *temporary = getenv("TMPDIR");
 
 	log_open("fidelity", LOG_ERR);
-	program_open(&subject->program);
+	program_open(&subject->program, PROGRAM_VERDICTS);
 	*reason = subject->program.reason;
 	if (subject->program.fd < 0) {
 		free(subject);

@@ -3,10 +3,10 @@
 #ifndef FIDELITY_SUBJECT_STATE_H
 #define FIDELITY_SUBJECT_STATE_H
 
-#include "chain_support.h"
+#include "support/chains.h"
 #include "flight.h"
 #include "xdp/kernel.h"
-#include "program.h"
+#include "support/program.h"
 #include "server/responder.h"
 #include "subject.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "test.h"
+#include "support/test.h"
 #include "lib/ahocorasick.h"
 
 static size_t naive_first(const char *const *texts, const size_t *lengths, size_t count,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "lib/byteset.h"
-#include "test.h"
+#include "support/test.h"
 
 #define MEMBERS 40
 #define LENGTH 6

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "chain_support.h"
+#include "support/chains.h"
 
 TEST(no_policy_at_all)
 {

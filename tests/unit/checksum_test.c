@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "checksum.h"
-#include "test.h"
+#include "support/test.h"
 
 /* RFC 1071 as it stands there: 16 bits at a time, in network order. */
 static __u16 plain_sum(const unsigned char *bytes, size_t size)

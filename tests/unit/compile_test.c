@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kernel decides by a compiled chain as the chain itself does. */
-#include "chain_support.h"
+#include "support/chains.h"
 #include "chain/compile.h"
 #include "decide.h"
 #include "lib/byteset.h"
-#include "tree_support.h"
+#include "support/trees.h"
 
 static struct decision kernel_decides(struct tree *tree, const struct compiled *compiled,
 				      const char *url)

@@ -4,7 +4,7 @@
 #include <netinet/in.h>
 #include <sys/stat.h>
 
-#include "chain_support.h"
+#include "support/chains.h"
 #include "config/dropin.h"
 
 static struct config *parse_text(const char *text)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What this host has and what is listened on: which packets the kernel may then answer. */
 #include <arpa/inet.h>
-#include <stdio.h>
 
 #include "xdp/destinations.h"
-#include "test.h"
+#include "support/test.h"
 
 #define LO 1
 #define ETH0 2

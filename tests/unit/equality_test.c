@@ -7,16 +7,13 @@
  * The program's part needs the rights to load it; the daemon's is tested without them, too.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "chain_support.h"
+#include "support/chains.h"
 #include "server/listener.h"
-#include "program.h"
+#include "support/program.h"
 
 #define PATIENCE 20000 /* milliseconds; only so that a failure ends */
 
@@ -79,11 +76,11 @@ static int any_socket(bool v6, uint16_t *port)
 
 static struct rules *table_rules_own(void)
 {
-	struct rules *rules = rules_local(TABLE_RULES);
+	struct rules *rules = rules_local(table_rule_count);
 	struct error error;
 
 	assert_non_null(rules);
-	for (size_t i = 0; i < TABLE_RULES; i++)
+	for (size_t i = 0; i < table_rule_count; i++)
 		assert_int_equal(rules_put(rules, table_rules[i].prefix,
 					   strlen(table_rules[i].prefix), table_rules[i].verdict,
 					   &error),
@@ -218,7 +215,7 @@ static void program_prepare(const struct chain *chain, uint16_t port)
 	program_clear(&program);
 	program_put_destination(&program, v6_loopback, port, NULL);
 	program_put_destination(&program, v4_loopback, port, NULL);
-	for (size_t i = 0; i < TABLE_RULES; i++)
+	for (size_t i = 0; i < table_rule_count; i++)
 		program_put_rule(&program, table_rules[i].prefix, table_rules[i].verdict);
 	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
 	program_set_chain(&program, compiled, false);
@@ -262,7 +259,7 @@ static void ask_daemon(bool v6)
 	struct server server;
 
 	server_open(&server, v6, TABLE_CHAIN TABLE_HORIZON);
-	for (size_t i = 0; i < DATAGRAM_COUNT; i++) {
+	for (size_t i = 0; i < datagram_count; i++) {
 		bool answered;
 
 		message_build(&query, &datagrams[i]);
@@ -299,7 +296,7 @@ static void ask_at_once(bool v6)
 
 	server_open(&server, v6, TABLE_CHAIN TABLE_HORIZON);
 	for (size_t i = 0; i < count; i++) {
-		const struct datagram *row = &datagrams[i % DATAGRAM_COUNT];
+		const struct datagram *row = &datagrams[i % datagram_count];
 
 		if (row->longer > 4000)
 			continue;
@@ -321,7 +318,7 @@ static void ask_at_once(bool v6)
 	for (size_t i = 0; i < ICP_COUNTER_MAX; i++)
 		assert_int_equal(server.responder.counters[i], expected_counters[i]);
 	for (size_t i = 0; i < count; i++) {
-		const struct datagram *row = &datagrams[i % DATAGRAM_COUNT];
+		const struct datagram *row = &datagrams[i % datagram_count];
 
 		if (row->longer > 4000 || row->daemon != ICP_COUNT_ANSWERED)
 			continue;
@@ -352,7 +349,7 @@ static void ask_both(bool v6, const char *config, bool as_in_table)
 	server_open(&server, v6, config);
 	program_prepare(server.chain, server.port);
 	envelope = loopback_envelope(v6, server.client_port, server.port);
-	for (size_t i = 0; i < DATAGRAM_COUNT; i++) {
+	for (size_t i = 0; i < datagram_count; i++) {
 		const char *what = datagrams[i].name;
 		bool by_kernel, by_daemon;
 		enum icp_counter counter;
@@ -403,7 +400,7 @@ static void random_datagram(uint64_t *seed, struct bytes *query)
 	const struct datagram *row;
 
 	do {
-		row = &datagrams[random_below(seed, DATAGRAM_COUNT)];
+		row = &datagrams[random_below(seed, datagram_count)];
 	} while (row->longer > 300);
 	message_build(query, row);
 	while (changes--) {
@@ -498,7 +495,7 @@ int main(void)
 	};
 	int failed;
 
-	program_open(&program);
+	program_open(&program, PROGRAM_VERDICTS);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	program_close(&program);
 	return failed;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Errors and the log: where one line comes from and where it goes. */
-#include <stdio.h>
-#include <unistd.h>
 
 #include "lib/error.h"
 #include "lib/log.h"
-#include "test.h"
+#include "support/test.h"
 
 TEST(a_text_and_what_stands_before_it)
 {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Chains with policies that wait: decisions, what may be remembered, lifetimes. */
-#include <errno.h>
 
-#include "chain_support.h"
+#include "support/chains.h"
 #include "lib/clock.h"
 #include "counters.h"
 #include "chain/evaluation.h"

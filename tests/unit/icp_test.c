@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "test.h"
+#include "support/test.h"
 
 static struct icp_header query_header(__u32 size)
 {

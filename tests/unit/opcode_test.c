@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "test.h"
+#include "support/test.h"
 #include "icp/opcode.h"
 
 static enum icp_opcode verdict(const char *name)

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "kind_support.h"
+#include "support/policies.h"
 
 static char top[64];
 

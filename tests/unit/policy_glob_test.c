@@ -2,7 +2,7 @@
 /* The kind glob. */
 #include <locale.h>
 
-#include "kind_support.h"
+#include "support/policies.h"
 
 TEST(patterns_match_whole_urls)
 {

@@ -4,7 +4,7 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 
-#include "kind_support.h"
+#include "support/policies.h"
 #include "policy/kinds.h"
 
 #define UNPRESSED "interval = 10ms timeout = 60s" /* no check times out on a busy machine */

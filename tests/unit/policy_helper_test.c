@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Helpers: shell scripts as children, their replies, their exits. */
-#include "evaluation_support.h"
+#include "support/evaluations.h"
 #include "helper/pool.h"
 
 static char script_path[LIST_PATH_SIZE];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kind host. */
-#include "kind_support.h"
+#include "support/policies.h"
 
 TEST(hosts_and_domains)
 {

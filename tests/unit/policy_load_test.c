@@ -2,7 +2,7 @@
 /* The kind load, on a directory in place of /proc. */
 #include <sys/stat.h>
 
-#include "kind_support.h"
+#include "support/policies.h"
 #include "policy/kinds.h"
 #include "policy/kinds/load.h"
 

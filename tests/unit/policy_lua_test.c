@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
-#include "evaluation_support.h"
+#include "support/evaluations.h"
 #include "helper/pool.h"
 #include "policy/child.h"
 

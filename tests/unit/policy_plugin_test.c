@@ -3,7 +3,7 @@
 #include <libgen.h>
 #include <sys/stat.h>
 
-#include "kind_support.h"
+#include "support/policies.h"
 
 #define PATH_SIZE 512
 

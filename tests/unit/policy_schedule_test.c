@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kind schedule, and the times of the week that it is made of. */
-#include "kind_support.h"
+#include "support/policies.h"
 #include "policy/kinds/schedule.h"
 #include "policy/kinds/schedule_time.h"
 

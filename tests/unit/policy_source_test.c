@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kind source and the sets of networks that it is made of. */
+#include <arpa/inet.h>
+
 #include "lib/netset.h"
-#include "kind_support.h"
+#include "support/policies.h"
 
 static struct in6_addr address_of(const char *text)
 {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Numbers with a fraction, and durations. */
-#include <stdio.h>
 
 #include "policy/spec.h"
-#include "test.h"
+#include "support/test.h"
 
 TEST(decimals)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kind suffix. */
-#include "kind_support.h"
+#include "support/policies.h"
 
 TEST(a_url_ends_in_a_text)
 {

@@ -2,7 +2,7 @@
 /* Matching and settings of each kind of policy. */
 #include <sys/stat.h>
 
-#include "chain_support.h"
+#include "support/chains.h"
 #include "lib/byteset.h"
 
 #define NOTHING ICP_OP_QUERY /* a default that no policy can give */

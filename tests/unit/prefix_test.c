@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The tree of prefixes: looked up against a look at all of them, built, damaged, and counted. */
 #include "lib/byteset.h"
-#include "tree_support.h"
+#include "support/trees.h"
 
 #define MEMBERS 64
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The chain and its horizon, as the XDP program decides by them. */
-#include "program_support.h"
+#include "support/program_check.h"
 
 TEST(the_default)
 {

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
-#include "program_support.h"
+#include "support/program_check.h"
 
 /*
  * What each query may cost, a fifth more than with clang 14 on Linux 6.18: the program's own

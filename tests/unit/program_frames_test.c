@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Frames that come to the XDP program: which it answers, and which pass for what reason. */
 #include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
 
-#include "program_support.h"
+#include "support/program_check.h"
 
 /* --- one frame each: what is done to a good one, and what becomes of it */
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The maps as the daemon writes them, and what the XDP program makes of each. */
-#include "program_support.h"
+#include "support/program_check.h"
 
 static struct compiled *compile(struct chain *chain)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the XDP program reads in a message, and what it answers. */
-#include "program_support.h"
+#include "support/program_check.h"
 
 TEST(the_table)
 {
@@ -8,7 +8,7 @@ TEST(the_table)
 	size_t count = various_envelopes(envelopes);
 
 	prepare(TABLE_CHAIN TABLE_HORIZON, false);
-	for (size_t i = 0; i < DATAGRAM_COUNT; i++) {
+	for (size_t i = 0; i < datagram_count; i++) {
 		for (size_t j = 0; j < count; j++) {
 			check_in(&envelopes[j], &datagrams[i]);
 		}

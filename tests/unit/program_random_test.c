@@ -3,7 +3,7 @@
  * Random chains, put into the kernel by the daemon's own code, against an evaluation policy by
  * policy; and URLs of random bytes.
  */
-#include "program_support.h"
+#include "support/program_check.h"
 
 struct random_entry {
 	char text[264];
@@ -154,8 +154,8 @@ static void decide_slowly(const struct random_chain *random, const char *url, si
 		}
 		if (longest) {
 			datagram->verdict = longest->verdict;
-			datagram->tells_cost =
-				policy->cost != ICP_NO_COST && (datagram->options & SRC_RTT);
+			datagram->tells_cost = policy->cost != ICP_NO_COST &&
+					       (datagram->options & ICP_FLAG_SRC_RTT);
 			datagram->cost = policy->cost;
 			return;
 		}
@@ -248,7 +248,7 @@ TEST(random_chains)
 			struct decision decision;
 
 			if (random_below(&seed, 2))
-				datagram.options = SRC_RTT;
+				datagram.options = ICP_FLAG_SRC_RTT;
 			decide_slowly(&random, url, length, &datagram);
 			check_in(&envelopes[random_below(&seed, count)], &datagram);
 			answered += datagram.kernel == ICP_COUNT_ANSWERED;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The map `rules`, as the XDP program decides by it: before the chain, whoever has filled it. */
-#include "program_support.h"
+#include "support/program_check.h"
 
 TEST(rules_before_all)
 {

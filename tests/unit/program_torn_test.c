@@ -8,12 +8,10 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 
-#define PROGRAM_VERDICTS 4
+#include "support/program_check.h"
 
-#include "program_support.h"
-
+#define VERDICTS 4
 #define URLS 8
 #define QUERIES 300000
 #define MESSAGE_OFFSET 42 /* Ethernet, IPv4, UDP */
@@ -127,9 +125,16 @@ TEST(a_verdict_of_another_url)
 	assert_int_equal(wrong, 0);
 }
 
+static int open_small(void **state)
+{
+	(void)state;
+	program_open(&program, VERDICTS);
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(a_verdict_of_another_url) };
 
-	return cmocka_run_group_tests(tests, open_program, close_program);
+	return cmocka_run_group_tests(tests, open_small, close_program);
 }

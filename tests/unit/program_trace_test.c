@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the XDP program shows to icpctl trace. */
-#include "program_support.h"
+#include "support/program_check.h"
 
 struct shown {
 	struct trace_record last;

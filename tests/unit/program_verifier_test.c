@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the verifier makes of the XDP program. */
-#include "program_support.h"
+#include "support/program_check.h"
 
 /*
  * What the verifier may look at. It gives up at a million; it takes more of them for the same text

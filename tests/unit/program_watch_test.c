@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 
 #include "lib/clock.h"
-#include "program_support.h"
+#include "support/program_check.h"
 
 /* A chain, and the daemon's side of the maps that it goes to. */
 struct watched {

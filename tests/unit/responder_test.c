@@ -4,8 +4,8 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-#include "chain_support.h"
-#include "datagrams.h"
+#include "support/chains.h"
+#include "support/datagrams.h"
 #include "xdp/pins.h"
 #include "server/responder.h"
 
@@ -15,10 +15,10 @@ static struct sockaddr_in querier;
 static void open_with(const char *config)
 {
 	struct error error;
-	struct rules *rules = rules_local(TABLE_RULES);
+	struct rules *rules = rules_local(table_rule_count);
 
 	assert_non_null(rules);
-	for (size_t i = 0; i < TABLE_RULES; i++)
+	for (size_t i = 0; i < table_rule_count; i++)
 		assert_int_equal(rules_put(rules, table_rules[i].prefix,
 					   strlen(table_rules[i].prefix), table_rules[i].verdict,
 					   &error),
@@ -72,7 +72,7 @@ TEST(table)
 {
 	static struct bytes query, reply, expected;
 
-	for (size_t i = 0; i < DATAGRAM_COUNT; i++) {
+	for (size_t i = 0; i < datagram_count; i++) {
 		message_build(&query, &datagrams[i]);
 		if (!ask_from(datagrams[i].name, &query, &querier, datagrams[i].daemon, &reply))
 			continue;

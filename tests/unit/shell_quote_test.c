@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What is printed for a shell reaches the program as it was, and runs nothing else. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "lib/pin_dir.h"
 #include "lib/shell_quote.h"
-#include "test.h"
+#include "support/test.h"
 
 #define WORD_MAX 300
 

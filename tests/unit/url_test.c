@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Finding the host of a URL, and its normal form. */
-#include <stdio.h>
 
-#include "test.h"
+#include "support/test.h"
 #include "lib/url.h"
 
 TEST(hosts_of_urls)

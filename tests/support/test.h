@@ -3,12 +3,17 @@
 #ifndef XDP_ICP_TEST_H
 #define XDP_ICP_TEST_H
 
+#include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "icp.h"
@@ -17,27 +22,12 @@
 #define TEST(name) static void name(void **state __attribute__((unused)))
 
 /* A generator of pseudo-random numbers, xorshift64: the same numbers in every run. */
-static inline uint64_t random_next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
+uint64_t random_next(uint64_t *state);
 
 /* A number from 0 to `below` - 1. */
-static inline uint32_t random_below(uint64_t *state, uint32_t below)
-{
-	return (random_next(state) >> 20) % below;
-}
+uint32_t random_below(uint64_t *state, uint32_t below);
 
 /* One of the five verdicts. */
-static inline enum icp_opcode random_verdict(uint64_t *state)
-{
-	static const enum icp_opcode verdicts[] = { ICP_OP_HIT, ICP_OP_MISS, ICP_OP_ERR,
-						    ICP_OP_MISS_NOFETCH, ICP_OP_DENIED };
-
-	return verdicts[random_below(state, 5)];
-}
+enum icp_opcode random_verdict(uint64_t *state);
 
 #endif

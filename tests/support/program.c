@@ -1,48 +1,13 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The XDP program by itself, without pins and without a device: its maps are filled by hand, and
- * frames are given to it by BPF_PROG_TEST_RUN. They come in on the loopback interface then.
- */
-#ifndef XDP_ICP_PROGRAM_H
-#define XDP_ICP_PROGRAM_H
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "support/program.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <linux/bpf.h>
 #include <net/if.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
-#include "chain/compile.h"
-#include "datagrams.h"
-#include "xdp/pins.h"
-#include "maps.h"
-#include "xdp_icp.skel.h"
-
-#define PROGRAM_RULES 64
-#define PROGRAM_PREFIXES 8192
-#ifndef PROGRAM_VERDICTS
-#define PROGRAM_VERDICTS PROGRAM_PREFIXES
-#endif
-#define PROGRAM_GENERATION 7
-
-struct program {
-	struct xdp_icp *skeleton;
-	struct xdp_icp *generic; /* the program for generic mode, on the same maps */
-	const char *reason;	 /* why there is none; empty: there must be one */
-	int fd;
-	unsigned int ifindex; /* of the loopback interface */
-	int cpus;
-	struct prefix_bucket *buckets; /* both chains' */
-	struct prefix_line *lines;
-};
-
-static inline int program_says_nothing(enum libbpf_print_level level, const char *format,
-				       va_list arguments)
+static int program_says_nothing(enum libbpf_print_level level, const char *format,
+				va_list arguments)
 {
 	(void)level;
 	(void)format;
@@ -51,7 +16,7 @@ static inline int program_says_nothing(enum libbpf_print_level level, const char
 }
 
 /* Loads the program for generic mode. Returns 0 or -errno. */
-static inline int program_open_generic(struct program *program)
+static int program_open_generic(struct program *program)
 {
 	struct bpf_map *map;
 
@@ -73,8 +38,7 @@ static inline int program_open_generic(struct program *program)
 	return xdp_icp__load(program->generic);
 }
 
-/* For main(), before all tests. */
-static inline void program_open(struct program *program)
+void program_open(struct program *program, unsigned int verdicts)
 {
 	cpu_set_t one;
 	int err;
@@ -94,7 +58,7 @@ static inline void program_open(struct program *program)
 				 2 * prefix_tree_buckets(PROGRAM_PREFIXES));
 	bpf_map__set_max_entries(program->skeleton->maps.texts, 2 * PROGRAM_PREFIXES);
 	bpf_map__set_max_entries(program->skeleton->maps.sources, PROGRAM_PREFIXES);
-	bpf_map__set_max_entries(program->skeleton->maps.verdicts, PROGRAM_VERDICTS);
+	bpf_map__set_max_entries(program->skeleton->maps.verdicts, verdicts);
 	err = xdp_icp__load(program->skeleton);
 	if (!err)
 		err = program_open_generic(program);
@@ -107,14 +71,13 @@ static inline void program_open(struct program *program)
 	/* All else is a failure: a kernel that could take the program refuses it. */
 }
 
-static inline void program_close(struct program *program)
+void program_close(struct program *program)
 {
 	xdp_icp__destroy(program->generic);
 	xdp_icp__destroy(program->skeleton);
 }
 
-/* The same with the program for generic mode; not for program_close(). */
-static inline struct program program_in_generic_mode(const struct program *program)
+struct program program_in_generic_mode(const struct program *program)
 {
 	struct program generic = *program;
 
@@ -122,8 +85,7 @@ static inline struct program program_in_generic_mode(const struct program *progr
 	return generic;
 }
 
-/* At the head of each test. */
-static inline void program_needed(const struct program *program)
+void program_needed(const struct program *program)
 {
 	if (program->reason[0]) {
 		print_message("# %s\n", program->reason);
@@ -133,9 +95,7 @@ static inline void program_needed(const struct program *program)
 		fail_msg("the kernel refuses the XDP program");
 }
 
-/* --- maps */
-
-static inline void program_empty_map(struct bpf_map *map)
+void program_empty_map(struct bpf_map *map)
 {
 	char key[512];
 
@@ -143,7 +103,7 @@ static inline void program_empty_map(struct bpf_map *map)
 		assert_int_equal(bpf_map_delete_elem(bpf_map__fd(map), key), 0);
 }
 
-static inline void program_change_control(struct program *program, const uint32_t *chain)
+static void program_change_control(struct program *program, const uint32_t *chain)
 {
 	int fd = bpf_map__fd(program->skeleton->maps.control);
 	struct map_control control;
@@ -157,20 +117,17 @@ static inline void program_change_control(struct program *program, const uint32_
 	assert_int_equal(bpf_map_update_elem(fd, &key, &control, BPF_ANY), 0);
 }
 
-/* Makes `chain` count; no drain, no trace. */
-static inline void program_control(struct program *program, uint32_t chain)
+void program_control(struct program *program, uint32_t chain)
 {
 	program_change_control(program, &chain);
 }
 
-/* The map of destinations is another one. */
-static inline void program_tell_destinations(struct program *program)
+void program_tell_destinations(struct program *program)
 {
 	program_change_control(program, NULL);
 }
 
-/* No rules, no destinations, and a chain that nobody has filled. */
-static inline void program_clear(struct program *program)
+void program_clear(struct program *program)
 {
 	struct map_chain closed = { .first_gate = RANK_NONE };
 
@@ -182,8 +139,8 @@ static inline void program_clear(struct program *program)
 	program_control(program, 0);
 }
 
-static inline void program_put_rule_bits(struct program *program, const char *text, size_t bits,
-					 unsigned int verdict)
+void program_put_rule_bits(struct program *program, const char *text, size_t bits,
+			   unsigned int verdict)
 {
 	struct rule_key key = { .prefixlen = bits };
 	struct rule rule = { .verdict = verdict };
@@ -194,14 +151,13 @@ static inline void program_put_rule_bits(struct program *program, const char *te
 			 0);
 }
 
-static inline void program_put_rule(struct program *program, const char *text, unsigned int verdict)
+void program_put_rule(struct program *program, const char *text, unsigned int verdict)
 {
 	program_put_rule_bits(program, text, 8 * strlen(text), verdict);
 }
 
-/* `address` as the map has it, IPv4 as ::ffff:a.b.c.d; `mac` may be NULL for none. */
-static inline void program_put_destination(struct program *program, const uint8_t address[16],
-					   uint16_t port, const uint8_t mac[6])
+void program_put_destination(struct program *program, const uint8_t address[16], uint16_t port,
+			     const uint8_t mac[6])
 {
 	struct destination_key key = { .ifindex = program->ifindex, .port = host_to_be16(port) };
 	struct destination value = { .kind = port ? DESTINATION_HOST : DESTINATION_BROADCAST };
@@ -216,7 +172,7 @@ static inline void program_put_destination(struct program *program, const uint8_
 }
 
 /* One of the arrays in memory, for good. */
-static inline void *program_array(struct bpf_map *map)
+static void *program_array(struct bpf_map *map)
 {
 	size_t size = (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);
 	void *array = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
@@ -225,25 +181,23 @@ static inline void *program_array(struct bpf_map *map)
 	return array;
 }
 
-/* Where the tree of chain 1 lies. */
-static inline struct prefix_bucket *program_buckets(struct program *program)
+struct prefix_bucket *program_buckets(struct program *program)
 {
 	if (!program->buckets)
 		program->buckets = program_array(program->skeleton->maps.prefixes);
 	return program->buckets + prefix_tree_buckets(PROGRAM_PREFIXES);
 }
 
-static inline struct prefix_line *program_lines(struct program *program)
+struct prefix_line *program_lines(struct program *program)
 {
 	if (!program->lines)
 		program->lines = program_array(program->skeleton->maps.texts);
 	return program->lines + PROGRAM_PREFIXES;
 }
 
-/* Gives chain 1 these prefixes; their answer 1 is the first of `answers`. */
-static inline void program_put_prefixes(struct program *program, struct map_chain *chain,
-					const struct prefix_entry *entries, size_t count,
-					const struct prefix_answer *answers, size_t answer_count)
+void program_put_prefixes(struct program *program, struct map_chain *chain,
+			  const struct prefix_entry *entries, size_t count,
+			  const struct prefix_answer *answers, size_t answer_count)
 {
 	assert_true(prefix_tree_lines(entries, count) <= PROGRAM_PREFIXES);
 	assert_int_equal(prefix_tree_build(&chain->prefixes, entries, count,
@@ -261,15 +215,14 @@ static inline void program_put_prefixes(struct program *program, struct map_chai
 	}
 }
 
-static inline void program_put_chain(struct program *program, const struct map_chain *chain)
+void program_put_chain(struct program *program, const struct map_chain *chain)
 {
 	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain), &(uint32_t){ 1 }, chain, 0);
 	program_control(program, 1);
 }
 
-/* As the daemon does it. */
-static inline void program_set_chain(struct program *program, const struct compiled *compiled,
-				     bool answer_request_zero)
+void program_set_chain(struct program *program, const struct compiled *compiled,
+		       bool answer_request_zero)
 {
 	struct map_chain chain = {
 		.generation = PROGRAM_GENERATION,
@@ -285,8 +238,7 @@ static inline void program_set_chain(struct program *program, const struct compi
 	program_put_chain(program, &chain);
 }
 
-static inline void program_counters(const struct program *program,
-				    uint64_t counters[ICP_COUNTER_MAX])
+void program_counters(const struct program *program, uint64_t counters[ICP_COUNTER_MAX])
 {
 	uint64_t values[program->cpus];
 
@@ -300,14 +252,8 @@ static inline void program_counters(const struct program *program,
 	}
 }
 
-/* --- frames */
-
-/*
- * Runs the program on a frame. `linear` bytes of it lie where the program sees them, the others in
- * fragments; 0: as many as fit. Returns 0 or -errno (a kernel before 6.18 knows no `linear`).
- */
-static inline int program_run_split(const struct program *program, const struct bytes *in,
-				    uint32_t linear, struct bytes *out, uint32_t *action)
+int program_run_split(const struct program *program, const struct bytes *in, uint32_t linear,
+		      struct bytes *out, uint32_t *action)
 {
 	struct xdp_md context = { .data_end = linear };
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in->at, .data_size_in = in->size,
@@ -321,8 +267,8 @@ static inline int program_run_split(const struct program *program, const struct 
 	return err;
 }
 
-static inline void program_run(const struct program *program, const struct bytes *in,
-			       struct bytes *out, uint32_t *action)
+void program_run(const struct program *program, const struct bytes *in, struct bytes *out,
+		 uint32_t *action)
 {
 	int err = program_run_split(program, in, 0, out, action);
 
@@ -330,7 +276,7 @@ static inline void program_run(const struct program *program, const struct bytes
 		fail_msg("BPF_PROG_TEST_RUN with %zu bytes: %s", in->size, strerror(-err));
 }
 
-static inline const char *counter_name(unsigned int counter)
+static const char *counter_name(unsigned int counter)
 {
 	static const char *const names[] = {
 #define X(identifier, group, name, help) #identifier,
@@ -341,9 +287,8 @@ static inline const char *counter_name(unsigned int counter)
 	return counter < ICP_COUNTER_MAX ? names[counter] : "?";
 }
 
-/* Fails unless exactly one counter has risen, by one, and it is this. */
-static inline void assert_counted(const char *what, const uint64_t before[ICP_COUNTER_MAX],
-				  const uint64_t after[ICP_COUNTER_MAX], enum icp_counter expected)
+void assert_counted(const char *what, const uint64_t before[ICP_COUNTER_MAX],
+		    const uint64_t after[ICP_COUNTER_MAX], enum icp_counter expected)
 {
 	for (unsigned int i = 0; i < ICP_COUNTER_MAX; i++)
 		if (after[i] - before[i] != (i == expected))
@@ -352,8 +297,7 @@ static inline void assert_counted(const char *what, const uint64_t before[ICP_CO
 				 counter_name(expected));
 }
 
-static inline void assert_bytes(const char *what, const struct bytes *bytes,
-				const struct bytes *expected)
+void assert_bytes(const char *what, const struct bytes *bytes, const struct bytes *expected)
 {
 	if (bytes->size != expected->size)
 		fail_msg("%s: %zu bytes, expected %zu", what, bytes->size, expected->size);
@@ -363,10 +307,8 @@ static inline void assert_bytes(const char *what, const struct bytes *bytes,
 				 bytes->at[i], expected->at[i]);
 }
 
-/* The frame passes for this reason, untouched; or, ICP_COUNT_ANSWERED, is sent back as `answer`. */
-static inline void assert_outcome(const struct program *program, const char *what,
-				  const struct bytes *frame, enum icp_counter counter,
-				  const struct bytes *answer)
+void assert_outcome(const struct program *program, const char *what, const struct bytes *frame,
+		    enum icp_counter counter, const struct bytes *answer)
 {
 	static struct bytes out;
 	uint64_t before[ICP_COUNTER_MAX], after[ICP_COUNTER_MAX];
@@ -381,11 +323,7 @@ static inline void assert_outcome(const struct program *program, const char *wha
 	assert_bytes(what, &out, counter == ICP_COUNT_ANSWERED ? answer : frame);
 }
 
-/*
- * The daemon's view of the program's maps. It goes by pins; they are gone again when this returns.
- * Where there is no BPF file system the test is skipped.
- */
-static inline struct kernel *program_kernel(const struct program *program)
+struct kernel *program_kernel(const struct program *program)
 {
 	struct map_abi version = { ICP_MAP_ABI };
 	struct pin_dir *dir = NULL;
@@ -421,5 +359,3 @@ static inline struct kernel *program_kernel(const struct program *program)
 		fail_msg("%s", error.text);
 	return kernel;
 }
-
-#endif

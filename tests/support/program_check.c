@@ -1,49 +1,32 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * What the tests of the XDP program share: a host's addresses, queries to it in frames of all
- * kinds, and what becomes of them, to the byte and to the counter.
- *
- * The program is attached to nothing, and nothing is left behind. Without the rights to load it
- * every test is skipped.
- */
-#ifndef XDP_ICP_PROGRAM_SUPPORT_H
-#define XDP_ICP_PROGRAM_SUPPORT_H
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "support/program_check.h"
 
-#include "chain_support.h"
-#include "program.h"
+struct program program;
 
-#define LEASE 3600000 /* ms: none of it is about how long a test takes */
+const uint8_t our_mac[6] = { 0x02, 0x11, 0x22, 0x33, 0x44, 0x55 };
+const uint8_t no_mac[6];
+const uint8_t our_v4[4] = { 192, 0, 2, 1 };
+const uint8_t loopback_v4[4] = { 127, 0, 0, 1 };
+const uint8_t broadcast_v4[4] = { 192, 0, 2, 255 };
+const uint8_t our_v6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
+const uint8_t loopback_v6[16] = { [15] = 1 };
+const uint8_t link_local_v6[16] = { 0xfe, 0x80, [15] = 1 };
 
-static struct program program;
-
-static const uint8_t our_mac[6] = { 0x02, 0x11, 0x22, 0x33, 0x44, 0x55 };
-static const uint8_t no_mac[6];
-static const uint8_t our_v4[4] = { 192, 0, 2, 1 };
-static const uint8_t loopback_v4[4] = { 127, 0, 0, 1 };
-static const uint8_t broadcast_v4[4] = { 192, 0, 2, 255 };
-static const uint8_t our_v6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
-static const uint8_t loopback_v6[16] = { [15] = 1 };
-static const uint8_t link_local_v6[16] = { 0xfe, 0x80, [15] = 1 };
-
-/* For a group of tests, before all and after all. */
-static inline int open_program(void **state)
+int open_program(void **state)
 {
 	(void)state;
-	program_open(&program);
+	program_open(&program, PROGRAM_VERDICTS);
 	return 0;
 }
 
-static inline int close_program(void **state)
+int close_program(void **state)
 {
 	(void)state;
 	program_close(&program);
 	return 0;
 }
 
-/* --- frames */
-
-/* A query from another host; all that an answer must not take over is there. */
-static inline struct envelope envelope_v4(void)
+struct envelope envelope_v4(void)
 {
 	struct envelope envelope = {
 		.to_mac = { 0x02, 0x11, 0x22, 0x33, 0x44, 0x55 },
@@ -62,7 +45,7 @@ static inline struct envelope envelope_v4(void)
 	return envelope;
 }
 
-static inline struct envelope envelope_v6(void)
+struct envelope envelope_v6(void)
 {
 	struct envelope envelope = envelope_v4();
 
@@ -73,39 +56,38 @@ static inline struct envelope envelope_v6(void)
 	return envelope;
 }
 
-static inline struct envelope envelope_of(bool v6)
+struct envelope envelope_of(bool v6)
 {
 	return v6 ? envelope_v6() : envelope_v4();
 }
 
-static inline void tag(struct envelope *envelope, uint16_t type, uint16_t value)
+void tag(struct envelope *envelope, uint16_t type, uint16_t value)
 {
 	envelope->tag_type[envelope->tags] = type;
 	envelope->tag[envelope->tags++] = value;
 }
 
-static inline void two_tags(struct envelope *e, uint16_t outer, uint16_t inner)
+void two_tags(struct envelope *e, uint16_t outer, uint16_t inner)
 {
 	tag(e, outer, 0x6064);
 	tag(e, inner, 0x0fff);
 }
 
-static inline void to_loopback(struct envelope *e)
+void to_loopback(struct envelope *e)
 {
 	memset(e->to_mac, 0, 6);
 	memset(e->from_mac, 0, 6);
 	memcpy(e->to, e->v6 ? loopback_v6 : loopback_v4, e->v6 ? 16 : 4);
 }
 
-static inline void set_mapped(uint8_t address[16], const uint8_t v4[4])
+void set_mapped(uint8_t address[16], const uint8_t v4[4])
 {
 	memset(address, 0, 10);
 	memset(address + 10, 0xff, 2);
 	memcpy(address + 12, v4, 4);
 }
 
-/* Envelopes that have nothing in common but that they are answered. */
-static inline size_t various_envelopes(struct envelope envelopes[16])
+size_t various_envelopes(struct envelope envelopes[16])
 {
 	size_t count = 0;
 
@@ -131,9 +113,7 @@ static inline size_t various_envelopes(struct envelope envelopes[16])
 	return count;
 }
 
-/* --- what becomes of them */
-
-static inline void put_v4(const uint8_t address[4], uint16_t port, const uint8_t mac[6])
+void put_v4(const uint8_t address[4], uint16_t port, const uint8_t mac[6])
 {
 	uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff };
 
@@ -141,8 +121,7 @@ static inline void put_v4(const uint8_t address[4], uint16_t port, const uint8_t
 	program_put_destination(&program, mapped, port, mac);
 }
 
-/* Our addresses, the table's rules, and a chain. */
-static inline void prepare(const char *config, bool answer_request_zero)
+void prepare(const char *config, bool answer_request_zero)
 {
 	struct compiled *compiled;
 	struct chain *chain;
@@ -156,7 +135,7 @@ static inline void prepare(const char *config, bool answer_request_zero)
 	program_put_destination(&program, our_v6, 3130, our_mac);
 	program_put_destination(&program, link_local_v6, 3130, our_mac);
 	program_put_destination(&program, loopback_v6, 3130, no_mac);
-	for (size_t i = 0; i < TABLE_RULES; i++)
+	for (size_t i = 0; i < table_rule_count; i++)
 		program_put_rule(&program, table_rules[i].prefix, table_rules[i].verdict);
 	chain = make_chain(config);
 	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
@@ -166,7 +145,7 @@ static inline void prepare(const char *config, bool answer_request_zero)
 }
 
 /* Is the sum that is left to an offload the whole sum as well? One in 65536 is. */
-static inline bool partial_is_full(const struct envelope *envelope, const struct bytes *message)
+static bool partial_is_full(const struct envelope *envelope, const struct bytes *message)
 {
 	static struct bytes full, partial;
 	struct envelope other = *envelope;
@@ -182,7 +161,7 @@ static inline bool partial_is_full(const struct envelope *envelope, const struct
  * In generic mode a reply's checksum is left to the offload that the query's was left to, and what
  * lies behind the reply is what lay there in the query.
  */
-static inline void check_generic(const struct envelope *envelope, const struct datagram *datagram)
+static void check_generic(const struct envelope *envelope, const struct datagram *datagram)
 {
 	static struct bytes message, frame, reply;
 	struct program generic = program_in_generic_mode(&program);
@@ -203,8 +182,7 @@ static inline void check_generic(const struct envelope *envelope, const struct d
 	assert_outcome(&generic, datagram->name, &frame, counter, &reply);
 }
 
-/* Puts the datagram into the envelope, and looks at what becomes of it in both modes. */
-static inline void check_in(const struct envelope *envelope, const struct datagram *datagram)
+void check_in(const struct envelope *envelope, const struct datagram *datagram)
 {
 	static struct bytes message, frame, answer;
 	struct envelope back = envelope_back(envelope);
@@ -217,7 +195,7 @@ static inline void check_in(const struct envelope *envelope, const struct datagr
 	check_generic(envelope, datagram);
 }
 
-static inline void check(const struct datagram *datagram)
+void check(const struct datagram *datagram)
 {
 	struct envelope v4 = envelope_v4(), v6 = envelope_v6();
 
@@ -225,9 +203,8 @@ static inline void check(const struct datagram *datagram)
 	check_in(&v6, datagram);
 }
 
-/* A URL of any bytes and its verdict; 0: it passes for `counter`. */
-static inline void check_bytes(const char *what, const char *url, size_t length, uint8_t verdict,
-			       enum icp_counter counter)
+void check_bytes(const char *what, const char *url, size_t length, uint8_t verdict,
+		 enum icp_counter counter)
 {
 	char text[1024];
 	struct datagram datagram = { .name = what, .url = text, .url_size = length + 1 };
@@ -239,14 +216,12 @@ static inline void check_bytes(const char *what, const char *url, size_t length,
 	check(&datagram);
 }
 
-static inline void check_url(const char *url, uint8_t verdict)
+void check_url(const char *url, uint8_t verdict)
 {
 	check_bytes(url, url, strlen(url), verdict, ICP_COUNT_ANSWERED);
 }
 
-static inline void check_url_passes(const char *url, enum icp_counter reason)
+void check_url_passes(const char *url, enum icp_counter reason)
 {
 	check_bytes(url, url, strlen(url), 0, reason);
 }
-
-#endif

@@ -1,22 +1,7 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A tree of prefixes in memory, and lookups that count the lines they touch. */
-#ifndef XDP_ICP_TREE_SUPPORT_H
-#define XDP_ICP_TREE_SUPPORT_H
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "support/trees.h"
 
-#include <stdio.h>
-
-#include "chain/tree.h"
-#include "test.h"
-
-struct tree {
-	struct prefix_tree tree;
-	size_t bucket_count, line_count;
-	struct prefix_bucket *buckets;
-	struct prefix_line *lines;
-	unsigned int buckets_read, lines_read;
-};
-
-static inline const struct prefix_bucket *tree_bucket(void *context, __u32 index)
+static const struct prefix_bucket *tree_bucket(void *context, __u32 index)
 {
 	struct tree *tree = context;
 
@@ -24,7 +9,7 @@ static inline const struct prefix_bucket *tree_bucket(void *context, __u32 index
 	return index < tree->bucket_count ? &tree->buckets[index] : NULL;
 }
 
-static inline const struct prefix_line *tree_line(void *context, __u32 index)
+static const struct prefix_line *tree_line(void *context, __u32 index)
 {
 	struct tree *tree = context;
 
@@ -32,8 +17,7 @@ static inline const struct prefix_line *tree_line(void *context, __u32 index)
 	return index < tree->line_count ? &tree->lines[index] : NULL;
 }
 
-/* `entries` as for prefix_tree_build(). Memory that it does not write holds garbage. */
-static inline void tree_build(struct tree *tree, const struct prefix_entry *entries, size_t count)
+void tree_build(struct tree *tree, const struct prefix_entry *entries, size_t count)
 {
 	*tree = (struct tree){ .bucket_count = prefix_tree_buckets(count),
 			       .line_count = prefix_tree_lines(entries, count) };
@@ -47,14 +31,13 @@ static inline void tree_build(struct tree *tree, const struct prefix_entry *entr
 			 0);
 }
 
-static inline void tree_free(struct tree *tree)
+void tree_free(struct tree *tree)
 {
 	free(tree->buckets);
 	free(tree->lines);
 }
 
-/* prefix_find() for `length` bytes and a NUL, followed by garbage, as in the program. */
-static inline __u32 tree_find(struct tree *tree, const char *url, size_t length)
+__u32 tree_find(struct tree *tree, const char *url, size_t length)
 {
 	__u64 words[PREFIX_WORDS + 1];
 	struct prefix_sums sums;
@@ -68,5 +51,3 @@ static inline __u32 tree_find(struct tree *tree, const char *url, size_t length)
 	return prefix_find(&tree->tree, words, &sums, length, tree_bucket, tree_line, tree,
 			   &cursor);
 }
-
-#endif

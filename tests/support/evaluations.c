@@ -1,27 +1,19 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Chains for tests whose policies may have to wait for a child process. */
-#ifndef XDP_ICP_EVALUATION_SUPPORT_H
-#define XDP_ICP_EVALUATION_SUPPORT_H
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "support/evaluations.h"
 
 #include <arpa/inet.h>
 #include <sys/wait.h>
 
-#include "chain_support.h"
-#include "chain/evaluation.h"
-#include "helper/child.h"
+struct event_base *base;
 
-#define NOTHING ICP_OP_QUERY
-
-static struct event_base *base;
-
-static inline int open_base(void **state)
+int open_base(void **state)
 {
 	(void)state;
 	base = event_base_new();
 	return base ? 0 : -1;
 }
 
-static inline int close_base(void **state)
+int close_base(void **state)
 {
 	(void)state;
 	helper_children_finish(base);
@@ -31,15 +23,7 @@ static inline int close_base(void **state)
 	return 0;
 }
 
-/* Decision of a chain on a URL. */
-struct verdict {
-	int times;
-	bool gave_up, cacheable;
-	enum icp_opcode opcode;
-};
-
-static inline void take(void *context, const struct query *query,
-			const struct chain_decision *decision)
+static void take(void *context, const struct query *query, const struct chain_decision *decision)
 {
 	struct verdict *verdict = context;
 
@@ -50,7 +34,7 @@ static inline void take(void *context, const struct query *query,
 	verdict->cacheable = decision && decision->cacheable;
 }
 
-static inline void ask(struct chain *chain, const char *url, struct verdict *verdict)
+void ask(struct chain *chain, const char *url, struct verdict *verdict)
 {
 	struct query query = { .url = url, .length = strlen(url) };
 	struct evaluation *evaluation;
@@ -64,7 +48,7 @@ static inline void ask(struct chain *chain, const char *url, struct verdict *ver
 		take(verdict, &query, &decision);
 }
 
-static inline enum icp_opcode wait_for(const struct verdict *verdict)
+enum icp_opcode wait_for(const struct verdict *verdict)
 {
 	while (!verdict->times)
 		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
@@ -72,12 +56,10 @@ static inline enum icp_opcode wait_for(const struct verdict *verdict)
 	return verdict->opcode;
 }
 
-static inline enum icp_opcode decide(struct chain *chain, const char *url)
+enum icp_opcode decide(struct chain *chain, const char *url)
 {
 	struct verdict verdict;
 
 	ask(chain, url, &verdict);
 	return wait_for(&verdict);
 }
-
-#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "support/chains.h"
+
+struct chain *try_chain(const char *text, struct error *error)
+{
+	struct config *config;
+	struct chain *chain;
+	int result;
+
+	strcpy(error->text, "(no error)");
+	if (config_parse_text(text, strlen(text), "c", &config, error))
+		return NULL;
+	result = chain_create(config, &chain, error);
+	config_free(config);
+	return result ? NULL : chain;
+}
+
+struct chain *make_chain(const char *text)
+{
+	struct error error;
+	struct chain *chain = try_chain(text, &error);
+
+	if (!chain)
+		fail_msg("%s", error.text);
+	return chain;
+}
+
+struct chain_decision decide_url(const struct chain *chain, const char *url)
+{
+	struct query query = { .url = url, .length = strlen(url) };
+
+	return chain_decide(chain, &query, 0);
+}
+
+void assert_chain_error(const char *text, const char *expected)
+{
+	struct error error;
+	struct chain *chain = try_chain(text, &error);
+
+	chain_free(chain);
+	assert_string_equal(error.text, expected);
+	assert_null(chain);
+}
+
+void write_list(char path[LIST_PATH_SIZE], const void *content, size_t size)
+{
+	int file;
+
+	strcpy(path, "/tmp/xdp-icp-test-XXXXXX");
+	file = mkstemp(path);
+	assert_true(file >= 0);
+	assert_int_equal(write(file, content, size), size);
+	close(file);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Chains for tests, from the text of a configuration. */
+#ifndef XDP_ICP_TEST_CHAINS_H
+#define XDP_ICP_TEST_CHAINS_H
+
+#include "chain/chain.h"
+#include "support/test.h"
+
+/* Create a chain from the text, or return NULL with an error. Errors call the text `c`. */
+struct chain *try_chain(const char *text, struct error *error);
+struct chain *make_chain(const char *text);
+struct chain_decision decide_url(const struct chain *chain, const char *url);
+
+/* Expect this error for the text. */
+void assert_chain_error(const char *text, const char *expected);
+
+#define LIST_PATH_SIZE 64
+
+/* Writes a list file that is removed with unlink(); `path` is its name. */
+void write_list(char path[LIST_PATH_SIZE], const void *content, size_t size);
+
+#endif
