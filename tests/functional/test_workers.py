@@ -151,7 +151,7 @@ class Alone(Workers):
             SERVER, ENDLESS, [f"{HIT}\thit,denied,err,miss_nofetch", f"{MISS}\tmiss,miss_nofetch"]
         )
         policy = ("kind=prefix", "verdict=denied", "url=http://hit.")
-        for _ in range(5):
+        for _ in range(3):
             for words, verdict in (
                 (("policy", "add", "40", *policy), "denied"),
                 (("rules", "add", "http://hit.", "err"), "err"),
