@@ -1,6 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "support/test.h"
 
+static struct {
+	struct CMUnitTest *tests;
+	size_t count;
+	CMFixtureFunction setup, teardown, each_setup, each_teardown;
+} group;
+
+void test_add(const char *name, CMUnitTestFunction test, void *argument)
+{
+	group.tests = reallocarray(group.tests, group.count + 1, sizeof(*group.tests));
+	if (!group.tests)
+		abort();
+	group.tests[group.count++] =
+		(struct CMUnitTest){ name, test, group.each_setup, group.each_teardown, argument };
+}
+
+void test_each(CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+	group.each_setup = setup;
+	group.each_teardown = teardown;
+}
+
+void test_all(CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+	group.setup = setup;
+	group.teardown = teardown;
+}
+
+int test_run(void)
+{
+	return _cmocka_run_group_tests("tests", group.tests, group.count, group.setup,
+				       group.teardown);
+}
+
 uint64_t random_next(uint64_t *state)
 {
 	*state ^= *state << 13;

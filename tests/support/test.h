@@ -18,8 +18,42 @@
 
 #include "icp.h"
 
-/* The head of a test; cmocka's state is of no use here. */
-#define TEST(name) static void name(void **state __attribute__((unused)))
+/*
+ * A test. It needs no list: support/main.c runs all tests of a file, in the order in which they are
+ * defined there.
+ */
+#define TEST(name)                                                                                 \
+	static void name(void **state);                                                            \
+	__attribute__((constructor)) static void add_##name(void)                                  \
+	{                                                                                          \
+		test_add(#name, name, NULL);                                                       \
+	}                                                                                          \
+	static void name(void **state __attribute__((unused)))
+
+/* A function that prepares tests or cleans up after them. Returns 0, or -1 to fail the test. */
+#define FIXTURE(name) static int name(void **state __attribute__((unused)))
+
+/* Runs `setup` before and `teardown` after each of the tests that follow; either may be NULL. */
+#define TEST_EACH(setup, teardown)                                                                 \
+	__attribute__((constructor)) static void each_##setup(void)                                \
+	{                                                                                          \
+		test_each(setup, teardown);                                                        \
+	}
+
+/* Runs `setup` before and `teardown` after all tests of the file. */
+#define TEST_ALL(setup, teardown)                                                                  \
+	__attribute__((constructor)) static void all_##setup(void)                                 \
+	{                                                                                          \
+		test_all(setup, teardown);                                                         \
+	}
+
+/* Adds a test by hand, such as a row of a table; it finds `argument` in *state. */
+void test_add(const char *name, CMUnitTestFunction test, void *argument);
+void test_each(CMFixtureFunction setup, CMFixtureFunction teardown);
+void test_all(CMFixtureFunction setup, CMFixtureFunction teardown);
+
+/* Runs all tests. Returns how many failed. */
+int test_run(void);
 
 /* A generator of pseudo-random numbers, xorshift64: the same numbers in every run. */
 uint64_t random_next(uint64_t *state);

@@ -76,14 +76,3 @@ TEST(a_suffix_within_a_longer_text)
 	assert_int_equal(first(texts, 3, "abcde"), 0);
 	assert_int_equal(first(texts, 3, "ababcde"), 0);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_texts),
-		cmocka_unit_test(the_first_listed_of_those_found),
-		cmocka_unit_test(a_suffix_within_a_longer_text),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -167,16 +167,3 @@ TEST(too_long_a_text)
 	free(text);
 	byteset_free(set);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_sets),
-		cmocka_unit_test(random_changes),
-		cmocka_unit_test(conflicts_are_told_by_tag),
-		cmocka_unit_test(nothing_and_everything),
-		cmocka_unit_test(too_long_a_text),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

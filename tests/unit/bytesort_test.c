@@ -66,13 +66,3 @@ TEST(many_equal_and_long_ones)
 		assert_int_equal(items[i].number, 2 - i);
 	free(text);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_texts),
-		cmocka_unit_test(many_equal_and_long_ones),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -93,16 +93,3 @@ TEST(a_spec_without_a_configuration)
 					"URL has, write it as %20");
 	policy_spec_free(spec);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_policy_at_all),
-		cmocka_unit_test(the_first_name_decides),
-		cmocka_unit_test(names_are_in_the_order_of_bytes),
-		cmocka_unit_test(chains_live_side_by_side),
-		cmocka_unit_test(a_spec_without_a_configuration),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -88,16 +88,3 @@ TEST(good_and_bad_fields)
 	assert_true(checksum_is_partial(0x1234, pseudo));
 	assert_false(checksum_is_partial(0x1235, pseudo));
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_example_of_rfc_1071),
-		cmocka_unit_test(words_give_the_sum_of_halves),
-		cmocka_unit_test(what_is_added_can_be_taken_out),
-		cmocka_unit_test(the_field_is_never_zero),
-		cmocka_unit_test(good_and_bad_fields),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

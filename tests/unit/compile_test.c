@@ -309,17 +309,3 @@ TEST(what_is_remembered)
 		chain_free(chain);
 	}
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_chains),
-		cmocka_unit_test(nested_prefixes_of_two_policies),
-		cmocka_unit_test(nothing_beyond_the_horizon),
-		cmocka_unit_test(too_many_answers),
-		cmocka_unit_test(an_empty_chain),
-		cmocka_unit_test(what_is_remembered),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

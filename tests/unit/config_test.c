@@ -387,20 +387,3 @@ TEST(startup_options)
 	assert_int_equal(config_parse_text("none = 1", 8, "c", &config, &error), -1);
 	assert_string_equal(strstr(error.text, "are ") + 4, known);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_empty_file),
-		cmocka_unit_test(every_option),
-		cmocka_unit_test(policies_with_their_lines),
-		cmocka_unit_test(quotes),
-		cmocka_unit_test(configuration_errors),
-		cmocka_unit_test(non_text_bytes),
-		cmocka_unit_test(files),
-		cmocka_unit_test(a_long_file),
-		cmocka_unit_test(startup_options),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The control socket: a server in a child process, clients in this one. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "control/server.h"
 #include "control/client.h"
 #include "control/quota.h"
+#include "support/test.h"
 
 struct fixture {
 	char directory[32];
@@ -195,6 +185,8 @@ static int tear_down(void **state)
 	return 0;
 }
 
+TEST_EACH(set_up, tear_down)
+
 /* --- the client */
 
 static json_t *ask(const struct fixture *fixture, json_t *request)
@@ -249,7 +241,7 @@ static void expect_text(int fd, const char *text)
 	close(fd);
 }
 
-static void request_gets_response(void **state)
+TEST(request_gets_response)
 {
 	json_t *request = json_pack("{s:s, s:[s, s]}", "command", "check", "urls", "http://e.org/a",
 				    "http://e.org/\\x80\\\\");
@@ -262,7 +254,7 @@ static void request_gets_response(void **state)
 	json_decref(reply);
 }
 
-static void large_requests_and_responses(void **state)
+TEST(large_requests_and_responses)
 {
 	size_t size = 5u << 20;
 	char *bytes = malloc(size + 1);
@@ -278,7 +270,7 @@ static void large_requests_and_responses(void **state)
 	free(bytes);
 }
 
-static void oversize_request_is_refused(void **state)
+TEST(oversize_request_is_refused)
 {
 	size_t size = CONTROL_REQUEST_MAX;
 	char *bytes = malloc(size + 1);
@@ -304,7 +296,7 @@ static void oversize_request_is_refused(void **state)
 	expect_served(*state);
 }
 
-static void malformed_requests_are_refused(void **state)
+TEST(malformed_requests_are_refused)
 {
 	static const char *const garbage[] = {
 		"what?\n", "[1, 2]\n",	 "\n",	"{\"a\": 1, \"a\": 2}\n",
@@ -320,7 +312,7 @@ static void malformed_requests_are_refused(void **state)
 	expect_served(*state);
 }
 
-static void only_the_first_line_counts(void **state)
+TEST(only_the_first_line_counts)
 {
 	int fd = open_raw(*state);
 
@@ -328,7 +320,7 @@ static void only_the_first_line_counts(void **state)
 	expect_text(fd, "\"request\":{\"n\":1}");
 }
 
-static void request_in_pieces(void **state)
+TEST(request_in_pieces)
 {
 	int fd = open_raw(*state);
 
@@ -341,7 +333,7 @@ static void request_in_pieces(void **state)
 	expect_text(fd, "\"ok\":true");
 }
 
-static void last_line_without_newline(void **state)
+TEST(last_line_without_newline)
 {
 	int fd = open_raw(*state);
 
@@ -350,7 +342,7 @@ static void last_line_without_newline(void **state)
 	expect_text(fd, "\"ok\":true");
 }
 
-static void incomplete_requests_do_no_harm(void **state)
+TEST(incomplete_requests_do_no_harm)
 {
 	for (int i = 0; i < 100; i++) {
 		int fd = open_raw(*state);
@@ -362,7 +354,7 @@ static void incomplete_requests_do_no_harm(void **state)
 	expect_served(*state);
 }
 
-static void two_connections_at_once(void **state)
+TEST(two_connections_at_once)
 {
 	int first = open_raw(*state);
 	int second = open_raw(*state);
@@ -374,7 +366,7 @@ static void two_connections_at_once(void **state)
 	expect_text(first, "\"n\":1");
 }
 
-static void peers_that_never_read(void **state)
+TEST(peers_that_never_read)
 {
 	int fd[8];
 
@@ -413,7 +405,7 @@ static void expect_refused(int fd)
 	close(fd);
 }
 
-static void idle_readers_are_limited(void **state)
+TEST(idle_readers_are_limited)
 {
 	int fd[QUOTA_READERS + 2], count = 0;
 
@@ -439,7 +431,7 @@ static void idle_readers_are_limited(void **state)
 		close(fd[count]);
 }
 
-static void connections_of_one_reader_are_limited(void **state)
+TEST(connections_of_one_reader_are_limited)
 {
 	int fd[QUOTA_ONE_READER], other;
 
@@ -457,7 +449,7 @@ static void connections_of_one_reader_are_limited(void **state)
 }
 
 /* Bytes that wait to be read are counted for all of a reader's connections together. */
-static void bytes_held_for_a_reader_are_limited(void **state)
+TEST(bytes_held_for_a_reader_are_limited)
 {
 	char request[64];
 	int first, second;
@@ -484,7 +476,7 @@ static void bytes_held_for_a_reader_are_limited(void **state)
 }
 
 /* A peer that sends and one that reads a byte per second: each makes progress, without end. */
-static void slow_peers_are_closed_at_the_deadline(void **state)
+TEST(slow_peers_are_closed_at_the_deadline)
 {
 	int writer = open_raw(*state), reader = open_raw(*state), size = 4096;
 	bool writing = true, reading = true;
@@ -532,7 +524,7 @@ static void expect_no_response(int fd)
 		assert_int_equal(bytes[i], ' ');
 }
 
-static void deferred_request_delays_no_other(void **state)
+TEST(deferred_request_delays_no_other)
 {
 	int first = open_raw(*state);
 	int second = open_raw(*state);
@@ -559,7 +551,7 @@ static size_t gone(const struct fixture *fixture)
 	return count;
 }
 
-static void peer_of_deferred_request_closes(void **state)
+TEST(peer_of_deferred_request_closes)
 {
 	size_t count = 0;
 
@@ -583,7 +575,7 @@ static void peer_of_deferred_request_closes(void **state)
 	expect_served(*state);
 }
 
-static void server_exits_with_deferred_request(void **state)
+TEST(server_exits_with_deferred_request)
 {
 	int fd = open_raw(*state);
 	char byte = ' ';
@@ -597,7 +589,7 @@ static void server_exits_with_deferred_request(void **state)
 	close(fd);
 }
 
-static void deferred_request_gets_keepalives(void **state)
+TEST(deferred_request_gets_keepalives)
 {
 	int fd = open_raw(*state);
 	char byte;
@@ -628,7 +620,7 @@ static pid_t ask_in_child(const struct fixture *fixture)
 	_exit(1);
 }
 
-static void client_times_out(void **state)
+TEST(client_times_out)
 {
 	struct fixture *fixture = *state;
 	pid_t aside;
@@ -654,7 +646,7 @@ static void expect_no_open(const char *path, const char *text)
 	assert_non_null(strstr(error.text, text));
 }
 
-static void socket_mode(void **state)
+TEST(socket_mode)
 {
 	struct fixture *fixture = *state;
 	struct stat status;
@@ -663,7 +655,7 @@ static void socket_mode(void **state)
 	assert_int_equal(status.st_mode & 0777, 0660);
 }
 
-static void live_socket_is_not_replaced(void **state)
+TEST(live_socket_is_not_replaced)
 {
 	struct fixture *fixture = *state;
 
@@ -671,7 +663,7 @@ static void live_socket_is_not_replaced(void **state)
 	expect_served(fixture);
 }
 
-static void stale_socket_is_replaced(void **state)
+TEST(stale_socket_is_replaced)
 {
 	struct fixture *fixture = *state;
 	struct error error;
@@ -688,7 +680,7 @@ static void stale_socket_is_replaced(void **state)
 	expect_served(fixture);
 }
 
-static void socket_is_removed_on_exit(void **state)
+TEST(socket_is_removed_on_exit)
 {
 	struct fixture *fixture = *state;
 	struct error error;
@@ -702,7 +694,7 @@ static void socket_is_removed_on_exit(void **state)
 	json_decref(request);
 }
 
-static void foreign_file_is_not_removed(void **state)
+TEST(foreign_file_is_not_removed)
 {
 	struct fixture *fixture = *state;
 	FILE *file;
@@ -717,58 +709,22 @@ static void foreign_file_is_not_removed(void **state)
 	assert_int_equal(access(fixture->path, F_OK), 0);
 }
 
-static void too_long_path_is_refused(void **state)
+TEST_EACH(NULL, NULL)
+
+TEST(too_long_path_is_refused)
 {
 	char path[200];
 
-	(void)state;
 	memset(path, 'a', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';
 	expect_no_open(path, "107 bytes");
 }
 
-static void refusals_escape_any_bytes(void **state)
+TEST(refusals_escape_any_bytes)
 {
 	json_t *refusal = control_refusal("%s: %d", "\xff", 7);
 
-	(void)state;
 	assert_string_equal(json_string_value(json_object_get(refusal, "error")), "\\xff: 7");
 	assert_true(json_is_false(json_object_get(refusal, "ok")));
 	json_decref(refusal);
-}
-
-#define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		WITH_SERVER(request_gets_response),
-		WITH_SERVER(large_requests_and_responses),
-		WITH_SERVER(oversize_request_is_refused),
-		WITH_SERVER(malformed_requests_are_refused),
-		WITH_SERVER(only_the_first_line_counts),
-		WITH_SERVER(request_in_pieces),
-		WITH_SERVER(last_line_without_newline),
-		WITH_SERVER(incomplete_requests_do_no_harm),
-		WITH_SERVER(two_connections_at_once),
-		WITH_SERVER(peers_that_never_read),
-		WITH_SERVER(idle_readers_are_limited),
-		WITH_SERVER(connections_of_one_reader_are_limited),
-		WITH_SERVER(bytes_held_for_a_reader_are_limited),
-		WITH_SERVER(slow_peers_are_closed_at_the_deadline),
-		WITH_SERVER(deferred_request_delays_no_other),
-		WITH_SERVER(peer_of_deferred_request_closes),
-		WITH_SERVER(server_exits_with_deferred_request),
-		WITH_SERVER(deferred_request_gets_keepalives),
-		WITH_SERVER(client_times_out),
-		WITH_SERVER(socket_mode),
-		WITH_SERVER(live_socket_is_not_replaced),
-		WITH_SERVER(stale_socket_is_replaced),
-		WITH_SERVER(socket_is_removed_on_exit),
-		WITH_SERVER(foreign_file_is_not_removed),
-		cmocka_unit_test(too_long_path_is_refused),
-		cmocka_unit_test(refusals_escape_any_bytes),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -283,15 +283,8 @@ TEST(a_host_without_addresses)
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-int main(void)
+__attribute__((constructor)) static void add_rows(void)
 {
-	struct CMUnitTest tests[ROWS + 2] = {
-		cmocka_unit_test(wildcard_and_address),
-		cmocka_unit_test(a_host_without_addresses),
-	};
-
 	for (size_t i = 0; i < ROWS; i++)
-		tests[i + 2] = (struct CMUnitTest){ rows[i].name, destinations_row, NULL, NULL,
-						    (void *)&rows[i] };
-	return cmocka_run_group_tests(tests, NULL, NULL);
+		test_add(rows[i].name, destinations_row, (void *)&rows[i]);
 }

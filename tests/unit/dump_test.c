@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The boxes as the zc.icp README draws them, and what it does not draw. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "icp/dump.h"
+#include "support/test.h"
 
 #define RULE "+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+\n"
 #define EMPTY "|                                                               |\n"
@@ -39,52 +30,48 @@ static void expect_box(const void *datagram, size_t size, const char *box)
 
 #define HEADER(opcode, length) opcode "\x02\x00" length "\xde\xad\xbe\xef\0\0\0\0\0\0\0\0\0\0\0\0"
 
-static void a_query(void **state)
+TEST(a_query)
 {
 	static const char datagram[44] = HEADER("\x01", "\x2c") "\0\0\0\0http://example.com/";
 	static const char box[] =
 		BOX("|  ICP_OP_QUERY |   Version: 2  |     Message Length: 44        |\n",
 		    "|    Payload: \\x00\\x00\\x00\\x00http://example.com/\\x00           |\n");
 
-	(void)state;
 	expect_box(datagram, sizeof(datagram), box);
 }
 
-static void its_miss(void **state)
+TEST(its_miss)
 {
 	static const char datagram[40] = HEADER("\x03", "(") "http://example.com/";
 	static const char box[] =
 		BOX("|  ICP_OP_MISS  |   Version: 2  |     Message Length: 40        |\n",
 		    "|    Payload: http://example.com/\\x00                           |\n");
 
-	(void)state;
 	expect_box(datagram, sizeof(datagram), box);
 }
 
-static void another_query(void **state)
+TEST(another_query)
 {
 	static const char datagram[47] = HEADER("\x01", "\x2f") "\0\0\0\0http://example.com/foo";
 	static const char box[] =
 		BOX("|  ICP_OP_QUERY |   Version: 2  |     Message Length: 47        |\n",
 		    "|    Payload: \\x00\\x00\\x00\\x00http://example.com/foo\\x00        |\n");
 
-	(void)state;
 	expect_box(datagram, sizeof(datagram), box);
 }
 
-static void its_hit(void **state)
+TEST(its_hit)
 {
 	static const char datagram[43] = HEADER("\x02", "+") "http://example.com/foo";
 	static const char box[] =
 		BOX("|  ICP_OP_HIT   |   Version: 2  |     Message Length: 43        |\n",
 		    "|    Payload: http://example.com/foo\\x00                        |\n");
 
-	(void)state;
 	expect_box(datagram, sizeof(datagram), box);
 }
 
 /* Names that fill the column and names that do not fit it. */
-static void every_opcode_keeps_the_box(void **state)
+TEST(every_opcode_keeps_the_box)
 {
 	static const struct {
 		char opcode;
@@ -96,7 +83,6 @@ static void every_opcode_keeps_the_box(void **state)
 		{ 23, "|  HIT_OBJ      |" }, { (char)255, "|  Opcode: 255  |" },
 	};
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char datagram[] = HEADER("\x00", "\x14");
 		char box[2048];
@@ -112,11 +98,10 @@ static void every_opcode_keeps_the_box(void **state)
 	}
 }
 
-static void the_largest_values_fit(void **state)
+TEST(the_largest_values_fit)
 {
 	char datagram[20];
 
-	(void)state;
 	memset(datagram, 0xff, sizeof(datagram));
 	expect_box(
 		datagram, sizeof(datagram),
@@ -130,7 +115,7 @@ static void the_largest_values_fit(void **state)
 }
 
 /* 50 columns: the second line takes 49, because an escape is not broken. */
-static void a_long_payload_wraps(void **state)
+TEST(a_long_payload_wraps)
 {
 	static const char datagram[] =
 		HEADER("\x02", "\x7a") "http://e.org/0123456789012345678901234567890123456"
@@ -142,31 +127,13 @@ static void a_long_payload_wraps(void **state)
 		    "|             http://e.org/012345678901234567890123456789012345 |\n"
 		    "|             \\x80\\xff\\\\\\x00                                    |\n");
 
-	(void)state;
 	expect_box(datagram, sizeof(datagram), box);
 }
 
-static void less_than_a_header_is_a_line(void **state)
+TEST(less_than_a_header_is_a_line)
 {
-	(void)state;
 	expect_box("\x01\x02"
 		   "a",
 		   3, "3 bytes, less than the 20 of an ICP header: \\x01\\x02a\n");
 	expect_box("", 0, "0 bytes, less than the 20 of an ICP header: \n");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_query),
-		cmocka_unit_test(its_miss),
-		cmocka_unit_test(another_query),
-		cmocka_unit_test(its_hit),
-		cmocka_unit_test(every_opcode_keeps_the_box),
-		cmocka_unit_test(the_largest_values_fit),
-		cmocka_unit_test(a_long_payload_wraps),
-		cmocka_unit_test(less_than_a_header_is_a_line),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -481,22 +481,16 @@ TEST(both_with_random_datagrams)
 	assert_true(malformed > RANDOM_DATAGRAMS / 10);
 }
 
-int main(void)
+FIXTURE(open_once)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_daemon_by_ipv4),
-		cmocka_unit_test(the_daemon_by_ipv6),
-		cmocka_unit_test(the_daemon_at_once_by_ipv4),
-		cmocka_unit_test(the_daemon_at_once_by_ipv6),
-		cmocka_unit_test(both_by_ipv4),
-		cmocka_unit_test(both_by_ipv6),
-		cmocka_unit_test(both_without_a_horizon),
-		cmocka_unit_test(both_with_random_datagrams),
-	};
-	int failed;
-
 	program_open(&program, PROGRAM_VERDICTS);
-	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	program_close(&program);
-	return failed;
+	return 0;
 }
+
+FIXTURE(close_at_last)
+{
+	program_close(&program);
+	return 0;
+}
+
+TEST_ALL(open_once, close_at_last)

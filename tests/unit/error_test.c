@@ -69,14 +69,3 @@ TEST(lines_on_standard_error)
 	capture(write_lines, text, sizeof(text));
 	assert_string_equal(text, "<3>one 1\n");
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_text_and_what_stands_before_it),
-		cmocka_unit_test(long_texts_are_cut),
-		cmocka_unit_test(lines_on_standard_error),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "lib/escape.h"
+#include "support/test.h"
 
 static void expect_escape(const char *bytes, size_t length, const char *text)
 {
@@ -31,29 +23,26 @@ static void expect_unescape(const char *text, const char *bytes, size_t length)
 	free(got);
 }
 
-static void printable_stands_for_itself(void **state)
+TEST(printable_stands_for_itself)
 {
-	(void)state;
 	expect_escape("http://e.org/ a~", 16, "http://e.org/ a~");
 	expect_escape("", 0, "");
 }
 
-static void other_bytes_are_hexadecimal(void **state)
+TEST(other_bytes_are_hexadecimal)
 {
-	(void)state;
 	expect_escape("\0\x1f\x7f\x80\xff", 5, "\\x00\\x1f\\x7f\\x80\\xff");
 	expect_escape("a\\b", 3, "a\\\\b");
 	expect_escape("\t\n", 2, "\\x09\\x0a");
 }
 
-static void unescape_reads_what_escape_writes(void **state)
+TEST(unescape_reads_what_escape_writes)
 {
 	char all[256 * 2];
 	char *text;
 	char *back;
 	size_t length;
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(all); i++)
 		all[i] = (char)(i < 256 ? i : 511 - i);
 	text = escape(all, sizeof(all));
@@ -68,16 +57,14 @@ static void unescape_reads_what_escape_writes(void **state)
 	free(text);
 }
 
-static void an_escaped_escape_is_text(void **state)
+TEST(an_escaped_escape_is_text)
 {
-	(void)state;
 	expect_escape("\\x41", 4, "\\\\x41");
 	expect_unescape("\\\\x41", "\\x41", 4);
 }
 
-static void unescape_is_liberal(void **state)
+TEST(unescape_is_liberal)
 {
-	(void)state;
 	expect_unescape("\\x4A\\x4a", "JJ", 2);
 	expect_unescape("\x80\xff", "\x80\xff", 2);
 	expect_unescape("a\\b", "a\\b", 3);
@@ -87,23 +74,21 @@ static void unescape_is_liberal(void **state)
 	expect_unescape("", "", 0);
 }
 
-static void unescape_minds_the_size(void **state)
+TEST(unescape_minds_the_size)
 {
 	size_t length;
 	char *got = unescape("\\x41", 3, &length);
 
-	(void)state;
 	assert_non_null(got);
 	assert_int_equal(length, 3);
 	assert_string_equal(got, "\\x4");
 	free(got);
 }
 
-static void lines_keep_what_is_escaped_already(void **state)
+TEST(lines_keep_what_is_escaped_already)
 {
 	char line[64];
 
-	(void)state;
 	assert_int_equal(escape_line("a\\x80 b\\\\", line, sizeof(line)), 9);
 	assert_string_equal(line, "a\\x80 b\\\\");
 	escape_line("\x1b[31m\n\t\x7f\x80\xff", line, sizeof(line));
@@ -112,31 +97,14 @@ static void lines_keep_what_is_escaped_already(void **state)
 	assert_string_equal(line, "");
 }
 
-static void lines_are_cut_between_characters(void **state)
+TEST(lines_are_cut_between_characters)
 {
 	char line[64];
 
-	(void)state;
 	for (size_t size = 1; size < 16; size++) {
 		size_t length = escape_line("\x1b\x1b\x1b", line, size);
 
 		assert_int_equal(length, (size - 1) / 4 * 4 < 12 ? (size - 1) / 4 * 4 : 12);
 		assert_int_equal(strlen(line), length);
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(printable_stands_for_itself),
-		cmocka_unit_test(other_bytes_are_hexadecimal),
-		cmocka_unit_test(unescape_reads_what_escape_writes),
-		cmocka_unit_test(an_escaped_escape_is_text),
-		cmocka_unit_test(unescape_is_liberal),
-		cmocka_unit_test(unescape_minds_the_size),
-		cmocka_unit_test(lines_keep_what_is_escaped_already),
-		cmocka_unit_test(lines_are_cut_between_characters),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

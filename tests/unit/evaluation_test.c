@@ -452,14 +452,13 @@ static struct responder responder;
 static struct event_base *base;
 static struct sockaddr_storage address;
 
-static int open_server(void **state)
+FIXTURE(open_server)
 {
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t size = sizeof(any);
 	struct error error;
 	int probe;
 
-	(void)state;
 	client = socket(AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(bind(client, (struct sockaddr *)&any, sizeof(any)), 0);
 	responder = (struct responder){ .chain = four_policies(), .rules = rules_local(1) };
@@ -479,9 +478,8 @@ static int open_server(void **state)
 	return 0;
 }
 
-static int close_server(void **state)
+FIXTURE(close_server)
 {
-	(void)state;
 	listener_close(listener);
 	evaluations_stop();
 	chain_unref(responder.chain);
@@ -490,6 +488,8 @@ static int close_server(void **state)
 	close(client);
 	return 0;
 }
+
+TEST_EACH(open_server, close_server)
 
 /* Send a query and have it received. */
 static void query_server(const char *url, uint8_t number, size_t pending)
@@ -558,26 +558,4 @@ TEST(chain_stopped_meanwhile)
 	evaluations_stop();
 	assert_int_equal(responder.counters[ICP_COUNT_FAILED_PENDING], 1);
 	assert_int_equal(responder.counters[ICP_COUNT_ANSWERED], 0);
-}
-
-#define SERVED(name) cmocka_unit_test_setup_teardown(name, open_server, close_server)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(immediate_decisions),
-		cmocka_unit_test(pending_decisions),
-		cmocka_unit_test(not_inverts_a_late_result),
-		cmocka_unit_test(a_chain_outlives_its_owner),
-		cmocka_unit_test(chain_stopped_while_pending),
-		cmocka_unit_test(cancelled_evaluations),
-		cmocka_unit_test(bound_of_pending),
-		cmocka_unit_test(what_may_be_remembered),
-		cmocka_unit_test(the_first_to_expire),
-		SERVED(late_replies),
-		SERVED(listener_closed_meanwhile),
-		SERVED(chain_stopped_meanwhile),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

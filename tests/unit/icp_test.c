@@ -135,21 +135,3 @@ TEST(verdicts_are_five)
 								 opcode == 4 || opcode == 21 ||
 								 opcode == 22);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_query_is_one),
-		cmocka_unit_test(sizes_are_checked_first),
-		cmocka_unit_test(only_queries_of_version_2),
-		cmocka_unit_test(request_number_zero),
-		cmocka_unit_test(every_byte_of_a_url),
-		cmocka_unit_test(a_nul_outweighs_white_space),
-		cmocka_unit_test(control_bytes_in_words),
-		cmocka_unit_test(the_answer),
-		cmocka_unit_test(the_cost_for_those_who_ask),
-		cmocka_unit_test(verdicts_are_five),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -60,14 +60,3 @@ TEST(every_opcode_has_its_names)
 	assert_null(opcode_name(ICP_OP_INVALID));
 	assert_null(opcode_short_name((enum icp_opcode)5));
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(both_forms_in_any_case),
-		cmocka_unit_test(what_is_no_verdict),
-		cmocka_unit_test(every_opcode_has_its_names),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -8,18 +8,18 @@
 
 static char top[64];
 
-static int make_top(void **state)
+FIXTURE(make_top)
 {
-	(void)state;
 	strcpy(top, "/tmp/xdp-icp-test-XXXXXX");
 	return mkdtemp(top) ? 0 : -1;
 }
 
-static int remove_top(void **state)
+FIXTURE(remove_top)
 {
-	(void)state;
 	return rmdir(top);
 }
+
+TEST_ALL(make_top, remove_top)
 
 /* A path below the test's directory; the last four are kept. */
 static const char *below(const char *name)
@@ -213,19 +213,4 @@ TEST(configuration_errors)
 	assert_policy_error("kind = flag verdict = hit",
 			    "c:1: policy 'p': 'path' is missing (absolute path of the file; its "
 			    "directories need not exist yet)");
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(changes_before_start),
-		cmocka_unit_test(a_file_made_before_the_watch),
-		cmocka_unit_test(files_come_and_go),
-		cmocka_unit_test(directories_come_and_go),
-		cmocka_unit_test(a_directory_above_is_renamed),
-		cmocka_unit_test(without_inotify),
-		cmocka_unit_test(configuration_errors),
-	};
-
-	return cmocka_run_group_tests(tests, make_top, remove_top);
 }

@@ -105,16 +105,3 @@ TEST(configuration_errors)
 	assert_policy_error("kind = glob verdict = hit",
 			    "c:1: policy 'p': 'patterns' or 'file' is missing");
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(patterns_match_whole_urls),
-		cmocka_unit_test(the_first_in_the_list),
-		cmocka_unit_test(patterns_see_bytes),
-		cmocka_unit_test(hostile_urls),
-		cmocka_unit_test(configuration_errors),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -346,20 +346,3 @@ TEST(configuration_errors)
 			    "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, "
 			    "miss_nofetch, denied or err");
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(statuses),
-		cmocka_unit_test(consecutive_checks),
-		cmocka_unit_test(failed_checks),
-		cmocka_unit_test(no_response),
-		cmocka_unit_test(inheritance),
-		cmocka_unit_test(one_check_at_a_time),
-		cmocka_unit_test(connections),
-		cmocka_unit_test(freed_at_any_time),
-		cmocka_unit_test(configuration_errors),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

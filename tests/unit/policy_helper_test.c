@@ -3,6 +3,8 @@
 #include "support/evaluations.h"
 #include "helper/pool.h"
 
+TEST_EACH(open_base, close_base)
+
 static char script_path[LIST_PATH_SIZE];
 
 /* The script goes into a file: the configuration parser expands dollars and quotes. */
@@ -309,29 +311,4 @@ TEST(configuration_errors)
 		"path, its arguments behind it: program = { \"/path\", \"argument\" }");
 	assert_chain_error("policy p { kind = helper program = '/bin/sh'\nchildren = 65 }",
 			   "c:2: policy 'p': children: '65' is not a number from 1 to 64");
-}
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_base, close_base)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		CASE(replies_become_verdicts),
-		CASE(requests_have_url_and_source),
-		CASE(many_requests_at_once),
-		CASE(late_reply_is_dropped),
-		CASE(other_queries_are_decided_meanwhile),
-		CASE(exited_children_are_restarted),
-		CASE(requests_of_exited_children_are_retried_once),
-		CASE(slow_child_delays_no_other),
-		CASE(queue_is_bounded),
-		CASE(queue_is_flushed_when_no_child_runs),
-		CASE(unsolicited_line_restarts_child),
-		CASE(endless_reply),
-		CASE(child_that_ignores_sigterm),
-		CASE(files_and_signals_of_children),
-		CASE(configuration_errors),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,14 +90,3 @@ TEST(a_host_with_two_verdicts)
 	LIST_ERROR("kind = host", "e.org\tmiss\n.e.org\thit\nE.org.\tdenied\n",
 		   "FILE:3: policy 'p': this host has another verdict at FILE:1; keep one of them");
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hosts_and_domains),	    cmocka_unit_test(the_most_specific),
-		cmocka_unit_test(the_longest_url),	    cmocka_unit_test(configuration_errors),
-		cmocka_unit_test(a_host_with_two_verdicts),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

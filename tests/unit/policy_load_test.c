@@ -8,11 +8,10 @@
 
 static char proc[64];
 
-static int make_proc(void **state)
+FIXTURE(make_proc)
 {
 	char path[96];
 
-	(void)state;
 	strcpy(proc, "/tmp/xdp-icp-test-XXXXXX");
 	if (!mkdtemp(proc))
 		return -1;
@@ -43,14 +42,15 @@ static void remove_file(const char *name)
 	remove(path);
 }
 
-static int remove_proc(void **state)
+FIXTURE(remove_proc)
 {
-	(void)state;
 	remove_file("loadavg");
 	remove_file("pressure/io");
 	remove_file("pressure");
 	return rmdir(proc);
 }
+
+TEST_ALL(make_proc, remove_proc)
 
 static void write_load(const char *minute)
 {
@@ -266,20 +266,4 @@ TEST(configuration_errors)
 		 "kernel with PSI has it, some of them when booted with psi=1",
 		 proc);
 	assert_string_equal(error.text, expected);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(above_a_number),
-		cmocka_unit_test(until_it_is_below),
-		cmocka_unit_test(inheritance),
-		cmocka_unit_test(a_pressure),
-		cmocka_unit_test(unreadable_files_change_nothing),
-		cmocka_unit_test(changes_are_reported),
-		cmocka_unit_test(the_real_files),
-		cmocka_unit_test(configuration_errors),
-	};
-
-	return cmocka_run_group_tests(tests, make_proc, remove_proc);
 }

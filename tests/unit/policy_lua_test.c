@@ -7,6 +7,8 @@
 #include "helper/pool.h"
 #include "policy/child.h"
 
+TEST_EACH(open_base, close_base)
+
 /* Sanitizers need terabytes of address space. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MEMORY_IS_LIMITED false
@@ -445,29 +447,4 @@ TEST(setting_errors)
 	assert_chain_error("policy p { kind = lua file = x\nurls = 1 }",
 			   "c:2: policy 'p': kind 'lua' does not take 'urls'; it takes file, "
 			   "children, timeout, ttl, kind, verdict, cost, not");
-}
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_base, close_base)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		CASE(what_scripts_return),
-		CASE(urls_of_any_bytes),
-		CASE(invalid_results_do_not_match),
-		CASE(with_not),
-		CASE(what_a_child_keeps),
-		CASE(available_functions),
-		CASE(endless_scripts),
-		CASE(others_go_on_while_a_script_runs),
-		CASE(memory),
-		CASE(what_scripts_print),
-		CASE(restrictions),
-		CASE(a_changed_file_counts_from_the_next_reload_on),
-		CASE(script_errors),
-		CASE(endless_loading),
-		CASE(setting_errors),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -264,13 +264,12 @@ TEST(configuration_errors)
 			    "THIS below COUNT");
 }
 
-static int copy_plugins(void **state)
+FIXTURE(copy_plugins)
 {
 	char program[PATH_SIZE], command[4 * PATH_SIZE];
 	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	const char *built;
 
-	(void)state;
 	if (length < 0 || !mkdtemp(plugins))
 		return -1;
 	program[length] = '\0';
@@ -280,29 +279,12 @@ static int copy_plugins(void **state)
 	return system(command) ? -1 : 0;
 }
 
-static int remove_plugins(void **state)
+FIXTURE(remove_plugins)
 {
 	char command[PATH_SIZE];
 
-	(void)state;
 	snprintf(command, sizeof(command), "rm -r %s", plugins);
 	return system(command) ? -1 : 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(verdicts),
-		cmocka_unit_test(verdicts_of_cxx_plugins),
-		cmocka_unit_test(with_not),
-		cmocka_unit_test(what_may_be_remembered),
-		cmocka_unit_test(separate_states_of_one_file),
-		cmocka_unit_test(a_file_that_was_replaced),
-		cmocka_unit_test(partition),
-		cmocka_unit_test(unsafe_paths),
-		cmocka_unit_test(not_a_shared_object),
-		cmocka_unit_test(configuration_errors),
-	};
-
-	return cmocka_run_group_tests(tests, copy_plugins, remove_plugins);
-}
+TEST_ALL(copy_plugins, remove_plugins)

@@ -223,19 +223,3 @@ TEST(configuration_errors)
 			    "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, "
 			    "miss_nofetch, denied or err");
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ranges),
-		cmocka_unit_test(over_midnight),
-		cmocka_unit_test(time_zones),
-		cmocka_unit_test(summer_time),
-		cmocka_unit_test(one_of_many),
-		cmocka_unit_test(always_and_at_once),
-		cmocka_unit_test(changes_are_reported),
-		cmocka_unit_test(configuration_errors),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -188,14 +188,3 @@ TEST(entry_with_a_verdict)
 	LIST_ERROR("kind = source verdict = hit", "::1\0x\n",
 		   "FILE:1: policy 'p': there is a NUL behind '::1'; leave it out");
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(networks_and_addresses),   cmocka_unit_test(all_of_one_family),
-		cmocka_unit_test(networks_within_networks), cmocka_unit_test(configuration_errors),
-		cmocka_unit_test(entry_with_a_verdict),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

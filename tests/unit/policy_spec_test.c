@@ -107,14 +107,3 @@ TEST(of_a_spec)
 					"1ms to 2s; write 200ms, 5s, 2m or 1h");
 	policy_spec_free(spec);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(decimals),
-		cmocka_unit_test(durations),
-		cmocka_unit_test(of_a_spec),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

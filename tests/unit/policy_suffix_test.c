@@ -111,17 +111,3 @@ TEST(a_text_with_two_verdicts)
 	LIST_ERROR("kind = suffix verdict = hit", "a\nb\tmiss\na\tmiss\n",
 		   "FILE:3: policy 'p': this text has another verdict at FILE:1; keep one of them");
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_url_ends_in_a_text),
-		cmocka_unit_test(the_longest_gives_the_verdict),
-		cmocka_unit_test(many_texts),
-		cmocka_unit_test(the_longest_url),
-		cmocka_unit_test(configuration_errors),
-		cmocka_unit_test(a_text_with_two_verdicts),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -485,34 +485,3 @@ TEST(kinds_of_the_main_thread)
 		assert_int_equal(policy_kinds[i]->main_thread, expected);
 	}
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_prefix_is_one_of_bytes),
-		cmocka_unit_test(the_empty_prefix_matches_all),
-		cmocka_unit_test(the_longest_of_a_file),
-		cmocka_unit_test(no_verdict_where_each_line_has_one),
-		cmocka_unit_test(list_errors),
-		cmocka_unit_test(a_url_with_two_verdicts),
-		cmocka_unit_test(urls_have_16359_bytes_at_most),
-		cmocka_unit_test(a_list_that_cannot_be_read),
-		cmocka_unit_test(a_list_that_is_a_fifo),
-		cmocka_unit_test(exact_urls_are_whole),
-		cmocka_unit_test(the_first_listed_substring),
-		cmocka_unit_test(regular_expressions),
-		cmocka_unit_test(alternatives_of_several_lengths),
-		cmocka_unit_test(patterns_see_bytes),
-		cmocka_unit_test(a_wrong_pattern),
-		cmocka_unit_test(endless_searches_are_aborted),
-		cmocka_unit_test(the_whole_search_is_bounded),
-		cmocka_unit_test(long_urls_are_searched),
-		cmocka_unit_test(patterns_share_the_limit),
-		cmocka_unit_test(not_inverts_every_kind),
-		cmocka_unit_test(kinds_in_the_kernel),
-		cmocka_unit_test(setting_errors),
-		cmocka_unit_test(kinds_of_the_main_thread),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

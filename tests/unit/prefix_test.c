@@ -368,25 +368,3 @@ TEST(texts_are_compared_to_the_byte)
 		assert_false(prefix_is_text((const text_word *)a, (const text_word *)b, place + 1));
 	}
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_sets),
-		cmocka_unit_test(prefixes_of_all_lengths),
-		cmocka_unit_test(a_whole_url_matches_nothing_longer),
-		cmocka_unit_test(no_prefix_and_the_empty_one),
-		cmocka_unit_test(nothing_but_zeroes),
-		cmocka_unit_test(a_collision_is_told),
-		cmocka_unit_test(nothing_is_said_where_a_line_is_missing),
-		cmocka_unit_test(a_look_up_among_full_buckets),
-		cmocka_unit_test(no_look_up_beyond_the_url),
-		cmocka_unit_test(cold_lines_of_one_length),
-		cmocka_unit_test(cold_lines_of_16_lengths),
-		cmocka_unit_test(cold_lines_of_64_lengths),
-		cmocka_unit_test(room_for_a_prefix),
-		cmocka_unit_test(texts_are_compared_to_the_byte),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -2,6 +2,8 @@
 /* The chain and its horizon, as the XDP program decides by them. */
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 TEST(the_default)
 {
 	prepare("default = denied", false);
@@ -211,22 +213,4 @@ TEST(entries_before_and_behind_the_horizon)
 	chain.default_rank = 4;
 	program_put_chain(&program, &chain);
 	check_url("b", 3);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_default),
-		cmocka_unit_test(a_chain_that_nobody_filled),
-		cmocka_unit_test(a_closed_chain),
-		cmocka_unit_test(no_such_chain),
-		cmocka_unit_test(the_longest_of_nested_prefixes),
-		cmocka_unit_test(verdicts_of_nested_prefixes),
-		cmocka_unit_test(the_longest_prefixes),
-		cmocka_unit_test(collisions),
-		cmocka_unit_test(arrays_too_short),
-		cmocka_unit_test(entries_before_and_behind_the_horizon),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

@@ -9,6 +9,8 @@
 
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 /*
  * What each query may cost, a fifth more than with clang 14 on Linux 6.18: the program's own
  * instructions on x86-64, and those of the helpers that it calls.
@@ -133,13 +135,4 @@ TEST(the_budget_of_a_query)
 	}
 	close(counter);
 	assert_false(too_many);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_budget_of_a_query),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

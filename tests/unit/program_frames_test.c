@@ -6,6 +6,8 @@
 
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 /* --- one frame each: what is done to a good one, and what becomes of it */
 
 enum family {
@@ -227,6 +229,12 @@ static void frame_case(void **state)
 		one->change(&envelope);
 		check_in(&envelope, &datagram);
 	}
+}
+
+__attribute__((constructor)) static void add_cases(void)
+{
+	for (size_t i = 0; i < CASE_COUNT; i++)
+		test_add(cases[i].name, frame_case, &cases[i]);
 }
 
 /* --- the builder of all these, against bytes from elsewhere */
@@ -509,26 +517,4 @@ TEST(wrong_bytes_anywhere)
 			}
 		}
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_builder),
-		cmocka_unit_test(an_empty_datagram),
-		cmocka_unit_test(truncated_frames),
-		cmocka_unit_test(frames_in_parts),
-		cmocka_unit_test(checksums_of_zero),
-		cmocka_unit_test(wrong_bytes_anywhere),
-		cmocka_unit_test(one_bit_of_the_destination),
-		cmocka_unit_test(the_destination_on_another_interface),
-	};
-	struct CMUnitTest table[CASE_COUNT];
-	int failed;
-
-	for (size_t i = 0; i < CASE_COUNT; i++)
-		table[i] = (struct CMUnitTest){ cases[i].name, frame_case, NULL, NULL, &cases[i] };
-	failed = cmocka_run_group_tests_name("one each", table, open_program, close_program);
-	failed += cmocka_run_group_tests_name("all of them", tests, open_program, close_program);
-	return failed;
 }

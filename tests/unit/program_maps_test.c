@@ -2,6 +2,8 @@
 /* The maps as the daemon writes them, and what the XDP program makes of each. */
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 static struct compiled *compile(struct chain *chain)
 {
 	struct compiled *compiled;
@@ -158,15 +160,4 @@ TEST(decisions_have_ranks)
 	kernel_close(kernel);
 	compiled_free(compiled);
 	chain_free(chain);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(maps_as_the_daemon_writes_them),
-		cmocka_unit_test(broadcast_address_of_any_form),
-		cmocka_unit_test(decisions_have_ranks),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

@@ -2,6 +2,8 @@
 /* What the XDP program reads in a message, and what it answers. */
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 TEST(the_table)
 {
 	struct envelope envelopes[16];
@@ -246,21 +248,4 @@ TEST(request_number_zero)
 	datagram.kernel = ICP_COUNT_ANSWERED;
 	check(&datagram);
 	check_url("http://hit.example/x", 2);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_table),
-		cmocka_unit_test(urls_of_every_length),
-		cmocka_unit_test(no_byte_of_another_url),
-		cmocka_unit_test(every_opcode_and_version),
-		cmocka_unit_test(every_length_but_the_right_one),
-		cmocka_unit_test(all_other_fields_may_hold_anything),
-		cmocka_unit_test(every_byte_at_every_place_of_a_url),
-		cmocka_unit_test(white_space_at_the_edges),
-		cmocka_unit_test(request_number_zero),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

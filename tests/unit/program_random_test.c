@@ -5,6 +5,8 @@
  */
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 struct random_entry {
 	char text[264];
 	size_t length;
@@ -271,14 +273,4 @@ TEST(random_chains)
 	/* The test would be of no use if one of both hardly happened. */
 	assert_true(answered > RANDOM_CHAINS * RANDOM_URLS / 4);
 	assert_true(horizon > RANDOM_CHAINS * RANDOM_URLS / 20);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(random_chains),
-		cmocka_unit_test(random_bytes),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

@@ -2,6 +2,8 @@
 /* The map `rules`, as the XDP program decides by it: before the chain, whoever has filled it. */
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 TEST(rules_before_all)
 {
 	char longest[256];
@@ -75,15 +77,4 @@ TEST(rules_of_bits)
 				check_url(url, 2);
 		}
 	}
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rules_before_all),
-		cmocka_unit_test(rules_without_a_verdict),
-		cmocka_unit_test(rules_of_bits),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

@@ -125,16 +125,10 @@ TEST(a_verdict_of_another_url)
 	assert_int_equal(wrong, 0);
 }
 
-static int open_small(void **state)
+FIXTURE(open_small)
 {
-	(void)state;
 	program_open(&program, VERDICTS);
 	return 0;
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = { cmocka_unit_test(a_verdict_of_another_url) };
-
-	return cmocka_run_group_tests(tests, open_small, close_program);
-}
+TEST_ALL(open_small, close_program)

@@ -2,6 +2,8 @@
 /* What the XDP program shows to icpctl trace. */
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 struct shown {
 	struct trace_record last;
 	unsigned int count;
@@ -92,13 +94,4 @@ TEST(traces)
 	assert_true(after[ICP_COUNT_FAILED_TRACE] > before[ICP_COUNT_FAILED_TRACE]);
 	trace_until(0);
 	ring_buffer__free(ring);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(traces),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

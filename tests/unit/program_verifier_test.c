@@ -2,6 +2,8 @@
 /* What the verifier makes of the XDP program. */
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 /*
  * What the verifier may look at. It gives up at a million; it takes more of them for the same text
  * with another compiler or kernel, and other programs share the time of a load.
@@ -43,13 +45,4 @@ TEST(the_verifiers_budget)
 {
 	check_budget(false);
 	check_budget(true);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_verifiers_budget),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

@@ -6,6 +6,8 @@
 #include "lib/clock.h"
 #include "support/program_check.h"
 
+TEST_ALL(open_program, close_program)
+
 /* A chain, and the daemon's side of the maps that it goes to. */
 struct watched {
 	struct kernel *kernel;
@@ -262,17 +264,4 @@ TEST(no_gap_between_two_chains)
 	assert_int_equal(asker.passed, 0);
 	assert_int_equal(kernel_generation(watched.kernel), first + 100);
 	watched_close(&watched);
-}
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(without_a_watch),
-		cmocka_unit_test(a_watch_for_each_chain),
-		cmocka_unit_test(heartbeat_from_the_future),
-		cmocka_unit_test(torn_verdict),
-		cmocka_unit_test(no_gap_between_two_chains),
-	};
-
-	return cmocka_run_group_tests(tests, open_program, close_program);
 }

@@ -95,21 +95,20 @@ TEST(other_kinds_of_files_are_refused)
 	unlink(path);
 }
 
-int main(void)
+FIXTURE(make_file)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(regular_files_are_read),
-		cmocka_unit_test(files_without_a_size_are_read_and_bounded),
-		cmocka_unit_test(large_files_are_refused),
-		cmocka_unit_test(other_kinds_of_files_are_refused),
-	};
 	int fd = mkstemp(path);
-	int result;
 
 	if (fd < 0)
-		return 1;
+		return -1;
 	close(fd);
-	result = cmocka_run_group_tests(tests, NULL, NULL);
-	unlink(path);
-	return result;
+	return 0;
 }
+
+FIXTURE(remove_file)
+{
+	unlink(path); /* the last test may have done so */
+	return 0;
+}
+
+TEST_ALL(make_file, remove_file)

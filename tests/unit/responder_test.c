@@ -29,20 +29,20 @@ static void open_with(const char *config)
 					.sin_addr = { htonl(0xc0000207) } };
 }
 
-static int open_table(void **state)
+FIXTURE(open_table)
 {
-	(void)state;
 	open_with(TABLE_CHAIN TABLE_HORIZON);
 	return 0;
 }
 
-static int close_all(void **state)
+FIXTURE(close_all)
 {
-	(void)state;
 	chain_free((struct chain *)responder.chain);
 	rules_free((struct rules *)responder.rules);
 	return 0;
 }
+
+TEST_EACH(open_table, close_all)
 
 /* Reply, or return false; exactly this counter rises by one. */
 static bool ask_from(const char *what, struct bytes *query, const void *source,
@@ -241,22 +241,4 @@ TEST(unreadable_rules_are_skipped)
 	rules_free((struct rules *)responder.rules);
 	pinned_rules_close(pinned);
 	responder.rules = own;
-}
-
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_table, close_all)
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		CASE(table),
-		CASE(every_opcode_and_version),
-		CASE(every_size),
-		CASE(request_number_zero),
-		CASE(sources_that_get_a_reply),
-		CASE(outcome_names_the_decider),
-		CASE(source_of_ipv4_and_ipv6),
-		CASE(unreadable_rules_are_skipped),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
 }

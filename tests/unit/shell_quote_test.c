@@ -140,15 +140,3 @@ TEST(pin_dirs_are_plain_absolute_paths)
 	assert_int_equal(pin_dir_check(long_path, &error), -1);
 	assert_non_null(strstr(error.text, "is longer than 255 bytes"));
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ugly_words_stay_whole),
-		cmocka_unit_test(every_byte_stays_itself),
-		cmocka_unit_test(plain_words_stay_readable),
-		cmocka_unit_test(pin_dirs_are_plain_absolute_paths),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -92,13 +92,3 @@ TEST(normal_forms)
 		free(normal);
 	}
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(hosts_of_urls),
-		cmocka_unit_test(normal_forms),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
