@@ -35,7 +35,7 @@
 
 #include "counters.h"
 #include "icp.h"
-#include "prefix.h"
+#include "readings.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
 #define ICP_MAP_ABI 5

@@ -78,11 +78,11 @@ static uint8_t ask_policy(const struct walk *walk, size_t rank, struct text host
 	return verdict;
 }
 
-/* The kinds that the kernel evaluates by itself; of URLs, `not` is beyond it. */
+/* The kinds that the kernel evaluates by itself, also with `not`. */
 static bool kernel_evaluates(const struct policy_setup *policy)
 {
 	return kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE ||
-	       ((policy->kind == KIND_PREFIX || policy->kind == KIND_EXACT) && !policy->negate);
+	       policy->kind == KIND_PREFIX || policy->kind == KIND_EXACT;
 }
 
 /* --- how long a decision may be used again */

@@ -224,6 +224,7 @@ void program_put_chain(struct program *program, const struct map_chain *chain)
 void program_set_chain(struct program *program, const struct compiled *compiled,
 		       bool answer_request_zero)
 {
+	const struct compiled_texts *texts = &compiled->texts[URL_FORWARD];
 	struct map_chain chain = {
 		.generation = PROGRAM_GENERATION,
 		.horizon = compiled->horizon,
@@ -233,7 +234,7 @@ void program_set_chain(struct program *program, const struct compiled *compiled,
 		.first_gate = compiled->first_gate,
 	};
 
-	program_put_prefixes(program, &chain, compiled->entries, compiled->count, compiled->answers,
+	program_put_prefixes(program, &chain, texts->entries, texts->count, compiled->answers,
 			     compiled->answer_count);
 	program_put_chain(program, &chain);
 }

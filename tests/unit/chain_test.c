@@ -11,7 +11,7 @@ TEST(no_policy_at_all)
 	assert_null(decision.policy);
 	assert_int_equal(chain_count(chain), 0);
 	assert_int_equal(chain_default_verdict(chain), ICP_OP_DENIED);
-	assert_int_equal(chain_prefix_count(chain), 0);
+	assert_int_equal(chain_text_count(chain), 0);
 	chain_free(chain);
 }
 
@@ -51,7 +51,7 @@ TEST(names_are_in_the_order_of_bytes)
 	assert_int_equal(chain_count(chain), 7);
 	for (size_t i = 0; i < 7; i++)
 		assert_string_equal(chain_policy(chain, i)->name, names[i]);
-	assert_int_equal(chain_prefix_count(chain), 7);
+	assert_int_equal(chain_text_count(chain), 7);
 	chain_free(chain);
 }
 

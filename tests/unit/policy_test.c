@@ -73,7 +73,7 @@ TEST(the_longest_of_a_file)
 	assert_int_equal(ask(chain, "http://e.org/c"), ICP_OP_ERR);
 	assert_int_equal(ask(chain, "http://g.org/c"), ICP_OP_HIT);
 	assert_int_equal(ask(chain, "# comment"), ICP_OP_MISS_NOFETCH);
-	assert_int_equal(chain_prefix_count(chain), 6);
+	assert_int_equal(chain_text_count(chain), 6);
 	chain_free(chain);
 }
 
@@ -407,7 +407,6 @@ TEST(not_inverts_every_kind)
 		chain = make_chain(text);
 		assert_int_equal(ask(chain, "abc"), NOTHING);
 		assert_int_equal(ask(chain, "xyz"), ICP_OP_DENIED);
-		assert_null(policy_prefixes(chain_policy(chain, 0)));
 		chain_free(chain);
 	}
 }
@@ -420,13 +419,13 @@ TEST(kinds_in_the_kernel)
 					 "policy d { kind = regex verdict = hit pattern = abc }");
 	struct byteset_member member;
 
-	member = byteset_get(policy_prefixes(chain_policy(chain, 0)), 0);
+	member = byteset_get(policy_texts(chain_policy(chain, 0)), 0);
 	assert_int_equal(member.length, 3);
-	member = byteset_get(policy_prefixes(chain_policy(chain, 1)), 0);
+	member = byteset_get(policy_texts(chain_policy(chain, 1)), 0);
 	assert_int_equal(member.length, 4);
 	assert_memory_equal(member.text, "abc\0", 4);
-	assert_null(policy_prefixes(chain_policy(chain, 2)));
-	assert_null(policy_prefixes(chain_policy(chain, 3)));
+	assert_null(policy_texts(chain_policy(chain, 2)));
+	assert_null(policy_texts(chain_policy(chain, 3)));
 	chain_free(chain);
 }
 

@@ -20,6 +20,8 @@ struct random_policy {
 		OPAQUE
 	} kind;
 	int cost;
+	bool negate;
+	enum icp_opcode verdict; /* of `not` */
 	size_t count;
 	struct random_entry entries[16];
 };
@@ -64,6 +66,8 @@ static void random_policy(uint64_t *seed, struct random_policy *policy)
 		policy->kind = OPAQUE;
 	if (random_below(seed, 2))
 		policy->cost = random_below(seed, 65536);
+	policy->negate = random_below(seed, 4) == 0;
+	policy->verdict = random_verdict(seed);
 	for (uint32_t i = 1 + random_below(seed, 15); i; i--) {
 		struct random_entry *entry = &policy->entries[policy->count];
 		char url[264];
@@ -118,6 +122,8 @@ static struct chain *make_random_chain(uint64_t *seed, struct random_chain *rand
 			paths[i]);
 		if (policy->cost != ICP_NO_COST)
 			fprintf(stream, " cost = %d", policy->cost);
+		if (policy->negate)
+			fprintf(stream, " not = true verdict = %s", verdict_names[policy->verdict]);
 		fprintf(stream, " }\n");
 	}
 	fclose(stream);
@@ -154,8 +160,8 @@ static void decide_slowly(const struct random_chain *random, const char *url, si
 			if (!longest || entry->length > longest->length)
 				longest = entry;
 		}
-		if (longest) {
-			datagram->verdict = longest->verdict;
+		if (policy->negate ? !longest : longest != NULL) {
+			datagram->verdict = policy->negate ? policy->verdict : longest->verdict;
 			datagram->tells_cost = policy->cost != ICP_NO_COST &&
 					       (datagram->options & ICP_FLAG_SRC_RTT);
 			datagram->cost = policy->cost;

@@ -247,12 +247,12 @@ enum icp_opcode chain_default_verdict(const struct chain *chain)
 	return chain->default_verdict;
 }
 
-size_t chain_prefix_count(const struct chain *chain)
+size_t chain_text_count(const struct chain *chain)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < chain->count; i++) {
-		const struct byteset *set = policy_prefixes(chain->policies[i]);
+		const struct byteset *set = policy_texts(chain->policies[i]);
 
 		count += set ? byteset_count(set) : 0;
 	}

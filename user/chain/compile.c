@@ -1,37 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Why the longest match alone gives the chain's verdict:
- *
- * Let p be a prefix in any of the sets. Of all policies with a member that is a prefix of p (p
- * included), the one of the smallest rank comes first in the chain, and the longest such member
- * gives its verdict: that is p's entry. It holds for every URL whose longest match is p, because
- * every other member that is a prefix of the URL is a prefix of p too.
- *
- * With the texts sorted, p's entry follows from that of its parent q, the longest proper prefix of
- * p among the texts. If the first policy that contains p itself does not come after the policy of
- * q's entry, it is the first, and p is its longest member. Otherwise the policy of q's entry remains
- * the first, and none of its members lies between q and p.
+ * What flatten() needs is collected here: the sorted texts of each policy, merged, and the answers.
  *
  * The horizon: policies after the first one that the kernel cannot evaluate are not compiled. If a
  * policy before the horizon matches, the first such policy decides, whatever comes after it. If none
- * does, no entry matches, and the default, whose rank is the last, lies beyond the horizon: the
+ * does, no text has an answer, and the default, whose rank is the last, lies beyond the horizon: the
  * query is passed up, as it must be.
  *
  * Answers are numbered in the order of the ranks of their policies, so the smaller answer never
  * belongs to a later policy. If the chain has more answers than the kernel has room for, the horizon
  * is the policy with the first one in excess.
  *
- * An entry with the same answer as its parent is omitted, as the parent is then the longest match.
  * A text of more than PREFIX_MAX bytes is omitted: it only matches URLs of at least that many bytes
- * with their NUL, and those are passed up because of their length. Nor is it the parent of a text
- * that remains, since parents are shorter.
+ * with their NUL, and those are passed up because of their length.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 
 #include "chain/compile.h"
+#include "chain/flatten.h"
 #include "lib/byteset.h"
+
+/* The texts of one reading while they are collected. */
+struct collection {
+	struct prefix_entry *entries, *spare; /* of the same size */
+	size_t count;
+	size_t *ends; /* of each policy's sorted run of entries */
+	size_t runs;
+	uint16_t *complements; /* as in struct flatten_answers */
+	size_t complement_count;
+};
 
 /* Order of the entries in a run: by text, then by answer, which implies rank. */
 static int compare_entries(const struct prefix_entry *a, const struct prefix_entry *b)
@@ -59,24 +58,39 @@ static uint16_t answer_for(struct compiled *compiled, __u32 rank, enum icp_opcod
 	return compiled->answer_count;
 }
 
-/* Append the entries of a set. Returns their number, or -1: no room for the policy's answers. */
-static ssize_t append_set(struct compiled *compiled, struct prefix_entry *entries,
-			  const struct byteset *set, __u32 rank, __s32 cost)
+/*
+ * Append the entries of a policy that is a set of texts. Returns -1 with nothing changed: no room for
+ * its answers.
+ */
+static int collect_policy(struct collection *collection, struct compiled *compiled, bool *negated,
+			  const struct policy *policy, __u32 rank)
 {
-	ssize_t count = 0;
+	const struct byteset *set = policy_texts(policy);
+	struct prefix_entry *entries = collection->entries + collection->count;
+	uint16_t answer = PREFIX_NO_ANSWER;
+	size_t count = 0;
 
+	if (policy->negate) { /* its verdict is that of all other texts */
+		answer = answer_for(compiled, rank, policy->verdict, policy->cost);
+		if (answer == PREFIX_NO_ANSWER)
+			return -1;
+		negated[answer - 1] = true;
+		collection->complements[collection->complement_count++] = answer;
+	}
 	for (size_t i = 0; i < byteset_count(set); i++) {
 		struct byteset_member member = byteset_get(set, i);
-		uint16_t answer;
 
 		if (member.length > PREFIX_MAX)
 			continue;
-		answer = answer_for(compiled, rank, member.verdict, cost);
+		if (!policy->negate)
+			answer = answer_for(compiled, rank, member.verdict, policy->cost);
 		if (answer == PREFIX_NO_ANSWER)
 			return -1;
 		entries[count++] = (struct prefix_entry){ member.text, member.length, answer };
 	}
-	return count;
+	collection->count += count;
+	collection->ends[collection->runs++] = collection->count;
+	return 0;
 }
 
 static void merge(struct prefix_entry *to, const struct prefix_entry *a, size_t a_count,
@@ -121,48 +135,10 @@ static struct prefix_entry *merge_runs(struct prefix_entry *entries, struct pref
 	return entries;
 }
 
-static bool begins_with(const struct prefix_entry *entry, const struct prefix_entry *prefix)
-{
-	return prefix->length <= entry->length &&
-	       memcmp(entry->text, prefix->text, prefix->length) == 0;
-}
-
-static __u32 rank_of(const struct compiled *compiled, const struct prefix_entry *entry)
-{
-	return compiled->answers[entry->answer - 1].rank;
-}
-
-/*
- * Reduce the sorted entries of all policies, in place, to one per text. Returns their number. The
- * ancestors of the current text are on a stack, which is no deeper than the length of the text,
- * since each is longer than the one below.
- */
-static size_t flatten(const struct compiled *compiled, struct prefix_entry *entries, size_t count)
-{
-	struct prefix_entry ancestors[PREFIX_MAX + 1];
-	size_t depth = 0, kept = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		/* Of equal texts, the smallest rank comes first. */
-		struct prefix_entry entry = entries[i];
-
-		while (depth && !begins_with(&entry, &ancestors[depth - 1]))
-			depth--;
-		/* The same text of an earlier policy counts as an ancestor too. */
-		if (depth &&
-		    (rank_of(compiled, &ancestors[depth - 1]) < rank_of(compiled, &entry) ||
-		     ancestors[depth - 1].answer == entry.answer))
-			continue;
-		ancestors[depth++] = entry;
-		entries[kept++] = entry;
-	}
-	return kept;
-}
-
 bool policy_in_kernel(const struct policy *policy)
 {
 	return policy->kind->basis == POLICY_BASIS_HOST ||
-	       policy->kind->basis == POLICY_BASIS_SOURCE || policy_prefixes(policy);
+	       policy->kind->basis == POLICY_BASIS_SOURCE || policy_texts(policy);
 }
 
 static __u32 find_horizon(const struct chain *chain)
@@ -209,69 +185,127 @@ static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 	return MEMORY_URL;
 }
 
-/*
- * Compile the first `policies` policies; `total` is an upper bound of their entries. -1: out of
- * memory.
- */
-static int collect(struct compiled *compiled, const struct chain *chain, size_t policies,
-		   size_t total)
+static size_t compiled_policies(const struct chain *chain, const struct compiled *compiled)
 {
-	struct prefix_entry *entries = reallocarray(NULL, total + 1, sizeof(*entries));
-	struct prefix_entry *spare = NULL;
-	size_t *ends = reallocarray(NULL, policies + 1, sizeof(*ends));
-	size_t count = 0;
+	return compiled->horizon == RANK_NONE ? chain_count(chain) : compiled->horizon;
+}
 
-	if (policies > 1)
-		spare = reallocarray(NULL, total + 1, sizeof(*spare));
-	if (!entries || !ends || (policies > 1 && !spare)) {
-		free(entries);
-		free(spare);
-		free(ends);
-		return -1;
-	}
+/* Allocate the collections of all readings. Returns -1: out of memory. */
+static int open_collections(struct collection *collections, const struct chain *chain,
+			    const struct compiled *compiled)
+{
+	size_t policies = compiled_policies(chain, compiled), totals[URL_READINGS] = { 0 };
+
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
-		const struct byteset *set = policy_prefixes(policy);
-		ssize_t more =
-			set ? append_set(compiled, entries + count, set, rank, policy->cost) : 0;
+		const struct byteset *set = policy_texts(policy);
 
-		if (more < 0) {
-			compiled->horizon = rank;
-			policies = rank;
-			break;
-		}
-		count += more;
-		ends[rank] = count;
+		totals[policy->kind->reading] += set ? byteset_count(set) : 0;
 	}
-	compiled->entries = merge_runs(entries, spare, ends, policies);
-	compiled->count = flatten(compiled, compiled->entries, count);
-	compiled->lines = prefix_tree_lines(compiled->entries, compiled->count);
-	free(compiled->entries == entries ? spare : entries);
-	free(ends);
+	for (int reading = 0; reading < URL_READINGS; reading++) {
+		struct collection *one = &collections[reading];
+
+		one->entries = reallocarray(NULL, totals[reading] + 1, sizeof(*one->entries));
+		one->spare = reallocarray(NULL, totals[reading] + 1, sizeof(*one->spare));
+		one->ends = reallocarray(NULL, policies + 1, sizeof(*one->ends));
+		one->complements = reallocarray(NULL, policies + 1, sizeof(*one->complements));
+		if (!one->entries || !one->spare || !one->ends || !one->complements)
+			return -1;
+	}
 	return 0;
+}
+
+static void close_collections(const struct collection *collections)
+{
+	for (int reading = 0; reading < URL_READINGS; reading++) {
+		free(collections[reading].entries);
+		free(collections[reading].spare);
+		free(collections[reading].ends);
+		free(collections[reading].complements);
+	}
+}
+
+/* Collect the texts of all policies up to the horizon, which the number of answers may move. */
+static void collect_policies(struct collection *collections, struct compiled *compiled,
+			     bool *negated, const struct chain *chain)
+{
+	size_t policies = compiled_policies(chain, compiled);
+
+	for (size_t rank = 0; rank < policies; rank++) {
+		const struct policy *policy = chain_policy(chain, rank);
+
+		if (policy_texts(policy) && collect_policy(&collections[policy->kind->reading],
+							   compiled, negated, policy, rank)) {
+			compiled->horizon = rank;
+			return;
+		}
+	}
+}
+
+static void finish_texts(struct compiled_texts *texts, struct collection *collection,
+			 const struct compiled *compiled, const bool *negated)
+{
+	const struct flatten_answers answers = {
+		.answers = compiled->answers,
+		.negated = negated,
+		.complements = collection->complements,
+		.complement_count = collection->complement_count,
+	};
+	struct prefix_entry *sorted = merge_runs(collection->entries, collection->spare,
+						 collection->ends, collection->runs);
+
+	if (sorted == collection->spare)
+		collection->spare = collection->entries;
+	collection->entries = sorted;
+	texts->entries = collection->spare;
+	collection->spare = NULL;
+	texts->count = flatten(texts->entries, sorted, collection->count, &answers);
+	texts->lines = prefix_tree_lines(texts->entries, texts->count);
+	texts->first_rank = RANK_NONE;
+	for (size_t i = 0; i < texts->count; i++) {
+		uint16_t answer = texts->entries[i].answer;
+
+		if (answer != PREFIX_NO_ANSWER &&
+		    compiled->answers[answer - 1].rank < texts->first_rank)
+			texts->first_rank = compiled->answers[answer - 1].rank;
+	}
+}
+
+/* Fill the members about texts. Returns -1: out of memory. */
+static int compile_texts(struct compiled *compiled, const struct chain *chain)
+{
+	struct collection collections[URL_READINGS] = { 0 };
+	bool negated[ANSWERS_MAX] = { false };
+	int result = open_collections(collections, chain, compiled);
+
+	compiled->answers = reallocarray(NULL, ANSWERS_MAX, sizeof(*compiled->answers));
+	if (!compiled->answers)
+		result = -1;
+	if (!result)
+		collect_policies(collections, compiled, negated, chain);
+	for (int reading = 0; reading < URL_READINGS && !result; reading++) {
+		struct compiled_texts *texts = &compiled->texts[reading];
+
+		finish_texts(texts, &collections[reading], compiled, negated);
+		compiled->count += texts->count;
+		compiled->lines += texts->lines;
+	}
+	close_collections(collections);
+	return result;
 }
 
 int chain_compile(const struct chain *chain, struct compiled **compiled, struct error *error)
 {
 	struct compiled *made = calloc(1, sizeof(*made));
-	size_t policies, total = 0;
 
 	if (!made)
 		return error_set(error, "out of memory");
 	made->horizon = find_horizon(chain);
 	made->default_rank = chain_count(chain);
 	made->default_verdict = chain_default_verdict(chain);
-	made->answers = reallocarray(NULL, ANSWERS_MAX, sizeof(*made->answers));
-	policies = made->horizon == RANK_NONE ? chain_count(chain) : made->horizon;
-	for (size_t rank = 0; rank < policies; rank++) {
-		const struct byteset *set = policy_prefixes(chain_policy(chain, rank));
-
-		total += set ? byteset_count(set) : 0;
-	}
-	if (!made->answers || collect(made, chain, policies, total) ||
-	    compile_sources(chain, made)) {
+	if (compile_texts(made, chain) || compile_sources(chain, made)) {
 		compiled_free(made);
-		return error_set(error, "out of memory for %zu prefixes", total);
+		return error_set(error, "out of memory for %zu texts", chain_text_count(chain));
 	}
 	made->first_gate = find_gate(chain);
 	made->memory = find_memory(chain, made->horizon);
@@ -283,7 +317,8 @@ void compiled_free(struct compiled *compiled)
 {
 	if (!compiled)
 		return;
-	free(compiled->entries);
+	for (int reading = 0; reading < URL_READINGS; reading++)
+		free(compiled->texts[reading].entries);
 	free(compiled->answers);
 	free(compiled->sources);
 	free(compiled);

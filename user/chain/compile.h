@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Flattens the chain's policies that are sets of prefixes into one set, of which the longest match
- * alone decides: the contents of the kernel's `prefixes` and `chain` maps.
+ * Compiles the chain into what the kernel's maps hold: for each reading of the URL one set of texts,
+ * of which the longest match alone decides, the networks of queriers, and the horizon.
  */
 #ifndef XDP_ICP_COMPILE_H
 #define XDP_ICP_COMPILE_H
@@ -20,15 +20,22 @@ struct compiled_source {
 	__s32 cost;
 };
 
+/* The texts that policies look for at the beginning of one reading. */
+struct compiled_texts {
+	size_t count;
+	struct prefix_entry
+		*entries; /* sorted for prefix_tree_build(); the texts belong to the chain */
+	size_t lines;	  /* for their texts (prefix_tree_lines) */
+	__u32 first_rank; /* the smallest of their answers'; RANK_NONE: they have none */
+};
+
 struct compiled {
 	/* rank of the first policy that the kernel cannot evaluate or store, or RANK_NONE */
 	__u32 horizon;
 	__u32 default_rank; /* the number of policies */
 	enum icp_opcode default_verdict;
-	size_t count;
-	struct prefix_entry
-		*entries; /* sorted for prefix_tree_build(); the texts belong to the chain */
-	size_t lines;	  /* for their texts (prefix_tree_lines) */
+	struct compiled_texts texts[URL_READINGS];
+	size_t count, lines; /* of all readings together */
 	size_t answer_count;
 	struct prefix_answer *answers; /* by rank; entries number them from 1 */
 	size_t source_count;
@@ -46,7 +53,7 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
  */
 struct candidate chain_gate(const struct chain *chain);
 
-/* Can the kernel evaluate the policy, as a set of prefixes or addresses, or as a gate? */
+/* Can the kernel evaluate the policy, as a set of texts or addresses, or as a gate? */
 bool policy_in_kernel(const struct policy *policy);
 
 /* Allocate and fill compiled->sources. Returns -1: out of memory. */

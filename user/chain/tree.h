@@ -11,7 +11,8 @@
 struct prefix_entry {
 	const char *text; /* not NUL-terminated */
 	uint16_t length;  /* bytes, 0 to PREFIX_MAX; includes the NUL of a whole URL */
-	uint16_t answer;  /* 1 to PREFIX_ANSWER_MAX */
+	uint16_t
+		answer; /* to PREFIX_ANSWER_MAX; PREFIX_NO_ANSWER: URLs with this longest match have none */
 };
 
 /* The number of buckets of a tree of so many prefixes. */

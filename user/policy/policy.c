@@ -169,11 +169,3 @@ struct policy_match policy_match(const struct policy *policy, const struct query
 {
 	return policy_apply_not(policy, policy->kind->match(policy, query));
 }
-
-const struct byteset *policy_prefixes(const struct policy *policy)
-{
-	/* The complement of a set of prefixes is not a set of prefixes. */
-	if (policy->negate || !policy->kind->prefixes)
-		return NULL;
-	return policy->kind->prefixes(policy);
-}

@@ -13,6 +13,7 @@
 #include "icp.h"
 #include "policy/spec.h"
 #include "icp/query.h"
+#include "readings.h"
 
 struct netset;
 struct event_base;
@@ -101,10 +102,11 @@ struct policy_kind {
 	const struct netset *(*sources)(const struct policy *policy);
 
 	/*
-	 * The whole policy as a set of prefixes of the URL including its NUL, owned by the policy;
-	 * the longest match decides. NULL: the kind has no such form.
+	 * The whole policy, disregarding `not`, as a set of texts that the reading of the URL begins
+	 * with, owned by the policy; the longest match decides. NULL: the kind has no such form.
 	 */
-	const struct byteset *(*prefixes)(const struct policy *policy);
+	enum url_reading reading;
+	const struct byteset *(*texts)(const struct policy *policy);
 };
 
 struct policy {
@@ -146,7 +148,10 @@ static inline bool policy_expires(const struct policy *policy)
 	       policy->ttl != POLICY_TTL_URL;
 }
 
-/* The policy as a set of prefixes, or NULL if it cannot be expressed as one. */
-const struct byteset *policy_prefixes(const struct policy *policy);
+/* What the kind's texts() returns; NULL: the kind has none. */
+static inline const struct byteset *policy_texts(const struct policy *policy)
+{
+	return policy->kind->texts ? policy->kind->texts(policy) : NULL;
+}
 
 #endif

@@ -89,7 +89,7 @@ struct policy_match url_policy_match(const struct policy *policy, const struct q
 	return (struct policy_match){ .verdict = member.verdict };
 }
 
-const struct byteset *url_policy_prefixes(const struct policy *policy)
+const struct byteset *url_policy_texts(const struct policy *policy)
 {
 	return policy->state;
 }

@@ -19,7 +19,7 @@ int url_policy_create(struct policy *policy, const struct policy_spec *spec, boo
 		      struct error *error);
 void url_policy_destroy(struct policy *policy);
 struct policy_match url_policy_match(const struct policy *policy, const struct query *query);
-const struct byteset *url_policy_prefixes(const struct policy *policy);
+const struct byteset *url_policy_texts(const struct policy *policy);
 
 /*
  * Check that a URL can contain the entry's text. Returns -1 with an error if the text has white

@@ -96,7 +96,7 @@ static int check(const char *path)
 		status = EXIT_FAILURE;
 	} else {
 		printf("%s: %zu policies, %zu prefixes\n", path, chain_count(chain),
-		       chain_prefix_count(chain));
+		       chain_text_count(chain));
 	}
 	compiled_free(compiled);
 	chain_free(chain);

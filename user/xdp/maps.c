@@ -328,10 +328,11 @@ static int write_prefixes(const struct kernel *kernel, const struct compiled *co
 	struct half buckets =
 		half_open(kernel->fd[PIN_PREFIXES], slot, sizeof(struct prefix_bucket));
 	struct half lines = half_open(kernel->fd[PIN_TEXTS], slot, sizeof(struct prefix_line));
+	const struct compiled_texts *texts = &compiled->texts[URL_FORWARD];
 	int err = 0;
 
 	if (buckets.map == MAP_FAILED || lines.map == MAP_FAILED ||
-	    prefix_tree_build(&chain->prefixes, compiled->entries, compiled->count, buckets.entries,
+	    prefix_tree_build(&chain->prefixes, texts->entries, texts->count, buckets.entries,
 			      lines.entries))
 		err = -errno;
 	chain->prefixes.first_bucket = slot * (map_entries(kernel->fd[PIN_PREFIXES]) / 2);

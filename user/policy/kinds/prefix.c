@@ -15,5 +15,6 @@ const struct policy_kind policy_prefix = {
 	.create = create,
 	.destroy = url_policy_destroy,
 	.match = url_policy_match,
-	.prefixes = url_policy_prefixes,
+	.reading = URL_FORWARD,
+	.texts = url_policy_texts,
 };
