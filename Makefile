@@ -277,13 +277,14 @@ $(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(SUPPORT) $(ARCHIVES) | $(BUILD
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(SUPPORT) $(LINKED) -lcmocka \
 		$(LDLIBS) -o $@
 
-$(TEST_TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(ARCHIVES) | $(BUILD)/tests/
+$(TEST_TOOLS): $(BUILD)/tests/%: tests/tools/%.c $(SUPPORT) $(ARCHIVES) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(LINKED) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(SUPPORT) $(LINKED) $(LDLIBS) -o $@
 
-$(HOSTILE): $(wildcard tests/soak/*.[ch]) | $(BUILD)/tests/
+$(HOSTILE): $(wildcard tests/soak/*.[ch]) $(SUPPORT) | $(BUILD)/tests/
 	$(call say,TOOL,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) $(filter %.c,$^) -o $@
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) \
+		$(filter %.c %.a,$^) -o $@
 
 # The fidelity test holds what surrounds the daemon (seams.h): these calls, and the program's clock.
 FIDELITY_SEAMS := getrandom syscall open clock_gettime dlopen dlsym dlclose \
@@ -308,9 +309,10 @@ $(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_SOURCES) $(SKELETON) | $(BUIL
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
 		$< $(ROOM_SOURCES) $(LDLIBS) -o $@
 
-$(FUZZ_REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.h $(ARCHIVES) | $(BUILD)/tests/
+$(FUZZ_REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.c $(ARCHIVES) | $(BUILD)/tests/
 	$(call say,REPLAY,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -DREPLAY $(ALL_LDFLAGS) $< $(LINKED) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) $(filter %.c,$^) \
+		$(LINKED) $(LDLIBS) -o $@
 
 # --- the benchmarks
 

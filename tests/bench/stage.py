@@ -84,7 +84,9 @@ class Wire:
         return self.stage.server.link(self.far)["xdp"]["prog"]["id"]
 
 
-class Stage(contextlib.ExitStack):
+class Built(contextlib.ExitStack):
+    """What build() makes in steps: if one of them fails, those before it are undone."""
+
     def __enter__(self):
         try:
             self.build()
@@ -93,6 +95,8 @@ class Stage(contextlib.ExitStack):
             raise
         return self
 
+
+class Stage(Built):
     def build(self):
         name = f"xb{os.getpid()}-"
         self.pins = f"{bpf.FILE_SYSTEM}/xdp-icp-bench-{os.getpid()}"
@@ -234,20 +238,12 @@ def busy_loops(count=BUSY_LOOPS):
             loop.wait()
 
 
-class Quota(contextlib.ExitStack):
+class Quota(Built):
     """A control group that may use so much of a core and has a busy loop in it: at its quota."""
 
     def __init__(self, directory):
         super().__init__()
         self.mount = directory / "cgroup"
-
-    def __enter__(self):
-        try:
-            self.build()
-        except BaseException:
-            self.close()
-            raise
-        return self
 
     def build(self):
         self.mount.mkdir()

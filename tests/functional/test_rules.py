@@ -18,6 +18,21 @@ HOST = "http://hit.example.com/"
 class Rules:
     """What holds with BPF and without; `self.ask` asks the daemon here."""
 
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+
+    def start(self, **settings):
+        self.daemon_here = self.responder(**settings).start()
+
+    def restart(self, **settings):
+        self.daemon_here.stop()
+        if self.xdp:
+            self.load("--unload", "s0")  # a map keeps the size that it was made with
+        self.start(**settings)
+
     def rules(self):
         return dict(
             line.split("\t")
@@ -112,37 +127,12 @@ class Userspace(Rules, Wire):
 
     xdp = False
     mode = "off"
-    sanitized = True
-
-    def setUp(self):
-        super().setUp()
-        self.start()
-
-    def start(self, **settings):
-        self.daemon_here = self.responder(**settings).start()
-
-    def restart(self, **settings):
-        self.daemon_here.stop()
-        self.start(**settings)
 
 
 class Kernel(Rules, Wire):
     """The pinned map."""
 
     mode = "native"
-    sanitized = True
-
-    def setUp(self):
-        super().setUp()
-        self.start()
-
-    def start(self, **settings):
-        self.daemon_here = self.responder(**settings).start()
-
-    def restart(self, **settings):
-        self.daemon_here.stop()
-        self.load("--unload", "s0")  # a map keeps the size that it was made with
-        self.start(**settings)
 
     def key(self, prefix, *verdict):
         """The lines that `rules key` prints, by what they do: update, delete."""

@@ -3,11 +3,9 @@
  * A configuration: read, made into a chain, asked and compiled. Each error must be one line with
  * a place. Policies that name a file are not made: a fuzzer has no business in the file system.
  */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define REPLAY_CORPUS "tests/fuzz/corpus/config"
-#include "replay.h"
 
 #include "chain/chain.h"
 #include "chain/compile.h"
@@ -44,6 +42,8 @@ static void check_chain(const struct chain *chain)
 	require(compiled->count <= chain_text_count(chain) + URL_READINGS);
 	compiled_free(compiled);
 }
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

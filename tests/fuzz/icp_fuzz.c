@@ -4,11 +4,9 @@
  * the plainest way to find the same. The first byte of the input chooses options, the rest is
  * the datagram.
  */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define REPLAY_CORPUS "tests/fuzz/corpus/icp"
-#include "replay.h"
 
 #include "icp.h"
 #include "lib/byteset.h"
@@ -166,6 +164,8 @@ static void check_match(const uint8_t *url, size_t length, uint64_t seed)
 	require(prefix_find(&tree, text, &sums, length, bucket_at, line_at, &arrays, &cursor) ==
 		answer);
 }
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

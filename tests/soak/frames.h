@@ -42,6 +42,9 @@ struct frame {
 	unsigned char bytes[FRAME_MAX];
 };
 
+/* IPv4 as ::ffff:a.b.c.d. False: `text` is no IP address. */
+bool address_parse(const char *text, struct in6_addr *address);
+
 /* Makes frame `number`, FRAME_FIRST or more. */
 void frame_make(const struct frame_config *config, uint32_t number, struct frame *frame);
 

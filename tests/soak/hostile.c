@@ -6,7 +6,6 @@
  * stack's backlog holds: hostile frames must not push out the good queries beside them. Prints the
  * counts as a line of JSON every second and at the end; SIGTERM ends it. Exit 1 if a reply was bad.
  */
-#include <arpa/inet.h>
 #include <argp.h>
 #include <dirent.h>
 #include <err.h>
@@ -15,50 +14,32 @@
 #include <net/if.h>
 #include <netinet/ether.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "frames.h"
+#include "support/burst.h"
 
-#define BATCH 32		   /* frames a system call */
 #define IN_FLIGHT_BYTES (24 << 10) /* as the kernel counts, which doubles it: about 50 frames */
 #define RECEIVE_BYTES (8 << 20)
 #define CORPUS_MAX 256
-#define MESSAGE_MAX 2048 /* bytes: longer messages fit no frame */
 #define FINDINGS_SHOWN 5 /* of each judgement */
 #define WAIT_MS 2
 
 static struct frame_config config = { .first = FRAME_FIRST };
 static unsigned long rate = 20000;
 static const char *device, *corpus;
-static volatile sig_atomic_t enough;
 
 static struct {
 	unsigned long sent, replies[REPLY_JUDGEMENTS], unseen;
 } counts;
 
 static const char *const judgement_names[] = { "other", "good", "larger", "forbidden", "wrong" };
-
-static void on_enough(int number)
-{
-	(void)number;
-	enough = 1;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 static void load_message(const char *path)
 {
@@ -124,18 +105,15 @@ static int open_socket(void)
 /* Sends the next `count` frames. What the device does not take while it is down is not sent. */
 static void send_frames(int fd, unsigned int count)
 {
-	static struct frame frames[BATCH];
-	struct mmsghdr messages[BATCH] = { 0 };
-	struct iovec parts[BATCH];
+	static struct frame frames[BURST];
+	struct burst burst;
 	int sent;
 
 	for (unsigned int i = 0; i < count; i++) {
 		frame_make(&config, config.first + counts.sent + i, &frames[i]);
-		parts[i] = (struct iovec){ frames[i].bytes, frames[i].size };
-		messages[i].msg_hdr.msg_iov = &parts[i];
-		messages[i].msg_hdr.msg_iovlen = 1;
+		burst_put(&burst, i, frames[i].bytes, frames[i].size);
 	}
-	sent = sendmmsg(fd, messages, count, 0);
+	sent = sendmmsg(fd, burst.messages, count, 0);
 	if (sent > 0) {
 		counts.sent += sent;
 		return;
@@ -175,28 +153,23 @@ static void report(enum reply_judgement judgement, uint32_t number, const unsign
 
 static void receive_replies(int fd)
 {
-	static unsigned char buffers[BATCH][MESSAGE_MAX];
-	struct mmsghdr messages[BATCH] = { 0 };
-	struct iovec parts[BATCH];
+	static unsigned char buffers[BURST][MESSAGE_MAX];
+	struct burst burst;
 	int count;
 
-	for (int i = 0; i < BATCH; i++) {
-		parts[i] = (struct iovec){ buffers[i], MESSAGE_MAX };
-		messages[i].msg_hdr.msg_iov = &parts[i];
-		messages[i].msg_hdr.msg_iovlen = 1;
-	}
 	do {
-		count = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
+		count = burst_receive(&burst, fd, buffers);
 		for (int i = 0; i < count; i++) {
+			size_t size = burst.messages[i].msg_len;
 			enum reply_judgement judgement;
 			uint32_t number = 0;
 
-			judgement = reply_judge(&config, buffers[i], messages[i].msg_len, &number);
+			judgement = reply_judge(&config, buffers[i], size, &number);
 			counts.replies[judgement]++;
 			if (judgement > REPLY_GOOD)
-				report(judgement, number, buffers[i], messages[i].msg_len);
+				report(judgement, number, buffers[i], size);
 		}
-	} while (count == BATCH);
+	} while (count == BURST);
 }
 
 static void print_counts(int fd)
@@ -218,7 +191,7 @@ static void run(int fd)
 	double start = now(), shown = start;
 	struct timespec wait = { .tv_nsec = WAIT_MS * 1000000 };
 
-	while (!enough) {
+	while (!stopped) {
 		double time = now();
 		unsigned long due = (time - start) * rate;
 
@@ -227,14 +200,14 @@ static void run(int fd)
 			start += (double)(due - counts.sent - rate) / rate;
 			due = counts.sent + rate;
 		}
-		for (int i = 0; i < 8 && due - counts.sent >= BATCH && due > counts.sent; i++)
-			send_frames(fd, BATCH);
+		for (int i = 0; i < 8 && due - counts.sent >= BURST && due > counts.sent; i++)
+			send_frames(fd, BURST);
 		receive_replies(fd);
 		if (time - shown >= 1) {
 			print_counts(fd);
 			shown = time;
 		}
-		if (due < counts.sent + BATCH)
+		if (due < counts.sent + BURST)
 			nanosleep(&wait, NULL);
 	}
 	/* Replies that are on their way. */
@@ -247,15 +220,10 @@ static void run(int fd)
 
 static struct in6_addr parse_address(const char *text, struct argp_state *state)
 {
-	struct in6_addr address = { 0 };
-	struct in_addr in;
+	struct in6_addr address;
 
-	if (inet_pton(AF_INET, text, &in) == 1) {
-		address.s6_addr[10] = address.s6_addr[11] = 0xff;
-		memcpy(&address.s6_addr[12], &in, 4);
-	} else if (inet_pton(AF_INET6, text, &address) != 1) {
+	if (!address_parse(text, &address))
 		argp_error(state, "%s is no IP address", text);
-	}
 	return address;
 }
 
@@ -326,8 +294,8 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	if (corpus)
 		load_corpus();
-	signal(SIGTERM, on_enough);
-	signal(SIGINT, on_enough);
+	signal(SIGTERM, stop);
+	signal(SIGINT, stop);
 	fd = open_socket();
 	run(fd);
 	return counts.replies[REPLY_LARGER] || counts.replies[REPLY_FORBIDDEN] ||

@@ -12,18 +12,11 @@ void fill_random(struct plan *plan, unsigned char *bytes, size_t size)
 		bytes[i] = draw(plan);
 }
 
-static struct in6_addr address_of(const char *text)
+bool address_parse(const char *text, struct in6_addr *address)
 {
-	struct in6_addr address = { 0 };
-	struct in_addr in;
-
-	if (inet_pton(AF_INET, text, &in) == 1) {
-		address.s6_addr[10] = address.s6_addr[11] = 0xff;
-		memcpy(&address.s6_addr[12], &in, 4);
-	} else {
-		inet_pton(AF_INET6, text, &address);
-	}
-	return address;
+	*address = (struct in6_addr){ .s6_addr = { [10] = 0xff, [11] = 0xff } };
+	return inet_pton(AF_INET, text, &address->s6_addr[12]) == 1 ||
+	       inet_pton(AF_INET6, text, address) == 1;
 }
 
 /* --- messages */
@@ -141,7 +134,7 @@ static void make_source(const struct frame_config *config, struct plan *plan)
 
 	plan->silent = true;
 	if (i < sizeof(sources) / sizeof(sources[0])) {
-		plan->source = address_of(sources[i]);
+		address_parse(sources[i], &plan->source);
 	} else { /* the broadcast address of the network, which is one of 24 bits */
 		plan->source = config->source[0];
 		plan->source.s6_addr[15] = 255;
@@ -284,7 +277,7 @@ static void make_destination(const struct frame_config *config, struct plan *pla
 	unsigned int i = below(plan, 1 + sizeof(destinations) / sizeof(destinations[0]));
 
 	if (i < sizeof(destinations) / sizeof(destinations[0])) {
-		plan->destination = address_of(destinations[i]);
+		address_parse(destinations[i], &plan->destination);
 	} else {
 		plan->destination = config->server[0];
 		plan->destination.s6_addr[15] = 255;

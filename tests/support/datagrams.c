@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "support/datagrams.h"
 
+#include "server/rules.h"
+
 void push(struct bytes *bytes, const void *from, size_t size)
 {
 	assert_true(bytes->size + size <= sizeof(bytes->at));
@@ -156,16 +158,16 @@ void frame_build(struct bytes *frame, const struct envelope *envelope, const str
 	push16(frame, udp_size);
 	push16(frame, 0);
 	push(frame, message->at, message->size);
-	sum = plain_sum(envelope->from, address_size, pseudo % 0xffff);
-	sum = plain_sum(envelope->to, address_size, sum);
-	if (envelope->checksum != CHECKSUM_PARTIAL) {
-		sum = ~plain_sum(frame->at + udp, frame->size - udp, sum);
-		if (sum == 0)
-			sum = 0xffff;
+	if (envelope->checksum != CHECKSUM_NONE) {
+		sum = plain_sum(envelope->from, address_size, pseudo % 0xffff);
+		sum = plain_sum(envelope->to, address_size, sum);
+		if (envelope->checksum != CHECKSUM_PARTIAL) {
+			sum = ~plain_sum(frame->at + udp, frame->size - udp, sum);
+			if (sum == 0)
+				sum = 0xffff;
+		}
+		poke16(frame, udp + 6, sum ^ (envelope->checksum == CHECKSUM_WRONG ? 0x0100 : 0));
 	}
-	if (envelope->checksum == CHECKSUM_WRONG)
-		sum ^= 0x0100;
-	poke16(frame, udp + 6, envelope->checksum == CHECKSUM_NONE ? 0 : sum);
 
 	for (size_t i = 0; i < envelope->padding; i++)
 		push8(frame, (7 * i + 3) | 1);
@@ -200,6 +202,20 @@ const struct table_rule table_rules[] = {
 };
 
 const size_t table_rule_count = sizeof(table_rules) / sizeof(table_rules[0]);
+
+struct rules *table_rules_local(void)
+{
+	struct rules *rules = rules_local(table_rule_count);
+	struct error error;
+
+	assert_non_null(rules);
+	for (size_t i = 0; i < table_rule_count; i++)
+		assert_int_equal(rules_put(rules, table_rules[i].prefix,
+					   strlen(table_rules[i].prefix), table_rules[i].verdict,
+					   &error),
+				 0);
+	return rules;
+}
 
 #define RAW(text) .url = text, .url_size = sizeof(text) - 1
 #define HERE(opcode) .kernel = ICP_COUNT_ANSWERED, .daemon = ICP_COUNT_ANSWERED, .verdict = opcode

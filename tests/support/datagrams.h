@@ -126,6 +126,9 @@ struct table_rule {
 extern const struct table_rule table_rules[];
 extern const size_t table_rule_count;
 
+/* These rules in memory, for rules_free(). */
+struct rules *table_rules_local(void);
+
 #define URL(text) .url = text, .url_size = sizeof(text)
 extern const struct datagram datagrams[];
 extern const size_t datagram_count;

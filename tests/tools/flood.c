@@ -15,21 +15,17 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "icp.h"
+#include "support/burst.h"
 
-#define BATCH 32 /* datagrams a system call */
 #define SOCKETS_MAX 64
 #define WINDOW_MAX 65536
 #define RECEIVE_BYTES (4 << 20)
-#define MESSAGE_MAX 2048 /* bytes: no reply that is expected here is longer */
 
 static const struct {
 	const char *name;
@@ -89,22 +85,6 @@ static struct {
 	unsigned long lost[DEBTORS];
 	unsigned long verdicts[VERDICTS];
 } outcome;
-
-static volatile sig_atomic_t enough; /* was sent */
-
-static void on_enough(int number)
-{
-	(void)number;
-	enough = 1;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
 
 static unsigned int parse_verdicts(char *text, unsigned long line)
 {
@@ -241,29 +221,26 @@ static unsigned long due(double since)
 /* Sends what the socket's share of the window allows, at most a batch; returns how many. */
 static unsigned int send_queries(struct asker *asker, unsigned long limit)
 {
-	static unsigned char buffers[BATCH][MESSAGE_MAX];
-	struct mmsghdr messages[BATCH] = {};
-	struct iovec parts[BATCH];
+	static unsigned char buffers[BURST][MESSAGE_MAX];
+	struct burst burst;
 	unsigned int share = options.window / options.sockets;
 	unsigned int n = 0;
 	double time = now();
 	int sent;
 
-	while (!enough && n < BATCH && asker->count + n < share && outcome.sent + n < limit) {
+	while (!stopped && n < BURST && asker->count + n < share && outcome.sent + n < limit) {
 		__u32 number = outcome.sent + n + 1;
 		const struct question *question = question_of(number);
 		struct icp_header *header = (struct icp_header *)buffers[n];
 
 		memcpy(buffers[n], question->query, question->size);
 		header->request_number = host_to_be32(number);
-		parts[n] = (struct iovec){ buffers[n], question->size };
-		messages[n].msg_hdr.msg_iov = &parts[n];
-		messages[n].msg_hdr.msg_iovlen = 1;
+		burst_put(&burst, n, buffers[n], question->size);
 		n++;
 	}
 	if (n == 0)
 		return 0;
-	sent = sendmmsg(asker->fd, messages, n, 0);
+	sent = sendmmsg(asker->fd, burst.messages, n, 0);
 	if (sent < 0) {
 		/* Refusals of earlier queries are reported here too; those count as lost. */
 		if (errno != EAGAIN && errno != ECONNREFUSED && errno != ENOBUFS &&
@@ -359,17 +336,10 @@ static void check_reply(struct asker *asker, const unsigned char *reply, size_t 
 /* Takes what has come, at most a batch; returns how many. */
 static unsigned int receive_replies(struct asker *asker)
 {
-	static unsigned char buffers[BATCH][MESSAGE_MAX];
-	struct mmsghdr messages[BATCH] = {};
-	struct iovec parts[BATCH];
-	int n;
+	static unsigned char buffers[BURST][MESSAGE_MAX];
+	struct burst burst;
+	int n = burst_receive(&burst, asker->fd, buffers);
 
-	for (unsigned int i = 0; i < BATCH; i++) {
-		parts[i] = (struct iovec){ buffers[i], MESSAGE_MAX };
-		messages[i].msg_hdr.msg_iov = &parts[i];
-		messages[i].msg_hdr.msg_iovlen = 1;
-	}
-	n = recvmmsg(asker->fd, messages, BATCH, MSG_DONTWAIT, NULL);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != ECONNREFUSED && errno != EINTR &&
 		    !is_unreachable(errno))
@@ -377,7 +347,7 @@ static unsigned int receive_replies(struct asker *asker)
 		return 0;
 	}
 	for (int i = 0; i < n; i++)
-		check_reply(asker, buffers[i], messages[i].msg_len);
+		check_reply(asker, buffers[i], burst.messages[i].msg_len);
 	return n;
 }
 
@@ -410,7 +380,7 @@ static void flood(void)
 			fflush(stdout);
 			options.announce = false;
 		}
-		if ((enough || outcome.sent == options.count) && awaited == 0)
+		if ((stopped || outcome.sent == options.count) && awaited == 0)
 			return;
 		if (!moved)
 			wait_for_replies();
@@ -521,7 +491,7 @@ int main(int argc, char **argv)
 	};
 	double start;
 
-	signal(SIGTERM, on_enough);
+	signal(SIGTERM, stop);
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	read_questions();
 	answered = calloc(options.count + 1, 1);
@@ -532,5 +502,5 @@ int main(int argc, char **argv)
 	flood();
 	print_outcome(now() - start);
 	return outcome.wrong || outcome.duplicates || lost() ||
-	       (!enough && outcome.sent != options.count);
+	       (!stopped && outcome.sent != options.count);
 }

@@ -30,44 +30,38 @@ static void expect_box(const void *datagram, size_t size, const char *box)
 
 #define HEADER(opcode, length) opcode "\x02\x00" length "\xde\xad\xbe\xef\0\0\0\0\0\0\0\0\0\0\0\0"
 
-TEST(a_query)
+/* The examples of the README, and a payload of more than 50 columns, where no escape is broken. */
+TEST(boxes)
 {
-	static const char datagram[44] = HEADER("\x01", "\x2c") "\0\0\0\0http://example.com/";
-	static const char box[] =
-		BOX("|  ICP_OP_QUERY |   Version: 2  |     Message Length: 44        |\n",
-		    "|    Payload: \\x00\\x00\\x00\\x00http://example.com/\\x00           |\n");
+#define BYTES(text) text, sizeof(text)
+	static const struct {
+		const char *datagram;
+		size_t size;
+		const char *box;
+	} cases[] = {
+		{ BYTES(HEADER("\x01", "\x2c") "\0\0\0\0http://example.com/"),
+		  BOX("|  ICP_OP_QUERY |   Version: 2  |     Message Length: 44        |\n",
+		      "|    Payload: \\x00\\x00\\x00\\x00http://example.com/\\x00           |\n") },
+		{ BYTES(HEADER("\x03", "(") "http://example.com/"),
+		  BOX("|  ICP_OP_MISS  |   Version: 2  |     Message Length: 40        |\n",
+		      "|    Payload: http://example.com/\\x00                           |\n") },
+		{ BYTES(HEADER("\x01", "\x2f") "\0\0\0\0http://example.com/foo"),
+		  BOX("|  ICP_OP_QUERY |   Version: 2  |     Message Length: 47        |\n",
+		      "|    Payload: \\x00\\x00\\x00\\x00http://example.com/foo\\x00        |\n") },
+		{ BYTES(HEADER("\x02", "+") "http://example.com/foo"),
+		  BOX("|  ICP_OP_HIT   |   Version: 2  |     Message Length: 43        |\n",
+		      "|    Payload: http://example.com/foo\\x00                        |\n") },
+		{ BYTES(HEADER("\x02", "\x7a") "http://e.org/0123456789012345678901234567890123456"
+					       "http://e.org/012345678901234567890123456789012345"
+					       "\x80\xff\\"),
+		  BOX("|  ICP_OP_HIT   |   Version: 2  |     Message Length: 122       |\n",
+		      "|    Payload: http://e.org/0123456789012345678901234567890123456|\n"
+		      "|             http://e.org/012345678901234567890123456789012345 |\n"
+		      "|             \\x80\\xff\\\\\\x00                                    |\n") },
+	};
 
-	expect_box(datagram, sizeof(datagram), box);
-}
-
-TEST(its_miss)
-{
-	static const char datagram[40] = HEADER("\x03", "(") "http://example.com/";
-	static const char box[] =
-		BOX("|  ICP_OP_MISS  |   Version: 2  |     Message Length: 40        |\n",
-		    "|    Payload: http://example.com/\\x00                           |\n");
-
-	expect_box(datagram, sizeof(datagram), box);
-}
-
-TEST(another_query)
-{
-	static const char datagram[47] = HEADER("\x01", "\x2f") "\0\0\0\0http://example.com/foo";
-	static const char box[] =
-		BOX("|  ICP_OP_QUERY |   Version: 2  |     Message Length: 47        |\n",
-		    "|    Payload: \\x00\\x00\\x00\\x00http://example.com/foo\\x00        |\n");
-
-	expect_box(datagram, sizeof(datagram), box);
-}
-
-TEST(its_hit)
-{
-	static const char datagram[43] = HEADER("\x02", "+") "http://example.com/foo";
-	static const char box[] =
-		BOX("|  ICP_OP_HIT   |   Version: 2  |     Message Length: 43        |\n",
-		    "|    Payload: http://example.com/foo\\x00                        |\n");
-
-	expect_box(datagram, sizeof(datagram), box);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_box(cases[i].datagram, cases[i].size, cases[i].box);
 }
 
 /* Names that fill the column and names that do not fit it. */
@@ -112,22 +106,6 @@ TEST(the_largest_values_fit)
 		"|                    Option Data: FFFFFFFF                      |\n" RULE
 		"|                    Sender Host Address: FFFFFFFF              |\n" RULE EMPTY
 		"|    Payload:                                                   |\n" EMPTY RULE);
-}
-
-/* 50 columns: the second line takes 49, because an escape is not broken. */
-TEST(a_long_payload_wraps)
-{
-	static const char datagram[] =
-		HEADER("\x02", "\x7a") "http://e.org/0123456789012345678901234567890123456"
-				       "http://e.org/012345678901234567890123456789012345\x80"
-				       "\xff\\";
-	static const char box[] =
-		BOX("|  ICP_OP_HIT   |   Version: 2  |     Message Length: 122       |\n",
-		    "|    Payload: http://e.org/0123456789012345678901234567890123456|\n"
-		    "|             http://e.org/012345678901234567890123456789012345 |\n"
-		    "|             \\x80\\xff\\\\\\x00                                    |\n");
-
-	expect_box(datagram, sizeof(datagram), box);
 }
 
 TEST(less_than_a_header_is_a_line)

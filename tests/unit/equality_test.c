@@ -74,20 +74,6 @@ static int any_socket(bool v6, uint16_t *port)
 	return fd;
 }
 
-static struct rules *table_rules_own(void)
-{
-	struct rules *rules = rules_local(table_rule_count);
-	struct error error;
-
-	assert_non_null(rules);
-	for (size_t i = 0; i < table_rule_count; i++)
-		assert_int_equal(rules_put(rules, table_rules[i].prefix,
-					   strlen(table_rules[i].prefix), table_rules[i].verdict,
-					   &error),
-				 0);
-	return rules;
-}
-
 static void server_open(struct server *server, bool v6, const char *config)
 {
 	struct error error;
@@ -100,7 +86,7 @@ static void server_open(struct server *server, bool v6, const char *config)
 		skip();
 	}
 	server->chain = make_chain(config);
-	server->rules = table_rules_own();
+	server->rules = table_rules_local();
 	server->responder = (struct responder){ .chain = server->chain, .rules = server->rules };
 	server->base = event_base_new();
 	assert_non_null(server->base);
@@ -440,7 +426,7 @@ TEST(both_with_random_datagrams)
 
 	program_needed(&program);
 	responder.chain = chain = make_chain(TABLE_CHAIN TABLE_HORIZON);
-	responder.rules = rules = table_rules_own();
+	responder.rules = rules = table_rules_local();
 	program_prepare(chain, 3130);
 	for (int i = 0; i < RANDOM_DATAGRAMS; i++) {
 		bool v6 = random_below(&seed, 2), by_kernel, by_daemon;

@@ -148,26 +148,23 @@ static void check_changed(const char *what, size_t place, uint8_t value, enum ic
 	}
 }
 
-TEST(every_opcode_and_version)
+TEST(every_opcode_version_and_length)
 {
-	prepare(TABLE_CHAIN, false);
-	for (int i = 0; i < 256; i++) {
-		check_changed("opcode", 0, i,
-			      i == 1 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
-		check_changed("version", 1, i,
-			      i == 2 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
-	}
-}
+	static const struct {
+		const char *what;
+		size_t place;
+		int right;
+	} fields[] = {
+		{ "opcode", 0, 1 }, { "version", 1, 2 }, { "length", 2, 0 }, { "length", 3, 45 }
+	};
 
-TEST(every_length_but_the_right_one)
-{
 	prepare(TABLE_CHAIN, false);
-	for (int i = 0; i < 256; i++) {
-		check_changed("length", 3, i,
-			      i == 45 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
-		check_changed("length", 2, i,
-			      i == 0 ? ICP_COUNT_ANSWERED : ICP_COUNT_PASSED_MALFORMED, 2);
-	}
+	for (size_t field = 0; field < sizeof(fields) / sizeof(fields[0]); field++)
+		for (int i = 0; i < 256; i++)
+			check_changed(fields[field].what, fields[field].place, i,
+				      i == fields[field].right ? ICP_COUNT_ANSWERED
+							       : ICP_COUNT_PASSED_MALFORMED,
+				      2);
 }
 
 TEST(all_other_fields_may_hold_anything)

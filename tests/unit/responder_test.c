@@ -14,16 +14,7 @@ static struct sockaddr_in querier;
 
 static void open_with(const char *config)
 {
-	struct error error;
-	struct rules *rules = rules_local(table_rule_count);
-
-	assert_non_null(rules);
-	for (size_t i = 0; i < table_rule_count; i++)
-		assert_int_equal(rules_put(rules, table_rules[i].prefix,
-					   strlen(table_rules[i].prefix), table_rules[i].verdict,
-					   &error),
-				 0);
-	responder = (struct responder){ .chain = make_chain(config), .rules = rules };
+	responder = (struct responder){ .chain = make_chain(config), .rules = table_rules_local() };
 	querier = (struct sockaddr_in){ .sin_family = AF_INET,
 					.sin_port = htons(3130),
 					.sin_addr = { htonl(0xc0000207) } };

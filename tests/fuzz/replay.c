@@ -1,33 +1,28 @@
-/* SPDX-License-Identifier: GPL-2.0-or-later */
+// SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Makes a fuzz target also a test: compiled with -DREPLAY it has a main() that runs the target
- * over every file of its corpus, one test each, and prints TAP. The corpus is REPLAY_CORPUS,
- * seen from the root of the repository, or the directory given as the argument.
+ * Makes a test of a fuzz target: a main() that runs the target over every file of its corpus, one
+ * test each, and prints TAP. The corpus of NAME_fuzz is tests/fuzz/corpus/NAME, seen from the root
+ * of the repository, or the directory given as the argument.
  */
-#ifndef XDP_ICP_REPLAY_H
-#define XDP_ICP_REPLAY_H
-
-#include <stddef.h>
-#include <stdint.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#ifdef REPLAY
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static int replay_is_file(const struct dirent *entry)
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+
+static int is_file(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.';
 }
 
 /* -1: the file cannot be read */
-static int replay_file(const char *directory, const char *name)
+static int replay(const char *directory, const char *name)
 {
-	static uint8_t data[1 << 20];
+	static unsigned char data[1 << 20];
 	char path[4096];
-	uint8_t *copy;
+	unsigned char *copy;
 	size_t size;
 	FILE *file;
 
@@ -41,8 +36,7 @@ static int replay_file(const char *directory, const char *name)
 	copy = malloc(size ? size : 1);
 	if (!copy)
 		return -1;
-	for (size_t i = 0; i < size; i++)
-		copy[i] = data[i];
+	memcpy(copy, data, size);
 	LLVMFuzzerTestOneInput(copy, size);
 	free(copy);
 	return 0;
@@ -50,11 +44,17 @@ static int replay_file(const char *directory, const char *name)
 
 int main(int argc, char **argv)
 {
-	const char *directory = argc > 1 ? argv[1] : REPLAY_CORPUS;
+	char directory[256];
 	struct dirent **entries;
-	int count = scandir(directory, &entries, replay_is_file, alphasort);
-	int failed = 0;
+	int failed = 0, count;
 
+	if (argc > 1)
+		snprintf(directory, sizeof(directory), "%s", argv[1]);
+	else
+		snprintf(directory, sizeof(directory), "tests/fuzz/corpus/%.*s",
+			 (int)strcspn(program_invocation_short_name, "_"),
+			 program_invocation_short_name);
+	count = scandir(directory, &entries, is_file, alphasort);
 	if (count <= 0) {
 		printf("1..0\nBail out! no corpus in %s; run this at the root of the repository\n",
 		       directory);
@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 	}
 	printf("1..%d\n", count);
 	for (int i = 0; i < count; i++) {
-		int result = replay_file(directory, entries[i]->d_name);
+		int result = replay(directory, entries[i]->d_name);
 
 		failed += result != 0;
 		printf("%sok %d - %s\n", result ? "not " : "", i + 1, entries[i]->d_name);
@@ -72,6 +72,3 @@ int main(int argc, char **argv)
 	free(entries);
 	return failed != 0;
 }
-#endif
-
-#endif
