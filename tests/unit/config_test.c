@@ -160,8 +160,7 @@ TEST(configuration_errors)
 		  "c:3: unknown option 'colour' of a policy; the options are kind, verdict, cost, "
 		  "not, urls, url, file, texts, text, patterns, pattern, hosts, host, from, above, "
 		  "below, pressure, interval, tcp, http, timeout, fall, rise, path, times, "
-		  "children, ttl, instructions, "
-		  "program, arguments" },
+		  "children, ttl, program, arguments" },
 		{ "\ndefault = hot", "c:2: default: unknown verdict 'hot'; it can be hit, miss, "
 				     "miss_nofetch, denied or err" },
 		{ "default = query", "c:1: default: unknown verdict 'query'; it can be hit, miss, "

@@ -83,8 +83,7 @@ static struct policy *load_policy(const char *settings, struct error *error)
 	policy->name = strdup("p");
 	policy->verdict = ICP_OP_DENIED;
 	if (policy_load_create(policy, config->policies[0], proc, error)) {
-		free(policy->name);
-		free(policy);
+		policy_free(policy);
 		policy = NULL;
 	}
 	config_free(config);

@@ -1,275 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * libconfuse parses the syntax; the table of options here interprets the values. To libconfuse every
+ * libconfuse parses the syntax; the table of options (options.h) interprets the values. To libconfuse every
  * option is a list of texts, each kept with its line, so that every error can name its line.
  */
 #include <confuse.h>
 #include <errno.h>
 #include <limits.h>
-#include <net/if.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "config/config.h"
+#include "config/options.h"
 #include "config/text.h"
 #include "lib/path_safety.h"
-#include "lib/pin_dir.h"
 #include "policy/policy.h"
 #include "lib/regular_file.h"
-#include "lib/sockaddr.h"
 #include "lib/vec.h"
-#include "icp/opcode.h"
 
 #define OUT_OF_MEMORY "out of memory"
-
-/* --- the options */
-
-static int set_listen(struct config *config, const char *text, struct error *error)
-{
-	struct sockaddr_storage address, *added;
-
-	if (sockaddr_parse(text, ICP_PORT, &address, error))
-		return -1;
-	for (size_t i = 0; i < config->listen_count; i++)
-		if (memcmp(&config->listen[i], &address, sizeof(address)) == 0)
-			return error_set(error, "'%s' is given twice; once is enough", text);
-	added = vec_append(config->listen, config->listen_count);
-	if (!added)
-		return error_set(error, OUT_OF_MEMORY);
-	*added = address;
-	return 0;
-}
-
-static int set_interfaces(struct config *config, const char *text, struct error *error)
-{
-	char **name;
-
-	if (!*text || strlen(text) >= IF_NAMESIZE || strpbrk(text, "/ \t\n\r\v\f:"))
-		return error_set(error,
-				 "'%s' is not the name of an interface; `ip link` shows the names",
-				 text);
-	for (size_t i = 0; i < config->interface_count; i++)
-		if (strcmp(config->interfaces[i], text) == 0)
-			return error_set(error, "'%s' is given twice; once is enough", text);
-	name = vec_append(config->interfaces, config->interface_count);
-	if (!name)
-		return error_set(error, OUT_OF_MEMORY);
-	*name = strdup(text);
-	return *name ? 0 : error_set(error, OUT_OF_MEMORY);
-}
-
-static int set_mode(struct config *config, const char *text, struct error *error)
-{
-	static const char *const names[] = {
-		[CONFIG_MODE_AUTO] = "auto",
-		[CONFIG_MODE_NATIVE] = "native",
-		[CONFIG_MODE_GENERIC] = "generic",
-		[CONFIG_MODE_OFF] = "off",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(text, names[i]))
-			continue;
-		config->mode = i;
-		return 0;
-	}
-	return error_set(error, "unknown mode '%s'; it can be auto, native, generic or off", text);
-}
-
-static int set_text(char **member, const char *text, struct error *error)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return error_set(error, OUT_OF_MEMORY);
-	free(*member);
-	*member = copy;
-	return 0;
-}
-
-static int set_control(struct config *config, const char *text, struct error *error)
-{
-	size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
-
-	if (!*text || strlen(text) > max)
-		return error_set(error, "a path of %zu bytes; a socket's has 1 to %zu",
-				 strlen(text), max);
-	return set_text(&config->control, text, error);
-}
-
-static int set_pin_dir(struct config *config, const char *text, struct error *error)
-{
-	if (pin_dir_check(text, error))
-		return -1;
-	return set_text(&config->pin_dir, text, error);
-}
-
-static int set_user(struct config *config, const char *text, struct error *error)
-{
-	if (!*text)
-		return error_set(error, "an empty name; name a user, such as nobody");
-	return set_text(&config->user, text, error);
-}
-
-static int set_default(struct config *config, const char *text, struct error *error)
-{
-	config->default_verdict = verdict_from_name(text, strlen(text));
-	if (config->default_verdict == ICP_OP_INVALID)
-		return error_set(error, "unknown verdict '%s'; it can be " VERDICT_NAMES, text);
-	return 0;
-}
-
-static int set_answer_request_zero(struct config *config, const char *text, struct error *error)
-{
-	return parse_bool(text, &config->answer_request_zero, error);
-}
-
-static int set_number(unsigned int *member, long min, const char *text, struct error *error)
-{
-	long number;
-
-	if (parse_number(text, min, CONFIG_ENTRIES_MAX, &number, error))
-		return -1;
-	*member = number;
-	return 0;
-}
-
-static int set_rules_max(struct config *config, const char *text, struct error *error)
-{
-	return set_number(&config->rules_max, 1, text, error);
-}
-
-static int set_prefixes_max(struct config *config, const char *text, struct error *error)
-{
-	return set_number(&config->prefixes_max, 0, text, error);
-}
-
-static int set_verdicts_max(struct config *config, const char *text, struct error *error)
-{
-	return set_number(&config->verdicts_max, 1, text, error);
-}
-
-static int set_drain_time(struct config *config, const char *text, struct error *error)
-{
-	return parse_duration(text, 0, 3600000, &config->drain_time, error);
-}
-
-static int set_lease(struct config *config, const char *text, struct error *error)
-{
-	return parse_duration(text, 100, 3600000, &config->lease, error);
-}
-
-static int set_workers(struct config *config, const char *text, struct error *error)
-{
-	long number;
-
-	if (parse_number(text, 1, CONFIG_WORKERS_MAX, &number, error))
-		return -1;
-	config->workers = number;
-	return 0;
-}
-
-/* --- comparing an option of two configurations */
-
-static bool same_listen(const struct config *a, const struct config *b, size_t offset)
-{
-	(void)offset;
-	return a->listen_count == b->listen_count &&
-	       memcmp(a->listen, b->listen, a->listen_count * sizeof(*a->listen)) == 0;
-}
-
-static bool same_interfaces(const struct config *a, const struct config *b, size_t offset)
-{
-	(void)offset;
-	if (a->interface_count != b->interface_count)
-		return false;
-	for (size_t i = 0; i < a->interface_count; i++)
-		if (strcmp(a->interfaces[i], b->interfaces[i]) != 0)
-			return false;
-	return true;
-}
-
-static bool same_text(const struct config *a, const struct config *b, size_t offset)
-{
-	char *const *left = (char *const *)((const char *)a + offset);
-	char *const *right = (char *const *)((const char *)b + offset);
-
-	return strcmp(*left, *right) == 0;
-}
-
-/* --- the table */
-
-/* Offset and size of the members of struct config from `first` to `last`, both included. */
-#define MEMBERS(first, last)                                                                       \
-	offsetof(struct config, first), offsetof(struct config, last) +                            \
-						sizeof(((struct config *)0)->last) -               \
-						offsetof(struct config, first)
-#define MEMBER(name) MEMBERS(name, name)
-
-static const struct option {
-	const char *name;
-	bool list;
-	/* Sets one value. Returns -1 with an error that does not name the place. */
-	int (*set)(struct config *config, const char *text, struct error *error);
-
-	/* The members, if only a restart can change them; size 0: a reload can. */
-	size_t offset, size;
-	/* NULL: compare the bytes */
-	bool (*same)(const struct config *a, const struct config *b, size_t offset);
-} options[] = {
-	{ "listen", true, set_listen, MEMBERS(listen_count, listen), same_listen },
-	{ "interfaces", true, set_interfaces, MEMBERS(interface_count, interfaces),
-	  same_interfaces },
-	{ "mode", false, set_mode, MEMBER(mode) },
-	{ "control", false, set_control, MEMBER(control), same_text },
-	{ "pin_dir", false, set_pin_dir, MEMBER(pin_dir), same_text },
-	{ "user", false, set_user, MEMBER(user), same_text },
-	{ "default", false, set_default },
-	{ "answer_request_zero", false, set_answer_request_zero },
-	{ "rules_max", false, set_rules_max, MEMBER(rules_max) },
-	{ "prefixes_max", false, set_prefixes_max, MEMBER(prefixes_max) },
-	{ "verdicts_max", false, set_verdicts_max, MEMBER(verdicts_max) },
-	{ "lease", false, set_lease },
-	{ "drain_time", false, set_drain_time },
-	{ "workers", false, set_workers, MEMBER(workers) },
-};
-
-#define OPTIONS (sizeof(options) / sizeof(options[0]))
-
-static void swap_bytes(char *a, char *b, size_t size)
-{
-	for (size_t i = 0; i < size; i++) {
-		char byte = a[i];
-
-		a[i] = b[i];
-		b[i] = byte;
-	}
-}
-
-void config_keep_startup_options(struct config *config, struct config *running,
-				 char names[CONFIG_NAMES_SIZE])
-{
-	size_t used = 0;
-
-	names[0] = '\0';
-	for (size_t i = 0; i < OPTIONS; i++) {
-		const struct option *option = &options[i];
-		char *read = (char *)config + option->offset;
-		char *kept = (char *)running + option->offset;
-		bool same = option->same ? option->same(config, running, option->offset)
-					 : memcmp(read, kept, option->size) == 0;
-
-		if (!same && used < CONFIG_NAMES_SIZE)
-			used += snprintf(names + used, CONFIG_NAMES_SIZE - used, "%s%s",
-					 used ? ", " : "", option->name);
-		swap_bytes(read, kept, option->size);
-	}
-}
 
 /* --- callbacks of libconfuse */
 
@@ -313,7 +63,9 @@ static void list_names(const cfg_t *section, char *names, size_t size)
 
 	names[0] = '\0';
 	for (const cfg_opt_t *option = section->opts; option->name && used < size; option++)
-		used += snprintf(names + used, size - used, "%s%s", used ? ", " : "", option->name);
+		if (!option->def.boolean) /* not removed, see add_setting() */
+			used += snprintf(names + used, size - used, "%s%s", used ? ", " : "",
+					 option->name);
 }
 
 static void on_error(cfg_t *section, const char *format, va_list args)
@@ -384,7 +136,8 @@ static const struct value *get_value(const cfg_opt_t *option, unsigned int numbe
 	return option->values[number]->ptr;
 }
 
-static int read_option(struct config *config, const struct option *option, const cfg_opt_t *values)
+static int read_option(struct config *config, const struct config_option *option,
+		       const cfg_opt_t *values)
 {
 	for (unsigned int i = 0; i < values->nvalues; i++) {
 		const struct value *value = get_value(values, i);
@@ -393,7 +146,7 @@ static int read_option(struct config *config, const struct option *option, const
 		if (i > 0 && !option->list)
 			return fail(value->line, "%s takes one value, not %u", option->name,
 				    values->nvalues);
-		if (option->set(config, value->text, &error))
+		if (config_set(config, option, value->text, &error))
 			return fail(value->line, "%s: %s", option->name, error.text);
 	}
 	return 0;
@@ -449,8 +202,8 @@ static int read_tree(struct config *config, cfg_t *root)
 {
 	const cfg_opt_t *policies = cfg_getopt(root, "policy");
 
-	for (size_t i = 0; i < OPTIONS; i++)
-		if (read_option(config, &options[i], cfg_getopt(root, options[i].name)))
+	for (const struct config_option *option = config_options; option->name; option++)
+		if (read_option(config, option, cfg_getopt(root, option->name)))
 			return -1;
 	for (unsigned int i = 0; i < policies->nvalues; i++)
 		if (read_policy(config, policies->values[i]->section))
@@ -462,8 +215,8 @@ static int read_tree(struct config *config, cfg_t *root)
 
 #define NAMES_MAX 128 /* of options, or of the settings of all kinds together */
 
-/* Add an option, unless present, to a zero-terminated table. */
-static void add_setting(cfg_opt_t *settings, const char *name)
+/* Add an option, unless present, to a zero-terminated table. No list of options has a removed one. */
+static void add_setting(cfg_opt_t *settings, const char *name, bool removed)
 {
 	size_t i = 0;
 
@@ -475,6 +228,7 @@ static void add_setting(cfg_opt_t *settings, const char *name)
 		.name = name,
 		.type = CFGT_PTR,
 		.flags = CFGF_LIST,
+		.def.boolean = removed,
 		.parsecb = on_value,
 		.freecb = free,
 	};
@@ -484,15 +238,16 @@ static void add_setting(cfg_opt_t *settings, const char *name)
 static cfg_t *make_root(void)
 {
 	cfg_opt_t settings[NAMES_MAX] = { { .name = NULL } }, top[NAMES_MAX] = { { .name = NULL } };
+	size_t count = 0;
 
 	for (size_t i = 0; policy_common_settings[i].name; i++)
-		add_setting(settings, policy_common_settings[i].name);
+		add_setting(settings, policy_common_settings[i].name, false);
 	for (size_t kind = 0; policy_kinds[kind]; kind++)
-		for (size_t i = 0; policy_kinds[kind]->settings[i].name; i++)
-			add_setting(settings, policy_kinds[kind]->settings[i].name);
-	for (size_t i = 0; i < OPTIONS; i++)
-		add_setting(top, options[i].name);
-	top[OPTIONS] = (cfg_opt_t){
+		for (const struct policy_setting *s = policy_kinds[kind]->settings; s->name; s++)
+			add_setting(settings, s->name, s->replaced_by);
+	for (; config_options[count].name; count++)
+		add_setting(top, config_options[count].name, false);
+	top[count] = (cfg_opt_t){
 		.name = "policy",
 		.type = CFGT_SEC,
 		.flags = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES,
@@ -520,27 +275,6 @@ static int read_clean_text(struct config *config, const char *text, const char *
 	return result;
 }
 
-static struct config *make_default(void)
-{
-	struct config *config = calloc(1, sizeof(*config));
-
-	if (!config)
-		return NULL;
-	config->mode = CONFIG_MODE_AUTO;
-	config->control = strdup("/run/xdp-icp/control.sock");
-	config->pin_dir = strdup("/sys/fs/bpf/xdp-icp");
-	config->user = strdup("nobody");
-	config->default_verdict = ICP_OP_MISS;
-	config->rules_max = 4096;
-	config->verdicts_max = 65536;
-	config->lease = 3000;
-	if (!config->control || !config->pin_dir || !config->user) {
-		config_free(config);
-		return NULL;
-	}
-	return config;
-}
-
 static int parse_text(const char *text, size_t size, const char *name, bool variables,
 		      struct config **config, struct error *error)
 {
@@ -551,7 +285,7 @@ static int parse_text(const char *text, size_t size, const char *name, bool vari
 	if (size > CONFIG_TEXT_MAX)
 		return error_set(error, "%s: more than %u bytes; put lists of URLs into files",
 				 name, CONFIG_TEXT_MAX);
-	made = make_default();
+	made = config_default();
 	copy = malloc(size + 1);
 	if (!made || !copy) {
 		result = error_set(error, OUT_OF_MEMORY);
@@ -562,9 +296,8 @@ static int parse_text(const char *text, size_t size, const char *name, bool vari
 	result = config_text_clean(copy, size, name, variables ? &made->variables : NULL, error);
 	if (result == 0)
 		result = read_clean_text(made, copy, name, error);
-	if (result == 0 && made->listen_count == 0 &&
-	    (set_listen(made, "0.0.0.0", error) || set_listen(made, "[::]", error)))
-		result = -1;
+	if (result == 0)
+		result = config_default_listen(made, error);
 out:
 	free(copy);
 	if (result)

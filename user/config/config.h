@@ -29,6 +29,7 @@ enum config_mode {
 	CONFIG_MODE_OFF,     /* userspace only */
 };
 
+#define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf" /* where the programs look for it */
 #define CONFIG_TEXT_MAX (64u << 20) /* bytes of a configuration file, without its list files */
 
 struct config {

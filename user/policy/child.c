@@ -10,29 +10,29 @@
 #define CHILDREN 2
 #define TTL_MAX (24 * 3600 * 1000u)
 
-int policy_child_create(struct policy *policy, const struct policy_spec *spec, unsigned int timeout,
-			struct error *error)
+struct policy_child *policy_child_create(struct policy *policy, const struct policy_spec *spec,
+					 unsigned int timeout, struct error *error)
 {
 	struct policy_child *child = calloc(1, sizeof(*child));
 	unsigned int ttl = 0;
 	long children = CHILDREN;
 
-	if (!child)
-		return error_set(error, "out of memory");
+	policy->state = child;
+	if (!child) {
+		error_set(error, "out of memory");
+		return NULL;
+	}
 	child->policy = policy;
 	child->timeout = timeout;
 	if (policy_spec_number(spec, "children", 1, HELPER_CHILDREN_MAX, &children, error) < 0 ||
 	    policy_spec_duration(spec, "timeout", 1, HELPER_TIMEOUT_MAX, &child->timeout, error) <
 		    0 ||
-	    policy_spec_duration(spec, "ttl", 0, TTL_MAX, &ttl, error) < 0) {
-		free(child);
-		return -1;
-	}
+	    policy_spec_duration(spec, "ttl", 0, TTL_MAX, &ttl, error) < 0)
+		return NULL;
 	child->children = children;
 	child->stall = HELPER_STALL;
 	policy->ttl = ttl / 1000; /* whole seconds, rounded down */
-	policy->state = child;
-	return 0;
+	return child;
 }
 
 void policy_child_destroy(struct policy *policy)

@@ -29,17 +29,21 @@ struct policy_child {
 /*
  * Allocate policy->state and read the settings `children`, `timeout` (default in milliseconds as
  * given) and `ttl`. The kind then sets `arguments` and, if it has one, `greeting`: the state owns
- * both and each argument. Returns -1 with an error and nothing allocated.
+ * both and each argument. Returns NULL with an error.
  */
-int policy_child_create(struct policy *policy, const struct policy_spec *spec, unsigned int timeout,
-			struct error *error);
+struct policy_child *policy_child_create(struct policy *policy, const struct policy_spec *spec,
+					 unsigned int timeout, struct error *error);
 
-/* Members of struct policy_kind. */
 void policy_child_destroy(struct policy *policy);
 int policy_child_start(struct policy *policy, struct event_base *base, policy_changed changed,
 		       void *context, struct error *error);
 bool policy_child_ask(const struct policy *policy, const struct query *query,
 		      struct policy_request *request);
 struct policy_match policy_child_match(const struct policy *policy, const struct query *query);
+
+/* The members of struct policy_kind that the kinds have in common. */
+#define POLICY_CHILD_KIND                                                                          \
+	.basis = POLICY_BASIS_OTHER, .main_thread = true, .destroy = policy_child_destroy,         \
+	.match = policy_child_match, .start = policy_child_start, .ask = policy_child_ask
 
 #endif

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <event2/event.h>
+#include <stdlib.h>
 
 #include "policy/gate.h"
 #include "icp/opcode.h"
 
-int gate_create(struct gate *gate, const struct policy *policy, const struct policy_spec *spec,
-		struct error *error)
+void *gate_create(struct policy *policy, const struct policy_spec *spec, size_t size,
+		  struct error *error)
 {
+	struct gate *gate = NULL;
+
 	if (policy->verdict == ICP_OP_INVALID)
-		return error_set(error,
-				 "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
-				 spec->where, spec->name);
-	gate->policy = policy;
-	return 0;
+		error_set(error, "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
+			  spec->where, spec->name);
+	else if (!(gate = calloc(1, size)))
+		error_set(error, "out of memory");
+	else
+		gate->policy = policy;
+	policy->state = gate;
+	return gate;
 }
 
 void gate_start(struct gate *gate, policy_changed changed, void *context)

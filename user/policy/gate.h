@@ -20,9 +20,12 @@ struct gate {
 	void *context;
 };
 
-/* Initialise; to be called first by create(). Returns -1 with an error if the policy has no verdict. */
-int gate_create(struct gate *gate, const struct policy *policy, const struct policy_spec *spec,
-		struct error *error);
+/*
+ * Allocate policy->state, `size` bytes that begin with a gate; to be called first by create().
+ * Returns the state, or NULL with an error: no memory, or the policy has no verdict.
+ */
+void *gate_create(struct policy *policy, const struct policy_spec *spec, size_t size,
+		  struct error *error);
 
 /* Set the callback; to be called first by start(). */
 void gate_start(struct gate *gate, policy_changed changed, void *context);

@@ -141,6 +141,8 @@ int policy_create(const struct policy_spec *spec, struct policy **policy, struct
 		return error_set(error, "out of memory");
 	made->kind = kind;
 	if (fill_common(made, spec, error) || kind->create(made, spec, error)) {
+		if (made->state)
+			kind->destroy(made);
 		free(made->name);
 		free(made);
 		return -1;

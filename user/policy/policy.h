@@ -69,7 +69,7 @@ struct policy_kind {
 	/*
 	 * Allocate policy->state. The common members of `policy` are set; `verdict` is
 	 * ICP_OP_INVALID if the spec has none, and each entry then needs a verdict of its own.
-	 * Returns -1 with an error and nothing allocated.
+	 * Returns -1 with an error; if policy->state is set then, destroy() is called.
 	 */
 	int (*create)(struct policy *policy, const struct policy_spec *spec, struct error *error);
 	void (*destroy)(struct policy *policy);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <locale.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,18 +129,15 @@ int parse_number(const char *text, long min, long max, long *value, struct error
 
 int parse_decimal(const char *text, double max, double *value, struct error *error)
 {
+	/* Neither signs, nor exponents, nor what else strtod() takes. */
 	size_t digits = strspn(text, "0123456789");
-	const char *rest = text + digits;
-	double number, place = 1;
+	size_t fraction = text[digits] == '.' ? 1 + strspn(text + digits + 1, "0123456789") : 0;
+	locale_t bytes = newlocale(LC_ALL_MASK, "C", 0); /* whatever a plugin's setlocale() chose */
+	double number = bytes ? strtod_l(text, NULL, bytes) : INFINITY;
 
-	/* Not strtod(), whose decimal point depends on the locale. */
-	number = 0;
-	for (size_t i = 0; i < digits; i++)
-		number = 10 * number + (text[i] - '0');
-	if (digits && rest[0] == '.' && rest[1])
-		for (rest++; *rest >= '0' && *rest <= '9'; rest++)
-			number += (*rest - '0') * (place /= 10);
-	if (!digits || *rest || number > max)
+	if (bytes)
+		freelocale(bytes);
+	if (!digits || fraction == 1 || text[digits + fraction] || number > max)
 		return error_set(error, "'%s' is not a number from 0 to %g, such as 2 or 0.75",
 				 text, max);
 	*value = number;

@@ -19,7 +19,6 @@
 #include "lib/privileges.h"
 #include "lib/shell_quote.h"
 
-#define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
 #define INTERFACES_MAX 256
 
 const char *argp_program_version = "xdp-icp-load " XDP_ICP_VERSION;

@@ -15,8 +15,6 @@
 #include "lib/log.h"
 #include "lib/privileges.h"
 
-#define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf"
-
 const char *argp_program_version = "xdp-icpd " XDP_ICP_VERSION;
 
 static const char doc[] =

@@ -136,22 +136,15 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 			"%s: policy '%s': path: '%s' is not the absolute path of a file; write "
 			"it from the root on, such as /run/xdp-icp/drain",
 			path->where, spec->name, path->text);
-	flag = calloc(1, sizeof(*flag));
+	flag = gate_create(policy, spec, sizeof(*flag), error);
 	if (!flag)
-		return error_set(error, "out of memory");
+		return -1;
 	flag->inotify = -1;
 	flag->watch = -1;
-	if (gate_create(&flag->gate, policy, spec, error)) {
-		free(flag);
-		return -1;
-	}
 	flag->path = strdup(path->text);
-	if (!flag->path) {
-		free(flag);
+	if (!flag->path)
 		return error_set(error, "out of memory");
-	}
 	flag->gate.matches = exists(flag->path);
-	policy->state = flag;
 	return 0;
 }
 

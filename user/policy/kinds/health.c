@@ -147,8 +147,10 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	return 0;
 }
 
-static void release(struct health *health)
+static void destroy(struct policy *policy)
 {
+	struct health *health = policy->state;
+
 	if (health->stream)
 		bufferevent_free(health->stream);
 	if (health->tick)
@@ -157,11 +159,6 @@ static void release(struct health *health)
 		event_free(health->deadline);
 	free(health->request);
 	free(health);
-}
-
-static void destroy(struct policy *policy)
-{
-	release(policy->state);
 }
 
 /* --- settings */
@@ -237,32 +234,28 @@ static int read_spec(struct health *health, const struct policy_spec *spec, stru
 	if (has_tcp ? read_address(health, spec, "tcp", tcp, tcp->text, 0, error)
 		    : read_http(health, spec, http, error))
 		return -1;
-	if (policy_spec_number(spec, "fall", 1, COUNT_MAX, &health->fall, error) < 0 ||
-	    policy_spec_number(spec, "rise", 1, COUNT_MAX, &health->rise, error) < 0 ||
-	    policy_spec_duration(spec, "interval", INTERVAL_MIN, INTERVAL_MAX, &health->interval,
-				 error) < 0 ||
-	    policy_spec_duration(spec, "timeout", INTERVAL_MIN, INTERVAL_MAX, &health->timeout,
-				 error) < 0)
-		return -1;
-	return 0;
+	return policy_spec_number(spec, "fall", 1, COUNT_MAX, &health->fall, error) < 0 ||
+			       policy_spec_number(spec, "rise", 1, COUNT_MAX, &health->rise,
+						  error) < 0 ||
+			       policy_spec_duration(spec, "interval", INTERVAL_MIN, INTERVAL_MAX,
+						    &health->interval, error) < 0 ||
+			       policy_spec_duration(spec, "timeout", INTERVAL_MIN, INTERVAL_MAX,
+						    &health->timeout, error) < 0
+		       ? -1
+		       : 0;
 }
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct health *health = calloc(1, sizeof(*health));
+	struct health *health = gate_create(policy, spec, sizeof(*health), error);
 
 	if (!health)
-		return error_set(error, "out of memory");
+		return -1;
 	health->fall = 3;
 	health->rise = 2;
 	health->interval = 1000;
 	health->timeout = 1000;
-	if (gate_create(&health->gate, policy, spec, error) || read_spec(health, spec, error)) {
-		release(health);
-		return -1;
-	}
-	policy->state = health;
-	return 0;
+	return read_spec(health, spec, error);
 }
 
 static const struct policy_setting settings[] = {

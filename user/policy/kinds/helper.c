@@ -9,12 +9,14 @@
 
 #define TIMEOUT 2000 /* milliseconds: Squid's maximum_icp_query_timeout */
 
-static int read_program(struct policy_child *child, const struct policy_spec *spec,
-			struct error *error)
+static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
+	struct policy_child *child = policy_child_create(policy, spec, TIMEOUT, error);
 	const struct spec_setting *setting = policy_spec_find(spec, "program");
 	const struct spec_value *path = &setting->values[0];
 
+	if (!child)
+		return -1;
 	if (path->text[0] != '/' || access(path->text, X_OK))
 		return error_set(error,
 				 "%s: policy '%s': program: '%s' is not a program; name one by its "
@@ -32,16 +34,6 @@ static int read_program(struct policy_child *child, const struct policy_spec *sp
 	return 0;
 }
 
-static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
-{
-	if (policy_child_create(policy, spec, TIMEOUT, error))
-		return -1;
-	if (read_program(policy->state, spec, error) == 0)
-		return 0;
-	policy_child_destroy(policy);
-	return -1;
-}
-
 static const struct policy_setting settings[] = {
 	{ "program", "the absolute path of the program, then its arguments", .list = true,
 	  .required = true },
@@ -56,12 +48,7 @@ static const struct policy_setting settings[] = {
 const struct policy_kind policy_helper = {
 	.name = "helper",
 	.help = "a program that reads 'URL SOURCE' a line replies with a verdict or -",
-	.basis = POLICY_BASIS_OTHER,
-	.main_thread = true,
 	.settings = settings,
 	.create = create,
-	.destroy = policy_child_destroy,
-	.match = policy_child_match,
-	.start = policy_child_start,
-	.ask = policy_child_ask,
+	POLICY_CHILD_KIND,
 };

@@ -138,16 +138,11 @@ static int read_spec(struct load *load, const struct policy_spec *spec, const ch
 int policy_load_create(struct policy *policy, const struct policy_spec *spec, const char *proc,
 		       struct error *error)
 {
-	struct load *load = calloc(1, sizeof(*load));
+	struct load *load = gate_create(policy, spec, sizeof(*load), error);
 
-	if (!load)
-		return error_set(error, "out of memory");
-	if (gate_create(&load->gate, policy, spec, error) || read_spec(load, spec, proc, error)) {
-		free(load);
+	if (!load || read_spec(load, spec, proc, error))
 		return -1;
-	}
 	update(load);
-	policy->state = load;
 	return 0;
 }
 

@@ -133,17 +133,13 @@ static int read_script(struct policy_child *child, const struct policy_spec *spe
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct policy_child *child;
+	struct policy_child *child = policy_child_create(policy, spec, TIMEOUT, error);
 
-	if (policy_child_create(policy, spec, TIMEOUT, error))
+	if (!child)
 		return -1;
-	child = policy->state;
 	/* Kill the child at the timeout already: the script may never end. */
 	child->stall = child->timeout;
-	if (read_script(child, spec, error) == 0)
-		return 0;
-	policy_child_destroy(policy);
-	return -1;
+	return read_script(child, spec, error);
 }
 
 static const struct policy_setting settings[] = {
@@ -160,12 +156,7 @@ static const struct policy_setting settings[] = {
 const struct policy_kind policy_lua = {
 	.name = "lua",
 	.help = "check(url, source) in a Lua script returns a verdict",
-	.basis = POLICY_BASIS_OTHER,
-	.main_thread = true,
 	.settings = settings,
 	.create = create,
-	.destroy = policy_child_destroy,
-	.match = policy_child_match,
-	.start = policy_child_start,
-	.ask = policy_child_ask,
+	POLICY_CHILD_KIND,
 };

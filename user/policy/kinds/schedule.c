@@ -102,30 +102,16 @@ static int read_times(struct schedule *schedule, const struct policy_spec *spec,
 	return 0;
 }
 
-static void release(struct schedule *schedule)
-{
-	if (schedule->readable)
-		event_free(schedule->readable);
-	if (schedule->timer >= 0)
-		close(schedule->timer);
-	free(schedule->ranges);
-	free(schedule);
-}
-
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct schedule *schedule = calloc(1, sizeof(*schedule));
+	struct schedule *schedule = gate_create(policy, spec, sizeof(*schedule), error);
 
 	if (!schedule)
-		return error_set(error, "out of memory");
-	schedule->timer = -1;
-	if (gate_create(&schedule->gate, policy, spec, error) ||
-	    read_times(schedule, spec, error)) {
-		release(schedule);
 		return -1;
-	}
+	schedule->timer = -1;
+	if (read_times(schedule, spec, error))
+		return -1;
 	update(schedule, current_time());
-	policy->state = schedule;
 	return 0;
 }
 
@@ -152,7 +138,14 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 
 static void destroy(struct policy *policy)
 {
-	release(policy->state);
+	struct schedule *schedule = policy->state;
+
+	if (schedule->readable)
+		event_free(schedule->readable);
+	if (schedule->timer >= 0)
+		close(schedule->timer);
+	free(schedule->ranges);
+	free(schedule);
 }
 
 static const struct policy_setting settings[] = {

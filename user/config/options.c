@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <net/if.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "config/options.h"
+#include "icp/opcode.h"
+#include "lib/pin_dir.h"
+#include "lib/sockaddr.h"
+#include "lib/vec.h"
+
+#define OUT_OF_MEMORY "out of memory"
+
+/* --- setting one value */
+
+static int set_listen(struct config *config, const char *text, struct error *error)
+{
+	struct sockaddr_storage address, *added;
+
+	if (sockaddr_parse(text, ICP_PORT, &address, error))
+		return -1;
+	for (size_t i = 0; i < config->listen_count; i++)
+		if (memcmp(&config->listen[i], &address, sizeof(address)) == 0)
+			return error_set(error, "'%s' is given twice; once is enough", text);
+	added = vec_append(config->listen, config->listen_count);
+	if (!added)
+		return error_set(error, OUT_OF_MEMORY);
+	*added = address;
+	return 0;
+}
+
+static int set_interfaces(struct config *config, const char *text, struct error *error)
+{
+	char **name;
+
+	if (!*text || strlen(text) >= IF_NAMESIZE || strpbrk(text, "/ \t\n\r\v\f:"))
+		return error_set(error,
+				 "'%s' is not the name of an interface; `ip link` shows the names",
+				 text);
+	for (size_t i = 0; i < config->interface_count; i++)
+		if (strcmp(config->interfaces[i], text) == 0)
+			return error_set(error, "'%s' is given twice; once is enough", text);
+	name = vec_append(config->interfaces, config->interface_count);
+	if (!name)
+		return error_set(error, OUT_OF_MEMORY);
+	*name = strdup(text);
+	return *name ? 0 : error_set(error, OUT_OF_MEMORY);
+}
+
+static int set_mode(struct config *config, const char *text, struct error *error)
+{
+	static const char *const names[] = {
+		[CONFIG_MODE_AUTO] = "auto",
+		[CONFIG_MODE_NATIVE] = "native",
+		[CONFIG_MODE_GENERIC] = "generic",
+		[CONFIG_MODE_OFF] = "off",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]))
+			continue;
+		config->mode = i;
+		return 0;
+	}
+	return error_set(error, "unknown mode '%s'; it can be auto, native, generic or off", text);
+}
+
+static int set_text(char **member, const char *text, struct error *error)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return error_set(error, OUT_OF_MEMORY);
+	free(*member);
+	*member = copy;
+	return 0;
+}
+
+static int set_control(struct config *config, const char *text, struct error *error)
+{
+	size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (!*text || strlen(text) > max)
+		return error_set(error, "a path of %zu bytes; a socket's has 1 to %zu",
+				 strlen(text), max);
+	return set_text(&config->control, text, error);
+}
+
+static int set_pin_dir(struct config *config, const char *text, struct error *error)
+{
+	if (pin_dir_check(text, error))
+		return -1;
+	return set_text(&config->pin_dir, text, error);
+}
+
+static int set_user(struct config *config, const char *text, struct error *error)
+{
+	if (!*text)
+		return error_set(error, "an empty name; name a user, such as nobody");
+	return set_text(&config->user, text, error);
+}
+
+static int set_default(struct config *config, const char *text, struct error *error)
+{
+	config->default_verdict = verdict_from_name(text, strlen(text));
+	if (config->default_verdict == ICP_OP_INVALID)
+		return error_set(error, "unknown verdict '%s'; it can be " VERDICT_NAMES, text);
+	return 0;
+}
+
+static int set_answer_request_zero(struct config *config, const char *text, struct error *error)
+{
+	return parse_bool(text, &config->answer_request_zero, error);
+}
+
+static void *member(struct config *config, const struct config_option *option)
+{
+	return (char *)config + option->offset;
+}
+
+int config_set(struct config *config, const struct config_option *option, const char *text,
+	       struct error *error)
+{
+	long number;
+
+	if (option->set)
+		return option->set(config, text, error);
+	if (option->duration)
+		return parse_duration(text, option->min, option->max, member(config, option),
+				      error);
+	if (parse_number(text, option->min, option->max, &number, error))
+		return -1;
+	*(unsigned int *)member(config, option) = number;
+	return 0;
+}
+
+/* --- comparing an option of two configurations */
+
+static bool same_listen(const struct config *a, const struct config *b, size_t offset)
+{
+	(void)offset;
+	return a->listen_count == b->listen_count &&
+	       memcmp(a->listen, b->listen, a->listen_count * sizeof(*a->listen)) == 0;
+}
+
+static bool same_interfaces(const struct config *a, const struct config *b, size_t offset)
+{
+	(void)offset;
+	if (a->interface_count != b->interface_count)
+		return false;
+	for (size_t i = 0; i < a->interface_count; i++)
+		if (strcmp(a->interfaces[i], b->interfaces[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool same_text(const struct config *a, const struct config *b, size_t offset)
+{
+	char *const *left = (char *const *)((const char *)a + offset);
+	char *const *right = (char *const *)((const char *)b + offset);
+
+	return strcmp(*left, *right) == 0;
+}
+
+/* --- the table */
+
+/* Offset and size of the members of struct config from `first` to `last`, both included. */
+#define MEMBERS(first, last)                                                                       \
+	offsetof(struct config, first), offsetof(struct config, last) +                            \
+						sizeof(((struct config *)0)->last) -               \
+						offsetof(struct config, first)
+#define MEMBER(name) MEMBERS(name, name)
+#define HOUR 3600000 /* milliseconds */
+
+const struct config_option config_options[] = {
+	{ "listen", MEMBERS(listen_count, listen), set_listen, .list = true, .restart = true,
+	  .same = same_listen },
+	{ "interfaces", MEMBERS(interface_count, interfaces), set_interfaces, .list = true,
+	  .restart = true, .same = same_interfaces },
+	{ "mode", MEMBER(mode), set_mode, .restart = true },
+	{ "control", MEMBER(control), set_control, .restart = true, .same = same_text },
+	{ "pin_dir", MEMBER(pin_dir), set_pin_dir, .restart = true, .same = same_text },
+	{ "user", MEMBER(user), set_user, .restart = true, .same = same_text },
+	{ "default", MEMBER(default_verdict), set_default },
+	{ "answer_request_zero", MEMBER(answer_request_zero), set_answer_request_zero },
+	{ "rules_max", MEMBER(rules_max), NULL, 1, CONFIG_ENTRIES_MAX, .restart = true },
+	{ "prefixes_max", MEMBER(prefixes_max), NULL, 0, CONFIG_ENTRIES_MAX, .restart = true },
+	{ "verdicts_max", MEMBER(verdicts_max), NULL, 1, CONFIG_ENTRIES_MAX, .restart = true },
+	{ "lease", MEMBER(lease), NULL, 100, HOUR, .duration = true },
+	{ "drain_time", MEMBER(drain_time), NULL, 0, HOUR, .duration = true },
+	{ "workers", MEMBER(workers), NULL, 1, CONFIG_WORKERS_MAX, .restart = true },
+	{ NULL },
+};
+
+static void swap_bytes(char *a, char *b, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		char byte = a[i];
+
+		a[i] = b[i];
+		b[i] = byte;
+	}
+}
+
+void config_keep_startup_options(struct config *config, struct config *running,
+				 char names[CONFIG_NAMES_SIZE])
+{
+	size_t used = 0;
+
+	names[0] = '\0';
+	for (const struct config_option *option = config_options; option->name; option++) {
+		char *read = member(config, option), *kept = member(running, option);
+		bool same = option->same ? option->same(config, running, option->offset)
+					 : memcmp(read, kept, option->size) == 0;
+
+		if (!option->restart)
+			continue;
+		if (!same && used < CONFIG_NAMES_SIZE)
+			used += snprintf(names + used, CONFIG_NAMES_SIZE - used, "%s%s",
+					 used ? ", " : "", option->name);
+		swap_bytes(read, kept, option->size);
+	}
+}
+
+/* --- the defaults */
+
+struct config *config_default(void)
+{
+	struct config *config = calloc(1, sizeof(*config));
+
+	if (!config)
+		return NULL;
+	config->mode = CONFIG_MODE_AUTO;
+	config->control = strdup("/run/xdp-icp/control.sock");
+	config->pin_dir = strdup("/sys/fs/bpf/xdp-icp");
+	config->user = strdup("nobody");
+	config->default_verdict = ICP_OP_MISS;
+	config->rules_max = 4096;
+	config->verdicts_max = 65536;
+	config->lease = 3000;
+	if (!config->control || !config->pin_dir || !config->user) {
+		config_free(config);
+		return NULL;
+	}
+	return config;
+}
+
+int config_default_listen(struct config *config, struct error *error)
+{
+	if (config->listen_count)
+		return 0;
+	return set_listen(config, "0.0.0.0", error) || set_listen(config, "[::]", error) ? -1 : 0;
+}

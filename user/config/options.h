@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The options of the configuration: how each is set and compared, and its default. */
+#ifndef XDP_ICP_CONFIG_OPTIONS_H
+#define XDP_ICP_CONFIG_OPTIONS_H
+
+#include "config/config.h"
+
+struct config_option {
+	const char *name;
+	size_t offset, size; /* of the members of struct config, in bytes */
+	/* Sets one value; NULL: a number from min to max. Returns -1 with an error. */
+	int (*set)(struct config *config, const char *text, struct error *error);
+	long min, max;
+	bool duration; /* the number is a duration; min and max are in milliseconds */
+	bool list;     /* takes more than one value */
+	bool restart;  /* only a restart can change it */
+	/* NULL: compare the bytes */
+	bool (*same)(const struct config *a, const struct config *b, size_t offset);
+};
+
+/* Ends with a name of NULL. */
+extern const struct config_option config_options[];
+
+/* Set one value. Returns -1 with an error that does not name the place. */
+int config_set(struct config *config, const struct config_option *option, const char *text,
+	       struct error *error);
+
+/* Returns a configuration of the defaults, but for `listen`. NULL: out of memory. */
+struct config *config_default(void);
+
+/* Listen on both wildcard addresses, unless an address was set. Returns -1 with an error. */
+int config_default_listen(struct config *config, struct error *error);
+
+#endif
