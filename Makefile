@@ -30,11 +30,11 @@ ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) $(COUNTS) -pie -Wl,-z,relro,-z,now,--as-
 LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
 
 # The rooms of user/, each a static library; a room may use those before it (scripts/check-layers).
-ROOMS := lib icp helper control policy config chain xdp server
+ROOMS := lib icp automaton helper control policy config chain xdp server
 ROOM_SOURCES := $(foreach room,$(ROOMS),$(wildcard user/$(room)/*.c user/$(room)/*/*.c))
 ARCHIVES := $(foreach room,$(ROOMS),$(BUILD)/user/$(room).a)
 # For the linker: what uses others stands before them.
-LINKED := $(foreach room,server xdp chain config policy control helper icp lib,$(BUILD)/user/$(room).a)
+LINKED := $(foreach room,server xdp chain config policy control helper automaton icp lib,$(BUILD)/user/$(room).a)
 
 # Each program has a room of its own, which uses those and no other program's.
 PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua icpblast
@@ -159,6 +159,10 @@ soak: all $(HOSTILE) $(BUILD)/tests/flood ## hostile frames and faults: MINUTES=
 .PHONY: torn
 torn: $(BUILD)/tests/program_torn_test ## entries of the verdicts map overwritten while they are read: N=30000000 queries
 	$(Q)XDP_ICP_TORN=$(or $(N),30000000) CMOCKA_MESSAGE_OUTPUT=TAP $<
+
+.PHONY: automata
+automata: $(BUILD)/tests/automaton_fidelity_test ## random patterns compiled to automata, against PCRE2 and fnmatch(): N=100 million comparisons, SEED=1
+	$(Q)XDP_ICP_AUTOMATA=$(or $(N),100) XDP_ICP_SEED=$(or $(SEED),1) CMOCKA_MESSAGE_OUTPUT=TAP $<
 
 .PHONY: lint
 lint: all ## clang-format, codespell, layers, clang-tidy, cppcheck, sparse, shellcheck
