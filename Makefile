@@ -222,7 +222,7 @@ $(BUILD)/icpblast.skel.h: $(BUILD)/icpblast.bpf.o
 # --- the rooms and the programs
 
 $(patsubst %,$(BUILD)/user/xdp/%.o,load attach skeleton): $(SKELETON)
-$(BUILD)/user/icpblast/run.o: $(BUILD)/icpblast.skel.h
+$(patsubst %,$(BUILD)/user/icpblast/%.o,run send setup): $(BUILD)/icpblast.skel.h
 
 $(BUILD)/user/%.o: user/%.c
 	$(call say,CC,$@)

@@ -204,7 +204,7 @@ class AgainstTheDaemon(Blast):
     def test_a_place_that_is_taken_is_named(self):
         self.pass_all(self.client_side, "c0")
         said = self.blast(*HIT_URLS, "--number", 1, SERVER, status=USAGE)
-        self.assertIn("c0: the check of the replies cannot be attached", said)
+        self.assertIn("c0: cannot attach the check of the replies", said)
         self.assertIn("carries an XDP program already", said)
 
 
@@ -428,22 +428,22 @@ class Refusals(Blast):
 
     def test_nobody_there_is_told(self):
         said = self.blast(*HIT_URLS, "--number", 1, "10.1.0.77", status=USAGE)
-        self.assertIn("10.1.0.77:3130 on c0: nobody there has this address", said)
+        self.assertIn("10.1.0.77:3130 on c0: no host there has this address", said)
 
     def test_mistakes_are_told_with_the_remedy(self):
         bad = self.file("http://e.org/\thit\nhttp://e.org/x\tyes\n")
         long = self.file("http://e.org/".ljust(256, "x"))
         for words, expected in (
-            ((), "no ADDRESS to ask"),
-            ((SERVER,), "either --file or --url says what to ask"),
+            ((), "ADDRESS is missing"),
+            ((SERVER,), "give either --file or --url"),
             (("-u", "x", "e.org"), "with numbers, not names"),
-            (("-u", "x", "-e", "yes", SERVER), "--expect: no verdict: 'yes'"),
-            (("-f", bad, SERVER), f"{bad}:2: no verdict: 'yes'"),
+            (("-u", "x", "-e", "yes", SERVER), "--expect: unknown verdict 'yes'"),
+            (("-f", bad, SERVER), f"{bad}:2: unknown verdict 'yes'"),
             (("-f", long, SERVER), f"{long}:1: a URL of 256 bytes; it has 1 to 255"),
             (("-f", "/nonexistent", SERVER), "/nonexistent: No such file"),
             (("-u", "x", "-k", 2, SERVER), "has no %d"),
-            (("-u", "x", "-c", 1023, SERVER), "no core 1023"),
-            (("-u", "x", "-t", "now", SERVER), "now is no number"),
+            (("-u", "x", "-c", 1023, SERVER), "may not run on core 1023"),
+            (("-u", "x", "-t", "now", SERVER), "'now' is not a number"),
             (("-u", "x", "--sender", "live", CLIENT), "the loopback interface takes no live"),
         ):
             with self.subTest(words=words):

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpblast: sends ICP queries as fast as one likes, and checks every reply. */
+/* icpblast: send ICP queries at a given rate, and check every reply. */
 #include <argp.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,12 +12,12 @@
 #include "icp/opcode.h"
 
 enum {
-	EXIT_USAGE = 2,	 /* a mistake of the caller's */
+	EXIT_USAGE = 2,	 /* wrong usage, or the run failed */
 	EXIT_REFUSED = 3 /* the queries might leave the machine */
 };
 
 #define TIME_DEFAULT 10.0 /* seconds */
-#define SAMPLE_FLAT_OUT 256
+#define SAMPLE_UNLIMITED 256
 
 enum key {
 	KEY_SOURCE_PORT = 256,
@@ -33,7 +33,7 @@ struct arguments {
 	struct sockaddr_storage address;
 	const char *file, *pattern, *expect;
 	size_t urls;
-	long sample; /* -1: not said */
+	long sample; /* -1: not given */
 	bool json, anywhere, has_mac;
 	unsigned char mac[6];
 };
@@ -102,16 +102,16 @@ static double number_of(const char *text, double min, double max, struct argp_st
 	double number = strtod(text, &end);
 
 	if (end == text || *end || !(number >= min && number <= max))
-		argp_error(state, "%s is no number from %.15g to %.15g", text, min, max);
+		argp_error(state, "'%s' is not a number from %.15g to %.15g", text, min, max);
 	return number;
 }
 
-static double whole_of(const char *text, double min, double max, struct argp_state *state)
+static double integer_of(const char *text, double min, double max, struct argp_state *state)
 {
 	double number = number_of(text, min, max, state);
 
 	if (number != floor(number))
-		argp_error(state, "%s is no whole number", text);
+		argp_error(state, "'%s' is not a whole number", text);
 	return number;
 }
 
@@ -130,16 +130,16 @@ static void read_cores(const char *text, cpu_set_t *cores, struct argp_state *st
 			last = first;
 		if (!used || last < first || last >= CPU_SETSIZE ||
 		    (rest[used] && (rest[used] != ',' || !rest[used + 1])))
-			argp_error(state, "%s is no list of cores like 0 or 0,2-3", text);
+			argp_error(state, "'%s' is not a list of cores, such as 0 or 0,2-3", text);
 		for (unsigned int core = first; core <= last; core++) {
 			if (!CPU_ISSET(core, &allowed))
-				argp_error(state, "there is no core %u for this process", core);
+				argp_error(state, "this process may not run on core %u", core);
 			CPU_SET(core, cores);
 		}
 		rest += used + (rest[used] == ',');
 	}
 	if (CPU_COUNT(cores) == 0)
-		argp_error(state, "no core in '%s'", text);
+		argp_error(state, "'%s' names no core", text);
 }
 
 static void read_mac(struct arguments *arguments, const char *text, struct argp_state *state)
@@ -149,22 +149,22 @@ static void read_mac(struct arguments *arguments, const char *text, struct argp_
 
 	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx%c", &mac[0], &mac[1], &mac[2], &mac[3],
 		   &mac[4], &mac[5], &rest) != 6)
-		argp_error(state, "%s is no MAC address like 02:00:00:00:00:01", text);
+		argp_error(state, "'%s' is not a MAC address, such as 02:00:00:00:00:01", text);
 	arguments->has_mac = true;
 }
 
-static void check_together(struct arguments *arguments, struct argp_state *state)
+static void check_combinations(struct arguments *arguments, struct argp_state *state)
 {
 	struct blast_job *job = &arguments->job;
 
 	if (!arguments->address.ss_family)
-		argp_error(state, "no ADDRESS to ask");
+		argp_error(state, "ADDRESS is missing");
 	if (!arguments->file == !arguments->pattern)
-		argp_error(state, "either --file or --url says what to ask");
+		argp_error(state, "give either --file or --url");
 	if (arguments->file && arguments->urls > 1)
-		argp_error(state, "--urls goes with --url");
+		argp_error(state, "--urls needs --url");
 	if (job->config.first_port + job->config.ports > 65536)
-		argp_error(state, "%u source ports from %u on are too many", job->config.ports,
+		argp_error(state, "%u source ports from %u on exceed 65535", job->config.ports,
 			   job->config.first_port);
 	if (CPU_COUNT(&job->cores) == 0) {
 		cpu_set_t allowed;
@@ -182,7 +182,7 @@ static void check_together(struct arguments *arguments, struct argp_state *state
 		job->config.sample = arguments->sample;
 	else
 		job->config.sample =
-			job->rate && job->rate <= BLAST_SOCKET_RATE ? 1 : SAMPLE_FLAT_OUT;
+			job->rate && job->rate <= BLAST_SOCKET_RATE ? 1 : SAMPLE_UNLIMITED;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -199,7 +199,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		arguments->pattern = text;
 		return 0;
 	case 'k':
-		arguments->urls = whole_of(text, 1, BLAST_QUERIES_MAX, state);
+		arguments->urls = integer_of(text, 1, BLAST_QUERIES_MAX, state);
 		return 0;
 	case 'e':
 		arguments->expect = text;
@@ -208,16 +208,16 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		job->zipf = number_of(text, 0, 10, state);
 		return 0;
 	case KEY_SEED:
-		job->seed = whole_of(text, 0, 0xffffffff, state);
+		job->seed = integer_of(text, 0, 0xffffffff, state);
 		return 0;
 	case 't':
 		job->time = number_of(text, 0.001, 86400, state);
 		return 0;
 	case 'n':
-		job->number = whole_of(text, 1, 1e15, state);
+		job->number = integer_of(text, 1, 1e15, state);
 		return 0;
 	case 'r':
-		job->rate = whole_of(text, 0, 1e9, state);
+		job->rate = integer_of(text, 0, 1e9, state);
 		return 0;
 	case 'c':
 		read_cores(text, &job->cores, state);
@@ -228,16 +228,17 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		else if (strcmp(text, "socket") == 0)
 			job->sending = BLAST_SENDING_SOCKET;
 		else if (strcmp(text, "auto") != 0)
-			argp_error(state, "--sender is live, socket or auto, not %s", text);
+			argp_error(state, "unknown --sender '%s'; it can be live, socket or auto",
+				   text);
 		return 0;
 	case 'p':
-		job->config.ports = whole_of(text, 1, 10000, state);
+		job->config.ports = integer_of(text, 1, 10000, state);
 		return 0;
 	case KEY_SOURCE_PORT:
-		job->config.first_port = whole_of(text, 1, 65535, state);
+		job->config.first_port = integer_of(text, 1, 65535, state);
 		return 0;
 	case 'l':
-		arguments->sample = whole_of(text, 0, 0xffffffff, state);
+		arguments->sample = integer_of(text, 0, 0xffffffff, state);
 		return 0;
 	case 'd':
 		job->config.deadline = number_of(text, 0, 1e6, state) * 1e6;
@@ -256,12 +257,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
-			argp_error(state, "one ADDRESS only, not also %s", text);
+			argp_error(state, "only one ADDRESS is taken: %s", text);
 		if (sockaddr_parse(text, ICP_PORT, &arguments->address, &error))
 			argp_error(state, "%s", error.text);
 		return 0;
 	case ARGP_KEY_END:
-		check_together(arguments, state);
+		check_combinations(arguments, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -275,7 +276,7 @@ static int read_urls(struct arguments *arguments, struct error *error)
 	__u32 allowed;
 
 	if (arguments->job.config.echo)
-		expect = "any"; /* what the URLs expect is not asked then */
+		expect = "any"; /* verdicts are not checked then */
 	if (blast_allowed(expect, strlen(expect), &allowed, error))
 		return error_prefix(error, "--expect: ");
 	if (arguments->file)
@@ -295,12 +296,12 @@ static int find_path(struct arguments *arguments, bool *refused, struct error *e
 		return -1;
 	if (path->loopback && job->sending == BLAST_SENDING_LIVE)
 		return error_set(error, "the loopback interface takes no live frames; "
-					"leave --sender live out");
+					"omit --sender live");
 	if (job->sending == BLAST_SENDING_AUTO)
 		job->sending = path->loopback || (job->rate && job->rate <= BLAST_SOCKET_RATE)
 				       ? BLAST_SENDING_SOCKET
 				       : BLAST_SENDING_LIVE;
-	/* The port is in the same place for both families. */
+	/* Both families have the port at the same offset. */
 	config->port = ((struct sockaddr_in *)&arguments->address)->sin_port;
 	config->ipv6 = path->ipv6;
 	memcpy(config->own_mac, path->own_mac, sizeof(config->own_mac));
@@ -310,11 +311,11 @@ static int find_path(struct arguments *arguments, bool *refused, struct error *e
 	return 0;
 }
 
-static bool all_well(const struct blast_counts *counts)
+static bool is_success(const struct blast_counts *counts)
 {
-	bool silence_alone = counts->sent > 0 && counts->sent == counts->sent_unanswerable;
+	bool no_reply_expected = counts->sent > 0 && counts->sent == counts->sent_unanswerable;
 
-	return blast_bad(counts) == 0 && (blast_good(counts) > 0 || silence_alone);
+	return blast_bad(counts) == 0 && (blast_good(counts) > 0 || no_reply_expected);
 }
 
 int main(int argc, char **argv)
@@ -339,7 +340,7 @@ int main(int argc, char **argv)
 		status = EXIT_USAGE;
 	} else {
 		blast_report(&arguments.job, &result, arguments.json);
-		status = !all_well(&result.counts);
+		status = !is_success(&result.counts);
 	}
 	if (status >= EXIT_USAGE)
 		fprintf(stderr, "icpblast: %s\n", error.text);

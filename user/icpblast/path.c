@@ -18,29 +18,30 @@
 
 /* --- rtnetlink */
 
-/* What is asked of a link, or of a neighbour. */
-struct told {
+/* What is read of a link or a neighbour. */
+struct reply {
 	char kind[16];
 	bool has_master;
 	unsigned int peer;
 	bool has_namespace;
-	__u32 namespace; /* the peer's, as a number of this one */
+	__u32 namespace; /* of the peer, as this namespace numbers it */
 	bool has_mac;
 	unsigned char mac[6];
 };
 
-static void read_kind(const struct nlattr *info, struct told *told)
+static void read_kind(const struct nlattr *info, struct reply *reply)
 {
 	struct nlattr *attribute;
 
 	mnl_attr_for_each_nested(attribute, info)
 	{
 		if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND)
-			snprintf(told->kind, sizeof(told->kind), "%s", mnl_attr_get_str(attribute));
+			snprintf(reply->kind, sizeof(reply->kind), "%s",
+				 mnl_attr_get_str(attribute));
 	}
 }
 
-static int on_link(const struct nlmsghdr *message, struct told *told)
+static int on_link(const struct nlmsghdr *message, struct reply *reply)
 {
 	struct nlattr *attribute;
 
@@ -48,24 +49,24 @@ static int on_link(const struct nlmsghdr *message, struct told *told)
 	{
 		switch (mnl_attr_get_type(attribute)) {
 		case IFLA_LINKINFO:
-			read_kind(attribute, told);
+			read_kind(attribute, reply);
 			break;
 		case IFLA_MASTER:
-			told->has_master = true;
+			reply->has_master = true;
 			break;
 		case IFLA_LINK:
-			told->peer = mnl_attr_get_u32(attribute);
+			reply->peer = mnl_attr_get_u32(attribute);
 			break;
 		case IFLA_LINK_NETNSID:
-			told->has_namespace = true;
-			told->namespace = mnl_attr_get_u32(attribute);
+			reply->has_namespace = true;
+			reply->namespace = mnl_attr_get_u32(attribute);
 			break;
 		}
 	}
 	return MNL_CB_OK;
 }
 
-static int on_neighbour(const struct nlmsghdr *message, struct told *told)
+static int on_neighbour(const struct nlmsghdr *message, struct reply *reply)
 {
 	const struct ndmsg *neighbour = mnl_nlmsg_get_payload(message);
 	struct nlattr *attribute;
@@ -76,32 +77,32 @@ static int on_neighbour(const struct nlmsghdr *message, struct told *told)
 	mnl_attr_for_each(attribute, message, sizeof(*neighbour))
 	{
 		if (mnl_attr_get_type(attribute) == NDA_LLADDR &&
-		    mnl_attr_get_payload_len(attribute) == sizeof(told->mac)) {
-			memcpy(told->mac, mnl_attr_get_payload(attribute), sizeof(told->mac));
-			told->has_mac = true;
+		    mnl_attr_get_payload_len(attribute) == sizeof(reply->mac)) {
+			memcpy(reply->mac, mnl_attr_get_payload(attribute), sizeof(reply->mac));
+			reply->has_mac = true;
 		}
 	}
 	return MNL_CB_OK;
 }
 
-static int on_message(const struct nlmsghdr *message, void *told)
+static int on_message(const struct nlmsghdr *message, void *reply)
 {
 	if (message->nlmsg_type == RTM_NEWLINK)
-		return on_link(message, told);
+		return on_link(message, reply);
 	if (message->nlmsg_type == RTM_NEWNEIGH)
-		return on_neighbour(message, told);
+		return on_neighbour(message, reply);
 	return MNL_CB_OK;
 }
 
-/* Sends the request and reads the answer into `told`. -1 and errno on failure. */
-static int exchange(struct nlmsghdr *request, struct told *told)
+/* Send a request and read the reply. Returns 0, or -1 with errno. */
+static int exchange(struct nlmsghdr *request, struct reply *reply)
 {
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	char buffer[32768]; /* a link tells much of itself */
+	char buffer[32768]; /* a link has many attributes */
 	ssize_t received = -1;
 	int result = -1;
 
-	memset(told, 0, sizeof(*told));
+	memset(reply, 0, sizeof(*reply));
 	if (!socket)
 		return -1;
 	request->nlmsg_seq = 1;
@@ -110,13 +111,13 @@ static int exchange(struct nlmsghdr *request, struct told *told)
 		received = mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
 	if (received >= 0)
 		result = mnl_cb_run(buffer, received, 1, mnl_socket_get_portid(socket), on_message,
-				    told);
+				    reply);
 	mnl_socket_close(socket);
 	return result < 0 ? -1 : 0;
 }
 
-/* Of an interface of this namespace, or of the one with the number `*namespace`. */
-static int ask_link(unsigned int ifindex, const __u32 *namespace, struct told *told)
+/* Read a link of this network namespace, or of the one with the number `*namespace`. */
+static int get_link(unsigned int ifindex, const __u32 *namespace, struct reply *reply)
 {
 	char buffer[256];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
@@ -128,10 +129,10 @@ static int ask_link(unsigned int ifindex, const __u32 *namespace, struct told *t
 	info->ifi_index = ifindex;
 	if (namespace)
 		mnl_attr_put_u32(request, IFLA_TARGET_NETNSID, *namespace);
-	return exchange(request, told);
+	return exchange(request, reply);
 }
 
-static int ask_neighbour(const struct blast_path *path, struct told *told)
+static int get_neighbour(const struct blast_path *path, struct reply *reply)
 {
 	char buffer[256];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
@@ -144,30 +145,30 @@ static int ask_neighbour(const struct blast_path *path, struct told *told)
 	neighbour->ndm_family = path->ipv6 ? AF_INET6 : AF_INET;
 	neighbour->ndm_ifindex = path->ifindex;
 	mnl_attr_put(request, NDA_DST, size, (const char *)path->address + 16 - size);
-	return exchange(request, told);
+	return exchange(request, reply);
 }
 
-/* --- the way */
+/* --- the path */
 
-/* Does it end in another namespace? A veth whose other end is in a bridge may lead anywhere. */
-static int find_kind(struct blast_path *path, struct error *error)
+/* Set path->veth. Behind a veth whose peer is part of a bridge anything may follow. */
+static int check_veth(struct blast_path *path, struct error *error)
 {
-	struct told link, peer;
+	struct reply link, peer;
 
-	if (ask_link(path->ifindex, NULL, &link))
+	if (get_link(path->ifindex, NULL, &link))
 		return error_set(error, "interface %s: %s", path->name, strerror(errno));
 	if (strcmp(link.kind, "veth") != 0 || link.has_master || !link.peer)
 		return 0;
-	path->veth = ask_link(link.peer, link.has_namespace ? &link.namespace : NULL, &peer) == 0 &&
+	path->veth = get_link(link.peer, link.has_namespace ? &link.namespace : NULL, &peer) == 0 &&
 		     !peer.has_master;
 	return 0;
 }
 
 /*
- * An empty datagram to the port "discard", so that the kernel asks for the MAC address. (Without a
- * datagram, NTF_USE, it asks by IPv6 only if the interface has a link-local address.)
+ * Send an empty datagram to the port "discard", so that the kernel resolves the MAC address. (NTF_USE
+ * needs no datagram, but resolves IPv6 only if the interface has a link-local address.)
  */
-static void poke(const struct sockaddr_storage *address)
+static void trigger_resolution(const struct sockaddr_storage *address)
 {
 	struct sockaddr_storage discard = *address;
 	int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -175,7 +176,7 @@ static void poke(const struct sockaddr_storage *address)
 	((struct sockaddr_in *)&discard)->sin_port = htons(DISCARD); /* the same place for IPv6 */
 	if (fd < 0)
 		return;
-	/* Whether that went well shows in the neighbour table. */
+	/* The neighbour table tells whether it worked. */
 	(void)!sendto(fd, NULL, 0, 0, (struct sockaddr *)&discard, sizeof(discard));
 	close(fd);
 }
@@ -184,23 +185,24 @@ static int find_mac(struct blast_path *path, const struct sockaddr_storage *addr
 		    const char *text, struct error *error)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
-	struct told told;
+	struct reply reply;
 
-	poke(address);
+	trigger_resolution(address);
 	for (int i = 0; i < NEIGHBOUR_TRIES; i++) {
-		if (ask_neighbour(path, &told) == 0 && told.has_mac) {
-			memcpy(path->mac, told.mac, sizeof(path->mac));
+		if (get_neighbour(path, &reply) == 0 && reply.has_mac) {
+			memcpy(path->mac, reply.mac, sizeof(path->mac));
 			return 0;
 		}
 		nanosleep(&pause, NULL);
 	}
-	return error_set(error,
-			 "%s on %s: nobody there has this address; it must be on the same wire, or "
-			 "give the next station's MAC address by --mac",
-			 text, path->name);
+	return error_set(
+		error,
+		"%s on %s: no host there has this address; it must be on the same link, or "
+		"give the MAC address of the next hop with --mac",
+		text, path->name);
 }
 
-static void words_of(const struct sockaddr_storage *address, __u32 words[4])
+static void address_words(const struct sockaddr_storage *address, __u32 words[4])
 {
 	memset(words, 0, 16);
 	if (address->ss_family == AF_INET6)
@@ -209,7 +211,7 @@ static void words_of(const struct sockaddr_storage *address, __u32 words[4])
 		memcpy(words + 3, &((const struct sockaddr_in *)address)->sin_addr, 4);
 }
 
-/* The address that the kernel would send from. */
+/* Find the address that the kernel would send from. */
 static int find_own_address(const struct sockaddr_storage *address, struct sockaddr_storage *own,
 			    const char *text, struct error *error)
 {
@@ -243,7 +245,7 @@ static int find_interface(struct blast_path *path, const char *text, struct erro
 	for (size_t i = 0; i < network.link_count && result == 0; i++) {
 		const struct network_link *link = &network.links[i];
 
-		/* The host's own addresses are all reached by the loopback interface. */
+		/* All addresses of the host itself are reached by the loopback interface. */
 		if (local ? !link->loopback : link->ifindex != path->ifindex)
 			continue;
 		path->ifindex = link->ifindex;
@@ -252,7 +254,7 @@ static int find_interface(struct blast_path *path, const char *text, struct erro
 	}
 	network_free(&network);
 	if (result == 0 && (!path->ifindex || !if_indextoname(path->ifindex, path->name)))
-		result = error_set(error, "%s: no interface leads there; `ip route get` tells more",
+		result = error_set(error, "%s: no interface leads there; `ip route get` tells why",
 				   text);
 	return result;
 }
@@ -269,9 +271,9 @@ int blast_path_find(struct blast_path *path, const struct sockaddr_storage *addr
 	if (find_own_address(address, &own, text, error))
 		return -1;
 	path->ipv6 = address->ss_family == AF_INET6;
-	words_of(address, path->address);
-	words_of(&own, path->own);
-	if (find_interface(path, text, error) || find_kind(path, error))
+	address_words(address, path->address);
+	address_words(&own, path->own);
+	if (find_interface(path, text, error) || check_veth(path, error))
 		return -1;
 	if (!path->loopback && !path->veth && !anywhere) {
 		*refused = true;

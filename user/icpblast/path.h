@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The way to the responder: the interface, both ends' addresses, and whether it may be taken. */
+/* The path to the responder: the interface, the addresses of both ends, whether it may be used. */
 #ifndef XDP_ICP_BLAST_PATH_H
 #define XDP_ICP_BLAST_PATH_H
 
@@ -14,7 +14,7 @@ struct blast_path {
 	unsigned int ifindex;
 	char name[IF_NAMESIZE];
 	bool loopback;
-	bool veth; /* whose other end is no part of a bridge or the like */
+	bool veth; /* and its peer is not part of a bridge or the like */
 	bool ipv6;
 	unsigned char own_mac[6];
 	unsigned char mac[6]; /* of the responder; zero for the loopback interface */
@@ -23,11 +23,11 @@ struct blast_path {
 };
 
 /*
- * Finds the interface by which the kernel would send to the address. Nothing is sent, but an empty
- * datagram to find out the MAC address, if that is allowed and `mac` (6 bytes) is NULL.
+ * Find the interface by which the kernel sends to the address. If `mac` (6 bytes) is NULL, an empty
+ * datagram is sent to resolve the MAC address.
  *
- * Refuses, unless `anywhere`, what may lead off this machine: all but the loopback interface and a
- * veth. Returns 0; -1 and `error`, with `refused` telling whether that was the reason.
+ * Unless `anywhere`, refuse interfaces by which queries may leave this machine: all but the loopback
+ * interface and a veth. Returns 0, or -1 with an error; `*refused` tells whether this was the reason.
  */
 int blast_path_find(struct blast_path *path, const struct sockaddr_storage *address,
 		    const unsigned char *mac, bool anywhere, bool *refused, struct error *error);

@@ -30,11 +30,10 @@ int blast_allowed(const char *text, size_t length, __u32 *allowed, struct error 
 		enum icp_opcode opcode = verdict_from_name(word, size);
 
 		if (opcode == ICP_OP_INVALID)
-			return error_set(
-				error,
-				"no verdict: '%.*s'; it is " VERDICT_NAMES
-				", several with commas between, or any, or none for silence",
-				(int)size, word);
+			return error_set(error,
+					 "unknown verdict '%.*s'; it can be " VERDICT_NAMES
+					 ", several separated by commas, any, or none (no reply)",
+					 (int)size, word);
 		*allowed |= BLAST_ALLOWED(opcode);
 		word += size + 1;
 	}
@@ -62,7 +61,7 @@ static int add(struct blast_urls *urls, const char *text, size_t length, __u32 a
 int blast_urls_read(struct blast_urls *urls, const char *file, __u32 allowed, struct error *error)
 {
 	FILE *stream = fopen(file, "re");
-	size_t room = 0, number = 0;
+	size_t capacity = 0, number = 0;
 	char *line = NULL;
 	ssize_t length;
 	int result = 0;
@@ -70,7 +69,7 @@ int blast_urls_read(struct blast_urls *urls, const char *file, __u32 allowed, st
 	*urls = (struct blast_urls){ 0 };
 	if (!stream)
 		return error_set(error, "%s: %s", file, strerror(errno));
-	while (result == 0 && (length = getline(&line, &room, stream)) >= 0) {
+	while (result == 0 && (length = getline(&line, &capacity, stream)) >= 0) {
 		__u32 own = allowed;
 		char *tab;
 
@@ -88,7 +87,7 @@ int blast_urls_read(struct blast_urls *urls, const char *file, __u32 allowed, st
 	if (result == 0 && ferror(stream))
 		result = error_set(error, "%s: %s", file, strerror(errno));
 	if (result == 0 && urls->count == 0)
-		result = error_set(error, "%s: no URL in it", file);
+		result = error_set(error, "%s: the file has no URL", file);
 	free(line);
 	fclose(stream);
 	return result;
@@ -103,8 +102,8 @@ int blast_urls_make(struct blast_urls *urls, const char *pattern, size_t count, 
 
 	*urls = (struct blast_urls){ 0 };
 	if (!number && count > 1)
-		return error_set(error, "the URL '%s' has no %%d to make %zu of it", pattern,
-				 count);
+		return error_set(error, "the pattern '%s' has no %%d to make %zu URLs from",
+				 pattern, count);
 	for (size_t i = 0; i < count; i++) {
 		int length;
 
@@ -128,7 +127,7 @@ void blast_urls_free(struct blast_urls *urls)
 
 /* --- frames */
 
-/* Sum over whole 16-bit words; `size` is even. */
+/* Sum of 16-bit words; `size` is even. */
 static __u64 sum_of(const void *bytes, size_t size)
 {
 	const unsigned char *byte = bytes;
@@ -168,18 +167,19 @@ static void write_ip(void *header, const struct blast_config *config)
 
 void blast_headers_make(struct blast_config *config)
 {
-	unsigned char room[sizeof(config->headers) + ICP_WORD] __attribute__((aligned(8))) = { 0 };
-	unsigned char *frame = room + blast_lead(config->ipv6, true);
+	unsigned char buffer[sizeof(config->headers) + ICP_WORD]
+		__attribute__((aligned(8))) = { 0 };
+	unsigned char *frame = buffer + blast_lead(config->ipv6, true);
 	struct ethhdr *ethernet = (struct ethhdr *)frame;
 	unsigned char *udp = frame + blast_udp_offset(config->ipv6);
-	struct udphdr to = { .dest = config->port };
+	struct udphdr header = { .dest = config->port };
 	struct icp_query query = { .header = { .opcode = ICP_OP_QUERY, .version = ICP_VERSION } };
 
 	memcpy(ethernet->h_dest, config->mac, ETH_ALEN);
 	memcpy(ethernet->h_source, config->own_mac, ETH_ALEN);
 	ethernet->h_proto = host_to_be16(config->ipv6 ? ETH_P_IPV6 : ETH_P_IP);
-	memcpy(udp, &to, sizeof(to));
-	memcpy(udp + sizeof(to), &query, sizeof(query));
+	memcpy(udp, &header, sizeof(header));
+	memcpy(udp + sizeof(header), &query, sizeof(query));
 	write_ip(ethernet + 1, config);
 	memcpy(config->headers, frame, blast_headers(config->ipv6, true));
 }
@@ -198,7 +198,7 @@ void blast_query_make(struct blast_query *query, size_t size, const struct blast
 	query->allowed = allowed;
 	query->url_size = url_size;
 	memcpy(query->url, url, url_size);
-	/* What follows the URL is zero and may be counted in. */
+	/* The byte after an odd URL is zero. */
 	query->url_sum = checksum_fold(sum_of(query->url, (url_size + 1) / 2 * 2));
 	query->ip_check =
 		~checksum_fold(sum_of(headers + sizeof(struct ethhdr), sizeof(struct iphdr)) +
@@ -218,7 +218,7 @@ void blast_query_make(struct blast_query *query, size_t size, const struct blast
 
 static __u64 next_random(__u64 *state)
 {
-	/* xorshift64*: small and good enough to choose by */
+	/* xorshift64* */
 	*state ^= *state >> 12;
 	*state ^= *state << 25;
 	*state ^= *state >> 27;
@@ -230,7 +230,7 @@ static double next_fraction(__u64 *state)
 	return (next_random(state) >> 11) * 0x1p-53;
 }
 
-/* Index of the first that is larger than `value` in a list that rises. */
+/* Binary search: index of the first number in a sorted list that is larger than `value`. */
 static size_t first_above(const double *list, size_t count, double value)
 {
 	size_t low = 0, high = count - 1;

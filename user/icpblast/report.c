@@ -20,8 +20,8 @@ static const struct {
 
 #define PERCENTILES (sizeof(percentiles) / sizeof(percentiles[0]))
 
-/* The middle of a bucket, in nanoseconds. */
-static double bucket_value(__u32 bucket)
+/* Midpoint of a histogram bucket, in nanoseconds. */
+static double bucket_midpoint(__u32 bucket)
 {
 	__u32 octave = bucket >> BLAST_SUB_BITS;
 	__u64 width = octave > 1 ? 1ull << (octave - 1) : 1;
@@ -43,8 +43,8 @@ static __u64 measured(const struct blast_counts *counts)
 }
 
 /*
- * The time within which `share` of the sampled queries had their reply, in milliseconds. Those that
- * never had one stand at the end: negative if they reach so far.
+ * The time in milliseconds within which `share` of the sampled queries got a reply; negative if fewer
+ * got one at all.
  */
 static double percentile(const struct blast_counts *counts, double share)
 {
@@ -54,7 +54,7 @@ static double percentile(const struct blast_counts *counts, double share)
 	for (__u32 i = 0; i < BLAST_BUCKETS; i++) {
 		sum += counts->latency[i];
 		if (sum && sum >= wanted)
-			return bucket_value(i) / 1e6;
+			return bucket_midpoint(i) / 1e6;
 	}
 	return -1;
 }
