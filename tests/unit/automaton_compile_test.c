@@ -309,6 +309,39 @@ TEST(the_walk_ends_when_the_answer_is_certain)
 	free(group);
 }
 
+static struct automaton *compile_answers(uint16_t answers)
+{
+	static char texts[AUTOMATON_ANSWERS][6];
+	struct automaton_pattern list[AUTOMATON_ANSWERS];
+
+	for (uint16_t i = 0; i < answers; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "^\\x%02x", 0x80 + i);
+		list[i] = (struct automaton_pattern){ texts[i], 5, 1 + i };
+	}
+	return compile(REGEX, list, answers, 0);
+}
+
+TEST(answers_of_a_group)
+{
+	struct automaton_group *groups = calloc(2, sizeof(*groups));
+	struct automaton *most = compile_answers(AUTOMATON_ANSWERS - 1);
+	struct automaton *two = compile_answers(2), *one = compile_answers(1);
+	struct automaton_member members[] = {
+		{ most, 0, NULL, 0 }, { two, 1, NULL, 0 }, { one, 2, NULL, 0 }, { one, 3, NULL, 0 }
+	};
+
+	assert_int_equal(automaton_pack(groups, 2, members, 4), 2);
+	assert_int_equal(members[1].group, 1);
+	assert_int_equal(members[2].group, 0);
+	assert_int_equal(members[3].group, 1);
+	assert_int_equal(walk(&groups[0], "\xbe", 1, AUTOMATON_NO_RANK), AUTOMATON_ANSWERS - 1);
+	assert_int_equal(walk(&groups[0], "\x80", 1, AUTOMATON_NO_RANK), 1);
+	automaton_free(most);
+	automaton_free(two);
+	automaton_free(one);
+	free(groups);
+}
+
 /* A group is full when its slots, its cells or its answers are; what has no room is left out. */
 TEST(groups_are_full)
 {
@@ -348,6 +381,7 @@ int main(void)
 		cmocka_unit_test(all_lengths),
 		cmocka_unit_test(the_least_rank_wins),
 		cmocka_unit_test(the_walk_ends_when_the_answer_is_certain),
+		cmocka_unit_test(answers_of_a_group),
 		cmocka_unit_test(groups_are_full),
 	};
 

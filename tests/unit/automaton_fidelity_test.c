@@ -3,8 +3,9 @@
  * Random lists of patterns, compiled, packed and walked as in the kernel, against PCRE2, fnmatch()
  * and memmem(). XDP_ICP_AUTOMATA=N makes it N million comparisons, XDP_ICP_SEED another sequence.
  *
- * PCRE2 is the judge with its optimisations off: those of 10.42 miss matches. \S+\h does not find
- * what ends in a byte a0, which both match, as \S+ is taken for possessive.
+ * PCRE2 is the judge with its optimisations off, and without some patterns: PCRE2 10.42 misses
+ * matches. In \S+\h it takes \S+ for possessive, although both match a byte a0. (b|^a){0}c it takes
+ * for anchored, looking at the second alternative of a group that is left out.
  */
 #include <fnmatch.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 #define LENGTH_MAX 8 /* patterns of a list */
 #define TEXT_MAX 300
 #define WALK_MAX 255 /* bytes of a text that the kernel walks over */
-#define TEXTS 400    /* for each set of lists */
+#define TEXTS 60     /* for each set of lists */
 #define JUDGE_OPTIONS                                                                              \
 	(PCRE2_NEVER_UTF | PCRE2_NO_AUTO_POSSESS | PCRE2_NO_START_OPTIMIZE |                       \
 	 PCRE2_NO_DOTSTAR_ANCHOR)
@@ -38,7 +39,7 @@ struct list {
 };
 
 static struct {
-	unsigned long long comparisons, hits, given_up, lists, refused, invalid, backward, groups;
+	unsigned long long comparisons, hits, given_up, lists, refused, backward, groups;
 } count;
 
 static pcre2_match_data *found;
@@ -75,6 +76,14 @@ static pcre2_code *code_of(const struct pattern_text *text)
 			     NULL);
 }
 
+/* A group that is left out and has alternatives, perhaps: see above. */
+static bool is_misjudged(const struct pattern_text *text)
+{
+	return memchr(text->bytes, '|', text->length) &&
+	       (memmem(text->bytes, text->length, "{0}", 3) ||
+		memmem(text->bytes, text->length, "{0,0}", 5));
+}
+
 static void make_pattern(struct list *list, size_t rank)
 {
 	struct pattern_text *text = &list->texts[list->count];
@@ -82,11 +91,8 @@ static void make_pattern(struct list *list, size_t rank)
 	do {
 		random_pattern(text, &seed, list->syntax);
 		list->codes[list->count] = NULL;
-		if (list->syntax == AUTOMATON_REGEX)
+		if (list->syntax == AUTOMATON_REGEX && !is_misjudged(text))
 			list->codes[list->count] = code_of(text);
-		else if (memchr(text->bytes, '\0', text->length))
-			continue;
-		count.invalid += list->syntax == AUTOMATON_REGEX && !list->codes[list->count];
 	} while (list->syntax == AUTOMATON_REGEX && !list->codes[list->count]);
 	list->patterns[list->count++] = (struct automaton_pattern){
 		.text = text->bytes,
@@ -294,9 +300,9 @@ TEST(agrees_with_pcre2_and_fnmatch)
 	fprintf(stderr,
 		"# %llu comparisons, %llu matches, %llu given up by PCRE2, %llu lists, %llu of "
 		"them "
-		"backward, in %llu groups; %llu refused, %llu patterns invalid\n",
+		"backward, in %llu groups; %llu refused\n",
 		count.comparisons, count.hits, count.given_up, count.lists, count.backward,
-		count.groups, count.refused, count.invalid);
+		count.groups, count.refused);
 	assert_true(count.hits > count.comparisons / 20);
 	assert_true(count.backward > count.lists / 40);
 	pcre2_match_data_free(found);

@@ -3,16 +3,6 @@
 
 #include "automaton/class.h"
 
-static bool more(const struct regex_parser *parser, size_t bytes)
-{
-	return (size_t)(parser->end - parser->at) >= bytes;
-}
-
-static bool ahead(const struct regex_parser *parser, const char *text)
-{
-	return more(parser, strlen(text)) && memcmp(parser->at, text, strlen(text)) == 0;
-}
-
 static bool is_letter(unsigned char byte)
 {
 	return (byte | 0x20) >= 'a' && (byte | 0x20) <= 'z';
@@ -86,7 +76,8 @@ static size_t read_digits(struct regex_parser *parser, int base, size_t max, uin
 	size_t count = 0;
 
 	*value = 0;
-	while (count < max && more(parser, 1) && digit_of(*parser->at) < base && *value < 256) {
+	while (count < max && regex_more(parser, 1) && digit_of(*parser->at) < base &&
+	       *value < 256) {
 		*value = base * *value + digit_of(*parser->at++);
 		count++;
 	}
@@ -97,7 +88,8 @@ static size_t read_digits(struct regex_parser *parser, int base, size_t max, uin
 static bool read_braced(struct regex_parser *parser, int base, uint32_t *value)
 {
 	parser->at++;
-	if (!read_digits(parser, base, SIZE_MAX, value) || *value > 255 || !ahead(parser, "}"))
+	if (!read_digits(parser, base, SIZE_MAX, value) || *value > 255 ||
+	    !regex_ahead(parser, "}"))
 		return false;
 	parser->at++;
 	return true;
@@ -107,17 +99,17 @@ static bool read_numbered(struct regex_parser *parser, unsigned char kind, uint3
 {
 	switch (kind) {
 	case 'x':
-		if (ahead(parser, "{"))
+		if (regex_ahead(parser, "{"))
 			return read_braced(parser, 16, value);
 		read_digits(parser, 16, 2, value);
 		return true;
 	case 'o':
-		return ahead(parser, "{") && read_braced(parser, 8, value);
+		return regex_ahead(parser, "{") && read_braced(parser, 8, value);
 	case '0':
 		read_digits(parser, 8, 2, value);
 		return true;
 	default: /* c */
-		if (!more(parser, 1) || *parser->at < ' ' || *parser->at > '~')
+		if (!regex_more(parser, 1) || *parser->at < ' ' || *parser->at > '~')
 			return false;
 		*value = *parser->at++;
 		if (is_letter(*value))
@@ -164,7 +156,7 @@ bool regex_byte_escape(struct regex_parser *parser, unsigned char *byte)
 			*byte = letters[i + 1];
 			return true;
 		}
-	if (!memchr("xo0c", kind, 4))
+	if (!regex_is(kind, "xo0c"))
 		return refuse_escape(parser, kind);
 	if (!read_numbered(parser, kind, &value))
 		return regex_refuse(parser, "\\%c that is no byte", kind);
@@ -208,7 +200,7 @@ static bool add_set(struct regex_parser *parser, struct class *class, const stru
 		    bool inverted)
 {
 	if (class->range == RANGE_BEGUN ||
-	    (more(parser, 2) && parser->at[0] == '-' && parser->at[1] != ']'))
+	    (regex_more(parser, 2) && parser->at[0] == '-' && parser->at[1] != ']'))
 		return regex_refuse(parser, "a hyphen beside a set of characters in a class");
 	class->range = RANGE_NONE;
 	add_named(&class->set, name, inverted);
@@ -218,21 +210,22 @@ static bool add_set(struct regex_parser *parser, struct class *class, const stru
 /* [:NAME:] or [:^NAME:], from behind the first bracket. */
 static bool add_posix(struct regex_parser *parser, struct class *class)
 {
-	bool inverted = ahead(parser, ":^");
+	bool inverted = regex_ahead(parser, ":^");
+	bool posix = regex_ahead(parser, ":");
 
 	parser->at += inverted ? 2 : 1;
-	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++) {
+	for (size_t i = 0; posix && i < sizeof(named) / sizeof(*named); i++) {
 		const struct named *name = &named[i];
 		size_t length = name->posix ? strlen(name->posix) : 0;
 
-		if (!length || !ahead(parser, name->posix) || !more(parser, length + 2) ||
-		    memcmp(parser->at + length, ":]", 2) != 0)
+		if (!length || !regex_ahead(parser, name->posix) ||
+		    !regex_more(parser, length + 2) || memcmp(parser->at + length, ":]", 2) != 0)
 			continue;
 		parser->at += length + 2;
 		/* Without case, the first three are the same. */
 		return add_set(parser, class, parser->caseless && i < 3 ? named : name, inverted);
 	}
-	return regex_refuse(parser, "'[:' in a class that is not followed by the name of one");
+	return regex_refuse(parser, "'[:', '[.' or '[=' in a class, and no [:name:] of one");
 }
 
 /* An escape sequence, from behind its backslash. */
@@ -241,7 +234,7 @@ static bool add_escape(struct regex_parser *parser, struct class *class)
 	unsigned char byte;
 	uint32_t value;
 
-	if (!more(parser, 1))
+	if (!regex_more(parser, 1))
 		return regex_refuse(parser, "a backslash at the end");
 	byte = *parser->at;
 	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++)
@@ -271,7 +264,7 @@ static bool add_escape(struct regex_parser *parser, struct class *class)
 static bool add_item(struct regex_parser *parser, struct class *class, unsigned char byte)
 {
 	if (parser->quoted) {
-		if (byte != '\\' || !ahead(parser, "E"))
+		if (byte != '\\' || !regex_ahead(parser, "E"))
 			return add_member(parser, class, byte);
 		parser->quoted = false;
 		parser->at++;
@@ -279,7 +272,7 @@ static bool add_item(struct regex_parser *parser, struct class *class, unsigned 
 	}
 	if (parser->extended_more && (byte == ' ' || byte == '\t'))
 		return true;
-	if (byte == '[' && more(parser, 1) && memchr(":.=", *parser->at, 3))
+	if (byte == '[' && regex_ahead_is(parser, ":.="))
 		return add_posix(parser, class);
 	if (byte == '-' && class->range == RANGE_BYTE) {
 		class->range = RANGE_BEGUN;
@@ -296,13 +289,14 @@ static bool is_inverted(struct regex_parser *parser)
 	bool inverted = false;
 
 	for (;;) {
-		if (ahead(parser, "\\E"))
+		if (regex_ahead(parser, "\\E"))
 			parser->at += 2;
-		else if (ahead(parser, "\\Q\\E"))
+		else if (regex_ahead(parser, "\\Q\\E"))
 			parser->at += 4;
-		else if (parser->extended_more && (ahead(parser, " ") || ahead(parser, "\t")))
+		else if (parser->extended_more &&
+			 (regex_ahead(parser, " ") || regex_ahead(parser, "\t")))
 			parser->at++;
-		else if (!inverted && ahead(parser, "^")) {
+		else if (!inverted && regex_ahead(parser, "^")) {
 			inverted = true;
 			parser->at++;
 		} else
@@ -315,19 +309,19 @@ bool regex_class(struct regex_parser *parser, struct bytes *set)
 	struct class class = { 0 };
 	bool inverted;
 
-	if (ahead(parser, "[:<:]]") || ahead(parser, "[:>:]]"))
+	if (regex_ahead(parser, "[:<:]]") || regex_ahead(parser, "[:>:]]"))
 		return regex_refuse(parser, "[[:<:]] or [[:>:]]");
 	inverted = is_inverted(parser);
 	/* The first item may be a bracket. */
 	do {
 		unsigned char byte;
 
-		if (!more(parser, 1))
+		if (!regex_more(parser, 1))
 			return regex_refuse(parser, "'[' without ']'");
 		byte = *parser->at++;
 		if (!add_item(parser, &class, byte))
 			return false;
-	} while (parser->quoted || !ahead(parser, "]"));
+	} while (parser->quoted || !regex_ahead(parser, "]"));
 	parser->at++;
 	if (class.range == RANGE_BEGUN)
 		bytes_add(&class.set, '-');

@@ -3,6 +3,8 @@
 #ifndef XDP_ICP_AUTOMATON_CLASS_H
 #define XDP_ICP_AUTOMATON_CLASS_H
 
+#include <string.h>
+
 #include "automaton/tree.h"
 
 struct regex_parser {
@@ -13,6 +15,30 @@ struct regex_parser {
 	bool quoted;				/* behind \Q */
 	bool caseless, extended, extended_more; /* the options i, x, xx */
 };
+
+/* Are there so many bytes left? */
+static inline bool regex_more(const struct regex_parser *parser, size_t bytes)
+{
+	return (size_t)(parser->end - parser->at) >= bytes;
+}
+
+/* Does the rest begin with a text? */
+static inline bool regex_ahead(const struct regex_parser *parser, const char *text)
+{
+	return regex_more(parser, strlen(text)) && memcmp(parser->at, text, strlen(text)) == 0;
+}
+
+/* Is a byte, which is not NUL, one of these characters? */
+static inline bool regex_is(unsigned char byte, const char *characters)
+{
+	return byte && strchr(characters, byte);
+}
+
+/* Does the rest begin with one of these characters? */
+static inline bool regex_ahead_is(const struct regex_parser *parser, const char *characters)
+{
+	return regex_more(parser, 1) && regex_is(*parser->at, characters);
+}
 
 /* Set the error: what is refused. Returns false. */
 bool regex_refuse(struct regex_parser *parser, const char *format, ...)

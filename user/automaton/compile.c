@@ -169,7 +169,7 @@ static bool prefer_backward(const struct list *list)
 
 static int make_dfa(struct dfa *dfa, const struct list *list, bool backward, struct error *error)
 {
-	struct nfa nfa;
+	struct nfa nfa = { 0 };
 	int result;
 
 	*dfa = (struct dfa){ 0 };
@@ -218,7 +218,7 @@ struct automaton *automaton_compile(enum automaton_syntax syntax,
 {
 	struct automaton *automaton = NULL;
 	struct list list = { 0 };
-	struct error again;
+	struct error again = { 0 };
 	struct dfa dfa = { 0 };
 	int result = read_list(&list, syntax, patterns, count, otherwise, error);
 

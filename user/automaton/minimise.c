@@ -212,7 +212,7 @@ static bool same_column(const struct dfa *dfa, uint32_t a, uint32_t b)
 /* Unite classes between which no state distinguishes any more. */
 static void unite_classes(struct dfa *dfa)
 {
-	uint8_t united[256];
+	uint8_t united[256] = { 0 };
 	uint32_t kept[256], count = 0;
 
 	for (uint32_t class = 0; class < dfa->classes; class ++) {

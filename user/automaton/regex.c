@@ -30,17 +30,6 @@ bool regex_refuse(struct regex_parser *parser, const char *format, ...)
 	return false;
 }
 
-static bool more(const struct regex_parser *parser, size_t bytes)
-{
-	return (size_t)(parser->end - parser->at) >= bytes;
-}
-
-/* Does the rest begin with a text? */
-static bool ahead(const struct regex_parser *parser, const char *text)
-{
-	return more(parser, strlen(text)) && memcmp(parser->at, text, strlen(text)) == 0;
-}
-
 static bool is_digit(unsigned char byte)
 {
 	return byte >= '0' && byte <= '9';
@@ -58,16 +47,16 @@ static bool is_space(unsigned char byte)
  */
 static bool skip(struct regex_parser *parser)
 {
-	while (more(parser, 1)) {
+	while (regex_more(parser, 1)) {
 		if (parser->quoted) {
-			if (!ahead(parser, "\\E"))
+			if (!regex_ahead(parser, "\\E"))
 				return true;
 			parser->quoted = false;
 			parser->at += 2;
-		} else if (ahead(parser, "\\Q") || ahead(parser, "\\E")) {
+		} else if (regex_ahead(parser, "\\Q") || regex_ahead(parser, "\\E")) {
 			parser->quoted = parser->at[1] == 'Q';
 			parser->at += 2;
-		} else if (ahead(parser, "(?#")) {
+		} else if (regex_ahead(parser, "(?#")) {
 			parser->at = memchr(parser->at, ')', parser->end - parser->at);
 			if (!parser->at)
 				return regex_refuse(parser, "a comment without its end");
@@ -110,9 +99,9 @@ static uint32_t add(struct regex_parser *parser, enum tree_kind kind)
 static bool read_number(struct regex_parser *parser, uint32_t *number)
 {
 	*number = 0;
-	if (!more(parser, 1) || !is_digit(*parser->at))
+	if (!regex_more(parser, 1) || !is_digit(*parser->at))
 		return false;
-	while (more(parser, 1) && is_digit(*parser->at)) {
+	while (regex_more(parser, 1) && is_digit(*parser->at)) {
 		*number = 10 * *number + (*parser->at++ - '0');
 		if (*number > REPEAT_MAX)
 			return false;
@@ -127,13 +116,14 @@ static bool read_braces(struct regex_parser *parser, uint32_t *min, uint32_t *ma
 
 	if (read_number(parser, min)) {
 		*max = *min;
-		if (ahead(parser, ",")) {
+		if (regex_ahead(parser, ",")) {
 			parser->at++;
 			*max = TREE_NO_MAX;
-			if (more(parser, 1) && is_digit(*parser->at) && !read_number(parser, max))
+			if (regex_more(parser, 1) && is_digit(*parser->at) &&
+			    !read_number(parser, max))
 				*max = 0;
 		}
-		if (ahead(parser, "}") && *min <= *max) {
+		if (regex_ahead(parser, "}") && *min <= *max) {
 			parser->at++;
 			return true;
 		}
@@ -150,18 +140,18 @@ static int read_quantifier(struct regex_parser *parser, uint32_t *min, uint32_t 
 	if (*parser->at == '{') {
 		if (!read_braces(parser, min, max))
 			return 0;
-	} else if (memchr("*+?", *parser->at, 3)) {
+	} else if (regex_ahead_is(parser, "*+?")) {
 		parser->at++;
 	} else {
 		return 0;
 	}
 	if (!skip(parser))
 		return -1;
-	if (!parser->quoted && more(parser, 1) && *parser->at == '+') {
+	if (!parser->quoted && regex_ahead(parser, "+")) {
 		regex_refuse(parser, "a possessive quantifier");
 		return -1;
 	}
-	if (!parser->quoted && more(parser, 1) && *parser->at == '?')
+	if (!parser->quoted && regex_ahead(parser, "?"))
 		parser->at++;
 	return 1;
 }
@@ -185,7 +175,7 @@ static uint32_t parse_escape(struct regex_parser *parser, bool *repeatable)
 	struct bytes set = { 0 };
 	unsigned char byte;
 
-	if (!more(parser, 1))
+	if (!regex_more(parser, 1))
 		return regex_refuse(parser, "a backslash at the end");
 	byte = *parser->at;
 	*repeatable = false;
@@ -208,7 +198,7 @@ static uint32_t parse_escape(struct regex_parser *parser, bool *repeatable)
 	*repeatable = true;
 	if (byte == 'N') {
 		parser->at++;
-		if (ahead(parser, "{"))
+		if (regex_ahead(parser, "{"))
 			return regex_refuse(parser, "\\N{");
 		bytes_invert(&set);
 		return add_set(parser, &set);
@@ -240,11 +230,11 @@ static bool read_options(struct regex_parser *parser)
 {
 	bool on = true, twice = false;
 
-	if (ahead(parser, "^")) {
+	if (regex_ahead(parser, "^")) {
 		parser->at++;
 		parser->caseless = parser->extended = parser->extended_more = false;
 	}
-	for (; more(parser, 1) && *parser->at != ')' && *parser->at != ':'; parser->at++) {
+	for (; regex_more(parser, 1) && *parser->at != ')' && *parser->at != ':'; parser->at++) {
 		switch (*parser->at) {
 		case '-':
 			on = false;
@@ -254,7 +244,7 @@ static bool read_options(struct regex_parser *parser)
 			break;
 		case 'x':
 			parser->extended = on;
-			if (more(parser, 2) && parser->at[1] == 'x') {
+			if (regex_more(parser, 2) && parser->at[1] == 'x') {
 				parser->at++;
 				twice = true;
 			}
@@ -270,7 +260,7 @@ static bool read_options(struct regex_parser *parser)
 			return regex_refuse(parser, "(?%c...)", *parser->at);
 		}
 	}
-	if (!more(parser, 1))
+	if (!regex_more(parser, 1))
 		return regex_refuse(parser, "'(' without ')'");
 	return true;
 }
@@ -291,10 +281,10 @@ static bool refuse_group(struct regex_parser *parser)
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (ahead(parser, names[i].begins))
+		if (regex_ahead(parser, names[i].begins))
 			return regex_refuse(parser, "%s", names[i].name);
 	if (is_digit(*parser->at) ||
-	    (ahead(parser, "-") && more(parser, 2) && is_digit(parser->at[1])))
+	    (regex_ahead(parser, "-") && regex_more(parser, 2) && is_digit(parser->at[1])))
 		return regex_refuse(parser, "a subroutine call");
 	return true;
 }
@@ -305,15 +295,15 @@ static bool refuse_group(struct regex_parser *parser)
  */
 static bool open_group(struct regex_parser *parser, bool *group)
 {
-	if (!more(parser, 1))
+	if (!regex_more(parser, 1))
 		return regex_refuse(parser, "'(' without ')'");
 	if (!refuse_group(parser))
 		return false;
-	if (ahead(parser, "|")) {
+	if (regex_ahead(parser, "|")) {
 		parser->at++;
 		return true;
 	}
-	if (ahead(parser, "P<") || ahead(parser, "<") || ahead(parser, "'")) {
+	if (regex_ahead(parser, "P<") || regex_ahead(parser, "<") || regex_ahead(parser, "'")) {
 		char terminator = *parser->at == '\'' ? '\'' : '>';
 
 		parser->at += *parser->at == 'P' ? 2 : 1;
@@ -336,9 +326,9 @@ static uint32_t parse_group(struct regex_parser *parser, bool *repeatable)
 	bool group = true;
 
 	*repeatable = true;
-	if (ahead(parser, "*"))
+	if (regex_ahead(parser, "*"))
 		return regex_refuse(parser, "(*, a verb or an assertion by name");
-	if (ahead(parser, "?")) {
+	if (regex_ahead(parser, "?")) {
 		parser->at++;
 		if (!open_group(parser, &group))
 			return 0;
@@ -352,7 +342,7 @@ static uint32_t parse_group(struct regex_parser *parser, bool *repeatable)
 	parser->depth++;
 	content = parse_choice(parser);
 	parser->depth--;
-	if (content && !ahead(parser, ")"))
+	if (content && !regex_ahead(parser, ")"))
 		return regex_refuse(parser, "'(' without ')'");
 	parser->at++;
 	parser->caseless = outside.caseless;
@@ -386,7 +376,7 @@ static uint32_t parse_item(struct regex_parser *parser, bool *repeatable)
 		return parse_group(parser, repeatable);
 	case '{':
 		/* Versions of PCRE2 differ in whether {,3} and { 1, 3 } are quantifiers. */
-		if (more(parser, 1) && memchr("0123456789, \t}", *parser->at, 14))
+		if (regex_ahead_is(parser, "0123456789, \t}"))
 			return regex_refuse(parser, "'{' that is neither escaped nor a quantifier");
 		return add_literal(parser, byte);
 	default:
@@ -406,14 +396,14 @@ static uint32_t parse_sequence(struct regex_parser *parser)
 
 		if (!skip(parser))
 			return 0;
-		if (!more(parser, 1) || (!parser->quoted && memchr("|)", *parser->at, 2)))
+		if (!regex_more(parser, 1) || (!parser->quoted && regex_ahead_is(parser, "|)")))
 			return sequence;
-		if (!parser->quoted && memchr("*+?", *parser->at, 3))
+		if (!parser->quoted && regex_ahead_is(parser, "*+?"))
 			return regex_refuse(parser, "a quantifier without an item");
 		item = parse_item(parser, &repeatable);
 		if (!item || !skip(parser))
 			return 0;
-		if (!parser->quoted && more(parser, 1)) {
+		if (!parser->quoted && regex_more(parser, 1)) {
 			quantified = read_quantifier(parser, &min, &max);
 			if (quantified < 0)
 				return 0;
@@ -435,13 +425,13 @@ static uint32_t parse_choice(struct regex_parser *parser)
 {
 	uint32_t first = parse_sequence(parser), choice;
 
-	if (!first || !ahead(parser, "|"))
+	if (!first || !regex_ahead(parser, "|"))
 		return first;
 	choice = add(parser, TREE_CHOICE);
 	if (!choice)
 		return 0;
 	tree_append(parser->tree, choice, first);
-	while (ahead(parser, "|")) {
+	while (regex_ahead(parser, "|")) {
 		uint32_t next;
 
 		parser->at++;
@@ -463,7 +453,7 @@ uint32_t regex_parse(struct tree *tree, const char *text, size_t length, struct 
 	};
 	uint32_t root = parse_choice(&parser);
 
-	if (root && more(&parser, 1))
+	if (root && regex_more(&parser, 1))
 		return regex_refuse(&parser, "')' without '('");
 	return root;
 }

@@ -76,7 +76,7 @@ struct builder {
 	uint32_t work;
 	bool *set_has;	   /* set * 256 + class */
 	uint32_t *members; /* of all sets */
-	size_t member_count;
+	size_t member_count, member_room;
 	struct state *states; /* from the first that is no sink */
 	size_t state_count;
 	uint32_t *buckets;     /* of a hash table: numbers of states */
@@ -187,6 +187,25 @@ static int compare(const void *left, const void *right)
 	return (*a > *b) - (*a < *b);
 }
 
+/* Make room for so many more members. */
+static int reserve_members(struct builder *builder, size_t count)
+{
+	size_t wanted = builder->member_count + count;
+	uint32_t *grown;
+
+	if (wanted < builder->member_room)
+		return 0;
+	if (wanted > MEMBERS_MAX)
+		return fail(builder, "needs too much memory to compile");
+	wanted = 2 * wanted + 1024;
+	grown = reallocarray(builder->members, wanted, sizeof(*grown));
+	if (!grown)
+		return fail(builder, "out of memory");
+	builder->members = grown;
+	builder->member_room = wanted;
+	return 0;
+}
+
 /* Return the number of the state with a set, which is sorted; a new one if need be. NONE: error. */
 static uint32_t find_state(struct builder *builder, const struct list *set, uint32_t level,
 			   enum context context)
@@ -210,11 +229,8 @@ static uint32_t find_state(struct builder *builder, const struct list *set, uint
 			    builder->state_count);
 		return NONE;
 	}
-	if (set->count > MEMBERS_MAX - builder->member_count) {
-		error_write(builder->error, "needs more memory than %zu MB to compile",
-			    MEMBERS_MAX * sizeof(*builder->members) >> 20);
+	if (reserve_members(builder, set->count))
 		return NONE;
-	}
 	state = vec_append(builder->states, builder->state_count);
 	if (!state) {
 		error_write(builder->error, "out of memory");
@@ -404,14 +420,12 @@ static int fill_row(struct builder *builder, uint32_t number)
 	return 0;
 }
 
-/* The sets' memory is reserved for the largest case; the kernel gives pages as they are used. */
 static int make_room(struct builder *builder)
 {
 	const struct nfa *nfa = builder->nfa;
 	size_t nodes = nfa->count + 1;
 
 	builder->set_has = calloc(nfa->set_count + 1, 256);
-	builder->members = malloc(MEMBERS_MAX * sizeof(*builder->members));
 	builder->buckets = calloc(BUCKETS, sizeof(*builder->buckets));
 	builder->marks = calloc(nodes, sizeof(*builder->marks));
 	builder->stack.items = malloc(nodes * sizeof(uint32_t));
@@ -422,8 +436,8 @@ static int make_room(struct builder *builder)
 		if (!builder->resolved[i].nodes.items)
 			return fail(builder, "out of memory");
 	}
-	if (!builder->set_has || !builder->members || !builder->buckets || !builder->marks ||
-	    !builder->stack.items || !builder->targets.items || !builder->found.nodes.items)
+	if (!builder->set_has || !builder->buckets || !builder->marks || !builder->stack.items ||
+	    !builder->targets.items || !builder->found.nodes.items)
 		return fail(builder, "out of memory");
 	for (size_t set = 0; set < nfa->set_count; set++)
 		for (unsigned int byte = 1; byte < 256; byte++)
