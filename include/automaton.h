@@ -56,7 +56,11 @@ struct automaton_group {
 	__u32 backward;			  /* 1: read from the last byte to the first; else 0 */
 	__u16 answers[AUTOMATON_ANSWERS]; /* of the sinks before `none` */
 	__u32 classes[256];		  /* slot 0 in the lowest 8 bits */
-	__u16 cells[AUTOMATON_CELLS];	  /* last, as memory for those not used may be missing */
+	/*
+	 * With room for a step from each u16, so that no index has to be masked for the verifier.
+	 * The last member, as memory behind the cells that are used may be missing.
+	 */
+	__u16 cells[AUTOMATON_CELLS + AUTOMATON_SINK];
 };
 
 /*
@@ -64,7 +68,7 @@ struct automaton_group {
  * prefix.h and for the same reason: the verifier knows nothing of what is read back from there.
  */
 struct automaton_walk {
-	__u32 state[AUTOMATON_SLOTS];
+	__u16 state[AUTOMATON_SLOTS];
 };
 
 /*
@@ -85,7 +89,7 @@ ICP_INLINE void automaton_begin(struct automaton_walk *walk, const struct automa
 
 ICP_INLINE __u32 automaton_next(const struct automaton_group *group, __u32 state, __u32 class)
 {
-	return group->cells[(state + (class & 0xff)) % AUTOMATON_CELLS];
+	return group->cells[state + (class & 0xff)];
 }
 
 /*
@@ -111,6 +115,7 @@ ICP_INLINE bool automaton_step(struct automaton_walk *walk, const struct automat
 		c = automaton_next(group, c, class >> 16);
 		d = automaton_next(group, d, class >> 24);
 		word >>= 8;
+		ICP_BOUNDED(word);
 	}
 	walk->state[0] = a;
 	walk->state[1] = b;

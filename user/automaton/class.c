@@ -17,25 +17,26 @@ void regex_add_byte(const struct regex_parser *parser, struct bytes *set, unsign
 
 /* Sets of bytes by their names: ranges. The locale is "C". */
 static const struct named {
-	const char *posix, *escape;
+	const char *posix;
+	unsigned char escape;
 	unsigned char ranges[8]; /* first and last, up to 0 0 */
 } named[] = {
-	{ "alpha", NULL, "AZaz" },
-	{ "lower", NULL, "az" },
-	{ "upper", NULL, "AZ" },
-	{ "alnum", NULL, "09AZaz" },
-	{ "ascii", NULL, "\001\177" },
-	{ "blank", NULL, "\t\t  " },
-	{ "cntrl", NULL, "\001\037\177\177" },
-	{ "digit", "d", "09" },
-	{ "graph", NULL, "!~" },
-	{ "print", NULL, " ~" },
-	{ "punct", NULL, "!/:@[`{~" },
-	{ "space", "s", "\t\r  " },
-	{ "word", "w", "09AZaz__" },
-	{ "xdigit", NULL, "09AFaf" },
-	{ NULL, "h", "\t\t  \240\240" },
-	{ NULL, "v", "\n\r\205\205" },
+	{ "alpha", 0, "AZaz" },
+	{ "lower", 0, "az" },
+	{ "upper", 0, "AZ" },
+	{ "alnum", 0, "09AZaz" },
+	{ "ascii", 0, "\001\177" },
+	{ "blank", 0, "\t\t  " },
+	{ "cntrl", 0, "\001\037\177\177" },
+	{ "digit", 'd', "09" },
+	{ "graph", 0, "!~" },
+	{ "print", 0, " ~" },
+	{ "punct", 0, "!/:@[`{~" },
+	{ "space", 's', "\t\r  " },
+	{ "word", 'w', "09AZaz__" },
+	{ "xdigit", 0, "09AFaf" },
+	{ NULL, 'h', "\t\t  \240\240" },
+	{ NULL, 'v', "\n\r\205\205" },
 };
 
 static void add_named(struct bytes *set, const struct named *name, bool inverted)
@@ -49,16 +50,27 @@ static void add_named(struct bytes *set, const struct named *name, bool inverted
 	bytes_unite(set, &members);
 }
 
+/* The set of \LETTER; NULL: it is none. In upper case it is inverted. */
+static const struct named *find_escape(unsigned char letter)
+{
+	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++)
+		if (named[i].escape == (letter | 0x20) && is_letter(letter))
+			return &named[i];
+	return NULL;
+}
+
+static bool is_upper(unsigned char letter)
+{
+	return !(letter & 0x20);
+}
+
 bool regex_class_escape(unsigned char letter, struct bytes *set)
 {
-	if (!is_letter(letter))
-		return false;
-	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++)
-		if (named[i].escape && named[i].escape[0] == (letter | 0x20)) {
-			add_named(set, &named[i], !(letter & 0x20));
-			return true;
-		}
-	return false;
+	const struct named *name = find_escape(letter);
+
+	if (name)
+		add_named(set, name, is_upper(letter));
+	return name;
 }
 
 static int digit_of(unsigned char byte)
@@ -231,17 +243,18 @@ static bool add_posix(struct regex_parser *parser, struct class *class)
 /* An escape sequence, from behind its backslash. */
 static bool add_escape(struct regex_parser *parser, struct class *class)
 {
+	const struct named *name;
 	unsigned char byte;
 	uint32_t value;
 
 	if (!regex_more(parser, 1))
 		return regex_refuse(parser, "a backslash at the end");
 	byte = *parser->at;
-	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++)
-		if (named[i].escape && is_letter(byte) && named[i].escape[0] == (byte | 0x20)) {
-			parser->at++;
-			return add_set(parser, class, &named[i], !(byte & 0x20));
-		}
+	name = find_escape(byte);
+	if (name) {
+		parser->at++;
+		return add_set(parser, class, name, is_upper(byte));
+	}
 	if (byte == 'Q' || byte == 'E') {
 		parser->quoted = byte == 'Q';
 		parser->at++;
