@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the benchmarks have come to: a table, report.md, report.json and a chart."""
+"""The results of the benchmarks: tables, report.md, report.json and a chart."""
 
 import json
 import math
@@ -42,7 +42,7 @@ def percent(value):
 
 
 def all_but(value):
-    """A share of which only all is enough: never rounded up to it."""
+    """A percentage that is never rounded up to 100."""
     return "100 %" if value == 1 else f"{math.floor(1e5 * value) / 1e3:.3f} %"
 
 
@@ -136,7 +136,7 @@ def markdown(results):
 
 
 def chart(results, path):
-    """True if gnuplot has drawn it."""
+    """Draw it with gnuplot; return whether this worked."""
     rows = [row for row in results["rates"] if row.get("rate")][::-1]
     if not rows:
         return False

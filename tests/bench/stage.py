@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-The stage of the benchmarks: two namespaces, several wires between them, who answers at the other
-end, and what makes life hard for them. All of it is gone afterwards.
+The environment of the benchmarks: two namespaces with several veth pairs between them, the
+responders, and the load beside them. All of it is removed afterwards.
 
-Over a veth, what one core sends is received, answered and received again on that same core, unless
-a process answers. So "one core" is the whole of it: generator, program and check. A process that
-answers gets the next core for itself; the network stack's part in receiving is done on the first.
+On a veth, a query and its reply are sent and received on one core, unless a process replies. So
+"one core" runs everything: generator, program and check. A process that replies has the next core
+to itself; the network stack receives on the first one.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ import icp  # noqa: E402
 import net  # noqa: E402
 from daemon import BUILD, Daemon  # noqa: E402
 
-net.PATIENCE = 180  # seconds: a million prefixes may take their time on a slow machine
+net.PATIENCE = 180  # seconds: a million prefixes take long on a slow machine
 
 BPF_ENABLE_STATS = 32
 CORE, NEXT_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]
@@ -56,7 +56,7 @@ shutdown_lifetime 0 seconds
 
 
 class Wire:
-    """A veth pair: c0 on the asking side, s0 on the other, and so on."""
+    """A veth pair: c0 on the client's side, s0 on the server's, and so on."""
 
     def __init__(self, stage, number):
         self.stage = stage
@@ -85,7 +85,7 @@ class Wire:
 
 
 class Built(contextlib.ExitStack):
-    """What build() makes in steps: if one of them fails, those before it are undone."""
+    """An ExitStack that build() fills: if a step fails, those before it are undone."""
 
     def __enter__(self):
         try:
@@ -102,7 +102,7 @@ class Stage(Built):
         self.pins = f"{bpf.FILE_SYSTEM}/xdp-icp-bench-{os.getpid()}"
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix=name))
         self.callback(shutil.rmtree, self.directory)
-        os.chmod(self.directory, 0o1777)  # who answers is somebody else
+        os.chmod(self.directory, 0o1777)  # responders run as other users
         if not os.path.ismount(bpf.FILE_SYSTEM):
             net.run("mount", "-t", "bpf", "bpf", bpf.FILE_SYSTEM)
         os.makedirs(self.pins)
@@ -118,8 +118,8 @@ class Stage(Built):
         self.limit.attach(f"{self.pins}/bench/limit")
         self.plain = Wire(self, 2)  # for processes
         self.plain.attach(f"{self.pins}/bench/pass")
-        # Generic XDP leaves no place for a native program, without which a veth takes live frames
-        # only if it gathers packets for GRO.
+        # With generic XDP there is no native program, without which a veth receives live frames
+        # only if GRO is on.
         self.generic = Wire(self, 3)
         self.server.run("ethtool", "-K", self.generic.far, "gro", "on")
 
@@ -129,7 +129,7 @@ class Stage(Built):
         return path
 
     def blast(self, address, *words, prefix=()):
-        """icpblast's report. Wrong replies are in it, and none at all is one."""
+        """Run icpblast; return its report, with wrong replies. No reply at all is an error."""
         command = [BUILD / "icpblast", "--json", "--quiet", "--cores", CORE, *words, address]
         done = self.client.run(*prefix, *command, check=False)
         if done.returncode > 1 or not done.stdout:
@@ -138,7 +138,7 @@ class Stage(Built):
 
     @contextlib.contextmanager
     def daemon(self, policies="", core=None, **settings):
-        """An xdp-icpd; `start_time` is how long it took to answer."""
+        """An xdp-icpd; `start_time` is the time until it replied."""
         settings.setdefault("pin_dir", f"{self.pins}/xdp-icp")
         daemon = Daemon(self.server, self.subdirectory(), policies, **settings)
         began = time.monotonic()
@@ -157,7 +157,7 @@ class Stage(Built):
             bpf.remove_pins(settings["pin_dir"])
 
     def daemon_takes(self, setting):
-        """Does this daemon's configuration have such a setting?"""
+        """Does this daemon know the setting?"""
         daemon = Daemon(self.server, self.subdirectory(), settings=setting)
         checked = net.run(BUILD / "xdp-icpd", "-c", daemon.config, "--check", check=False)
         return checked.returncode == 0
@@ -202,7 +202,7 @@ class Stage(Built):
 
 
 class Statistics:
-    """Nanoseconds in a program a run, while entered. The kernel keeps count only meanwhile."""
+    """Nanoseconds per run of a program, measured by the kernel while entered."""
 
     def __enter__(self):
         self.descriptor = bpf.bpf(BPF_ENABLE_STATS, struct.pack("=I", 0))
@@ -224,7 +224,7 @@ class Statistics:
         return (time_after - time_before) / runs if runs else None
 
 
-# --- what makes life hard
+# --- load
 
 
 @contextlib.contextmanager
@@ -239,7 +239,7 @@ def busy_loops(count=BUSY_LOOPS):
 
 
 class Quota(Built):
-    """A control group that may use so much of a core and has a busy loop in it: at its quota."""
+    """A control group with a CPU quota and a busy loop that exhausts it."""
 
     def __init__(self, directory):
         super().__init__()
@@ -291,11 +291,11 @@ class Quota(Built):
                 (self.mount / "cgroup.procs").write_text(str(pid))
 
 
-# --- what it takes
+# --- memory
 
 
 def kernel_memory(pid, program):
-    """Bytes of the maps that the process holds or the program uses."""
+    """Bytes of the maps that the process has open or the program uses."""
     sizes = {}
     for path in glob.glob(f"/proc/{pid}/fdinfo/*"):
         with contextlib.suppress(OSError):
@@ -313,7 +313,7 @@ def kernel_memory(pid, program):
 
 
 def process_memory(pid):
-    """Bytes that are the process's own, files and maps in common left out."""
+    """Private memory of the process in bytes, without files and shared maps."""
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024

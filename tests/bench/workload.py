@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-What the responders are asked and what they know: prefixes, URLs, and the right answer to each.
+The workloads: prefixes, URLs, and the expected verdict on each URL.
 
-A host has 50 prefixes, as a site has that hands out its parts to different origins: they begin
-alike, by "http://", a name of always the same length and a slash, and differ behind that. Where
-there are several lengths, some lie below another one of the same host with another verdict (one in
-six of 64 lengths), so that the longest match is not the only one. The URLs, 20,000, are drawn from
-the prefixes and go on behind them, as most URLs do; which of them Zipf's law favours is by chance.
+A host has 50 prefixes, like a site whose parts are served by different origins: they share
+"http://", a host name of constant length and a slash, and differ after that. If there are several
+lengths, some extend another prefix of the same host that has another verdict (one in six with 64
+lengths), so that several prefixes match. The 20,000 URLs extend random prefixes, as most URLs do;
+Zipf's law favours random ones.
 """
 
 import base64
@@ -22,13 +22,13 @@ DEFAULT = "miss"
 
 
 class Workload:
-    """`count` prefixes of the `lengths` given, in bytes, evenly; the same for the same arguments."""
+    """`count` prefixes with evenly distributed `lengths` in bytes; deterministic."""
 
     def __init__(self, name, count, lengths):
         self.name = name
         self.lengths = sorted(lengths)
         self.random = random.Random(f"{name} {count} {lengths}")
-        # Path segments of eight letters and digits, to cut paths out of.
+        # Path segments of eight letters and digits, of which paths are made.
         digits = base64.b32encode(self.random.randbytes(1 << 20)).decode().lower()
         self.segments = "/".join(re.findall("." * 8, digits)) + "/"
         self.prefixes = {}
@@ -54,21 +54,21 @@ class Workload:
         return texts[int(self.random.random() * len(texts))] if texts else ""
 
     def path(self, begin, length):
-        """Goes on with segments to the length, and ends in no slash."""
+        """Extend a text by segments to the length, without a slash at the end."""
         place = int(self.random.random() * 100_000) * 9
         more = length - len(begin)
         text = self.segments[place : place + more]
         return begin + (text[:-1] + "x" if text[-1] == "/" else text)
 
     def verdict(self, url):
-        """By the longest prefix, looked for length by length."""
+        """The verdict of the longest prefix, by a search for each length."""
         for length in reversed(self.lengths):
             if length <= len(url) and (verdict := self.prefixes.get(url[:length])):
                 return verdict
         return DEFAULT
 
     def urls(self, length=None):
-        """URLS different ones with their verdicts; `length` bytes each, or as it comes."""
+        """URLS distinct URLs with their verdicts, of `length` bytes each, or of random lengths."""
         known = list(self.prefixes)
         found = {}
         while len(found) < URLS:
@@ -91,12 +91,12 @@ def write_urls(path, urls):
 
 
 def workloads(quick):
-    """By name: how many prefixes, and their lengths in bytes."""
+    """Workloads by name: number of prefixes, and their lengths in bytes."""
     many = 100_000 if quick else 1_000_000
     return {
         "1k": (1000, [36]),
         "10k": (10_000, list(range(40, 104, 4))),
         "1M": (many, list(range(40, 104))),
-        # For the memory that a prefix takes: none longer than 64 bytes.
+        # For the memory per prefix: at most 64 bytes.
         "short": (many, list(range(33, 65))),
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A program that passes everything, by the bpf system call alone: neither compiler nor library."""
+"""An XDP program that passes everything, loaded by the bpf system call alone."""
 
 import contextlib
 import ctypes
@@ -27,7 +27,7 @@ def bpf(command, attributes):
 
 
 def mount_file_system():
-    """Others who run beside us may be about to do it as well: one mount would hide the other."""
+    """Mount the bpffs under a lock: a concurrent mount would hide this one."""
     directory = os.open(FILE_SYSTEM, os.O_RDONLY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
@@ -38,7 +38,7 @@ def mount_file_system():
 
 
 def pin_pass_program(path):
-    """Loads `return XDP_PASS` and pins it."""
+    """Load `return XDP_PASS` and pin it."""
     mov64_immediate, exit_ = 0xB7, 0x95
     instructions = struct.pack("=BBhi", mov64_immediate, 0, 0, XDP_PASS) + struct.pack(
         "=BBhi", exit_, 0, 0, 0
@@ -64,7 +64,7 @@ def pin_pass_program(path):
 
 
 def remove_pins(directory):
-    """rm -r, which a bpffs understands as well. True if there was something."""
+    """rm -r, also for a bpffs. Return whether anything existed."""
     if not os.path.isdir(directory):
         return False
     for path, directories, files in os.walk(directory, topdown=False):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The daemon, its configuration and icpctl, as an operator has them."""
+"""The daemon, its configuration, and icpctl."""
 
 import contextlib
 import ctypes
@@ -35,7 +35,7 @@ def listed(words):
 
 
 class Daemon:
-    """xdp-icpd in a namespace, with a directory for its files; `start` it to have it run."""
+    """xdp-icpd in a namespace, with a directory for its files; start() runs it."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Daemon:
         listen=EVERYWHERE,
         pin_dir=None,
         control=None,
-        lease="1h",  # a machine that is busy is no reason to stop trusting the daemon
+        lease="1h",  # long, so that the lease does not expire on a busy machine
         settings="",
     ):
         self.namespace = namespace
@@ -71,18 +71,18 @@ class Daemon:
         self.configure(policies)
 
     def configure(self, policies):
-        """Writes the configuration with other policies; what runs does not look by itself."""
+        """Write the configuration with other policies; a running daemon needs a reload."""
         new = self.config.with_suffix(".new")
         new.write_text(
             "\n".join([f"listen = {listed(self.listen)}", *self.settings, policies, ""]),
-            errors="surrogateescape",  # any bytes, as os.fsdecode has them
+            errors="surrogateescape",  # any bytes, as from os.fsdecode()
         )
         new.rename(self.config)
 
     def start(self, *prefix, program=BUILD / "xdp-icpd"):
-        """Starts it, by way of the command `prefix` if any, and waits until it answers icpctl."""
+        """Start it, through the command `prefix` if given, and wait until it replies to icpctl."""
         self.launch(*prefix, program=program)
-        until(self.ready, "the daemon to answer icpctl")
+        until(self.ready, "the daemon to reply to icpctl")
         return self
 
     def launch(self, *prefix, program=BUILD / "xdp-icpd"):
@@ -103,7 +103,7 @@ class Daemon:
         return self.namespace.run(BUILD / "icpctl", "-S", self.control, *words, check=check)
 
     def ask_control(self, command, **members):
-        """What icpctl would be told. There is no process for it: tests ask for much."""
+        """Status as icpctl gets it, without starting a process: tests ask often."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
             stream.settimeout(PATIENCE)
             stream.connect(str(self.control))
@@ -115,11 +115,11 @@ class Daemon:
         return self.ask_control("status")
 
     def count(self, name):
-        """A counter by its name in the status: `answered.kernel`, `silent.opcode`."""
+        """A counter by its name in the status, such as `answered.kernel` or `silent.opcode`."""
         return self.counts(name)[0]
 
     def counts(self, *names):
-        """Several of one moment."""
+        """Several counters at one moment."""
         status = self.status()
         return tuple(functools.reduce(dict.__getitem__, name.split("."), status) for name in names)
 
@@ -128,23 +128,23 @@ class Daemon:
 
     @contextlib.contextmanager
     def held(self):
-        """Meanwhile the main thread stands still; the workers do not."""
+        """Stop the main thread, but not the workers."""
         pid = self.process.pid
         ptrace(PTRACE_SEIZE, pid)
         ptrace(PTRACE_INTERRUPT, pid)
-        os.waitpid(pid, 0)  # until it does
+        os.waitpid(pid, 0)  # until it has stopped
         try:
             yield
         finally:
             ptrace(PTRACE_DETACH, pid)
 
     def wait(self):
-        """The exit code."""
+        """Wait for its exit; return the exit code."""
         process, self.process = self.process, None
         return process.wait(PATIENCE)
 
     def stop(self):
-        """The good end: SIGTERM, and nothing to complain of. To have ended before is none."""
+        """SIGTERM must end it with exit code 0; it must still run before."""
         self.process.terminate()
         code = self.wait()
         assert code == 0, f"the daemon ended with {code}\n{self.log.read_text()}"
@@ -154,8 +154,8 @@ class Daemon:
         self.wait()
 
 
-class Impostor:
-    """Not a daemon, but what another may bind at a path: gives one request a reply."""
+class ForgedSocketServer:
+    """A forged control socket, which replies to one request."""
 
     def __init__(self, path, reply):
         self.reply = json.dumps(reply).encode() + b"\n"

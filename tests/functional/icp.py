@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ICP version 2 as RFC 2186 has it, written from the RFC and from nothing else of this project."""
+"""ICP version 2, written from RFC 2186 alone, without code of this project."""
 
 import socket
 import struct
@@ -10,14 +10,14 @@ QUERY, HIT, MISS, ERR, SECHO, DECHO, MISS_NOFETCH, DENIED, HIT_OBJ = 1, 2, 3, 4,
 VERDICTS = {"hit": HIT, "miss": MISS, "err": ERR, "miss_nofetch": MISS_NOFETCH, "denied": DENIED}
 FLAG_HIT_OBJ, FLAG_SRC_RTT = 0x80000000, 0x40000000
 
-# Not zero, so that an answer that leaves them out or mixes them up is seen.
+# Not zero, so that a reply that omits or confuses them is detected.
 SENDER, REQUESTER = "192.0.2.7", "192.0.2.99"
 
 
 def message(
     payload, *, opcode, number, version=2, length=None, options=0, option_data=0, sender=SENDER
 ):
-    """A message with any header, a wrong length included."""
+    """A message with any header, even a wrong length."""
     if length is None:
         length = HEADER.size + len(payload)
     return (
@@ -35,17 +35,17 @@ def query(url, number, *, end=b"\0", opcode=QUERY, **header):
 
 
 def answer(verdict, url, number, **header):
-    """What a query for `url` must get back, byte for byte, if the chain says `verdict`."""
+    """The reply to a query for `url`, byte for byte, if the verdict is `verdict`."""
     return message(to_bytes(url) + b"\0", opcode=VERDICTS[verdict], number=number, **header)
 
 
 def error_without_url(number):
-    """What a query gets back whose URL is no string: 21 bytes."""
+    """The reply to a query without a valid URL: 21 bytes."""
     return message(b"\0", opcode=ERR, number=number)
 
 
 def verdict_of(reply):
-    """A reply's opcode by name."""
+    """Name of a reply's opcode."""
     names = {opcode: name for name, opcode in VERDICTS.items()}
     return names.get(reply[0], f"opcode {reply[0]}")
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-The test case of the functional tests: it makes namespaces, daemons and directories and takes
-them away again, and it reports in the Test Anything Protocol, as the programs in C do.
+The base class of the functional tests: it creates namespaces, daemons and directories, removes
+them afterwards, and reports in the Test Anything Protocol, as the programs in C do.
 
-Everything that outlives a process has the test process's id in its name, so that runs beside
-each other do not meet and tests/run can clear up after one that was killed.
+Everything that outlives a process has the id of the test process in its name, so that concurrent
+runs do not collide and tests/run can clean up after one that was killed.
 """
 
 import glob
@@ -37,7 +37,7 @@ def pins(pid):
 
 
 def sweep(pid):
-    """Removes what the test process `pid` left behind, and returns the names of it."""
+    """Remove what the test process `pid` left behind; return the names."""
     found = []
     for path in glob.glob(f"{net.NETNS}/{prefix(pid)}*"):
         net.remove_namespace(os.path.basename(path))
@@ -59,13 +59,13 @@ def unmount_below(directory):
 
 
 class Lab(unittest.TestCase):
-    sanitized = False  # worth a second run with the programs that have the sanitizers in them
-    xdp = False  # needs a kernel that can do it
+    sanitized = False  # run a second time, with programs that are built with sanitizers
+    xdp = False  # needs a kernel that can load the program
     numbers = itertools.count(1)
     LOG_LINES = 100
 
     def setUp(self):
-        self.said = []  # by daemons and others that have ended, for whoever reads of a failure
+        self.said = []  # logs of processes that ended, printed with a failure
         if os.geteuid() != 0:
             self.skipTest("network namespaces need root")
         if not (BUILD / "xdp-icpd").exists():
@@ -88,7 +88,7 @@ class Lab(unittest.TestCase):
             bpf.pin_pass_program(self.pass_program)
         except OSError as error:
             self.skipTest(f"an XDP program cannot be loaded: {error}")
-        # libxdp keeps notes of its own in the bpffs: let it keep them where we clear up.
+        # libxdp keeps files of its own in the bpffs: have it put them where sweep() removes them.
         os.environ["LIBXDP_BPFFS"] = pins(os.getpid())
 
     def namespace(self, name):
@@ -99,14 +99,14 @@ class Lab(unittest.TestCase):
     def directory(self):
         path = tempfile.mkdtemp(prefix=prefix(os.getpid()))
         self.addCleanup(shutil.rmtree, path)
-        os.chmod(path, 0o1777)  # the daemon may run as somebody else
+        os.chmod(path, 0o1777)  # the daemon may run as another user
         return pathlib.Path(path)
 
     def pin_dir(self):
         return f"{pins(os.getpid())}/{next(self.numbers)}"
 
     def keep(self, log):
-        """What the file says in the end is part of a failure's explanation."""
+        """Print the final content of the file with a failure."""
 
         def read():
             lines = log.read_text(errors="replace").splitlines()[-self.LOG_LINES :]
@@ -115,7 +115,7 @@ class Lab(unittest.TestCase):
         self.addCleanup(read)
 
     def daemon(self, namespace, policies="", **settings):
-        """A daemon that must come to a good end after the test, if the test has not ended it."""
+        """A daemon that must exit cleanly after the test, unless the test has ended it."""
         daemon = Daemon(namespace, self.directory(), policies, **settings)
         self.keep(daemon.log)
         self.addCleanup(lambda: daemon.process and daemon.stop())
@@ -132,14 +132,14 @@ class Lab(unittest.TestCase):
         return tap
 
     def pass_all(self, namespace, device):
-        """What native XDP sends back on a veth arrives only where a program takes it."""
+        """Native XDP on a veth needs a program at the peer, or its replies are dropped."""
         namespace.run("ip", "link", "set", "dev", device, "xdpdrv", "pinned", self.pass_program)
 
 
 class Report(unittest.TestResult):
-    """A line `ok N - NAME` a test; what went wrong follows it as comments."""
+    """Print a line `ok N - NAME` per test, with the details of a failure as comments."""
 
-    SHOWN = 3  # of the subtests that failed
+    SHOWN = 3  # failed subtests
 
     def __init__(self):
         super().__init__()
@@ -186,7 +186,7 @@ class Report(unittest.TestResult):
 
 
 def name(test):
-    """MODULE.CLASS.METHOD, though the module was started as a program."""
+    """MODULE.CLASS.METHOD, although the module runs as __main__."""
     return test.id().replace("__main__", pathlib.Path(sys.argv[0]).stem)
 
 
@@ -200,7 +200,7 @@ def chosen(suite, words):
 
 
 def main():
-    """Runs the tests of the calling program, or those whose names contain one of the arguments."""
+    """Run the tests of the calling module, or those whose names contain one of the arguments."""
     tests = list(chosen(unittest.defaultTestLoader.loadTestsFromName("__main__"), sys.argv[1:]))
     report = Report()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -209,7 +209,7 @@ def main():
     try:
         unittest.TestSuite(tests).run(report)
     except KeyboardInterrupt:
-        sweep(os.getpid())  # first: whoever read our output may be gone as well
+        sweep(os.getpid())  # first: the reader of our output may have exited as well
         print("Bail out! interrupted", flush=True)
         sys.exit(130)
     sys.exit(0 if report.wasSuccessful() else 1)

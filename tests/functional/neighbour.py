@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Another user of the same host, who tries to have root work for him."""
+"""Another user of the same host, who tries to misuse the rights of root."""
 
 import contextlib
 import ctypes
@@ -8,7 +8,7 @@ import pwd
 import signal
 
 NOBODY = pwd.getpwnam("nobody").pw_uid
-STRANGER = 12345  # neither root nor the daemon's user
+STRANGER = 12345  # a user id that is neither root's nor the daemon's
 RENAME_EXCHANGE = 2
 AT_FDCWD = -100
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -21,7 +21,7 @@ def become(uid, gid):
 
 
 def run_as(uid, action, gid=None):
-    """Runs action() as another user in a child; returns whether it raised nothing."""
+    """Run action() as another user in a child process; return whether it succeeded."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -39,7 +39,7 @@ def exchange(a, b):
 
 @contextlib.contextmanager
 def keeps_at_it(uid, action, most=100_000_000):
-    """Calls action() over and over as another user, until the block ends."""
+    """Call action() repeatedly as another user until the block ends."""
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(BaseException):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Network namespaces, what connects them, and clients in them."""
+"""Network namespaces, the links between them, and clients in them."""
 
 import contextlib
 import ctypes
@@ -14,24 +14,24 @@ import time
 
 import icp
 
-PATIENCE = 120  # seconds: far more than anything here takes; only to end a test that hangs
+PATIENCE = 120  # seconds: a limit that only a hanging test reaches
 NETNS = "/run/netns"
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def until(condition, what):
-    """Waits for the condition to become true, and returns what it gave."""
+    """Wait until the condition is true; return its value."""
     end = time.monotonic() + PATIENCE
     while not (result := condition()):
         if time.monotonic() > end:
-            raise AssertionError(f"waited {PATIENCE} s in vain for {what}")
+            raise AssertionError(f"waited {PATIENCE} s for {what}")
         time.sleep(0.01)
     return result
 
 
 def run(*command, check=True, **options):
-    """Runs a command to its end; its output is part of the error if it fails."""
+    """Run a command; a failure raises an error with its output."""
     done = subprocess.run(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
@@ -64,7 +64,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self):
-        """What the calling thread makes within, a socket or a process, belongs to the namespace."""
+        """Sockets and processes that the calling thread creates in here belong to the namespace."""
         with open("/proc/thread-self/ns/net", "rb") as home, open(
             f"{NETNS}/{self.name}", "rb"
         ) as there:
@@ -79,15 +79,15 @@ class Namespace:
             return socket.socket(family, kind, protocol)
 
     def link(self, device):
-        """What `ip link` tells of a device; /sys may still be that of another namespace."""
+        """What `ip link` prints of a device; /sys may belong to another namespace."""
         return json.loads(self.run("ip", "-json", "link", "show", "dev", device).stdout)[0]
 
     def mac(self, device):
         return self.link(device)["address"]
 
     def add_address(self, device, address):
-        """The device takes what is sent there from now on; one that is down, once it is up."""
-        # Without nodad an IPv6 address is not usable until its duplicate was looked for.
+        """Add an address that is usable at once; on a device that is down, when it comes up."""
+        # Without nodad an IPv6 address is unusable until duplicate address detection is done.
         self.run(
             "ip", "addr", "add", address, "dev", device, *(["nodad"] if ":" in address else [])
         )
@@ -95,7 +95,7 @@ class Namespace:
             self.await_address(address)
 
     def await_address(self, address):
-        """With nodad as well it is one of the kernel's work queues that makes it usable."""
+        """Even with nodad, a work queue of the kernel makes the address usable."""
         route = ("ip", "route", "get", address.partition("/")[0])
         until(
             lambda: self.run(*route, check=False).stdout.startswith("local"),
@@ -112,7 +112,7 @@ def set_namespace(file):
 
 
 def remove_namespace(name):
-    """Ends what still runs in the namespace, by process id, and deletes it."""
+    """Kill the remaining processes of the namespace by their ids, and delete it."""
 
     def pids():
         return [int(pid) for pid in run("ip", "netns", "pids", name, check=False).stdout.split()]
@@ -127,7 +127,7 @@ def remove_namespace(name):
 
 
 def connect(one, one_device, one_addresses, other, other_device, other_addresses):
-    """A veth pair between two namespaces, its offloads as they come."""
+    """Create a veth pair between two namespaces, with the default offloads."""
     run(
         "ip",
         "link",
@@ -147,7 +147,7 @@ def connect(one, one_device, one_addresses, other, other_device, other_addresses
         (one, one_device, one_addresses),
         (other, other_device, other_addresses),
     ):
-        # No router solicitations and no link-local address: the packets are the test's own.
+        # No router solicitations and no link-local address: only the test sends packets.
         namespace.run("ip", "link", "set", device, "addrgenmode", "none")
         for address in addresses:
             namespace.add_address(device, address)
@@ -162,7 +162,7 @@ def connect(one, one_device, one_addresses, other, other_device, other_addresses
 
 
 class Client:
-    """A querier with a UDP socket of its own."""
+    """A querier with its own UDP socket."""
 
     numbers = itertools.count(1)
 
@@ -179,19 +179,19 @@ class Client:
         self.socket.sendto(datagram, (address, port))
 
     def receive(self):
-        """The next datagram and the address it came from."""
+        """The next datagram and its source address."""
         datagram, source = self.socket.recvfrom(65536)
         return datagram, source[0]
 
     def exchange(self, datagram, address, port=icp.PORT):
-        """Sends a datagram; returns the first answer, which must come from whom it was sent to."""
+        """Send a datagram; return the first reply, which must come from the address asked."""
         self.send(datagram, address, port)
         reply, source = self.socket.recvfrom(65536)
         assert source[:2] == (address, port), f"asked {address} port {port}, answered by {source}"
         return reply
 
     def ask(self, url, address):
-        """The verdict on a URL; all of the answer but the verdict is checked."""
+        """Return the verdict on a URL; the rest of the reply is checked."""
         number = next(self.numbers)
         reply = self.exchange(icp.query(url, number), address)
         verdict = icp.verdict_of(reply)
@@ -202,7 +202,7 @@ class Client:
 
 
 class Tap:
-    """Sends and receives whole frames on a device."""
+    """Send and receive whole frames on a device."""
 
     ETH_P_ALL, SOL_PACKET, PACKET_AUXDATA, VLAN_VALID, VLAN_TPID_VALID = 3, 263, 8, 0x10, 0x40
     AUXDATA = struct.Struct("IIIHHHH")
@@ -222,7 +222,7 @@ class Tap:
         self.socket.send(bytes(frame))
 
     def receive(self):
-        """The next frame from the other end, with the outer VLAN tag that the kernel took off."""
+        """The next frame from the peer, with the outer VLAN tag that the kernel removed."""
         while True:
             frame, extras, _, (_, _, kind, *_) = self.socket.recvmsg(65536, 256)
             if kind != socket.PACKET_OUTGOING:
@@ -235,8 +235,8 @@ class Tap:
         return frame
 
     def receive_until(self, wanted, others=1000):
-        """The first frame that is wanted, among not too many others."""
+        """The first matching frame, among a limited number of others."""
         for _ in range(others):
             if wanted(frame := self.receive()):
                 return frame
-        raise AssertionError(f"{others} frames, and none that is waited for")
+        raise AssertionError(f"{others} frames, none of which matches")

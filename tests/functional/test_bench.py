@@ -15,13 +15,13 @@ import workload  # noqa: E402
 
 
 class Workload(Lab):
-    def test_prefixes_are_as_many_and_as_long_as_said(self):
+    def test_prefix_count_and_length(self):
         made = workload.Workload("test", 5000, [40, 50, 60])
         self.assertEqual(len(made.prefixes), 5000)
         self.assertEqual({len(prefix) for prefix in made.prefixes}, {40, 50, 60})
         self.assertEqual(made.prefixes, workload.Workload("test", 5000, [40, 50, 60]).prefixes)
 
-    def test_the_verdict_expected_is_that_of_the_longest_prefix(self):
+    def test_expected_verdict_is_of_the_longest_prefix(self):
         made = workload.Workload("test", 2000, list(range(40, 56)))
         nested = 0
         for url, verdict in list(made.urls().items())[:500]:
@@ -30,7 +30,7 @@ class Workload(Lab):
             self.assertEqual(verdict, made.prefixes[max(matching, key=len)], url)
         self.assertGreater(nested, 20, "nothing that the longest match would matter for")
 
-    def test_urls_have_the_length_wished(self):
+    def test_url_length(self):
         made = workload.Workload("test", 1000, [36])
         self.assertEqual({len(url) for url in made.urls(100)}, {100})
 
@@ -55,7 +55,7 @@ class Report(Lab):
         "skipped": [{"name": "three", "why": "it is not there"}],
     }
 
-    def test_all_that_was_found_is_in_it(self):
+    def test_report_has_every_result(self):
         directory = self.directory()
         report.write(dict(self.RESULTS), directory)
         text = (directory / "report.md").read_text()
@@ -76,7 +76,7 @@ class Report(Lab):
 class Run(Lab):
     xdp = True
 
-    def test_a_part_of_it_runs_and_is_reported(self):
+    def test_part_of_the_bench_runs(self):
         directory = self.directory()
         net.run(
             *(ROOT / "tests/bench/run", "--quick", "--output", directory),

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Chains are built beside the event loop: what goes on meanwhile, and what comes in which order."""
+"""Chains are built outside the event loop: concurrency and order of changes."""
 
 import json
 import pathlib
@@ -13,28 +13,28 @@ from net import PATIENCE, until
 from wire import ENDLESS, SERVER, Wire
 
 MANY = 300_000
-CHANGES_MAX = 16  # that wait for their turn
+CHANGES_MAX = 16  # pending changes
 OPEN, GATED = (f"http://{word}.example.com/" for word in ("open", "gated"))
 
 
 class Request:
-    """A request on the control socket whose reply takes time."""
+    """A request on the control socket that is not replied to at once."""
 
     def __init__(self, daemon, command, **members):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
         self.socket.connect(str(daemon.control))
         self.socket.sendall(json.dumps({"command": command, **members}).encode() + b"\n")
-        daemon.status()  # it is read before this is
+        daemon.status()  # the daemon reads the request before this one
 
     def reply(self):
-        """None: there is none."""
+        """The reply, or None if there is none yet."""
         with self.socket, self.socket.makefile("rb") as reply:
             text = reply.read()
         return json.loads(text) if text.strip() else None
 
     def is_open(self):
-        """No reply has come."""
+        """Is there no reply yet?"""
         self.socket.setblocking(False)
         try:
             return not self.socket.recv(1 << 16, socket.MSG_PEEK).strip()
@@ -60,7 +60,7 @@ class Builds(Wire):
         return daemon.ask_control("check", urls=[url])["results"][0]["verdict"]
 
     def flip(self, daemon):
-        """The other state of the gate, once the daemon has noticed."""
+        """Flip the gate and wait until the daemon has noticed."""
         if self.flag.exists():
             self.flag.unlink()
             verdict = "ICP_OP_HIT"
@@ -79,8 +79,8 @@ class Large(Builds):
         path.chmod(0o644)
         return f'policy "0" {{ kind = "prefix" file = "{path}" }}'
 
-    def test_the_event_loop_goes_on(self):
-        """Gates, the heartbeat and the control socket are looked after all the time."""
+    def test_event_loop_is_not_blocked(self):
+        """Gates, the heartbeat and the control socket are served during a build."""
         daemon = self.responder(self.gated_chain() + self.big_policy("hit"), lease="3s").start()
         flood = self.flood(
             SERVER,
@@ -113,7 +113,7 @@ class Waiting(Builds):
         return f'policy "9" {{ kind = plugin file = "{plugin}" arguments = {{ "{self.wait}" }} }}'
 
     def begin(self):
-        """A daemon, and the reload that it is at."""
+        """A daemon, and its reload in progress."""
         daemon = self.responder(self.gated_chain(), settings="workers = 2").start()
         daemon.configure(self.gated_chain() + self.waits())
         return daemon, Request(daemon, "reload")
@@ -121,7 +121,7 @@ class Waiting(Builds):
     def prefix(self, verdict):
         return [["kind", "prefix"], ["verdict", verdict], ["url", "http://"]]
 
-    def test_the_event_loop_goes_on(self):
+    def test_event_loop_is_not_blocked(self):
         daemon, request = self.begin()
         for _ in range(2):
             self.flip(daemon)
@@ -148,7 +148,7 @@ class Waiting(Builds):
             Request(daemon, "policy-remove", name="1"),
             Request(daemon, "policy-add", name="8", settings=self.prefix("hit"), save=True),
         ]
-        for _ in range(5):  # nothing but one reload
+        for _ in range(5):  # only the reload
             daemon.hang_up()
             self.assertEqual(self.ask(OPEN), "hit")
         self.assertEqual(daemon.count("policies"), 3)
@@ -171,14 +171,14 @@ class Waiting(Builds):
         daemon.start()
         self.assertEqual(daemon.count("policies"), 6)
 
-    def test_so_many_wait_and_no_more(self):
+    def test_pending_changes_are_limited(self):
         daemon, request = self.begin()
         requests = [
             Request(daemon, "policy-add", name=f"0{i}", settings=self.prefix("hit"))
             for i in range(CHANGES_MAX)
         ]
         for one in requests[::2]:
-            one.socket.close()  # what is asked for counts all the same
+            one.socket.close()  # the change is made nevertheless
         refused = daemon.ask_control("policy-add", name="x", settings=self.prefix("hit"))
         self.assertFalse(refused["ok"])
         self.assertIn(f"{CHANGES_MAX} changes", refused["error"])
@@ -188,8 +188,8 @@ class Waiting(Builds):
             self.assertTrue(one.reply()["ok"])
         self.assertEqual(daemon.count("policies"), 4 + CHANGES_MAX)
 
-    def test_the_end_comes_meanwhile(self):
-        """What is being built and what waits is cancelled, and told so."""
+    def test_exit_during_a_build(self):
+        """The build and all pending changes are cancelled, with a reply."""
         daemon, request = self.begin()
         another = Request(daemon, "policy-add", name="0", settings=self.prefix("hit"), save=True)
         daemon.process.terminate()
@@ -200,8 +200,8 @@ class Waiting(Builds):
         self.assertEqual(daemon.wait(), 0)
         self.assertFalse(pathlib.Path(f"{daemon.config}.d").exists())
 
-    def test_the_end_with_a_drain(self):
-        """While the daemon drains, changes are made."""
+    def test_exit_with_a_drain(self):
+        """Changes are still made while the daemon drains."""
         daemon = self.responder(self.gated_chain(), settings='drain_time = "1h"').start()
         daemon.configure(self.gated_chain() + self.waits())
         request = Request(daemon, "reload")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The chain while the daemon runs: policies that come and go, gates, what is remembered, a drain."""
+"""The chain at run time: adding and removing policies, gates, remembered decisions, drain."""
 
 import os
 import json
@@ -19,7 +19,7 @@ FOO, BAR, BAZ = (f"http://example.com/{word}" for word in ("foo", "bar", "baz"))
 BOTH = "http://example.com/foo/baz"
 
 
-# The chain and the datagrams of zc.icp's README: bytes as it shows them, boxes as it draws them.
+# The chain, the datagrams and the boxes of the README of zc.icp.
 FOO_AND_BAZ = """
 policy foo { kind = substring verdict = ICP_OP_HIT text = foo }
 policy baz { kind = substring verdict = ICP_OP_MISS_NOFETCH text = baz }
@@ -61,12 +61,12 @@ DATAGRAMS = (
 
 
 class Walk:
-    """The walk through zc.icp's README: each step counts with the next query."""
+    """The example of the README of zc.icp: each step takes effect with the next query."""
 
     def policies(self, daemon):
         return json.loads(daemon.icpctl("--json", "policy", "list").stdout)["policies"]
 
-    def test_the_readme_of_zc_icp(self):
+    def test_zc_icp_readme(self):
         daemon = self.a_daemon("")
         self.assertEqual(self.ask(FOO), "miss")
         daemon.icpctl("policy", "add", "foo", "kind=substring", "verdict=ICP_OP_HIT", "text=foo")
@@ -81,13 +81,13 @@ class Walk:
         names = [policy["name"] for policy in self.policies(daemon)]
         self.assertEqual(names, ["baz", "foo"])
 
-    def test_the_datagrams_of_zc_icp(self):
-        """The second time round the kernel, if there is one, has been told what the daemon knows."""
+    def test_zc_icp_datagrams(self):
+        """The second query is replied to by the kernel, which has the decision by then."""
         self.a_daemon(FOO_AND_BAZ)
         for url, query, answer, _, _ in 2 * DATAGRAMS:
             self.assertEqual(self.exchange(query), answer, url)
 
-    def test_the_boxes_of_zc_icp(self):
+    def test_zc_icp_boxes(self):
         self.a_daemon(FOO_AND_BAZ)
         for url, _, _, query, answer in 2 * DATAGRAMS:
             text = self.query("--dump", url)
@@ -107,7 +107,7 @@ class Walk:
         daemon.icpctl("policy", "remove", "x")
         self.assertEqual(self.ask(BAR), "miss")
 
-    def test_a_mistake_changes_nothing(self):
+    def test_error_changes_nothing(self):
         daemon = self.a_daemon("")
         daemon.icpctl("policy", "add", "x", "kind=prefix", "verdict=hit", f"urls={FOO}")
         for words in (
@@ -121,9 +121,9 @@ class Walk:
             self.assertRegex(done.stderr, "kind|pattern|verdict|no policy")
             self.assertEqual(self.ask(FOO), "hit")
 
-    def test_what_is_saved_outlives_a_restart(self):
+    def test_saved_policies_survive_a_restart(self):
         daemon = self.a_daemon("")
-        # The daemon has dropped its rights: the directory must be its own.
+        # The daemon has dropped its privileges and must own the directory.
         directory = daemon.config.with_name(daemon.config.name + ".d")
         directory.mkdir()
         os.chmod(directory, 0o777)
@@ -162,8 +162,8 @@ class Walk:
         )
         daemon.icpctl("undrain")
 
-    def test_a_dead_origin_stays_dead_across_a_reload(self):
-        """Nobody could know anew: from then on the origin takes connections and says nothing."""
+    def test_health_state_survives_a_reload(self):
+        """After the reload no check can complete: the origin accepts connections in silence."""
         daemon = self.a_daemon("")
         ports = []
         for port in (8001, 8002):
@@ -198,8 +198,8 @@ class Walk:
         daemon.process.send_signal(signal.SIGTERM)
         self.assertEqual(daemon.wait(), 0)
 
-    def test_the_end_after_a_drain(self):
-        """What is answered until then, the test before this one sees."""
+    def test_exit_after_a_drain(self):
+        """The test above covers the replies during the drain."""
         daemon = self.a_daemon("drain_time = '1s'")
         began = time.monotonic()
         daemon.process.send_signal(signal.SIGTERM)
@@ -248,18 +248,18 @@ class Kernel(Walk, Wire):
     def send(self, url):
         self.asker[socket.AF_INET].send(icp.query(url, 4711), SERVER)
 
-    def test_what_the_daemon_decides_is_remembered(self):
+    def test_decisions_of_the_daemon_are_remembered(self):
         daemon = self.a_daemon("policy x { kind = regex verdict = hit pattern = 'fo+' }")
         self.assert_answered_by(daemon, "daemon", "hit", FOO)
         self.assert_answered_by(daemon, "kernel", "hit", FOO)
         self.assert_answered_by(daemon, "daemon", "miss", BAR)
         self.assert_answered_by(daemon, "kernel", "miss", BAR)
-        # A registration invalidates all of it at once.
+        # Adding a policy invalidates all remembered decisions at once.
         daemon.icpctl("policy", "add", "a", "kind=substring", "verdict=denied", "text=foo")
         self.assert_answered_by(daemon, "daemon", "denied", FOO)
         self.assert_answered_by(daemon, "kernel", "denied", FOO)
 
-    def test_hot_urls_survive_a_flood_of_others(self):
+    def test_hot_urls_stay_remembered_under_load(self):
         daemon = self.a_daemon(
             "verdicts_max = 1024 policy x { kind = regex verdict = hit pattern = 'fo+' }"
         )
@@ -285,7 +285,7 @@ class Kernel(Walk, Wire):
         until(lambda: self.ask(FOO) == "hit", "the gate")
         self.assert_answered_by(daemon, "kernel", "hit", FOO)
 
-    def test_what_is_watched_stops_with_the_lease(self):
+    def test_gates_expire_with_the_lease(self):
         daemon = self.a_daemon(
             f"""policy 1 {{ kind = prefix verdict = hit urls = {{ "{BAR}" }} }}
                 policy 2 {{ kind = flag verdict = miss_nofetch path = "/nowhere/at/all" }}
@@ -297,10 +297,10 @@ class Kernel(Walk, Wire):
         daemon.kill()
         time.sleep(1)
         self.send(FOO)
-        self.assertEqual(self.ask(BAR), "hit")  # and nothing came for the one before it
+        self.assertEqual(self.ask(BAR), "hit")  # and there was no reply to the query before
 
     def test_the_lease_in_a_time_namespace(self):
-        """The daemon's clock is ahead of the kernel's, or behind it, and the lease is the same."""
+        """The lease is the same if the daemon's clock is ahead of the kernel's or behind it."""
         for ahead in ("100000", "-1"):
             daemon = self.responder(
                 f"""policy 1 {{ kind = prefix verdict = hit urls = {{ "{BAR}" }} }}
@@ -313,10 +313,10 @@ class Kernel(Walk, Wire):
             daemon.kill()
             time.sleep(1)
             self.send(FOO)
-            self.assertEqual(self.ask(BAR), "hit")  # and nothing came for the one before it
+            self.assertEqual(self.ask(BAR), "hit")  # and there was no reply to the query before
 
-    def test_the_daemon_ends_what_it_drained(self):
-        """Else the kernel would say so for ever, and the rules are not the daemon's."""
+    def test_daemon_undoes_its_drain_on_exit(self):
+        """Otherwise the kernel would give the verdict of the drain for ever."""
         daemon = self.a_daemon("")
         daemon.icpctl("rules", "add", FOO, "hit")
         for verdict in ("denied", "silence"):

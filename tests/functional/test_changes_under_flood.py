@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a flood is answered while the chain is replaced, gates flip, and daemons die and start."""
+"""Replies under load while the chain is replaced, gates flip, and daemons exit and start."""
 
 import json
 import time
@@ -36,13 +36,13 @@ class UnderFlood(Wire):
         self.files.chmod(0o755)
 
     def test_a_chain_of_100000_prefixes_is_replaced(self):
-        """Each answer is the old chain's or the new one's, and all of them are the kernel's."""
+        """Each reply follows the old chain or the new one, and all come from the kernel."""
         daemon = self.responder(self.big_chain("hit")).start()
         before = daemon.counts("answered.kernel", "answered.daemon")
         flood = self.flood(SERVER, ENDLESS, self.questions("hit,denied"))
         daemon.configure(self.big_chain("denied"))
         daemon.icpctl("reload")
-        # Beside the first flood, which goes on: from now on it is the new one's alone.
+        # In addition to the first flood: from now on only the new chain applies.
         self.assert_flooded(self.flood(SERVER, 20_000, self.questions("denied")), 20_000)
         outcome = self.end_flood(flood)
         after = daemon.counts("answered.kernel", "answered.daemon")
@@ -57,7 +57,7 @@ class UnderFlood(Wire):
             policy "3" {{ kind = "prefix" verdict = "hit" urls = {{ "{GATED}" }} }}
             policy "4" {{ kind = "regex" verdict = "denied" pattern = "regex" }}"""
 
-    def test_a_gate_that_flips(self):
+    def test_flipping_gate(self):
         """
         Once the daemon has noticed, which it tells by what it would answer, nothing is answered
         from before. Leases are so long that no heartbeat has to do with it.
@@ -77,8 +77,8 @@ class UnderFlood(Wire):
         self.end_flood(flood)
         self.assertEqual(daemon.count("answered.daemon"), 0)
 
-    def test_what_is_watched_over_is_so_by_each_chain(self):
-        """Nothing is passed up because the former chain's watch is over and the new one's not begun."""
+    def test_each_chain_renews_its_lease(self):
+        """No query is passed up between the end of one lease and the beginning of the next."""
         daemon = self.responder(self.gated_chain(self.files / "flag")).start()
         flood = self.flood(SERVER, ENDLESS, [f"{OPEN}\thit", f"{GATED}\thit"])
         for number in range(5):
@@ -88,12 +88,12 @@ class UnderFlood(Wire):
         self.assertEqual(daemon.counts("answered.daemon", "passed.lease_expired"), (0, 0))
 
     def checked(self, daemon, url):
-        """The verdict that the daemon would give."""
+        """The verdict of the daemon."""
         result = json.loads(daemon.icpctl("--json", "check", url).stdout)["results"][0]
         return {"ICP_OP_HIT": "hit", "ICP_OP_MISS_NOFETCH": "miss_nofetch"}[result["verdict"]]
 
-    def test_a_daemon_that_is_killed(self):
-        """What rests on nobody goes on without a gap, what is watched over ends with the lease."""
+    def test_killed_daemon(self):
+        """Prefixes are served without a gap; what depends on a gate ends with the lease."""
         lease = 2
         chain = self.gated_chain(self.files / "flag")
         daemon = self.responder(chain, lease=f"{lease}s").start()
@@ -107,12 +107,12 @@ class UnderFlood(Wire):
         client = self.client(self.client_side)
         for url in (GATED, REGEX):
             client.send(icp.query(url, 1), SERVER)
-        # The answer comes, and none came for those before it.
+        # This query gets a reply; those before it got none.
         self.assertEqual(client.ask(OPEN, SERVER), "hit")
         self.end_flood(flood)
 
-    def test_the_next_daemon_takes_over_without_a_gap(self):
-        """Within the lease what is behind a gate is answered all the time as well."""
+    def test_next_daemon_takes_over_without_a_gap(self):
+        """Within the lease, queries behind a gate are replied to without a gap as well."""
         chain = self.gated_chain(self.files / "flag")
         daemon = self.responder(chain).start()
         flood = self.flood(SERVER, ENDLESS, [f"{OPEN}\thit", f"{GATED}\thit"])

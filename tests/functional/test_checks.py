@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The checks that read the code: the order of the layers, the commit hook."""
+"""Checks of the source: the order of the layers, the commit hook."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ LICENSE = "// SPDX-License-Identifier: GPL-2.0-or-later\n"
 
 class Layers(Lab):
     def faults(self, **files):
-        """What is said of files with these includes: {"user/lib/a.h": ['"icp.h"', ...]}."""
+        """Output for files with these includes: {"user/lib/a.h": ['"icp.h"', ...]}."""
         tree = self.directory()
         for path, includes in {"include/icp.h": [], "bpf/frame.h": [], **files}.items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ class Layers(Lab):
         self.assertEqual((run.returncode, run.stderr), (1 if run.stdout else 0, ""))
         return run.stdout.splitlines()
 
-    def test_what_stands_before_may_be_included(self):
+    def test_earlier_layers_may_be_included(self):
         self.assertEqual(
             self.faults(
                 **{
@@ -39,7 +39,7 @@ class Layers(Lab):
             [],
         )
 
-    def test_each_wrong_include_is_told_with_its_place(self):
+    def test_wrong_includes_are_reported_with_their_line(self):
         for path, name, what in (
             ("user/lib/error.c", '"icp/query.h"', "icp does not stand before lib"),
             ("user/policy/kinds/glob.c", '"chain/chain.h"', "chain does not stand before policy"),
@@ -103,7 +103,7 @@ class Hook(Lab):
         (self.tree / name).write_text(text)
         self.git("add", name)
 
-    def test_what_is_staged_counts(self):
+    def test_staged_content_is_checked(self):
         self.stage("user/a.c", LICENSE + "int a;\n")
         (self.tree / "user/a.c").write_text("int   a;\n")
         self.assertEqual(self.commit(), (0, ""))
@@ -114,7 +114,7 @@ class Hook(Lab):
         self.assertEqual(code, 1, said)
         self.assertIn("user/a b.c:2", said)
 
-    def test_what_is_refused(self):
+    def test_refused_commits(self):
         for name, text, expected in (
             ("user/a.c", LICENSE + "int   a;\n", "user/a.c:2"),
             ("user/b.c", "int a;\n", "user/b.c:1: needs a line 'SPDX-License-Identifier: GPL-2"),

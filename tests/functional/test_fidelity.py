@@ -62,17 +62,17 @@ class InOneProcess(Lab):
 
 
 class Wrong(Exception):
-    """An answer is not what it must be."""
+    """A reply differs from what is expected."""
 
 
 class Flight:
-    """A query, and what becomes of it."""
+    """A query and its result."""
 
     def __init__(self, test, asking, url, wants_cost):
         test.number += 1
         self.socket, self.url, self.number = asking, url, test.number
         self.options = icp.FLAG_SRC_RTT if wants_cost else 0
-        self.question = None  # the file of the helper that it waits for
+        self.question = None  # the file of the question that a helper has to reply to
         self.reply = None
 
     def send(self):
@@ -119,7 +119,7 @@ class OverTheWire(Wire):
         self.questions = self.directory_of_files / "questions"
         self.questions.mkdir()
         self.hold = self.questions / "hold"
-        os.chmod(self.questions, 0o777)  # the helpers run as somebody else
+        os.chmod(self.questions, 0o777)  # the helpers run as another user
         self.responding = self.responder("").start()
         self.known = {CLIENT, CLIENT6}
         self.sockets = {}
@@ -138,7 +138,7 @@ class OverTheWire(Wire):
         return status["answered"]["kernel"], status["answered"]["daemon"]
 
     def new_socket(self, address):
-        """A socket that asks from an address, which the client's side has from then on."""
+        """A socket bound to an address, which is added to the client's namespace."""
         six = ":" in address
         if address not in self.known:
             self.client_side.add_address("c0", f"{address}/{128 if six else 32}")
@@ -172,7 +172,7 @@ class OverTheWire(Wire):
         self.flights = []
 
     def end(self):
-        """Lets all go that is still in flight."""
+        """Complete all queries in flight."""
         for flight in self.flights:
             if flight.question:
                 flight.leave("go")
@@ -186,7 +186,7 @@ class OverTheWire(Wire):
         return self.policies[name].settings(path, self.directory_of_files / "flag-x")
 
     def reload_with_all(self):
-        """Writes the configuration as it is to be, and has it read by one of two ways."""
+        """Write the configuration, and reload it in one of two ways."""
         for path in self.directory_of_files.glob("*.list"):
             path.unlink()
         sections = b"".join(
@@ -201,7 +201,7 @@ class OverTheWire(Wire):
             until(lambda: self.control("status")["reloads"] > before, "the reload")
 
     def flag_path(self, pairs):
-        """Flags lie side by side: flag-a, not flag-x/a."""
+        """All flags are in one directory: flag-a, not flag-x/a."""
         return [
             (key, value.replace(b"/flag-x/", b"/flag-") if key == b"path" else value)
             for key, value in pairs
@@ -212,10 +212,10 @@ class OverTheWire(Wire):
         self.responding.icpctl("policy", "add", os.fsdecode(name), *map(os.fsdecode, words))
 
     def follow_chain(self):
-        """Brings what has changed of the chain to the daemon: all at once, or one by one."""
+        """Apply changes of the chain to the daemon: all at once, or one by one."""
         if not self.changed:
             return
-        # What is in flight hears of no helper's change: all get words of their own by a reload.
+        # Queries in flight must not see a helper's change: a reload gives helpers new files.
         if None in self.changed or self.flights or self.random.randrange(3) == 0:
             self.reload_with_all()
         else:
@@ -230,7 +230,7 @@ class OverTheWire(Wire):
         self.changed.clear()
 
     def by_bpftool(self, prefix, action, verdict="hit"):
-        """The line that icpctl prints; another value in it makes a rule that is no verdict."""
+        """The line that icpctl prints; with another value, it makes a rule without a verdict."""
         words = ("rules", "key", script.escape(prefix), "hit" if verdict == "none" else verdict)
         printed = self.responding.icpctl(*words).stdout.splitlines()
         line = next(line for line in printed if line.startswith(f"bpftool map {action} "))
@@ -261,7 +261,7 @@ class OverTheWire(Wire):
             path.touch()
         else:
             path.unlink(missing_ok=True)
-        # Who asks after the file has changed is read after the daemon has been told of it.
+        # The daemon reads the changed file before it reads any later query.
         self.control("status")
 
     def set_drain(self, verdict):
@@ -307,7 +307,7 @@ class OverTheWire(Wire):
     # --- a query
 
     def check(self, source, url, expected):
-        """`icpctl check` names who decides; returns who it says would answer."""
+        """Compare the decider with `icpctl check`; return who replies according to it."""
         if self.random.randrange(10):
             reply = self.control("check", source=source, urls=[script.escape(url)])
         else:
@@ -315,7 +315,7 @@ class OverTheWire(Wire):
             reply = json.loads(self.responding.icpctl(*words).stdout)
         result = reply["results"][0]
         if expected["verdict"] == "silence":
-            return "daemon"  # which is silent
+            return "daemon"  # which sends no reply
         named = icp.VERDICTS[expected["verdict"]]
         if result["verdict"] != f"ICP_OP_{expected['verdict'].upper()}":
             raise Wrong(f"check says {result['verdict']}, right is {named}")
@@ -351,7 +351,7 @@ class OverTheWire(Wire):
         after = self.counts()
         by = {(1, 0): "kernel", (0, 1): "daemon"}.get((after[0] - before[0], after[1] - before[1]))
         flight.compare(expectations if by == "kernel" else expectations[:1], by)
-        # What is remembered for a time may expire in between.
+        # A remembered decision may expire in between.
         if by != foretold and not self.has_replies():
             raise Wrong(f"answered by the {by}, check had said the {foretold}")
         self.answers += 2
@@ -360,7 +360,7 @@ class OverTheWire(Wire):
         return {path for path in self.questions.iterdir() if path.suffix == ""} - {self.hold}
 
     def await_question(self, flight):
-        """The helper's next question, or the reply that came without one."""
+        """The next question to the helper, or a reply that needed none."""
         others = {other.question for other in self.flights}
         until(
             lambda: flight.has_reply() or self.open_questions() - others,
@@ -385,7 +385,7 @@ class OverTheWire(Wire):
         self.flights.append(flight)
 
     def reply(self, step, expectations):
-        """A helper replies; `expectations` if the query is answered then."""
+        """Let a helper reply; `expectations` if this completes the query."""
         if not self.flights:
             return
         flight = self.flights[int(step[1]) % len(self.flights)]
@@ -408,7 +408,7 @@ class OverTheWire(Wire):
             self.flights.remove(flight)
 
     def expectations(self, lines):
-        """{number of a step: what may be replied then, at first what must be by the daemon}"""
+        """{number of a step: possible replies, the one of the daemon first}"""
         done = subprocess.run(
             [PROGRAM, "--expect"], input=b"\n".join(lines), stdout=subprocess.PIPE, check=True
         )
@@ -441,7 +441,7 @@ class OverTheWire(Wire):
                 self.take(step)
 
     def run_script(self, lines, seed):
-        """None, or the number of the first line that is answered wrongly and what is wrong."""
+        """None, or the number of the first line with a wrong reply, and what is wrong."""
         expectations = self.expectations(lines)
         self.step = -1
         self.begin(seed)

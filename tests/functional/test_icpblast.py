@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The load generator: it counts what is right, notices what is wrong, and stays where it may be."""
+"""The load generator: counts, detection of wrong replies, and where it may send."""
 
 import itertools
 import json
@@ -42,11 +42,11 @@ class Blast(Wire):
             self.take_off()
 
     def take_off(self):
-        """The place on the client's end is icpblast's: it takes the replies there."""
+        """Detach the program at the client's end: icpblast attaches its own."""
         self.client_side.run("ip", "link", "set", "dev", "c0", "xdpdrv", "off")
 
     def blast(self, *words, status=0, where=None):
-        """Runs it; what it says as JSON, or where it says nothing, its standard error."""
+        """Run it; return its JSON, or its standard error if it prints none."""
         done = (where or self.client_side).run(BLAST, "--json", "--quiet", *words, check=False)
         self.assertEqual(done.returncode, status, f"{words}\n{done.stdout}{done.stderr}")
         return json.loads(done.stdout) if done.stdout else done.stderr
@@ -57,7 +57,7 @@ class Blast(Wire):
         return path
 
     def assert_sums_up(self, said, number):
-        """Under load a reply may be lost, but none is counted twice or forgotten."""
+        """Under load a reply may be lost, but none is counted twice or missed."""
         self.assertEqual(said["sent"], number)
         self.assertEqual(said["good"] + said["bad"] + said["lost"], number)
         self.assertEqual(said["good"], sum(said["opcodes"].values()))
@@ -93,14 +93,14 @@ class AgainstTheDaemon(Blast):
                     self.assertEqual((said["bad"], said["sender"]), (0, sender))
                     self.assertEqual(set(said["opcodes"]), set(QUESTIONS))
 
-    def test_what_it_counts_the_kernel_has_answered(self):
+    def test_counts_agree_with_the_kernel(self):
         before = self.daemon_here.count("answered.kernel")
         said = self.blast(*HIT_URLS, "--number", 20000, "--expect", "hit", SERVER)
         answered = self.daemon_here.count("answered.kernel") - before
         self.assertLessEqual(said["good"], answered)
         self.assertLessEqual(answered, said["sent"])
 
-    def test_a_wrong_verdict_is_noticed(self):
+    def test_wrong_verdict_is_detected(self):
         questions = self.file("http://hit.example.com/a\thit\nhttp://hit.example.com/b\thit\n")
         self.daemon_here.icpctl("rules", "add", "http://hit.example.com/b", "denied")
         for sender in ("live", "socket"):
@@ -112,7 +112,7 @@ class AgainstTheDaemon(Blast):
                 self.assertEqual(set(said["faults"]), {"opcode"})
                 self.assertEqual(set(said["opcodes"]), {"hit"})
 
-    def test_silence_may_be_what_is_expected(self):
+    def test_expected_silence(self):
         silence = (*HIT_URLS, "--expect", "none", "--number", 1000, SERVER)
         self.daemon_here.icpctl("drain", "--verdict", "silence")
         said = self.blast(*silence)
@@ -121,13 +121,13 @@ class AgainstTheDaemon(Blast):
         said = self.blast(*silence, status=1)
         self.assertEqual((said["good"], set(said["faults"])), (0, {"opcode"}))
 
-    def test_no_reply_at_all_is_no_success(self):
+    def test_no_reply_is_a_failure(self):
         self.daemon_here.icpctl("drain", "--verdict", "silence")
         said = self.blast(*HIT_URLS, "--expect", "hit", "--number", 1000, SERVER, status=1)
         self.assertEqual((said["good"], said["bad"], said["lost"]), (0, 0, 1000))
         self.assertEqual(said["latency_ms"]["max"], None)
 
-    def test_why_nothing_may_have_arrived_is_told_where_nothing_came_back(self):
+    def test_hint_if_no_reply_arrives(self):
         words = (BLAST, "--quiet", *HIT_URLS, "--number", 1000, SERVER)
         self.assertNotIn("perhaps none arrived", self.client_side.run(*words).stdout)
         self.daemon_here.icpctl("drain", "--verdict", "silence")
@@ -136,7 +136,7 @@ class AgainstTheDaemon(Blast):
         said = self.client_side.run(*words, "--sender", "socket", check=False).stdout
         self.assertNotIn("perhaps none arrived", said)
 
-    def test_all_of_the_urls_are_asked_for_and_by_zipf_the_first_most(self):
+    def test_uniform_and_zipf_distribution(self):
         def verdicts(*words):
             questions = self.file(
                 "http://hit.example.com/\thit\n"
@@ -148,7 +148,7 @@ class AgainstTheDaemon(Blast):
         self.assertAlmostEqual(verdicts(), 0.1, delta=0.03)
         self.assertAlmostEqual(verdicts("--zipf", 1), 1 / 2.929, delta=0.03)
 
-    def test_number_and_rate_and_time_bound_what_is_sent(self):
+    def test_number_rate_and_time_limits(self):
         for sender in ("live", "socket"):
             with self.subTest(sender=sender):
                 began = time.monotonic()
@@ -157,13 +157,13 @@ class AgainstTheDaemon(Blast):
                 )
                 seconds = time.monotonic() - began
                 self.assertGreaterEqual(said["seconds"], 1)
-                # Seen from outside, for whoever looks on within may be late to see the first.
+                # Measured outside: the measurement inside may notice the first query late.
                 self.assertLessEqual(said["sent"], 200 * seconds + 64 + 16)
         cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
         said = self.blast(*HIT_URLS, "--number", 9999, "--cores", cores, SERVER)
         self.assertEqual(said["sent"], 9999)
 
-    def test_each_query_is_timed_if_so_wished(self):
+    def test_every_query_can_be_timed(self):
         said = self.blast(*HIT_URLS, "--number", 500, "--rate", 1000, SERVER)
         times = said["latency_ms"]
         self.assertEqual((times["sampled"], times["answered"]), (500, said["good"]))
@@ -174,7 +174,7 @@ class AgainstTheDaemon(Blast):
         said = self.blast(*HIT_URLS, "--number", 100, "--rate", 1000, "--deadline", 0, SERVER)
         self.assertEqual(said["latency_ms"]["in_time"], 0)
 
-    def test_nothing_of_it_stays_behind(self):
+    def test_nothing_is_left_behind(self):
         self.blast(*HIT_URLS, "--number", 100, SERVER)
         self.assertNotIn("xdp", self.client_side.link("c0"))
         command = self.client_side.command(BLAST, "-q", *HIT_URLS, "--time", 1000, SERVER)
@@ -186,7 +186,7 @@ class AgainstTheDaemon(Blast):
                 process.wait(net.PATIENCE)
                 net.until(lambda: "xdp" not in self.client_side.link("c0"), "it to go")
 
-    def test_a_long_run_shows_its_progress_and_ends_well_when_interrupted(self):
+    def test_progress_and_interruption(self):
         words = (BLAST, "--json", *HIT_URLS, "--time", 1000, SERVER)
         process = subprocess.Popen(
             self.client_side.command(*words),
@@ -201,19 +201,19 @@ class AgainstTheDaemon(Blast):
         self.assertEqual(process.returncode, 0)
         self.assertGreater(json.loads(output)["good"], 0)
 
-    def test_a_place_that_is_taken_is_named(self):
+    def test_attached_program_is_reported(self):
         self.pass_all(self.client_side, "c0")
         said = self.blast(*HIT_URLS, "--number", 1, SERVER, status=USAGE)
         self.assertIn("c0: cannot attach the check of the replies", said)
         self.assertIn("carries an XDP program already", said)
 
 
-class Limit(Blast):
-    """Against the program that only exchanges the addresses."""
+class Echo(Blast):
+    """Against a program that only exchanges the addresses."""
 
     sanitized = False
 
-    def test_what_comes_back_as_it_went_is_right_only_if_so_wished(self):
+    def test_echoed_queries_need_expect_echo(self):
         pin = self.pins + "-limit"
         net.run("bpftool", "prog", "load", BUILD / "bench/limit.bpf.o", pin)
         self.server_side.run("ip", "link", "set", "dev", "s0", "xdpdrv", "pinned", pin)
@@ -228,11 +228,11 @@ class Limit(Blast):
 
 
 class Offload(Blast):
-    """The daemon alone: the network stack leaves the checksum to a device, unless told not to."""
+    """Daemon only: by default the network stack leaves the checksum to the device."""
 
     mode = "off"
 
-    def test_a_checksum_left_to_an_offload_is_right_and_counted(self):
+    def test_offloaded_checksum_is_counted(self):
         self.responder(interfaces=[]).start()
         words = (*HIT_URLS, "--number", 500, "--rate", 2000, "--expect", "hit", SERVER)
         said = self.blast(*words)
@@ -259,8 +259,8 @@ class Loopback(Blast):
         self.assertGreater(daemon.count("answered.kernel"), 0)
 
 
-class Liar(Blast):
-    """Against a responder that answers frame by frame, and never quite right."""
+class Faulty(Blast):
+    """Against a responder whose replies have one fault each."""
 
     mode = "off"
     sanitized = False
@@ -272,7 +272,7 @@ class Liar(Blast):
         self.wire.socket.settimeout(0.05)
 
     def lie(self, change):
-        """Answers each query as `change` of the reply has it, until what it returns is called."""
+        """Reply to each query, changed by `change`, until the returned function is called."""
         ended = threading.Event()
 
         def answer():
@@ -316,9 +316,9 @@ class Liar(Blast):
             end()
         return json.loads(done.stdout), done.returncode
 
-    def test_each_fault_is_called_by_its_name(self):
+    def test_each_fault_is_named(self):
         def patched(at, new):
-            """Bytes of the message from `at` on, with a checksum that is right again."""
+            """Overwrite bytes of the message from `at` on, and correct the checksum."""
 
             def change(reply):
                 load = bytearray(reply.load)
@@ -369,21 +369,21 @@ class Liar(Blast):
                     self.assertEqual(said["faults"], {fault: self.NUMBER})
                     self.assertEqual((said["good"], status), (0, 1))
 
-    def test_the_truth_is_not_called_a_fault(self):
+    def test_correct_replies_are_no_fault(self):
         said, status = self.outcome(lambda reply: [reply])
         self.assertEqual((said["good"], said["bad"], status), (self.NUMBER, 0, 0))
 
-    def test_a_second_reply_is_noticed(self):
+    def test_duplicate_reply_is_detected(self):
         said, status = self.outcome(lambda reply: [reply, reply])
         self.assertEqual((said["good"], said["lost"], status), (self.NUMBER, 0, 1))
         self.assertEqual(said["faults"], {"twice": self.NUMBER})
 
-    def test_a_second_reply_makes_up_for_none(self):
+    def test_duplicate_reply_replaces_no_other(self):
         queries = itertools.count()
         said, status = self.outcome(lambda reply: [reply, reply] if next(queries) % 2 else [])
         self.assertEqual((said["good"], said["lost"], status), (self.NUMBER // 2,) * 2 + (1,))
 
-    def test_a_reply_from_elsewhere_is_none(self):
+    def test_reply_from_another_address_is_ignored(self):
         def elsewhere(reply):
             reply[UDP].sport = icp.PORT + 1
             return [reply]
@@ -401,7 +401,7 @@ class Refusals(Blast):
         self.assertIn("--anywhere", said)
         return said
 
-    def test_an_interface_that_may_lead_anywhere(self):
+    def test_other_interfaces_are_refused(self):
         self.client_side.run("ip", "tuntap", "add", "t0", "mode", "tap")
         self.client_side.add_address("t0", f"{CLIENT_2}/24")
         self.client_side.run("ip", "link", "set", "t0", "up")
@@ -410,7 +410,7 @@ class Refusals(Blast):
         sent = json.loads(self.client_side.run("ip", "-json", "-s", "link", "show", "t0").stdout)
         self.assertEqual(sent[0]["stats64"]["tx"]["packets"], 0)
 
-    def test_a_veth_whose_other_end_is_in_a_bridge(self):
+    def test_veth_into_a_bridge_is_refused(self):
         self.second_wire()
         self.server_side.run("ip", "link", "add", "b0", "type", "bridge")
         self.server_side.run("ip", "addr", "flush", "dev", "s1")
@@ -426,11 +426,11 @@ class Refusals(Blast):
         )
         self.assertEqual((said["bad"], said["interface"]), (0, "c1"))
 
-    def test_nobody_there_is_told(self):
+    def test_unresolved_address_is_reported(self):
         said = self.blast(*HIT_URLS, "--number", 1, "10.1.0.77", status=USAGE)
         self.assertIn("10.1.0.77:3130 on c0: no host there has this address", said)
 
-    def test_mistakes_are_told_with_the_remedy(self):
+    def test_usage_errors_name_the_remedy(self):
         bad = self.file("http://e.org/\thit\nhttp://e.org/x\tyes\n")
         long = self.file("http://e.org/".ljust(256, "x"))
         for words, expected in (

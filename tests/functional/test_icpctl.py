@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""icpctl: what it foretells is what happens, and it is an ICP client."""
+"""icpctl: its predictions, its queries, and bounds of the control socket."""
 
 import json
 import os
 import socket
 import subprocess
 
-from daemon import BUILD, Impostor
+from daemon import BUILD, ForgedSocketServer
 from lab import Lab, main
 from net import PATIENCE, until
 from wire import DENIED, HIT, LATE, MISS, NOFETCH, SERVER, SERVER6, Wire
@@ -31,8 +31,8 @@ class Icpctl(Wire):
         super().setUp()
         self.daemon_here = self.responder().start()
 
-    def foretold(self, url):
-        """The verdict on a URL and who would give it."""
+    def predicted(self, url):
+        """The predicted verdict on a URL, and who sends it."""
         result = json.loads(self.daemon_here.icpctl("--json", "check", url).stdout)["results"][0]
         return result["verdict"].removeprefix("ICP_OP_").lower(), result["by"]
 
@@ -40,28 +40,28 @@ class Icpctl(Wire):
         command = (BUILD / "icpctl", "query", "-t", 1000 * PATIENCE)
         return self.client_side.run(*command, *words, check=check)
 
-    def test_check_foretells_the_answer_and_who_gives_it(self):
+    def test_check_predicts_the_reply_and_who_sends_it(self):
         for url, verdict in ANSWERS.items():
             with self.subTest(url):
-                foretold, by = self.foretold(url)
-                self.assertEqual(foretold, verdict)
+                predicted, by = self.predicted(url)
+                self.assertEqual(predicted, verdict)
                 self.assert_answered_by(self.daemon_here, by, verdict, url)
 
     def test_check_knows_the_rules(self):
         self.daemon_here.icpctl("rules", "add", "http://e.org/", "err")
-        self.assertEqual(self.foretold(DENIED), ("err", "kernel"))
+        self.assertEqual(self.predicted(DENIED), ("err", "kernel"))
         self.assert_answered_by(self.daemon_here, "kernel", "err", DENIED)
 
-    def test_status_is_what_the_daemon_says(self):
+    def test_status(self):
         printed = json.loads(self.daemon_here.icpctl("--json", "status").stdout)
         said = self.daemon_here.status()
         for status in (printed, said):
             del status["uptime"]
         self.assertEqual(printed, said)
 
-    def test_check_is_no_query(self):
+    def test_check_is_not_counted_as_a_query(self):
         before = self.daemon_here.status()["answered"]
-        self.foretold(HIT)
+        self.predicted(HIT)
         self.assertEqual(self.daemon_here.status()["answered"], before)
 
     def test_query_asks_any_responder(self):
@@ -75,12 +75,12 @@ class Icpctl(Wire):
         self.query("-s", SERVER, "-n", 20, HIT)
         self.assertEqual(self.daemon_here.count("answered.kernel"), kernel + 20)
 
-    def test_query_draws_both_datagrams(self):
+    def test_query_prints_both_datagrams(self):
         drawing = self.query("-s", SERVER, "--dump", HIT).stdout
         for text in ("ICP_OP_QUERY", "ICP_OP_HIT", "+-+-+-+-", f"{HIT}\\x00"):
             self.assertIn(text, drawing)
 
-    def test_query_tells_of_silence(self):
+    def test_query_reports_a_timeout(self):
         done = self.query("-s", f"{SERVER}:9", "--timeout", 100, HIT, check=False)
         self.assertEqual(done.returncode, 4)
 
@@ -100,11 +100,11 @@ class Icpctl(Wire):
         self.assertEqual(self.daemon_here.icpctl(*rules, "list").stdout, "")
 
 
-class UglyNames(Wire):
-    """Names and paths are any bytes: they break nothing, and no terminal obeys them."""
+class NamesOfAnyBytes(Wire):
+    """Names and paths of any bytes break nothing and send no control sequences to a terminal."""
 
     mode = "off"
-    NAME = os.fsdecode(b"10 \xe9\x9b31m \\")  # no UTF-8, and what some terminals obey
+    NAME = os.fsdecode(b"10 \xe9\x9b31m \\")  # invalid UTF-8, and a control sequence of terminals
     PRINTED = r"10 \xe9\x9b31m \\"
     URL = r"http://e.org/\x1b]0;\x9b\\"
     sanitized = True
@@ -128,7 +128,7 @@ class UglyNames(Wire):
     def json(self, *words):
         return json.loads(self.icpctl("--json", *words).stdout)
 
-    def test_they_are_told_as_escapes(self):
+    def test_names_are_escaped(self):
         self.assertEqual(self.json("status")["horizon"], self.PRINTED)
         self.assertIn(self.PRINTED, self.icpctl("status").stdout)
         self.assertEqual(self.json("policy", "list")["policies"][0]["name"], self.PRINTED)
@@ -137,7 +137,7 @@ class UglyNames(Wire):
         self.assertEqual((result["policy"], result["url"]), (self.PRINTED, self.URL))
         self.assertIn(f"policy {self.PRINTED}", self.icpctl("check", self.URL).stdout)
 
-    def test_trace_tells_them_so(self):
+    def test_names_are_escaped_in_traces(self):
         trace = subprocess.Popen(
             self.server_side.command(
                 BUILD / "icpctl", "-S", self.daemon_here.control, "trace", "-n", 1
@@ -163,7 +163,7 @@ class UglyNames(Wire):
         self.assertEqual(self.json("policy", "list")["policies"], [])
         self.assertEqual(self.ask("http://e.org/"), "miss")
 
-    def test_rules_and_errors_too(self):
+    def test_rules_and_errors_are_escaped(self):
         self.icpctl("rules", "add", self.URL, "denied")
         self.assertIn(self.URL, self.icpctl("rules", "list").stdout)
         self.assertEqual(self.icpctl("check", self.URL).stdout.count(self.URL), 2)
@@ -176,7 +176,7 @@ class UglyNames(Wire):
             with self.subTest(words):
                 self.assertNotEqual(self.icpctl(*words, check=False).returncode, 0)
 
-    def test_the_log_has_none_of_them(self):
+    def test_names_are_escaped_in_the_log(self):
         self.icpctl("policy", "remove", self.PRINTED)
         log = self.daemon_here.log.read_bytes()
         self.assertIn(rb"policy '10 \xe9\x9b31m \' removed", log)
@@ -190,10 +190,10 @@ class Libraries(Lab):
         self.assertNotRegex(loaded, rb"libevent|libxdp")
 
 
-class Impostors(Lab):
-    """The socket may be another's: what comes from it is printed, not obeyed."""
+class ForgedSocket(Lab):
+    """The socket may be forged: its replies are escaped."""
 
-    def test_its_replies_are_printed_as_escapes(self):
+    def test_replies_are_escaped(self):
         bad = "a\x1b]0;x\x07\x9b"
         for words, reply in (
             (("status",), {"ok": True, "mode": bad, "horizon": bad, "interfaces": [{"name": bad}]}),
@@ -205,19 +205,19 @@ class Impostors(Lab):
             for options in ((), ("--json",)):
                 with self.subTest(words, options=options):
                     path = self.directory() / "socket"
-                    with Impostor(path, reply):
+                    with ForgedSocketServer(path, reply):
                         done = subprocess.run(
                             [BUILD / "icpctl", "-S", path, *options, *words], capture_output=True
                         )
                     self.assertRegex(done.stdout + done.stderr, rb"\A[\n -~]*\Z")
 
 
-class Crowd(Lab):
-    """Others on the control socket lock root out neither by their number nor by their requests."""
+class ManyConnections(Lab):
+    """Other users cannot lock root out of the control socket by connections or requests."""
 
     sanitized = True
     OTHER = 65534
-    CONNECTIONS = 80  # more than there may be in all
+    CONNECTIONS = 80  # more than the total limit
     RULES = 20000
 
     def setUp(self):
@@ -230,7 +230,7 @@ class Crowd(Lab):
         os.chmod(self.daemon_here.control, 0o666)
 
     def connect(self):
-        """As another user, who may read."""
+        """Connect as another user, who may read."""
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.addCleanup(stream.close)
         stream.settimeout(PATIENCE)
@@ -245,23 +245,23 @@ class Crowd(Lab):
         stream.sendall(json.dumps({"command": command, **members}).encode() + b"\n")
 
     def is_answered_meanwhile(self, command, **members):
-        """Asks, and for something else again and again: does that come first?"""
+        """Send a long request and then short ones: are the short ones replied to first?"""
         long_one = self.connect()
         self.send(long_one, command, **members)
-        for _ in range(10):  # some may come in between while the request is read
+        for _ in range(10):  # some may be handled while the request is being read
             self.assertTrue(self.daemon_here.ask_control("stats")["ok"])
         long_one.setblocking(False)
         try:
-            return not long_one.recv(1 << 16).strip()  # blanks are signs of life
+            return not long_one.recv(1 << 16).strip()  # blanks are keepalives
         except BlockingIOError:
             return True
 
-    def test_a_large_check_delays_nobody(self):
-        """It is worked off a little at a time: what is asked later is answered meanwhile."""
+    def test_large_check_delays_no_other_request(self):
+        """It is handled in slices: later requests are replied to in between."""
         urls = ["a"] * 4096
         self.assertTrue(any(self.is_answered_meanwhile("check", urls=urls) for _ in range(30)))
 
-    def test_a_long_list_of_rules_delays_nobody(self):
+    def test_long_list_of_rules_delays_no_other_request(self):
         rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(self.RULES)]
         self.assertEqual(self.daemon_here.ask_control("rules-load", rules=rules)["loaded"], self.RULES)
         self.assertTrue(any(self.is_answered_meanwhile("rules-list") for _ in range(30)))
@@ -269,16 +269,16 @@ class Crowd(Lab):
         for command, members in (("rules-list", {}), ("rules-load", {"rules": rules})):
             stream = self.connect()
             self.send(stream, command, **members)
-            stream.close()  # and with it what was begun
+            stream.close()  # which cancels the request
         self.assertTrue(self.daemon_here.status()["ok"])
 
-    def test_a_check_of_too_many(self):
+    def test_check_of_too_many_urls(self):
         stream = self.connect()
         self.send(stream, "check", urls=["http://e.org/"] * 4097)
         self.assertIn("at most 4096", json.loads(stream.makefile().readline())["error"])
 
-    def test_a_check_whose_peer_goes_away(self):
-        """Whatever it is at: with URLs to begin with, and some that wait for a helper."""
+    def test_peer_of_a_check_closes(self):
+        """At any stage: with URLs still to begin, and some that wait for a helper."""
         mute = """policy "20" {
             kind = "helper" timeout = "10s" program = { "/bin/sh", "-c", "cat >/dev/null" }
         }"""
@@ -293,7 +293,7 @@ class Crowd(Lab):
         stream = self.connect()
         self.send(stream, "check", urls=["http://e.org/"] * 40)
         self.daemon_here.status()
-        self.daemon_here.stop()  # with one that waits
+        self.daemon_here.stop()  # with a pending request
 
     def test_idle_connections(self):
         crowd = [self.connect() for _ in range(self.CONNECTIONS)]
@@ -308,7 +308,7 @@ class SlowPolicies(Wire):
     mode = "off"
 
     def test_check_takes_as_long_as_its_policies(self):
-        """Here that is more than icpctl waits for a daemon that is silent."""
+        """Longer here than icpctl waits for a silent daemon."""
         mute = """policy "{name}" {{
             kind = "helper" timeout = "6s" program = {{ "/bin/sh", "-c", "cat >/dev/null" }}
         }}

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The loader, its pins, and daemons with and without the rights to do its work."""
+"""The loader, its pins, and daemons with and without privileges."""
 
 import glob
 import os
@@ -29,7 +29,7 @@ class Loader(Wire):
     sanitized = True
 
 
-class LifeOfTheProgram(Loader):
+class LoadAndUnload(Loader):
     def test_load_and_unload(self):
         self.load("--mode", "native", "s0")
         self.assertEqual(self.program()[1], "native")
@@ -50,18 +50,18 @@ class LifeOfTheProgram(Loader):
             self.assertEqual(self.program()[1], mode)
             self.load("--unload", "s0")
 
-    def test_auto_takes_generic_where_native_is_not_to_be_had(self):
+    def test_auto_falls_back_to_generic(self):
         self.load("--mode", "auto", "lo")
         self.assertEqual(self.program("lo")[1], "generic")
 
     def test_auto_is_native_on_a_veth_whose_peer_carries_a_program(self):
-        self.need_kernel(6, 3)  # which tells
+        self.need_kernel(6, 3)  # which reports the peer
         done = self.load("--mode", "auto", "s0")
         self.assertEqual(self.program()[1], "native")
         self.assertNotIn("no native mode", done.stderr)
 
     def test_auto_is_generic_on_a_veth_whose_peer_carries_none(self):
-        """Native mode could be had, and every answer would be lost."""
+        """Native mode is possible, but every reply would be lost."""
         self.client_side.run("ip", "link", "set", "dev", "c0", "xdpdrv", "off")
         done = self.load("--mode", "auto", "s0")
         self.assertEqual(self.program()[1], "generic")
@@ -78,7 +78,7 @@ class LifeOfTheProgram(Loader):
         self.assertIn("generic", done.stderr)
         self.assertEqual(self.program("lo"), (None, None))
 
-    def test_loading_again_changes_nothing(self):
+    def test_loading_twice(self):
         self.load("s0")
         before = self.program()
         self.load("s0")
@@ -95,7 +95,7 @@ class LifeOfTheProgram(Loader):
         self.load("--replace", "s0")
         self.assertNotEqual(self.program()[0], other)
 
-    def test_unload_leaves_another_program_alone(self):
+    def test_unload_keeps_another_program(self):
         self.pass_all(self.server_side, "s0")
         before = self.program()
         self.load("--unload", "s0", check=False)
@@ -109,7 +109,7 @@ class LifeOfTheProgram(Loader):
 
 
 class Replacement(Loader):
-    """Maps that must be replaced: what an operator has put in stays, and nothing is half done."""
+    """Replacing maps keeps the rules, and is done completely or not at all."""
 
     LARGER = "prefixes_max = 10000"
     RULE = "http://rule.example.com/"
@@ -124,7 +124,7 @@ class Replacement(Loader):
         return self.daemon_here.icpctl("rules", "--pin-dir", self.pins, *words).stdout
 
     def assert_rules_count(self, *addresses):
-        """Those from before and new ones, with no daemon there: in the kernel, that is."""
+        """Old and new rules apply without a daemon, in the kernel."""
         for address in addresses:
             self.assertEqual(self.ask(self.RULE, address), "err")
         for verdict in ("denied", "miss_nofetch"):
@@ -146,13 +146,13 @@ class Replacement(Loader):
         for address in (SERVER, SERVER6):
             self.assertEqual(self.ask(HIT, address), "hit")
         self.assert_rules_count(SERVER, SERVER6)
-        # And it stands in the way of no later one.
+        # And a later load succeeds.
         self.server_side.run("ip", "link", "set", "dev", "s1", "xdpdrv", "off")
         self.load("s1", "--mode", "native", settings=self.LARGER)
         self.assertEqual(self.rules("list"), before[2])
         self.assert_rules_count(SERVER, SERVER6, SERVER_2)
 
-    def test_larger_maps_take_the_rules_along(self):
+    def test_larger_maps_keep_the_rules(self):
         self.daemon_here.kill()
         before = self.rules("list")
         done = self.load("s1", "--mode", "native", settings=self.LARGER)
@@ -167,7 +167,7 @@ class Replacement(Loader):
             self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
             self.assert_answered_by(daemon, "kernel", "err", self.RULE, address)
 
-    def test_another_abi_takes_the_rules_along(self):
+    def test_another_abi_keeps_the_rules(self):
         self.daemon_here.kill()
         before = self.rules("list")
         self.server_side.run(
@@ -192,8 +192,8 @@ class Replacement(Loader):
 
 
 class Daemons(Loader):
-    def nobodys(self, daemon):
-        """Starts a daemon as somebody without rights, from a copy that anybody may read."""
+    def unprivileged(self, daemon):
+        """Start a daemon as an unprivileged user, from a copy that all users may read."""
         program = shutil.copy(BUILD / "xdp-icpd", daemon.config.parent)
         return daemon.start(*UNPRIVILEGED, program=program)
 
@@ -201,17 +201,17 @@ class Daemons(Loader):
         for mode in ("native", "generic"):
             with self.subTest(mode):
                 self.load("--mode", mode, "s0")
-                daemon = self.nobodys(self.responder(mode="auto"))
+                daemon = self.unprivileged(self.responder(mode="auto"))
                 self.assertEqual(daemon.count("mode"), mode)
                 for address in (SERVER, SERVER6):
                     self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
-                    denied = f"{DENIED}/{mode}/{address}"  # not remembered from before
+                    denied = f"{DENIED}/{mode}/{address}"  # not yet remembered
                     self.assert_answered_by(daemon, "daemon", "denied", denied, address)
                 daemon.stop()
                 self.load("--unload", "s0")
 
-    def test_without_rights_and_pins_it_answers_in_userspace_and_says_so_once(self):
-        daemon = self.nobodys(self.responder(mode="auto"))
+    def test_without_rights_and_pins_it_falls_back_to_userspace(self):
+        daemon = self.unprivileged(self.responder(mode="auto"))
         self.assertEqual(daemon.count("mode"), "userspace")
         self.assert_answered_by(daemon, "daemon", "hit", HIT)
         lines = [line for line in daemon.log.read_text().splitlines() if "xdp-icp-load" in line]
@@ -223,7 +223,7 @@ class Daemons(Loader):
         self.assertEqual(self.program(), (None, None))
         self.assert_answered_by(daemon, "daemon", "hit", HIT)
 
-    def test_as_root_it_loads_by_itself_and_drops_its_rights(self):
+    def test_as_root_it_loads_and_drops_privileges(self):
         daemon = self.responder(mode="native").start()
         self.assertEqual(self.program()[1], "native")
         self.assert_answered_by(daemon, "kernel", "hit", HIT)
@@ -250,11 +250,11 @@ class Daemons(Loader):
                     lambda: self.is_answered_by_kernel(daemon, "hit", HIT, address),
                     f"the kernel to answer in mode {mode}",
                 )
-            # Not for a moment alone: the daemon looks again and again.
+            # Wait: the daemon checks this repeatedly.
             time.sleep(2.5)
             for _, address in FAMILIES:
                 self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
-                denied = f"{DENIED}/{mode}/{address}"  # not remembered from before
+                denied = f"{DENIED}/{mode}/{address}"  # not yet remembered
                 self.assert_answered_by(daemon, "daemon", "denied", denied, address)
             status = daemon.status()
             self.assertEqual(

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manual pages: they render, and they tell of the programs what the programs tell of themselves."""
+"""The manual pages render, and agree with the programs in both directions."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from lab import Lab, main
 from net import run
 
 SOURCES = {path.stem: path for path in sorted((ROOT / "scripts/man").glob("*.scd"))}
-# What each program is called by, and the page with its options.
+# How each program is run, and the page with its options.
 PROGRAMS = {
     "xdp-icpd.8": [BUILD / "xdp-icpd"],
     "xdp-icp-load.8": [BUILD / "xdp-icp-loader"],
@@ -24,7 +24,7 @@ PAGES_OF_OTHERS = {"bpftool", "ethtool", "fnmatch", "ip-link", "pcre2pattern", "
 
 
 def source(page):
-    """A page in scdoc's language with the program's tables filled in."""
+    """A page in scdoc format with the tables of the programs filled in."""
     with open(SOURCES[page], encoding="utf-8") as text:
         return subprocess.run(
             [BUILD / "man/tables"], stdin=text, stdout=subprocess.PIPE, text=True, check=True
@@ -35,14 +35,14 @@ LITERAL = re.compile(r"^```\n(.*?)^```$", re.M | re.S)
 
 
 def sections(text, level="#"):
-    """The text of each section, without what is literal in it, by its heading."""
+    """The text of each section by its heading, without literal blocks."""
     text = LITERAL.sub("", text)
     parts = re.split(rf"^{level} (.*)$", text, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 
 
 def entries(text):
-    """What is explained: the lines that an indented paragraph follows, without their markup."""
+    """Described terms: the lines before an indented paragraph, without markup."""
     lines = re.findall(r"^(\*.*)\n\t", text, re.M)
     return [re.sub(r"(?<!\\)[*]|(?<!\w)_|_(?!\w)", "", line) for line in lines]
 
@@ -85,10 +85,10 @@ class Manuals(Lab):
     maxDiff = None
 
     def setUp(self):
-        self.said = []  # without what else Lab does there: this needs neither root nor namespaces
+        self.said = []  # instead of super().setUp(): this needs neither root nor namespaces
 
     def check(self, config):
-        """What the daemon says of a configuration: exit code and messages."""
+        """Exit code and messages of the daemon for a configuration."""
         with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
             file.write(config)
             file.flush()
@@ -119,7 +119,7 @@ class Manuals(Lab):
                     self.assertEqual(done.stderr, "")
                     self.assertIn("SEE ALSO", done.stdout)
 
-    def test_references_lead_somewhere(self):
+    def test_references_resolve(self):
         for page in SOURCES:
             for name, number in re.findall(r"\*([\w.-]+)\*\((\d)\)", source(page)):
                 with self.subTest(page=page, name=name):
@@ -185,18 +185,18 @@ class Manuals(Lab):
                 told = names(sections(source(page))["EXIT STATUS"])
                 self.assertEqual(told, exit_codes(help_of(*command)))
 
-    def test_example_of_the_readme_is_right(self):
+    def test_example_of_the_readme(self):
         text = (ROOT / "README.md").read_text()
         blocks = re.findall(r"(?:^    .*\n|^\n)+", text, re.M)
         done = self.check(next(block for block in blocks if "policy " in block))
         self.assertIn("2 policies, 1 prefixes", done.stdout)
         self.assertIn("xdp-icp.conf: 2 policies, 1 prefixes", text)
 
-    def test_examples_of_policies_are_right(self):
+    def test_examples_of_policies(self):
         tried = 0
         for page in SOURCES:
             for example in LITERAL.findall(source(page)):
-                # The files and programs of the others do not exist.
+                # The files and programs in the other examples do not exist.
                 if not re.search(r'^policy "\w\w-', example, re.M):
                     continue
                 if re.search(r"\b(file|program)\s+=", example):
@@ -209,7 +209,7 @@ class Manuals(Lab):
 
 
 class Running(Lab):
-    # Another value than that of the daemon that runs, for each option.
+    # For each option, a value that differs from the one of the running daemon.
     CHANGED = {
         "listen": '"127.0.0.1:3131"',
         "interfaces": '"no-such"',
@@ -241,7 +241,7 @@ class Running(Lab):
     def test_members_of_status(self):
         daemon = self.daemon(self.namespace("server")).start()
         told = names(sections(source("icpctl.1"))["STATUS"])
-        # Of the maps, which this daemon does not have.
+        # Members of the maps, which this daemon does not have.
         self.assertEqual(set(daemon.status()) | {"prefixes_used"}, told | {"ok"})
 
 

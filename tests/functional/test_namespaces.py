@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The XDP program at work between two namespaces: who answers what, and is all of it right."""
+"""The XDP program between two namespaces: which queries the kernel and the daemon reply to."""
 
 import socket
 
@@ -39,7 +39,7 @@ NUMBER = 0x0BADCAFE
 
 
 def flipping(verdict):
-    """POLICIES with a first policy whose verdict the test changes from reload to reload."""
+    """POLICIES behind a policy whose verdict changes with each reload."""
     return (
         f'policy "05-flip" {{ kind = "prefix" verdict = "{verdict}" '
         'urls = { "http://flip.example.com/" } }' + POLICIES
@@ -47,14 +47,14 @@ def flipping(verdict):
 
 
 class Kernel:
-    """What holds in native and in generic mode; both run it."""
+    """Tests for both native and generic mode."""
 
     def setUp(self):
         super().setUp()
         self.daemon_here = self.responder().start()
         self.assertEqual(self.daemon_here.count("mode"), self.mode)
 
-    # --- queries of whole sockets, with the checksums that a veth leaves undone
+    # --- queries by sockets, with the partial checksums of a veth
 
     def test_prefixes_are_answered_in_the_kernel(self):
         for _, address in FAMILIES:
@@ -64,7 +64,7 @@ class Kernel:
                 self.daemon_here, "kernel", "hit", "http://hit.example.com/admin/", address
             )
 
-    def test_what_depends_on_a_regex_is_answered_by_the_daemon_once(self):
+    def test_regex_decision_is_remembered(self):
         for _, address in FAMILIES:
             for url, verdict in ((DENIED, "denied"), (LATE, "hit"), (MISS, "miss")):
                 url = f"{url}/{address}"
@@ -74,13 +74,13 @@ class Kernel:
     def test_long_urls_are_answered_by_the_daemon(self):
         for _, address in FAMILIES:
             self.assert_answered_by(self.daemon_here, "kernel", "hit", HIT.ljust(255, "x"), address)
-            # Of more than one frame, too.
+            # Queries of more than one frame, too.
             for length in (1300, 1500, 5000, 8191):
                 self.assert_answered_by(
                     self.daemon_here, "daemon", "hit", HIT.ljust(length, "x"), address
                 )
 
-    def test_mistakes_are_told(self):
+    def test_malformed_urls_get_err(self):
         for family, address in FAMILIES:
             url = "http://hit.example.com/a b"
             for query, expected in (
@@ -89,7 +89,7 @@ class Kernel:
             ):
                 self.assertEqual(self.asker[family].exchange(query, address), expected)
 
-    def test_what_is_no_query_is_met_with_silence(self):
+    def test_other_messages_get_no_reply(self):
         for family, address in FAMILIES:
             for reason, datagram in {
                 "opcode": icp.query(HIT, NUMBER, opcode=icp.HIT),
@@ -107,7 +107,7 @@ class Kernel:
                     )
                     self.assertEqual(self.ask(HIT, address), "hit")
 
-    def test_a_multicast_query_gets_a_unicast_answer(self):
+    def test_multicast_query_gets_a_unicast_reply(self):
         client = self.asker[socket.AF_INET]
         client.socket.setsockopt(
             socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(CLIENT)
@@ -115,7 +115,7 @@ class Kernel:
         client.send(icp.query(HIT, NUMBER), "224.0.0.1")
         self.assertEqual(client.receive(), (icp.answer("hit", HIT, NUMBER), SERVER))
 
-    def test_a_broadcast_query_gets_none(self):
+    def test_broadcast_query_gets_no_reply(self):
         client = self.asker[socket.AF_INET]
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         for address in ("10.1.0.255", "255.255.255.255"):
@@ -128,7 +128,7 @@ class Kernel:
             )
             self.assertEqual(self.ask(HIT), "hit")
 
-    def test_addresses_come_and_go(self):
+    def test_added_and_removed_addresses(self):
         for address, bits in (("10.1.0.77", 24), ("fd00:1::77", 64)):
             self.server_side.add_address("s0", f"{address}/{bits}")
             until(
@@ -136,22 +136,22 @@ class Kernel:
                 f"the kernel to answer to {address}",
             )
             self.server_side.run("ip", "addr", "del", f"{address}/{bits}", "dev", "s0")
-            frame = self.frame(HIT, address, sport=9)  # an answer would be nobody's
+            frame = self.frame(HIT, address, sport=9)  # no socket receives a reply
             tap = self.tap(self.client_side, "c0")
 
             def not_by_kernel():
                 before = self.daemon_here.count("answered.kernel")
                 tap.send(frame)
-                # The frames keep their order: an answer to the next says that the first was seen.
+                # Frames keep their order: a reply to the second shows that the first was processed.
                 self.assertEqual(self.ask(HIT), "hit")
                 return self.daemon_here.count("answered.kernel") == before + 1
 
             until(not_by_kernel, f"the kernel not to answer to {address} any more")
 
-    # --- frames made by hand
+    # --- frames built by hand
 
     def frame(self, url=HIT, address=SERVER, *, tags=(), source=None, **udp):
-        """A query as a frame, its checksums complete, from the asker's port or `sport`."""
+        """A query as a frame with full checksums, from the querier's port or `sport`."""
         client, server = self.client_side.mac("c0"), self.server_side.mac("s0")
         frame = Ether(src=client, dst=server)
         for tag in tags:
@@ -164,7 +164,7 @@ class Kernel:
         return frame / UDP(**{"sport": port, "dport": icp.PORT} | udp) / Raw(icp.query(url, NUMBER))
 
     def reply_frame(self, tap):
-        """The next frame that comes from the ICP port."""
+        """The next frame from the ICP port."""
 
         def is_reply(data):
             frame = Ether(data)
@@ -195,7 +195,7 @@ class Kernel:
         return reply
 
     def assert_checksums(self, data):
-        """Scapy computes the same frame from the same fields."""
+        """Scapy builds the same frame from the same fields."""
         frame = Ether(data)
         for layer in (IP, UDP):
             if layer in frame:
@@ -219,7 +219,7 @@ class Kernel:
                     self.assert_checksums(data)
 
     def assert_counted(self, reason, frame, answered=None):
-        """The frame is passed for that reason, and answered by the daemon or not at all."""
+        """The frame is passed up for this reason, and gets the reply of the daemon, or none."""
         tap = self.tap(self.client_side, "c0")
         kernel, passed = self.daemon_here.counts("answered.kernel", f"passed.{reason}")
         tap.send(frame)
@@ -231,14 +231,14 @@ class Kernel:
             self.daemon_here.counts("answered.kernel", f"passed.{reason}"), (kernel + 1, passed + 1)
         )
 
-    def test_padding_behind_the_datagram_does_not_count(self):
+    def test_padding_is_ignored(self):
         tap = self.tap(self.client_side, "c0")
         for address in (SERVER, SERVER6):
             query = bytes(self.frame(HIT, address)) + b"padding that is not zero"
             _, frame = self.assert_answered_in_kernel(tap, query)
             datagram = bytes(frame[UDP].payload)[: frame[UDP].len - 8]
             self.assertEqual(datagram, icp.answer("hit", HIT, NUMBER))
-            # The receiver's check of the sums.
+            # The receiver verifies the checksums.
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             self.assertEqual(self.asker[family].receive(), (datagram, address))
 
@@ -259,13 +259,13 @@ class Kernel:
         header[IP].chksum = 0x1234
         self.assert_counted("checksum", header)
 
-    def test_frames_to_other_stations_are_left_alone(self):
+    def test_frames_to_other_hosts_pass(self):
         for address in (SERVER, SERVER6):
             frame = self.frame(HIT, address)
             frame.dst = "02:00:00:00:00:99"
             self.assert_counted("mac", frame)
 
-    def test_sources_that_are_no_host_get_no_answer(self):
+    def test_invalid_sources_get_no_reply(self):
         for address, source in (
             (SERVER, "0.0.0.0"),
             (SERVER, "224.0.0.1"),
@@ -286,7 +286,7 @@ class Kernel:
         self.assert_counted("ip_options", frame, expected)
         frame = self.frame(HIT, SERVER6)
         datagram = frame[UDP].copy()
-        # The checksum covers no extension header: that of the plain packet serves.
+        # The checksum does not cover extension headers: that of the plain packet is correct.
         datagram.chksum = Ether(bytes(frame))[UDP].chksum
         frame[IPv6].remove_payload()
         before = self.daemon_here.counts("answered.kernel", "answered.daemon")
@@ -294,7 +294,7 @@ class Kernel:
         self.assertEqual(self.asker[socket.AF_INET6].receive()[0], expected)
         after = self.daemon_here.counts("answered.kernel", "answered.daemon")
         self.assertEqual(after, (before[0], before[1] + 1))
-        # Not exactly one: multicast listeners report themselves with extensions too.
+        # Not exactly one: multicast listener reports have extension headers too.
         self.assertGreater(self.daemon_here.count("passed.ipv6_extension"), 0)
 
     def test_fragments_get_the_same_answer_from_the_daemon(self):
@@ -324,12 +324,12 @@ class Kernel:
                 for piece in pieces:
                     tap.send(piece)
                 self.assertEqual(self.asker[client].receive(), (expected, address))
-                # The first fragment alone is known to be for us, and that of IPv4 alone as one.
+                # Only the first fragment has the port; only an IPv4 one is counted as a fragment.
                 passed += address == SERVER
                 self.assertEqual(self.daemon_here.counts(*counters), (kernel, user + 1, passed))
 
     def test_other_traffic_passes(self):
-        """A ping, and UDP to a port that is nobody's."""
+        """A ping, and UDP to a closed port."""
         tap = self.tap(self.client_side, "c0")
         for address, request, reply in (
             (SERVER, ICMP(), lambda frame: ICMP in frame and frame[ICMP].type == 0),
@@ -354,7 +354,7 @@ class Kernel:
     RELOADS = 20
 
     def questions(self, flip):
-        """For the flood: URLs whose verdict stays the same, and those whose verdict changes."""
+        """For the flood: URLs whose verdict is constant, and URLs whose verdict changes."""
         lines = []
         for i in range(100):
             lines += [
@@ -365,7 +365,7 @@ class Kernel:
         return lines + [f"{DENIED}/{i}\tdenied" for i in range(10)]
 
     def asks_until(self, url, verdict, address):
-        """Asks until that is the verdict; returns how many times."""
+        """Ask until this is the verdict; return the number of queries."""
         verdicts = []
 
         def given():
@@ -376,7 +376,7 @@ class Kernel:
         return len(verdicts)
 
     def test_a_flood_with_reloads(self):
-        """Every answer is right all the time, and of what changes either the old or the new."""
+        """Every reply is correct at all times; a changing verdict is the old one or the new one."""
         verdicts = ("hit", "miss_nofetch")
         daemon = self.daemon_here
         for address in (SERVER, SERVER6):
@@ -390,14 +390,14 @@ class Kernel:
                 daemon.configure(flipping(verdict))
                 daemon.hang_up()
                 asked += self.asks_until("http://flip.example.com/", verdict, address)
-            # Beside it a few more, so that it has seen the last chain as well.
+            # Some more queries, so that the last chain replies to some.
             self.assert_flooded(self.flood(address, 5000, self.questions(verdict)), 5000)
             outcome = self.end_flood(flood)
             self.assertEqual(set(outcome["verdicts"]), {*verdicts, "denied"})
             count = outcome["answered"] + 5000
             after = daemon.counts("answered.kernel", "answered.daemon")
             self.assertEqual(sum(after) - sum(before), count + asked)
-            # All but the URLs of the regex and what came upon a chain in the change.
+            # All but the URLs of the regex and the queries during a change of the chain.
             self.assertGreater(after[0] - before[0], count // 2)
 
             daemon.configure(flipping("denied"))
@@ -414,7 +414,7 @@ class Generic(Kernel, Wire):
 
 
 class Userspace(Wire):
-    """The same queries and the same answers where there is no program at all."""
+    """The same queries and replies without a program."""
 
     xdp = False
     mode = "off"
@@ -436,13 +436,13 @@ class Userspace(Wire):
 
 
 class Life(Wire):
-    """What stays when the daemon does not."""
+    """What remains after the daemon has exited."""
 
     mode = "native"
     sanitized = True
     LIVES = 5
 
-    def test_prefixes_outlive_a_daemon_that_was_killed(self):
+    def test_prefixes_survive_a_killed_daemon(self):
         daemon = self.responder().start()
         self.assertEqual(self.ask(HIT), "hit")
         daemon.kill()
@@ -458,8 +458,8 @@ class Life(Wire):
         self.assert_answered_by(next_daemon, "kernel", "hit", HIT)
         self.assert_answered_by(next_daemon, "daemon", "denied", DENIED)
 
-    def test_no_answer_is_missed_while_daemons_die_and_start(self):
-        """All that the kernel knows stays known; there is nobody else to answer in between."""
+    def test_no_reply_is_missing_while_daemons_restart(self):
+        """The kernel keeps its prefixes; meanwhile nothing else could reply."""
         daemon = self.responder().start()
         questions = [f"{HIT}\thit", f"{NOFETCH}\tmiss_nofetch"]
         flood = self.flood(SERVER, ENDLESS, questions)
@@ -469,12 +469,12 @@ class Life(Wire):
             daemon.start()
         self.end_flood(flood)
 
-    def test_a_clean_end_leaves_no_answer_behind(self):
+    def test_clean_exit_removes_the_chain(self):
         self.responder().start().stop()
-        self.assert_nobody_answers()
+        self.assert_port_closed()
 
-    def test_a_daemon_that_answers_alone_silences_what_another_left(self):
-        """The program and its maps stay, but neither chain nor rules are this daemon's."""
+    def test_userspace_daemon_disables_a_stale_program(self):
+        """The program and its maps remain, but this daemon uses neither the chain nor the rules."""
         rule = "http://rule.example.com/"
         daemon = self.responder().start()
         daemon.icpctl("rules", "add", rule, "err")
@@ -487,7 +487,7 @@ class Life(Wire):
             self.assert_answered_by(alone, "daemon", "miss", rule, address)
         self.assertEqual(self.program()[1], "native")
 
-    def test_a_start_that_fails_leaves_the_kernels_answers(self):
+    def test_failed_start_keeps_the_chain(self):
         daemon = self.responder().start()
         daemon.kill()
         failing = self.responder(control="/proc/no/such/directory/control.sock")

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
 Queriers whose checksums are left to an offload: on the same host, in containers, behind a router
-and behind a destination NAT. A reply that the kernel makes of such a query must arrive, whatever
-the URL's length, and what did not arrive must not be counted.
+and behind a destination NAT. The kernel's reply to such a query must arrive, whatever the length of
+the URL, and only replies that arrive may be counted.
 """
 
 import random
@@ -15,27 +15,27 @@ from lab import main
 from wire import CLIENT, FAMILIES, SERVER, SERVER6, Wire
 
 LENGTHS = range(1, 256)
-BATCH = 64  # queries under way at a time: fewer than any socket's buffer holds
+BATCH = 64  # queries in flight: fewer than any socket buffer holds
 ALIAS, ALIAS6 = "10.1.0.77", "fd00:1::77"
-FAR, FAR6 = "10.3.0.1", "fd00:3::1"  # of a querier behind a router
+FAR, FAR6 = "10.3.0.1", "fd00:3::1"  # addresses of a querier behind a router
 SERVICE = "10.9.9.9"  # an address that a router translates
-WAIT = 20  # seconds for a reply that is on its way already
+WAIT = 20  # seconds for a reply in flight
 
 
 def url_of(length, seed):
-    """Bytes that differ from query to query, so that the checksums do."""
+    """Bytes that vary the checksums from query to query."""
     choice = random.Random(1000 * seed + length)
     return "".join(choice.choices("abcdefghijklmnopqrstuvwxyz0123456789/.-_", k=length))
 
 
 class Offload(Wire):
-    """What holds in both modes."""
+    """Tests for both modes."""
 
     def start(self, **settings):
         self.daemon_here = self.responder('default = "hit"', **settings).start()
 
     def assert_all_answered(self, namespace, address, what):
-        """A query of each length gets its reply, and so many replies are counted."""
+        """A query of each length gets a reply, and the counter agrees."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         client = self.client(namespace, family)
         client.socket.settimeout(WAIT)
@@ -66,7 +66,7 @@ class Offload(Wire):
         # One in 65536 is passed up in generic mode (passed.offload).
         self.assertGreaterEqual(kernel, len(LENGTHS) - 2, what)
 
-    def test_a_neighbour_with_offloads_and_without(self):
+    def test_peer_with_and_without_offloads(self):
         for address in (ALIAS, ALIAS6):
             self.server_side.add_address("s0", f"{address}/{64 if ':' in address else 24}")
         self.start()
@@ -79,7 +79,7 @@ class Offload(Wire):
                     self.assert_all_answered(self.client_side, address, what)
 
     def behind_the_router(self):
-        """A querier for which the client's side is a router whose device has no offload."""
+        """A querier behind the client's namespace, which routes by a device without offloads."""
         far = self.namespace("far")
         net.connect(
             far,
@@ -93,10 +93,10 @@ class Offload(Wire):
         far.run("ip", "route", "add", "default", "via", "fd00:3::fe")
         self.server_side.run("ip", "route", "add", "default", "via", CLIENT)
         self.server_side.run("ip", "route", "add", "default", "via", "fd00:1::1")
-        for device in ("c0", "r0"):  # a router asks for IPv6 neighbours from such an address
+        for device in ("c0", "r0"):  # neighbour discovery of a router uses such an address
             self.client_side.add_address(device, "fe80::fe/64")
         for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
-            # /proc/sys/net is that of the process that opens it.
+            # /proc/sys/net belongs to the namespace of the process that opens it.
             self.client_side.run("sh", "-c", f"echo 1 >/proc/sys/net/{setting}")
         return far
 

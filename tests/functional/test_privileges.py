@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What root does at a start, with another user in the way."""
+"""Starting as root while another user tries to interfere."""
 
 import contextlib
 import fcntl
@@ -22,7 +22,7 @@ LARGER = "prefixes_max = 10000"
 
 
 class Private(Lab):
-    """Root has a file that is nobody else's."""
+    """Root owns a file that no other user may read."""
 
     def setUp(self):
         super().setUp()
@@ -40,7 +40,7 @@ class Private(Lab):
         return "answers, mode" in daemon.log.read_text() or daemon.process.poll() is not None
 
     def refused(self, daemon, *texts):
-        """The daemon does not start, and its log says why."""
+        """The daemon refuses to start, and logs why."""
         daemon.launch()
         self.assertNotEqual(daemon.wait(), 0)
         for text in texts:
@@ -52,7 +52,7 @@ class Pins(Private, Wire):
 
     def setUp(self):
         super().setUp()
-        os.chmod(pins(os.getpid()), 0o1777)  # as the root of a bpffs is
+        os.chmod(pins(os.getpid()), 0o1777)  # like the root of a bpffs
         self.bait = f"{self.pins}/bait"
 
     def pin_names(self):
@@ -62,19 +62,19 @@ class Pins(Private, Wire):
         self.responder(**settings).start().kill()
 
     def put_links(self):
-        """In the place of all pins but the one that the program is known by."""
+        """Symlinks in place of all pins but the one by which the program is recognised."""
         for name in set(self.pin_names()) - {"control"}:
             os.unlink(f"{self.pins}/{name}")
             os.symlink(self.secret, f"{self.pins}/{name}")
 
-    def test_links_in_the_place_of_pins(self):
+    def test_symlinks_in_place_of_pins(self):
         self.start_and_kill()
         self.assertTrue(run_as(NOBODY, self.put_links))
         daemon = self.responder().start()
         self.assert_secret_is_roots()
         self.assert_answered_by(daemon, "kernel", "hit", HIT)
 
-    def test_a_link_put_there_during_a_start(self):
+    def test_symlink_created_during_a_start(self):
         self.start_and_kill()
         self.assertTrue(run_as(NOBODY, lambda: os.symlink(self.secret, self.bait)))
         pin = f"{self.pins}/trace"
@@ -89,14 +89,14 @@ class Pins(Private, Wire):
 
             with keeps_at_it(NOBODY, attack, most=1):
                 daemon.launch()
-                # It may do without the kernel, but it does not take the wrong file.
+                # It may fall back to userspace, but must not use the wrong file.
                 until(lambda: self.started_or_ended(daemon), "the daemon to start or to end")
             daemon.kill()
             self.assert_secret_is_roots()
             if os.path.islink(pin):
                 exchange(self.bait, pin)
 
-    def test_links_in_the_loaders_way(self):
+    def test_symlinks_before_the_loader(self):
         self.load("s0")
         self.assertTrue(run_as(NOBODY, self.put_links))
         self.load("s0")
@@ -105,7 +105,7 @@ class Pins(Private, Wire):
         self.load("--unload", "s0", check=False)
         self.assert_secret_is_roots()
 
-    def test_a_second_name_of_anothers_pin(self):
+    def test_hard_link_to_a_foreign_pin(self):
         """With fs.protected_hardlinks = 0 any user can link any file."""
         self.start_and_kill()
         self.second_wire()
@@ -117,7 +117,7 @@ class Pins(Private, Wire):
         self.start_and_kill()
         self.assertEqual(os.stat(f"{others}/rules").st_uid, 0)
 
-    def test_a_directory_that_a_stranger_has_made(self):
+    def test_pin_dir_of_another_user(self):
         self.assertTrue(run_as(STRANGER, lambda: os.mkdir(self.pins)))
         self.refused(self.responder(), self.pins, f"belongs to uid {STRANGER}")
         done = self.load("s0", check=False)
@@ -126,7 +126,7 @@ class Pins(Private, Wire):
         self.assertEqual(os.listdir(self.pins), [])
         self.assertEqual(self.program(), (None, None))
 
-    def test_a_stranger_in_the_place_of_the_new_maps(self):
+    def test_foreign_entry_in_place_of_the_new_maps(self):
         self.start_and_kill()
         self.assertTrue(run_as(STRANGER, lambda: os.mkdir(f"{self.pins}-new")))
         before = self.pin_names()
@@ -137,7 +137,7 @@ class Pins(Private, Wire):
         self.assertEqual(self.ask(HIT), "hit")
         self.assertEqual(os.listdir(f"{self.pins}-new"), [])
 
-    def test_a_directory_below_one_of_others(self):
+    def test_pin_dir_below_a_foreign_directory(self):
         self.pins = f"{pins(os.getpid())}/below/pins"
         self.assertTrue(run_as(STRANGER, lambda: os.mkdir(os.path.dirname(self.pins))))
         self.refused(self.responder(), f"belongs to uid {STRANGER}", "chown root")
@@ -150,7 +150,7 @@ class Pins(Private, Wire):
             self.assertEqual(stat.S_IMODE(status.st_mode), expected, name)
             self.assertEqual(status.st_uid, NOBODY, name)
 
-    def test_pins_are_the_users_alone(self):
+    def test_pins_belong_to_the_user(self):
         daemon = self.responder().start()
         self.assert_private()
         icpctl = shutil.copy(BUILD / "icpctl", daemon.config.parent)
@@ -164,7 +164,7 @@ class Pins(Private, Wire):
         self.assertTrue(run_as(NOBODY, put_a_rule, gid=NOGROUP))
         self.assert_answered_by(daemon, "kernel", "denied", HIT)
 
-    def test_what_an_older_version_left_open_is_closed(self):
+    def test_permissions_of_an_older_version_are_corrected(self):
         self.load("s0")
         os.chmod(self.pins, 0o755)
         for name in self.pin_names():
@@ -177,29 +177,29 @@ class Lock(Private, Wire):
     mode = "native"
 
     def held(self):
-        """Does a process hold the lock on the pins, as the kernel lists it?"""
+        """Does a process hold the lock on the pins, according to /proc/locks?"""
         inode = os.stat(self.pins).st_ino
         with open("/proc/locks") as lines:
             return any(f":{inode} " in line for line in lines if "FLOCK" in line)
 
-    def test_no_stranger_can_hold_it(self):
+    def test_other_users_cannot_take_the_lock(self):
         self.responder().start().kill()
         self.assertFalse(run_as(STRANGER, lambda: os.open(self.pins, os.O_RDONLY)))
 
-    def test_it_is_held_while_maps_are_replaced(self):
+    def test_lock_is_held_while_maps_are_replaced(self):
         self.responder().start().kill()
         daemon = self.responder(settings=LARGER)
         daemon.launch()
         seen = 0
         while not self.started_or_ended(daemon):
             if os.path.exists(f"{self.pins}-new") and not self.held():
-                # Asked in this order, for it may have been moved in between.
+                # In this order: it may be moved in between.
                 self.assertFalse(os.path.exists(f"{self.pins}-new"), "a load without the lock")
             seen += os.path.exists(f"{self.pins}-new")
         self.assertTrue(seen)
         self.assertTrue(self.held())
 
-    def test_mode_off_tells_of_a_chain_that_it_cannot_close(self):
+    def test_mode_off_reports_a_chain_it_cannot_close(self):
         self.responder().start().kill()
         directory = os.open(self.pins, os.O_RDONLY)
         self.addCleanup(os.close, directory)
@@ -249,7 +249,7 @@ class Start(Private, Wire):
         self.assertEqual(self.program(), (None, None))
         self.assertFalse(os.path.exists(self.pins))
 
-    def test_a_drop_in_that_names_roots_file(self):
+    def test_drop_in_names_a_file_of_root(self):
         for kind, setting in (("prefix", "file"), ("lua", "file")):
             with self.subTest(kind):
                 verdict = 'verdict = "hit"' if kind == "prefix" else ""
@@ -258,12 +258,12 @@ class Start(Private, Wire):
                 )
                 self.assert_refused(self.secret, "Permission denied")
 
-    def test_a_drop_in_that_is_a_link_to_roots_file(self):
+    def test_drop_in_is_a_symlink_to_a_file_of_root(self):
         path = self.drop_ins / "neighbour.conf"
         self.assertTrue(run_as(NOBODY, lambda: path.symlink_to(self.secret)))
         self.assert_refused(path, "Permission denied")
 
-    def test_a_drop_in_gets_no_variables(self):
+    def test_drop_in_expands_no_variables(self):
         path = self.drop_in(
             'policy "00" {\n kind = prefix\n verdict = "hit"\n urls = { "${XDP_ICP_SECRET}" }\n}'
         )
@@ -279,7 +279,7 @@ class Start(Private, Wire):
         self.daemon_here.start()
         self.assertEqual(self.ask(f"{url}x"), "denied")
 
-    def test_what_helpers_see_of_the_environment(self):
+    def test_environment_of_helpers(self):
         helper = self.files / "helper"
         helper.write_text("#!/bin/sh\nenv >&2\nwhile read -r url; do echo hit; done\n")
         helper.chmod(0o755)
@@ -294,7 +294,7 @@ class Start(Private, Wire):
         self.daemon_here.icpctl("reload")
         self.assertEqual(self.ask(HIT), "hit")
 
-    def test_a_configuration_that_others_can_change(self):
+    def test_configuration_writable_by_others(self):
         config = self.daemon_here.config
         config.chmod(0o664)
         self.assert_refused(config, "chmod go-w")
@@ -307,7 +307,7 @@ class Start(Private, Wire):
         os.chown(config, 0, 0)
         self.daemon_here.start()
 
-    def test_check_tells_what_the_user_cannot_read(self):
+    def test_check_reports_what_the_user_cannot_read(self):
         self.daemon_here.config.chmod(0o600)
         done = self.check()
         self.assertEqual(done.returncode, 0)
@@ -316,7 +316,7 @@ class Start(Private, Wire):
         self.assertIn("user nobody cannot read", self.daemon_here.log.read_text())
         self.assertNotEqual(self.daemon_here.icpctl("reload", check=False).returncode, 0)
 
-    def test_what_is_left_of_root(self):
+    def test_remaining_privileges(self):
         self.daemon_here.start()
         with open(f"/proc/{self.daemon_here.process.pid}/status") as lines:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in lines)
@@ -354,7 +354,7 @@ class ControlSocket(Private):
         super().setUp()
         self.server = self.namespace("server")
 
-    def test_a_link_that_takes_turns_with_the_socket(self):
+    def test_symlink_alternating_with_the_socket(self):
         directory = self.files / "neighbours"
         self.assertTrue(run_as(NOBODY, lambda: directory.mkdir(mode=0o755)))
         bait, path = directory / "bait", directory / "control.sock"
@@ -377,17 +377,17 @@ class ControlSocket(Private):
         self.assertTrue(stat.S_ISSOCK(status.st_mode))
         self.assertEqual(stat.S_IMODE(status.st_mode), 0o660)
 
-    def test_a_directory_of_roots(self):
+    def test_directory_of_root(self):
         directory = self.files / "roots"
         directory.mkdir()
         path = directory / "control.sock"
-        for _ in range(2):  # the second takes the place of what the first could not remove
+        for _ in range(2):  # the second one replaces what the first could not remove
             daemon = self.daemon(self.server, control=path).start()
             self.assert_made_for_the_user(path)
             self.assertEqual(os.stat(directory).st_uid, 0)
             daemon.stop()
 
-    def test_directories_that_are_missing(self):
+    def test_missing_directories(self):
         directory = self.files / "roots"
         directory.mkdir()
         path = directory / "a/b/control.sock"
@@ -400,7 +400,7 @@ class ControlSocket(Private):
         daemon.stop()
         self.assertFalse(path.exists())
 
-    def test_a_directory_of_a_strangers(self):
+    def test_directory_of_another_user(self):
         directory = self.files / "strangers"
         self.assertTrue(run_as(STRANGER, lambda: directory.mkdir(mode=0o755)))
         path = directory / "control.sock"

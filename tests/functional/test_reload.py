@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The configuration: what is wrong in it is told by file and line, and changes nothing."""
+"""The configuration: errors name file and line, and change nothing."""
 
 import os
 import re
@@ -20,7 +20,7 @@ policy "10" {
 OTHER = GOOD.replace("hit", "denied")
 URL = "http://e.org/x"
 
-# The mistake of each stands on the third line of the policies.
+# Each has its error in the third line of the policies.
 MISTAKES = {
     "no such kind": GOOD.replace('"prefix"', '"no-such-kind"'),
     "no such setting": GOOD.replace("kind", "knid"),
@@ -45,7 +45,7 @@ class Reload(Lab):
         return self.client_here.ask(url, "127.0.0.1")
 
     def place_of(self, text):
-        """FILE:LINE of a piece of the configuration."""
+        """FILE:LINE of a text in the configuration."""
         lines = self.daemon_here.config.read_text().splitlines()
         number = next(n for n, line in enumerate(lines, 1) if text in line)
         return f"{self.daemon_here.config}:{number}"
@@ -67,7 +67,7 @@ class Reload(Lab):
         self.daemon_here.hang_up()
         until(lambda: self.ask() == "denied", "the reload")
 
-    def test_a_mistake_changes_nothing_and_is_told(self):
+    def test_error_changes_nothing_and_is_reported(self):
         self.daemon_here.start()
         for name, policies in MISTAKES.items():
             with self.subTest(name):
@@ -87,10 +87,10 @@ class Reload(Lab):
             for line in re.findall(f"{re.escape(str(self.daemon_here.config))}:(\\d+): ", text)
         ]
         self.assertTrue(places, text)
-        # An open string shows itself where the next one begins.
+        # An unterminated string is noticed where the next one begins.
         self.assertIn(places[0], range(first, first + 4), text)
 
-    def test_a_mistake_on_hang_up_changes_nothing_and_is_logged(self):
+    def test_error_on_sighup_changes_nothing_and_is_logged(self):
         self.daemon_here.start()
         self.daemon_here.configure(MISTAKES["no such kind"])
         self.daemon_here.hang_up()
@@ -100,7 +100,7 @@ class Reload(Lab):
         )
         self.assertEqual(self.ask(), "hit")
 
-    def test_a_file_that_is_gone_changes_nothing(self):
+    def test_missing_file_changes_nothing(self):
         self.daemon_here.start()
         self.daemon_here.config.unlink()
         done = self.daemon_here.icpctl("reload", check=False)
@@ -126,11 +126,11 @@ class Reload(Lab):
         self.assertIn(f"{urls}:2: ", done.stderr)
         self.assertEqual([self.ask(url) for url in asked], ["miss", "miss", "miss_nofetch"])
 
-    def test_check_of_a_good_configuration_says_nothing_ill(self):
+    def test_check_of_a_valid_configuration(self):
         done = self.check()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
-    def test_check_of_a_mistake(self):
+    def test_check_reports_an_error(self):
         for name, policies in MISTAKES.items():
             with self.subTest(name):
                 self.daemon_here.configure(policies)
@@ -138,7 +138,7 @@ class Reload(Lab):
                 self.assertEqual(done.returncode, 1)
                 self.assert_names_the_line(done.stderr)
 
-    def test_no_start_with_a_mistake(self):
+    def test_no_start_with_an_error(self):
         self.daemon_here.configure(MISTAKES["no such kind"])
         self.daemon_here.launch()
         self.assertEqual(self.daemon_here.wait(), 1)
@@ -146,13 +146,13 @@ class Reload(Lab):
 
 
 def of_many(count, verdict="hit"):
-    """A policy of so many prefixes, the last of which is that of HIT."""
+    """A policy of `count` prefixes, the last of which matches HIT."""
     urls = [f"http://{n}.example.com/" for n in range(1, count)] + ["http://hit.example.com/"]
     return f'policy "10" {{ kind = "prefix" verdict = "{verdict}" urls = {listed(urls)} }}'
 
 
 class InTheKernel(Wire):
-    """What a start alone can change stays as it was started, in the kernel too."""
+    """Options that need a restart keep their values, in the kernel too."""
 
     mode = "native"
     sanitized = True
@@ -168,14 +168,14 @@ class InTheKernel(Wire):
         daemon.hang_up()
         self.assert_says(daemon, "listen: the change takes effect at the next start")
         until(lambda: self.ask(HIT) == "denied", "the reload")
-        # Now the daemon tells the kernel of all addresses anew.
+        # Now the daemon updates all addresses in the kernel.
         self.server_side.add_address("s0", f"{self.ADDRESS}/24")
         until(
             lambda: self.is_answered_by_kernel(daemon, "denied", HIT, self.ADDRESS),
             f"the kernel to answer to {self.ADDRESS}",
         )
         for address in (SERVER, self.ADDRESS):
-            self.assert_nobody_answers(address, self.PORT)
+            self.assert_port_closed(address, self.PORT)
         self.assertEqual(daemon.count("listen"), ["0.0.0.0:3130", "[::]:3130"])
         daemon.stop()
 

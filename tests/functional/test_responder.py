@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is answered to which datagram, by the daemon's sockets alone."""
+"""Replies to single datagrams, by the daemon's sockets alone."""
 
 import socket
 import struct
@@ -43,7 +43,7 @@ LONGEST_URL = "http://hit.example.com/".ljust(16384 - 25, "x")
 
 
 class Responder(Lab):
-    """A daemon on the loopback device of a namespace, and a client beside it."""
+    """A daemon and a client on the loopback device of a namespace."""
 
     sanitized = True
 
@@ -64,7 +64,7 @@ class Responder(Lab):
         self.assertEqual(self.client_here.exchange(query, self.address), expected)
 
     def assert_silence(self, datagram, reason):
-        """The next answer belongs to the next query, and one counter has moved by one."""
+        """The next reply belongs to the next query, and one counter has risen by one."""
         before = self.daemon_here.status()["silent"]
         self.client_here.send(datagram, self.address)
         self.assertEqual(self.client_here.ask(HIT, self.address), "hit")
@@ -73,7 +73,7 @@ class Responder(Lab):
 
 
 class Verdicts(Responder):
-    def test_each_verdict_is_given_as_the_chain_has_it(self):
+    def test_each_verdict(self):
         for verdict, host in (
             ("hit", "hit"),
             ("miss_nofetch", "nofetch"),
@@ -85,16 +85,16 @@ class Verdicts(Responder):
                 url = f"http://{host}.example.com/x?y#z"
                 self.assert_answer(icp.query(url, NUMBER), icp.answer(verdict, url, NUMBER))
 
-    def test_every_request_number_comes_back(self):
+    def test_request_number_is_echoed(self):
         for number in (1, 255, 256, 0x01020304, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF):
             with self.subTest(number):
                 self.assert_answer(icp.query(HIT, number), icp.answer("hit", HIT, number))
 
-    def test_the_senders_host_address_comes_back(self):
+    def test_sender_host_address_is_echoed(self):
         query = icp.query(HIT, NUMBER, sender="255.254.0.1")
         self.assert_answer(query, icp.answer("hit", HIT, NUMBER, sender="255.254.0.1"))
 
-    def test_a_url_has_every_byte_but_nul_and_white_space(self):
+    def test_url_of_all_bytes_but_nul_and_white_space(self):
         url = b"http://hit.example.com/" + bytes(
             byte for byte in range(1, 256) if byte not in b"\t\n\v\f\r "
         )
@@ -114,32 +114,32 @@ class Verdicts(Responder):
 
 
 class Options(Responder):
-    def test_src_rtt_brings_the_deciding_policys_cost(self):
+    def test_src_rtt_returns_the_cost_of_the_policy(self):
         url = "http://cheap.example.com/"
         self.assert_answer(
             icp.query(url, NUMBER, options=icp.FLAG_SRC_RTT),
             icp.answer("miss", url, NUMBER, options=icp.FLAG_SRC_RTT, option_data=77),
         )
 
-    def test_no_cost_is_told_that_was_not_asked_for(self):
+    def test_no_cost_without_src_rtt(self):
         url = "http://cheap.example.com/"
         self.assert_answer(icp.query(url, NUMBER), icp.answer("miss", url, NUMBER))
 
-    def test_src_rtt_without_a_cost_brings_nothing(self):
+    def test_src_rtt_without_a_cost(self):
         query = icp.query(HIT, NUMBER, options=icp.FLAG_SRC_RTT, option_data=0x12345678)
         self.assert_answer(query, icp.answer("hit", HIT, NUMBER))
 
-    def test_hit_obj_is_not_taken_up(self):
+    def test_hit_obj_is_ignored(self):
         query = icp.query(HIT, NUMBER, options=icp.FLAG_HIT_OBJ)
         self.assert_answer(query, icp.answer("hit", HIT, NUMBER))
 
-    def test_unknown_options_are_not_repeated(self):
+    def test_unknown_options_are_not_echoed(self):
         query = icp.query(HIT, NUMBER, options=0x3FFFFFFF, option_data=0xFFFFFFFF)
         self.assert_answer(query, icp.answer("hit", HIT, NUMBER))
 
 
 class Mistakes(Responder):
-    """Queries that are told so: ERR."""
+    """Queries that get ERR."""
 
     def test_a_query_without_a_usable_url(self):
         header_only = icp.message(b"", opcode=icp.QUERY, number=NUMBER)
@@ -176,7 +176,7 @@ class Mistakes(Responder):
         url = LONGEST_URL[:-1] + " "
         self.assert_answer(icp.query(url, NUMBER), icp.answer("err", url, NUMBER))
 
-    def test_other_control_characters_are_no_white_space(self):
+    def test_other_control_characters_are_not_white_space(self):
         for byte in (0x01, 0x08, 0x0E, 0x1F, 0x7F, 0x80, 0x85, 0xA0, 0xFF):
             with self.subTest(byte):
                 url = b"http://hit.example.com/%cx" % byte
@@ -184,7 +184,7 @@ class Mistakes(Responder):
 
 
 class Silence(Responder):
-    """Whatever is no query gets no answer: two responders must not talk to each other for ever."""
+    """Only queries get a reply: two responders must not reply to each other for ever."""
 
     def test_less_than_a_header(self):
         query = icp.query(HIT, NUMBER)
@@ -196,7 +196,7 @@ class Silence(Responder):
         for excess in (1, 2, 3000):
             with self.subTest(excess):
                 url = LONGEST_URL + "x" * excess
-                # The length field cannot be the reason, whatever it says.
+                # The length field must not be the reason.
                 for length in (None, 16384):
                     self.assert_silence(icp.query(url, NUMBER, length=length), "long")
 
@@ -217,14 +217,14 @@ class Silence(Responder):
                 with self.subTest(opcode):
                     self.assert_silence(icp.query(HIT, NUMBER, opcode=opcode), "opcode")
 
-    def test_an_answer_is_not_answered(self):
+    def test_reply_gets_no_reply(self):
         self.assert_silence(icp.error_without_url(NUMBER), "opcode")
         self.assert_silence(icp.answer("err", HIT, NUMBER), "opcode")
 
     def test_request_number_zero(self):
         self.assert_silence(icp.query(HIT, 0), "request_zero")
 
-    def test_request_number_zero_is_answered_where_wanted(self):
+    def test_answer_request_zero(self):
         self.daemon_here.stop()
         self.start("answer_request_zero = true")
         self.assert_answer(icp.query(HIT, 0), icp.answer("hit", HIT, 0))
@@ -234,22 +234,22 @@ class Silence(Responder):
         raw = self.server.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
         self.addCleanup(raw.close)
         before = self.daemon_here.count("silent.source")
-        # No checksum: IPv4 allows that.
+        # IPv4 allows no checksum.
         raw.sendto(struct.pack("!HHHH", 0, icp.PORT, 8 + len(query), 0) + query, (self.address, 0))
         self.assertEqual(self.client_here.ask(HIT, self.address), "hit")
-        # What was sent before may come after it: the sender can be moved to another processor.
+        # Earlier datagrams may arrive later: the sender can be moved to another CPU.
         until(lambda: self.daemon_here.count("silent.source") == before + 1, "the silence")
 
 
 class Addresses(Responder):
-    """The answer comes from the address that was asked; Client.exchange looks at that."""
+    """The reply comes from the address that was asked, which Client.exchange checks."""
 
     def test_ipv6(self):
         self.ask_from(socket.AF_INET6, "::1")
         self.assert_answer(icp.query(HIT, NUMBER), icp.answer("hit", HIT, NUMBER))
         self.assert_silence(icp.query(HIT, NUMBER, version=3), "version")
 
-    def test_all_of_the_loopback_network(self):
+    def test_loopback_network(self):
         self.ask_from(socket.AF_INET, "127.200.3.4")
         self.assert_answer(icp.query(HIT, NUMBER), icp.answer("hit", HIT, NUMBER))
 
@@ -278,7 +278,7 @@ class Addresses(Responder):
                 self.assertEqual(reply, icp.answer("hit", HIT, NUMBER))
 
     def test_many_queries_at_once(self):
-        """More than one batch of whatever size: each answer once, to the one who asked."""
+        """More than one batch: each querier gets its replies, each of them once."""
         clients = [self.client(self.server) for _ in range(8)]
         for number in range(1, 33):
             for client in clients:

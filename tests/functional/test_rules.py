@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The operators' rules, by bpftool or icpctl: they count from the next query on."""
+"""The operator's rules, by bpftool or icpctl: they apply from the next query on."""
 
 import os
 import shlex
 import socket
 
 import icp
-from daemon import Impostor
+from daemon import ForgedSocketServer
 from lab import main
 from net import until
 from wire import DENIED, HIT, MISS, SERVER, SERVER6, Wire
@@ -16,7 +16,7 @@ HOST = "http://hit.example.com/"
 
 
 class Rules:
-    """What holds with BPF and without; `self.ask` asks the daemon here."""
+    """Tests with BPF and without; `self.ask` asks daemon_here."""
 
     sanitized = True
 
@@ -30,7 +30,7 @@ class Rules:
     def restart(self, **settings):
         self.daemon_here.stop()
         if self.xdp:
-            self.load("--unload", "s0")  # a map keeps the size that it was made with
+            self.load("--unload", "s0")  # a map keeps the size with which it was created
         self.start(**settings)
 
     def rules(self):
@@ -39,10 +39,10 @@ class Rules:
             for line in self.daemon_here.icpctl("rules", "list").stdout.splitlines()
         )
 
-    def test_a_rule_stands_before_the_chain(self):
+    def test_rule_precedes_the_chain(self):
         self.daemon_here.icpctl("rules", "add", HOST, "denied")
         self.assertEqual(self.ask(HIT), "denied")
-        self.daemon_here.icpctl("rules", "add", HOST, "err")  # takes the place of the former
+        self.daemon_here.icpctl("rules", "add", HOST, "err")  # replaces the former
         self.assertEqual(self.ask(HIT), "err")
         self.daemon_here.icpctl("rules", "del", HOST)
         self.assertEqual(self.ask(HIT), "hit")
@@ -59,9 +59,9 @@ class Rules:
         self.assertEqual(self.ask(HOST + "x/yz"), "miss")
 
     def test_check_names_the_rule(self):
-        """The longest, whichever verdicts those have that it begins with."""
+        """The longest one decides, whatever the verdicts of its prefixes."""
         rules = ["", "http://", HOST, HOST + "x", HOST + "x/y", "http://z.example.com/"]
-        rules += [f"http://{number}.example.com/" for number in range(600)]  # some steps
+        rules += [f"http://{number}.example.com/" for number in range(600)]  # several slices
         path = self.directory() / "rules"
         path.write_text("".join(f"{rule}\tdenied\n" for rule in rules))
         self.daemon_here.icpctl("rules", "load", path)
@@ -90,7 +90,7 @@ class Rules:
         self.assertEqual(self.daemon_here.icpctl("rules", "list").stdout, printed)
         self.assertEqual(self.ask(HIT), "denied")
 
-    def test_a_reload_does_not_touch_rules(self):
+    def test_reload_keeps_rules(self):
         self.daemon_here.icpctl("rules", "add", HOST, "denied")
         before = self.rules()
         self.daemon_here.configure("")
@@ -98,7 +98,7 @@ class Rules:
         self.assertEqual(self.rules(), before)
         self.assertEqual([self.ask(HIT), self.ask(MISS)], ["denied", "miss"])
 
-    def test_mistakes_are_refused(self):
+    def test_invalid_rules_are_refused(self):
         for words in (("add", HOST, "perhaps"), ("add", "x" * 300, "hit"), ("del", HOST)):
             with self.subTest(words):
                 done = self.daemon_here.icpctl("rules", *words, check=False)
@@ -117,7 +117,7 @@ class Rules:
         self.assertIn("3", done.stderr)
         self.assertEqual(len(self.rules()), 3)
         self.assertEqual([self.ask(HIT), self.ask("http://2.example.com/")], ["hit", "denied"])
-        # Full is not locked: what is there may be changed.
+        # In a full map, entries can still be changed.
         self.daemon_here.icpctl("rules", "add", "http://2.example.com/", "hit")
         self.assertEqual(self.ask("http://2.example.com/"), "hit")
 
@@ -135,7 +135,7 @@ class Kernel(Rules, Wire):
     mode = "native"
 
     def key(self, prefix, *verdict):
-        """The lines that `rules key` prints, by what they do: update, delete."""
+        """The lines that `rules key` prints, by command: update, delete."""
         lines = self.daemon_here.icpctl("rules", "key", prefix, *verdict).stdout.splitlines()
         commands = [shlex.split(line) for line in lines if line and not line.startswith("#")]
         return {command[command.index("map") + 1]: command for command in commands}
@@ -144,10 +144,10 @@ class Kernel(Rules, Wire):
         return self.server_side.run(*words).stdout
 
     def asks(self, url, address=SERVER):
-        """The verdicts of the kernel, and of the daemon on a query that the kernel leaves."""
+        """The verdicts of the kernel, and of the daemon on a query that the kernel passes up."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         number = 0x0BADCAFE
-        # The kernel leaves IPv4 packets with options alone.
+        # The kernel passes up IPv4 packets with options.
         if family == socket.AF_INET:
             client = self.client(self.client_side)
             client.socket.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x01" * 4)
@@ -163,7 +163,7 @@ class Kernel(Rules, Wire):
         self.assertEqual(after, (before[0] + 1, before[1] + 1))
         return verdicts
 
-    def test_bpftool_changes_the_next_answer_of_kernel_and_daemon(self):
+    def test_bpftool_changes_the_next_reply(self):
         lines = self.key(HOST, "denied")
         for address in (SERVER, SERVER6):
             self.assertEqual(self.asks(HIT, address), ("hit", "hit"))
@@ -172,7 +172,7 @@ class Kernel(Rules, Wire):
             self.bpftool(*lines["delete"])
             self.assertEqual(self.asks(HIT, address), ("hit", "hit"))
 
-    def test_key_asks_the_daemon_where_the_map_is(self):
+    def test_key_gets_the_path_of_the_map_from_the_daemon(self):
         lines = self.daemon_here.icpctl("rules", "key", HOST, "denied").stdout
         self.assertEqual(lines.count(f" pinned {self.pins}/rules "), 2)
         elsewhere = self.daemon_here.icpctl("rules", "-p", "/else/where", "key", HOST).stdout
@@ -181,12 +181,12 @@ class Kernel(Rules, Wire):
         lines = self.daemon_here.icpctl("rules", "key", HOST, "denied").stdout
         self.assertEqual(lines.count(" pinned /sys/fs/bpf/xdp-icp/rules "), 2)
 
-    def test_key_prints_nothing_that_a_shell_would_run(self):
-        """The daemon that answers chooses `pin_dir`, and root pipes the lines into a shell."""
+    def test_key_quotes_for_the_shell(self):
+        """The control socket may be forged, and root runs the printed lines in a shell."""
         for pin_dir in ("/x; id > p; :", "/x$(id)", "/x/../y", "relative", "/x\x1b[2J", "/x.y"):
             with self.subTest(pin_dir):
                 path = self.directory() / "socket"
-                with Impostor(path, {"ok": True, "pin_dir": pin_dir}):
+                with ForgedSocketServer(path, {"ok": True, "pin_dir": pin_dir}):
                     done = self.daemon_here.icpctl(
                         "-S", path, "rules", "key", HOST, "denied", check=False
                     )
@@ -194,8 +194,8 @@ class Kernel(Rules, Wire):
                 self.assertIn("name a directory in a bpffs", done.stderr)
                 self.assertNotIn("\x1b", done.stderr)
 
-    def test_the_program_comes_back_to_the_same_rules(self):
-        """Unloaded while the daemon runs, and loaded again: the maps are those it has open."""
+    def test_rules_survive_a_reload_of_the_program(self):
+        """Unload and load again while the daemon runs: it still has the same maps open."""
         self.bpftool(*self.key("http://kept.example.com/", "denied")["update"])
         self.load("--unload", "s0")
         until(lambda: self.daemon_here.count("mode") == "userspace", "the daemon to see it")
@@ -215,13 +215,13 @@ class Kernel(Rules, Wire):
         self.bpftool(*lines["delete"])
         self.assertEqual(self.asks(HIT), ("hit", "hit"))
 
-    def test_the_last_to_leave_takes_the_pins(self):
+    def test_last_unload_removes_the_pins(self):
         self.load("--unload", "s0")
         self.assertTrue(os.listdir(self.pins))
         self.daemon_here.icpctl("rules", "add", HOST, "denied")
         self.assertEqual(self.ask(HIT), "denied")
         self.daemon_here.stop()
-        # Whoever the daemon has become may not remove the directory itself from root's.
+        # The daemon's user may not remove the directory itself, as its parent belongs to root.
         self.assertEqual(os.listdir(self.pins), [])
 
     def test_a_rule_decides_in_the_kernel_what_a_regex_would(self):
@@ -237,7 +237,7 @@ class Kernel(Rules, Wire):
         self.assertEqual(self.asks(HIT), ("miss_nofetch", "miss_nofetch"))
 
     def word(self, verdict):
-        """The verdict as `rules list` spells it."""
+        """The verdict as `rules list` prints it."""
         self.daemon_here.icpctl("rules", "add", "x", verdict)
         word = self.rules()["x"]
         self.daemon_here.icpctl("rules", "del", "x")
@@ -248,11 +248,11 @@ class Kernel(Rules, Wire):
         dump = self.bpftool("bpftool", "map", "dump", "pinned", f"{self.pins}/rules")
         self.assertIn("ICP_OP_DENIED", dump)
         self.assertIn("prefixlen", dump)
-        # A text of several lines or of one, in quotes or by characters.
+        # bpftool prints a text in one line or several, quoted or by characters.
         letters = "".join(ch for ch in dump if ch not in "\"', \n[]")
         self.assertIn(HOST, letters)
 
-    def test_rules_count_with_the_daemon_killed(self):
+    def test_rules_apply_after_the_daemon_is_killed(self):
         lines = self.key(HOST, "denied")
         self.daemon_here.kill()
         self.assertEqual(self.ask(HIT), "hit")
@@ -261,13 +261,13 @@ class Kernel(Rules, Wire):
         self.bpftool(*lines["delete"])
         self.assertEqual(self.ask(HIT), "hit")
 
-    def test_rules_count_after_a_clean_end(self):
+    def test_rules_apply_after_a_clean_exit(self):
         lines = self.key(HOST, "denied")
         self.daemon_here.stop()
         self.bpftool(*lines["update"])
         self.assertEqual([self.ask(HIT, SERVER), self.ask(HIT, SERVER6)], ["denied", "denied"])
 
-    def test_rules_outlive_the_daemon(self):
+    def test_rules_survive_the_daemon(self):
         self.daemon_here.icpctl("rules", "add", HOST, "denied")
         before = self.rules()
         self.daemon_here.stop()

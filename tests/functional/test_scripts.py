@@ -34,7 +34,7 @@ function check(url, source)
 end
 """
 
-# As in zc.icp's own README, and one more, which takes its time while a file is there.
+# As in the README of zc.icp, and one more, which waits while a file exists.
 ZC = """
 import os
 import time
@@ -77,7 +77,7 @@ class Scripts(Wire):
 
     def setUp(self):
         super().setUp()
-        # Where the daemon's user can read, wherever the tests lie.
+        # A copy that the daemon's user can read, wherever the tests are.
         self.files = self.directory()
 
     def write(self, name, text):
@@ -103,13 +103,13 @@ class Scripts(Wire):
         }}"""
 
     def asked_pid(self):
-        """The process that the slow policy was called in last; 0: none."""
+        """Id of the process that called the slow policy last; 0: none."""
         return int(self.asked.read_text() or 0) if self.asked.exists() else 0
 
     def plugin(self, path, settings=""):
         return f'policy "plugin" {{ kind = plugin file = "{self.copy(path)}" {settings} }}'
 
-    # --- who answers, and what is remembered
+    # --- who replies, and what is remembered
 
     def test_lua_is_asked_each_time(self):
         daemon = self.responder(self.lua()).start()
@@ -127,21 +127,21 @@ class Scripts(Wire):
         self.assert_answered_by(daemon, "daemon", "miss", BAR)
         self.assert_answered_by(daemon, "kernel", "miss", BAR)
 
-    def test_what_is_remembered_has_an_end(self):
+    def test_remembered_decision_expires(self):
         self.responder(self.lua("ttl = 1s")).start()
         self.assertEqual(self.ask("http://e.org/count"), "hit")
         until(lambda: self.ask("http://e.org/count") == "denied", "the script to be asked again")
 
     def ask_to_loop(self, daemon):
-        """The client whose query a child is busy with."""
+        """The client whose query occupies a child."""
         client = self.client(self.client_side)
         client.send(icp.query("http://e.org/loop", 4711), SERVER)
         until(lambda: "x.lua: loops" in daemon.log.read_text(), "the script to be asked")
         return client
 
-    def test_a_script_that_does_not_end(self):
+    def test_endless_script(self):
         daemon = self.responder(self.lua("ttl = 1h timeout = 300ms")).start()
-        for count in (1, 2):  # nor is it remembered
+        for count in (1, 2):  # it is not remembered either
             self.assert_answered_by(daemon, "daemon", "miss", "http://e.org/loop")
             self.assertEqual(daemon.count("failed.limit"), count)
         until(
@@ -149,7 +149,7 @@ class Scripts(Wire):
         )
         until(lambda: self.ask(FOO) == "hit", "another child to reply")
 
-    def test_a_script_that_does_not_end_delays_no_other_query(self):
+    def test_endless_script_delays_no_other_query(self):
         daemon = self.responder(
             self.lua("timeout = 10s") + 'policy "a" { kind = exact verdict = denied url = "a" }'
         ).start()
@@ -160,7 +160,7 @@ class Scripts(Wire):
         waiting.socket.settimeout(0)
         self.assertRaises(BlockingIOError, waiting.receive)
 
-    def test_no_script_outlives_its_daemon(self):
+    def test_scripts_exit_with_the_daemon(self):
         daemon = self.responder(self.lua("timeout = 10s")).start()
         self.assertEqual(self.ask(FOO), "hit")
         children = self.children(daemon)
@@ -182,8 +182,8 @@ class Scripts(Wire):
             self.assert_answered_by(daemon, "daemon", verdict, url)
             self.assert_answered_by(daemon, "kernel", verdict, url)
 
-    def test_what_is_remembered_ends_by_when_it_was_asked(self):
-        """A policy that takes its time does not make another's word last longer."""
+    def test_ttl_counts_from_the_question(self):
+        """A slow policy does not extend the ttl of another policy's result."""
         quick = self.write("quick.sh", HELPER)
         slow = self.write("slow.sh", "while read -r url _; do sleep 2.5; echo denied; done\n")
         daemon = self.responder(
@@ -195,7 +195,7 @@ class Scripts(Wire):
         self.assertEqual(self.ask(BAR), "denied")
         self.assert_answered_by(daemon, "daemon", "denied", BAR)
 
-    def test_a_plugin_on_the_url_is_remembered_for_everybody(self):
+    def test_plugin_on_the_url_is_remembered_for_all_sources(self):
         policy = self.plugin(BUILD / "plugins/partition.so", "arguments = { 0, 2 }")
         daemon = self.responder(policy).start()
         verdicts = set()
@@ -207,7 +207,7 @@ class Scripts(Wire):
             self.assert_answered_by(daemon, "kernel", verdict, url, SERVER6)
         self.assertEqual(verdicts, {"hit", "miss_nofetch"})
 
-    def test_a_plugin_on_the_source_is_remembered_for_each(self):
+    def test_plugin_on_the_source_is_remembered_per_source(self):
         daemon = self.responder(self.plugin(BUILD / "tests/plugins/echo.so")).start()
         for address in (SERVER, SERVER6):
             self.assert_answered_by(daemon, "daemon", "hit", "http://e.org/2", address)
@@ -254,7 +254,7 @@ class Scripts(Wire):
 
     # --- helpers, and policies written for zc.icp
 
-    def test_policies_of_zc_icp(self):
+    def test_zc_icp_policies(self):
         daemon = self.responder(self.zc()).start()
         for url, verdict in (
             (FOO, "hit"),
@@ -303,7 +303,7 @@ class Scripts(Wire):
         pid = daemon.process.pid
         return set(map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
-    def test_children_that_are_killed(self):
+    def test_killed_children(self):
         daemon = self.responder(self.zc("children = 2")).start()
         self.assertEqual(self.ask(FOO), "hit")
         former = self.children(daemon)
@@ -314,7 +314,7 @@ class Scripts(Wire):
         until(lambda: self.ask(FOO) == "hit", "an answer of a new child")
         self.assertIn("ended by signal 9", daemon.log.read_text())
 
-    def test_what_a_dying_child_was_asked_another_answers(self):
+    def test_request_of_an_exited_child_is_retried(self):
         daemon = self.responder(self.zc("children = 2")).start()
         waiting = self.client(self.client_side)
         waiting.send(icp.query(SLOW, 4711), SERVER)
@@ -325,7 +325,7 @@ class Scripts(Wire):
         self.gate.unlink()
         self.assertEqual(waiting.receive(), (icp.answer("denied", SLOW, 4711), SERVER))
 
-    def test_a_helper_that_always_dies_is_started_less_and_less(self):
+    def test_restarts_of_a_failing_helper_back_off(self):
         daemon = self.responder(
             """policy "h" { kind = helper children = 1 program = "/bin/false" }
                policy "p" { kind = prefix verdict = hit urls = { "http://example.com/foo" } }"""

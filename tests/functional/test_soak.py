@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-A slice of `make soak`: good queries, hostile frames and faults, in another order each time.
+Two minutes of `make soak`: good queries, hostile frames and faults, in a random order.
 
-XDP_ICP_SOAK_MINUTES is how long, XDP_ICP_SOAK_SEED repeats a run.
+XDP_ICP_SOAK_MINUTES sets the time, XDP_ICP_SOAK_SEED repeats a run.
 """
 
 import os
@@ -22,7 +22,7 @@ SEED = os.environ.get("XDP_ICP_SOAK_SEED")
 class Slice(soak.Soak):
     options = soak.Options(minutes=MINUTES, **({"seed": int(SEED)} if SEED else {}))
 
-    def test_nothing_is_found(self):
+    def test_no_findings(self):
         self.endure()
         self.assertFalse(self.findings.counts, f"\n{self.summary()}")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A Squid and two origins that share a URL space: every request goes where ICP says."""
+"""Squid and two origins that share a URL space: ICP selects the origin of each request."""
 
 import http.client
 import http.server
@@ -46,7 +46,7 @@ MANUALS = pathlib.Path(__file__).resolve().parents[2] / "scripts/man"
 
 
 def halves(wanted, refused):
-    """A chain that wants one half of the URLs."""
+    """A chain that accepts one half of the URLs."""
     return f"""
         policy "10-mine" {{
             kind = "prefix"
@@ -62,14 +62,14 @@ def halves(wanted, refused):
 
 
 def manual_policy(page, name):
-    """The example of a manual page with this name, as it stands there."""
+    """The example of this name from a manual page."""
     text = (MANUALS / f"{page}.scd").read_text()
     found = re.search(rf'^policy "{name}" {{([^\n]*}}$|.*?^}}$)', text, re.M | re.S)
     return found.group() + "\n"
 
 
 class Origin:
-    """An HTTP server that signs its pages, and an xdp-icpd with a chain."""
+    """An HTTP server that names itself in its pages, and an xdp-icpd with a chain."""
 
     def __init__(self, lab, name, number, policies):
         self.name = name
@@ -111,7 +111,7 @@ class Origin:
         with self.namespace.entered():
             server = http.server.ThreadingHTTPServer((self.address, 80), Page)
         server.daemon_threads = True
-        # A daemon, for who is interrupted runs no cleanup and would wait for it at the end.
+        # A daemon thread: after an interrupt no cleanup runs, and the exit would wait for it.
         thread = threading.Thread(target=server.serve_forever, args=[0.05], daemon=True)
         thread.start()
         lab.addCleanup(thread.join)
@@ -125,9 +125,9 @@ class Origin:
 class Squid(Lab):
     mode = "off"
     sanitized = True
-    # Squid waits some milliseconds for an answer. A process may miss that on a busy machine, which
-    # is what the XDP program is for; but Squid is a process as well, and gives up on an answer that
-    # has long been there if it was kept from looking. Here the question is what the answers do.
+    # Squid waits some milliseconds for a reply. On a busy machine a process may miss this deadline,
+    # which is why the XDP program exists; but Squid is a process as well, and ignores a reply that
+    # it reads too late. This test is about the effect of replies, so it extends the deadline.
     settings = "icp_query_timeout 5000"
 
     def setUp(self):
@@ -136,7 +136,7 @@ class Squid(Lab):
         if not self.squid:
             self.skipTest("squid is not installed")
         self.squid_namespace = self.namespace("squid")
-        # Squid looks for its parents when it starts: they go first.
+        # Squid probes its parents when it starts: start them first.
         self.origins = [
             Origin(self, name, number, policies)
             for number, (name, policies) in enumerate(self.chains().items(), 1)
@@ -165,7 +165,7 @@ class Squid(Lab):
         shutil.chown(directory / "cache.log", user)
         self.keep(directory / "cache.log")
         squid = subprocess.Popen(
-            # The service name keeps its shared memory apart from another Squid's.
+            # The service name separates its shared memory from that of another Squid.
             self.squid_namespace.command(
                 self.squid, "-N", "-n", "".join(filter(str.isalnum, directory.name)), "-f", config
             ),
@@ -197,11 +197,11 @@ class Squid(Lab):
         return answer.status, body
 
     def choices(self):
-        """What the access log says of each URL: PARENT_HIT/10.2.1.2 and the like."""
+        """The access log's entry for each URL, such as PARENT_HIT/10.2.1.2."""
         fields = [line.split() for line in self.access_log.read_text().splitlines()]
         return {line[6]: line[8] for line in fields if line[5] == "GET"}
 
-    def test_each_request_goes_to_the_origin_that_wants_it(self):
+    def test_each_request_goes_to_its_origin(self):
         expected = {}
         for page in range(PAGES):
             for origin in self.origins:
@@ -219,7 +219,7 @@ class Squid(Lab):
 
 
 class Generic(Squid):
-    """In the kernel, which has answered before the query's sender goes on."""
+    """By the kernel, which replies before the call that sends the query returns."""
 
     mode = "generic"
     xdp = True
@@ -236,9 +236,9 @@ class Native(Generic):
 
 class ManualChain(Squid):
     """
-    The examples of the manual: a prefix, a suffix, a pattern, and a file that says "not now". The
-    others say MISS to what is not theirs; with MISS_NOFETCH Squid would take the first parent, the
-    one that is under maintenance.
+    The examples of the manual: a prefix, a suffix, a pattern, and a flag file for maintenance. The
+    other origins reply MISS to what is not theirs; with MISS_NOFETCH Squid would take the first
+    parent, the one under maintenance.
     """
 
     settings = f"{Squid.settings}\nquery_icmp on"
@@ -260,7 +260,7 @@ class ManualChain(Squid):
             "b": mine.replace("/a/", "/x/").replace("/b/", "/a/").replace("/x/", "/b/"),
         }
 
-    def test_each_request_goes_to_the_origin_that_wants_it(self):
+    def test_each_request_goes_to_its_origin(self):
         expected = {}
 
         def ask(path, origin, choice):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""icpctl trace: a line for what the kernel and the daemon do with each query, and no trace of it after."""
+"""icpctl trace: a line for each query in the kernel and the daemon, and no tracing afterwards."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from wire import CLIENT, CLIENT6, DENIED, HIT, MISS, POLICIES, SERVER, SERVER6, 
 
 
 class Trace:
-    """What icpctl trace prints while something is asked."""
+    """The output of icpctl trace during some queries."""
 
     def __init__(self, daemon, *words):
         self.process = subprocess.Popen(
@@ -29,7 +29,7 @@ class Trace:
         )
 
     def end(self, number=signal.SIGINT):
-        """The lines, after a signal to end."""
+        """End it by a signal; return the lines."""
         self.process.send_signal(number)
         output, _ = self.process.communicate(timeout=PATIENCE)
         return output.splitlines()
@@ -40,11 +40,11 @@ class Trace:
 
 
 class Tracing:
-    """What holds with the kernel and without."""
+    """Tests with the kernel and without."""
 
     @contextlib.contextmanager
     def traced(self, daemon, *words):
-        """The trace, from when it shows what is asked on. It ends, even if it shows nothing."""
+        """A trace that shows all queries from now on. It ends even if it shows nothing."""
         trace = Trace(daemon, "--json", "trace", "--time", str(PATIENCE), *words)
         self.addCleanup(trace.process.stdout.close)
         self.addCleanup(lambda: trace.process.poll() is None and trace.process.kill())
@@ -58,7 +58,7 @@ class Tracing:
         return [json.loads(line) for line in lines]
 
     def ask_numbered(self, url, number):
-        """Asks with a socket of its own, and returns what its end is called in the trace."""
+        """Ask from a new socket; return its address as traces show it."""
         client = self.client(self.client_side)
         client.exchange(icp.query(url, number), self.server)
         return f"{self.client_address}:{client.port}"
@@ -67,10 +67,10 @@ class Tracing:
         self.assertEqual({key: line.get(key) for key in expected}, expected, line)
 
     def shown(self, trace, count):
-        """The first lines, as they come."""
+        """The first lines, read as they are printed."""
         return self.objects(trace.process.stdout.readline() for _ in range(count))
 
-    def test_the_daemons_answers(self):
+    def test_replies_of_the_daemon(self):
         daemon = self.a_daemon()
         with self.traced(daemon, "--count", "1") as trace:
             before = time.time()
@@ -91,7 +91,7 @@ class Tracing:
             )
             self.assertLess(abs(line["time"] - before), PATIENCE)
 
-    def test_rules_drains_and_silence(self):
+    def test_rules_drains_and_unanswered_messages(self):
         daemon = self.a_daemon()
         daemon.icpctl("rules", "add", "http://rule.example.com/", "err")
         with self.traced(daemon) as trace:
@@ -118,7 +118,7 @@ class Tracing:
     lines = ()
 
     def seen(self, trace, number):
-        """Reads lines until the daemon's on that request."""
+        """Read lines until the daemon's line on this request."""
         self.lines = []
         while True:
             line = json.loads(trace.process.stdout.readline())
@@ -145,14 +145,14 @@ class Tracing:
             (line,) = self.objects(by_source.wait())
             self.assert_shown(line, source=f"{self.other_address}:{other.port}", request=4)
 
-    def test_its_time_ends_it(self):
+    def test_trace_ends_after_its_time(self):
         began = time.monotonic()
         trace = Trace(self.a_daemon(), "trace", "--time", "1")
         self.assertEqual(trace.wait(), [])
         self.assertEqual(trace.process.returncode, 0)
         self.assertGreaterEqual(time.monotonic() - began, 1)
 
-    def test_words_for_people(self):
+    def test_text_output(self):
         daemon = self.a_daemon()
         trace = Trace(daemon, "trace", "--count", "1", "-u", "http://long")
         until(lambda: self.is_traced(daemon), "the trace to begin")
@@ -165,7 +165,7 @@ class Tracing:
             rf"daemon ICP_OP_MISS \(default\) {re.escape(long[:256])}\.\.\.$",
         )
 
-    def test_bad_words(self):
+    def test_invalid_filters(self):
         daemon = self.a_daemon()
         for words, code in (
             (("--source", "10.0.0.0/99"), 3),
@@ -178,14 +178,14 @@ class Tracing:
             self.assertEqual((done.returncode, done.stdout), (code, ""), done.stderr)
             self.assertNotEqual(done.stderr, "")
 
-    def test_a_tracer_that_dies_leaves_nothing_on(self):
+    def test_killed_tracer_leaves_no_tracing_on(self):
         daemon = self.a_daemon()
         with self.traced(daemon) as trace:
             trace.end(signal.SIGKILL)
             until(lambda: not self.is_traced(daemon), "the trace to end")
         self.assertEqual(self.traced_until(), 0)
 
-    def test_the_daemon_ends(self):
+    def test_daemon_exits_during_a_trace(self):
         daemon = self.a_daemon()
         with self.traced(daemon) as trace:
             daemon.stop()
@@ -216,13 +216,13 @@ class Userspace(Tracing, Lab):
             (line,) = self.objects(trace.wait())
         self.assert_shown(line, source=f"[::1]:{client.port}", destination="[::1]:3130", by="daemon")
 
-    def test_one_that_does_not_read_holds_nobody_up(self):
+    def test_tracer_that_does_not_read(self):
         daemon = self.a_daemon()
         with self.traced(daemon) as trace:
             trace.process.send_signal(signal.SIGSTOP)
             client = self.client(self.client_side)
             url = "http://e.org/".ljust(250, "x")
-            # More than the socket and the daemon hold back.
+            # More than the buffers of the socket and the daemon hold.
             until(
                 lambda: [client.ask(url, self.server) for _ in range(100)]
                 and daemon.count("answered.daemon") >= 6000,
@@ -252,7 +252,7 @@ class Kernel(Tracing, Wire):
         )
         return dump[0]["formatted"]["value"]["trace_until"]
 
-    def test_the_kernels_answers(self):
+    def test_replies_of_the_kernel(self):
         daemon = self.a_daemon()
         daemon.icpctl("rules", "add", "http://rule.example.com/", "err")
         with self.traced(daemon) as trace:
@@ -283,14 +283,14 @@ class Kernel(Tracing, Wire):
                 decider="rule",
                 verdict="ICP_OP_ERR",
             )
-            # What is passed up has a line of the kernel's and one of the daemon's, in this order.
+            # A query that is passed up has a line of the kernel and then one of the daemon.
             self.ask_numbered(DENIED, 3)
             passed, answered = self.shown(trace, 2)
             self.assert_shown(
                 passed, by="kernel", verdict=None, outcome="passed.horizon", request=3, url=DENIED
             )
             self.assert_shown(answered, by="daemon", policy="50-admin", request=3, url=DENIED)
-            # The verdict that the daemon has left is that of its policy.
+            # The remembered decision names its policy.
             self.ask_numbered(DENIED, 4)
             (line,) = self.shown(trace, 1)
             self.assert_shown(line, by="kernel", policy="50-admin", verdict="ICP_OP_DENIED")
@@ -299,7 +299,7 @@ class Kernel(Tracing, Wire):
             self.assert_shown(line, by="kernel", verdict="ICP_OP_ERR", decider=None)
             trace.end()
 
-    def test_policies_are_named_across_a_reload(self):
+    def test_policy_names_after_a_reload(self):
         daemon = self.a_daemon()
         with self.traced(daemon) as trace:
             self.ask_numbered(HIT, 1)
@@ -310,22 +310,22 @@ class Kernel(Tracing, Wire):
         self.assert_shown(before, policy="10-hit", verdict="ICP_OP_HIT")
         self.assert_shown(after, policy="00", verdict="ICP_OP_DENIED")
 
-    def test_a_daemon_that_is_killed_does_not_leave_the_kernel_tracing(self):
+    def test_killed_daemon_leaves_no_tracing_on(self):
         daemon = self.a_daemon()
         with self.traced(daemon) as trace:
             daemon.kill()
             trace.wait()
             self.assertEqual(trace.process.returncode, 2)
-        # The time that it was allowed is at most a second ahead, and nobody renews it.
+        # The permission to trace ends within a second, and is not renewed.
         self.assertLess(self.traced_until(), time.monotonic_ns() + 10**9)
         self.assertEqual(self.traced_until(), self.traced_until())
         next_daemon = self.responder().start()
         self.assertEqual(self.traced_until(), 0)
         self.assert_answered_by(next_daemon, "kernel", "hit", HIT)
 
-    def test_a_flood_is_answered_and_what_is_not_shown_is_counted(self):
+    def test_events_lost_under_load_are_counted(self):
         daemon = self.a_daemon()
-        count = 20_000  # more than a megabyte, which is what the daemon keeps for who is slow
+        count = 20_000  # more than a megabyte, which the daemon buffers for a slow reader
         with self.traced(daemon) as trace:
             self.assert_flooded(self.flood(SERVER, count, [f"{HIT}\thit"]), count)
             shown = lost = 0

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What several threads of a daemon answer, and what changes and counts while they do."""
+"""Several worker threads: replies, changes and counters."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ from wire import ENDLESS, SERVER, SERVER6, Wire
 
 WORKERS = 4
 COUNT = 20_000
-LEFT_BYTES_MAX = 4 << 20  # of what waits for the main thread
+LEFT_BYTES_MAX = 4 << 20  # queued for the main thread
 GROUP = "239.1.2.3"
 HIT, MISS = "http://hit.example.com/x", "http://other.example.com/"
 BOTH = [f"{HIT}\thit", f"{MISS}\tmiss"]
@@ -44,7 +44,7 @@ class Workers(Wire):
         return path
 
     def threads(self, daemon):
-        """How often each worker has waited."""
+        """Number of voluntary context switches of each worker."""
         tasks = pathlib.Path(f"/proc/{daemon.process.pid}/task")
         return {
             task.name: next(
@@ -58,7 +58,7 @@ class Workers(Wire):
 
 
 class Alone(Workers):
-    def test_as_many_threads_as_are_wanted(self):
+    def test_number_of_threads(self):
         for settings, count in (
             ("workers = 1", 0),
             ("workers = 5", 5),
@@ -69,8 +69,8 @@ class Alone(Workers):
             self.assertEqual(self.ask(HIT), "hit")
             daemon.stop()
 
-    def test_each_answers_and_what_they_count_is_exact(self):
-        """From the address that was asked, of which a socket for all of them has two a family."""
+    def test_each_worker_replies_and_counts_are_exact(self):
+        """The reply comes from the address asked, also if the socket is bound to a wildcard."""
         others = ("10.1.0.77", "fd00:1::77")
         for address in others:
             bits = 64 if ":" in address else 24
@@ -86,7 +86,7 @@ class Alone(Workers):
             self.assertEqual(daemon.count("answered.daemon"), expected)
         for address in (SERVER, SERVER6, *others):
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            for _ in range(32):  # ports, and so workers, to which each is hashed
+            for _ in range(32):  # source ports, whose hash selects the worker
                 client = self.client(self.client_side, family)
                 self.assertEqual(client.ask(HIT, address), "hit")
                 client.exchange(icp.query("", 7), address)
@@ -99,8 +99,8 @@ class Alone(Workers):
         for thread, count in self.threads(daemon).items():
             self.assertGreater(count, waited[thread], "a worker has not worked")
 
-    def test_one_answers_a_group(self):
-        """Every socket of an address gets a copy; there is one answer, and one silence."""
+    def test_one_worker_replies_to_multicast(self):
+        """Every socket of an address gets a copy; one worker replies, and one counter rises."""
         daemon = self.start(prefix())
         member = self.server_side.socket(socket.AF_INET)
         self.addCleanup(member.close)
@@ -132,7 +132,7 @@ class Alone(Workers):
         self.assertIn("another process has it", second.log.read_text())
 
     def test_reloads_under_flood(self):
-        """Each answer is the old chain's or the new one's, after the return the new one's."""
+        """Each reply follows the old or the new chain; after the reload, the new one."""
         many = "".join(f"http://{i}.example.com/\thit\n" for i in range(30_000))
         path = self.file("many", many)
         big = f'policy "90" {{ kind = "prefix" file = "{path}" }}'
@@ -180,8 +180,8 @@ class Alone(Workers):
 
     def changes(self, daemon, before=""):
         """
-        All that can change what workers answer: how, and what HIT gets from then on. It gets `hit`
-        at first. `before` stands before the policies that come and go.
+        All changes that affect replies of workers: the change, and the verdict on HIT afterwards,
+        which is `hit` at first. `before` stands before the policies that are added and removed.
         """
         flag = self.files / "flag"
         gate = f'policy "10" {{ kind = "flag" verdict = "denied" path = "{flag}" }}'
@@ -214,7 +214,7 @@ class Alone(Workers):
         )
 
     def client_of_each(self, daemon):
-        """A client for each worker: by its port it is always answered by the same."""
+        """A client for each worker: the source port selects the worker."""
         clients = {}
         while len(clients) < WORKERS:
             client = self.client(self.client_side)
@@ -227,7 +227,7 @@ class Alone(Workers):
             clients.setdefault(worker[0], client)
         return clients.values()
 
-    def test_a_change_reaches_every_worker(self):
+    def test_changes_reach_every_worker(self):
         daemon = self.start(prefix())
         clients = self.client_of_each(daemon)
         for change, verdict in self.changes(daemon):
@@ -236,7 +236,7 @@ class Alone(Workers):
                 self.assertEqual(client.ask(HIT, SERVER), verdict)
 
     def processor_time(self, daemon):
-        """Of all threads but the main one, in ticks."""
+        """CPU time of all threads but the main one, in ticks."""
         return sum(
             sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
             for stat in pathlib.Path(f"/proc/{daemon.process.pid}/task").glob("*/stat")
@@ -244,7 +244,7 @@ class Alone(Workers):
         )
 
     def sent(self):
-        """How many datagrams the server's side has sent."""
+        """Number of datagrams sent in the server's namespace."""
         names, values = (
             line.split()
             for line in self.server_side.run("cat", "/proc/self/net/snmp").stdout.splitlines()
@@ -252,10 +252,10 @@ class Alone(Workers):
         )
         return int(values[names.index("OutDatagrams")])
 
-    def test_a_change_waits_for_what_is_under_way(self):
-        """A worker that decides by what was before has answered once the change is told as done."""
+    def test_changes_wait_for_queries_in_progress(self):
+        """When a change is reported as done, no worker decides by the former state any more."""
         slow = f"{HIT}/slow{'x' * 100}"
-        patterns = self.file("patterns", "slow(x+x+)+[a-w]\n" * 2000)  # each up to its limit
+        patterns = self.file("patterns", "slow(x+x+)+[a-w]\n" * 2000)  # each runs into its limit
         daemon = self.start(prefix())
         client = self.client(self.client_side)
         former = "hit"
@@ -273,7 +273,7 @@ class Alone(Workers):
             former = verdict
 
     def slow_policies(self):
-        """One of each kind that only the main thread may ask, and what it says to whom."""
+        """A policy of each kind with `main_thread`, a URL and its verdict."""
         script = self.file(
             "check.lua",
             """
@@ -299,14 +299,14 @@ class Alone(Workers):
         }
 
     def slow_chain(self, *kinds):
-        """Before and behind those policies there are some for any thread."""
+        """These policies, with others for any thread before and after them."""
         return f"""
             policy "10" {{ kind = "regex" verdict = "hit" patterns = {{ 'a+b|regex', '^x(y)+$' }} }}
             policy "20" {{ kind = "glob" verdict = "miss_nofetch" pattern = "*glob*" }}
             {" ".join(self.slow_policies()[kind][0] for kind in kinds)}
             {prefix()}"""
 
-    def test_what_only_one_thread_may_ask(self):
+    def test_policies_of_the_main_thread(self):
         questions = [
             "http://e.org/regex\thit",
             "http://e.org/aaaab\thit",
@@ -329,7 +329,7 @@ class Alone(Workers):
             daemon.stop()
 
     def all_is_read(self, daemon):
-        """Nothing waits in a socket, and every worker waits for something."""
+        """All sockets are empty, and every worker sleeps."""
         process = pathlib.Path(f"/proc/{daemon.process.pid}")
         sockets = [line.split() for line in (process / "net/udp").read_text().splitlines()[1:]]
         return all(
@@ -340,8 +340,8 @@ class Alone(Workers):
             if task.name != str(daemon.process.pid)
         )
 
-    def test_what_finds_no_room_is_counted(self):
-        """A main thread that is held up leaves room for so many bytes and no more."""
+    def test_dropped_queries_are_counted(self):
+        """While the main thread is blocked, the queue for it is limited in bytes."""
         daemon = self.start(self.slow_chain("lua"))
         client = self.client(self.client_side)
         for length in (20, 8000):
@@ -351,7 +351,7 @@ class Alone(Workers):
             with daemon.held():
                 for number in range(1, sent + 1):
                     client.send(icp.query(url, number), SERVER)
-                    if number % 64 == 0:  # the sockets have a bound of their own
+                    if number % 64 == 0:  # the socket buffers have a limit too
                         until(lambda: self.all_is_read(daemon), "the workers to have read all")
                 until(lambda: self.all_is_read(daemon), "the workers to have read all")
 
@@ -367,8 +367,8 @@ class Alone(Workers):
             client.close()
             client = self.client(self.client_side)
 
-    def test_gates_while_the_main_thread_is_held_up(self):
-        """Workers rely on what it has seen for the time of the lease, and leave it to that then."""
+    def test_gates_while_the_main_thread_is_blocked(self):
+        """Workers rely on gates for the time of the lease, then pass queries to the main thread."""
         flag = self.files / "flag"
         gate = f'policy "40" {{ kind = "flag" verdict = "denied" path = "{flag}" }}'
         before = 'policy "30" { kind = "prefix" verdict = "hit" url = "http://e.org/" }'
@@ -380,18 +380,18 @@ class Alone(Workers):
                 time.sleep(0.5)
                 client.send(icp.query(HIT, 1), SERVER)
                 until(lambda: self.all_is_read(daemon), "a worker to have read it")
-                # What stands before the gate is answered.
+                # Policies before the gate still decide.
                 self.assertEqual(client.ask("http://e.org/", SERVER), "hit")
             self.assertEqual(client.receive()[0], icp.answer(verdict, HIT, 1))
         daemon.stop()
-        # As long as the lease goes on they need nobody.
+        # Until the lease expires they need no main thread.
         daemon = self.start(gate + before + prefix())
         with daemon.held():
             flag.touch()
             self.assertEqual(client.ask(HIT, SERVER), "hit")
 
-    def test_the_end_under_flood(self):
-        """What has come in is answered, then the daemon ends."""
+    def test_exit_under_flood(self):
+        """Received queries get their replies before the daemon exits."""
         daemon = self.start(self.slow_chain("lua"))
         client = self.client(self.client_side)
         flood = self.flood(SERVER, ENDLESS, ["http://e.org/regex\thit", "http://e.org/lua\tdenied"])
@@ -406,8 +406,8 @@ class BesideTheKernel(Workers):
     mode = "native"
     sanitized = False
 
-    def test_what_workers_decide_is_remembered_for_its_chain_alone(self):
-        """No decision of a former chain is in the kernel's memory after a reload."""
+    def test_decisions_of_workers_are_remembered_for_their_chain(self):
+        """After a reload the kernel has no remembered decision of the former chain."""
 
         def regex(verdict):
             return f'policy "50" {{ kind = "regex" verdict = "{verdict}" pattern = "hit" }}'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A client and a server, each in a namespace, and a wire between them."""
+"""A client and a server, each in a namespace, connected by a veth pair."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from lab import Lab
 
 CLIENT, SERVER = "10.1.0.1", "10.1.0.2"
 CLIENT6, SERVER6 = "fd00:1::1", "fd00:1::2"
-CLIENT_2, SERVER_2 = "10.2.0.1", "10.2.0.2"  # of another wire, which few need
+CLIENT_2, SERVER_2 = "10.2.0.1", "10.2.0.2"  # of a second veth pair, which few tests need
 FAMILIES = ((socket.AF_INET, SERVER), (socket.AF_INET6, SERVER6))
 
-# The kernel decides what stands before the regex, the daemon the rest.
+# The kernel decides by the policies before the regex, the daemon by the rest.
 POLICIES = """
 policy "10-hit" {
     kind = "prefix"
@@ -43,9 +43,9 @@ HIT, NOFETCH = "http://hit.example.com/x", "http://nofetch.example.com/x"
 DENIED, LATE, MISS = "http://e.org/admin/x", "http://late.example.com/x", "http://e.org/x"
 
 
-# ThreadSanitizer makes it slow, and has nothing to look for there.
+# It has one thread, and ThreadSanitizer would only slow it down.
 FLOOD = (ROOT / "build" if BUILD.name == "thread" else BUILD) / "tests/flood"
-ENDLESS = 200_000_000  # queries of a flood that end_flood() ends
+ENDLESS = 200_000_000  # queries of a flood that runs until end_flood()
 
 
 class Wire(Lab):
@@ -67,10 +67,10 @@ class Wire(Lab):
         if self.mode == "native":
             self.pass_all(self.client_side, "c0")
         self.asker = {family: self.client(self.client_side, family) for family, _ in FAMILIES}
-        self.pins = self.pin_dir()  # not there before something is loaded
+        self.pins = self.pin_dir()  # created when something is loaded
 
     def second_wire(self):
-        """From c1 to s1, beside the first."""
+        """Add a veth pair from c1 to s1."""
         net.connect(
             self.client_side,
             "c1",
@@ -83,12 +83,12 @@ class Wire(Lab):
             self.pass_all(self.client_side, "c1")
 
     def responder(self, policies=POLICIES, **settings):
-        """A daemon for the server's end of the wire."""
+        """A daemon at the server's end of the veth."""
         settings = {"mode": self.mode, "interfaces": ["s0"], "pin_dir": self.pins} | settings
         return self.daemon(self.server_side, policies, **settings)
 
     def load(self, *words, settings="", check=True):
-        """scripts/xdp-icp-load on the server's side, with this test's pins."""
+        """Run scripts/xdp-icp-load in the server's namespace, with the pins of this test."""
         config = self.directory() / "loader.conf"
         config.write_text(f'pin_dir = "{self.pins}"\n{settings}\n')
         environment = os.environ | {"XDP_ICP_LOADER": str(BUILD / "xdp-icp-loader")}
@@ -96,7 +96,7 @@ class Wire(Lab):
         return self.server_side.run(*words, check=check, env=environment)
 
     def program(self, device="s0"):
-        """The id and the mode of the program on a device of the server's side."""
+        """Id and mode of the program on a device in the server's namespace."""
         xdp = self.server_side.link(device).get("xdp")
         if not xdp:
             return None, None
@@ -108,7 +108,7 @@ class Wire(Lab):
         return self.asker[family].ask(url, address)
 
     def assert_answered_by(self, daemon, who, verdict, url, address=SERVER):
-        """The verdict is right, and it came from the kernel or the daemon as said."""
+        """Expect this verdict, from the kernel or the daemon as given in `who`."""
         kernel, user = daemon.counts("answered.kernel", "answered.daemon")
         self.assertEqual(self.ask(url, address), verdict)
         expected = (kernel + 1, user) if who == "kernel" else (kernel, user + 1)
@@ -117,20 +117,20 @@ class Wire(Lab):
         )
 
     def is_answered_by_kernel(self, daemon, verdict, url, address=SERVER):
-        """One query, whose answer must be right: did it come from the kernel?"""
+        """Send one query and check the verdict; return whether the reply came from the kernel."""
         before = daemon.count("answered.kernel")
         self.assertEqual(self.ask(url, address), verdict)
         return daemon.count("answered.kernel") > before
 
-    def assert_nobody_answers(self, address=SERVER, port=icp.PORT):
-        """Nobody listens there, and the network of the server's side says so."""
+    def assert_port_closed(self, address=SERVER, port=icp.PORT):
+        """Expect an ICMP error: no socket listens there."""
         client = self.client(self.client_side)
         client.socket.connect((address, port))
         client.socket.send(icp.query(HIT, 1))
         self.assertRaises(ConnectionRefusedError, client.socket.recv, 65536)
 
     def flood(self, address, count, questions):
-        """Starts a flood; `questions` are lines of URL TAB VERDICT[,VERDICT...]."""
+        """Start a flood; `questions` are lines of URL TAB VERDICT[,VERDICT...]."""
         path = self.directory() / "questions"
         path.write_text("".join(f"{line}\n" for line in questions))
         command = self.client_side.command(FLOOD, address, count, path)
@@ -147,8 +147,8 @@ class Wire(Lab):
         return outcome
 
     def end_flood(self, process):
-        """Ends a flood that was to go on; every query has had its right answer."""
-        self.assertIsNone(process.poll(), "the flood was over too soon to show anything")
+        """End a flood that still runs; every query must have had its reply."""
+        self.assertIsNone(process.poll(), "the flood ended too early to show anything")
         process.terminate()
         outcome = self.outcome(process)
         self.assertGreater(outcome["answered"], 0)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
 The faults. Each takes the stage and a random generator, changes the state within during(), and
-comes back when the new state holds; the caller then checks that it does.
+returns when the new state holds; the caller then checks that it does.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ ADDRESS6 = {"c0": CLIENT6, "s0": SERVER6, "c1": CLIENT6_2, "s1": SERVER6_2}
 
 
 def turned(state):
-    """The state after a reload: a policy says otherwise, and what was added at run time is gone."""
+    """A reload gives a policy another verdict, and removes policies added at run time."""
     return state.but(turned="miss_nofetch" if state.turned == "hit" else "hit", extra=False)
 
 
@@ -79,7 +79,7 @@ def rules_command(stage, *words):
 
 
 def change_rules(stage, random):
-    """By icpctl, or by the lines for bpftool that it prints; with a daemon or without one."""
+    """Change rules by icpctl, or by the bpftool commands it prints, with a daemon or without."""
     rules = set(stage.state.rules)
     prefix = random.choice(sorted(RULES))
     taken_out = prefix in rules
@@ -130,11 +130,11 @@ def drain(stage, random):
         stage.server.icpctl("undrain")
 
 
-# --- the daemon's end
+# --- exits of the daemon
 
 
 def lease_ends(stage):
-    """Once the lease is over, nothing is answered that depends on the daemon."""
+    """After the lease has expired, no query gets a reply that depends on the daemon."""
     until(
         lambda: not stage.answers("native", GATED), f"the lease of {LEASE} to end, there is no daemon"
     )
@@ -142,7 +142,7 @@ def lease_ends(stage):
 
 
 def start_again(stage, *prefix, former=()):
-    """What was added at run time is gone. Until then the kernel may reply by a former chain."""
+    """Policies added at run time are gone. Until then the kernel may reply by a former chain."""
     after = stage.state.but(daemon=RUNS, extra=False)
     with stage.during("the daemon's start", *former, after):
         stage.server.start(*prefix)
@@ -162,7 +162,7 @@ def kill_the_daemon(stage, random):
 
 
 def kill_the_daemon_in_a_reload(stage, random):
-    """The kernel has the former chain or the next one, whole."""
+    """The kernel has either the former chain or the next one."""
     stage.end_life()
     after = turned(stage.state)
     dead = [state.but(daemon=KILLED) for state in (stage.state, after)]
@@ -176,7 +176,7 @@ def kill_the_daemon_in_a_reload(stage, random):
 
 
 def stop_the_daemon(stage, _):
-    """At a good end the daemon closes its chain: rules are what is left."""
+    """At a clean exit the daemon closes its chain: only rules remain."""
     stage.end_life()
     with stage.during("the daemon's end", stage.state.but(daemon=ENDED, extra=False)):
         stage.server.stop()
@@ -186,8 +186,8 @@ def stop_the_daemon(stage, _):
 
 def step_the_clock(stage, random):
     """
-    The daemon's monotonic clock is another than the kernel's: a time namespace. (The machine's own
-    clock belongs to others too.)
+    The daemon's monotonic clock differs from the kernel's, by a time namespace. (The clock of the
+    machine is shared with other processes.)
     """
     seconds = random.choice((100_000, 7, -7))
     stage.end_life()
@@ -225,7 +225,7 @@ def take_a_link_down(stage, random):
 
 
 def move_an_address(stage, random):
-    """It is added to one device or the other, and taken away again."""
+    """Add an address to one of the devices, and remove it again."""
     device = random.choice(("s0", "s1"))
     there = stage.state.wires | {promise.MOVING}
     stage.client_side.run(
@@ -246,7 +246,7 @@ def move_an_address(stage, random):
 
 
 def fill_the_disk(stage, _):
-    """Neither a line for the log nor a drop-in can be written; what is not saved counts for now."""
+    """Neither the log nor a drop-in can be written; policies without --save still work."""
     filler = stage.disk / "filler"
     name, *settings = promise.EXTRA_POLICY
     with stage.during("a full disk", stage.state.but(extra=True)):
@@ -264,7 +264,7 @@ def fill_the_disk(stage, _):
 
 @contextlib.contextmanager
 def other_user():
-    """What a socket is connected as counts, whatever the process is later."""
+    """The peer credentials of a socket are those at connect()."""
     nobody = pwd.getpwnam("nobody").pw_uid
     os.seteuid(nobody)
     try:
@@ -275,8 +275,8 @@ def other_user():
 
 def hold_connections(stage, random):
     """
-    Connections of another user to the control socket that say nothing, or a byte now and then, or do
-    not read what they asked for. Root gets through all the same.
+    Connections of another user to the control socket that send nothing or a byte at a time, or do not
+    read their reply. Root must get through nevertheless.
     """
     connections = []
     with contextlib.ExitStack() as stack, stage.during("many connections", stage.state):

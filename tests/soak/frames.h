@@ -3,8 +3,8 @@
  * Hostile frames, and what a reply to one of them may be.
  *
  * Frame N of a run is a function of the seed and of N alone, and N is the request number of its ICP
- * message. So a reply names its frame, which is made a second time and judged: nothing has to be
- * remembered, and every finding can be repeated.
+ * message. So a reply names its frame, which is then built again for the check: nothing has to be
+ * stored, and every finding can be reproduced.
  */
 #ifndef XDP_ICP_SOAK_FRAMES_H
 #define XDP_ICP_SOAK_FRAMES_H

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Sends hostile frames on a device at a given rate, and judges every reply that comes back.
+ * Send hostile frames on a device at a given rate, and check every reply.
  *
- * Frames in flight are bounded by the socket's send buffer, to less than what a veth or the network
- * stack's backlog holds: hostile frames must not push out the good queries beside them. Prints the
- * counts as a line of JSON every second and at the end; SIGTERM ends it. Exit 1 if a reply was bad.
+ * The socket's send buffer limits the frames in flight to fewer than the queues of a veth and the
+ * network stack hold: hostile frames must not displace good queries. Prints the counters as a line
+ * of JSON every second and at the end; SIGTERM ends it. Exit 1 if a reply was bad.
  */
 #include <argp.h>
 #include <dirent.h>
@@ -58,7 +58,7 @@ static int is_visible(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-/* In the order of their names, for a run must be repeatable. */
+/* Sorted by name, so that a run can be repeated. */
 static void load_corpus(void)
 {
 	struct dirent **entries;
@@ -102,7 +102,7 @@ static int open_socket(void)
 	return fd;
 }
 
-/* Sends the next `count` frames. What the device does not take while it is down is not sent. */
+/* Send the next `count` frames. Frames refused by a device that is down count as not sent. */
 static void send_frames(int fd, unsigned int count)
 {
 	static struct frame frames[BURST];
@@ -195,7 +195,7 @@ static void run(int fd)
 		double time = now();
 		unsigned long due = (time - start) * rate;
 
-		/* A machine that was busy catches up, but not without end. */
+		/* After a delay, catch up by at most a second. */
 		if (due > counts.sent + rate) {
 			start += (double)(due - counts.sent - rate) / rate;
 			due = counts.sent + rate;
@@ -210,7 +210,7 @@ static void run(int fd)
 		if (due < counts.sent + BURST)
 			nanosleep(&wait, NULL);
 	}
-	/* Replies that are on their way. */
+	/* Replies in flight. */
 	for (int i = 0; i < 100; i++) {
 		nanosleep(&wait, NULL);
 		receive_replies(fd);
@@ -223,7 +223,7 @@ static struct in6_addr parse_address(const char *text, struct argp_state *state)
 	struct in6_addr address;
 
 	if (!address_parse(text, &address))
-		argp_error(state, "%s is no IP address", text);
+		argp_error(state, "%s is not an IP address", text);
 	return address;
 }
 
@@ -253,7 +253,7 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
 			struct ether_addr mac;
 
 			if (!ether_aton_r(text, &mac))
-				argp_error(state, "%s is no MAC address", text);
+				argp_error(state, "%s is not a MAC address", text);
 			memcpy(config.server_mac, &mac, ETH_ALEN);
 		} else if (state->arg_num < 4) {
 			config.source[state->arg_num - 2] = parse_address(text, state);
@@ -285,7 +285,7 @@ int main(int argc, char **argv)
 		.options = options,
 		.parser = parse_argument,
 		.args_doc = "DEVICE SERVER_MAC SOURCE SOURCE6 SERVER SERVER6 [OTHER...]",
-		.doc = "Sends hostile frames from the SOURCE addresses, and judges the replies. "
+		.doc = "Sends hostile frames from the SOURCE addresses, and checks the replies. "
 		       "The "
 		       "server may reply from the OTHER addresses as well.",
 	};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Which reply a frame may get, from the protocol's rules alone. Whether it gets one depends on more
- * (is the daemon running, does the network stack take the frame), so a missing reply is never wrong
- * here; that is the business of the queries which are owed one.
+ * The replies that a frame may get, by the rules of the protocol alone. Whether it gets one depends
+ * on more (the daemon, the network stack), so a missing reply is no error here; the good queries of
+ * tests/flood check that.
  */
 #include <net/ethernet.h>
 
@@ -19,7 +19,7 @@ struct datagram {
 	bool sums_good;
 };
 
-/* The last header is UDP, as far as the network stack may see it: extensions are skipped. */
+/* Skip the extension headers that the network stack accepts before UDP. */
 static size_t skip_extensions(const unsigned char *bytes, size_t offset, size_t end, uint8_t *next)
 {
 	while (*next != IPPROTO_UDP) {
@@ -42,7 +42,7 @@ static size_t skip_extensions(const unsigned char *bytes, size_t offset, size_t 
 	return offset;
 }
 
-/* False: no whole datagram. A checksum that was left to an offload is good. */
+/* Returns false if this is no complete datagram. A partial checksum is good. */
 static bool find_datagram(const unsigned char *bytes, size_t size, struct datagram *found)
 {
 	size_t offset = ETH_HLEN, end, address_size, addresses;
@@ -113,7 +113,7 @@ static bool is_multicast(const struct in6_addr *address)
 	return is_ipv4(address) ? address->s6_addr[12] >> 4 == 0xe : IN6_IS_ADDR_MULTICAST(address);
 }
 
-/* One host that can be sent to, from the wire's point of view? 240.0.0.0/4 is reserved, no more. */
+/* Is it a unicast address of a host on the network? 240.0.0.0/4 is merely reserved. */
 static bool is_host(const struct in6_addr *address)
 {
 	if (is_multicast(address))
@@ -132,8 +132,8 @@ static bool is_server(const struct frame_config *config, const struct in6_addr *
 	return false;
 }
 
-/* A query that may be answered at all. */
-static bool may_be_answered(const struct frame_config *config, const struct datagram *query)
+/* Is it a query that may get a reply? */
+static bool may_get_reply(const struct frame_config *config, const struct datagram *query)
 {
 	const unsigned char *message = query->message;
 
@@ -151,7 +151,7 @@ static bool is_verdict(unsigned char opcode)
 	       opcode == ICP_OP_MISS_NOFETCH || opcode == ICP_OP_DENIED;
 }
 
-/* Is there a URL, which ends at its one NUL? It has `size` bytes with that. */
+/* Is there a URL that ends with its only NUL? `size` includes it. */
 static bool is_string(const unsigned char *url, size_t size)
 {
 	return size >= 2 && memchr(url, 0, size) == url + size - 1;
@@ -165,7 +165,7 @@ static bool has_white_space(const unsigned char *url, size_t size)
 	return false;
 }
 
-/* The reply's bytes against its query's; which verdict it is, is not known here. */
+/* Compare the reply with its query; any verdict is accepted. */
 static bool fits(const struct datagram *reply, const struct datagram *query)
 {
 	const unsigned char *url = query->message + ICP_QUERY_HEADER_SIZE;
@@ -208,7 +208,7 @@ enum reply_judgement reply_judge(const struct frame_config *config, const unsign
 		return REPLY_OTHER;
 	frame_make_whole(config, *number, &frame);
 	if (frame.silent || !find_datagram(frame.bytes, frame.size, &query) ||
-	    !may_be_answered(config, &query) || get32(query.message + 4) != *number)
+	    !may_get_reply(config, &query) || get32(query.message + 4) != *number)
 		return REPLY_FORBIDDEN;
 	if (reply.size > query.size &&
 	    !(query.size == ICP_HEADER_SIZE && reply.size == ICP_ERR_SIZE))

@@ -32,7 +32,7 @@ static void message_header(struct plan *plan, enum icp_opcode opcode, size_t siz
 	put32(plan->payload + 16, 0xc0000207);
 }
 
-/* A query in good form for a URL of that many bytes, at least its beginning's. */
+/* A valid query for a URL of `length` bytes, or as long as its fixed part. */
 static void make_query(struct plan *plan, size_t length)
 {
 	char *url = (char *)plan->payload + ICP_QUERY_HEADER_SIZE;
@@ -149,7 +149,7 @@ static void make_port_zero(const struct frame_config *config, struct plan *plan)
 	plan->silent = true;
 }
 
-/* Both frames of a pair are parts of one datagram; more often than not it is a good one. */
+/* Both frames of a pair are fragments of one datagram, which is mostly a good one. */
 static void make_fragment(const struct frame_config *config, struct plan *plan)
 {
 	unsigned int offset = 2 + below(plan, 6); /* in units of 8 bytes */
@@ -204,7 +204,7 @@ static void make_extensions(const struct frame_config *config, struct plan *plan
 	plan->extension_size = 8 * count;
 }
 
-/* What another responder might have sent: two that answered it would do so for ever. */
+/* A reply of another responder: two that replied to replies would do so for ever. */
 static void make_reply(const struct frame_config *config, struct plan *plan)
 {
 	static const unsigned char opcodes[] = { 2, 3, 4, 21, 22, 23, 10, 11, 0, 5, 24, 255 };
@@ -337,7 +337,7 @@ static void make_garbage(const struct frame_config *config, struct plan *plan)
 	memcpy(plan->payload, plan->server_mac, ETH_ALEN);
 }
 
-/* Weights in parts of their sum. What a kind must get is judged from the frame, see judge.c. */
+/* Weights, relative to their sum. judge.c derives the allowed replies from the frame. */
 static const struct {
 	const char *name;
 	make_kind *make;

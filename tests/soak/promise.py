@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-The model: what every query is promised in the state of the moment.
+The model: which reply each query must get in the current state.
 
-A State is all that faults change. promise(url, wire, state) says which verdict the chain gives to a
-URL in that state, and who owes the reply:
+A State is everything that faults change. promise(url, wire, state) returns the verdict of the chain
+on a URL in that state, and which part must reply:
 
-  kernel   the XDP program decides by itself. The reply is owed without any excuse but a full queue
-           on the path, which the devices count.
-  daemon   the query may have to go up to the daemon. The reply is owed too, but a full socket buffer
-           may lose the query, which is counted as well.
-  nobody   no reply is owed: the link is down, the daemon has ended. If a reply comes, its verdict is
-           right all the same: the kernel goes on with what it knows until the lease is over.
+  kernel   the XDP program decides alone. The only excuse for a missing reply is a full queue on the
+           path, which the devices count.
+  daemon   the query may have to be passed up to the daemon. Another excuse is a full socket buffer,
+           which is counted as well.
+  none     no reply is required: the link is down, or the daemon has exited. If there is one, its
+           verdict must be right: the kernel continues to reply until the lease expires.
 
-While a state changes, a reply is right if it is right before, after, or in one of the states in
-between, and it is owed only if it is owed in all of them.
+During a change, a reply is right if it is right before, after, or in one of the states in between,
+and it is required only if it is required in all of them.
 """
 
 import dataclasses
 
 WIRES = ("native", "native6", "generic", "generic6")
-MOVING = "moving"  # an address of its own on the native device, which comes and goes
+MOVING = "moving"  # an address of the native device that is added and removed
 
-KERNEL, DAEMON, NOBODY = "kernel", "daemon", "nobody"
+KERNEL, DAEMON, NONE = "kernel", "daemon", "none"
 RUNS, KILLED, ENDED = "runs", "killed", "ended"
 
 KERNEL_URL_MAX = 255
@@ -32,7 +32,7 @@ ALWAYS, TURNS, EXTRA, GATED, LATE, HELPED, RULED, REST = (
     for word in ("always", "turns", "extra", "gated", "late", "helper", "ruled", "rest")
 )
 HOSTILE = "http://hostile.example.com/"
-MANY = 5000  # further prefixes, so that a chain is not made in an instant
+MANY = 5000  # further prefixes, so that building a chain takes some time
 
 URLS = [
     *(ALWAYS.ljust(length, "a") for length in range(26, KERNEL_URL_MAX + 1, 7)),
@@ -49,7 +49,7 @@ URLS = [
     *(f"{REST}{number}" for number in range(4)),
     f"{ALWAYS}white space",
 ]
-# The rules that may be there: the longest one that a URL begins with decides, before the chain.
+# Possible rules: the longest prefix of a URL decides, before the chain.
 RULES = {RULED: "denied", f"{RULED}a": "hit", f"{RULED}a/b": "miss_nofetch", f"{RULED}c": "miss"}
 
 
@@ -57,10 +57,10 @@ RULES = {RULED: "denied", f"{RULED}a": "hit", f"{RULED}a/b": "miss_nofetch", f"{
 class State:
     turned: str = "hit"  # the verdict of the policy that each reload may change
     extra: bool = False  # a policy that was added while the daemon ran
-    rules: frozenset = frozenset()  # of RULES
+    rules: frozenset = frozenset()  # a subset of RULES
     flag: bool = False
-    drain: str = ""  # a verdict for everything
-    helper: bool = True  # its processes run
+    drain: str = ""  # the verdict of the drain, or empty
+    helper: bool = True  # its processes are running
     daemon: str = RUNS
     wires: frozenset = frozenset(WIRES)  # on which a reply can arrive
 
@@ -69,7 +69,7 @@ class State:
 
 
 def policies(state, files):
-    """The configuration's chain. `files` is a directory that the daemon can read."""
+    """The chain as a configuration. `files` is a directory that the daemon can read."""
     return f"""
         default = "denied"
         rules_max = {RULE_MAX}
@@ -90,9 +90,9 @@ def policies(state, files):
         }}"""
 
 
-# What `icpctl policy add` is told: before the gate, so that the kernel decides by it.
+# Arguments of `icpctl policy add`; before the gate, so that the kernel decides by it.
 EXTRA_POLICY = ("15-extra", "kind=prefix", "verdict=denied", f"url={EXTRA}")
-# The last policy has the default behind it alone: its helper says hit to all that it is asked.
+# Only the default follows the last policy, whose helper replies hit to every question.
 HELPER = 'while read -r url source; do echo hit; done\n'
 
 
@@ -104,7 +104,7 @@ def write_files(files):
 
 
 def chain_verdict(url, state):
-    """The first policy that has a verdict decides; then whether it stands before gate and horizon."""
+    """The verdict of the first match, and whether it stands before gate and horizon."""
     if url.startswith(ALWAYS):
         return "hit", True
     if url.startswith(TURNS) or ".many." in url:
@@ -123,9 +123,9 @@ def chain_verdict(url, state):
 
 
 def promise(url, wire, state):
-    """The verdict and who owes the reply."""
+    """The verdict, and which part must reply."""
     rule = max((prefix for prefix in state.rules if url.startswith(prefix)), key=len, default=None)
-    fixed = True  # known to the kernel whatever happens to the daemon
+    fixed = True  # in the kernel, whatever happens to the daemon
     if " " in url:
         verdict = "err"
     elif state.drain:
@@ -134,19 +134,19 @@ def promise(url, wire, state):
         verdict = RULES[rule]
     else:
         verdict, fixed = chain_verdict(url, state)
-        fixed = fixed and state.daemon != ENDED  # at a good end the daemon closes its chain
+        fixed = fixed and state.daemon != ENDED  # at a clean exit the daemon closes its chain
     if wire not in state.wires:
-        return verdict, NOBODY
+        return verdict, NONE
     if fixed and len(url) <= KERNEL_URL_MAX:
         return verdict, KERNEL
-    return verdict, DAEMON if state.daemon == RUNS else NOBODY
+    return verdict, DAEMON if state.daemon == RUNS else NONE
 
 
 def questions(wire, states):
-    """Lines for tests/flood: each URL with the verdicts that are right, and who owes the reply."""
+    """Lines for tests/flood: each URL with the right verdicts and the part that must reply."""
     lines = []
     for url in URLS:
-        verdicts, debtors = zip(*(promise(url, wire, state) for state in states))
-        weakest = max(debtors, key=(KERNEL, DAEMON, NOBODY).index)
+        verdicts, repliers = zip(*(promise(url, wire, state) for state in states))
+        weakest = max(repliers, key=(KERNEL, DAEMON, NONE).index)
         lines.append(f"{url}\t{','.join(sorted(set(verdicts)))}\t{weakest}\n")
     return "".join(lines)

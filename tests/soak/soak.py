@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The run: one fault after the other until the time is over, and what it amounts to."""
+"""The run: one fault after another until the time is up, and the summary."""
 
 import dataclasses
 import os
@@ -11,8 +11,8 @@ import traceback
 import faults
 from stage import Findings, Stage
 
-PROGRESS = 10  # seconds from one line to the next
-LONG_LIFE = 0.6  # of the time: until then the daemon lives on, so that growth shows
+PROGRESS = 10  # seconds between lines
+LONG_LIFE = 0.6  # share of the time without a restart of the daemon, so that growth is noticed
 
 
 @dataclasses.dataclass
@@ -20,7 +20,7 @@ class Options:
     minutes: float = 2
     seed: int = dataclasses.field(default_factory=lambda: int.from_bytes(os.urandom(3), "big"))
     rate: int = 32000  # hostile frames a second
-    only: tuple = ("",)  # faults with one of these in their name
+    only: tuple = ("",)  # faults whose names contain one of these
     verbose: bool = False
 
 
@@ -29,19 +29,19 @@ class Soak(Stage):
     seconds = 0
 
     def say(self, text):
-        """Something was found, or progress: what a test prints are comments."""
+        """Print a finding or progress, as a comment of the Test Anything Protocol."""
         for line in f"{time.monotonic() - self.begin:6.0f} s: {text}".splitlines():
             print(f"# {line}", flush=True)
 
     def endure(self):
         """
-        Runs as long as the options say, but for one fault at least, ends everything, and leaves what
-        it found in findings.
+        Run for the time in the options, but for at least one fault, end everything, and leave the
+        results in self.findings.
         """
         self.random = random.Random(self.options.seed)
-        self.done = []  # faults, by name
+        self.done = []  # names of faults
         self.shown = self.begin = time.monotonic()
-        os.nice(5)  # what runs beside it must not suffer
+        os.nice(5)  # do not slow down other processes
         self.build(self.options.seed, self.options.rate)
         self.steady("the start")
         try:
@@ -56,13 +56,13 @@ class Soak(Stage):
         self.seconds = time.monotonic() - self.begin
 
     def part(self):
-        """Of the time that has gone by."""
+        """Share of the time that has passed."""
         return (time.monotonic() - self.begin) / (60 * self.options.minutes)
 
     def deck(self):
         """
-        Each fault once, in random order. After the first deck those that end the daemon are left
-        out for a while, so that a small growth adds up.
+        Each fault once, in random order. After the first deck those that end the daemon are omitted
+        for a while, so that small growth adds up.
         """
         stays = self.done and self.part() < LONG_LIFE
         wanted = [

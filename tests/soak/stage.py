@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Where the soak takes place: two wires, native XDP on one and generic XDP on the other, a daemon whose
-files lie on a small disk, floods of good queries, hostile frames, and what is found.
+The environment of the soak: two veth pairs, native XDP on one and generic XDP on the other, a
+daemon whose files are on a small disk, floods of good queries, hostile frames, and findings.
 """
 
 import collections
@@ -31,7 +31,7 @@ TO = {
     "generic6": SERVER6_2,
     promise.MOVING: MOVING,
 }
-# The far end of each wire, where hostile frames come from, and whom they ask.
+# For each veth: the peer, the source addresses of hostile frames, and the addresses they ask.
 HOSTILE = {
     0: ("10.1.0.66", "fd00:1::66", SERVER, SERVER6),
     1: ("10.2.0.66", "fd00:2::66", SERVER_2, SERVER6_2),
@@ -40,18 +40,18 @@ CLIENTS = {0: (CLIENT, CLIENT6), 1: (CLIENT_2, CLIENT6_2)}
 COUNTERS = re.findall(r"X\(([A-Z0-9_]+),", (ROOT / "include/counters.h").read_text())
 DISK_BYTES = 256 << 10
 LEASE = "2s"
-LOST_AFTER = 30  # seconds without a reply; a machine that is busy takes its time
-FLOOD_RATE = 1000  # queries a second on each wire while the state changes
-MARGIN = 0.1  # seconds that floods go on after a change
-STEADY = 1500  # queries on each wire while it does not
+LOST_AFTER = 30  # seconds without a reply; generous for a busy machine
+FLOOD_RATE = 1000  # queries a second on each veth during a change
+MARGIN = 0.1  # seconds for which floods continue after a change
+STEADY = 1500  # queries on each veth between changes
 ENDLESS = 5_000_000
 
-# How much more a daemon may use at the end of a life than at its beginning.
-GROWTH_MAX = 2 << 20  # bytes of memory; a chain that is replaced leaves holes in the heap
+# By how much the memory of a daemon may grow during its life.
+GROWTH_MAX = 2 << 20  # bytes; replaced chains fragment the heap
 
 
 class Findings:
-    """What must not happen, by its name; the first few of each are printed."""
+    """Failures by kind; the first few of each are printed."""
 
     NAMES = (
         "promised replies lost by the kernel",
@@ -81,7 +81,7 @@ class Findings:
 
 
 class Hostile:
-    """The generator of hostile frames on a wire, and what it has counted so far."""
+    """The generator of hostile frames on a veth, and its counters."""
 
     def __init__(self, stage, number, rate, seed):
         device, far = f"c{number}", f"s{number}"
@@ -104,7 +104,7 @@ class Hostile:
             self.counts = json.loads(line)
 
     def stop(self):
-        """Ends it and returns what it said of replies that were bad, and its exit code."""
+        """End it; return its messages about bad replies, and its exit code."""
         self.process.terminate()
         self.reader.join()
         code = self.process.wait(net.PATIENCE)
@@ -115,7 +115,7 @@ class Hostile:
 
 
 class Life:
-    """What one daemon uses from its start to its end."""
+    """Resources of one daemon from its start to its exit."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -148,7 +148,7 @@ class Life:
             return ""
 
     def look(self):
-        """After a fault all is as at the beginning, but for memory, which may take longer."""
+        """After a fault, descriptors and threads must be as before; memory is checked later."""
         self.memory.append(self.status("VmRSS") << 10)
         try:
             until(
@@ -161,16 +161,16 @@ class Life:
                 f"{self.first[0]} descriptors and {self.first[1]} threads at the daemon's start, "
                 f"{descriptors} and {threads} now"
             )
-            self.first = descriptors, threads  # once is enough
+            self.first = descriptors, threads  # report it once
             return text
         return None
 
     def growth(self):
-        """Bytes, from the first quarter of this life to the last."""
+        """Growth in bytes from the first quarter of its life to the last."""
         quarter = len(self.memory) // 4
         if quarter < 4:
             return 0
-        # What the first faults of each kind take, the chain before the last among it, stays.
+        # The first fault of each kind may allocate memory that stays.
         begin = sorted(self.memory[quarter : 2 * quarter])[quarter // 2]
         return sorted(self.memory[-quarter:])[quarter // 2] - begin
 
@@ -181,7 +181,7 @@ class Stage(Wire):
     def build(self, seed, rate):
         self.findings = Findings(self.say)
         self.replies = self.excused = 0
-        self.growth = 0  # the largest of all lives, bytes
+        self.growth = 0  # bytes, largest of all daemons
         self.files = self.directory()
         self.files.chmod(0o755)
         promise.write_files(self.files)
@@ -195,7 +195,7 @@ class Stage(Wire):
             self.server_side,
             self.disk,
             promise.policies(self.state, self.files),
-            mode="auto",  # c1 carries no program: so s1 gets generic mode
+            mode="auto",  # c1 has no program, so s1 gets generic mode
             interfaces=("s0", "s1"),
             pin_dir=self.pins,
             control=self.disk / "control.sock",
@@ -212,7 +212,7 @@ class Stage(Wire):
             self.addCleanup(lambda one=one: one.process.poll() is None and one.stop())
 
     def make_disk(self):
-        """A file system of its own for the configuration, its drop-ins and the log."""
+        """A separate file system for the configuration, the drop-ins and the log."""
         self.disk = self.files / "disk"
         self.disk.mkdir()
         options = f"size={DISK_BYTES},mode=1777"
@@ -224,8 +224,8 @@ class Stage(Wire):
 
     def introduce(self):
         """
-        Neighbours are known: the addresses that hostile frames come from do not answer when they
-        are asked for, and no reply is to be lost because a neighbour was not found in time.
+        Add permanent neighbour entries: the source addresses of hostile frames do not answer
+        neighbour discovery, and no reply may be lost because discovery was slow.
         """
         for number, (source, source6, server, server6) in HOSTILE.items():
             client, client6 = CLIENTS[number]
@@ -240,7 +240,7 @@ class Stage(Wire):
                         *("dev", device, "nud", "permanent"),
                     )
 
-    # --- questions
+    # --- single queries
 
     def control(self, command, **members):
         reply = self.server.ask_control(command, **members)
@@ -248,11 +248,11 @@ class Stage(Wire):
         return reply
 
     def checked(self, url):
-        """The verdict that the daemon would give."""
+        """The verdict of the daemon, by `icpctl check`."""
         return self.control("check", urls=[url])["results"][0]["verdict"]
 
     def answers(self, wire, url=promise.ALWAYS, seconds=0.5):
-        """Does a reply come to one query within that time?"""
+        """Does one query get a reply within this time?"""
         address = TO[wire]
         with self.client_side.socket(
             socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -268,7 +268,7 @@ class Stage(Wire):
     # --- floods
 
     def drops(self):
-        """Frames and datagrams that were lost because a queue was full, by where that was."""
+        """Frames and datagrams dropped because a queue was full, by place."""
         drops = {
             "passed.offload": self.passed_offload(),
             "datagrams to the client": self.socket_drops(self.client_side),
@@ -283,22 +283,22 @@ class Stage(Wire):
         return drops
 
     @staticmethod
-    def excuses(debtor, wire, states):
-        """What of that may be to blame for a reply that is lost."""
+    def excuses(replier, wire, states):
+        """The places whose drops can explain a lost reply."""
         if wire.startswith("generic"):
             yield from ("c1", "s1")
         else:
             yield from ("c0", "s0")
         yield "datagrams to the client"
-        if debtor == promise.DAEMON:
+        if replier == promise.DAEMON:
             yield from ("datagrams to the server", "failed.pending")
         elif wire.startswith("generic") and any(one.daemon != promise.RUNS for one in states):
             yield "passed.offload"
 
     def passed_offload(self):
         """
-        In generic mode the kernel passes up one query in 65536 of which it cannot tell whether the
-        checksum is complete. Counted in the map, for there may be no daemon to ask.
+        In generic mode the kernel passes up one query in 65536 because it cannot tell whether the
+        checksum is complete. Read from the map, as there may be no daemon.
         """
         counters = json.loads(
             self.server_side.run(
@@ -316,19 +316,19 @@ class Stage(Wire):
         udp6 = dict(line.split() for line in text.splitlines() if line.startswith("Udp6"))
         return udp["RcvbufErrors"] + int(udp6["Udp6RcvbufErrors"])
 
-    def judge_lost(self, lost, debtor, wire, states, before, text):
-        """A reply is lost without fault for each drop that may be to blame."""
+    def judge_lost(self, lost, replier, wire, states, before, text):
+        """Excuse one lost reply for each drop that can explain it."""
         now = self.drops()
         moved = {
             name: now[name] - before.get(name, 0)
-            for name in self.excuses(debtor, wire, states)
+            for name in self.excuses(replier, wire, states)
             if now.get(name, 0) > before.get(name, 0)
         }
         excused = min(lost, sum(moved.values()))
         self.excused += excused
         if excused and self.options.verbose:
             self.say(f"excused: {moved}, {text}")
-        self.findings.add(f"promised replies lost by the {debtor}", lost - excused, text)
+        self.findings.add(f"promised replies lost by the {replier}", lost - excused, text)
 
     def start_floods(self, states, count, *options):
         floods = {}
@@ -359,15 +359,15 @@ class Stage(Wire):
             text = f"{what}, on the wire {wire}: {output}{errors}"
             self.replies += outcome["answered"]
             self.findings.add("wrong replies", outcome["wrong"] + outcome["duplicates"], text)
-            for debtor in ("kernel", "daemon"):
-                if lost := outcome[f"lost_{debtor}"]:
-                    self.judge_lost(lost, debtor, wire, states, before, text)
+            for replier in ("kernel", "daemon"):
+                if lost := outcome[f"lost_{replier}"]:
+                    self.judge_lost(lost, replier, wire, states, before, text)
 
     @contextlib.contextmanager
     def during(self, what, *states):
         """
-        A change to the last of the states, by way of the others: floods go on meanwhile, and may be
-        answered as any of them says.
+        A change to the last of the states through the others: floods continue, and each reply must
+        be correct in one of these states.
         """
         states = (self.state, *states)
         before = self.drops()
@@ -384,7 +384,7 @@ class Stage(Wire):
             self.end_floods(floods, states, before, f"during {what}")
 
     def steady(self, what, *states):
-        """No change: every query gets what the state promises, or one of `states`."""
+        """No change: every query gets the reply that the state, or one of `states`, promises."""
         before = self.drops()
         states = states or (self.state,)
         floods = self.start_floods(states, STEADY)
@@ -405,12 +405,12 @@ class Stage(Wire):
         self.life = None
 
     def look(self, what):
-        """After a fault: what the daemon uses, and the hostile frames' generators."""
+        """After a fault: check the daemon's resources and the generators of hostile frames."""
         if self.life and (text := self.life.look()):
             self.findings.add("growth of descriptors or threads", 1, f"after {what}: {text}")
         for one in self.hostile:
             assert one.process.poll() is None, f"a generator ended: {one.stop()}"
-        # The disk is small: of a long log the last part is kept.
+        # The disk is small: keep only the end of a long log.
         if self.server.log.stat().st_size > DISK_BYTES // 4:
             os.truncate(self.server.log, 0)
 
@@ -418,7 +418,7 @@ class Stage(Wire):
         return sum(one.counts.get(name, 0) for one in self.hostile)
 
     def end(self):
-        """Everything ends in good order, and leaves nothing."""
+        """End everything cleanly, and leave nothing behind."""
         for one in self.hostile:
             code, text = one.stop()
             if code not in (0, 1):
@@ -429,7 +429,7 @@ class Stage(Wire):
                 ("wrong replies", "wrong"),
             ):
                 self.findings.add(finding, one.counts.get(name, 0), text)
-            # Among hostile frames are good ones: no reply at all means that none was seen.
+            # Some hostile frames are good queries: without any reply, no reply was captured.
             if not one.counts.get("good"):
                 self.findings.add("faults that went wrong", 1, f"no reply on a wire: {one.counts}")
         if self.life:

@@ -43,8 +43,8 @@ struct datagram {
 
 	enum icp_counter kernel; /* ICP_COUNT_ANSWERED, or why it passes */
 	enum icp_counter daemon; /* ICP_COUNT_ANSWERED, or why it is silent */
-	uint8_t verdict;	 /* of whoever answers */
-	bool bare;		 /* answered without a URL, in 21 bytes */
+	uint8_t verdict;	 /* of the reply */
+	bool bare;		 /* the reply has no URL: 21 bytes */
 	bool tells_cost;
 	uint16_t cost;
 };

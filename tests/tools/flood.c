@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Asks a responder COUNT times and checks every byte of every reply.
+ * Send COUNT queries to a responder and check every byte of every reply.
  *
- * Several sockets, each with a bounded number of queries that await their reply, so that a lost
- * datagram is the responder's or the path's doing and no buffer of ours was full. Nothing is sent
- * twice. A query is lost if its reply does not arrive within the time given. A query that nobody
- * owes a reply is not waited for, but a reply to it is checked all the same. One line of JSON tells
- * the outcome; exit 0 only if every query that is owed a reply had exactly one, and it was right.
- * On SIGTERM no more is sent, what is awaited is waited for, and that is the outcome.
+ * Several sockets are used, each with a limited number of queries in flight, so that a datagram was
+ * lost by the responder or the path, not in a buffer of ours. There are no retries. A query is
+ * lost if its reply does not arrive in time. Queries that need no reply are not waited for, but a
+ * reply to them is checked. The result is a line of JSON; exit 0 only if every query that needs a
+ * reply got exactly one, and it was right. On SIGTERM no more queries are sent, and those in flight
+ * are waited for.
  */
 #include <arpa/inet.h>
 #include <argp.h>
@@ -38,26 +38,26 @@ static const struct {
 
 #define VERDICTS (sizeof(verdicts) / sizeof(verdicts[0]))
 
-/* Who owes the reply to a question: what else a loss may be blamed on is for the caller to know. */
-enum debtor {
-	DEBTOR_KERNEL,
-	DEBTOR_DAEMON,
-	DEBTOR_NOBODY
+/* Which part must reply; losses are counted separately, for the caller has different excuses. */
+enum replier {
+	REPLIER_KERNEL,
+	REPLIER_DAEMON,
+	REPLIER_NONE
 };
 
-static const char *const debtors[] = { "kernel", "daemon", "nobody" };
+static const char *const repliers[] = { "kernel", "daemon", "none" };
 
-#define DEBTORS (sizeof(debtors) / sizeof(debtors[0]))
+#define REPLIERS (sizeof(repliers) / sizeof(repliers[0]))
 
-/* A query as it is sent but for its number, and the verdicts it may get, a bit each. */
+/* A query without its request number, and a bitmask of the verdicts that are right. */
 struct question {
 	unsigned char *query;
 	size_t size;
 	unsigned int allowed;
-	enum debtor debtor;
+	enum replier replier;
 };
 
-/* A query that awaits its reply. */
+/* A query in flight. */
 struct awaited {
 	unsigned long number;
 	double since; /* seconds of the monotonic clock */
@@ -65,15 +65,15 @@ struct awaited {
 
 struct asker {
 	int fd;
-	struct awaited *awaited; /* room for the socket's share of the window */
+	struct awaited *awaited; /* an array of the socket's share of the window */
 	unsigned int count;	 /* of these */
 };
 
 static struct {
 	const char *address, *port, *file;
-	unsigned long count, sockets, window, limit, rate, patience;
+	unsigned long count, sockets, window, limit, rate, timeout;
 	bool announce;
-} options = { .port = "3130", .sockets = 8, .window = 128, .limit = 300, .patience = 60 };
+} options = { .port = "3130", .sockets = 8, .window = 128, .limit = 300, .timeout = 60 };
 
 static struct question *questions;
 static size_t question_count;
@@ -81,8 +81,8 @@ static struct asker askers[SOCKETS_MAX];
 static unsigned char *answered; /* by request number, 1 to COUNT */
 
 static struct {
-	unsigned long sent, owed, answered, wrong, duplicates;
-	unsigned long lost[DEBTORS];
+	unsigned long sent, expected, answered, wrong, duplicates;
+	unsigned long lost[REPLIERS];
 	unsigned long verdicts[VERDICTS];
 } outcome;
 
@@ -104,15 +104,16 @@ static unsigned int parse_verdicts(char *text, unsigned long line)
 	return set;
 }
 
-static enum debtor parse_debtor(const char *name, unsigned long line)
+static enum replier parse_replier(const char *name, unsigned long line)
 {
-	enum debtor debtor = DEBTOR_KERNEL;
+	enum replier replier = REPLIER_KERNEL;
 
-	while (debtor < DEBTORS && strcmp(debtors[debtor], name) != 0)
-		debtor++;
-	if (debtor == DEBTORS)
-		errx(2, "%s:%lu: %s is none of kernel, daemon, nobody", options.file, line, name);
-	return debtor;
+	while (replier < REPLIERS && strcmp(repliers[replier], name) != 0)
+		replier++;
+	if (replier == REPLIERS)
+		errx(2, "%s:%lu: unknown replier '%s'; it can be kernel, daemon or none",
+		     options.file, line, name);
+	return replier;
 }
 
 static void make_question(struct question *question, const char *url)
@@ -138,7 +139,7 @@ static void make_question(struct question *question, const char *url)
 	strcpy((char *)question->query + sizeof(header), url);
 }
 
-/* Lines of URL TAB VERDICT[,VERDICT...] [TAB DEBTOR]; the kernel unless said otherwise. */
+/* Read lines of URL TAB VERDICT[,VERDICT...] [TAB REPLIER]; the default is kernel. */
 static void read_questions(void)
 {
 	FILE *file = fopen(options.file, "r");
@@ -164,7 +165,7 @@ static void read_questions(void)
 			err(2, "reallocarray");
 		question = &questions[question_count++];
 		question->allowed = parse_verdicts(verdicts_text, number);
-		question->debtor = rest ? parse_debtor(rest, number) : DEBTOR_KERNEL;
+		question->replier = rest ? parse_replier(rest, number) : REPLIER_KERNEL;
 		make_question(question, url);
 	}
 	free(line);
@@ -173,7 +174,7 @@ static void read_questions(void)
 		errx(2, "%s: no URL", options.file);
 }
 
-/* Connected, so that an answer from any other address is no answer. */
+/* Connect them, so that only replies from the address asked are received. */
 static void open_sockets(void)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST };
@@ -189,7 +190,7 @@ static void open_sockets(void)
 		if (!askers[i].awaited)
 			err(2, "calloc");
 		askers[i].fd = socket(to->ai_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-		/* Replies wait there while this process does not run. */
+		/* Holds replies while this process is not scheduled. */
 		if (askers[i].fd >= 0)
 			setsockopt(askers[i].fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 		if (askers[i].fd < 0 || connect(askers[i].fd, to->ai_addr, to->ai_addrlen))
@@ -203,7 +204,7 @@ static const struct question *question_of(unsigned long number)
 	return &questions[number % question_count];
 }
 
-/* Is a device down, or its address gone? A query that cannot leave is not sent. */
+/* Is a device down, or its address gone? Such a query counts as not sent. */
 static bool is_unreachable(int code)
 {
 	return code == ENETDOWN || code == ENETUNREACH || code == EHOSTUNREACH ||
@@ -218,7 +219,7 @@ static unsigned long due(double since)
 	return count < options.count ? (unsigned long)count : options.count;
 }
 
-/* Sends what the socket's share of the window allows, at most a batch; returns how many. */
+/* Send what the socket's share of the window allows, at most a batch; return the number. */
 static unsigned int send_queries(struct asker *asker, unsigned long limit)
 {
 	static unsigned char buffers[BURST][MESSAGE_MAX];
@@ -251,15 +252,15 @@ static unsigned int send_queries(struct asker *asker, unsigned long limit)
 	for (int i = 0; i < sent; i++) {
 		unsigned long number = ++outcome.sent;
 
-		if (question_of(number)->debtor == DEBTOR_NOBODY)
+		if (question_of(number)->replier == REPLIER_NONE)
 			continue;
-		outcome.owed++;
+		outcome.expected++;
 		asker->awaited[asker->count++] = (struct awaited){ number, time };
 	}
 	return sent;
 }
 
-/* The query is no longer waited for. One that was given up before is not in the list. */
+/* Remove a query from those in flight, unless it was given up before. */
 static void end_wait(struct asker *asker, unsigned long number)
 {
 	for (unsigned int i = 0; i < asker->count; i++) {
@@ -272,7 +273,7 @@ static void end_wait(struct asker *asker, unsigned long number)
 
 static void give_up(struct asker *asker)
 {
-	double oldest = now() - options.patience;
+	double oldest = now() - options.timeout;
 
 	for (unsigned int i = 0; i < asker->count;) {
 		const struct question *question = question_of(asker->awaited[i].number);
@@ -281,15 +282,15 @@ static void give_up(struct asker *asker)
 			i++;
 			continue;
 		}
-		if (outcome.lost[DEBTOR_KERNEL] + outcome.lost[DEBTOR_DAEMON] == 0)
-			warnx("no reply in %lu s to %s", options.patience,
+		if (outcome.lost[REPLIER_KERNEL] + outcome.lost[REPLIER_DAEMON] == 0)
+			warnx("no reply in %lu s to %s", options.timeout,
 			      question->query + ICP_QUERY_HEADER_SIZE);
-		outcome.lost[question->debtor]++;
+		outcome.lost[question->replier]++;
 		asker->awaited[i] = asker->awaited[--asker->count];
 	}
 }
 
-/* Is this, byte for byte, a reply to its query that the file allows? */
+/* Is this, byte for byte, a reply that the file allows? */
 static bool right(const unsigned char *reply, size_t size, const struct question *question)
 {
 	const struct icp_header *header = (const struct icp_header *)reply;
@@ -333,7 +334,7 @@ static void check_reply(struct asker *asker, const unsigned char *reply, size_t 
 	}
 }
 
-/* Takes what has come, at most a batch; returns how many. */
+/* Receive at most a batch; return the number of replies. */
 static unsigned int receive_replies(struct asker *asker)
 {
 	static unsigned char buffers[BURST][MESSAGE_MAX];
@@ -385,25 +386,26 @@ static void flood(void)
 		if (!moved)
 			wait_for_replies();
 	}
-	/* Out of time: what is still awaited is lost. */
-	options.patience = 0;
+	/* Out of time: queries still in flight are lost. */
+	options.timeout = 0;
 	for (unsigned long i = 0; i < options.sockets; i++)
 		give_up(&askers[i]);
 }
 
 static unsigned long lost(void)
 {
-	return outcome.lost[DEBTOR_KERNEL] + outcome.lost[DEBTOR_DAEMON];
+	return outcome.lost[REPLIER_KERNEL] + outcome.lost[REPLIER_DAEMON];
 }
 
 static void print_outcome(double seconds)
 {
 	const char *separator = "";
 
-	printf("{\"sent\": %lu, \"owed\": %lu, \"answered\": %lu, \"wrong\": %lu, \"lost\": %lu, "
+	printf("{\"sent\": %lu, \"expected\": %lu, \"answered\": %lu, \"wrong\": %lu, \"lost\": "
+	       "%lu, "
 	       "\"lost_kernel\": %lu, \"lost_daemon\": %lu, \"duplicates\": %lu, \"verdicts\": {",
-	       outcome.sent, outcome.owed, outcome.answered, outcome.wrong, lost(),
-	       outcome.lost[DEBTOR_KERNEL], outcome.lost[DEBTOR_DAEMON], outcome.duplicates);
+	       outcome.sent, outcome.expected, outcome.answered, outcome.wrong, lost(),
+	       outcome.lost[REPLIER_KERNEL], outcome.lost[REPLIER_DAEMON], outcome.duplicates);
 	for (size_t i = 0; i < VERDICTS; i++) {
 		if (outcome.verdicts[i] == 0)
 			continue;
@@ -439,7 +441,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		options.rate = number_of(text, 10000000, state);
 		return 0;
 	case 'l':
-		options.patience = number_of(text, 3600, state);
+		options.timeout = number_of(text, 3600, state);
 		return 0;
 	case 'a':
 		options.announce = true;
@@ -486,8 +488,8 @@ int main(int argc, char **argv)
 		.parser = parse_option,
 		.args_doc = "ADDRESS COUNT FILE",
 		.doc = "Sends COUNT ICP queries for the URLs of FILE, lines of "
-		       "URL TAB VERDICT[,VERDICT...] [TAB kernel|daemon|nobody], and checks every "
-		       "reply. The last column says who owes one (kernel).",
+		       "URL TAB VERDICT[,VERDICT...] [TAB kernel|daemon|none], and checks every "
+		       "reply. The last column says which part must send one (kernel).",
 	};
 	double start;
 

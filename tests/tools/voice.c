@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A helper that replies what a file says (words.h): voice WORDS DIRECTORY. While the file `hold` is
- * in the directory, a question waits: it makes a file there, and goes on when that file has been
- * renamed to NAME.go; NAME.lost: with a line that is no reply.
+ * A helper that replies by a file (words.h): voice WORDS DIRECTORY. While the file `hold` exists in
+ * the directory, each question creates a file NAME there, and waits until it is renamed to NAME.go;
+ * if to NAME.lost, the helper replies with an invalid line.
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ static bool exists(const char *name, const char *suffix)
 	return access(path, F_OK) == 0;
 }
 
-/* True: the reply is to be lost. */
+/* Returns true if the reply must be invalid. */
 static bool wait_for_leave(void)
 {
 	static unsigned int number;

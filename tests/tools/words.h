@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a helper or plugin of the fidelity test replies over the wire: lines VERDICT SOURCE TEXT, the
- * text as hexadecimal digits, the source `-` for any. The first whose text the URL contains counts.
- * The file is read for every question: what replaces it counts from the next one on.
+ * Replies of a helper or plugin in the fidelity test: lines of VERDICT SOURCE TEXT, the text in
+ * hexadecimal digits, the source `-` for any. The first line whose text the URL contains applies.
+ * The file is read for every question: a change applies from the next one on.
  */
 #ifndef WORDS_H
 #define WORDS_H
