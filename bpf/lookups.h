@@ -67,6 +67,11 @@ ICP_INLINE const struct verdict_entry *lookup_verdict(void *maps, const struct v
 	return bpf_map_lookup_elem(&verdicts, key);
 }
 
+ICP_INLINE const struct automaton_group *lookup_group(__u32 index)
+{
+	return bpf_map_lookup_elem(&automata, &index);
+}
+
 ICP_INLINE __u64 lookup_now(void *maps)
 {
 	(void)maps;
@@ -74,9 +79,12 @@ ICP_INLINE __u64 lookup_now(void *maps)
 	return bpf_ktime_get_ns();
 }
 
+ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+
 static const struct match_lookups lookups = {
 	.bucket_at = lookup_bucket,
 	.line_at = lookup_line,
+	.groups = lookup_groups,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
 	.source = lookup_source,
@@ -84,5 +92,36 @@ static const struct match_lookups lookups = {
 	.verdict = lookup_verdict,
 	.now = lookup_now,
 };
+
+/* What the callback knows; it looks the scratch memory up again. */
+struct group_loop {
+	__u32 first;
+	__u32 failed;
+};
+
+static long walk_group(__u32 i, struct group_loop *loop)
+{
+	const struct automaton_group *group = lookup_group(loop->first + i);
+	struct scratch *scratch = lookup_scratch();
+
+	if (group && scratch)
+		return !match_group(scratch, group, &lookups, NULL);
+	loop->failed = 1;
+	return 1;
+}
+
+/*
+ * The verifier follows the walk once and not once a group, as it would in a plain loop: the function
+ * is called by the kernel.
+ */
+ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)
+{
+	struct group_loop loop = { .first = first };
+
+	(void)maps;
+	(void)scratch;
+	bpf_loop(count & 7, walk_group, &loop, 0);
+	return !loop.failed;
+}
 
 #endif

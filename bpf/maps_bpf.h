@@ -87,6 +87,14 @@ struct {
 } answers SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * AUTOMATON_GROUPS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct automaton_group);
+} automata SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 1); /* twice sources_max */
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -12,6 +12,7 @@
  *   prefixes      array     struct prefix_bucket     a hash table of both chains' prefixes
  *   texts         array     struct prefix_line       and their bytes
  *   answers       array     struct prefix_answer     and their verdicts
+ *   automata      array     struct automaton_group   both chains' patterns
  *   sources       LPM trie  struct source_key        both chains' querier addresses
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
  *   watch         array[2]  struct map_watch         of each chain: the daemon's heartbeat, the gates
@@ -26,13 +27,14 @@
  * a probe of it touches one cold line where one of the kernel's hash maps touches two, and it is
  * written through shared memory where the kernel's need system calls.
  *
- * `prefixes`, `texts` and `answers` have two halves, one for each chain.
+ * `prefixes`, `texts`, `answers` and `automata` have two halves, one for each chain.
  *
  * Structures are in the host's byte order unless a member says otherwise, without padding.
  */
 #ifndef XDP_ICP_MAPS_H
 #define XDP_ICP_MAPS_H
 
+#include "automaton.h"
 #include "counters.h"
 #include "icp.h"
 #include "readings.h"
@@ -121,7 +123,7 @@ struct map_chain {
 	__u32 memory;		   /* enum chain_memory */
 	__u64 lease;		   /* nanoseconds that a heartbeat is valid */
 	__u32 first_answer;	   /* index in `answers` of the chain's number 0 */
-	__u32 zero;
+	__u32 groups;		   /* in `automata`, from slot * AUTOMATON_GROUPS on */
 	struct prefix_tree prefixes;
 };
 
@@ -132,7 +134,7 @@ enum chain_memory {
 	MEMORY_URL_SOURCE = 2, /* a URL and its querier: a policy looks at both */
 };
 
-/* A prefix's verdict. An answer of prefix.h is the number of one, counted from first_answer. */
+/* A verdict. An answer of prefix.h or automaton.h is the number of one, counted from first_answer. */
 struct prefix_answer {
 	__u32 rank; /* of the policy that gives the verdict */
 	enum icp_opcode verdict;

@@ -16,6 +16,11 @@
 struct match_lookups {
 	prefix_bucket_at bucket_at;
 	prefix_line_at line_at;
+	/*
+	 * Call match_group() for `count` groups of `automata` from index `first` on, until it returns
+	 * false. False: one cannot be read.
+	 */
+	bool (*groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 	const struct rule *(*rule)(void *maps, const struct rule_key *key);
 	const struct prefix_answer *(*answer)(void *maps, __u32 index);
 	const struct source_entry *(*source)(void *maps, const struct source_key *key);
@@ -48,6 +53,57 @@ ICP_INLINE struct candidate match_source(const struct map_chain *chain,
 	if (!entry)
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	return candidate_of(entry->rank, entry->verdict, entry->cost);
+}
+
+/*
+ * Walk a group of automata over the URL; the least rank proven so far is in scratch->groups. Groups
+ * are in the order of their least ranks. Returns false once no other can win any more.
+ */
+ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_group *group,
+			    const struct match_lookups *lookups, void *maps)
+{
+	__u32 best = ICP_READ_BACK(scratch->groups.best);
+	const struct prefix_answer *said;
+	__u32 length, answer;
+
+	if (group->rank[0] >= best)
+		return false;
+	length = scratch_url_length(scratch);
+	if (length > PREFIX_URL_MAX) /* never: for the verifier */
+		return false;
+	ICP_BOUNDED(length);
+	answer = automaton_walk_group(&scratch->groups.walk, group,
+				      scratch->message.words + MESSAGE_URL_WORD, length,
+				      PREFIX_WORDS, best);
+	if (answer == AUTOMATON_NO_ANSWER)
+		return true;
+	said = lookups->answer(maps, answer + scratch->groups.first_answer);
+	if (!said)
+		return false;
+	scratch->groups.answer = answer;
+	scratch->groups.best = said->rank;
+	return true;
+}
+
+/* The policies on patterns that can still win against `best`. False: they cannot be evaluated. */
+ICP_INLINE bool match_automata(struct candidate *best, const struct map_chain *chain, __u32 slot,
+			       struct scratch *scratch, const struct match_lookups *lookups,
+			       void *maps)
+{
+	const struct prefix_answer *said;
+
+	scratch->groups.first_answer = chain->first_answer;
+	scratch->groups.answer = AUTOMATON_NO_ANSWER;
+	scratch->groups.best = best->rank;
+	if (!lookups->groups(maps, scratch, slot * AUTOMATON_GROUPS, chain->groups))
+		return false;
+	if (ICP_READ_BACK(scratch->groups.answer) == AUTOMATON_NO_ANSWER)
+		return true;
+	said = lookups->answer(maps, ICP_READ_BACK(scratch->groups.answer) + chain->first_answer);
+	if (!said)
+		return false;
+	*best = candidate_of(said->rank, said->verdict, said->cost);
+	return true;
 }
 
 /* Look up what the daemon has decided for this URL before. RANK_NONE: nothing that is valid. */
@@ -103,6 +159,8 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	}
 	if (chain->has_sources)
 		best = candidate_first(best, match_source(chain, scratch, lookups, maps));
+	if (chain->groups && !match_automata(&best, chain, slot, scratch, lookups, maps))
+		return decision_pass(ICP_COUNT_PASSED_FAILED);
 
 	/* Before all gates and before the horizon the lease does not matter. */
 	if (best.rank < chain->first_gate && best.rank < horizon)

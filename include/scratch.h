@@ -66,6 +66,12 @@ struct scratch {
 	struct prefix_sums sums;
 	struct prefix_cursor cursor;
 	struct {
+		__u32 first_answer; /* as in struct map_chain */
+		__u32 answer;	    /* so far; AUTOMATON_NO_ANSWER: none */
+		__u32 best;	    /* the rank that must be beaten */
+		struct automaton_walk walk;
+	} groups;
+	struct {
 		struct destination_key key;
 		struct destination value;
 		__u32 version; /* as in struct map_control; 0: nothing is here */

@@ -78,9 +78,38 @@ static uint8_t ask_policy(const struct walk *walk, size_t rank, struct text host
 	return verdict;
 }
 
+/*
+ * Must these patterns have an automaton that fits into the kernel? Many stars together may need too
+ * many states, and a bracket that is not closed is left to fnmatch().
+ */
+static bool has_automaton(const struct policy_setup *policy)
+{
+	unsigned int stars = 0;
+
+	for (size_t i = 0; i < policy->count; i++) {
+		const struct text *text = &policy->entries[i].text;
+		bool open = false;
+
+		for (size_t k = 0; k < text->length; k++) {
+			char c = text->at[k];
+
+			stars += c == '*' || c == '+' || c == '?';
+			open = (open || c == '[') && c != ']';
+			if (c == '\\')
+				k++;
+		}
+		if (policy->kind == KIND_GLOB && open)
+			return false;
+	}
+	return policy->kind == KIND_SUBSTRING || (stars <= 3 && policy->count <= 4);
+}
+
 /* The kinds that the kernel evaluates by itself, also with `not`. */
 static bool kernel_evaluates(const struct policy_setup *policy)
 {
+	if (policy->kind == KIND_SUBSTRING || policy->kind == KIND_GLOB ||
+	    policy->kind == KIND_REGEX)
+		return has_automaton(policy);
 	return kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE ||
 	       policy->kind == KIND_PREFIX || policy->kind == KIND_EXACT;
 }

@@ -249,19 +249,19 @@ class Kernel(Walk, Wire):
         self.asker[socket.AF_INET].send(icp.query(url, 4711), SERVER)
 
     def test_decisions_of_the_daemon_are_remembered(self):
-        daemon = self.a_daemon("policy x { kind = regex verdict = hit pattern = 'fo+' }")
+        daemon = self.a_daemon("policy x { kind = regex verdict = hit pattern = 'fo+(?=)' }")
         self.assert_answered_by(daemon, "daemon", "hit", FOO)
         self.assert_answered_by(daemon, "kernel", "hit", FOO)
         self.assert_answered_by(daemon, "daemon", "miss", BAR)
         self.assert_answered_by(daemon, "kernel", "miss", BAR)
         # Adding a policy invalidates all remembered decisions at once.
-        daemon.icpctl("policy", "add", "a", "kind=substring", "verdict=denied", "text=foo")
+        daemon.icpctl("policy", "add", "a", "kind=regex", "verdict=denied", "pattern=(?=)foo")
         self.assert_answered_by(daemon, "daemon", "denied", FOO)
         self.assert_answered_by(daemon, "kernel", "denied", FOO)
 
     def test_hot_urls_stay_remembered_under_load(self):
         daemon = self.a_daemon(
-            "verdicts_max = 1024 policy x { kind = regex verdict = hit pattern = 'fo+' }"
+            "verdicts_max = 1024 policy x { kind = regex verdict = hit pattern = 'fo+(?=)' }"
         )
         self.assertEqual(self.ask(FOO), "hit")
         for i in range(6000):

@@ -55,7 +55,7 @@ class UnderFlood(Wire):
             policy "1" {{ kind = "prefix" verdict = "hit" urls = {{ "{OPEN}" }} }}
             policy "2" {{ kind = "flag" verdict = "miss_nofetch" path = "{flag}" }}
             policy "3" {{ kind = "prefix" verdict = "hit" urls = {{ "{GATED}" }} }}
-            policy "4" {{ kind = "regex" verdict = "denied" pattern = "regex" }}"""
+            policy "4" {{ kind = "regex" verdict = "denied" pattern = "(?=)regex" }}"""
 
     def test_flipping_gate(self):
         """
@@ -83,7 +83,7 @@ class UnderFlood(Wire):
         flood = self.flood(SERVER, ENDLESS, [f"{OPEN}\thit", f"{GATED}\thit"])
         for number in range(5):
             daemon.icpctl("reload")
-            daemon.icpctl("policy", "add", f"9{number}", "kind=substring", "verdict=denied", "text=nobody")
+            daemon.icpctl("policy", "add", f"9{number}", "kind=regex", "verdict=denied", "pattern=(?=)nobody")
         self.end_flood(flood)
         self.assertEqual(daemon.counts("answered.daemon", "passed.lease_expired"), (0, 0))
 

@@ -255,7 +255,7 @@ class Alone(Workers):
     def test_changes_wait_for_queries_in_progress(self):
         """When a change is reported as done, no worker decides by the former state any more."""
         slow = f"{HIT}/slow{'x' * 100}"
-        patterns = self.file("patterns", "slow(x+x+)+[a-w]\n" * 2000)  # each runs into its limit
+        patterns = self.file("patterns", "(?=)slow(x+x+)+[a-w]\n" * 2000)  # each runs into its limit
         daemon = self.start(prefix())
         client = self.client(self.client_side)
         former = "hit"
@@ -301,7 +301,7 @@ class Alone(Workers):
     def slow_chain(self, *kinds):
         """These policies, with others for any thread before and after them."""
         return f"""
-            policy "10" {{ kind = "regex" verdict = "hit" patterns = {{ 'a+b|regex', '^x(y)+$' }} }}
+            policy "10" {{ kind = "regex" verdict = "hit" patterns = {{ 'a+b|(?=)regex', '^x(y)+$' }} }}
             policy "20" {{ kind = "glob" verdict = "miss_nofetch" pattern = "*glob*" }}
             {" ".join(self.slow_policies()[kind][0] for kind in kinds)}
             {prefix()}"""
@@ -410,7 +410,7 @@ class BesideTheKernel(Workers):
         """After a reload the kernel has no remembered decision of the former chain."""
 
         def regex(verdict):
-            return f'policy "50" {{ kind = "regex" verdict = "{verdict}" pattern = "hit" }}'
+            return f'policy "50" {{ kind = "regex" verdict = "{verdict}" pattern = "(?=)hit" }}'
 
         urls = [f"http://hit.example.com/{i}" for i in range(300)]
         daemon = self.start(regex("hit"))

@@ -31,7 +31,7 @@ policy "20-nofetch" {
 policy "50-admin" {
     kind = "regex"
     verdict = "denied"
-    pattern = "/admin(/|$)"
+    pattern = "/admin(?=/|$)"
 }
 policy "90-late" {
     kind = "prefix"

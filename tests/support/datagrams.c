@@ -270,7 +270,7 @@ const struct datagram datagrams[] = {
 	{ "behind the horizon", URL("http://behind.example/"), UP(HORIZON, 2) },
 	{ "behind the horizon, cost", .options = SRC_RTT, URL("http://behind.example/"),
 	  UP(HORIZON, 2), .tells_cost = true, .cost = 7 },
-	{ "the horizon itself", URL("http://substring.example/"), UP(HORIZON, 22) },
+	{ "the horizon itself", URL("http://regex.example/"), UP(HORIZON, 22) },
 	{ "the default", URL("http://nowhere.example/"), UP(HORIZON, 3) },
 	{ "one byte", URL("x"), UP(HORIZON, 3) },
 

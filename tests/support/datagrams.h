@@ -115,7 +115,7 @@ struct envelope envelope_back(const struct envelope *envelope);
 	"policy 30 { kind = exact verdict = hit url = 'http://exact.example/a' }\n"                \
 	"policy 31 { kind = prefix verdict = denied url = 'http://exact.example/' }\n"
 #define TABLE_HORIZON                                                                              \
-	"policy 40 { kind = substring verdict = denied text = '//substring.example/' }\n"          \
+	"policy 40 { kind = regex verdict = denied pattern = '(?=)//regex.example/' }\n"          \
 	"policy 50 { kind = prefix verdict = hit cost = 7 url = 'http://behind.example/' }\n"
 
 struct table_rule {

@@ -236,6 +236,15 @@ void program_set_chain(struct program *program, const struct compiled *compiled,
 
 	program_put_prefixes(program, &chain, texts->entries, texts->count, compiled->answers,
 			     compiled->answer_count);
+	chain.groups = compiled->group_count;
+	for (uint32_t i = 0; i < compiled->group_count; i++) {
+		uint32_t index = AUTOMATON_GROUPS + i;
+
+		assert_int_equal(
+			bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.automata), &index,
+					    &compiled->groups[i], BPF_ANY),
+			0);
+	}
 	program_put_chain(program, &chain);
 }
 

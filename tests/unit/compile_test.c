@@ -6,6 +6,8 @@
 #include "lib/byteset.h"
 #include "support/trees.h"
 
+#define OPAQUE "(?=)" /* begins a pattern that has no automaton */
+
 static struct decision kernel_decides(struct tree *tree, const struct compiled *compiled,
 				      const char *url)
 {
@@ -31,8 +33,10 @@ static struct decision kernel_decides(struct tree *tree, const struct compiled *
 /* Does a policy before the horizon decide, or is there no horizon? Then the kernel must, too. */
 static bool must_answer(const struct chain *chain, const struct chain_decision *decision)
 {
+	struct error reason;
+
 	for (size_t rank = 0; rank < chain_count(chain); rank++) {
-		if (!policy_texts(chain_policy(chain, rank)))
+		if (!policy_in_kernel(chain_policy(chain, rank), &reason))
 			return false;
 		if (chain_policy(chain, rank) == decision->policy)
 			return true;
@@ -115,7 +119,7 @@ static struct chain *random_chain(uint64_t *seed)
 
 		fprintf(stream, "policy p%u { kind = %s verdict = %s\n",
 			random_below(seed, 1000) * 10 + i,
-			kind == 7 ? "substring" : (kind < 5 ? "prefix" : "exact"),
+			kind == 7 ? "regex" : (kind < 5 ? "prefix" : "exact"),
 			verdicts[random_below(seed, 5)]);
 		if (random_below(seed, 3) == 0)
 			fprintf(stream, "cost = %u\n", random_below(seed, 3));
@@ -129,6 +133,8 @@ static struct chain *random_chain(uint64_t *seed)
 				twice = twice || strcmp(used[k], used[j]) == 0;
 			if (twice)
 				continue;
+			if (kind == 7)
+				strcat(list, OPAQUE);
 			strcat(list, used[j]);
 			strcat(list, "\t");
 			strcat(list, verdicts[random_below(seed, 5)]);
@@ -136,6 +142,8 @@ static struct chain *random_chain(uint64_t *seed)
 		}
 		if (kind == 0)
 			strcat(list, "\tdenied\n"); /* the empty prefix */
+		if (kind == 7)
+			strcat(list, OPAQUE "c\tdenied\n");
 		write_list(paths[i], list, strlen(list));
 		fprintf(stream, "file = '%s' }\n", paths[i]);
 	}
@@ -225,9 +233,10 @@ TEST(nested_prefixes_of_two_policies)
 
 TEST(nothing_beyond_the_horizon)
 {
-	struct chain *chain = make_chain("policy 1 { kind = prefix verdict = hit url = ab }"
-					 "policy 2 { kind = regex verdict = miss pattern = x }"
-					 "policy 3 { kind = prefix verdict = denied url = a }");
+	struct chain *chain =
+		make_chain("policy 1 { kind = prefix verdict = hit url = ab }"
+			   "policy 2 { kind = regex verdict = miss pattern = '" OPAQUE "x' }"
+			   "policy 3 { kind = prefix verdict = denied url = a }");
 	struct compiled *compiled = compile(chain);
 
 	assert_int_equal(compiled->horizon, 1);
@@ -311,10 +320,10 @@ TEST(what_is_remembered)
 		enum chain_memory memory;
 	} chains[] = {
 		{ "policy 1 { kind = prefix verdict = hit url = a }", MEMORY_NONE },
-		{ "policy 1 { kind = regex verdict = hit pattern = a }", MEMORY_URL },
+		{ "policy 1 { kind = regex verdict = hit pattern = '" OPAQUE "a' }", MEMORY_URL },
 		{ "policy 1 { kind = helper program = '/bin/true' ttl = 60s }", MEMORY_URL_SOURCE },
 		{ "policy 1 { kind = helper program = '/bin/true' }", MEMORY_URL },
-		{ "policy 1 { kind = regex verdict = hit pattern = a }\n"
+		{ "policy 1 { kind = regex verdict = hit pattern = '" OPAQUE "a' }\n"
 		  "policy 2 { kind = helper program = '/bin/true' ttl = 60s }",
 		  MEMORY_URL_SOURCE },
 	};

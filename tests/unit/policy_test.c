@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include "support/chains.h"
+#include "chain/compile.h"
 #include "lib/byteset.h"
 
+#define BY_PCRE "(?=)"	     /* begins a pattern that has no automaton, and changes nothing else */
 #define NOTHING ICP_OP_QUERY /* a default that no policy can give */
 
 /* A chain of one policy with a list file. */
@@ -237,7 +239,8 @@ TEST(alternatives_of_several_lengths)
 		struct chain *chain;
 
 		snprintf(text, sizeof(text),
-			 "policy p { kind = regex verdict = hit pattern = '%s' }", patterns[i]);
+			 "policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
+			 patterns[i]);
 		chain = make_chain(text);
 		assert_int_equal(ask(chain, "xy/baaabaaa"), ICP_OP_HIT);
 		assert_int_equal(ask(chain, "xz/ba"), NOTHING);
@@ -268,9 +271,9 @@ TEST(a_wrong_pattern)
 TEST(endless_searches_are_aborted)
 {
 	struct chain *chain = make_chain("policy a { kind = regex verdict = hit "
-					 "patterns = { '^(a+)+$', 'never' } }"
+					 "patterns = { '" BY_PCRE "^(a+)+$', 'never' } }"
 					 "policy b { kind = regex verdict = miss not = true "
-					 "pattern = '^(a|aa)+$' }");
+					 "pattern = '" BY_PCRE "^(a|aa)+$' }");
 	struct chain_decision decision = decide_url(chain, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"
 							   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab");
 
@@ -280,6 +283,22 @@ TEST(endless_searches_are_aborted)
 	decision = decide_url(chain, "aaaaaa");
 	assert_int_equal(decision.gave_up, 0);
 	assert_string_equal(decision.policy->name, "a");
+	chain_free(chain);
+}
+
+TEST(an_automaton_gives_nothing_up)
+{
+	struct chain *chain = make_chain("policy a { kind = regex verdict = hit "
+					 "patterns = { '^(a+)+$', '^(b|bb)+$' } }");
+	static char url[16001];
+	struct chain_decision decision;
+
+	memset(url, 'a', 16000);
+	assert_int_equal(ask(chain, url), ICP_OP_HIT);
+	url[15999] = 'b';
+	decision = decide_url(chain, url);
+	assert_null(decision.policy);
+	assert_int_equal(decision.gave_up, 0);
 	chain_free(chain);
 }
 
@@ -323,7 +342,7 @@ TEST(the_whole_search_is_bounded)
 		char text[128];
 
 		snprintf(text, sizeof(text),
-			 "policy p { kind = regex verdict = hit pattern = '%s' }",
+			 "policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
 			 searches[i].pattern);
 		chain = make_chain(text);
 		decision = decide_url(chain, long_url(word, 16000, tail));
@@ -351,7 +370,8 @@ TEST(long_urls_are_searched)
 		struct chain *chain;
 
 		snprintf(text, sizeof(text),
-			 "policy p { kind = regex verdict = hit pattern = '%s' }", patterns[i]);
+			 "policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
+			 patterns[i]);
 		chain = make_chain(text);
 		/* Each backreference is charged with a share of the URL. */
 		for (size_t j = 0; j < (strstr(patterns[i], "\\1") ? 3 : 6); j++) {
@@ -373,7 +393,7 @@ TEST(long_urls_are_searched)
 
 TEST(patterns_share_the_limit)
 {
-	static const char pattern[] = "'/admin.*x.*y', ";
+	static const char pattern[] = "'" BY_PCRE "/admin.*x.*y', ";
 	char text[64 + 100 * sizeof(pattern)];
 
 	for (size_t count = 1; count <= 100; count += 99) {
@@ -413,19 +433,26 @@ TEST(not_inverts_every_kind)
 
 TEST(kinds_in_the_kernel)
 {
-	struct chain *chain = make_chain("policy a { kind = prefix verdict = hit url = abc }"
-					 "policy b { kind = exact verdict = hit url = abc }"
-					 "policy c { kind = substring verdict = hit text = abc }"
-					 "policy d { kind = regex verdict = hit pattern = abc }");
+	struct chain *chain =
+		make_chain("policy a { kind = prefix verdict = hit url = abc }"
+			   "policy b { kind = exact verdict = hit url = abc }"
+			   "policy c { kind = substring verdict = hit text = abc }"
+			   "policy d { kind = regex verdict = hit pattern = abc }"
+			   "policy e { kind = glob verdict = hit pattern = '*abc?' }"
+			   "policy f { kind = regex verdict = hit pattern = '(a)\\1' }");
 	struct byteset_member member;
+	struct error reason;
 
 	member = byteset_get(policy_texts(chain_policy(chain, 0)), 0);
 	assert_int_equal(member.length, 3);
 	member = byteset_get(policy_texts(chain_policy(chain, 1)), 0);
 	assert_int_equal(member.length, 4);
 	assert_memory_equal(member.text, "abc\0", 4);
-	assert_null(policy_texts(chain_policy(chain, 2)));
-	assert_null(policy_texts(chain_policy(chain, 3)));
+	for (size_t rank = 0; rank < 6; rank++) {
+		assert_int_equal(policy_in_kernel(chain_policy(chain, rank), &reason), rank < 5);
+		assert_int_equal(policy_texts(chain_policy(chain, rank)) != NULL, rank < 2);
+	}
+	assert_non_null(strstr(reason.text, "back reference"));
 	chain_free(chain);
 }
 

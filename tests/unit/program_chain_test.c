@@ -14,11 +14,11 @@ TEST(the_default)
 	check_url("http://e.net/", 2);
 	check_url("x", 2);
 	prepare("default = hit policy 1 { kind = prefix verdict = miss url = 'http://e.org/' }"
-		"policy 2 { kind = substring verdict = miss text = z }",
+		"policy 2 { kind = regex verdict = miss pattern = '(?=)z' }",
 		false);
 	check_url("http://e.org/", 3);
 	check_url_passes("http://e.net/", ICP_COUNT_PASSED_HORIZON);
-	prepare("default = hit policy 1 { kind = substring verdict = miss text = z }"
+	prepare("default = hit policy 1 { kind = regex verdict = miss pattern = '(?=)z' }"
 		"policy 2 { kind = prefix verdict = miss url = 'http://e.org/' }",
 		false);
 	check_url_passes("http://e.org/", ICP_COUNT_PASSED_HORIZON);

@@ -17,6 +17,7 @@ struct random_policy {
 	enum {
 		PREFIX,
 		EXACT,
+		SUBSTRING,
 		OPAQUE
 	} kind;
 	int cost;
@@ -62,6 +63,8 @@ static void random_policy(uint64_t *seed, struct random_policy *policy)
 {
 	*policy = (struct random_policy){ .kind = random_below(seed, 3) ? PREFIX : EXACT,
 					  .cost = ICP_NO_COST };
+	if (random_below(seed, 6) == 0)
+		policy->kind = SUBSTRING;
 	if (random_below(seed, 8) == 0)
 		policy->kind = OPAQUE;
 	if (random_below(seed, 2))
@@ -90,6 +93,13 @@ static const char *const verdict_names[] = {
 	[ICP_OP_DENIED] = "denied",
 };
 
+static const char *const kind_names[] = {
+	[PREFIX] = "prefix",
+	[EXACT] = "exact",
+	[SUBSTRING] = "substring",
+	[OPAQUE] = "regex", /* with a look-ahead */
+};
+
 static struct chain *make_random_chain(uint64_t *seed, struct random_chain *random)
 {
 	char *text = NULL, paths[8][LIST_PATH_SIZE];
@@ -109,16 +119,13 @@ static struct chain *make_random_chain(uint64_t *seed, struct random_chain *rand
 
 		random_policy(seed, policy);
 		for (size_t j = 0; j < policy->count; j++) {
-			fprintf(lines, "%s\t%s\n", policy->entries[j].text,
-				verdict_names[policy->entries[j].verdict]);
+			fprintf(lines, "%s%s\t%s\n", policy->kind == OPAQUE ? "(?=)" : "",
+				policy->entries[j].text, verdict_names[policy->entries[j].verdict]);
 		}
 		fclose(lines);
 		write_list(paths[i], list, list_size);
 		free(list);
-		fprintf(stream, "policy p%zu { kind = %s file = '%s'", i,
-			policy->kind == PREFIX	? "prefix"
-			: policy->kind == EXACT ? "exact"
-						: "substring",
+		fprintf(stream, "policy p%zu { kind = %s file = '%s'", i, kind_names[policy->kind],
 			paths[i]);
 		if (policy->cost != ICP_NO_COST)
 			fprintf(stream, " cost = %d", policy->cost);
@@ -134,7 +141,20 @@ static struct chain *make_random_chain(uint64_t *seed, struct random_chain *rand
 	return chain;
 }
 
-/* Policy by policy, entry by entry; what an opaque policy says nobody knows. */
+static bool fits(const struct random_policy *policy, const struct random_entry *entry,
+		 const char *url)
+{
+	switch (policy->kind) {
+	case EXACT:
+		return strcmp(entry->text, url) == 0;
+	case SUBSTRING:
+		return strstr(url, entry->text);
+	default:
+		return strncmp(entry->text, url, entry->length) == 0;
+	}
+}
+
+/* Policy by policy, entry by entry; what an opaque policy says is left open. */
 static void decide_slowly(const struct random_chain *random, const char *url, size_t length,
 			  struct datagram *datagram)
 {
@@ -154,10 +174,10 @@ static void decide_slowly(const struct random_chain *random, const char *url, si
 		for (size_t j = 0; j < policy->count; j++) {
 			const struct random_entry *entry = &policy->entries[j];
 
-			if (policy->kind == EXACT ? strcmp(entry->text, url) != 0
-						  : strncmp(entry->text, url, entry->length) != 0)
+			if (!fits(policy, entry, url))
 				continue;
-			if (!longest || entry->length > longest->length)
+			if (!longest ||
+			    (policy->kind != SUBSTRING && entry->length > longest->length))
 				longest = entry;
 		}
 		if (policy->negate ? !longest : longest != NULL) {

@@ -8,7 +8,7 @@ TEST_ALL(open_program, close_program)
  * What the verifier may look at. It gives up at a million; it takes more of them for the same text
  * with another compiler or kernel, and other programs share the time of a load.
  */
-#define INSTRUCTIONS_MAX 100000
+#define INSTRUCTIONS_MAX 200000
 
 static void check_budget(bool generic_mode)
 {

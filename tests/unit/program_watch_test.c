@@ -55,7 +55,7 @@ TEST(without_a_watch)
 		     "policy 1 { kind = prefix verdict = hit url = before }\n"
 		     "policy 2 { kind = flag verdict = denied path = '/nowhere/at/all' }\n"
 		     "policy 3 { kind = prefix verdict = hit url = behind }\n"
-		     "policy 4 { kind = substring verdict = hit text = word }\n");
+		     "policy 4 { kind = regex verdict = hit pattern = '(?=)word' }\n");
 	kernel = watched.kernel;
 	chain = watched.chain;
 	watched_switch(&watched, 60000, NULL);
@@ -170,8 +170,8 @@ TEST(torn_verdict)
 	struct watched watched;
 	int fd;
 
-	watched_open(&watched, "policy 1 { kind = substring verdict = hit text = word }\n"
-			       "policy 2 { kind = substring verdict = denied text = other }\n");
+	watched_open(&watched, "policy 1 { kind = regex verdict = hit pattern = '(?=)word' }\n"
+			       "policy 2 { kind = regex verdict = denied pattern = '(?=)other' }\n");
 	watched_switch(&watched, LEASE, gates);
 	program_empty_map(program.skeleton->maps.verdicts);
 	fd = bpf_map__fd(program.skeleton->maps.verdicts);

@@ -236,7 +236,7 @@ struct automaton *automaton_compile(enum automaton_syntax syntax,
 			error_write(error, "out of memory");
 		dfa_free(&dfa);
 	}
-	tree_free(&list.tree);
+	pattern_tree_free(&list.tree);
 	free(list.patterns);
 	free(list.level_answers);
 	return automaton;

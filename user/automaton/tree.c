@@ -53,7 +53,7 @@ struct bytes bytes_of_words(void)
 	return set;
 }
 
-void tree_free(struct tree *tree)
+void pattern_tree_free(struct tree *tree)
 {
 	free(tree->nodes);
 }

@@ -68,7 +68,7 @@ struct tree {
 	size_t count;
 };
 
-void tree_free(struct tree *tree);
+void pattern_tree_free(struct tree *tree);
 
 /* Add a node without children. 0: too many, or out of memory, with an error. */
 uint32_t tree_add(struct tree *tree, enum tree_kind kind, struct error *error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What flatten() needs is collected here: the sorted texts of each policy, merged, and the answers.
+ * Policies on patterns are in compile_patterns.c.
  *
  * The horizon: policies after the first one that the kernel cannot evaluate are not compiled. If a
  * policy before the horizon matches, the first such policy decides, whatever comes after it. If none
@@ -19,6 +20,7 @@
 #include <sys/types.h>
 
 #include "chain/compile.h"
+#include "chain/compile_patterns.h"
 #include "chain/flatten.h"
 #include "lib/byteset.h"
 
@@ -40,20 +42,18 @@ static int compare_entries(const struct prefix_entry *a, const struct prefix_ent
 	return order ? order : (a->answer > b->answer) - (a->answer < b->answer);
 }
 
-/*
- * Return the answer for a policy's verdict, adding it if needed. PREFIX_NO_ANSWER: there is no room
- * for another.
- */
-static uint16_t answer_for(struct compiled *compiled, __u32 rank, enum icp_opcode verdict,
-			   __s32 cost)
+uint16_t compiled_answer(struct compiled *compiled, __u32 rank, enum icp_opcode verdict, __s32 cost)
 {
 	struct prefix_answer *answers = compiled->answers;
 
 	for (size_t i = compiled->answer_count; i > 0 && answers[i - 1].rank == rank; i--)
 		if (answers[i - 1].verdict == verdict)
 			return i;
-	if (compiled->answer_count + 1 == ANSWERS_MAX)
+	if (compiled->answer_count + 1 == ANSWERS_MAX) {
+		error_set(&compiled->horizon_reason,
+			  "the policies up to it have more than %u verdicts", ANSWERS_MAX - 1);
 		return PREFIX_NO_ANSWER;
+	}
 	answers[compiled->answer_count++] = (struct prefix_answer){ rank, verdict, cost };
 	return compiled->answer_count;
 }
@@ -71,7 +71,7 @@ static int collect_policy(struct collection *collection, struct compiled *compil
 	size_t count = 0;
 
 	if (policy->negate) { /* its verdict is that of all other texts */
-		answer = answer_for(compiled, rank, policy->verdict, policy->cost);
+		answer = compiled_answer(compiled, rank, policy->verdict, policy->cost);
 		if (answer == PREFIX_NO_ANSWER)
 			return -1;
 		negated[answer - 1] = true;
@@ -83,7 +83,7 @@ static int collect_policy(struct collection *collection, struct compiled *compil
 		if (member.length > PREFIX_MAX)
 			continue;
 		if (!policy->negate)
-			answer = answer_for(compiled, rank, member.verdict, policy->cost);
+			answer = compiled_answer(compiled, rank, member.verdict, policy->cost);
 		if (answer == PREFIX_NO_ANSWER)
 			return -1;
 		entries[count++] = (struct prefix_entry){ member.text, member.length, answer };
@@ -135,16 +135,25 @@ static struct prefix_entry *merge_runs(struct prefix_entry *entries, struct pref
 	return entries;
 }
 
-bool policy_in_kernel(const struct policy *policy)
+bool policy_in_kernel(const struct policy *policy, struct error *reason)
 {
-	return policy->kind->basis == POLICY_BASIS_HOST ||
-	       policy->kind->basis == POLICY_BASIS_SOURCE || policy_texts(policy);
+	const struct policy_kind *kind = policy->kind;
+	const char *refused;
+
+	if (kind->basis == POLICY_BASIS_HOST || kind->basis == POLICY_BASIS_SOURCE ||
+	    policy_texts(policy))
+		return true;
+	if (kind->automaton && kind->automaton(policy, &refused))
+		return true;
+	error_set(reason, "%s",
+		  kind->automaton ? refused : "policies of its kind are evaluated by the daemon");
+	return false;
 }
 
-static __u32 find_horizon(const struct chain *chain)
+static __u32 find_horizon(const struct chain *chain, struct error *reason)
 {
 	for (size_t rank = 0; rank < chain_count(chain); rank++)
-		if (!policy_in_kernel(chain_policy(chain, rank)))
+		if (!policy_in_kernel(chain_policy(chain, rank), reason))
 			return rank;
 	return RANK_NONE;
 }
@@ -225,17 +234,22 @@ static void close_collections(const struct collection *collections)
 	}
 }
 
-/* Collect the texts of all policies up to the horizon, which the number of answers may move. */
-static void collect_policies(struct collection *collections, struct compiled *compiled,
-			     bool *negated, const struct chain *chain)
+/* Collect all policies up to the horizon, which what has no room moves. */
+static void collect_policies(struct collection *collections, struct compile_patterns *patterns,
+			     struct compiled *compiled, bool *negated, const struct chain *chain)
 {
 	size_t policies = compiled_policies(chain, compiled);
 
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
+		int result = 0;
 
-		if (policy_texts(policy) && collect_policy(&collections[policy->kind->reading],
-							   compiled, negated, policy, rank)) {
+		if (policy_texts(policy))
+			result = collect_policy(&collections[policy->kind->reading], compiled,
+						negated, policy, rank);
+		else if (policy->kind->automaton)
+			result = compile_patterns_add(patterns, compiled, policy, rank);
+		if (result) {
 			compiled->horizon = rank;
 			return;
 		}
@@ -271,10 +285,11 @@ static void finish_texts(struct compiled_texts *texts, struct collection *collec
 	}
 }
 
-/* Fill the members about texts. Returns -1: out of memory. */
-static int compile_texts(struct compiled *compiled, const struct chain *chain)
+/* Fill the members about texts and patterns. Returns -1: out of memory. */
+static int compile_policies(struct compiled *compiled, const struct chain *chain)
 {
 	struct collection collections[URL_READINGS] = { 0 };
+	struct compile_patterns patterns = { 0 };
 	bool negated[ANSWERS_MAX] = { false };
 	int result = open_collections(collections, chain, compiled);
 
@@ -282,7 +297,9 @@ static int compile_texts(struct compiled *compiled, const struct chain *chain)
 	if (!compiled->answers)
 		result = -1;
 	if (!result)
-		collect_policies(collections, compiled, negated, chain);
+		collect_policies(collections, &patterns, compiled, negated, chain);
+	if (!result)
+		result = compile_patterns_finish(&patterns, compiled);
 	for (int reading = 0; reading < URL_READINGS && !result; reading++) {
 		struct compiled_texts *texts = &compiled->texts[reading];
 
@@ -300,10 +317,10 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
 
 	if (!made)
 		return error_set(error, "out of memory");
-	made->horizon = find_horizon(chain);
+	made->horizon = find_horizon(chain, &made->horizon_reason);
 	made->default_rank = chain_count(chain);
 	made->default_verdict = chain_default_verdict(chain);
-	if (compile_texts(made, chain) || compile_sources(chain, made)) {
+	if (compile_policies(made, chain) || compile_sources(chain, made)) {
 		compiled_free(made);
 		return error_set(error, "out of memory for %zu texts", chain_text_count(chain));
 	}
@@ -320,6 +337,7 @@ void compiled_free(struct compiled *compiled)
 	for (int reading = 0; reading < URL_READINGS; reading++)
 		free(compiled->texts[reading].entries);
 	free(compiled->answers);
+	free(compiled->groups);
 	free(compiled->sources);
 	free(compiled);
 }

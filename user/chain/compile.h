@@ -32,7 +32,8 @@ struct compiled_texts {
 struct compiled {
 	/* rank of the first policy that the kernel cannot evaluate or store, or RANK_NONE */
 	__u32 horizon;
-	__u32 default_rank; /* the number of policies */
+	struct error horizon_reason; /* why it cannot, if there is one */
+	__u32 default_rank;	     /* the number of policies */
 	enum icp_opcode default_verdict;
 	struct compiled_texts texts[URL_READINGS];
 	size_t count, lines; /* of all readings together */
@@ -40,7 +41,9 @@ struct compiled {
 	struct prefix_answer *answers; /* by rank; entries number them from 1 */
 	size_t source_count;
 	struct compiled_source *sources; /* a network before those within it */
-	__u32 first_gate;	  /* rank of the first policy on the host's state, or RANK_NONE */
+	__u32 first_gate; /* rank of the first policy on the host's state, or RANK_NONE */
+	size_t group_count;
+	struct automaton_group *groups;
 	enum chain_memory memory; /* by what decisions of the daemon are remembered */
 };
 
@@ -53,8 +56,18 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
  */
 struct candidate chain_gate(const struct chain *chain);
 
-/* Can the kernel evaluate the policy, as a set of texts or addresses, or as a gate? */
-bool policy_in_kernel(const struct policy *policy);
+/*
+ * Can the kernel evaluate the policy, as a set of texts or addresses, as an automaton, or as a gate?
+ * If not, `reason` says why.
+ */
+bool policy_in_kernel(const struct policy *policy, struct error *reason);
+
+/*
+ * Return the number of an answer, adding it if needed, in the order of ranks. PREFIX_NO_ANSWER, and
+ * the reason in `compiled`: there is no room for another.
+ */
+uint16_t compiled_answer(struct compiled *compiled, __u32 rank, enum icp_opcode verdict,
+			 __s32 cost);
 
 /* Allocate and fill compiled->sources. Returns -1: out of memory. */
 int compile_sources(const struct chain *chain, struct compiled *compiled);

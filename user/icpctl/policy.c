@@ -17,13 +17,22 @@ static void print_policy(const json_t *policy)
 {
 	const char *verdict = json_string_value(json_object_get(policy, "verdict"));
 	const char *where = json_string_value(json_object_get(policy, "where"));
+	const char *why = json_string_value(json_object_get(policy, "why"));
+	const json_t *states = json_object_get(policy, "states");
 	bool negate = json_is_true(json_object_get(policy, "not"));
 
-	printf("%-24s %-10s %s%-*s %-7s %s\n", json_string_value(json_object_get(policy, "name")),
+	printf("%-24s %-10s %s%-*s %-7s %s", json_string_value(json_object_get(policy, "name")),
 	       json_string_value(json_object_get(policy, "kind")), negate ? "not " : "",
 	       negate ? 20 : 24, verdict ? verdict : "(varies)",
 	       json_is_true(json_object_get(policy, "kernel")) ? "kernel" : "daemon",
 	       where ? where : "");
+	if (states)
+		printf(" (%" JSON_INTEGER_FORMAT " states, %" JSON_INTEGER_FORMAT " bytes)",
+		       json_integer_value(states),
+		       json_integer_value(json_object_get(policy, "bytes")));
+	if (why)
+		printf(" (%s)", why);
+	putchar('\n');
 }
 
 static int run_list(const void *context)

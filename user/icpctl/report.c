@@ -221,7 +221,8 @@ static void print_status(const json_t *reply)
 	if (drain)
 		print_line("drain", "%s to every query, until `icpctl undrain`", drain);
 	if (horizon)
-		print_line("horizon", "%s: the kernel passes up what may depend on it", horizon);
+		print_line("horizon", "%s: the kernel passes up what may depend on it (%s)",
+			   horizon, icpctl_string(reply, "horizon_why"));
 	print_line("answered",
 		   "%" JSON_INTEGER_FORMAT " by the kernel, %" JSON_INTEGER_FORMAT " by the daemon",
 		   number_of(answered, "kernel"), number_of(answered, "daemon"));

@@ -15,6 +15,7 @@
 #include "icp/query.h"
 #include "readings.h"
 
+struct automaton;
 struct netset;
 struct event_base;
 struct policy;
@@ -107,6 +108,12 @@ struct policy_kind {
 	 */
 	enum url_reading reading;
 	const struct byteset *(*texts)(const struct policy *policy);
+
+	/*
+	 * The whole policy, `not` included, as an automaton whose answers are verdicts, owned by the
+	 * policy; else NULL and the reason. NULL: the kind has no such form.
+	 */
+	const struct automaton *(*automaton)(const struct policy *policy, const char **reason);
 };
 
 struct policy {

@@ -6,6 +6,7 @@
 #include "xdp-icpd/check.h"
 #include "xdp-icpd/rules.h"
 #include "xdp-icpd/commands.h"
+#include "automaton/pack.h"
 #include "icp/counter_names.h"
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/reload.h"
@@ -91,13 +92,22 @@ static json_t *list_interfaces(const struct daemon *daemon)
 	return list;
 }
 
-/* The first policy that the kernel cannot evaluate. */
-static json_t *horizon(const struct chain *chain)
+/* A pattern's bytes may be in it. */
+static json_t *reason_text(const struct error *reason)
 {
-	for (size_t rank = 0; rank < chain_count(chain); rank++)
-		if (!policy_in_kernel(chain_policy(chain, rank)))
-			return control_text(chain_policy(chain, rank)->name);
-	return json_null();
+	char line[ESCAPE_MAX * sizeof(reason->text)];
+
+	escape_line(reason->text, line, sizeof(line));
+	return json_string(line);
+}
+
+/* The first policy that the kernel cannot evaluate. */
+static json_t *horizon(const struct daemon *daemon)
+{
+	__u32 rank = daemon->horizon.rank;
+
+	return rank == RANK_NONE ? json_null()
+				 : control_text(chain_policy(daemon->chain, rank)->name);
 }
 
 static json_t *command_status(struct daemon *daemon, const json_t *request,
@@ -126,10 +136,14 @@ static json_t *command_status(struct daemon *daemon, const json_t *request,
 		(json_int_t)chain_text_count(daemon->chain), "prefixes_max",
 		(json_int_t)sizes.prefixes, "rules", (json_int_t)rules_count(daemon->server.rules),
 		"rules_max", (json_int_t)rules_max(daemon->server.rules), "default",
-		opcode_name(chain_default_verdict(daemon->chain)), "horizon",
-		horizon(daemon->chain), "pid", (json_int_t)getpid(), "uptime",
+		opcode_name(chain_default_verdict(daemon->chain)), "horizon", horizon(daemon),
+		"pid", (json_int_t)getpid(), "uptime",
 		(json_int_t)(now.tv_sec - daemon->started.tv_sec), "reloads",
 		(json_int_t)daemon->reloads, "pin_dir", control_text(daemon->config->pin_dir));
+	json_object_set_new(reply, "horizon_why",
+			    daemon->horizon.rank == RANK_NONE
+				    ? json_null()
+				    : reason_text(&daemon->horizon.reason));
 	if (daemon->xdp.kernel)
 		json_object_set_new(reply, "prefixes_used",
 				    json_integer(kernel_prefixes_used(daemon->xdp.kernel)));
@@ -184,15 +198,36 @@ static json_t *command_reload(struct daemon *daemon, const json_t *request,
 
 /* --- policies */
 
-static json_t *policy_json(const struct policy *policy, size_t rank, const struct config *config)
+/* Where the policy is evaluated, what it takes in the kernel, and why it is not there. */
+static void add_place(const struct daemon *daemon, const struct policy *policy, size_t rank,
+		      json_t *one)
 {
-	const char *verdict = opcode_name(policy->verdict);
-	json_t *one = json_pack("{s:o, s:I, s:s, s:b, s:s?, s:b}", "name",
-				control_text(policy->name), "rank", (json_int_t)rank, "kind",
-				policy->kind->name, "not", policy->negate, "verdict",
-				policy->verdict == ICP_OP_INVALID ? NULL : verdict, "kernel",
-				policy_in_kernel(policy));
+	const struct horizon *horizon = &daemon->horizon;
+	const struct automaton *automaton;
+	const char *reason;
 
+	json_object_set_new(one, "kernel", json_boolean(rank < horizon->rank));
+	if (rank == horizon->rank)
+		json_object_set_new(one, "why", reason_text(&horizon->reason));
+	else if (rank > horizon->rank)
+		json_object_set_new(one, "why", json_string("a policy before it is there"));
+	automaton = policy->kind->automaton ? policy->kind->automaton(policy, &reason) : NULL;
+	if (automaton) {
+		json_object_set_new(one, "states", json_integer(automaton->states));
+		json_object_set_new(one, "bytes", json_integer(automaton_size(automaton)));
+	}
+}
+
+static json_t *policy_json(const struct daemon *daemon, const struct policy *policy, size_t rank)
+{
+	const struct config *config = daemon->config;
+	const char *verdict = opcode_name(policy->verdict);
+	json_t *one =
+		json_pack("{s:o, s:I, s:s, s:b, s:s?}", "name", control_text(policy->name), "rank",
+			  (json_int_t)rank, "kind", policy->kind->name, "not", policy->negate,
+			  "verdict", policy->verdict == ICP_OP_INVALID ? NULL : verdict);
+
+	add_place(daemon, policy, rank, one);
 	if (policy->cost != ICP_NO_COST)
 		json_object_set_new(one, "cost", json_integer(policy->cost));
 	for (size_t i = 0; i < config->policy_count; i++)
@@ -209,8 +244,8 @@ static json_t *command_policy_list(struct daemon *daemon, const json_t *request,
 	(void)request;
 	(void)peer;
 	for (size_t rank = 0; rank < chain_count(daemon->chain); rank++)
-		json_array_append_new(
-			list, policy_json(chain_policy(daemon->chain, rank), rank, daemon->config));
+		json_array_append_new(list,
+				      policy_json(daemon, chain_policy(daemon->chain, rank), rank));
 	return json_pack("{s:b, s:o, s:s}", "ok", 1, "policies", list, "default",
 			 opcode_name(chain_default_verdict(daemon->chain)));
 }

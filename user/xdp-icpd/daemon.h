@@ -16,11 +16,18 @@
 #include "xdp-icpd/memory.h"
 #include "xdp-icpd/xdp.h"
 
+/* The first policy that the kernel cannot evaluate. */
+struct horizon {
+	__u32 rank; /* RANK_NONE: there is none */
+	struct error reason;
+};
+
 struct daemon {
 	const char *config_path;
 	struct config *config; /* as last read, except for options that need a restart */
 	struct event_base *base;
 	struct chain *chain;
+	struct horizon horizon; /* of that chain */
 	struct server server;
 	struct xdp xdp;
 	struct memory memory;

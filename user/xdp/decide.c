@@ -16,6 +16,7 @@ struct copies {
 	struct prefix_line line;
 	struct rule rule;
 	struct prefix_answer answer;
+	struct automaton_group group;
 	struct source_entry source;
 	struct map_watch watch;
 	struct verdict_entry verdict;
@@ -82,9 +83,12 @@ static __u64 lookup_now(void *maps)
 	return clock_kernel_ns();
 }
 
+static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+
 static const struct match_lookups lookups = {
 	.bucket_at = lookup_bucket,
 	.line_at = lookup_line,
+	.groups = lookup_groups,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
 	.source = lookup_source,
@@ -92,6 +96,21 @@ static const struct match_lookups lookups = {
 	.verdict = lookup_verdict,
 	.now = lookup_now,
 };
+
+static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)
+{
+	struct copies *copies = maps;
+
+	for (__u32 i = 0; i < count; i++) {
+		__u32 index = first + i;
+
+		if (!copy_entry(copies, PIN_AUTOMATA, &index, &copies->group))
+			return false;
+		if (!match_group(scratch, &copies->group, &lookups, maps))
+			break;
+	}
+	return true;
+}
 
 /* Fill `scratch` as the program does for a well-formed query. */
 static void read_query(struct scratch *scratch, const struct map_chain *chain, const char *url,

@@ -350,6 +350,22 @@ static int write_prefixes(const struct kernel *kernel, const struct compiled *co
 	return err;
 }
 
+/* Write the automata. Return 0 or -errno. */
+static int write_automata(const struct kernel *kernel, const struct compiled *compiled,
+			  struct map_chain *chain, uint32_t slot)
+{
+	struct half groups =
+		half_open(kernel->fd[PIN_AUTOMATA], slot, sizeof(struct automaton_group));
+	int err = groups.map == MAP_FAILED ? -errno : 0;
+
+	if (!err)
+		memcpy(groups.entries, compiled->groups,
+		       compiled->group_count * sizeof(struct automaton_group));
+	half_close(&groups);
+	chain->groups = compiled->group_count;
+	return err;
+}
+
 /* Insert the addresses under the new generation. Return 0 or -errno. */
 static int write_sources(const struct kernel *kernel, const struct compiled *compiled,
 			 uint32_t generation)
@@ -450,6 +466,8 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 	/* Left by earlier chains, or by one whose preparation failed. */
 	remove_old_sources(kernel, old.generation);
 	err = write_prefixes(kernel, compiled, chain, prepared->slot);
+	if (!err)
+		err = write_automata(kernel, compiled, chain, prepared->slot);
 	if (!err)
 		err = write_sources(kernel, compiled, chain->generation);
 	if (err)

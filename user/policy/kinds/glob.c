@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The whole URL matches one of `patterns`, which are tried in their order: fnmatch(3) without flags,
- * so `*` and `?` match slashes and leading dots too, and a backslash escapes the next character.
+ * so `*` and `?` match slashes and leading dots too, and a backslash escapes the next character. It
+ * is called only for what has no automaton (patterns.h).
  *
  * glibc's fnmatch() never backtracks beyond the last `*`: for any URL its time is bounded by the
  * product of the lengths of pattern and URL.
@@ -11,18 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/vec.h"
 #include "policy/kinds.h"
+#include "policy/patterns.h"
 #include "policy/url.h"
 
-struct pattern {
-	char *text;
-	enum icp_opcode verdict;
-};
-
 struct glob {
-	size_t count;
-	struct pattern *patterns;
+	struct pattern_automaton automaton;
+	/* Without one: */
+	struct patterns patterns;
 	locale_t bytes; /* "C": URLs are bytes, whatever a plugin's setlocale() chose */
 };
 
@@ -40,7 +37,6 @@ static int add_pattern(void *context, const struct text_list *list, const struct
 		       struct error *error)
 {
 	struct glob *glob = context;
-	struct pattern *pattern;
 
 	if (url_text_check(list, entry, error))
 		return -1;
@@ -52,19 +48,15 @@ static int add_pattern(void *context, const struct text_list *list, const struct
 				       "'%.*s' ends in a backslash that escapes nothing; write "
 				       "two to match one",
 				       TEXT_SHOWN, entry->text);
-	pattern = vec_append(glob->patterns, glob->count);
-	if (!pattern)
+	if (patterns_add(&glob->patterns, entry->text, entry->length, entry->verdict))
 		return error_set(error, "out of memory");
-	pattern->verdict = entry->verdict;
-	pattern->text = strdup(entry->text);
-	return pattern->text ? 0 : error_set(error, "out of memory");
+	return 0;
 }
 
 static void release(struct glob *glob)
 {
-	for (size_t i = 0; i < glob->count; i++)
-		free(glob->patterns[i].text);
-	free(glob->patterns);
+	pattern_automaton_free(&glob->automaton);
+	patterns_free(&glob->patterns);
 	if (glob->bytes)
 		freelocale(glob->bytes);
 	free(glob);
@@ -86,6 +78,9 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 		release(glob);
 		return -1;
 	}
+	pattern_automaton_compile(&glob->automaton, AUTOMATON_GLOB, &glob->patterns, policy);
+	if (glob->automaton.automaton)
+		patterns_free(&glob->patterns);
 	policy->state = glob;
 	return 0;
 }
@@ -99,13 +94,23 @@ static struct policy_match match(const struct policy *policy, const struct query
 {
 	const struct glob *glob = policy->state;
 	struct policy_match match = { .verdict = ICP_OP_INVALID };
-	locale_t old = uselocale(glob->bytes);
+	locale_t old;
 
-	for (size_t i = 0; i < glob->count && match.verdict == ICP_OP_INVALID; i++)
-		if (fnmatch(glob->patterns[i].text, query->url, 0) == 0)
-			match.verdict = glob->patterns[i].verdict;
+	if (glob->automaton.automaton)
+		return pattern_automaton_match(&glob->automaton, policy, query);
+	old = uselocale(glob->bytes);
+	for (size_t i = 0; i < glob->patterns.count && match.verdict == ICP_OP_INVALID; i++)
+		if (fnmatch(glob->patterns.list[i].text, query->url, 0) == 0)
+			match.verdict = glob->patterns.list[i].answer;
 	uselocale(old);
 	return match;
+}
+
+static const struct automaton *automaton(const struct policy *policy, const char **reason)
+{
+	const struct glob *glob = policy->state;
+
+	return pattern_automaton_get(&glob->automaton, reason);
 }
 
 static const struct policy_setting settings[] = {
@@ -124,4 +129,5 @@ const struct policy_kind policy_glob = {
 	.create = create,
 	.destroy = destroy,
 	.match = match,
+	.automaton = automaton,
 };

@@ -9,127 +9,98 @@
 
 #include "policy/kinds.h"
 #include "lib/ahocorasick.h"
-#include "lib/vec.h"
+#include "policy/patterns.h"
 #include "policy/url.h"
 
 struct substring {
+	struct pattern_automaton automaton;
+	/* Without one: */
 	struct ahocorasick *search;
 	uint8_t *verdicts; /* of the texts, in the order of the list */
 };
 
-/* The texts while they are read, each with a NUL; the search does not retain them. */
-struct texts {
-	char *bytes;
-	size_t used, allocated;
-	size_t *lengths;
-	uint8_t *verdicts;
-	size_t count;
-};
-
-static int make_room(struct texts *texts, size_t length)
-{
-	size_t *lengths;
-	uint8_t *verdicts;
-
-	if (texts->allocated - texts->used < length) {
-		size_t wanted = 2 * texts->allocated + length;
-		char *bytes = realloc(texts->bytes, wanted);
-
-		if (!bytes)
-			return -1;
-		texts->bytes = bytes;
-		texts->allocated = wanted;
-	}
-	lengths = vec_reserve(texts->lengths, texts->count, sizeof(*lengths));
-	if (!lengths)
-		return -1;
-	texts->lengths = lengths;
-	verdicts = vec_reserve(texts->verdicts, texts->count, sizeof(*verdicts));
-	if (!verdicts)
-		return -1;
-	texts->verdicts = verdicts;
-	return 0;
-}
-
 static int add_text(void *context, const struct text_list *list, const struct text_entry *entry,
 		    struct error *error)
 {
-	struct texts *texts = context;
-
 	if (url_text_check(list, entry, error))
 		return -1;
-	if (make_room(texts, entry->length + 1))
+	if (patterns_add(context, entry->text, entry->length, entry->verdict))
 		return error_set(error, "out of memory");
-	memcpy(texts->bytes + texts->used, entry->text, entry->length + 1);
-	texts->used += entry->length + 1;
-	texts->lengths[texts->count] = entry->length;
-	texts->verdicts[texts->count++] = entry->verdict;
 	return 0;
 }
 
-static struct ahocorasick *make_search(const struct texts *texts)
+/* Returns 0, or -1: out of memory. */
+static int make_search(struct substring *state, struct patterns *texts)
 {
+	const struct automaton_pattern *list = patterns_list(texts);
 	const char **starts = calloc(texts->count + 1, sizeof(*starts));
-	const char *next = texts->bytes;
-	struct ahocorasick *search;
+	size_t *lengths = calloc(texts->count + 1, sizeof(*lengths));
 
-	if (!starts)
-		return NULL;
-	for (size_t i = 0; i < texts->count; i++) {
-		starts[i] = next;
-		next += texts->lengths[i] + 1;
+	state->verdicts = malloc(texts->count + 1);
+	for (size_t i = 0; starts && lengths && state->verdicts && i < texts->count; i++) {
+		starts[i] = list[i].text;
+		lengths[i] = list[i].length;
+		state->verdicts[i] = list[i].answer;
 	}
-	search = ahocorasick_new(starts, texts->lengths, texts->count);
+	if (starts && lengths && state->verdicts)
+		state->search = ahocorasick_new(starts, lengths, texts->count);
 	free(starts);
-	return search;
+	free(lengths);
+	return state->search ? 0 : -1;
+}
+
+static void release(struct substring *state)
+{
+	pattern_automaton_free(&state->automaton);
+	ahocorasick_free(state->search);
+	free(state->verdicts);
+	free(state);
 }
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "texts", "text", policy->verdict };
 	struct substring *state = calloc(1, sizeof(*state));
-	struct texts texts = { 0 };
-	int result = -1;
+	struct patterns texts = { 0 };
+	int result = state ? text_list_read(&list, add_text, &texts, error)
+			   : error_set(error, "out of memory");
 
-	if (!state) {
-		error_set(error, "out of memory");
-	} else if (text_list_read(&list, add_text, &texts, error) == 0) {
-		state->search = make_search(&texts);
-		state->verdicts = texts.verdicts;
-		if (state->search)
-			result = 0;
-		else
-			error_set(error, "%s: policy '%s': too many texts for the memory",
-				  spec->where, spec->name);
-	}
-	free(texts.bytes);
-	free(texts.lengths);
-	if (result) {
-		free(texts.verdicts);
-		free(state);
-	} else {
+	if (result == 0)
+		pattern_automaton_compile(&state->automaton, AUTOMATON_SUBSTRING, &texts, policy);
+	if (result == 0 && !state->automaton.automaton && make_search(state, &texts))
+		result = error_set(error, "%s: policy '%s': too many texts for the memory",
+				   spec->where, spec->name);
+	patterns_free(&texts);
+	if (result && state)
+		release(state);
+	if (result == 0)
 		policy->state = state;
-	}
 	return result;
 }
 
 static void destroy(struct policy *policy)
 {
-	struct substring *state = policy->state;
-
-	ahocorasick_free(state->search);
-	free(state->verdicts);
-	free(state);
+	release(policy->state);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
 {
 	const struct substring *state = policy->state;
-	size_t first = ahocorasick_first(state->search, query->url, query->length);
+	size_t first;
 
+	if (state->automaton.automaton)
+		return pattern_automaton_match(&state->automaton, policy, query);
+	first = ahocorasick_first(state->search, query->url, query->length);
 	if (first == AHOCORASICK_NONE)
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	return (struct policy_match){ .verdict = state->verdicts[first] };
+}
+
+static const struct automaton *automaton(const struct policy *policy, const char **reason)
+{
+	const struct substring *state = policy->state;
+
+	return pattern_automaton_get(&state->automaton, reason);
 }
 
 static const struct policy_setting settings[] = {
@@ -146,4 +117,5 @@ const struct policy_kind policy_substring = {
 	.create = create,
 	.destroy = destroy,
 	.match = match,
+	.automaton = automaton,
 };
