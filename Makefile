@@ -134,7 +134,7 @@ bench: deps ## measure: tables, build/bench/report.md; ONLY=word for some, QUICK
 	$(Q)tests/bench/run $(if $(QUICK),--quick) $(ONLY)
 
 .PHONY: fuzz
-fuzz: $(FUZZERS) ## fuzz the parser and the configuration, SECONDS=60 each
+fuzz: $(FUZZERS) ## fuzz the parser, the configuration and automata, SECONDS=60 each
 	$(Q)for fuzzer in $(FUZZERS); do \
 		corpus=tests/fuzz/corpus/$$(basename $$fuzzer _fuzz); \
 		work=$(BUILD)/fuzz/found/$$(basename $$fuzzer _fuzz); mkdir -p $$work; \

@@ -22,13 +22,13 @@
 #include "lib/vec.h"
 
 /*
- * Bounds, so that no pattern takes the daemon's time and memory: a list takes less than half a second
- * on a slow machine and 100 MB for a moment.
+ * Bounds, so that no list takes the daemon's time and memory: a list that is refused takes less than
+ * half a second and 50 MB. What fits into a group needs a fraction of that, as a rule.
  */
 #define STATES_MAX 65536u
-#define CELLS_MAX (1u << 22) /* of the table */
-#define MEMBERS_MAX (1u << 22)
-#define WORK_MAX 8000000u /* nodes looked at: some 0.2 s */
+#define CELLS_MAX (1u << 20)   /* of the table */
+#define MEMBERS_MAX (1u << 22) /* of all sets */
+#define WORK_MAX 8000000u      /* nodes looked at: some 0.2 s */
 
 /* What stands before a set, and what follows it. */
 enum context {
@@ -393,8 +393,6 @@ static uint32_t follow(struct builder *builder, const struct state *state, uint3
 	memcpy(builder->targets.items + builder->targets.count, list->items,
 	       list->count * sizeof(*list->items));
 	builder->targets.count += list->count;
-	if (charge(builder, state->count + resolved->nodes.count))
-		return NONE;
 	to = make_state(builder, level, after);
 	if (alone)
 		restarts->state[class] = to;
@@ -406,7 +404,7 @@ static int fill_row(struct builder *builder, uint32_t number)
 	const struct state state = builder->states[number - builder->levels->sinks];
 	uint32_t classes = builder->nfa->classes, end, *row;
 
-	if (resolve(builder, &state))
+	if (charge(builder, (size_t)state.count * classes) || resolve(builder, &state))
 		return -1;
 	end = least_of(state.level, builder->resolved[CONTEXT_EDGE].level);
 	end = least_of(end, builder->restarts[state.context].resolved_level[CONTEXT_EDGE]);
