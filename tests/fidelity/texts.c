@@ -217,7 +217,8 @@ static void append_set(struct generator *g, struct draft *draft, char c, const c
 static void new_glob(struct generator *g, struct draft *draft)
 {
 	struct draft from;
-	unsigned int stars = 0;
+	/* Lists with many stars need too many states, which is found out slowly. */
+	unsigned int stars = one_in(g, 8) ? 3 : one_in(g, 4);
 
 	take_stock(g, &from);
 	if (from.length > 80)
@@ -234,7 +235,7 @@ static void new_glob(struct generator *g, struct draft *draft)
 			append_set(g, draft, from.at[i], "!");
 			break;
 		case 2:
-			if (stars++ < 3) {
+			if (stars && stars--) {
 				append_string(draft, "*");
 				i += below(g, 6);
 				break;
