@@ -406,7 +406,7 @@ TEST(frames_in_parts)
 	}
 }
 
-/* Whom the frame before was for says nothing of one for somebody who differs in one bit. */
+/* A destination that was found does not stand for one that differs in one bit. */
 TEST(one_bit_of_the_destination)
 {
 	struct datagram datagram = { .name = "ours", URL("http://hit.example/x"), .verdict = 2 };

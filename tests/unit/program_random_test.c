@@ -241,7 +241,7 @@ TEST(random_bytes)
 		assert_true(outcomes[i] > RANDOM_MESSAGES / 20);
 }
 
-static const struct in6_addr somebody = { 0 };
+static const struct in6_addr no_source = { 0 };
 
 #define RANDOM_CHAINS 200
 #define RANDOM_URLS 100
@@ -283,7 +283,7 @@ TEST(random_chains)
 			horizon += datagram.kernel == ICP_COUNT_PASSED_HORIZON;
 			/* `icpctl check` says the same. */
 			assert_int_equal(
-				kernel_decide(kernel, url, length, &somebody, &decision, &error),
+				kernel_decide(kernel, url, length, &no_source, &decision, &error),
 				0);
 			assert_int_equal(decision.counter, datagram.kernel);
 			if (datagram.kernel == ICP_COUNT_ANSWERED)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The map `rules`, as the XDP program decides by it: before the chain, whoever has filled it. */
+/* The map `rules`, by which the XDP program decides before the chain. */
 #include "support/program_check.h"
 
 TEST_ALL(open_program, close_program)

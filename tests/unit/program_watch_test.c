@@ -45,7 +45,7 @@ static void watched_switch(const struct watched *watched, unsigned int lease,
 
 TEST(without_a_watch)
 {
-	static const struct in6_addr somebody = { 0 };
+	static const struct in6_addr no_source = { 0 };
 	struct chain_decision decision;
 	struct watched watched;
 	struct kernel *kernel;
@@ -67,7 +67,7 @@ TEST(without_a_watch)
 	check_url("behind", 2);
 	check_url_passes("words", ICP_COUNT_PASSED_HORIZON);
 	decision = decide_url(chain, "words");
-	kernel_remember(kernel, "words", 5, &somebody,
+	kernel_remember(kernel, "words", 5, &no_source,
 			candidate_of(decision.rank, decision.verdict.opcode, ICP_NO_COST), 0);
 	check_url("words", 2);
 
