@@ -50,11 +50,11 @@
 
 struct list {
 	struct tree tree;
-	struct nfa_pattern *patterns;
-	size_t count;
-	struct dfa_levels levels;
-	uint32_t *level_answers; /* sinks, of each level and of no match */
-	uint16_t answers[AUTOMATON_ANSWERS + 1];
+	uint32_t *roots;			 /* of each level: a choice of its patterns */
+	size_t count;				 /* levels */
+	uint32_t *sinks;			 /* of each level's answer, then of no match */
+	uint16_t answers[AUTOMATON_ANSWERS + 1]; /* of the sinks */
+	uint32_t sink_count;
 };
 
 static uint32_t parse_text(struct tree *tree, const char *text, size_t length, struct error *error)
@@ -88,45 +88,45 @@ static uint32_t parse(enum automaton_syntax syntax, struct tree *tree,
 	return 0;
 }
 
-/* The sink of an answer; NFA_NONE: there are too many answers. */
-static uint32_t find_sink(struct list *list, uint16_t answer)
+/* Set the sink of an answer, for the level behind the last. */
+static int set_sink(struct list *list, uint16_t answer, struct error *error)
 {
+	uint32_t *sinks = vec_reserve(list->sinks, list->count, sizeof(*sinks));
 	uint32_t sink = 0;
 
-	while (sink < list->levels.sinks && list->answers[sink] != answer)
+	if (!sinks)
+		return error_set(error, "out of memory");
+	list->sinks = sinks;
+	while (sink < list->sink_count && list->answers[sink] != answer)
 		sink++;
 	if (sink == AUTOMATON_ANSWERS + 1)
-		return NFA_NONE;
-	if (sink == list->levels.sinks)
-		list->answers[list->levels.sinks++] = answer;
-	return sink;
-}
-
-/* Append to the levels the answer of another. */
-static int add_level(struct list *list, uint16_t answer, struct error *error)
-{
-	uint32_t *added = vec_append(list->level_answers, list->levels.count);
-
-	if (!added)
-		return error_set(error, "out of memory");
-	*added = find_sink(list, answer);
-	if (*added == NFA_NONE)
 		return error_set(error, "more than %u different answers", AUTOMATON_ANSWERS);
+	if (sink == list->sink_count)
+		list->answers[list->sink_count++] = answer;
+	sinks[list->count] = sink;
 	return 0;
 }
 
-static int add_pattern(struct list *list, const struct automaton_pattern *pattern, uint32_t root,
-		       struct error *error)
+/* The answer of the last level is this one. */
+static bool is_last_answer(const struct list *list, uint16_t answer)
 {
-	struct nfa_pattern *added = vec_append(list->patterns, list->count);
-	size_t levels = list->levels.count;
+	return list->count && list->answers[list->sinks[list->count - 1]] == answer;
+}
 
-	if (!added)
-		return error_set(error, "out of memory");
-	if (!levels || list->answers[list->level_answers[levels - 1]] != pattern->answer)
-		if (add_level(list, pattern->answer, error))
+static int add_pattern(struct list *list, uint16_t answer, uint32_t root, struct error *error)
+{
+	uint32_t choice, *added;
+
+	if (!is_last_answer(list, answer)) {
+		choice = tree_add(&list->tree, TREE_CHOICE, error);
+		if (!choice || set_sink(list, answer, error))
 			return -1;
-	*added = (struct nfa_pattern){ root, list->levels.count - 1 };
+		added = vec_append(list->roots, list->count);
+		if (!added)
+			return error_set(error, "out of memory");
+		*added = choice;
+	}
+	tree_append(&list->tree, list->roots[list->count - 1], root);
 	return 0;
 }
 
@@ -135,24 +135,18 @@ static int read_list(struct list *list, enum automaton_syntax syntax,
 		     struct error *error)
 {
 	list->answers[0] = AUTOMATON_NO_ANSWER;
-	list->levels.sinks = 1;
+	list->sink_count = 1;
 	for (size_t i = 0; i < count; i++) {
 		uint32_t root = parse(syntax, &list->tree, &patterns[i], error);
 
 		if (!root)
 			return count == 1 ? -1 : error_prefix(error, "pattern %zu: ", i + 1);
-		if (add_pattern(list, &patterns[i], root, error))
+		if (add_pattern(list, patterns[i].answer, root, error))
 			return -1;
 	}
-	while (list->count && patterns[list->count - 1].answer == otherwise)
+	if (is_last_answer(list, otherwise))
 		list->count--;
-	/* Levels are counted from what is left. The answer of no match follows the last. */
-	list->levels.count = list->count ? list->patterns[list->count - 1].level + 1 : 0;
-	if (add_level(list, otherwise, error))
-		return -1;
-	list->levels.count--;
-	list->levels.answers = list->level_answers;
-	return 0;
+	return set_sink(list, otherwise, error);
 }
 
 /* Is the end where walks should begin? */
@@ -161,7 +155,7 @@ static bool prefer_backward(const struct list *list)
 	for (size_t i = 0; i < list->count; i++) {
 		bool tight = true;
 
-		if (!tree_anchored(&list->tree, list->patterns[i].root, TREE_END, &tight) || !tight)
+		if (!tree_anchored(&list->tree, list->roots[i], TREE_END, &tight) || !tight)
 			return false;
 	}
 	return list->count > 0;
@@ -169,13 +163,14 @@ static bool prefer_backward(const struct list *list)
 
 static int make_dfa(struct dfa *dfa, const struct list *list, bool backward, struct error *error)
 {
+	const struct dfa_levels levels = { list->count, list->sinks, list->sink_count };
 	struct nfa nfa = { 0 };
 	int result;
 
 	*dfa = (struct dfa){ 0 };
-	result = nfa_make(&nfa, &list->tree, list->patterns, list->count, backward, error);
+	result = nfa_make(&nfa, &list->tree, list->roots, list->count, backward, error);
 	if (result == 0)
-		result = dfa_make(dfa, &nfa, &list->levels, error);
+		result = dfa_make(dfa, &nfa, &levels, error);
 	nfa_free(&nfa);
 	if (result == 0 && dfa_minimise(dfa))
 		result = error_set(error, "out of memory");
@@ -237,8 +232,8 @@ struct automaton *automaton_compile(enum automaton_syntax syntax,
 		dfa_free(&dfa);
 	}
 	pattern_tree_free(&list.tree);
-	free(list.patterns);
-	free(list.level_answers);
+	free(list.roots);
+	free(list.sinks);
 	return automaton;
 }
 

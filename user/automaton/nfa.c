@@ -13,7 +13,7 @@ struct emitter {
 	struct nfa *nfa;
 	const struct tree *tree;
 	bool backward;
-	uint32_t level; /* of the current pattern */
+	uint32_t level; /* that is made */
 	struct error *error;
 };
 
@@ -202,8 +202,8 @@ static void classify(struct nfa *nfa)
 	nfa->word[NFA_CLASS_END] = false;
 }
 
-int nfa_make(struct nfa *nfa, const struct tree *tree, const struct nfa_pattern *patterns,
-	     size_t count, bool backward, struct error *error)
+int nfa_make(struct nfa *nfa, const struct tree *tree, const uint32_t *roots, size_t count,
+	     bool backward, struct error *error)
 {
 	struct emitter emitter = { nfa, tree, backward, 0, error };
 
@@ -212,10 +212,10 @@ int nfa_make(struct nfa *nfa, const struct tree *tree, const struct nfa_pattern 
 	for (size_t i = count; i-- > 0;) {
 		uint32_t entry;
 
-		emitter.level = patterns[i].level;
+		emitter.level = i;
 		entry = add(&emitter, NFA_MATCH, NFA_NONE);
 		if (entry != NFA_NONE)
-			entry = emit(&emitter, patterns[i].root, entry);
+			entry = emit(&emitter, roots[i], entry);
 		if (entry != NFA_NONE && nfa->start != NFA_NONE)
 			entry = emit_split(&emitter, entry, nfa->start);
 		if (entry == NFA_NONE)

@@ -44,18 +44,13 @@ struct nfa {
 
 #define NFA_NONE UINT32_MAX
 
-/* A pattern of the list: the root of its tree, and its level (see compile.c). */
-struct nfa_pattern {
-	uint32_t root;
-	uint32_t level;
-};
-
 /*
- * Make the automaton. If `backward`, for a walk from the last byte of the URL to the first. Returns
- * -1 with an error. To be freed in either case.
+ * Make the automaton of `count` trees, each a level of the list (see compile.c). If `backward`, for a
+ * walk from the last byte of the URL to the first. Returns -1 with an error. To be freed in either
+ * case.
  */
-int nfa_make(struct nfa *nfa, const struct tree *tree, const struct nfa_pattern *patterns,
-	     size_t count, bool backward, struct error *error);
+int nfa_make(struct nfa *nfa, const struct tree *tree, const uint32_t *roots, size_t count,
+	     bool backward, struct error *error);
 
 void nfa_free(struct nfa *nfa);
 
