@@ -368,22 +368,3 @@ TEST(groups_are_full)
 	automaton_free(small);
 	free(groups);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_first_listed_pattern_answers),
-		cmocka_unit_test(a_list_that_is_negated),
-		cmocka_unit_test(they_are_minimal),
-		cmocka_unit_test(walks_begin_where_they_soon_end),
-		cmocka_unit_test(bounds),
-		cmocka_unit_test(a_thousand_alternatives),
-		cmocka_unit_test(all_lengths),
-		cmocka_unit_test(the_least_rank_wins),
-		cmocka_unit_test(the_walk_ends_when_the_answer_is_certain),
-		cmocka_unit_test(answers_of_a_group),
-		cmocka_unit_test(groups_are_full),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

@@ -308,12 +308,3 @@ TEST(agrees_with_pcre2_and_fnmatch)
 	pcre2_match_data_free(found);
 	pcre2_match_context_free(limits);
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(agrees_with_pcre2_and_fnmatch),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}

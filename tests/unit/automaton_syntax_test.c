@@ -258,16 +258,3 @@ TEST(groups_within_each_other)
 	pattern[502] = '\0';
 	check_refused(AUTOMATON_REGEX, pattern, "more than 250 groups within each other");
 }
-
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(regular_expressions),
-		cmocka_unit_test(globs),
-		cmocka_unit_test(substrings),
-		cmocka_unit_test(what_is_refused),
-		cmocka_unit_test(groups_within_each_other),
-	};
-
-	return cmocka_run_group_tests(tests, NULL, NULL);
-}
