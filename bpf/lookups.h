@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The program's lookups, for itself and for match.h: bpf_map_lookup_elem() on each map, inlined. */
+/* The program's lookups: bpf_map_lookup_elem() on each map, inlined. */
 #ifndef XDP_ICP_LOOKUPS_H
 #define XDP_ICP_LOOKUPS_H
 
@@ -77,51 +77,6 @@ ICP_INLINE __u64 lookup_now(void *maps)
 	(void)maps;
 	/* The coarse clock is 16 ns cheaper, but lags: what has expired would still be answered. */
 	return bpf_ktime_get_ns();
-}
-
-ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-
-static const struct match_lookups lookups = {
-	.bucket_at = lookup_bucket,
-	.line_at = lookup_line,
-	.groups = lookup_groups,
-	.rule = lookup_rule,
-	.answer = lookup_answer,
-	.source = lookup_source,
-	.watch = lookup_watch,
-	.verdict = lookup_verdict,
-	.now = lookup_now,
-};
-
-/* What the callback knows; it looks the scratch memory up again. */
-struct group_loop {
-	__u32 first;
-	__u32 failed;
-};
-
-static long walk_group(__u32 i, struct group_loop *loop)
-{
-	const struct automaton_group *group = lookup_group(loop->first + i);
-	struct scratch *scratch = lookup_scratch();
-
-	if (group && scratch)
-		return !match_group(scratch, group, &lookups, NULL);
-	loop->failed = 1;
-	return 1;
-}
-
-/*
- * The verifier follows the walk once and not once a group, as it would in a plain loop: the function
- * is called by the kernel.
- */
-ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)
-{
-	struct group_loop loop = { .first = first };
-
-	(void)maps;
-	(void)scratch;
-	bpf_loop(count & 7, walk_group, &loop, 0);
-	return !loop.failed;
 }
 
 #endif

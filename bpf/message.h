@@ -31,7 +31,7 @@ ICP_INLINE void read_word(struct reading *reading, __u32 number, __u64 word,
 	reading->sum = checksum_add(reading->sum, word);
 	reading->suspicious |= word_controls(word);
 	scratch->sums.before[number] = reading->hash_sum;
-	reading->hash_sum += prefix_product(word, chain->prefixes.keys.word[number]);
+	reading->hash_sum += prefix_product(word, chain->trees[URL_FORWARD].keys.word[number]);
 }
 
 /*
@@ -145,7 +145,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	tail = url[whole];
 	scratch->sums.before[whole] = reading.hash_sum;
 	scratch->sums.before[whole + 1] =
-		reading.hash_sum + prefix_product(tail, chain->prefixes.keys.word[whole]);
+		reading.hash_sum + prefix_product(tail, chain->trees[URL_FORWARD].keys.word[whole]);
 	reading.suspicious |= word_controls(tail | ~word_first_bytes(~0ULL, left));
 	message->kept_sum = sum = checksum_add(reading.sum, tail);
 

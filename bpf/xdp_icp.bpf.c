@@ -3,8 +3,8 @@
  * The ICP responder on the receive path. A query whose verdict is known is rewritten in place and
  * sent back; everything else is passed up to the stack unchanged, and nothing is ever dropped.
  */
-#include "lookups.h"
 #include "answer.h"
+#include "match_bpf.h"
 #include "trace.h"
 
 ICP_INLINE void count(enum icp_counter counter)

@@ -79,6 +79,29 @@ ICP_INLINE __u64 word_first_bytes(__u64 word, __u32 bytes)
 #endif
 }
 
+/* A word of which the byte of that index (0 to 7, in memory order) is `byte`, the others zero. */
+ICP_INLINE __u64 word_byte(__u8 byte, __u32 index)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__u64)byte << 8 * index;
+#else
+	return (__u64)byte << 8 * (ICP_WORD - 1 - index);
+#endif
+}
+
+/* Read a word that need not be aligned. */
+ICP_INLINE __u64 word_at(const void *at)
+{
+#ifdef __bpf__
+	return *(const text_word *)at; /* clang would read a copy byte by byte */
+#else
+	__u64 word;
+
+	__builtin_memcpy(&word, at, sizeof(word));
+	return word;
+#endif
+}
+
 /* Move the last `bytes` (1 to 8) bytes of a word to its beginning, and zero the others. */
 ICP_INLINE __u64 word_last_bytes(__u64 word, __u32 bytes)
 {

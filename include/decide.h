@@ -115,7 +115,7 @@ ICP_INLINE struct candidate candidate_gate(const struct map_watch *watch)
 ICP_INLINE __u64 verdict_hash(const struct map_chain *chain, const struct prefix_sums *sums,
 			      const text_word *url, __u32 length, const __u64 *source)
 {
-	__u64 hash = prefix_hash(&chain->prefixes.keys, url, sums, length + 1);
+	__u64 hash = prefix_hash(&chain->trees[URL_FORWARD].keys, url, sums, length + 1);
 
 	if (chain->memory == MEMORY_URL_SOURCE)
 		hash = prefix_mix(prefix_mix(hash + source[0]) + source[1]);

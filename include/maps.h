@@ -9,7 +9,7 @@
  *   destinations  hash      struct destination_key   the addresses listened on
  *   control       array[1]  struct map_control       which of the two chains is active
  *   chain         array[2]  struct map_chain         a chain, as far as the kernel has it
- *   prefixes      array     struct prefix_bucket     a hash table of both chains' prefixes
+ *   prefixes      array     struct prefix_bucket     hash tables of both chains' texts, by readings.h
  *   texts         array     struct prefix_line       and their bytes
  *   answers       array     struct prefix_answer     and their verdicts
  *   automata      array     struct automaton_group   both chains' patterns
@@ -40,7 +40,7 @@
 #include "readings.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 5
+#define ICP_MAP_ABI 6
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -119,12 +119,24 @@ struct map_chain {
 	enum icp_opcode default_verdict;
 	__u32 answer_request_zero; /* 0 or 1 */
 	__u32 first_gate;	   /* rank of the first policy on the host's state, or RANK_NONE */
-	__u32 has_sources;	   /* 1: the chain has entries in `sources` */
+	__u32 others;		   /* bits of enum chain_other */
 	__u32 memory;		   /* enum chain_memory */
 	__u64 lease;		   /* nanoseconds that a heartbeat is valid */
 	__u32 first_answer;	   /* index in `answers` of the chain's number 0 */
-	__u32 groups;		   /* in `automata`, from slot * AUTOMATON_GROUPS on */
-	struct prefix_tree prefixes;
+	__u32 least_answer[URL_READINGS]; /* of each tree; PREFIX_NO_ANSWER: it has none */
+	__u32 groups;			  /* in `automata`, from slot * AUTOMATON_GROUPS on */
+	__u32 zero;
+	struct prefix_tree trees[URL_READINGS];
+};
+
+/*
+ * What a chain has besides prefixes of the URL as it is. A chain that has nothing else pays for the
+ * test of one word.
+ */
+enum chain_other {
+	OTHER_READINGS = 1, /* texts of URL_BACKWARD or URL_HOST */
+	OTHER_SOURCES = 2,  /* entries in `sources` */
+	OTHER_PATTERNS = 4, /* groups in `automata` */
 };
 
 /* What an entry of `verdicts` applies to. */
@@ -134,12 +146,21 @@ enum chain_memory {
 	MEMORY_URL_SOURCE = 2, /* a URL and its querier: a policy looks at both */
 };
 
-/* A verdict. An answer of prefix.h or automaton.h is the number of one, counted from first_answer. */
+/*
+ * A verdict. An answer of prefix.h or automaton.h is the number of one, counted from first_answer.
+ * They are in the order of ranks.
+ */
 struct prefix_answer {
 	__u32 rank; /* of the policy that gives the verdict */
 	enum icp_opcode verdict;
 	__s32 cost; /* 0 to 65535, or ICP_NO_COST */
 };
+
+/* Does one answer come before another? PREFIX_NO_ANSWER comes last. */
+ICP_INLINE bool answer_precedes(__u32 a, __u32 b)
+{
+	return a - 1 < b - 1;
+}
 
 /* Entries of `answers` for a chain, number 0 included. A policy has one for each of its verdicts. */
 #define ANSWERS_MAX 8192u

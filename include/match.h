@@ -16,6 +16,8 @@
 struct match_lookups {
 	prefix_bucket_at bucket_at;
 	prefix_line_at line_at;
+	/* match_readings() of the chain in this slot. */
+	__u32 (*readings)(void *maps, __u32 slot, __u32 answer);
 	/*
 	 * Call match_group() for `count` groups of `automata` from index `first` on, until it returns
 	 * false. False: one cannot be read.
@@ -130,6 +132,55 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 	return verdict_read(chain, entry, key.hash, url, length, source, now);
 }
 
+/* Stands in for an answer: the reading of the URL that would tell cannot be made here. */
+#define MATCH_UNREADABLE 0x20000u
+
+/* prefix_find() in a tree for scratch->turned. */
+typedef __u32 (*match_find)(void *maps, const struct prefix_tree *tree, struct scratch *scratch);
+
+/*
+ * Look up URL_BACKWARD or URL_HOST. Returns an answer, PREFIX_NO_ANSWER, PREFIX_COLLISION or
+ * MATCH_UNREADABLE.
+ */
+ICP_INLINE __u32 match_reading(const struct map_chain *chain, struct scratch *scratch,
+			       enum url_reading reading, match_find find, void *maps)
+{
+	const struct prefix_tree *tree = &chain->trees[reading];
+
+	if (!url_turn(&scratch->turned, reading, tree, scratch->message.bytes,
+		      ICP_QUERY_HEADER_SIZE, scratch_url_length(scratch)))
+		return MATCH_UNREADABLE;
+	return find(maps, tree, scratch);
+}
+
+/* match_reading() of the chain in this slot. */
+typedef __u32 (*match_read)(void *maps, __u32 slot, enum url_reading reading);
+
+/*
+ * Look up all readings but URL_FORWARD that have an answer before `answer`. Returns the first of all
+ * answers, or PREFIX_COLLISION; or with MATCH_UNREADABLE the least answer of a reading that cannot be
+ * made.
+ */
+ICP_INLINE __u32 match_readings(const struct map_chain *chain, __u32 slot, __u32 answer,
+				match_read read, void *maps)
+{
+#pragma GCC unroll 2
+	for (__u32 reading = URL_FORWARD + 1; reading < URL_READINGS; reading++) {
+		__u32 least = chain->least_answer[reading], found;
+
+		if (!answer_precedes(least, answer))
+			continue;
+		found = read(maps, slot, reading);
+		if (found == PREFIX_COLLISION)
+			return found;
+		if (found == MATCH_UNREADABLE)
+			return least | MATCH_UNREADABLE;
+		if (answer_precedes(found, answer))
+			answer = found;
+	}
+	return answer;
+}
+
 /*
  * Evaluate the chain. Of all candidates the smallest rank wins if it lies before the horizon. Behind
  * the horizon, a remembered verdict of the daemon stands in for what the kernel cannot evaluate.
@@ -147,8 +198,9 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	struct candidate known;
 	__u64 now;
 
-	answer = prefix_find(&chain->prefixes, url, &scratch->sums, scratch_url_length(scratch),
-			     lookups->bucket_at, lookups->line_at, maps, &scratch->cursor);
+	answer = prefix_find(&chain->trees[URL_FORWARD], url, &scratch->sums,
+			     scratch_url_length(scratch), lookups->bucket_at, lookups->line_at,
+			     maps, &scratch->cursor);
 	if (answer == PREFIX_COLLISION)
 		return decision_pass(ICP_COUNT_PASSED_COLLISION);
 	if (answer != PREFIX_NO_ANSWER) {
@@ -157,10 +209,27 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 			return decision_pass(ICP_COUNT_PASSED_FAILED);
 		best = candidate_of(said->rank, said->verdict, said->cost);
 	}
-	if (chain->has_sources)
-		best = candidate_first(best, match_source(chain, scratch, lookups, maps));
-	if (chain->groups && !match_automata(&best, chain, slot, scratch, lookups, maps))
-		return decision_pass(ICP_COUNT_PASSED_FAILED);
+	if (chain->others) {
+		if (chain->others & OTHER_READINGS) {
+			answer = lookups->readings(maps, slot, answer);
+			if (answer == PREFIX_COLLISION)
+				return decision_pass(ICP_COUNT_PASSED_COLLISION);
+			said = lookups->answer(maps,
+					       answer % MATCH_UNREADABLE + chain->first_answer);
+			if (!said)
+				return decision_pass(ICP_COUNT_PASSED_FAILED);
+			if (answer < MATCH_UNREADABLE && answer != PREFIX_NO_ANSWER)
+				best = candidate_of(said->rank, said->verdict, said->cost);
+			/* As if the kernel could not evaluate this policy. */
+			if (answer >= MATCH_UNREADABLE && said->rank < horizon)
+				horizon = said->rank;
+		}
+		if (chain->others & OTHER_SOURCES)
+			best = candidate_first(best, match_source(chain, scratch, lookups, maps));
+		if (chain->others & OTHER_PATTERNS &&
+		    !match_automata(&best, chain, slot, scratch, lookups, maps))
+			return decision_pass(ICP_COUNT_PASSED_FAILED);
+	}
 
 	/* Before all gates and before the horizon the lease does not matter. */
 	if (best.rank < chain->first_gate && best.rank < horizon)

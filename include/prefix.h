@@ -107,7 +107,7 @@ struct prefix_tree {
 	__u32 first_bucket;
 	__u32 buckets; /* that lookups begin at */
 	__u32 first_line;
-	__u32 zero;
+	__u32 longest; /* bytes of the longest prefix */
 };
 
 /* The sum of the hash before each word of a URL, and after the last. */
@@ -214,6 +214,14 @@ enum prefix_step {
 	PREFIX_STEP_FAIL, /* the arrays are shorter than the tree */
 };
 
+/* Set the cursor to the root. */
+ICP_INLINE void prefix_begin(struct prefix_cursor *cursor, const struct prefix_tree *tree)
+{
+	cursor->found[0].node = tree->root;
+	cursor->found[0].head = 0;
+	cursor->full = 0;
+}
+
 /* Probe one bucket. */
 ICP_INLINE enum prefix_step prefix_probe(struct prefix_cursor *cursor,
 					 const struct prefix_tree *tree, const text_word *url,
@@ -305,9 +313,7 @@ ICP_INLINE __u32 prefix_find(const struct prefix_tree *tree, const text_word *ur
 {
 	enum prefix_step step = PREFIX_STEP_CONTINUE;
 
-	cursor->found[0].node = tree->root;
-	cursor->found[0].head = 0;
-	cursor->full = 0;
+	prefix_begin(cursor, tree);
 	for (__u32 i = 0; i < PREFIX_STEPS && step == PREFIX_STEP_CONTINUE; i++)
 		step = prefix_probe(cursor, tree, url, sums, length, bucket_at, arrays);
 	if (step != PREFIX_STEP_END)

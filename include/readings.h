@@ -1,15 +1,253 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The readings of a URL. Policies look for texts that one of them begins with.
+ * The readings of a URL. Policies look for texts that one of them begins with (prefix.h).
+ *
+ *	forward	  the URL as it is, with its NUL: prefixes, and whole URLs, which end with the NUL
+ *	backward  from the last byte to the first: suffixes
+ *	host	  the host in its normal form, from the last byte to the first, with a dot and a NUL:
+ *		  www.e.org is "gro.e.www." Domains end with the dot, whole hosts with the NUL.
+ *
+ * The host is in SCHEME://USER:PASSWORD@HOST:PORT/... or, as in a CONNECT request, HOST[:PORT]. Its
+ * normal form has ASCII letters in lower case and no dot at the end. The normal form of an address in
+ * brackets is not made here (lib/url.h makes it).
  */
 #ifndef XDP_ICP_READINGS_H
 #define XDP_ICP_READINGS_H
 
 #include "prefix.h"
+#include "words.h"
 
 enum url_reading {
-	URL_FORWARD, /* the URL as it is, with its NUL */
+	URL_FORWARD,
+	URL_BACKWARD,
+	URL_HOST,
 	URL_READINGS
 };
+
+/* --- finding the host */
+
+enum host_form {
+	HOST_NONE,    /* there is no host, as in urn:isbn:0451450523 or /path */
+	HOST_NAME,    /* a name or an IPv4 address */
+	HOST_BRACKET, /* begins with a bracket; its end has not been looked for */
+	HOST_PORT,    /* a name, if what follows is a port; that has not been looked at */
+};
+
+/* Offsets in the URL, in bytes. */
+struct host_place {
+	__u32 begin;  /* of the host */
+	__u32 colon;  /* the first one behind `begin`, or `end` */
+	__u32 end;    /* of host and port */
+	__u32 scheme; /* 1: the URL has a scheme */
+};
+
+#define HOST_NO_COLON 0xffffffffu
+
+/* The bytes that a scheme consists of (RFC 3986 section 3.1). */
+ICP_INLINE __u64 host_scheme_bytes(__u64 word)
+{
+	return word_between(word_lower(word), 'a', 'z') | word_between(word, '0', '9') |
+	       word_equal(word, '+') | word_equal(word, '-') | word_equal(word, '.');
+}
+
+/* The bytes that an authority ends before. */
+ICP_INLINE __u64 host_end_bytes(__u64 word)
+{
+	return word_equal(word, '/') | word_equal(word, '?') | word_equal(word, '#') |
+	       word_equal(word, '\0');
+}
+
+/* Find where the authority begins: behind SCHEME://, or at the beginning. */
+ICP_INLINE void host_find_begin(struct host_place *place, const __u8 *url, __u32 size)
+{
+	__u32 end;
+
+	place->begin = 0;
+	place->scheme = 0;
+	place->end = 0;
+	for (__u32 at = 0; at <= size; at += ICP_WORD) {
+		__u64 others = ~host_scheme_bytes(word_of_text(url, at, size)) & WORD_HIGH;
+
+		if (others) {
+			place->end = at + mask_first(others);
+			break;
+		}
+	}
+	end = ICP_READ_BACK(place->end);
+	if (end >= size || size - end < 3)
+		return;
+	ICP_BOUNDED(end);
+	if (url[end] != ':' || url[end + 1] != '/' || url[end + 2] != '/' ||
+	    (url[0] | 0x20) < 'a' || (url[0] | 0x20) > 'z') /* not a letter */
+		return;
+	place->begin = end + 3;
+	place->scheme = 1;
+}
+
+/* Find the end of the authority, what it has behind the last @, and the first colon in that. */
+ICP_INLINE void host_find_end(struct host_place *place, const __u8 *url, __u32 size)
+{
+	__u32 begin = ICP_READ_BACK(place->begin);
+	__u32 at = begin / ICP_WORD * ICP_WORD;
+	__u64 part = ~0ULL << 8 * (begin % ICP_WORD); /* of the word */
+
+	place->colon = HOST_NO_COLON;
+	for (__u32 i = 0; i <= size / ICP_WORD; i++) {
+		__u64 word, end, user, colon;
+
+		if (at > size) /* never: for the verifier */
+			break;
+		ICP_BOUNDED(at);
+		word = word_of_text(url, at, size);
+		end = host_end_bytes(word) & part;
+		part &= mask_before(end);
+		/* The last @: a user name may contain others, for Squid and for servers. */
+		user = mask_up_to_last(word_equal(word, '@') & part);
+		colon = word_equal(word, ':') & part & ~user;
+		if (user) {
+			place->begin = at + mask_count(user);
+			place->colon = HOST_NO_COLON;
+		}
+		if (colon && place->colon == HOST_NO_COLON)
+			place->colon = at + mask_first(colon);
+		if (end) {
+			at += mask_first(end);
+			break;
+		}
+		part = ~0ULL;
+		at += ICP_WORD;
+	}
+	place->end = at;
+	if (ICP_READ_BACK(place->colon) > at)
+		place->colon = at;
+}
+
+/*
+ * Find the host of a URL of `size` bytes, or that ends with a NUL before. User, password and port are
+ * not checked. In the kernel `place` is in memory that is not on the stack, like the cursor of
+ * prefix.h, and `size` is a constant.
+ */
+ICP_INLINE enum host_form host_find(struct host_place *place, const __u8 *url, __u32 size)
+{
+	__u32 begin;
+
+	host_find_begin(place, url, size);
+	host_find_end(place, url, size);
+	begin = ICP_READ_BACK(place->begin);
+	if (begin == ICP_READ_BACK(place->colon) || begin >= size)
+		return HOST_NONE;
+	ICP_BOUNDED(begin);
+	if (url[begin] == '[')
+		return HOST_BRACKET;
+	if (!place->scheme && ICP_READ_BACK(place->colon) != ICP_READ_BACK(place->end))
+		return HOST_PORT;
+	return HOST_NAME;
+}
+
+/* Return the bytes of a host of `length` bytes without a dot at its end. */
+ICP_INLINE __u32 host_trim(const __u8 *host, __u32 length)
+{
+	return length - (length > 1 && host[length - 1] == '.');
+}
+
+/* --- reading backward */
+
+/* A reading from the last byte to the first, as far as the tree asks for it. */
+struct turned_url {
+	text_word words[PREFIX_WORDS + 1];
+	struct prefix_sums sums;
+	__u32 length; /* bytes, without the NUL; 0 to PREFIX_URL_MAX */
+	__u32 whole;  /* words before the last one that is filled */
+	struct host_place place;
+};
+
+/* Bytes of the memory that a URL to be turned is in, with at least ICP_WORD before the URL. */
+#define TURN_ROOM 512u
+
+/* The word `i` of the text that ends at the offset `end`, read backward. */
+ICP_INLINE __u64 turned_word(const __u8 *memory, __u32 end, __u32 i, bool host)
+{
+	/* The remainder changes nothing; it is a bound for the verifier. */
+	__u64 word = word_at(memory + (end - (i + 1) * ICP_WORD) % TURN_ROOM);
+
+	word = __builtin_bswap64(word);
+	return host ? word_lower(word) : word;
+}
+
+/*
+ * Turn `length` bytes (0 to PREFIX_URL_MAX, of a host one less) that end at the offset `end` in
+ * `memory`, as far as this tree's texts reach.
+ */
+ICP_INLINE void turn_bytes(struct turned_url *turned, const struct prefix_tree *tree,
+			   const __u8 *memory, __u32 end, __u32 length, bool host)
+{
+	__u32 whole = length / ICP_WORD, longest = tree->longest / ICP_WORD, left, i;
+	__u64 word;
+
+	turned->length = length + host; /* with the dot */
+	turned->whole = whole < longest ? whole : longest;
+	whole = ICP_READ_BACK(turned->whole) % PREFIX_WORDS;
+	ICP_BOUNDED(whole);
+	for (i = 0; i < PREFIX_WORDS; i++) {
+		if (i >= whole)
+			break;
+		turned->words[i] = turned_word(memory, end, i, host);
+	}
+	whole = ICP_READ_BACK(turned->whole) % PREFIX_WORDS;
+	left = length - whole * ICP_WORD;
+	word = turned_word(memory, end, whole, host);
+	if (left < ICP_WORD) {
+		word = word_first_bytes(word, left);
+		if (host)
+			word |= word_byte('.', left);
+	}
+	turned->words[whole] = word;
+	turned->words[whole + 1] = 0;
+	whole++;
+	ICP_BOUNDED(whole); /* or the compiler leaves out the loop's own bound */
+	prefix_fill(&turned->sums, &tree->keys, turned->words, whole);
+}
+
+/* Turn the host of a URL that begins at the offset `url`. False: that cannot be done here. */
+ICP_INLINE bool turn_host(struct turned_url *turned, const struct prefix_tree *tree,
+			  const __u8 *memory, __u32 url)
+{
+	struct host_place *place = &turned->place;
+	__u32 begin = 0, length = 0;
+
+	switch (host_find(place, memory + url, PREFIX_MAX)) {
+	case HOST_BRACKET:
+	case HOST_PORT:
+		return false;
+	case HOST_NAME:
+		begin = ICP_READ_BACK(place->begin);
+		length = ICP_READ_BACK(place->colon) - begin;
+		if (begin > PREFIX_URL_MAX || length >= PREFIX_URL_MAX)
+			return false;
+		ICP_BOUNDED(begin);
+		ICP_BOUNDED(length);
+		length = host_trim(memory + url + begin, length);
+		break;
+	case HOST_NONE: /* turned as an empty host, which no text matches */
+		break;
+	}
+	turn_bytes(turned, tree, memory, url + begin + length, length, true);
+	return true;
+}
+
+/*
+ * Make the reading URL_BACKWARD or URL_HOST of a URL of `length` bytes, 1 to PREFIX_URL_MAX, that
+ * begins at the offset `url` in `memory`, which has TURN_ROOM + ICP_WORD bytes. False: it cannot be
+ * made: the host is in brackets, or too long for the tree, or may be none.
+ */
+ICP_INLINE bool url_turn(struct turned_url *turned, enum url_reading reading,
+			 const struct prefix_tree *tree, const __u8 *memory, __u32 url,
+			 __u32 length)
+{
+	if (reading == URL_HOST)
+		return turn_host(turned, tree, memory, url);
+	turn_bytes(turned, tree, memory, url + length, length, false);
+	return true;
+}
 
 #endif

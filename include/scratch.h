@@ -81,7 +81,11 @@ struct scratch {
 		__u64 window; /* of time, in which */
 		__u64 used;   /* so many records were made */
 	} trace;
+	struct turned_url turned;
 };
+
+_Static_assert(offsetof(struct scratch, message) + TURN_ROOM + ICP_WORD <= sizeof(struct scratch),
+	       "the room around a URL that is turned");
 
 /*
  * Read the URL's length back. The verifier forgets what a loop over the URL has taught it of the

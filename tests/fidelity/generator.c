@@ -17,6 +17,17 @@ static uint8_t any_verdict(struct generator *g)
 	return verdicts[below(g, sizeof(verdicts))];
 }
 
+static struct text url_of_host(struct generator *g, struct text host)
+{
+	bool domain = host.at[0] == '.' && !one_in(g, 8);
+	struct draft draft = { 0 };
+
+	append_string(&draft, "http://");
+	append(&draft, host.at + domain, host.length - domain);
+	append_string(&draft, one_in(g, 4) ? "" : "/");
+	return finish(g, &draft);
+}
+
 static void add_entry(struct generator *g, struct text name, enum kind kind,
 		      const struct draft *draft, uint8_t own)
 {
@@ -35,10 +46,10 @@ static void add_entry(struct generator *g, struct text name, enum kind kind,
 	}
 	if (kind == KIND_HELPER || kind == KIND_PLUGIN)
 		g->replies[g->reply_count < REPLIES ? g->reply_count++ : below(g, REPLIES)] = *step;
-	if (kind == KIND_PREFIX || kind == KIND_EXACT || kind == KIND_SUFFIX) {
+	if (kind == KIND_PREFIX || kind == KIND_EXACT || kind == KIND_SUFFIX || kind == KIND_HOST) {
 		size_t place = g->entry_count < STOCK ? g->entry_count++ : below(g, STOCK);
 
-		g->entries[place] = step->text;
+		g->entries[place] = kind == KIND_HOST ? url_of_host(g, step->text) : step->text;
 	}
 }
 
@@ -53,20 +64,47 @@ static bool is_listed(const struct generator *g, size_t from, const struct draft
 	return false;
 }
 
-/* Many in a nest: each is the one before it and a few bytes more. */
+/* Many in a nest: each is the one before it and a few bytes more, at the end or at the beginning. */
 static void add_nest(struct generator *g, struct text name, enum kind kind)
 {
 	struct draft draft, whole;
 	unsigned int step = 1 + below(g, 5);
+	size_t length;
 
 	take_stock(g, &whole);
 	while (whole.length < 255)
 		append_some(g, &whole, "ab/", 20);
 	whole.length = 255;
 	g->stock[below(g, STOCK)] = finish(g, &whole);
-	draft = whole;
-	for (draft.length = 1 + below(g, 60); draft.length < 256; draft.length += step)
+	for (length = 1 + below(g, 60); length < 256; length += step) {
+		draft.length = 0;
+		append(&draft, whole.at + (kind == KIND_SUFFIX ? whole.length - length : 0),
+		       length);
 		add_entry(g, name, kind, &draft, VERDICT_NONE);
+	}
+}
+
+/* Domains within domains, and a URL below all of them. */
+static void add_nested_domains(struct generator *g, struct text name)
+{
+	struct draft draft, domain = { 0 };
+	char label;
+
+	append_string(&domain, ".e.org");
+	for (unsigned int i = 4 + below(g, 110); i; i--) {
+		add_entry(g, name, KIND_HOST, &domain, VERDICT_NONE);
+		label = "ab"[below(g, 2)];
+		draft.length = 0;
+		append_string(&draft, ".");
+		append(&draft, &label, 1);
+		append(&draft, domain.at, domain.length);
+		domain = draft;
+	}
+	draft.length = 0;
+	append_string(&draft, "http://b");
+	append(&draft, domain.at, domain.length);
+	append_string(&draft, "/");
+	g->stock[below(g, STOCK)] = finish(g, &draft);
 }
 
 /* As an operator has them: a host or a few and thousands of paths below, or as many hosts. */
@@ -95,6 +133,14 @@ static void add_thousands(struct generator *g, struct text name, enum kind kind)
 			append_string(&draft, "a");
 		if (draft.length > 255)
 			draft.length = 255;
+		if (kind == KIND_SUFFIX && one_in(g, 2)) /* and of any length */
+			draft.length = 1 + below(g, draft.length);
+		if (kind == KIND_HOST) {
+			draft.length = 0;
+			append_string(&draft, one_in(g, 2) ? "0" : ".0");
+			append_some(g, &draft, "0123456789abcdef", one_in(g, 2) ? 16 : 2);
+			append_string(&draft, one_in(g, 4) ? ".a.e.org" : ".e.org");
+		}
 		add_entry(g, name, kind, &draft, VERDICT_NONE);
 	}
 }
@@ -144,10 +190,13 @@ static void add_policy(struct generator *g)
 		step->ttl = (int)below(g, 5) - 1;
 		step->sees = kind == KIND_PLUGIN ? below(g, SIGHT_MAX) : SEES_URL;
 	}
-	if (kind == KIND_PREFIX && one_in(g, 8)) {
+	if ((kind == KIND_PREFIX || kind == KIND_SUFFIX) && one_in(g, 8)) {
 		add_nest(g, name, kind);
-	} else if ((kind == KIND_PREFIX || kind == KIND_EXACT) && g->limits->large &&
-		   g->thousands < 2 && one_in(g, 60)) {
+	} else if (kind == KIND_HOST && one_in(g, 8)) {
+		add_nested_domains(g, name);
+	} else if ((kind == KIND_PREFIX || kind == KIND_EXACT || kind == KIND_SUFFIX ||
+		    kind == KIND_HOST) &&
+		   g->limits->large && g->thousands < 2 && one_in(g, 40)) {
 		g->thousands++;
 		add_thousands(g, name, kind);
 	} else {

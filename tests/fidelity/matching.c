@@ -175,6 +175,15 @@ static bool is_decimal(char c)
 	return c >= '0' && c <= '9';
 }
 
+static bool is_scheme(struct text text)
+{
+	for (size_t i = 0; i < text.length; i++)
+		if (!is_alphabetic(text.at[i]) &&
+		    (i == 0 || (!is_decimal(text.at[i]) && !strchr("+-.", text.at[i]))))
+			return false;
+	return text.length != 0;
+}
+
 /* SCHEME://AUTHORITY, or HOST[:PORT] as of CONNECT: the host without user and port. */
 bool find_host(struct text url, struct text *host)
 {
@@ -209,6 +218,20 @@ bool find_host(struct text url, struct text *host)
 			return false;
 	*host = (struct text){ at, colon - at };
 	return host->length != 0;
+}
+
+bool has_plain_host(struct text url)
+{
+	const char *slashes = strstr(url.at, "://");
+	const char *authority = slashes ? slashes + 3 : url.at;
+	size_t length = strcspn(authority, "/?#");
+
+	if (memchr(authority, '[', length) || (!slashes && memchr(authority, ':', length)))
+		return false;
+	/* What stands before :// may be no scheme. */
+	if (slashes && !is_scheme((struct text){ url.at, slashes - url.at }))
+		return false;
+	return length < 255;
 }
 
 /* Lower case, no dot at the end, addresses in one spelling. `normal`: length + 64 bytes. */

@@ -15,6 +15,12 @@ bool found_regex(struct text url, const char *pattern);
 /* The host of SCHEME://AUTHORITY, or of HOST[:PORT] as of CONNECT, without user and port. */
 bool find_host(struct text url, struct text *host);
 
+/*
+ * Is it certain that the kernel finds the host, or that there is none? Not with brackets, with a colon
+ * but no scheme, or if the host is the whole of the longest URL.
+ */
+bool has_plain_host(struct text url);
+
 /* Lower case, no dot at the end, addresses in one spelling. `normal`: length + 64 bytes. */
 struct text normal_host(struct text host, char *normal);
 

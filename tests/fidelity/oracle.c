@@ -104,14 +104,15 @@ static bool has_automaton(const struct policy_setup *policy)
 	return policy->kind == KIND_SUBSTRING || (stars <= 3 && policy->count <= 4);
 }
 
-/* The kinds that the kernel evaluates by itself, also with `not`. */
-static bool kernel_evaluates(const struct policy_setup *policy)
+/* The kinds that the kernel evaluates by itself, also with `not`; hosts if they are plain. */
+static bool kernel_evaluates(const struct policy_setup *policy, struct text url)
 {
 	if (policy->kind == KIND_SUBSTRING || policy->kind == KIND_GLOB ||
 	    policy->kind == KIND_REGEX)
 		return has_automaton(policy);
 	return kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE ||
-	       policy->kind == KIND_PREFIX || policy->kind == KIND_EXACT;
+	       policy->kind == KIND_PREFIX || policy->kind == KIND_EXACT ||
+	       policy->kind == KIND_SUFFIX || (policy->kind == KIND_HOST && has_plain_host(url));
 }
 
 /* --- how long a decision may be used again */
@@ -166,7 +167,8 @@ static bool apply(struct walk *walk, struct text host, bool lost)
 	const struct policy_setup *policy = &walk->setup->policies[walk->rank];
 	uint8_t verdict = ask_policy(walk, walk->rank, host, lost);
 
-	if (!kernel_evaluates(policy) || (kind_is_gate(policy->kind) && !walk->setup->watched))
+	if (!kernel_evaluates(policy, walk->ask->text) ||
+	    (kind_is_gate(policy->kind) && !walk->setup->watched))
 		walk->expected.kernel_knows = false;
 	if (!verdict)
 		return false;

@@ -60,14 +60,36 @@ static const char *const hosts[] = {
 
 #define HOSTS (sizeof(hosts) / sizeof(hosts[0]))
 
+/* A host, or a few letters before one, so that their lengths end at all places of a word. */
+static void any_host(struct generator *g, struct draft *draft)
+{
+	size_t begin = draft->length;
+
+	if (one_in(g, 3)) {
+		append_string(draft, "a");
+		append_some(g, draft, "ab-", one_in(g, 8) ? 120 : 20);
+		append_string(draft, one_in(g, 4) ? "" : ".");
+	}
+	append_string(draft, hosts[below(g, HOSTS)]);
+	if (!memchr(draft->at + begin, '[', draft->length - begin))
+		g->hosts[g->host_count < STOCK ? g->host_count++ : below(g, STOCK)] =
+			script_text(g->script, draft->at + begin, draft->length - begin);
+}
+
 static void append_authority(struct generator *g, struct draft *draft)
 {
 	static const char *const users[] = { "u@", "u:p@", "e.org@", "@" };
 	static const char *const ports[] = { ":80", ":", ":8080", ".", ".:80" };
 
+	size_t begin;
+
 	if (one_in(g, 12))
 		append_string(draft, users[below(g, 4)]);
-	append_string(draft, hosts[below(g, HOSTS)]);
+	begin = draft->length;
+	any_host(g, draft);
+	for (size_t i = begin; one_in(g, 4) && i < draft->length; i++)
+		if (draft->at[i] >= 'a' && draft->at[i] <= 'z')
+			draft->at[i] -= 'a' - 'A';
 	if (one_in(g, 8))
 		append_string(draft, ports[below(g, 5)]);
 }
@@ -303,6 +325,15 @@ static void new_host(struct generator *g, struct draft *draft)
 {
 	const char *host = hosts[below(g, HOSTS)];
 
+	if (g->host_count && one_in(g, 3)) { /* of a URL that is asked */
+		struct text of_url = g->hosts[below(g, g->host_count)];
+
+		draft->length = 0;
+		if (one_in(g, 3))
+			append_string(draft, ".");
+		append(draft, of_url.at, of_url.length);
+		return;
+	}
 	draft->length = 0;
 	if (host[0] != '[' && one_in(g, 2)) {
 		append_string(draft, ".");

@@ -23,6 +23,8 @@ struct generator {
 	struct text stock[STOCK];
 	struct text entries[STOCK]; /* of policies, some of them */
 	size_t entry_count;
+	struct text hosts[STOCK]; /* of URLs, some of them */
+	size_t host_count;
 	struct asked {
 		struct text url;
 		unsigned int asker;

@@ -248,6 +248,14 @@ const struct datagram datagrams[] = {
 	{ "more than the exact URL", URL("http://exact.example/ab"), HERE(22) },
 	{ "less than the exact URL", URL("http://exact.example/"), HERE(22) },
 
+	{ "a suffix", .options = ICP_FLAG_SRC_RTT, URL("http://nowhere.example/a.suffix"), HERE(2),
+	  .tells_cost = true, .cost = 5 },
+	{ "a suffix before a host", URL("http://host.example/a.suffix"), HERE(2) },
+	{ "a prefix before a suffix", URL("http://denied.example/a.suffix"), HERE(22) },
+	{ "a host", URL("http://host.example/"), HERE(4) },
+	{ "a host in another form", URL("HTTP://u@HOST.Example.:80?x"), HERE(4) },
+	{ "below a domain", URL("http://a.domain.example"), HERE(4) },
+
 	{ "cost, not asked for", URL("http://cost.example/"), HERE(3) },
 	{ "cost", .options = SRC_RTT, URL("http://cost.example/"), HERE(3), .tells_cost = true,
 	  .cost = 300 },

@@ -113,7 +113,9 @@ struct envelope envelope_back(const struct envelope *envelope);
 	"policy 22 { kind = prefix verdict = hit cost = 65535 url = 'http://dear.example/' }\n"    \
 	"policy 23 { kind = prefix verdict = hit cost = 0 url = 'http://free.example/' }\n"        \
 	"policy 30 { kind = exact verdict = hit url = 'http://exact.example/a' }\n"                \
-	"policy 31 { kind = prefix verdict = denied url = 'http://exact.example/' }\n"
+	"policy 31 { kind = prefix verdict = denied url = 'http://exact.example/' }\n"             \
+	"policy 32 { kind = suffix verdict = hit cost = 5 text = '.suffix' }\n"                    \
+	"policy 33 { kind = host verdict = err hosts = { host.example, .domain.example } }\n"
 #define TABLE_HORIZON                                                                              \
 	"policy 40 { kind = regex verdict = denied pattern = '(?=)//regex.example/' }\n"          \
 	"policy 50 { kind = prefix verdict = hit cost = 7 url = 'http://behind.example/' }\n"

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "chain/image.h"
+
 static int program_says_nothing(enum libbpf_print_level level, const char *format,
 				va_list arguments)
 {
@@ -55,7 +57,7 @@ void program_open(struct program *program, unsigned int verdicts)
 		return;
 	bpf_map__set_max_entries(program->skeleton->maps.rules, PROGRAM_RULES);
 	bpf_map__set_max_entries(program->skeleton->maps.prefixes,
-				 2 * prefix_tree_buckets(PROGRAM_PREFIXES));
+				 2 * chain_image_buckets(PROGRAM_PREFIXES));
 	bpf_map__set_max_entries(program->skeleton->maps.texts, 2 * PROGRAM_PREFIXES);
 	bpf_map__set_max_entries(program->skeleton->maps.sources, PROGRAM_PREFIXES);
 	bpf_map__set_max_entries(program->skeleton->maps.verdicts, verdicts);
@@ -185,7 +187,7 @@ struct prefix_bucket *program_buckets(struct program *program)
 {
 	if (!program->buckets)
 		program->buckets = program_array(program->skeleton->maps.prefixes);
-	return program->buckets + prefix_tree_buckets(PROGRAM_PREFIXES);
+	return program->buckets + chain_image_buckets(PROGRAM_PREFIXES);
 }
 
 struct prefix_line *program_lines(struct program *program)
@@ -195,17 +197,9 @@ struct prefix_line *program_lines(struct program *program)
 	return program->lines + PROGRAM_PREFIXES;
 }
 
-void program_put_prefixes(struct program *program, struct map_chain *chain,
-			  const struct prefix_entry *entries, size_t count,
-			  const struct prefix_answer *answers, size_t answer_count)
+static void program_put_answers(struct program *program, const struct map_chain *chain,
+				const struct prefix_answer *answers, size_t answer_count)
 {
-	assert_true(prefix_tree_lines(entries, count) <= PROGRAM_PREFIXES);
-	assert_int_equal(prefix_tree_build(&chain->prefixes, entries, count,
-					   program_buckets(program), program_lines(program)),
-			 0);
-	chain->prefixes.first_bucket = prefix_tree_buckets(PROGRAM_PREFIXES);
-	chain->prefixes.first_line = PROGRAM_PREFIXES;
-	chain->first_answer = ANSWERS_MAX;
 	for (uint32_t i = 0; i < answer_count; i++) {
 		uint32_t index = chain->first_answer + 1 + i;
 
@@ -213,6 +207,20 @@ void program_put_prefixes(struct program *program, struct map_chain *chain,
 						     &index, &answers[i], BPF_ANY),
 				 0);
 	}
+}
+
+void program_put_prefixes(struct program *program, struct map_chain *chain,
+			  const struct prefix_entry *entries, size_t count,
+			  const struct prefix_answer *answers, size_t answer_count)
+{
+	assert_true(prefix_tree_lines(entries, count) <= PROGRAM_PREFIXES);
+	assert_int_equal(prefix_tree_build(&chain->trees[URL_FORWARD], entries, count,
+					   program_buckets(program), program_lines(program)),
+			 0);
+	chain->trees[URL_FORWARD].first_bucket = chain_image_buckets(PROGRAM_PREFIXES);
+	chain->trees[URL_FORWARD].first_line = PROGRAM_PREFIXES;
+	chain->first_answer = ANSWERS_MAX;
+	program_put_answers(program, chain, answers, answer_count);
 }
 
 void program_put_chain(struct program *program, const struct map_chain *chain)
@@ -224,26 +232,27 @@ void program_put_chain(struct program *program, const struct map_chain *chain)
 void program_set_chain(struct program *program, const struct compiled *compiled,
 		       bool answer_request_zero)
 {
-	const struct compiled_texts *texts = &compiled->texts[URL_FORWARD];
-	struct map_chain chain = {
-		.generation = PROGRAM_GENERATION,
-		.horizon = compiled->horizon,
-		.default_rank = compiled->default_rank,
-		.default_verdict = compiled->default_verdict,
-		.answer_request_zero = answer_request_zero,
-		.first_gate = compiled->first_gate,
+	const struct image_place place = {
+		.buckets = program_buckets(program),
+		.lines = program_lines(program),
+		.first_bucket = chain_image_buckets(PROGRAM_PREFIXES),
+		.first_line = PROGRAM_PREFIXES,
+		.first_answer = ANSWERS_MAX,
 	};
+	struct map_chain chain;
 
-	program_put_prefixes(program, &chain, texts->entries, texts->count, compiled->answers,
-			     compiled->answer_count);
-	chain.groups = compiled->group_count;
+	assert_true(compiled->lines <= PROGRAM_PREFIXES);
+	assert_int_equal(chain_image_write(&chain, compiled, &place), 0);
+	chain.generation = PROGRAM_GENERATION;
+	chain.memory = MEMORY_NONE; /* no daemon holds a lease */
+	chain.answer_request_zero = answer_request_zero;
+	program_put_answers(program, &chain, compiled->answers, compiled->answer_count);
 	for (uint32_t i = 0; i < compiled->group_count; i++) {
 		uint32_t index = AUTOMATON_GROUPS + i;
 
-		assert_int_equal(
-			bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.automata), &index,
-					    &compiled->groups[i], BPF_ANY),
-			0);
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.automata),
+						     &index, &compiled->groups[i], BPF_ANY),
+				 0);
 	}
 	program_put_chain(program, &chain);
 }

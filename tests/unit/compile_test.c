@@ -1,66 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The kernel decides by a compiled chain as the chain itself does. */
 #include "support/chains.h"
-#include "chain/compile.h"
-#include "decide.h"
 #include "lib/byteset.h"
-#include "support/trees.h"
+#include "support/images.h"
 
 #define OPAQUE "(?=)" /* begins a pattern that has no automaton */
 
-static struct decision kernel_decides(struct tree *tree, const struct compiled *compiled,
-				      const char *url)
+/*
+ * Does a policy before the horizon decide, or is there no horizon? Then the kernel must, too; unless
+ * the whole URL is a host that is too long for it.
+ */
+static bool must_answer(const struct chain *chain, const struct chain_decision *decision,
+			const char *url)
 {
-	struct candidate best =
-		candidate_of(compiled->default_rank, compiled->default_verdict, ICP_NO_COST);
-	size_t length = strlen(url);
-	__u32 answer;
-
-	if (length > PREFIX_URL_MAX)
-		return decision_pass(ICP_COUNT_PASSED_LONG);
-	answer = tree_find(tree, url, length);
-	assert_int_not_equal(answer, PREFIX_COLLISION);
-	if (answer != PREFIX_NO_ANSWER) {
-		const struct prefix_answer *said = &compiled->answers[answer - 1];
-
-		best = candidate_of(said->rank, said->verdict, said->cost);
-	}
-	if (best.rank >= compiled->horizon)
-		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	return decision_answer(best.verdict.opcode, best.verdict.cost);
-}
-
-/* Does a policy before the horizon decide, or is there no horizon? Then the kernel must, too. */
-static bool must_answer(const struct chain *chain, const struct chain_decision *decision)
-{
-	struct error reason;
+	bool is_long_host = strlen(url) == PREFIX_URL_MAX && !strchr(url, '/');
 
 	for (size_t rank = 0; rank < chain_count(chain); rank++) {
-		if (!policy_in_kernel(chain_policy(chain, rank), &reason))
+		const struct policy *policy = chain_policy(chain, rank);
+
+		if (!policy_texts(policy) || (policy->kind->reading == URL_HOST && is_long_host))
 			return false;
-		if (chain_policy(chain, rank) == decision->policy)
+		if (policy == decision->policy)
 			return true;
 	}
 	return true;
 }
 
-static void assert_same_answer(const struct chain *chain, struct tree *tree,
-			       const struct compiled *compiled, const char *url)
+static void assert_same_answer(const struct chain *chain, struct image *image, const char *url,
+			       const struct decision *decision)
 {
 	struct chain_decision expected = decide_url(chain, url);
-	struct decision decision = kernel_decides(tree, compiled, url);
 
 	if (strlen(url) > PREFIX_URL_MAX) {
-		assert_int_equal(decision.counter, ICP_COUNT_PASSED_LONG);
+		assert_int_equal(decision->counter, ICP_COUNT_PASSED_LONG);
 		return;
 	}
-	if (!must_answer(chain, &expected)) {
-		assert_int_equal(decision.counter, ICP_COUNT_PASSED_HORIZON);
+	if (decision->counter != ICP_COUNT_ANSWERED) {
+		assert_int_equal(decision->counter, ICP_COUNT_PASSED_HORIZON);
+		assert_false(must_answer(chain, &expected, url));
 		return;
 	}
-	assert_int_equal(decision.counter, ICP_COUNT_ANSWERED);
-	assert_int_equal(decision.verdict.opcode, expected.verdict.opcode);
-	assert_int_equal(decision.verdict.cost, expected.verdict.cost);
+	assert_true(expected.rank < image->compiled->horizon);
+	assert_int_equal(decision->rank, expected.rank);
+	assert_int_equal(decision->verdict.opcode, expected.verdict.opcode);
+	assert_int_equal(decision->verdict.cost, expected.verdict.cost);
 }
 
 static const struct prefix_answer *said_by(const struct compiled *compiled,
@@ -89,21 +72,40 @@ static void assert_minimal(const struct compiled_texts *texts)
 }
 
 /* Few letters, so that texts nest and repeat; some of about the greatest length for the kernel. */
-static void random_url(uint64_t *seed, char url[300])
+static void random_text(uint64_t *seed, char text[300])
 {
 	bool is_long = random_below(seed, 4) == 0;
-	size_t length = is_long ? 253 + random_below(seed, 5) : 1 + random_below(seed, 6);
+	size_t length = is_long ? 250 + random_below(seed, 8) : 1 + random_below(seed, 6);
 
-	memset(url, 'a', length);
-	for (int i = 0; i < 4 && !is_long; i++)
-		url[random_below(seed, length)] = "ab"[random_below(seed, 2)];
-	url[length - 1] = "ab"[random_below(seed, 2)];
-	url[length] = '\0';
+	memset(text, 'a', length);
+	for (int i = 0; i < 4; i++)
+		text[random_below(seed, is_long ? 6 : length)] = "ab.b"[random_below(seed, 4)];
+	if (is_long && random_below(seed, 2))
+		text[random_below(seed, length)] = 'b';
+	text[0] = "ab"[random_below(seed, 2)];
+	text[length - 1] = "ab"[random_below(seed, 2)];
+	text[length] = '\0';
+}
+
+/* A text, or a text as the host of a URL. */
+static void random_url(uint64_t *seed, char url[320])
+{
+	static const char *const begins[] = { "", "", "http://", "HTTPS://u:p@", "b://" };
+	static const char *const ends[] = { "", "", "/", ".", ":80/b", "?@b" };
+	uint32_t begin = random_below(seed, 5);
+	char text[300];
+
+	random_text(seed, text);
+	if (begin > 1 && random_below(seed, 4) == 0)
+		text[random_below(seed, strlen(text))] ^= 0x20; /* an upper letter, or a control */
+	sprintf(url, "%s%s%s", begins[begin], text, begin > 1 ? ends[random_below(seed, 6)] : "");
 }
 
 static struct chain *random_chain(uint64_t *seed)
 {
 	static const char *const verdicts[] = { "hit", "miss", "miss_nofetch", "denied", "err" };
+	static const char *const kinds[] = { "prefix", "exact", "suffix", "host", "prefix",
+					     "suffix", "host",	"suffix", "regex" };
 	char *text = NULL;
 	size_t size;
 	FILE *stream = open_memstream(&text, &size);
@@ -113,22 +115,22 @@ static struct chain *random_chain(uint64_t *seed)
 
 	for (uint32_t i = 0; i < policies; i++) {
 		char list[12 * 320] = "";
-		uint32_t kind = random_below(seed, 8);
-		char used[12][300];
-		size_t urls = random_below(seed, 12);
+		uint32_t kind = random_below(seed, 9);
+		char used[12][320];
+		size_t texts = random_below(seed, 12);
 
 		fprintf(stream, "policy p%u { kind = %s verdict = %s\n",
-			random_below(seed, 1000) * 10 + i,
-			kind == 7 ? "regex" : (kind < 5 ? "prefix" : "exact"),
+			random_below(seed, 1000) * 10 + i, kinds[kind],
 			verdicts[random_below(seed, 5)]);
 		if (random_below(seed, 3) == 0)
 			fprintf(stream, "cost = %u\n", random_below(seed, 3));
 		if (random_below(seed, 4) == 0)
 			fprintf(stream, "not = true\n");
-		for (size_t j = 0; j < urls; j++) {
-			bool twice = false;
+		for (size_t j = 0; j < texts; j++) {
+			bool is_host = strcmp(kinds[kind], "host") == 0, twice = false;
 
-			random_url(seed, used[j]);
+			used[j][0] = '.';
+			random_text(seed, used[j] + (is_host && random_below(seed, 2)));
 			for (size_t k = 0; k < j; k++)
 				twice = twice || strcmp(used[k], used[j]) == 0;
 			if (twice)
@@ -140,9 +142,9 @@ static struct chain *random_chain(uint64_t *seed)
 			strcat(list, verdicts[random_below(seed, 5)]);
 			strcat(list, "\n");
 		}
-		if (kind == 0)
-			strcat(list, "\tdenied\n"); /* the empty prefix */
-		if (kind == 7)
+		if (kind == 0 || kind == 2)
+			strcat(list, "\tdenied\n"); /* the empty text */
+		if (kind == 8)
 			strcat(list, OPAQUE "c\tdenied\n");
 		write_list(paths[i], list, strlen(list));
 		fprintf(stream, "file = '%s' }\n", paths[i]);
@@ -158,34 +160,34 @@ static struct chain *random_chain(uint64_t *seed)
 TEST(random_chains)
 {
 	uint64_t seed = 31;
-	size_t answered = 0, passed = 0;
+	size_t answered = 0, passed = 0, by_turned = 0;
 
 	for (int round = 0; round < 1500; round++) {
 		struct chain *chain = random_chain(&seed);
-		struct tree tree;
-		struct compiled *compiled;
-		struct error error;
+		struct image image;
 
-		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-		assert_minimal(&compiled->texts[URL_FORWARD]);
-		tree_build(&tree, compiled->texts[URL_FORWARD].entries, compiled->count);
+		image_build(&image, chain);
+		for (int reading = 0; reading < URL_READINGS; reading++)
+			assert_minimal(&image.compiled->texts[reading]);
 		for (int i = 0; i < 60; i++) {
-			char url[300];
+			struct decision decision;
+			char url[320];
 
 			random_url(&seed, url);
-			assert_same_answer(chain, &tree, compiled, url);
-			if (kernel_decides(&tree, compiled, url).counter == ICP_COUNT_ANSWERED)
-				answered++;
-			else
-				passed++;
+			image.turned = 0;
+			decision = image_decide(&image, url, strlen(url));
+			assert_same_answer(chain, &image, url, &decision);
+			answered += decision.counter == ICP_COUNT_ANSWERED;
+			passed += decision.counter == ICP_COUNT_PASSED_HORIZON;
+			by_turned += decision.counter == ICP_COUNT_ANSWERED && image.turned;
 		}
-		tree_free(&tree);
-		compiled_free(compiled);
+		image_free(&image);
 		chain_free(chain);
 	}
-	/* The test is useless if one of the two hardly happens. */
+	/* The test is useless if one of these hardly happens. */
 	assert_true(answered > 10000);
 	assert_true(passed > 10000);
+	assert_true(by_turned > 10000);
 }
 
 static struct compiled *compile(struct chain *chain)
@@ -338,4 +340,46 @@ TEST(what_is_remembered)
 		compiled_free(compiled);
 		chain_free(chain);
 	}
+}
+
+/* A reading is looked up only if it can have an answer of a smaller rank than is known. */
+TEST(only_what_can_win)
+{
+	static const struct {
+		const char *url;
+		unsigned int turned;
+		enum icp_opcode verdict;
+	} cases[] = {
+		{ "http://first.org/a.png", 0, ICP_OP_HIT }, /* rank 0 */
+		{ "http://e.org/a.png", 1, ICP_OP_MISS },    /* 1; the host's least is 3 */
+		{ "http://e.org/a.gif", 2, ICP_OP_DENIED },  /* 3 */
+		{ "http://third.org/a.png", 1, ICP_OP_MISS },
+		{ "http://third.org/a.gif", 1, ICP_OP_ERR }, /* 2 */
+		{ "http://f.org/a.gif", 2, ICP_OP_MISS_NOFETCH },
+	};
+	struct chain *chain =
+		make_chain("default = miss_nofetch\n"
+			   "policy 1 { kind = prefix verdict = hit url = 'http://first.org/' }"
+			   "policy 2 { kind = suffix verdict = miss text = '.png' }"
+			   "policy 3 { kind = prefix verdict = err url = 'http://third.org/' }"
+			   "policy 4 { kind = host verdict = denied host = e.org }");
+	struct image image;
+
+	image_build(&image, chain);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct decision decision;
+
+		image.turned = 0;
+		decision = image_decide(&image, cases[i].url, strlen(cases[i].url));
+		if (image.turned != cases[i].turned || decision.verdict.opcode != cases[i].verdict)
+			fail_msg("%s: %u readings, verdict %d", cases[i].url, image.turned,
+				 decision.verdict.opcode);
+	}
+	image_free(&image);
+	chain_free(chain);
+	chain = make_chain("policy 1 { kind = prefix verdict = hit url = a }");
+	image_build(&image, chain);
+	assert_int_equal(image.chain.others, 0);
+	image_free(&image);
+	chain_free(chain);
 }

@@ -99,6 +99,139 @@ TEST(verdicts_of_nested_prefixes)
 	check_url("a", 22);
 }
 
+/* The longest suffix of all policies' that the URL ends in, and `not`. */
+TEST(suffixes)
+{
+	prepare("default = err\n"
+		"policy 1 { kind = suffix verdict = hit texts = { .png, /abcdefg, /abcdefgh } }\n"
+		"policy 2 { kind = suffix verdict = denied texts = { g, '/a.png' } }\n"
+		"policy 3 { kind = prefix verdict = miss_nofetch url = 'http://e.org/' }\n"
+		"policy 4 { kind = suffix not = true verdict = miss text = /x }\n",
+		false);
+	check_url("http://e.org/a.png", 2);
+	check_url("a.png", 2);
+	check_url(".png", 2);
+	check_url("png", 22);
+	check_url("http://e.org/abcdefg", 2);
+	check_url("http://e.org/abcdefgh", 2);
+	check_url("http://e.org/abcdefghi", 21);
+	check_url("http://e.org/abcdefhi", 21);
+	check_url("http://e.org/x", 21);
+	check_url("http://f.org/x", 4);
+	check_url("http://f.org/xy", 3);
+	check_url("x", 3);
+}
+
+/* The longest URL, and suffixes as long as it, and as two words of it. */
+TEST(the_longest_suffixes)
+{
+	char url[257], config[1024];
+
+	memset(url, 'u', 256);
+	url[255] = '\0';
+	snprintf(config, sizeof(config),
+		 "default = err\n"
+		 "policy 1 { kind = suffix verdict = hit text = '%s' }\n"
+		 "policy 2 { kind = suffix verdict = denied text = '%.*s' }\n"
+		 "policy 3 { kind = suffix verdict = miss text = '%.*s' }\n",
+		 url, 254, url, 16, url);
+	prepare(config, false);
+	check_url(url, 2);
+	check_url(url + 1, 22);
+	check_url(url + 2, 3);
+	check_url(url + 255 - 16, 3);
+	check_url(url + 255 - 15, 4);
+	url[0] = 'v';
+	check_url(url, 22);
+	url[1] = 'v';
+	check_url(url, 3);
+	url[254] = 'v';
+	check_url(url, 4);
+}
+
+TEST(hosts)
+{
+	prepare("default = err\n"
+		"policy 1 { kind = host verdict = hit hosts = { www.e.org, .a.e.org, 192.0.2.1 } "
+		"}\n"
+		"policy 2 { kind = host verdict = denied hosts = { .e.org, abcdef.org } }\n"
+		"policy 3 { kind = host not = true verdict = miss hosts = { .org, '[2001:db8::1]' "
+		"} }\n",
+		false);
+	check_url("http://www.e.org/", 2);
+	check_url("HTTP://WWW.E.ORG", 2);
+	check_url("http://www.e.org:8080/", 2);
+	check_url("http://www.e.org.:80?x", 2);
+	check_url("http://u:p@www.e.org#x", 2);
+	check_url("ftp+x-1.y://f.org@www.e.org/@f.org", 2);
+	check_url("www.e.org/a", 2);
+	check_url("http://a.e.org/", 2);
+	check_url("http://b.a.e.org/", 2);
+	check_url("http://192.0.2.1/", 2);
+	check_url("http://e.org/", 22);
+	check_url("http://e.org../", 3);
+	check_url("http://wwww.e.org/", 22);
+	check_url("http://abcdef.org/", 22);
+	check_url("http://abcdef.orG./", 22);
+	check_url("http://abcdefg.org/", 4);
+	check_url("http://f.org/", 4);
+	check_url("http://org/", 4);
+	check_url("http://forg/", 3);
+	check_url("http://192.0.2.11/", 3);
+	/* No host at all. */
+	check_url("/www.e.org/", 3);
+	check_url("http://", 3);
+	check_url("http://u@:80/", 3);
+	check_url("http:///", 3);
+	/* What only the daemon reads. */
+	check_url_passes("http://[2001:db8::1]/", ICP_COUNT_PASSED_HORIZON);
+	check_url_passes("http://u@[www.e.org]/", ICP_COUNT_PASSED_HORIZON);
+	check_url_passes("www.e.org:443", ICP_COUNT_PASSED_HORIZON);
+	check_url_passes("urn:www.e.org", ICP_COUNT_PASSED_HORIZON);
+}
+
+/* A URL of which the host cannot be read is passed up only if that matters. */
+TEST(hosts_that_do_not_matter)
+{
+	char url[256];
+
+	prepare("default = err\n"
+		"policy 1 { kind = prefix verdict = hit url = 'http://[2001:db8::1]/a' }\n"
+		"policy 2 { kind = suffix verdict = denied text = .png }\n"
+		"policy 3 { kind = host verdict = miss host = e.org }\n"
+		"policy 4 { kind = suffix verdict = miss_nofetch text = .gif }\n",
+		false);
+	check_url("http://[2001:db8::1]/a", 2);
+	check_url("http://[2001:db8::1]/b.png", 22);
+	check_url_passes("http://[2001:db8::1]/b.gif", ICP_COUNT_PASSED_HORIZON);
+	check_url_passes("http://[2001:db8::1]/b", ICP_COUNT_PASSED_HORIZON);
+	check_url("http://e.org/b.gif", 3);
+	check_url("http://f.org/b.gif", 21);
+	/* The longest host has 254 bytes. */
+	memset(url, 'h', sizeof(url));
+	url[255] = '\0';
+	check_url_passes(url, ICP_COUNT_PASSED_HORIZON);
+	check_url(url + 1, 4);
+}
+
+/* The smallest rank wins, whichever reading it is of; beyond the horizon none does. */
+TEST(ranks_of_readings)
+{
+	prepare("default = err\n"
+		"policy 1 { kind = suffix verdict = hit text = 1 }\n"
+		"policy 2 { kind = host verdict = miss host = e.org }\n"
+		"policy 3 { kind = prefix verdict = denied url = 'http://e.org/' }\n"
+		"policy 4 { kind = suffix verdict = miss_nofetch text = 4 cost = 7 }\n"
+		"policy 5 { kind = regex verdict = hit pattern = '(?=)zz' }\n"
+		"policy 6 { kind = host verdict = hit host = f.org }\n",
+		false);
+	check_url("http://e.org/1", 2);
+	check_url("http://e.org/4", 3);
+	check_url("http://e.org.:80/", 3);
+	check_url("http://e.org@f.org/4", 21);
+	check_url_passes("http://f.org/", ICP_COUNT_PASSED_HORIZON);
+}
+
 /* The longest texts: 255 bytes, and 255 bytes with their NUL. */
 TEST(the_longest_prefixes)
 {
@@ -173,11 +306,11 @@ TEST(arrays_too_short)
 	program_put_chain(&program, &chain);
 	check_url("bcd", 2);
 	broken = chain;
-	broken.prefixes.first_bucket = 0x7fffffff;
+	broken.trees[URL_FORWARD].first_bucket = 0x7fffffff;
 	program_put_chain(&program, &broken);
 	check_url_passes("bcd", ICP_COUNT_PASSED_COLLISION);
 	broken = chain;
-	broken.prefixes.first_line = 0xffffffff;
+	broken.trees[URL_FORWARD].first_line = 0xffffffff;
 	program_put_chain(&program, &broken);
 	check_url_passes("ab", ICP_COUNT_PASSED_COLLISION);
 	broken = chain;
@@ -213,4 +346,35 @@ TEST(entries_before_and_behind_the_horizon)
 	chain.default_rank = 4;
 	program_put_chain(&program, &chain);
 	check_url("b", 3);
+}
+
+/* A damaged tree of another reading is noticed, if it is looked up. */
+TEST(readings_with_broken_trees)
+{
+	struct map_chain chain, broken;
+	uint32_t one = 1;
+
+	prepare("default = err\n"
+		"policy 1 { kind = prefix verdict = hit url = 'http://e.org/' }\n"
+		"policy 2 { kind = suffix verdict = denied texts = { .png, .jpeg } }\n"
+		"policy 3 { kind = host verdict = miss hosts = { f.org, .gg.org } }\n",
+		false);
+	assert_int_equal(
+		bpf_map_lookup_elem(bpf_map__fd(program.skeleton->maps.chain), &one, &chain), 0);
+	check_url("http://g.org/a.jpeg", 22);
+	check_url("http://gg.org/a.jpg", 3);
+	broken = chain;
+	broken.trees[URL_BACKWARD].first_bucket = 0x7fffffff;
+	program_put_chain(&program, &broken);
+	check_url("http://e.org/a.jpeg", 2);
+	check_url_passes("http://g.org/a.jpeg", ICP_COUNT_PASSED_COLLISION);
+	broken = chain;
+	broken.trees[URL_HOST].first_line = 0xffffffff;
+	program_put_chain(&program, &broken);
+	check_url("http://gg.org/a.jpeg", 22);
+	check_url_passes("http://gg.org/a.jpg", ICP_COUNT_PASSED_COLLISION);
+	broken = chain;
+	broken.first_answer = 2 * ANSWERS_MAX;
+	program_put_chain(&program, &broken);
+	check_url_passes("http://g.org/a.jpeg", ICP_COUNT_PASSED_FAILED);
 }

@@ -90,7 +90,8 @@ static void prepare_chain(bool has_horizon)
 				  letter == 'a' ? "" : ",", letter);
 	length += sprintf(config + length, "} }\n");
 	if (has_horizon)
-		sprintf(config + length, "policy 0 { kind = regex verdict = denied pattern = '(?=)x' }");
+		sprintf(config + length,
+			"policy 0 { kind = regex verdict = denied pattern = '(?=)x' }");
 	prepare(config, false);
 	program_empty_map(program.skeleton->maps.rules);
 }

@@ -17,6 +17,8 @@ struct random_policy {
 	enum {
 		PREFIX,
 		EXACT,
+		SUFFIX,
+		HOST,
 		SUBSTRING,
 		OPAQUE
 	} kind;
@@ -51,6 +53,69 @@ static size_t random_url(uint64_t *seed, char url[264])
 	return length;
 }
 
+/* The host of such a URL: what precedes the first slash behind http://, or the first of all. */
+static size_t host_of(const char *url, const char **host)
+{
+	*host = strncmp(url, "http://", 7) ? url : url + 7;
+	return strcspn(*host, "/");
+}
+
+/* The end of a URL, or its host or a part of that: what a policy of that kind looks for. */
+static void make_entry(uint64_t *seed, const struct random_policy *policy, char url[264])
+{
+	const char *host, *from = url;
+	size_t length = strlen(url);
+
+	if (policy->kind == SUFFIX && random_below(seed, 2)) {
+		from += random_below(seed, length);
+		length = strlen(from);
+	} else if (policy->kind == HOST) {
+		length = host_of(url, &host);
+		from = length ? host : "a.b";
+		length = length ? length : 3;
+		if (length > 2 && from[1] == '.' && random_below(seed, 2)) {
+			from++; /* the domain */
+			length--;
+		}
+	}
+	memmove(url, from, length);
+	url[length] = '\0';
+}
+
+/* How well an entry matches a URL; 0: it does not. */
+static size_t fits(const struct random_policy *policy, const struct random_entry *entry,
+		   const char *url, size_t length)
+{
+	const char *host;
+	size_t host_length = host_of(url, &host);
+
+	switch (policy->kind) {
+	case EXACT:
+		return strcmp(entry->text, url) == 0;
+	case SUBSTRING:
+		return strstr(url, entry->text) != NULL;
+	case SUFFIX:
+		if (entry->length > length ||
+		    strcmp(entry->text, url + length - entry->length) != 0)
+			return 0;
+		return entry->length + 1;
+	case HOST:
+		if (host_length == entry->length && strncmp(entry->text, host, host_length) == 0)
+			return SIZE_MAX;
+		if (entry->text[0] != '.')
+			return 0;
+		if (host_length == entry->length - 1 &&
+		    strncmp(entry->text + 1, host, host_length) == 0)
+			return entry->length;
+		if (host_length < entry->length ||
+		    strncmp(entry->text, host + host_length - entry->length, entry->length) != 0)
+			return 0;
+		return entry->length;
+	default:
+		return strncmp(entry->text, url, entry->length) == 0 ? entry->length + 1 : 0;
+	}
+}
+
 static bool policy_has(const struct random_policy *policy, const char *url)
 {
 	for (size_t i = 0; i < policy->count; i++)
@@ -61,8 +126,7 @@ static bool policy_has(const struct random_policy *policy, const char *url)
 
 static void random_policy(uint64_t *seed, struct random_policy *policy)
 {
-	*policy = (struct random_policy){ .kind = random_below(seed, 3) ? PREFIX : EXACT,
-					  .cost = ICP_NO_COST };
+	*policy = (struct random_policy){ .kind = random_below(seed, 4), .cost = ICP_NO_COST };
 	if (random_below(seed, 6) == 0)
 		policy->kind = SUBSTRING;
 	if (random_below(seed, 8) == 0)
@@ -74,14 +138,16 @@ static void random_policy(uint64_t *seed, struct random_policy *policy)
 	for (uint32_t i = 1 + random_below(seed, 15); i; i--) {
 		struct random_entry *entry = &policy->entries[policy->count];
 		char url[264];
-		size_t length = random_url(seed, url);
 
-		if (policy->kind == PREFIX && random_below(seed, 40) == 0)
-			url[length = 0] = '\0';
+		random_url(seed, url);
+		make_entry(seed, policy, url);
+		if ((policy->kind == PREFIX || policy->kind == SUFFIX) &&
+		    random_below(seed, 40) == 0)
+			url[0] = '\0';
 		if (policy_has(policy, url))
 			continue;
 		strcpy(entry->text, url);
-		entry->length = length;
+		entry->length = strlen(url);
 		entry->verdict = random_verdict(seed);
 		policy->count++;
 	}
@@ -94,10 +160,8 @@ static const char *const verdict_names[] = {
 };
 
 static const char *const kind_names[] = {
-	[PREFIX] = "prefix",
-	[EXACT] = "exact",
-	[SUBSTRING] = "substring",
-	[OPAQUE] = "regex", /* with a look-ahead */
+	[PREFIX] = "prefix", [EXACT] = "exact",		[SUFFIX] = "suffix",
+	[HOST] = "host",     [SUBSTRING] = "substring", [OPAQUE] = "regex", /* with a look-ahead */
 };
 
 static struct chain *make_random_chain(uint64_t *seed, struct random_chain *random)
@@ -141,19 +205,6 @@ static struct chain *make_random_chain(uint64_t *seed, struct random_chain *rand
 	return chain;
 }
 
-static bool fits(const struct random_policy *policy, const struct random_entry *entry,
-		 const char *url)
-{
-	switch (policy->kind) {
-	case EXACT:
-		return strcmp(entry->text, url) == 0;
-	case SUBSTRING:
-		return strstr(url, entry->text);
-	default:
-		return strncmp(entry->text, url, entry->length) == 0;
-	}
-}
-
 /* Policy by policy, entry by entry; what an opaque policy says is left open. */
 static void decide_slowly(const struct random_chain *random, const char *url, size_t length,
 			  struct datagram *datagram)
@@ -166,19 +217,22 @@ static void decide_slowly(const struct random_chain *random, const char *url, si
 	for (size_t i = 0; i < random->count; i++) {
 		const struct random_policy *policy = &random->policies[i];
 		const struct random_entry *longest = NULL;
+		const char *host;
+		size_t best = 0;
 
-		if (policy->kind == OPAQUE) {
+		/* The longest URL is too long a host. */
+		if (policy->kind == OPAQUE ||
+		    (policy->kind == HOST && host_of(url, &host) == 255)) {
 			datagram->kernel = ICP_COUNT_PASSED_HORIZON;
 			return;
 		}
 		for (size_t j = 0; j < policy->count; j++) {
 			const struct random_entry *entry = &policy->entries[j];
+			size_t well = fits(policy, entry, url, length);
 
-			if (!fits(policy, entry, url))
-				continue;
-			if (!longest ||
-			    (policy->kind != SUBSTRING && entry->length > longest->length))
+			if (well > best)
 				longest = entry;
+			best = well > best ? well : best;
 		}
 		if (policy->negate ? !longest : longest != NULL) {
 			datagram->verdict = policy->negate ? policy->verdict : longest->verdict;

@@ -170,8 +170,9 @@ TEST(torn_verdict)
 	struct watched watched;
 	int fd;
 
-	watched_open(&watched, "policy 1 { kind = regex verdict = hit pattern = '(?=)word' }\n"
-			       "policy 2 { kind = regex verdict = denied pattern = '(?=)other' }\n");
+	watched_open(&watched,
+		     "policy 1 { kind = regex verdict = hit pattern = '(?=)word' }\n"
+		     "policy 2 { kind = regex verdict = denied pattern = '(?=)other' }\n");
 	watched_switch(&watched, LEASE, gates);
 	program_empty_map(program.skeleton->maps.verdicts);
 	fd = bpf_map__fd(program.skeleton->maps.verdicts);

@@ -275,14 +275,9 @@ static void finish_texts(struct compiled_texts *texts, struct collection *collec
 	collection->spare = NULL;
 	texts->count = flatten(texts->entries, sorted, collection->count, &answers);
 	texts->lines = prefix_tree_lines(texts->entries, texts->count);
-	texts->first_rank = RANK_NONE;
-	for (size_t i = 0; i < texts->count; i++) {
-		uint16_t answer = texts->entries[i].answer;
-
-		if (answer != PREFIX_NO_ANSWER &&
-		    compiled->answers[answer - 1].rank < texts->first_rank)
-			texts->first_rank = compiled->answers[answer - 1].rank;
-	}
+	for (size_t i = 0; i < texts->count; i++)
+		if (answer_precedes(texts->entries[i].answer, texts->least_answer))
+			texts->least_answer = texts->entries[i].answer;
 }
 
 /* Fill the members about texts and patterns. Returns -1: out of memory. */

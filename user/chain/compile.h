@@ -20,13 +20,16 @@ struct compiled_source {
 	__s32 cost;
 };
 
+/* What messages call the texts of all policies. */
+#define TEXTS_NAME "prefixes, suffixes and hosts"
+
 /* The texts that policies look for at the beginning of one reading. */
 struct compiled_texts {
 	size_t count;
 	struct prefix_entry
 		*entries; /* sorted for prefix_tree_build(); the texts belong to the chain */
 	size_t lines;	  /* for their texts (prefix_tree_lines) */
-	__u32 first_rank; /* the smallest of their answers'; RANK_NONE: they have none */
+	__u32 least_answer; /* PREFIX_NO_ANSWER: they have none */
 };
 
 struct compiled {

@@ -194,6 +194,9 @@ int prefix_tree_build(struct prefix_tree *tree, const struct prefix_entry *entri
 	struct group all = { .end = count };
 
 	*tree = (struct prefix_tree){ .buckets = home_buckets(count) };
+	for (size_t i = 0; i < count; i++)
+		if (entries[i].length > tree->longest)
+			tree->longest = entries[i].length;
 	if (count && entries[0].length == 0) {
 		all.exact = &entries[0];
 		all.answer = entries[0].answer;

@@ -3,46 +3,9 @@
 #include <string.h>
 
 #include "lib/url.h"
+#include "readings.h"
 
-/* Not tolower(): URLs are bytes, independent of the locale. */
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
-}
-
-static bool is_letter(char c)
-{
-	return lower(c) >= 'a' && lower(c) <= 'z';
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-/* Return the bytes of SCHEME:// (RFC 3986 section 3.1) at the beginning of a URL, or 0. */
-static size_t scheme_length(const char *url, size_t length)
-{
-	size_t i = 0;
-
-	if (length == 0 || !is_letter(url[0]))
-		return 0;
-	while (i < length &&
-	       (is_letter(url[i]) || is_digit(url[i]) || (url[i] && strchr("+-.", url[i]))))
-		i++;
-	return length - i >= 3 && memcmp(url + i, "://", 3) == 0 ? i + 3 : 0;
-}
-
-/* Return the bytes of the authority, which ends before path, query or fragment. */
-static size_t authority_length(const char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++)
-		if (text[i] == '/' || text[i] == '?' || text[i] == '#')
-			return i;
-	return length;
-}
-
-/* Without a scheme, the host must be followed by a port or nothing, or `urn:x` would be a host. */
+/* Without a scheme, a port or nothing must follow the host, or `urn:x` would be a host. */
 static bool is_port(const char *text, size_t length)
 {
 	if (length == 0)
@@ -50,37 +13,39 @@ static bool is_port(const char *text, size_t length)
 	if (length < 2 || text[0] != ':')
 		return false;
 	for (size_t i = 1; i < length; i++)
-		if (!is_digit(text[i]))
+		if (text[i] < '0' || text[i] > '9')
 			return false;
 	return true;
 }
 
 bool url_host_find(const char *url, size_t length, const char **host, size_t *host_length)
 {
-	size_t scheme = scheme_length(url, length), found;
-	const char *text = url + scheme, *end, *at;
+	struct host_place place;
+	const char *end; /* of the host */
 
-	length = authority_length(text, length - scheme);
-	/* The last one: a user name may contain others, for Squid and for servers. */
-	at = memrchr(text, '@', length);
-	if (at) {
-		length -= at + 1 - text;
-		text = at + 1;
-	}
-	if (length && text[0] == '[') {
-		end = memchr(text, ']', length);
+	switch (host_find(&place, (const __u8 *)url, length)) {
+	case HOST_NONE:
+		return false;
+	case HOST_BRACKET:
+		end = memchr(url + place.begin, ']', place.end - place.begin);
 		if (!end)
 			return false;
-		found = end + 1 - text;
-	} else {
-		end = memchr(text, ':', length);
-		found = end ? (size_t)(end - text) : length;
+		end++;
+		break;
+	case HOST_NAME:
+	case HOST_PORT:
+		end = url + place.colon;
+		break;
 	}
-	if (found == 0 || (!scheme && !is_port(text + found, length - found)))
-		return false;
-	*host = text;
-	*host_length = found;
-	return true;
+	*host = url + place.begin;
+	*host_length = end - *host;
+	return place.scheme || is_port(end, url + place.end - end);
+}
+
+/* Not tolower(): URLs are bytes, independent of the locale. */
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c;
 }
 
 /* Write the normal form of [ADDRESS]; 0: it is not an IPv6 address. */
@@ -110,8 +75,7 @@ size_t url_host_normalize(const char *host, size_t length, char *normal)
 
 	if (used)
 		return used;
-	if (length > 1 && host[length - 1] == '.')
-		length--;
+	length = host_trim((const __u8 *)host, length);
 	for (size_t i = 0; i < length; i++)
 		normal[i] = lower(host[i]);
 	return length;

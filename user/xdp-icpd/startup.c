@@ -230,8 +230,10 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 	}
 	if (config->prefixes_max && compiled->lines > config->prefixes_max)
 		return error_set(error,
-				 "the chain has %zu prefixes, and prefixes_max is %u; raise it",
-				 compiled->count, config->prefixes_max);
+				 "the chain has %zu " TEXTS_NAME " of %zu lines of %u bytes, and "
+				 "prefixes_max is %u; raise it to at least %zu",
+				 compiled->count, compiled->lines, PREFIX_LINE,
+				 config->prefixes_max, compiled->lines);
 	if (loads)
 		result = load(daemon, start, error);
 	else

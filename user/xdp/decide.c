@@ -12,6 +12,8 @@
 /* The lookups return pointers: copies of the entries read last. */
 struct copies {
 	const struct kernel *kernel;
+	struct map_chain chain;
+	struct scratch scratch;
 	struct prefix_bucket bucket;
 	struct prefix_line line;
 	struct rule rule;
@@ -40,6 +42,28 @@ static const struct prefix_line *lookup_line(void *maps, __u32 index)
 	struct copies *copies = maps;
 
 	return copy_entry(copies, PIN_TEXTS, &index, &copies->line);
+}
+
+static __u32 find_turned(void *maps, const struct prefix_tree *tree, struct scratch *scratch)
+{
+	return prefix_find(tree, scratch->turned.words, &scratch->turned.sums,
+			   scratch->turned.length, lookup_bucket, lookup_line, maps,
+			   &scratch->cursor);
+}
+
+static __u32 find_reading(void *maps, __u32 slot, enum url_reading reading)
+{
+	struct copies *copies = maps;
+
+	(void)slot; /* of copies->chain */
+	return match_reading(&copies->chain, &copies->scratch, reading, find_turned, maps);
+}
+
+static __u32 lookup_readings(void *maps, __u32 slot, __u32 answer)
+{
+	struct copies *copies = maps;
+
+	return match_readings(&copies->chain, slot, answer, find_reading, maps);
 }
 
 static const struct rule *lookup_rule(void *maps, const struct rule_key *key)
@@ -88,6 +112,7 @@ static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u3
 static const struct match_lookups lookups = {
 	.bucket_at = lookup_bucket,
 	.line_at = lookup_line,
+	.readings = lookup_readings,
 	.groups = lookup_groups,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
@@ -121,7 +146,7 @@ static void read_query(struct scratch *scratch, const struct map_chain *chain, c
 	memcpy(scratch->frame.source, source, sizeof(scratch->frame.source));
 	scratch->url_length = length;
 	memcpy(scratch->message.words + MESSAGE_URL_WORD, url, length);
-	prefix_fill(&scratch->sums, &chain->prefixes.keys,
+	prefix_fill(&scratch->sums, &chain->trees[URL_FORWARD].keys,
 		    scratch->message.words + MESSAGE_URL_WORD, PREFIX_WORDS);
 }
 
@@ -130,8 +155,6 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 {
 	struct copies copies = { .kernel = kernel };
 	struct map_control control;
-	struct map_chain chain;
-	struct scratch scratch;
 	uint32_t zero = 0;
 
 	if (length > PREFIX_URL_MAX) {
@@ -139,10 +162,10 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 		return 0;
 	}
 	if (!copy_entry(&copies, PIN_CONTROL, &zero, &control) ||
-	    !copy_entry(&copies, PIN_CHAIN, &control.active, &chain))
+	    !copy_entry(&copies, PIN_CHAIN, &control.active, &copies.chain))
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
-	read_query(&scratch, &chain, url, length, source);
-	*decision = match(control.drain, &chain, control.active, &scratch, ICP_FORM_QUERY, &lookups,
-			  &copies);
+	read_query(&copies.scratch, &copies.chain, url, length, source);
+	*decision = match(control.drain, &copies.chain, control.active, &copies.scratch,
+			  ICP_FORM_QUERY, &lookups, &copies);
 	return 0;
 }

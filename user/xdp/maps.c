@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "chain/image.h"
 #include "lib/clock.h"
 #include "lib/vec.h"
 #include "xdp/bpflog.h"
@@ -321,23 +322,25 @@ static void half_close(const struct half *half)
 		munmap(half->map, half->size);
 }
 
-/* Build the prefixes in the inactive half. Return 0 or -errno. */
-static int write_prefixes(const struct kernel *kernel, const struct compiled *compiled,
-			  struct map_chain *chain, uint32_t slot)
+/* Write the texts and their answers to the inactive half, and fill `chain`. Return 0 or -errno. */
+static int write_texts(const struct kernel *kernel, const struct compiled *compiled,
+		       struct map_chain *chain, uint32_t slot)
 {
 	struct half buckets =
 		half_open(kernel->fd[PIN_PREFIXES], slot, sizeof(struct prefix_bucket));
 	struct half lines = half_open(kernel->fd[PIN_TEXTS], slot, sizeof(struct prefix_line));
-	const struct compiled_texts *texts = &compiled->texts[URL_FORWARD];
+	const struct image_place place = {
+		.buckets = buckets.entries,
+		.lines = lines.entries,
+		.first_bucket = slot * (map_entries(kernel->fd[PIN_PREFIXES]) / 2),
+		.first_line = slot * (map_entries(kernel->fd[PIN_TEXTS]) / 2),
+		.first_answer = slot * ANSWERS_MAX,
+	};
 	int err = 0;
 
 	if (buckets.map == MAP_FAILED || lines.map == MAP_FAILED ||
-	    prefix_tree_build(&chain->prefixes, texts->entries, texts->count, buckets.entries,
-			      lines.entries))
+	    chain_image_write(chain, compiled, &place))
 		err = -errno;
-	chain->prefixes.first_bucket = slot * (map_entries(kernel->fd[PIN_PREFIXES]) / 2);
-	chain->prefixes.first_line = slot * (map_entries(kernel->fd[PIN_TEXTS]) / 2);
-	chain->first_answer = slot * ANSWERS_MAX;
 	half_close(&buckets);
 	half_close(&lines);
 	for (uint32_t i = 0; i < compiled->answer_count && !err; i++) {
@@ -352,7 +355,7 @@ static int write_prefixes(const struct kernel *kernel, const struct compiled *co
 
 /* Write the automata. Return 0 or -errno. */
 static int write_automata(const struct kernel *kernel, const struct compiled *compiled,
-			  struct map_chain *chain, uint32_t slot)
+			  uint32_t slot)
 {
 	struct half groups =
 		half_open(kernel->fd[PIN_AUTOMATA], slot, sizeof(struct automaton_group));
@@ -362,7 +365,6 @@ static int write_automata(const struct kernel *kernel, const struct compiled *co
 		memcpy(groups.entries, compiled->groups,
 		       compiled->group_count * sizeof(struct automaton_group));
 	half_close(&groups);
-	chain->groups = compiled->group_count;
 	return err;
 }
 
@@ -437,7 +439,7 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 	if (compiled->lines > kernel->sizes.prefixes)
 		return error_set(
 			error,
-			"the chain has %zu prefixes of %zu lines of %u bytes, and the "
+			"the chain has %zu " TEXTS_NAME " of %zu lines of %u bytes, and the "
 			"kernel's map holds %u; set prefixes_max to at least %zu, stop the "
 			"daemon and load again",
 			compiled->count, compiled->lines, PREFIX_LINE, kernel->sizes.prefixes,
@@ -448,26 +450,16 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 			"the chain has %zu networks of queriers and the kernel's map holds "
 			"%u; stop the daemon and load again",
 			compiled->source_count, kernel->sizes.sources);
-	*prepared = (struct kernel_chain){
-		.slot = !active,
-		.used = compiled->lines,
-		.chain = {
-			.generation = old.generation + 1,
-			.horizon = compiled->horizon,
-			.default_rank = compiled->default_rank,
-			.default_verdict = compiled->default_verdict,
-			.answer_request_zero = answer_request_zero,
-			.first_gate = compiled->first_gate,
-			.has_sources = compiled->source_count != 0,
-			.memory = compiled->memory,
-			.lease = lease * 1000000ull,
-		},
-	};
+	prepared->slot = !active;
+	prepared->used = compiled->lines;
 	/* Left by earlier chains, or by one whose preparation failed. */
 	remove_old_sources(kernel, old.generation);
-	err = write_prefixes(kernel, compiled, chain, prepared->slot);
+	err = write_texts(kernel, compiled, chain, prepared->slot);
+	chain->generation = old.generation + 1;
+	chain->answer_request_zero = answer_request_zero;
+	chain->lease = lease * 1000000ull;
 	if (!err)
-		err = write_automata(kernel, compiled, chain, prepared->slot);
+		err = write_automata(kernel, compiled, prepared->slot);
 	if (!err)
 		err = write_sources(kernel, compiled, chain->generation);
 	if (err)
@@ -543,7 +535,7 @@ static uint64_t url_hash(const struct map_chain *chain, const char *url, size_t 
 	memset(text, 0, (PREFIX_WORDS + 1) * sizeof(*text));
 	memcpy(text, url, length);
 	memcpy(asked_by, source, sizeof(asked_by));
-	prefix_fill(&sums, &chain->prefixes.keys, (const text_word *)text, PREFIX_WORDS);
+	prefix_fill(&sums, &chain->trees[URL_FORWARD].keys, (const text_word *)text, PREFIX_WORDS);
 	return verdict_hash(chain, &sums, (const text_word *)text, length, asked_by);
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chain/image.h"
 #include "xdp/pins.h"
 #include "xdp/skeleton.h"
 
@@ -32,7 +33,7 @@ static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes
 {
 	bpf_map__set_max_entries(skeleton->maps.rules, sizes->rules);
 	bpf_map__set_max_entries(skeleton->maps.prefixes,
-				 2 * prefix_tree_buckets(sizes->prefixes + 1));
+				 2 * chain_image_buckets(sizes->prefixes));
 	bpf_map__set_max_entries(skeleton->maps.texts, 2 * sizes->prefixes);
 	bpf_map__set_max_entries(skeleton->maps.sources, 2 * sizes->sources);
 	bpf_map__set_max_entries(skeleton->maps.verdicts, sizes->verdicts);

@@ -3,9 +3,9 @@
  * The URL's host is one of `hosts`; `.example.org` matches the domain and everything below. The
  * most specific entry gives the verdict: the host itself, else the longest domain.
  *
- * That is a longest-prefix match on the reversed name: www.e.org is looked up as "gro.e.www." with
- * a NUL. The domain .e.org is stored as "gro.e.", a prefix also of e.org itself ("gro.e." with a
- * NUL); a host is stored with its NUL.
+ * That is a longest-prefix match on the host read backward, as readings.h has it: www.e.org is looked
+ * up as "gro.e.www." with a NUL. The domain .e.org is stored as "gro.e.", a prefix also of e.org
+ * itself; a host is stored with its NUL.
  */
 #include <string.h>
 
@@ -109,6 +109,11 @@ static struct policy_match match(const struct policy *policy, const struct query
 	return (struct policy_match){ .verdict = member.verdict };
 }
 
+static const struct byteset *texts(const struct policy *policy)
+{
+	return policy->state;
+}
+
 static const struct policy_setting settings[] = {
 	{ "hosts", "hosts; with a leading dot domains and everything below", .list = true },
 	{ "host", "a single one of them" },
@@ -124,4 +129,6 @@ const struct policy_kind policy_host = {
 	.create = create,
 	.destroy = destroy,
 	.match = match,
+	.reading = URL_HOST,
+	.texts = texts,
 };

@@ -84,6 +84,13 @@ static struct policy_match match(const struct policy *policy, const struct query
 	return (struct policy_match){ .verdict = member.verdict };
 }
 
+static const struct byteset *texts(const struct policy *policy)
+{
+	const struct suffix *suffix = policy->state;
+
+	return suffix->set;
+}
+
 static const struct policy_setting settings[] = {
 	{ "texts", "texts that URLs end in", .list = true },
 	{ "text", "a single one of them" },
@@ -99,4 +106,6 @@ const struct policy_kind policy_suffix = {
 	.create = create,
 	.destroy = destroy,
 	.match = match,
+	.reading = URL_BACKWARD,
+	.texts = texts,
 };

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The lookups for match.h, with those of its parts that the verifier follows by themselves: functions
+ * that are neither inline nor static, and what bpf_loop() calls. It follows these once, and not once
+ * for each way that leads to them, or for each turn of a loop.
+ */
+#ifndef XDP_ICP_MATCH_BPF_H
+#define XDP_ICP_MATCH_BPF_H
+
+#include "lookups.h"
+
+/* --- readings of the URL, but for URL_FORWARD */
+
+struct turned_search {
+	const struct prefix_tree *tree;
+	struct scratch *scratch;
+	enum prefix_step step; /* the last one's */
+};
+
+static long turned_step(__u32 number, void *context)
+{
+	struct turned_search *search = context;
+	const struct turned_url *turned = &search->scratch->turned;
+
+	(void)number;
+	search->step =
+		prefix_probe(&search->scratch->cursor, search->tree, turned->words, &turned->sums,
+			     ICP_READ_BACK(turned->length), lookup_bucket, NULL);
+	return search->step != PREFIX_STEP_CONTINUE;
+}
+
+ICP_INLINE __u32 turned_find(void *maps, const struct prefix_tree *tree, struct scratch *scratch)
+{
+	struct turned_search search = { tree, scratch, PREFIX_STEP_CONTINUE };
+
+	prefix_begin(&scratch->cursor, tree);
+	bpf_loop(PREFIX_STEPS, turned_step, &search, 0);
+	if (search.step != PREFIX_STEP_END)
+		return PREFIX_COLLISION;
+	return prefix_compare(tree, &scratch->cursor, scratch->turned.words, lookup_line, maps);
+}
+
+/* match_reading() for the query that is being processed. */
+__attribute__((noinline)) __u32 find_reading(__u32 slot, __u32 reading)
+{
+	const struct map_chain *chain = lookup_chain(slot);
+	struct scratch *scratch = lookup_scratch();
+
+	if (!chain || !scratch || reading >= URL_READINGS) /* never: for the verifier */
+		return PREFIX_COLLISION;
+	ICP_BOUNDED(reading);
+	return match_reading(chain, scratch, reading, turned_find, NULL);
+}
+
+ICP_INLINE __u32 lookup_reading(void *maps, __u32 slot, enum url_reading reading)
+{
+	(void)maps;
+	return find_reading(slot, reading);
+}
+
+/* match_readings() for that query. */
+__attribute__((noinline)) __u32 find_readings(__u32 slot, __u32 answer)
+{
+	const struct map_chain *chain = lookup_chain(slot);
+
+	if (!chain) /* never: for the verifier */
+		return PREFIX_COLLISION;
+	return match_readings(chain, slot, answer, lookup_reading, NULL);
+}
+
+ICP_INLINE __u32 lookup_readings(void *maps, __u32 slot, __u32 answer)
+{
+	(void)maps;
+	return find_readings(slot, answer);
+}
+
+/* --- patterns */
+
+/* What the callback knows; it looks the scratch memory up again. */
+struct group_loop {
+	__u32 first;
+	__u32 failed;
+};
+
+ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+
+static const struct match_lookups lookups = {
+	.bucket_at = lookup_bucket,
+	.line_at = lookup_line,
+	.readings = lookup_readings,
+	.groups = lookup_groups,
+	.rule = lookup_rule,
+	.answer = lookup_answer,
+	.source = lookup_source,
+	.watch = lookup_watch,
+	.verdict = lookup_verdict,
+	.now = lookup_now,
+};
+
+static long walk_group(__u32 i, struct group_loop *loop)
+{
+	const struct automaton_group *group = lookup_group(loop->first + i);
+	struct scratch *scratch = lookup_scratch();
+
+	if (group && scratch)
+		return !match_group(scratch, group, &lookups, NULL);
+	loop->failed = 1;
+	return 1;
+}
+
+/*
+ * The verifier follows the walk once and not once a group, as it would in a plain loop: the function
+ * is called by the kernel.
+ */
+ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)
+{
+	struct group_loop loop = { .first = first };
+
+	(void)maps;
+	(void)scratch;
+	bpf_loop(count & 7, walk_group, &loop, 0);
+	return !loop.failed;
+}
+
+#endif

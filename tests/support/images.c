@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "support/images.h"
+
+#include "match.h"
+
+/* What a lookup sees: the image, and a query. */
+struct view {
+	struct image *image;
+	struct scratch scratch;
+};
+
+static void *filled(size_t count)
+{
+	void *memory = aligned_alloc(PREFIX_LINE, (count + 1) * PREFIX_LINE);
+
+	assert_non_null(memory);
+	memset(memory, 0x55, (count + 1) * PREFIX_LINE);
+	return memory;
+}
+
+void image_build(struct image *image, const struct chain *chain)
+{
+	struct image_place place = { 0 };
+	struct error error;
+	size_t buckets;
+
+	*image = (struct image){ 0 };
+	assert_int_equal(chain_compile(chain, &image->compiled, &error), 0);
+	buckets = chain_image_buckets(image->compiled->lines);
+	place.buckets = image->buckets = filled(buckets);
+	place.lines = image->lines = filled(image->compiled->lines);
+	assert_int_equal(chain_image_write(&image->chain, image->compiled, &place), 0);
+	/* Nothing is written behind what is asked for. */
+	for (size_t i = 0; i < PREFIX_LINE; i++) {
+		assert_int_equal(((char *)&image->buckets[buckets])[i], 0x55);
+		assert_int_equal(image->lines[image->compiled->lines].text[i], 0x55);
+	}
+	image->chain.memory = MEMORY_NONE;
+}
+
+void image_free(struct image *image)
+{
+	compiled_free(image->compiled);
+	free(image->buckets);
+	free(image->lines);
+}
+
+static const struct prefix_bucket *bucket_at(void *maps, __u32 index)
+{
+	const struct view *view = maps;
+
+	return index < chain_image_buckets(view->image->compiled->lines)
+		       ? &view->image->buckets[index]
+		       : NULL;
+}
+
+static const struct prefix_line *line_at(void *maps, __u32 index)
+{
+	const struct view *view = maps;
+
+	return index < view->image->compiled->lines ? &view->image->lines[index] : NULL;
+}
+
+static const struct prefix_answer *answer_at(void *maps, __u32 index)
+{
+	const struct view *view = maps;
+
+	return index <= view->image->compiled->answer_count
+		       ? view->image->compiled->answers + index - 1
+		       : NULL;
+}
+
+static const struct rule *no_rule(void *maps, const struct rule_key *key)
+{
+	(void)maps;
+	(void)key;
+	return NULL;
+}
+
+static __u32 find(void *maps, const struct prefix_tree *tree, struct scratch *scratch)
+{
+	return prefix_find(tree, scratch->turned.words, &scratch->turned.sums,
+			   scratch->turned.length, bucket_at, line_at, maps, &scratch->cursor);
+}
+
+static __u32 read_reading(void *maps, __u32 slot, enum url_reading reading)
+{
+	struct view *view = maps;
+
+	(void)slot;
+	view->image->turned++;
+	return match_reading(&view->image->chain, &view->scratch, reading, find, maps);
+}
+
+static __u32 read_readings(void *maps, __u32 slot, __u32 answer)
+{
+	struct view *view = maps;
+
+	return match_readings(&view->image->chain, slot, answer, read_reading, maps);
+}
+
+struct decision image_decide(struct image *image, const char *url, size_t length)
+{
+	static const struct match_lookups lookups = {
+		.bucket_at = bucket_at,
+		.line_at = line_at,
+		.answer = answer_at,
+		.readings = read_readings,
+		.rule = no_rule,
+	};
+	static struct view view;
+	text_word *words = view.scratch.message.words + MESSAGE_URL_WORD;
+
+	if (length > PREFIX_URL_MAX)
+		return decision_pass(ICP_COUNT_PASSED_LONG);
+	/* The last query has left something behind the word with the NUL. */
+	memset(&view.scratch, 0x55, sizeof(view.scratch));
+	view.image = image;
+	view.scratch.url_length = length;
+	memset(words, 0, (length / ICP_WORD + 1) * ICP_WORD);
+	memcpy(words, url, length);
+	prefix_fill(&view.scratch.sums, &image->chain.trees[URL_FORWARD].keys, words,
+		    length / ICP_WORD + 1);
+	return match(0, &image->chain, 0, &view.scratch, ICP_FORM_QUERY, &lookups, &view);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "chain/image.h"
+#include "chain/tree.h"
+
+/* One text a line, but for an empty one in each tree, and what each tree has beside its entries'. */
+size_t chain_image_buckets(size_t lines)
+{
+	return prefix_tree_buckets(lines + URL_READINGS) +
+	       (URL_READINGS - 1) * prefix_tree_buckets(1);
+}
+
+static __u32 find_others(const struct compiled *compiled)
+{
+	__u32 others = 0;
+
+	if (compiled->source_count)
+		others |= OTHER_SOURCES;
+	if (compiled->group_count)
+		others |= OTHER_PATTERNS;
+
+	for (int reading = 0; reading < URL_READINGS; reading++)
+		if (reading != URL_FORWARD && compiled->texts[reading].count)
+			others |= OTHER_READINGS;
+	return others;
+}
+
+int chain_image_write(struct map_chain *chain, const struct compiled *compiled,
+		      const struct image_place *place)
+{
+	size_t bucket = 0, line = 0;
+
+	*chain = (struct map_chain){
+		.horizon = compiled->horizon,
+		.default_rank = compiled->default_rank,
+		.default_verdict = compiled->default_verdict,
+		.first_gate = compiled->first_gate,
+		.others = find_others(compiled),
+		.memory = compiled->memory,
+		.groups = compiled->group_count,
+		.first_answer = place->first_answer,
+	};
+	for (int reading = 0; reading < URL_READINGS; reading++) {
+		const struct compiled_texts *texts = &compiled->texts[reading];
+		struct prefix_tree *tree = &chain->trees[reading];
+
+		chain->least_answer[reading] = texts->least_answer;
+		if (prefix_tree_build(tree, texts->entries, texts->count, place->buckets + bucket,
+				      place->lines + line))
+			return -1;
+		tree->first_bucket = place->first_bucket + bucket;
+		tree->first_line = place->first_line + line;
+		bucket += prefix_tree_buckets(texts->count);
+		line += texts->lines;
+	}
+	return 0;
+}
