@@ -60,7 +60,6 @@ struct state {
 struct restarts {
 	uint8_t *member; /* for each node: is it one, the next byte not yet known? */
 	bool waits;	 /* an assertion is one */
-	uint32_t least;	 /* level of them */
 	uint32_t level;	 /* of a pattern that is found there */
 	uint32_t resolved_level[CONTEXTS]; /* when the next byte is known */
 	struct list targets[256];	   /* for each class, where its nodes lead */
@@ -272,8 +271,6 @@ static uint32_t make_state(struct builder *builder, uint32_t level, enum context
 		waits = waits || builder->nfa->nodes[node].kind != NFA_SET;
 		found->nodes.items[kept++] = node;
 	}
-	if (kept == 0 && restarts->least >= level)
-		return sink_of(builder, level);
 	found->nodes.count = kept;
 	qsort(found->nodes.items, kept, sizeof(*found->nodes.items), compare);
 	return find_state(builder, &found->nodes, level, waits ? context : restarts->same);
@@ -327,13 +324,10 @@ static int make_restarts(struct builder *builder, enum context context)
 	if (close_over(builder, found, &nfa->start, start_count, NONE, context, CONTEXT_UNKNOWN))
 		return -1;
 	restarts->level = found->level;
-	restarts->least = NONE;
 	for (size_t i = 0; i < found->nodes.count; i++) {
 		uint32_t node = found->nodes.items[i];
 
 		restarts->member[node] = 1;
-		if (nfa->nodes[node].level < restarts->least)
-			restarts->least = nfa->nodes[node].level;
 		restarts->waits = restarts->waits || nfa->nodes[node].kind != NFA_SET;
 	}
 	restarts->same = context;
