@@ -12,7 +12,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-LIBRARIES := libbpf libxdp libconfuse libevent libpcre2-8 libmnl libcap-ng jansson
+LIBRARIES := libbpf libxdp libconfuse libevent libmicrohttpd libcurl libpcre2-8 libmnl libcap-ng jansson
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	    -Wwrite-strings -Wformat=2 -Wundef -Wno-missing-field-initializers \
 	    $(if $(CI),-Werror)

@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import functools
+import http.client
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import threading
+import urllib.parse
 
 from net import PATIENCE, until
 
@@ -102,17 +104,18 @@ class Daemon:
     def icpctl(self, *words, check=True):
         return self.namespace.run(BUILD / "icpctl", "-S", self.control, *words, check=check)
 
-    def ask_control(self, command, **members):
-        """Status as icpctl gets it, without starting a process: tests ask often."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-            stream.settimeout(PATIENCE)
-            stream.connect(str(self.control))
-            stream.sendall(json.dumps({"command": command, **members}).encode() + b"\n")
-            with stream.makefile("rb") as reply:
-                return json.load(reply)
+    def request(self, method, resource, body=None):
+        """Status and reply of a request to the control socket. There is no process for it."""
+        return Request(self.control, method, resource, body).reply()
+
+    def ask_control(self, *words):
+        """The reply to a request that is granted."""
+        status, reply = self.request(*words)
+        assert status == 200, f"{words}: {status}, {reply}"
+        return reply
 
     def status(self):
-        return self.ask_control("status")
+        return self.ask_control("GET", "/v1/status")
 
     def count(self, name):
         """A counter by its name in the status, such as `answered.kernel` or `silent.opcode`."""
@@ -154,11 +157,65 @@ class Daemon:
         self.wait()
 
 
+KEEPALIVE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def percent(text):
+    """A name, prefix or URL as a part of a resource."""
+    return urllib.parse.quote(os.fsencode(text), safe="")
+
+
+def request_bytes(method, resource, body=None):
+    text = b"" if body is None else json.dumps(body).encode()
+    head = f"{method} {resource} HTTP/1.1\r\nHost: xdp-icp\r\nContent-Length: {len(text)}\r\n\r\n"
+    return head.encode() + text
+
+
+class Request:
+    """A request to the control socket at a path, whose reply may take time."""
+
+    def __init__(self, path, *words, uid=0):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE)
+        os.seteuid(uid)
+        try:
+            self.socket.connect(str(path))
+        finally:
+            os.seteuid(0)
+        if words:
+            self.send(*words)
+
+    def send(self, *words):
+        self.socket.sendall(request_bytes(*words))
+
+    def reply(self):
+        """Status and reply. None: there is none."""
+        with self.socket:
+            response = http.client.HTTPResponse(self.socket)
+            try:
+                response.begin()
+            except (http.client.RemoteDisconnected, ConnectionResetError):
+                return None
+            return response.status, json.loads(response.read())
+
+    def is_open(self):
+        """No reply has come."""
+        self.socket.setblocking(False)
+        try:
+            return not self.socket.recv(1 << 16, socket.MSG_PEEK).replace(KEEPALIVE, b"")
+        except BlockingIOError:
+            return True
+        finally:
+            self.socket.settimeout(PATIENCE)
+
+
 class ForgedSocketServer:
     """A forged control socket, which replies to one request."""
 
-    def __init__(self, path, reply):
-        self.reply = json.dumps(reply).encode() + b"\n"
+    def __init__(self, path, reply, status="200 OK"):
+        text = json.dumps(reply)
+        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+        self.reply = head.encode() + text.encode()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(PATIENCE)
         self.socket.bind(str(path))
@@ -172,7 +229,8 @@ class ForgedSocketServer:
     def answer(self):
         stream, _ = self.socket.accept()
         with stream, stream.makefile("rb") as request:
-            request.readline()
+            while request.readline().strip():  # the headers
+                pass
             stream.sendall(self.reply)
 
     def __exit__(self, *_):

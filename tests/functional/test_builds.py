@@ -2,12 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Chains are built outside the event loop: concurrency and order of changes."""
 
-import json
 import pathlib
 import shutil
-import socket
 
-from daemon import BUILD
+from daemon import BUILD, Request
 from lab import main
 from net import PATIENCE, until
 from wire import ENDLESS, SERVER, Wire
@@ -15,33 +13,6 @@ from wire import ENDLESS, SERVER, Wire
 MANY = 300_000
 CHANGES_MAX = 16  # pending changes
 OPEN, GATED = (f"http://{word}.example.com/" for word in ("open", "gated"))
-
-
-class Request:
-    """A request on the control socket that is not replied to at once."""
-
-    def __init__(self, daemon, command, **members):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(PATIENCE)
-        self.socket.connect(str(daemon.control))
-        self.socket.sendall(json.dumps({"command": command, **members}).encode() + b"\n")
-        daemon.status()  # the daemon reads the request before this one
-
-    def reply(self):
-        """The reply, or None if there is none yet."""
-        with self.socket, self.socket.makefile("rb") as reply:
-            text = reply.read()
-        return json.loads(text) if text.strip() else None
-
-    def is_open(self):
-        """Is there no reply yet?"""
-        self.socket.setblocking(False)
-        try:
-            return not self.socket.recv(1 << 16, socket.MSG_PEEK).strip()
-        except BlockingIOError:
-            return True
-        finally:
-            self.socket.settimeout(PATIENCE)
 
 
 class Builds(Wire):
@@ -57,7 +28,16 @@ class Builds(Wire):
             policy "3" {{ kind = "prefix" verdict = "hit" urls = {{ "{GATED}" }} }}"""
 
     def checked(self, daemon, url):
-        return daemon.ask_control("check", urls=[url])["results"][0]["verdict"]
+        return daemon.ask_control("POST", "/v1/check", {"urls": [url]})["results"][0]["verdict"]
+
+    def begun(self, daemon, *words):
+        """A request that has been read."""
+        request = Request(daemon.control, *words)
+        daemon.status()
+        return request
+
+    def reload(self, daemon):
+        return self.begun(daemon, "POST", "/v1/reload")
 
     def flip(self, daemon):
         """Flip the gate and wait until the daemon has noticed."""
@@ -88,13 +68,13 @@ class Large(Builds):
             [f"{OPEN}\thit", f"{GATED}\thit,miss_nofetch", "http://7.example.com/\thit,denied"],
         )
         daemon.configure(self.gated_chain() + self.big_policy("denied"))
-        request = Request(daemon, "reload")
+        request = self.reload(daemon)
         replies = flips = 0
         while request.is_open():
             self.flip(daemon)
             flips += request.is_open()
             replies += daemon.status()["reloads"] == 0
-        self.assertTrue(request.reply()["ok"])
+        self.assertEqual(request.reply()[0], 200)
         self.assertEqual(self.ask("http://7.example.com/"), "denied")
         self.end_flood(flood)
         self.assertGreater(replies, 3)
@@ -116,10 +96,17 @@ class Waiting(Builds):
         """A daemon, and its reload in progress."""
         daemon = self.responder(self.gated_chain(), settings="workers = 2").start()
         daemon.configure(self.gated_chain() + self.waits())
-        return daemon, Request(daemon, "reload")
+        return daemon, self.reload(daemon)
 
     def prefix(self, verdict):
-        return [["kind", "prefix"], ["verdict", verdict], ["url", "http://"]]
+        return {"kind": "prefix", "verdict": verdict, "url": "http://"}
+
+    def add(self, daemon, name, verdict, *, save=False):
+        resource = f"/v1/policies/{name}" + ("?save=true" if save else "")
+        return self.begun(daemon, "PUT", resource, self.prefix(verdict))
+
+    def remove(self, daemon, name):
+        return self.begun(daemon, "DELETE", f"/v1/policies/{name}")
 
     def test_event_loop_is_not_blocked(self):
         daemon, request = self.begin()
@@ -131,7 +118,7 @@ class Waiting(Builds):
         self.assertTrue(request.is_open())
         self.assertEqual(daemon.count("policies"), 3)
         self.wait.unlink()
-        self.assertEqual(request.reply(), {"ok": True, "policies": 4})
+        self.assertEqual(request.reply(), (200, {"policies": 4}))
         self.assertEqual(daemon.counts("policies", "reloads"), (4, 1))
         self.assertEqual(self.ask(GATED), "miss_nofetch")
 
@@ -139,14 +126,14 @@ class Waiting(Builds):
         daemon, request = self.begin()
         requests = [
             request,
-            Request(daemon, "policy-add", name="0", settings=self.prefix("denied")),
-            Request(daemon, "policy-add", name="0", settings=self.prefix("err"), save=True),
-            Request(daemon, "policy-remove", name="none"),
-            Request(daemon, "policy-add", name="00", settings=self.prefix("hit")[1:]),
-            Request(daemon, "policy-remove", name="3"),
-            Request(daemon, "reload"),
-            Request(daemon, "policy-remove", name="1"),
-            Request(daemon, "policy-add", name="8", settings=self.prefix("hit"), save=True),
+            self.add(daemon, "0", "denied"),
+            self.add(daemon, "0", "err", save=True),
+            self.remove(daemon, "none"),
+            self.begun(daemon, "PUT", "/v1/policies/00", {"verdict": "hit"}),
+            self.remove(daemon, "3"),
+            self.reload(daemon),
+            self.remove(daemon, "1"),
+            self.add(daemon, "8", "hit", save=True),
         ]
         for _ in range(5):  # only the reload
             daemon.hang_up()
@@ -155,12 +142,12 @@ class Waiting(Builds):
         self.assertTrue(all(one.is_open() for one in requests))
         self.wait.unlink()
         replies = [one.reply() for one in requests]
-        self.assertEqual([reply["ok"] for reply in replies], [True] * 3 + [False] * 2 + [True] * 4)
-        self.assertEqual([reply.get("policies") for reply in replies[5:]], [4, 5, 4, 5])
-        self.assertIn("there is no policy 'none'", replies[3]["error"])
-        self.assertIn("'kind' is missing", replies[4]["error"])
+        self.assertEqual([status for status, _ in replies], [200] * 3 + [409] * 2 + [200] * 4)
+        self.assertEqual([reply.get("policies") for _, reply in replies[5:]], [4, 5, 4, 5])
+        self.assertIn("there is no policy 'none'", replies[3][1]["error"])
+        self.assertIn("'kind' is missing", replies[4][1]["error"])
         until(lambda: daemon.count("reloads") == 3, "the last reload")
-        names = [policy["name"] for policy in daemon.ask_control("policy-list")["policies"]]
+        names = [policy["name"] for policy in daemon.ask_control("GET", "/v1/policies")["policies"]]
         self.assertEqual(names, ["0", "1", "2", "3", "8", "9"])
         self.assertEqual(self.ask(OPEN), "err")
         log = daemon.log.read_text()
@@ -174,29 +161,28 @@ class Waiting(Builds):
     def test_pending_changes_are_limited(self):
         daemon, request = self.begin()
         requests = [
-            Request(daemon, "policy-add", name=f"0{i}", settings=self.prefix("hit"))
-            for i in range(CHANGES_MAX)
+            self.add(daemon, f"0{i}", "hit") for i in range(CHANGES_MAX)
         ]
         for one in requests[::2]:
             one.socket.close()  # the change is made nevertheless
-        refused = daemon.ask_control("policy-add", name="x", settings=self.prefix("hit"))
-        self.assertFalse(refused["ok"])
+        status, refused = daemon.request("PUT", "/v1/policies/x", self.prefix("hit"))
+        self.assertEqual(status, 409)
         self.assertIn(f"{CHANGES_MAX} changes", refused["error"])
         self.wait.unlink()
-        self.assertTrue(request.reply()["ok"])
+        self.assertEqual(request.reply()[0], 200)
         for one in requests[1::2]:
-            self.assertTrue(one.reply()["ok"])
+            self.assertEqual(one.reply()[0], 200)
         self.assertEqual(daemon.count("policies"), 4 + CHANGES_MAX)
 
     def test_exit_during_a_build(self):
         """The build and all pending changes are cancelled, with a reply."""
         daemon, request = self.begin()
-        another = Request(daemon, "policy-add", name="0", settings=self.prefix("hit"), save=True)
+        another = self.add(daemon, "0", "hit", save=True)
         daemon.process.terminate()
         until(lambda: "ends on" in daemon.log.read_text(), "the end to begin")
         self.wait.unlink()
         for one in (request, another):
-            self.assertIn("the daemon ends, nothing is changed", one.reply()["error"])
+            self.assertIn("the daemon ends, nothing is changed", one.reply()[1]["error"])
         self.assertEqual(daemon.wait(), 0)
         self.assertFalse(pathlib.Path(f"{daemon.config}.d").exists())
 
@@ -204,11 +190,11 @@ class Waiting(Builds):
         """Changes are still made while the daemon drains."""
         daemon = self.responder(self.gated_chain(), settings='drain_time = "1h"').start()
         daemon.configure(self.gated_chain() + self.waits())
-        request = Request(daemon, "reload")
+        request = self.reload(daemon)
         daemon.process.terminate()
         until(lambda: self.ask(OPEN) == "miss_nofetch", "the drain")
         self.wait.unlink()
-        self.assertTrue(request.reply()["ok"])
+        self.assertEqual(request.reply()[0], 200)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ import time
 
 import icp
 import net
-from daemon import BUILD, ROOT
+from daemon import BUILD, ROOT, percent
 from lab import Lab, main
 from net import until
 from wire import CLIENT, CLIENT6, SERVER, SERVER6, Wire
@@ -127,14 +127,17 @@ class OverTheWire(Wire):
         for family, route in (("-4", "10.0.0.0/8"), ("-6", "2001:db8::/32")):
             self.server_side.run("ip", family, "route", "add", route, "dev", "s0")
 
-    def control(self, command, **members):
-        reply = self.responding.ask_control(command, **members)
-        if not reply["ok"]:
-            raise Wrong(f"{command} is refused: {reply['error']}")
+    def control(self, *words):
+        status, reply = self.responding.request(*words)
+        if status != 200:
+            raise Wrong(f"{words} is refused: {status}, {reply}")
         return reply
 
+    def delete_rule(self, escaped):
+        self.control("DELETE", f"/v1/rules?prefix={percent(escaped)}")
+
     def counts(self):
-        status = self.control("status")
+        status = self.control("GET", "/v1/status")
         return status["answered"]["kernel"], status["answered"]["daemon"]
 
     def new_socket(self, address):
@@ -162,9 +165,9 @@ class OverTheWire(Wire):
         self.policies, self.default = {}, "miss"
         self.rules, self.drain = {}, None
         self.reload_with_all()
-        for prefix in [rule["prefix"] for rule in self.control("rules-list")["rules"]]:
-            self.control("rules-del", prefix=prefix)
-        self.control("undrain")
+        for prefix in [rule["prefix"] for rule in self.control("GET", "/v1/rules")["rules"]]:
+            self.delete_rule(prefix)
+        self.control("DELETE", "/v1/drain")
         for path in self.directory_of_files.glob("flag-*"):
             path.unlink()
         self.changed = set()
@@ -194,11 +197,11 @@ class OverTheWire(Wire):
         )
         self.responding.configure(f"default = {self.default}\n{os.fsdecode(sections)}")
         if self.random.randrange(2):
-            self.control("reload")
+            self.control("POST", "/v1/reload")
         else:
-            before = self.control("status")["reloads"]
+            before = self.control("GET", "/v1/status")["reloads"]
             self.responding.hang_up()
-            until(lambda: self.control("status")["reloads"] > before, "the reload")
+            until(lambda: self.control("GET", "/v1/status")["reloads"] > before, "the reload")
 
     def flag_path(self, pairs):
         """All flags are in one directory: flag-a, not flag-x/a."""
@@ -220,7 +223,7 @@ class OverTheWire(Wire):
             self.reload_with_all()
         else:
             present = {
-                policy["name"] for policy in self.control("policy-list")["policies"]
+                policy["name"] for policy in self.control("GET", "/v1/policies")["policies"]
             }
             for name in sorted(self.changed):
                 if name in self.policies:
@@ -243,7 +246,8 @@ class OverTheWire(Wire):
         if verdict == "none" or self.random.randrange(2):
             self.by_bpftool(prefix, "update", verdict)
         else:
-            self.control("rules-add", prefix=script.escape(prefix), verdict=verdict)
+            rule = {"prefix": script.escape(prefix), "verdict": verdict}
+            self.control("POST", "/v1/rules", {"rules": [rule]})
         self.rules[prefix] = verdict
 
     def remove_rule(self, prefix):
@@ -252,7 +256,7 @@ class OverTheWire(Wire):
         if self.random.randrange(2):
             self.by_bpftool(prefix, "delete")
         else:
-            self.control("rules-del", prefix=script.escape(prefix))
+            self.delete_rule(script.escape(prefix))
         del self.rules[prefix]
 
     def set_flag(self, name, on):
@@ -262,13 +266,13 @@ class OverTheWire(Wire):
         else:
             path.unlink(missing_ok=True)
         # The daemon reads the changed file before it reads any later query.
-        self.control("status")
+        self.control("GET", "/v1/status")
 
     def set_drain(self, verdict):
         if verdict == "off":
-            self.control("undrain")
+            self.control("DELETE", "/v1/drain")
         else:
-            self.control("drain", verdict=verdict)
+            self.control("PUT", "/v1/drain", {"verdict": verdict})
         self.drain = verdict
 
     def take(self, step):
@@ -309,7 +313,9 @@ class OverTheWire(Wire):
     def check(self, source, url, expected):
         """Compare the decider with `icpctl check`; return who replies according to it."""
         if self.random.randrange(10):
-            reply = self.control("check", source=source, urls=[script.escape(url)])
+            reply = self.control(
+                "POST", "/v1/check", {"source": source, "urls": [script.escape(url)]}
+            )
         else:
             words = ("--json", "check", "--source", source, "--", script.escape(url))
             reply = json.loads(self.responding.icpctl(*words).stdout)
@@ -339,10 +345,10 @@ class OverTheWire(Wire):
         before = self.counts()
         flight = Flight(self, self.asking_from(source), url, wants_cost)
         if expected["verdict"] == "silence":
-            silent = self.control("status")["silent"]["drain"]
+            silent = self.control("GET", "/v1/status")["silent"]["drain"]
             flight.send()
             until(
-                lambda: self.control("status")["silent"]["drain"] == silent + 1,
+                lambda: self.control("GET", "/v1/status")["silent"]["drain"] == silent + 1,
                 "the query to be met by silence",
             )
             return

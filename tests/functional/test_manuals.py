@@ -242,7 +242,17 @@ class Running(Lab):
         daemon = self.daemon(self.namespace("server")).start()
         told = names(sections(source("icpctl.1"))["STATUS"])
         # Members of the maps, which this daemon does not have.
-        self.assertEqual(set(daemon.status()) | {"prefixes_used"}, told | {"ok"})
+        self.assertEqual(set(daemon.status()) | {"prefixes_used"}, told)
+
+    def test_resources(self):
+        daemon = self.daemon(self.namespace("server")).start()
+        served = set()
+        for one in daemon.ask_control("GET", "/v1")["resources"]:
+            name = "NAME" if one["path"].endswith("/") else ""
+            mark = " [change]" if one["changes"] else ""
+            served.add(f"{one['method']} {one['path']}{name}{mark}")
+        page = sections(source("xdp-icpd.8"))["CONTROL SOCKET"]
+        self.assertEqual(set(entries(page)), served)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class Rules:
         self.daemon_here.icpctl("rules", "load", path)
         urls = [HIT, MISS, HOST, HOST + "x/yz", "http:/", "ftp://e.org/", "z", DENIED]
         urls += [f"http://{number}.example.com/x" for number in range(0, 700, 70)]
-        results = self.daemon_here.ask_control("check", urls=urls)["results"]
+        results = self.daemon_here.ask_control("POST", "/v1/check", {"urls": urls})["results"]
         for url, result in zip(urls, results, strict=True):
             longest = max((rule for rule in rules if url.startswith(rule)), key=len)
             self.assertEqual((result["url"], result["rule"]), (url, longest))
@@ -186,7 +186,7 @@ class Kernel(Rules, Wire):
         for pin_dir in ("/x; id > p; :", "/x$(id)", "/x/../y", "relative", "/x\x1b[2J", "/x.y"):
             with self.subTest(pin_dir):
                 path = self.directory() / "socket"
-                with ForgedSocketServer(path, {"ok": True, "pin_dir": pin_dir}):
+                with ForgedSocketServer(path, {"pin_dir": pin_dir}):
                     done = self.daemon_here.icpctl(
                         "-S", path, "rules", "key", HOST, "denied", check=False
                     )

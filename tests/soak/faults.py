@@ -13,7 +13,7 @@ import time
 
 import net
 import promise
-from daemon import BUILD
+from daemon import BUILD, percent, request_bytes
 from net import until
 from promise import ENDED, EXTRA, GATED, HELPED, KILLED, RULES, RUNS
 from stage import CLIENT6_2, LEASE, MOVING, SERVER6_2, Life
@@ -94,17 +94,22 @@ def change_rules(stage, random):
             stage.server_side.run("sh", "-c", next(line for line in lines if wanted in line))
 
 
+def add_rule(stage, prefix):
+    rules = {"rules": [{"prefix": prefix, "verdict": "hit"}]}
+    return stage.server.request("POST", "/v1/rules", rules)[0]
+
+
 def fill_the_rules(stage, _):
     full = "http://full.example.com/"
     before = len(stage.state.rules)
     with stage.during("a full map of rules", stage.state):
         added = 0
-        while stage.server.ask_control("rules-add", prefix=f"{full}{added}", verdict="hit")["ok"]:
+        while add_rule(stage, f"{full}{added}") == 200:
             added += 1
             assert added <= promise.RULE_MAX, "more rules than rules_max"
         assert added + before == promise.RULE_MAX, f"{added} + {before} rules fill the map"
         for number in range(added):
-            stage.control("rules-del", prefix=f"{full}{number}")
+            stage.server.ask_control("DELETE", f"/v1/rules?prefix={percent(full)}{number}")
 
 
 # --- gates
@@ -287,9 +292,9 @@ def hold_connections(stage, random):
                 with other_user():
                     one.connect(str(stage.server.control))
                 if number % 10 == 0:
-                    one.send(b'{"command": "trace"}\n')
+                    one.send(request_bytes("GET", "/v1/trace"))
                 connections.append(one)
-        for byte in b'{"command": "status"':
+        for byte in request_bytes("GET", "/v1/status")[:20]:
             for one in random.sample(connections, len(connections) // 4):
                 with contextlib.suppress(OSError):
                     one.send(bytes([byte]))
@@ -301,8 +306,8 @@ def ask_at_once(stage, _):
     """Many requests, one connection each."""
     with stage.during("many requests", stage.state):
         for _ in range(100):
-            stage.control("status")
-            stage.control("check", urls=promise.URLS)
+            stage.server.status()
+            stage.server.ask_control("POST", "/v1/check", {"urls": promise.URLS})
 
 
 ENDS_THE_DAEMON = (

@@ -242,14 +242,9 @@ class Stage(Wire):
 
     # --- single queries
 
-    def control(self, command, **members):
-        reply = self.server.ask_control(command, **members)
-        assert reply["ok"], f"{command} is refused: {reply['error']}"
-        return reply
-
     def checked(self, url):
         """The verdict of the daemon, by `icpctl check`."""
-        return self.control("check", urls=[url])["results"][0]["verdict"]
+        return self.server.ask_control("POST", "/v1/check", {"urls": [url]})["results"][0]["verdict"]
 
     def answers(self, wire, url=promise.ALWAYS, seconds=0.5):
         """Does one query get a reply within this time?"""

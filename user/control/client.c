@@ -1,135 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/signalfd.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+
+#include <curl/curl.h>
 
 #include "control/client.h"
 #include "control/protocol.h"
+#include "control/quota.h"
+#include "lib/clock.h"
 #include "lib/escape.h"
 
-static bool is_timeout(int number)
+#define LINE_MAX_BYTES (1u << 20) /* of a streamed response */
+#define SECOND 1000000000ull	  /* in nanoseconds */
+#define REFUSAL 400		  /* HTTP status from which on a response is an error */
+
+/* A request and its response. */
+struct transfer {
+	const char *path;
+	CURL *curl;
+	char *request;
+	char *text; /* of the response; of a stream: the line that is not complete yet */
+	size_t length;
+	control_line line; /* NULL: not a stream */
+	void *context;
+	bool enough;	   /* `line` has returned false */
+	const char *fault; /* of the response, or NULL */
+	uint64_t last;	   /* nanoseconds: when the daemon was heard of */
+	uint64_t end;	   /* the same: when to end; 0: never */
+};
+
+/* --- what is received */
+
+static long status_of(const struct transfer *transfer)
 {
-	return number == EAGAIN || number == EWOULDBLOCK;
-}
+	long status = 0;
 
-/* --- a request and its response */
-
-static enum control_result failed(const char *path, struct error *error)
-{
-	if (is_timeout(errno))
-		error_set(error,
-			  "%s: no response from the daemon for %d s; is it stopped, or starved of "
-			  "CPU?",
-			  path, CONTROL_TIMEOUT);
-	else if (errno == ECONNRESET)
-		error_set(error,
-			  "%s: the daemon closed the connection without a response; has it just "
-			  "exited?",
-			  path);
-	else
-		error_set(error, "%s: %s", path, strerror(errno));
-	return CONTROL_FAILED;
-}
-
-static enum control_result connect_failed(const char *path, struct error *error)
-{
-	switch (errno) {
-	case ENOENT:
-	case ENOTDIR:
-		error_set(error, "%s: no such socket; is xdp-icpd running, with this `control`?",
-			  path);
-		return CONTROL_NO_DAEMON;
-	case ECONNREFUSED:
-		error_set(error, "%s: no process listens there; is xdp-icpd running?", path);
-		return CONTROL_NO_DAEMON;
-	case EACCES:
-	case EPERM:
-		error_set(
-			error,
-			"%s: no permission to connect; become root, or a member of the group that "
-			"the socket belongs to",
-			path);
-		return CONTROL_FAILED;
-	default:
-		return failed(path, error);
-	}
-}
-
-static enum control_result open_connection(const char *path, int *connection, struct error *error)
-{
-	const struct timeval timeout = { .tv_sec = CONTROL_TIMEOUT };
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	enum control_result result;
-	int fd;
-
-	if (!*path || strlen(path) >= sizeof(address.sun_path)) {
-		error_set(error, "control socket '%s': the path must have 1 to %zu bytes", path,
-			  sizeof(address.sun_path) - 1);
-		return CONTROL_FAILED;
-	}
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return failed(path, error);
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout))) {
-		result = failed(path, error);
-	} else if (connect(fd, (const struct sockaddr *)&address, sizeof(address))) {
-		result = connect_failed(path, error);
-	} else {
-		*connection = fd;
-		return CONTROL_OK;
-	}
-	close(fd);
-	return result;
-}
-
-static int send_all(int fd, const char *text, size_t length)
-{
-	while (length) {
-		ssize_t sent = send(fd, text, length, MSG_NOSIGNAL);
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0)
-			return -1;
-		text += sent;
-		length -= (size_t)sent;
-	}
-	return 0;
-}
-
-static enum control_result send_request(int fd, const char *path, const json_t *request,
-					struct error *error)
-{
-	char *text = json_dumps(request, JSON_COMPACT);
-	size_t length = text ? strlen(text) : 0;
-	enum control_result result = CONTROL_OK;
-
-	if (!text) {
-		error_set(error, "out of memory, or the request is not JSON");
-		return CONTROL_FAILED;
-	}
-	if (length >= CONTROL_REQUEST_MAX) {
-		error_set(error, "the request has %zu bytes, the limit is %u; split it", length,
-			  CONTROL_REQUEST_MAX - 1);
-		result = CONTROL_FAILED;
-	} else {
-		text[length] = '\n'; /* in place of the NUL */
-		/* A daemon that refuses a request early closes, but its response can be read. */
-		if (send_all(fd, text, length + 1) && errno != EPIPE && errno != ECONNRESET)
-			result = failed(path, error);
-	}
-	free(text);
-	return result;
+	curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+	return status;
 }
 
 static bool is_printable(const char *text)
@@ -167,224 +80,309 @@ static bool make_printable(json_t *json)
 	return true;
 }
 
-struct reading {
-	int fd;
-	bool begun;  /* other bytes than keepalives have been received */
-	int failure; /* errno */
-};
-
-/* For json_load_callback(): read the next bytes; 0 at the end, (size_t)-1 on an error. */
-static size_t read_some(void *buffer, size_t size, void *context)
+/* Parse a response or a line of one; NULL and a fault if it is no object. */
+static json_t *parse(struct transfer *transfer, const char *text, size_t length)
 {
-	struct reading *reading = context;
-	ssize_t length;
+	json_t *json = json_loadb(text ? text : "", length, 0, NULL);
 
-	do
-		length = recv(reading->fd, buffer, size, 0);
-	while (length < 0 && errno == EINTR);
-	if (length < 0) {
-		reading->failure = errno;
-		return (size_t)-1;
-	}
-	if (length == 0 && !reading->begun)
-		reading->failure = ECONNRESET;
-	for (ssize_t i = 0; i < length && !reading->begun; i++)
-		reading->begun = ((const char *)buffer)[i] != ' ';
-	return (size_t)length;
+	if (json_is_object(json) && make_printable(json))
+		return json;
+	json_decref(json);
+	transfer->fault = "not a JSON object";
+	return NULL;
 }
 
-static enum control_result read_reply(int fd, const char *path, json_t **reply, struct error *error)
+/* Pass the complete lines on. */
+static void take_lines(struct transfer *transfer)
 {
-	struct reading reading = { .fd = fd };
-	json_error_t mistake;
+	char *next = transfer->text, *newline;
 
-	*reply = json_load_callback(read_some, &reading, JSON_DISABLE_EOF_CHECK, &mistake);
-	if (json_is_object(*reply) && make_printable(*reply))
-		return CONTROL_OK;
-	if (!*reply && reading.failure) {
-		errno = reading.failure;
-		return failed(path, error);
+	while (!transfer->enough && !transfer->fault &&
+	       (newline = memchr(next, '\n', transfer->length))) {
+		json_t *json = parse(transfer, next, (size_t)(newline - next));
+
+		transfer->enough = json && !transfer->line(transfer->context, json);
+		json_decref(json);
+		transfer->length -= (size_t)(newline + 1 - next);
+		next = newline + 1;
 	}
-	error_set(error, "%s: malformed response (%s); is that xdp-icpd, of this version?", path,
-		  *reply ? "not an object" : mistake.text);
-	json_decref(*reply);
-	*reply = NULL;
-	return CONTROL_FAILED;
+	memmove(transfer->text, next, transfer->length);
 }
 
-enum control_result control_ask(const char *path, const json_t *request, json_t **reply,
-				struct error *error)
+/* A callback of libcurl. A short count ends the transfer. */
+static size_t take_bytes(char *bytes, size_t one, size_t count, void *context)
 {
-	int fd;
-	enum control_result result;
+	struct transfer *transfer = context;
+	size_t limit = transfer->line ? LINE_MAX_BYTES : QUOTA_ALL_BYTES;
+	char *text = realloc(transfer->text, transfer->length + count);
 
-	*reply = NULL;
-	result = open_connection(path, &fd, error);
-	if (result != CONTROL_OK)
-		return result;
-	result = send_request(fd, path, request, error);
-	if (result == CONTROL_OK)
-		result = read_reply(fd, path, reply, error);
-	close(fd);
+	(void)one;
+	transfer->last = clock_ns(CLOCK_MONOTONIC);
+	if (text)
+		transfer->text = text;
+	if (!text || transfer->length + count > limit) {
+		transfer->fault = text ? "too large" : "out of memory";
+		return 0;
+	}
+	memcpy(text + transfer->length, bytes, count);
+	transfer->length += count;
+	if (transfer->line && status_of(transfer) < REFUSAL)
+		take_lines(transfer);
+	return transfer->fault || transfer->enough ? 0 : count;
+}
+
+/* The same for headers, also those of keepalives. */
+static size_t take_header(char *bytes, size_t one, size_t count, void *context)
+{
+	struct transfer *transfer = context;
+
+	(void)bytes;
+	(void)one;
+	transfer->last = clock_ns(CLOCK_MONOTONIC);
+	return count;
+}
+
+/* --- the transfer */
+
+static enum control_result open_transfer(struct transfer *transfer, const char *path,
+					 const char *method, const char *resource,
+					 const json_t *body, struct error *error)
+{
+	char url[sizeof("http://xdp-icp") + 4096];
+
+	*transfer = (struct transfer){ .path = path };
+	if (!*path || strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		error_set(error, "control socket '%s': the path must have 1 to %zu bytes", path,
+			  sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+		return CONTROL_FAILED;
+	}
+	if ((size_t)snprintf(url, sizeof(url), "http://xdp-icp%s", resource) >= sizeof(url)) {
+		error_set(error, "a name, prefix or URL is too long");
+		return CONTROL_FAILED;
+	}
+	transfer->request = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	transfer->curl = curl_easy_init();
+	if (!transfer->curl || (body && !transfer->request)) {
+		error_set(error, "out of memory, or the request is not JSON");
+		return CONTROL_FAILED;
+	}
+	if (body && strlen(transfer->request) > CONTROL_REQUEST_MAX) {
+		error_set(error, "the request has %zu bytes, the limit is %u; split it",
+			  strlen(transfer->request), CONTROL_REQUEST_MAX);
+		return CONTROL_FAILED;
+	}
+	curl_easy_setopt(transfer->curl, CURLOPT_UNIX_SOCKET_PATH, path);
+	curl_easy_setopt(transfer->curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+	curl_easy_setopt(transfer->curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(transfer->curl, CURLOPT_URL, url);
+	if (body) {
+		curl_easy_setopt(transfer->curl, CURLOPT_POSTFIELDSIZE_LARGE,
+				 (curl_off_t)strlen(transfer->request));
+		curl_easy_setopt(transfer->curl, CURLOPT_POSTFIELDS, transfer->request);
+	}
+	curl_easy_setopt(transfer->curl, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(transfer->curl, CURLOPT_WRITEFUNCTION, take_bytes);
+	curl_easy_setopt(transfer->curl, CURLOPT_WRITEDATA, transfer);
+	curl_easy_setopt(transfer->curl, CURLOPT_HEADERFUNCTION, take_header);
+	curl_easy_setopt(transfer->curl, CURLOPT_HEADERDATA, transfer);
+	return CONTROL_OK;
+}
+
+static void close_transfer(struct transfer *transfer)
+{
+	curl_easy_cleanup(transfer->curl);
+	free(transfer->request);
+	free(transfer->text);
+}
+
+/* Return milliseconds until the transfer ends or fails for want of a byte, at most a second. */
+static int time_left(const struct transfer *transfer)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), end = transfer->end;
+
+	if (!transfer->line)
+		end = transfer->last + CONTROL_TIMEOUT * SECOND;
+	if (!end || end > now + SECOND)
+		return 1000;
+	return end > now ? (int)((end - now) / 1000000) + 1 : 0;
+}
+
+/*
+ * Run a transfer until its end: CURLE_OK, or an error of libcurl. -1: the time is over, or `signals`,
+ * a file descriptor (-1: none), is readable.
+ */
+static int run(struct transfer *transfer, int signals)
+{
+	struct curl_waitfd interrupt = { .fd = signals, .events = CURL_WAIT_POLLIN };
+	CURLM *multi = curl_multi_init();
+	const CURLMsg *message;
+	int running, left, result = -1;
+
+	transfer->last = clock_ns(CLOCK_MONOTONIC);
+	curl_multi_add_handle(multi, transfer->curl);
+	do {
+		curl_multi_perform(multi, &running);
+		message = curl_multi_info_read(multi, &left);
+		if (message)
+			result = message->data.result;
+		else
+			curl_multi_poll(multi, &interrupt, signals >= 0, time_left(transfer), NULL);
+	} while (!message && !interrupt.revents && time_left(transfer));
+	curl_multi_remove_handle(multi, transfer->curl);
+	curl_multi_cleanup(multi);
 	return result;
 }
 
-/* --- streamed responses */
+/* --- results */
 
-#define FOLLOWED_LINE_MAX (1u << 20) /* bytes of one */
-
-struct following {
-	int fd;
-	sigset_t old_mask;   /* with which ppoll() lets signals in */
-	struct timespec end; /* of the monotonic clock; 0: there is none */
-	char *bytes;
-	size_t length, room;
-};
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
+static enum control_result connect_failed(struct transfer *transfer, struct error *error)
 {
-	(void)number;
-	interrupted = 1;
+	const char *path = transfer->path;
+	long number = 0;
+
+	curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &number);
+	switch (number) {
+	case ENOENT:
+	case ENOTDIR:
+		error_set(error, "%s: no such socket; is xdp-icpd running, with this `control`?",
+			  path);
+		return CONTROL_NO_DAEMON;
+	case ECONNREFUSED:
+		error_set(error, "%s: no process listens there; is xdp-icpd running?", path);
+		return CONTROL_NO_DAEMON;
+	case EACCES:
+	case EPERM:
+		error_set(
+			error,
+			"%s: no permission to connect; become root, or a member of the group that "
+			"the socket belongs to",
+			path);
+		return CONTROL_FAILED;
+	default:
+		error_set(error, "%s: %s", path, strerror((int)number));
+		return CONTROL_FAILED;
+	}
 }
 
-/* Block the signals outside of ppoll(), so that none is missed between a check and the wait. */
-static void catch_signals(struct following *following)
+/* The transfer has ended with an error of libcurl, or -1 after a time without a byte. */
+static enum control_result failed(struct transfer *transfer, int result, struct error *error)
 {
-	const struct sigaction action = { .sa_handler = on_signal };
+	const char *path = transfer->path;
+
+	if (transfer->fault)
+		error_set(error, "%s: malformed response (%s); is that xdp-icpd, of this version?",
+			  path, transfer->fault);
+	else if (result == CURLE_COULDNT_CONNECT)
+		return connect_failed(transfer, error);
+	else if (result < 0)
+		error_set(error,
+			  "%s: no response from the daemon for %d s; is it stopped, or starved of "
+			  "CPU?",
+			  path, CONTROL_TIMEOUT);
+	else if (result == CURLE_GOT_NOTHING || result == CURLE_RECV_ERROR ||
+		 result == CURLE_PARTIAL_FILE || result == CURLE_SEND_ERROR)
+		error_set(error, "%s: the daemon closed the connection; has it just exited?", path);
+	else
+		error_set(error, "%s: %s", path, curl_easy_strerror((CURLcode)result));
+	return CONTROL_FAILED;
+}
+
+/* Take the response of a complete transfer. */
+static enum control_result take_reply(struct transfer *transfer, json_t **reply,
+				      struct error *error)
+{
+	json_t *json = parse(transfer, transfer->text, transfer->length);
+	const char *text = json_string_value(json_object_get(json, "error"));
+
+	if (status_of(transfer) < REFUSAL) {
+		*reply = json;
+		return json ? CONTROL_OK : failed(transfer, CURLE_OK, error);
+	}
+	if (text)
+		error_set(error, "%s", text);
+	else
+		error_set(error, "%s: HTTP status %ld", transfer->path, status_of(transfer));
+	json_decref(json);
+	return CONTROL_REFUSED;
+}
+
+char *control_encode(const char *text)
+{
+	char *encoded = curl_easy_escape(NULL, text, 0);
+	char *copy = encoded ? strdup(encoded) : NULL;
+
+	curl_free(encoded);
+	return copy;
+}
+
+enum control_result control_ask(const char *path, const char *method, const char *resource,
+				const json_t *body, json_t **reply, struct error *error)
+{
+	struct transfer transfer;
+	enum control_result result;
+	int end;
+
+	*reply = NULL;
+	result = open_transfer(&transfer, path, method, resource, body, error);
+	if (result == CONTROL_OK) {
+		end = run(&transfer, -1);
+		result = end == CURLE_OK ? take_reply(&transfer, reply, error)
+					 : failed(&transfer, end, error);
+	}
+	close_transfer(&transfer);
+	return result;
+}
+
+/* Hold SIGINT and SIGTERM back; return a file descriptor that is readable once one is received. */
+static int hold_signals(sigset_t *former)
+{
 	sigset_t signals;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
-	sigprocmask(SIG_BLOCK, &signals, &following->old_mask);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	sigprocmask(SIG_BLOCK, &signals, former);
+	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Wait until the socket is readable: 1. 0: the end time has passed; -1 and errno. */
-static int wait_readable(const struct following *following)
+/* Forget those that were received. */
+static void release_signals(int signals, const sigset_t *former)
 {
-	struct pollfd poll = { .fd = following->fd, .events = POLLIN };
-	struct timespec left;
+	struct signalfd_siginfo received;
 
-	if (!following->end.tv_sec)
-		return ppoll(&poll, 1, NULL, &following->old_mask);
-	clock_gettime(CLOCK_MONOTONIC, &left);
-	left.tv_sec = following->end.tv_sec - left.tv_sec;
-	left.tv_nsec = following->end.tv_nsec - left.tv_nsec;
-	if (left.tv_nsec < 0) {
-		left.tv_sec--;
-		left.tv_nsec += 1000000000;
-	}
-	if (left.tv_sec < 0)
-		return 0;
-	return ppoll(&poll, 1, &left, &following->old_mask);
+	while (read(signals, &received, sizeof(received)) > 0)
+		;
+	close(signals);
+	sigprocmask(SIG_SETMASK, former, NULL);
 }
 
-/* Read a line: 1, `*length` without its newline. 0: end time or signal; -1 and errno. */
-static int read_line(struct following *following, size_t *length)
+enum control_result control_follow(const char *path, const char *resource, control_line line,
+				   void *context, unsigned long seconds, struct error *error)
 {
-	for (;;) {
-		char *newline = following->length
-					? memchr(following->bytes, '\n', following->length)
-					: NULL;
-		ssize_t more;
-		int ready;
-
-		if (newline) {
-			*length = newline - following->bytes;
-			return 1;
-		}
-		if (following->length == following->room) {
-			char *grown = realloc(following->bytes, following->room + 65536);
-
-			if (!grown || following->room >= FOLLOWED_LINE_MAX) {
-				following->bytes = grown ? grown : following->bytes;
-				errno = ENOBUFS;
-				return -1;
-			}
-			following->bytes = grown;
-			following->room += 65536;
-		}
-		ready = wait_readable(following);
-		if (ready == 0 || (ready < 0 && errno == EINTR && interrupted))
-			return 0;
-		if (ready < 0 && errno != EINTR)
-			return -1;
-		if (ready < 0)
-			continue;
-		more = recv(following->fd, following->bytes + following->length,
-			    following->room - following->length, 0);
-		if (more == 0)
-			errno = ECONNRESET;
-		if (more <= 0)
-			return -1;
-		following->length += more;
-	}
-}
-
-static enum control_result follow(struct following *following, const char *path, json_t **reply,
-				  control_line line, void *context, struct error *error)
-{
-	size_t length;
-	int got;
-
-	while ((got = read_line(following, &length)) > 0) {
-		json_error_t mistake;
-		json_t *json = json_loadb(following->bytes, length, 0, &mistake);
-		bool enough = false;
-
-		if (!json_is_object(json) || !make_printable(json)) {
-			json_decref(json);
-			error_set(error,
-				  "%s: malformed response; is that xdp-icpd, of this version?",
-				  path);
-			return CONTROL_FAILED;
-		}
-		following->length -= length + 1;
-		memmove(following->bytes, following->bytes + length + 1, following->length);
-		if (*reply) {
-			enough = !line(context, json);
-			json_decref(json);
-		} else {
-			*reply = json;
-			enough = !json_is_true(json_object_get(json, "ok"));
-		}
-		if (enough)
-			return CONTROL_OK;
-	}
-	if (got == 0)
-		return CONTROL_OK;
-	if (errno == ECONNRESET && *reply) {
-		error_set(error, "%s: the daemon closed the stream; has it exited?", path);
-		return CONTROL_FAILED;
-	}
-	return failed(path, error);
-}
-
-enum control_result control_follow(const char *path, const json_t *request, json_t **reply,
-				   control_line line, void *context, unsigned long seconds,
-				   struct error *error)
-{
-	struct following following = { 0 };
+	struct transfer transfer;
+	sigset_t former;
+	int signals = hold_signals(&former);
 	enum control_result result;
+	json_t *reply;
+	int end;
 
-	*reply = NULL;
-	result = open_connection(path, &following.fd, error);
-	if (result != CONTROL_OK)
-		return result;
-	if (seconds) {
-		clock_gettime(CLOCK_MONOTONIC, &following.end);
-		following.end.tv_sec += seconds;
-	}
-	result = send_request(following.fd, path, request, error);
+	result = open_transfer(&transfer, path, "GET", resource, NULL, error);
+	transfer.line = line;
+	transfer.context = context;
+	if (seconds)
+		transfer.end = clock_ns(CLOCK_MONOTONIC) + seconds * SECOND;
 	if (result == CONTROL_OK) {
-		catch_signals(&following);
-		result = follow(&following, path, reply, line, context, error);
+		end = run(&transfer, signals);
+		if (end == CURLE_OK && status_of(&transfer) >= REFUSAL) {
+			result = take_reply(&transfer, &reply, error);
+		} else if (end == CURLE_OK) {
+			error_set(error, "%s: the daemon closed the stream; has it exited?", path);
+			result = CONTROL_FAILED;
+		} else if (end > 0 && !transfer.enough) {
+			result = failed(&transfer, end, error);
+		}
 	}
-	close(following.fd);
-	free(following.bytes);
+	close_transfer(&transfer);
+	release_signals(signals, &former);
 	return result;
 }

@@ -1,51 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-
-#include "control/quota.h"
+#include "control/request.h"
 #include "control/server.h"
 #include "lib/log.h"
 
-struct connection {
-	TAILQ_ENTRY(connection) link;
-	struct control *control;
-	struct bufferevent *stream;
-	struct control_peer peer;
-	struct event *deadline; /* for the whole request, then for the whole response */
-	size_t held;		/* bytes acquired from the quota */
-	char *line;		/* the request as far as received, without a newline */
-	size_t length;		/* bytes of `line` */
-	size_t room;		/* bytes allocated */
-	bool handled;		/* the request is complete: responded to or deferred */
-	bool streaming;		/* more lines follow until either side closes */
-	struct control_deferred *deferred;
-};
-
-struct control_deferred {
-	struct connection *connection; /* NULL: closed since */
-	struct event *keepalive;       /* sends blanks until the response */
-	void (*closed)(void *context); /* NULL: not set */
-	void *context;
-};
+#define REFUSED_MAX 16		     /* connections above the limits that may still read why */
+#define REFUSED_TIME 5		     /* seconds for that */
+#define CONNECTION_MEMORY (32 << 10) /* of a connection in libmicrohttpd: the headers, buffers */
+#define LAST_RUNS 8		     /* of libmicrohttpd, for what can be sent at the end */
 
 struct control {
 	struct event *accept;
 	struct event *resume; /* accepts again after a failure */
-	control_handler handler;
+	struct event *forget; /* closes refused connections */
+	struct event *ready;  /* libmicrohttpd has something to do */
+	struct event *run;    /* a timer: it has more to do, or a response */
+	struct MHD_Daemon *http;
+	const struct control_resource *resources;
 	void *context;
-	TAILQ_HEAD(connection_list, connection) connections;
+	TAILQ_HEAD(request_list, control_request) requests;
+	struct control_request *accepted; /* while libmicrohttpd is given its connection */
 	struct quota quota;
+	int refused[REFUSED_MAX]; /* a ring; 0: none */
+	size_t next_refused;
 	struct control_socket socket;
 };
 
@@ -54,407 +38,193 @@ static const char *path_of(const struct control *control)
 	return control->socket.address.sun_path;
 }
 
-static const struct timeval whole_timeout = { .tv_sec = CONTROL_DEADLINE };
-static const struct timeval pause_timeout = { .tv_sec = CONTROL_STREAM_TIMEOUT };
-static const struct timeval accept_pause = { .tv_sec = 1 };
-static const struct timeval keepalive_interval = { .tv_sec = CONTROL_KEEPALIVE };
+/* --- resources */
 
-/* --- a connection */
-
-static void connection_close(struct connection *connection)
+/* Return the name of the member of a collection, or "", or NULL: it is another resource. */
+static const char *match(const struct control_resource *resource, const char *path)
 {
-	struct control_deferred *deferred = connection->deferred;
-	struct control *control = connection->control;
+	size_t length = strlen(resource->path);
+	bool collection = resource->path[length - 1] == '/';
 
-	TAILQ_REMOVE(&control->connections, connection, link);
-	quota_release(&control->quota, connection->peer.uid,
-		      (struct quota_usage){ 1, connection->held });
-	event_free(connection->deadline);
-	bufferevent_free(connection->stream);
-	free(connection->line);
-	free(connection);
-	if (!deferred)
-		return;
-	deferred->connection = NULL;
-	if (deferred->closed)
-		deferred->closed(deferred->context);
-}
-
-/* Adjust the bytes held for the peer by `bytes`; false: its quota would be exceeded. */
-static bool hold(struct connection *connection, ssize_t bytes)
-{
-	struct quota *quota = &connection->control->quota;
-	uid_t uid = connection->peer.uid;
-
-	if (bytes > 0 && !quota_acquire(quota, uid, (struct quota_usage){ 0, bytes }))
-		return false;
-	if (bytes < 0)
-		quota_release(quota, uid, (struct quota_usage){ 0, -bytes });
-	connection->held += bytes;
-	return true;
-}
-
-static void free_text(const void *data, size_t length, void *text)
-{
-	(void)data;
-	(void)length;
-	free(text);
-}
-
-static json_t *over_quota(void)
-{
-	return control_refusal(
-		"too much is buffered for your user or in all; try again, or ask for "
-		"less at once");
-}
-
-/* Queue the response (takes the reference); connection_written() closes once it is sent. */
-static void connection_respond(struct connection *connection, json_t *response)
-{
-	static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory\"}";
-	struct evbuffer *output = bufferevent_get_output(connection->stream);
-	char *text = response ? json_dumps(response, JSON_COMPACT) : NULL;
-
-	json_decref(response);
-	free(connection->line);
-	connection->line = NULL;
-	hold(connection, -(ssize_t)connection->held);
-	if (text && !hold(connection, strlen(text))) {
-		free(text);
-		response = over_quota();
-		text = response ? json_dumps(response, JSON_COMPACT) : NULL;
-		json_decref(response);
-	}
-	connection->handled = true;
-	bufferevent_disable(connection->stream, EV_READ);
-	event_add(connection->deadline, &whole_timeout);
-	if (!text)
-		evbuffer_add(output, no_memory, sizeof(no_memory) - 1);
-	else if (evbuffer_add_reference(output, text, strlen(text), free_text, text))
-		free(text);
-	evbuffer_add(output, "\n", 1);
-}
-
-static void deferred_free(struct control_deferred *deferred)
-{
-	if (deferred->keepalive)
-		event_free(deferred->keepalive);
-	free(deferred);
-}
-
-/* Blanks before JSON are ignored; they tell the peer that the daemon is alive. */
-static void send_keepalive(evutil_socket_t fd, short what, void *context)
-{
-	const struct control_deferred *deferred = context;
-
-	(void)fd;
-	(void)what;
-	if (deferred->connection)
-		bufferevent_write(deferred->connection->stream, " ", 1);
-}
-
-struct control_deferred *control_defer(const struct control_peer *peer)
-{
-	struct connection *connection =
-		(struct connection *)((char *)peer - offsetof(struct connection, peer));
-	struct control_deferred *deferred = calloc(1, sizeof(*deferred));
-
-	if (!deferred)
+	if (strncmp(resource->path, path, length) || !!path[length] != collection)
 		return NULL;
-	deferred->keepalive = event_new(bufferevent_get_base(connection->stream), -1, EV_PERSIST,
-					send_keepalive, deferred);
-	if (!deferred->keepalive || event_add(deferred->keepalive, &keepalive_interval)) {
-		deferred_free(deferred);
-		return NULL;
+	return path + length;
+}
+
+/* Find the resource, or refuse the request. */
+static void route(const struct control *control, struct control_request *request,
+		  const char *method, const char *path)
+{
+	const struct control_resource *one;
+	bool exists = false;
+
+	for (one = control->resources; one->method && !request->resource; one++) {
+		const char *name = match(one, path);
+
+		exists = exists || name;
+		if (!name || strcmp(one->method, method))
+			continue;
+		request->resource = one;
+		request->name = name;
 	}
-	deferred->connection = connection;
-	connection->deferred = deferred;
-	/* Keep reading, to notice when the peer closes; what it sends is dropped. */
-	connection->handled = true;
-	event_del(connection->deadline);
-	return deferred;
+	if (!exists) {
+		control_refuse(request, CONTROL_STATUS_NOT_FOUND,
+			       "%s: no such resource; GET " CONTROL_INDEX " lists them", path);
+	} else if (!request->resource) {
+		control_refuse(request, CONTROL_STATUS_NOT_ALLOWED,
+			       "%s: not by %s; GET " CONTROL_INDEX " lists the methods", path,
+			       method);
+		for (one = control->resources; one->method && request->response; one++)
+			if (match(one, path))
+				MHD_add_response_header(request->response, MHD_HTTP_HEADER_ALLOW,
+							one->method);
+	} else if (request->resource->changes && !request->may_change) {
+		control_refuse(request, CONTROL_STATUS_FORBIDDEN,
+			       "%s %s: permitted only to root and the daemon's user", method, path);
+	}
 }
 
-void control_on_close(struct control_deferred *deferred, void (*closed)(void *context),
-		      void *context)
-{
-	deferred->closed = closed;
-	deferred->context = context;
-}
+/* --- libmicrohttpd */
 
-bool control_reserve(struct control_deferred *deferred, size_t bytes)
+static void on_connection(void *context, struct MHD_Connection *connection, void **own,
+			  enum MHD_ConnectionNotificationCode what)
 {
-	return !deferred->connection || hold(deferred->connection, (ssize_t)bytes);
-}
+	struct control *control = context;
 
-void control_complete(struct control_deferred *deferred, json_t *response)
-{
-	if (deferred->connection) {
-		deferred->connection->deferred = NULL;
-		connection_respond(deferred->connection, response);
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		*own = control->accepted;
+		control->accepted->connection = connection;
+		TAILQ_INSERT_TAIL(&control->requests, control->accepted, link);
+		control->accepted = NULL;
 	} else {
-		json_decref(response);
+		TAILQ_REMOVE(&control->requests, (struct control_request *)*own, link);
+		request_disconnect(*own);
 	}
-	deferred_free(deferred);
 }
 
-/* From now on the peer may be silent, and read slowly: it may be a pager. */
-static void start_stream(struct connection *connection)
+static const char *header(struct MHD_Connection *connection, const char *name)
 {
-	connection->streaming = true;
-	bufferevent_set_timeouts(connection->stream, NULL, &pause_timeout);
-	bufferevent_enable(connection->stream, EV_READ);
+	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-bool control_stream(struct control_deferred *deferred, json_t *line)
+/*
+ * Called when the headers have been received, for each part of the body, at its end, and whenever
+ * the connection is resumed before its response. A body that is refused is still read, and dropped:
+ * a client that is writing may not notice the response. One that expects 100 Continue waits for it.
+ */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+				  const char *path, const char *method, const char *version,
+				  const char *bytes, size_t *length, void **seen)
 {
-	struct connection *connection = deferred->connection;
-	struct evbuffer *output = connection ? bufferevent_get_output(connection->stream) : NULL;
-	char *text = NULL;
-	bool queued;
+	const struct control *control = context;
+	struct control_request *request =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+			->socket_context;
 
-	if (output && evbuffer_get_length(output) < CONTROL_BACKLOG_MAX)
-		text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(16));
-	json_decref(line);
-	if (connection && !connection->streaming) {
-		event_del(deferred->keepalive);
-		start_stream(connection);
+	if (!*seen) {
+		*seen = request;
+		request->http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_1);
+		route(control, request, method, path);
+		if (request->response && header(connection, MHD_HTTP_HEADER_EXPECT))
+			return request_continue(request);
+		return MHD_YES;
 	}
-	queued = text && evbuffer_add_printf(output, "%s\n", text) > 0;
-	free(text);
-	return queued;
-}
-
-bool control_is_closed(const struct control_deferred *deferred)
-{
-	return !deferred->connection;
-}
-
-void control_end(struct control_deferred *deferred)
-{
-	struct connection *connection = deferred->connection;
-
-	deferred_free(deferred);
-	if (!connection)
-		return;
-	connection->deferred = NULL;
-	if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0)
-		connection_close(connection);
-}
-
-static void connection_request(struct connection *connection)
-{
-	struct control *control = connection->control;
-	json_error_t mistake;
-	json_t *request = json_loadb(connection->line ? connection->line : "", connection->length,
-				     JSON_REJECT_DUPLICATES, &mistake);
-	json_t *response;
-
-	free(connection->line);
-	connection->line = NULL;
-	if (json_is_object(request))
-		response = control->handler(control->context, request, &connection->peer);
-	else if (request)
-		response = control_refusal("the request is not a JSON object");
-	else
-		response = control_refusal("the request is not JSON: %s", mistake.text);
-	json_decref(request);
-	if (!connection->handled) /* nor deferred, and possibly completed already */
-		connection_respond(connection, response);
-}
-
-/* Make room for `more` bytes of a request. False: it has been refused. */
-static bool make_room(struct connection *connection, size_t more)
-{
-	size_t room = connection->room ? connection->room : 4096;
-	char *line;
-
-	while (room < connection->length + more)
-		room *= 2;
-	if (room == connection->room)
-		return true;
-	if (!hold(connection, (ssize_t)(room - connection->room))) {
-		connection_respond(connection, over_quota());
-		return false;
+	if (*length) {
+		request_receive(request, bytes, *length);
+		*length = 0;
+		return MHD_YES;
 	}
-	line = realloc(connection->line, room);
-	if (!line) {
-		connection_respond(connection, NULL);
-		return false;
+	if (request->stage == REQUEST_RECEIVING && !request->response && request_parse(request)) {
+		request->stage = REQUEST_HANDLING;
+		request->owed = true;
+		request->resource->handle(control->context, request);
 	}
-	connection->line = line;
-	connection->room = room;
-	return true;
+	return request_continue(request);
 }
 
-static void connection_readable(struct bufferevent *stream, void *context)
+/* As by default, but a NUL, which would end the text, remains "%00". */
+static size_t unescape_uri(void *context, struct MHD_Connection *connection, char *text)
 {
-	struct connection *connection = context;
-	struct evbuffer *input = bufferevent_get_input(stream);
-	size_t limit =
-		connection->peer.may_change ? CONTROL_REQUEST_MAX : CONTROL_REQUEST_MAX_READER;
-	size_t more = evbuffer_get_length(input);
-	char *newline;
-	char *end;
-
-	if (connection->handled) {
-		evbuffer_drain(input, more);
-		return;
-	}
-	if (!make_room(connection, more))
-		return;
-	end = connection->line + connection->length;
-	evbuffer_remove(input, end, more);
-	newline = memchr(end, '\n', more);
-	connection->length =
-		newline ? (size_t)(newline - connection->line) : connection->length + more;
-	if (connection->length >= limit)
-		connection_respond(connection,
-				   control_refusal("the request is longer than %zu bytes", limit));
-	else if (newline)
-		connection_request(connection);
+	(void)context;
+	(void)connection;
+	return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
 }
 
-static void connection_written(struct bufferevent *stream, void *context)
+static void run_http(evutil_socket_t fd, short what, void *context)
 {
-	struct connection *connection = context;
-
-	if (connection->handled && !connection->deferred &&
-	    evbuffer_get_length(bufferevent_get_output(stream)) == 0)
-		connection_close(connection);
-}
-
-static void on_deadline(evutil_socket_t fd, short what, void *context)
-{
-	struct connection *connection = context;
+	static const struct timeval at_once = { 0 };
+	struct control *control = context;
+	MHD_UNSIGNED_LONG_LONG timeout;
 
 	(void)fd;
 	(void)what;
-	if (connection->handled)
-		connection_close(connection);
-	else
-		connection_respond(connection,
-				   control_refusal("the request is not complete after %d s",
-						   CONTROL_DEADLINE));
+	MHD_run(control->http);
+	/* The connections have no timeouts of its own: there is more to do, or nothing. */
+	if (MHD_get_timeout(control->http, &timeout) == MHD_YES)
+		event_add(control->run, &at_once);
 }
 
-/* Has the peer closed both directions, not only its sending one? */
-static bool is_closed(struct bufferevent *stream)
+static int start_http(struct control *control, struct event_base *base)
 {
-	struct pollfd poll_fd = { .fd = bufferevent_getfd(stream) };
+	const union MHD_DaemonInfo *info;
 
-	return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents & (POLLHUP | POLLERR);
-}
-
-/* The peer has closed or failed, or does not read a stream. */
-static void connection_event(struct bufferevent *stream, short what, void *context)
-{
-	struct connection *connection = context;
-
-	if (what & BEV_EVENT_EOF && connection->handled && !connection->streaming &&
-	    !is_closed(stream))
-		return; /* half closed: the response may still be read */
-	if (what & BEV_EVENT_EOF && !connection->handled && connection->length)
-		connection_request(connection); /* the last line may lack a newline */
-	else
-		connection_close(connection);
+	control->http = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+		on_request, control, MHD_OPTION_NOTIFY_CONNECTION, on_connection, control,
+		MHD_OPTION_UNESCAPE_CALLBACK, unescape_uri, control,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)QUOTA_ALL, MHD_OPTION_END);
+	if (!control->http)
+		return -1;
+	info = MHD_get_daemon_info(control->http, MHD_DAEMON_INFO_EPOLL_FD);
+	control->ready = event_new(base, info->epoll_fd, EV_READ | EV_PERSIST, run_http, control);
+	control->run = evtimer_new(base, run_http, control);
+	return control->ready && control->run ? event_add(control->ready, NULL) : -1;
 }
 
 /* --- the listener */
 
-static struct control_peer peer_of(evutil_socket_t fd)
+static void close_refused(evutil_socket_t fd, short what, void *context)
 {
-	struct ucred who;
-	socklen_t length = sizeof(who);
-	struct control_peer peer = { .uid = (uid_t)-1 };
+	struct control *control = context;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &length) == 0) {
-		peer.uid = who.uid;
-		peer.may_change = who.uid == 0 || who.uid == geteuid();
-	}
-	return peer;
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < REFUSED_MAX; i++)
+		if (control->refused[i])
+			close(control->refused[i]);
+	memset(control->refused, 0, sizeof(control->refused));
 }
 
-/* Refuse a connection above the limits, without waiting for a request. */
-static void refuse(int fd, uid_t uid)
+/* Refuse a connection above the limits, without reading. It stays open a while for its peer. */
+static void refuse(struct control *control, int fd, uid_t uid)
 {
-	json_t *refusal =
-		control_refusal("too many connections of user %u or in all; try again when "
-				"some have ended",
-				uid);
-	char *text = json_dumps(refusal, JSON_COMPACT);
+	static const struct timeval a_while = { .tv_sec = REFUSED_TIME };
+	int *oldest = &control->refused[control->next_refused++ % REFUSED_MAX];
 
-	if (text)
-		dprintf(fd, "%s\n", text); /* fits into the empty buffer of a new socket */
-	free(text);
-	json_decref(refusal);
-	close(fd);
-}
-
-/* Takes ownership of `fd`. NULL: out of memory, it is closed. */
-static struct connection *connection_new(struct control *control, int fd)
-{
-	struct event_base *base = event_get_base(control->accept);
-	struct connection *connection = calloc(1, sizeof(*connection));
-
-	if (!connection) {
-		close(fd);
-		return NULL;
-	}
-	connection->control = control;
-	connection->deadline = evtimer_new(base, on_deadline, connection);
-	connection->stream = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
-	if (connection->deadline && connection->stream &&
-	    event_add(connection->deadline, &whole_timeout) == 0)
-		return connection;
-	if (connection->deadline)
-		event_free(connection->deadline);
-	if (connection->stream)
-		bufferevent_free(connection->stream);
-	else
-		close(fd);
-	free(connection);
-	return NULL;
+	/* Fits into the empty buffer of a new socket. */
+	dprintf(fd,
+		"HTTP/1.1 503 Service Unavailable\r\n"
+		"Content-Type: application/json\r\nConnection: close\r\n\r\n"
+		"{\"error\":\"too many connections of user %u or in all; try again when some have "
+		"ended\"}\n",
+		uid);
+	shutdown(fd, SHUT_WR);
+	if (*oldest)
+		close(*oldest);
+	*oldest = fd;
+	event_add(control->forget, &a_while);
 }
 
 /* Such as EMFILE: the peer stays in the backlog, so that retrying at once would spin. */
 static void accept_failed(struct control *control)
 {
+	static const struct timeval accept_pause = { .tv_sec = 1 };
+
 	log_write(LOG_WARNING, "%s: cannot accept a connection: %s", path_of(control),
 		  strerror(errno));
 	event_del(control->accept);
 	event_add(control->resume, &accept_pause);
-}
-
-/* One per call, so that a flood of connections leaves time for other events. */
-static void on_connect(evutil_socket_t listener, short what, void *context)
-{
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	struct control *control = context;
-	struct connection *connection;
-	struct control_peer peer;
-
-	(void)what;
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			accept_failed(control);
-		return;
-	}
-	peer = peer_of(fd);
-	if (!quota_acquire(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 })) {
-		refuse(fd, peer.uid);
-		return;
-	}
-	connection = connection_new(control, fd);
-	if (!connection) {
-		quota_release(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 });
-		return;
-	}
-	connection->peer = peer;
-	TAILQ_INSERT_TAIL(&control->connections, connection, link);
-	bufferevent_setcb(connection->stream, connection_readable, connection_written,
-			  connection_event, connection);
-	bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
 }
 
 static void accept_again(evutil_socket_t fd, short what, void *context)
@@ -466,21 +236,63 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 	event_add(control->accept, NULL);
 }
 
+/* Takes ownership of `fd`, whose peer holds a connection of the quota. */
+static void serve(struct control *control, int fd, uid_t uid)
+{
+	const struct sockaddr address = { .sa_family = AF_UNIX };
+	struct control_request *request = request_new(control->run, &control->quota, uid, fd);
+
+	if (!request) {
+		quota_release(&control->quota, uid, (struct quota_usage){ .connections = 1 });
+		close(fd);
+		return;
+	}
+	control->accepted = request;
+	/* On an error it closes `fd`, before or after it has announced the connection. */
+	if (MHD_add_connection(control->http, fd, &address, sizeof(address)) != MHD_YES &&
+	    control->accepted)
+		request_disconnect(request);
+	control->accepted = NULL;
+}
+
+/* One per call, so that a flood of connections leaves time for other events. */
+static void on_connect(evutil_socket_t listener, short what, void *context)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct ucred peer = { .uid = (uid_t)-1 };
+	socklen_t length = sizeof(peer);
+	struct control *control = context;
+
+	(void)what;
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			accept_failed(control);
+		return;
+	}
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+	if (quota_acquire(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 }))
+		serve(control, fd, peer.uid);
+	else
+		refuse(control, fd, peer.uid);
+}
+
 /* --- open and close */
 
 static int listen_on(struct control *control, struct event_base *base, struct error *error)
 {
 	control->resume = evtimer_new(base, accept_again, control);
+	control->forget = evtimer_new(base, close_refused, control);
 	control->accept =
 		event_new(base, control->socket.fd, EV_READ | EV_PERSIST, on_connect, control);
-	if (!control->resume || !control->accept || event_add(control->accept, NULL) ||
-	    listen(control->socket.fd, SOMAXCONN))
+	if (!control->resume || !control->forget || !control->accept || start_http(control, base) ||
+	    event_add(control->accept, NULL) || listen(control->socket.fd, SOMAXCONN))
 		return error_set(error, "%s: cannot listen: %s", path_of(control), strerror(errno));
 	return 0;
 }
 
 struct control *control_open(struct event_base *base, const struct control_socket *socket,
-			     control_handler handler, void *context, struct error *error)
+			     const struct control_resource *resources, void *context,
+			     struct error *error)
 {
 	struct control *control = calloc(1, sizeof(*control));
 
@@ -490,10 +302,10 @@ struct control *control_open(struct event_base *base, const struct control_socke
 		close(socket->fd);
 		return NULL;
 	}
-	control->handler = handler;
+	control->resources = resources;
 	control->context = context;
 	control->socket = *socket;
-	TAILQ_INIT(&control->connections);
+	TAILQ_INIT(&control->requests);
 	/* Writing to a peer that has closed must not end the daemon. */
 	signal(SIGPIPE, SIG_IGN);
 	if (listen_on(control, base, error)) {
@@ -503,17 +315,33 @@ struct control *control_open(struct event_base *base, const struct control_socke
 	return control;
 }
 
+/* libmicrohttpd must not be stopped while a connection is suspended. */
+static void stop_http(struct control *control)
+{
+	struct control_request *request, *next;
+
+	for (int i = 0; i < LAST_RUNS; i++)
+		MHD_run(control->http);
+	for (request = TAILQ_FIRST(&control->requests); request; request = next) {
+		next = TAILQ_NEXT(request, link);
+		request_hang_up(request);
+	}
+	MHD_stop_daemon(control->http);
+}
+
 void control_close(struct control *control)
 {
-	struct connection *connection;
-	struct connection *next;
-
 	if (!control)
 		return;
-	for (connection = TAILQ_FIRST(&control->connections); connection; connection = next) {
-		next = TAILQ_NEXT(connection, link);
-		connection_close(connection);
-	}
+	if (control->http)
+		stop_http(control);
+	if (control->ready)
+		event_free(control->ready);
+	if (control->run)
+		event_free(control->run);
+	if (control->forget)
+		event_free(control->forget);
+	close_refused(-1, 0, control);
 	control_socket_unlink(&control->socket);
 	if (control->accept)
 		event_free(control->accept);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The serving side of the control socket (protocol.h): connections, limits, responses. */
+/*
+ * The serving side of the control socket (protocol.h): HTTP by libmicrohttpd, which gets each
+ * connection once its peer is known and its quota allows it, within a libevent loop.
+ */
 #ifndef XDP_ICP_CONTROL_SERVER_H
 #define XDP_ICP_CONTROL_SERVER_H
 
@@ -17,70 +20,101 @@
 #define CONTROL_DEADLINE 20	   /* seconds for a whole request, and to read a whole response */
 #define CONTROL_STREAM_TIMEOUT 600 /* seconds without progress in reading a streamed response */
 
-/* The user at the other end. */
-struct control_peer {
-	uid_t uid;
-	bool may_change; /* root and the daemon's own user: requests that change something */
+/* HTTP status of a response. */
+enum control_status {
+	CONTROL_STATUS_OK = 200,
+	CONTROL_STATUS_BAD_REQUEST = 400,
+	CONTROL_STATUS_FORBIDDEN = 403,
+	CONTROL_STATUS_NOT_FOUND = 404,
+	CONTROL_STATUS_NOT_ALLOWED = 405,
+	CONTROL_STATUS_TIMEOUT = 408,
+	CONTROL_STATUS_REFUSED = 409, /* the state of the daemon does not permit it */
+	CONTROL_STATUS_TOO_LARGE = 413,
+	CONTROL_STATUS_FAILED = 500,
+	CONTROL_STATUS_OVER_QUOTA = 503,
 };
 
 /*
- * Handles a request, which is a JSON object. Returns a new reference to the response, or NULL if
- * out of memory or after control_defer(). Must not close the control socket. `context` is that of
- * control_open().
+ * A request that has been received as a whole. Its handler owes it one control_reply(),
+ * control_refuse() or control_end(), now or later from the event loop, even if its peer has closed
+ * or the control socket has been closed. Until then the peer gets keepalives.
  */
-typedef json_t *(*control_handler)(void *context, const json_t *request,
-				   const struct control_peer *peer);
+struct control_request;
+
+/*
+ * One method of a resource. A path that ends in '/' is that of a collection: the rest of a request's
+ * path, which is not empty, names the member.
+ */
+#define CONTROL_INDEX "/v1" /* the list of resources, to which refusals refer */
+struct control_resource {
+	const char *method;
+	const char *path;
+	void (*handle)(void *context, struct control_request *request);
+	bool changes; /* for root and the daemon's own user only */
+	const char *help;
+};
 
 struct control;
 
 /*
  * Listen on a bound socket, of which this takes ownership, also on an error. The owner and the
- * group of its file may connect. From then on the process ignores SIGPIPE. NULL with an error that
- * names the path and the remedy.
+ * group of its file may connect. `resources` ends with an entry without a method and must outlive
+ * the control socket. From then on the process ignores SIGPIPE. NULL with an error that names the
+ * path and the remedy.
  */
 struct control *control_open(struct event_base *base, const struct control_socket *socket,
-			     control_handler handler, void *context, struct error *error);
+			     const struct control_resource *resources, void *context,
+			     struct error *error);
 
 /*
  * Close all connections and the socket, and remove it from the file system, unless the path names
- * another file now. NULL is ignored.
+ * another file now. What has been replied is sent as far as the peers read it at once. NULL is
+ * ignored.
  */
 void control_close(struct control *control);
 
 /*
- * Defer the response to a request: called by a control_handler with its `peer`; the handler then
- * returns NULL. NULL: out of memory, nothing is deferred.
+ * What was asked, valid until the handler returns: the body, an object, or NULL if there is none;
+ * the member of a collection; an argument of the query string, or NULL. Names and arguments have
+ * been percent-decoded (but for %00), and are in the form of lib/escape.h.
  */
-struct control_deferred;
-struct control_deferred *control_defer(const struct control_peer *peer);
+json_t *control_body(const struct control_request *request);
+const char *control_name(const struct control_request *request);
+const char *control_argument(const struct control_request *request, const char *key);
+
+/* Send a response of status 200 (takes the reference; NULL: out of memory). */
+void control_reply(struct control_request *request, json_t *response);
+
+/* Send a response of another status with an error, one line for the user. */
+void control_refuse(struct control_request *request, enum control_status status, const char *format,
+		    ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * Set a callback for the event loop to call when the peer closes before its response.
- * control_complete() or control_end() must still be called, by `closed` or later.
+ * Set a callback for the event loop to call, at most once, when the peer closes before the response
+ * or the end of the stream. The response is still owed, by `closed` or later.
  */
-void control_on_close(struct control_deferred *deferred, void (*closed)(void *context),
+void control_on_close(struct control_request *request, void (*closed)(void *context),
 		      void *context);
+bool control_is_closed(const struct control_request *request);
 
 /*
  * Count `bytes` of a response under construction against the peer's quota (quota.h). False: the
  * quota is exceeded, the response should be a refusal.
  */
-bool control_reserve(struct control_deferred *deferred, size_t bytes);
+bool control_reserve(struct control_request *request, size_t bytes);
 
 /*
- * Send the response (takes the reference; NULL: out of memory), from the event loop. Must be called
- * for each deferred request, even if the control socket has been closed.
+ * Begin a streamed response, of one JSON text a line, which lasts as long as the peer reads; then
+ * control_end() is owed instead of control_reply(). False: out of memory, or the peer has closed, and
+ * control_reply() is still owed.
  */
-void control_complete(struct control_deferred *deferred, json_t *response);
+bool control_begin(struct control_request *request);
 
 /*
- * Send one line (takes the reference; NULL: out of memory) of a streamed response, which lasts as
- * long as the peer reads. False: the line is dropped, because the peer has closed or reads too
- * slowly. control_end() must be called once instead of control_complete(), even if the peer has
- * closed.
+ * Send a line (takes the reference; NULL: out of memory). False: it is dropped, because the peer has
+ * closed or reads too slowly.
  */
-bool control_stream(struct control_deferred *deferred, json_t *line);
-bool control_is_closed(const struct control_deferred *deferred);
-void control_end(struct control_deferred *deferred);
+bool control_stream(struct control_request *request, json_t *line);
+void control_end(struct control_request *request);
 
 #endif

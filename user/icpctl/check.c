@@ -76,7 +76,7 @@ int icpctl_check(struct icpctl *ctl, int argc, char **argv)
 	struct input input = { .ctl = ctl };
 	json_t *urls = icpctl_must(json_array());
 	json_t *reply = NULL;
-	json_t *request;
+	json_t *body;
 	const json_t *result;
 	size_t i;
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
@@ -88,12 +88,11 @@ int icpctl_check(struct icpctl *ctl, int argc, char **argv)
 		json_array_append_new(urls, icpctl_bytes(url, length));
 		free(url);
 	}
-	request = json_pack("{s:s, s:o, s:s*}", "command", "check", "urls", urls, "source",
-			    input.source);
+	body = json_pack("{s:o, s:s*}", "urls", urls, "source", input.source);
 	if (status == 0)
-		status = icpctl_ask(ctl, request, &reply, NULL);
+		status = icpctl_ask(ctl, "POST", "/v1/check", icpctl_must(body), &reply, NULL);
 	else
-		json_decref(request);
+		json_decref(body);
 	if (status == 0 && ctl->json)
 		icpctl_print_json(reply);
 	else if (status == 0)

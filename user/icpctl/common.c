@@ -29,15 +29,15 @@ report_error(struct icpctl *ctl, const char *who, const char *format, va_list ar
 	char line[ESCAPE_MAX * sizeof(error.text)];
 
 	vsnprintf(error.text, sizeof(error.text), format, args);
+	escape_line(error.text, line, sizeof(line));
 	ctl->reported = true;
 	if (ctl->json) {
-		json_t *refusal = icpctl_must(control_refusal("%s", error.text));
+		json_t *failure = icpctl_must(json_pack("{s:b, s:s}", "ok", 0, "error", line));
 
-		icpctl_print_json(refusal);
-		json_decref(refusal);
+		icpctl_print_json(failure);
+		json_decref(failure);
 	} else {
 		fflush(stdout);
-		escape_line(error.text, line, sizeof(line));
 		fprintf(stderr, "%s: %s\n", who, line);
 	}
 }
@@ -240,45 +240,59 @@ const char *icpctl_string(const json_t *object, const char *key)
 	return text ? text : "?";
 }
 
-int icpctl_refusal(struct icpctl *ctl, const json_t *reply)
+int icpctl_failed(struct icpctl *ctl, enum control_result result, const struct error *error)
 {
-	const char *refusal = json_string_value(json_object_get(reply, "error"));
-
-	if (json_is_true(json_object_get(reply, "ok")))
-		return ICPCTL_OK;
-	return icpctl_fail(ctl, ICPCTL_REFUSED, "%s",
-			   refusal ? refusal : "refused without a reason");
+	return icpctl_fail(ctl, result == CONTROL_REFUSED ? ICPCTL_REFUSED : ICPCTL_UNREACHABLE,
+			   "%s", error->text);
 }
 
-int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error *no_daemon)
+int icpctl_ask(struct icpctl *ctl, const char *method, const char *resource, json_t *body,
+	       json_t **reply, struct error *no_daemon)
 {
+	json_t *response, *ok = icpctl_must(json_pack("{s:b}", "ok", 1));
 	enum control_result result;
 	struct error error;
 
-	result = control_ask(ctl->socket, icpctl_must(request), reply, &error);
-	json_decref(request);
-	if (result == CONTROL_NO_DAEMON && no_daemon) {
-		*no_daemon = error;
-		return ICPCTL_UNREACHABLE;
-	}
-	if (result != CONTROL_OK)
-		return icpctl_fail(ctl, ICPCTL_UNREACHABLE, "%s", error.text);
-	if (icpctl_refusal(ctl, *reply) == ICPCTL_OK)
-		return ICPCTL_OK;
-	json_decref(*reply);
+	result = control_ask(ctl->socket, method, resource, body, &response, &error);
+	json_decref(body);
 	*reply = NULL;
-	return ICPCTL_REFUSED;
+	if (result == CONTROL_OK) {
+		json_object_update(ok, response);
+		json_decref(response);
+		*reply = ok;
+		return ICPCTL_OK;
+	}
+	json_decref(ok);
+	if (result != CONTROL_NO_DAEMON || !no_daemon)
+		return icpctl_failed(ctl, result, &error);
+	*no_daemon = error;
+	return ICPCTL_UNREACHABLE;
 }
 
-int icpctl_tell(struct icpctl *ctl, json_t *request)
+int icpctl_tell(struct icpctl *ctl, const char *method, const char *resource, json_t *body)
 {
 	json_t *reply;
-	int status = icpctl_ask(ctl, request, &reply, NULL);
+	int status = icpctl_ask(ctl, method, resource, body, &reply, NULL);
 
-	if (status)
-		return status;
-	if (ctl->json)
+	if (status == ICPCTL_OK && ctl->json)
 		icpctl_print_json(reply);
 	json_decref(reply);
-	return ICPCTL_OK;
+	return status;
+}
+
+char *icpctl_encode(const char *text)
+{
+	return icpctl_must(control_encode(text));
+}
+
+char *icpctl_resource(const char *format, ...)
+{
+	char *resource;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&resource, format, args) < 0)
+		icpctl_must(NULL);
+	va_end(args);
+	return resource;
 }

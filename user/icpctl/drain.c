@@ -4,7 +4,6 @@
 #include "icp/opcode.h"
 
 struct input {
-	struct icpctl *ctl;
 	const char *verdict; /* NULL: not given */
 };
 
@@ -16,12 +15,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	input->verdict = argument;
 	return 0;
-}
-
-static int request_drain(const struct input *input, const char *command)
-{
-	return icpctl_tell(input->ctl,
-			   json_pack("{s:s, s:s*}", "command", command, "verdict", input->verdict));
 }
 
 static const struct argp_option drain_options[] = {
@@ -40,10 +33,12 @@ static const struct argp drain_argp = {
 
 int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
 {
-	struct input input = { .ctl = ctl };
+	struct input input = { 0 };
 	int status = icpctl_parse(ctl, &drain_argp, 0, argc, argv, &input);
 
-	return status ? status : request_drain(&input, "drain");
+	if (status)
+		return status;
+	return icpctl_tell(ctl, "PUT", "/v1/drain", json_pack("{s:s*}", "verdict", input.verdict));
 }
 
 static const struct argp undrain_argp = {
@@ -52,8 +47,7 @@ static const struct argp undrain_argp = {
 
 int icpctl_undrain(struct icpctl *ctl, int argc, char **argv)
 {
-	struct input input = { .ctl = ctl };
-	int status = icpctl_parse(ctl, &undrain_argp, 0, argc, argv, &input);
+	int status = icpctl_parse(ctl, &undrain_argp, 0, argc, argv, NULL);
 
-	return status ? status : request_drain(&input, "undrain");
+	return status ? status : icpctl_tell(ctl, "DELETE", "/v1/drain", NULL);
 }

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "control/client.h"
 #include "lib/error.h"
 
 #define ICPCTL_SOCKET "/run/xdp-icp/control.sock"
@@ -85,17 +86,25 @@ int icpctl_fail(struct icpctl *ctl, enum icpctl_exit status, const char *format,
 void icpctl_print_json(const json_t *json);
 
 /*
- * Send a request to the daemon; takes the reference. Return 0 and a response of {"ok": true} owned
- * by the caller, or an exit status after reporting the error. With `no_daemon`, the error that no
- * daemon runs is stored there and not reported: *reply is NULL, the status ICPCTL_UNREACHABLE.
+ * Send a request to the daemon (control/client.h); takes the reference to `body`, NULL: none. Return
+ * 0 and the response, with {"ok": true} in front, owned by the caller, or an exit status after
+ * reporting the error. With `no_daemon`, the error that no daemon runs is stored there and not
+ * reported: *reply is NULL, the status ICPCTL_UNREACHABLE.
  */
-int icpctl_ask(struct icpctl *ctl, json_t *request, json_t **reply, struct error *no_daemon);
+int icpctl_ask(struct icpctl *ctl, const char *method, const char *resource, json_t *body,
+	       json_t **reply, struct error *no_daemon);
 
-/* Report the error of a response other than {"ok": true}. Return an exit status. */
-int icpctl_refusal(struct icpctl *ctl, const json_t *reply);
+/* Report the error of a request that failed. Return an exit status. */
+int icpctl_failed(struct icpctl *ctl, enum control_result result, const struct error *error);
 
-/* Send a request whose response has no contents. Return an exit status. */
-int icpctl_tell(struct icpctl *ctl, json_t *request);
+/* Send a request whose response is of use with --json only. Return an exit status. */
+int icpctl_tell(struct icpctl *ctl, const char *method, const char *resource, json_t *body);
+
+/* Return a text that is percent-encoded for use in a resource, for free(). */
+char *icpctl_encode(const char *text);
+
+/* Return a formatted resource, for free(). */
+char *icpctl_resource(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Return bytes as a JSON string in the form of escape.h, a new reference. */
 json_t *icpctl_bytes(const char *bytes, size_t length);

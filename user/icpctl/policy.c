@@ -6,6 +6,7 @@
 
 #include "icpctl/icpctl.h"
 #include "icp/opcode.h"
+#include "lib/escape.h"
 
 struct input {
 	struct icpctl *ctl;
@@ -41,8 +42,7 @@ static int run_list(const void *context)
 	const json_t *policy;
 	json_t *reply;
 	size_t i;
-	int status =
-		icpctl_ask(input->ctl, json_pack("{s:s}", "command", "policy-list"), &reply, NULL);
+	int status = icpctl_ask(input->ctl, "GET", "/v1/policies", NULL, &reply, NULL);
 
 	if (status)
 		return status;
@@ -58,45 +58,46 @@ static int run_list(const void *context)
 	return ICPCTL_OK;
 }
 
-/* The name argument, in the form of escape.h. */
-static json_t *name_of(const struct input *input)
+/* Send a request for the policy whose name is an argument; takes the reference to `body`. */
+static int tell(const struct input *input, const char *method, json_t *body)
 {
-	size_t length;
-	char *name = icpctl_unescape(input->words.argv[1], &length);
-	json_t *json = icpctl_bytes(name, length);
+	char *name = icpctl_encode(input->words.argv[1]);
+	char *resource =
+		icpctl_resource("/v1/policies/%s%s", name, input->save ? "?save=true" : "");
+	int status = icpctl_tell(input->ctl, method, resource, body);
 
+	free(resource);
 	free(name);
-	return json;
+	return status;
 }
 
 static int run_add(const void *context)
 {
 	const struct input *input = context;
-	json_t *settings = icpctl_must(json_array());
+	json_t *settings = icpctl_must(json_object());
 
 	for (int i = 2; i < input->words.argc; i++) {
 		const char *word = input->words.argv[i], *equals = strchr(word, '=');
+		char *key;
 
 		if (!equals || equals == word) {
 			json_decref(settings);
 			return icpctl_fail(input->ctl, ICPCTL_USAGE,
 					   "'%s' must be KEY=VALUE, such as kind=prefix", word);
 		}
-		json_array_append_new(settings,
-				      json_pack("[o, o]", icpctl_bytes(word, equals - word),
-						icpctl_bytes(equals + 1, strlen(equals + 1))));
+		key = icpctl_must(escape(word, (size_t)(equals - word)));
+		if (!json_object_get(settings, key))
+			json_object_set_new(settings, key, json_array());
+		json_array_append_new(json_object_get(settings, key),
+				      icpctl_bytes(equals + 1, strlen(equals + 1)));
+		free(key);
 	}
-	return icpctl_tell(input->ctl,
-			   json_pack("{s:s, s:o, s:o, s:b}", "command", "policy-add", "name",
-				     name_of(input), "settings", settings, "save", input->save));
+	return tell(input, "PUT", settings);
 }
 
 static int run_remove(const void *context)
 {
-	const struct input *input = context;
-
-	return icpctl_tell(input->ctl, json_pack("{s:s, s:o, s:b}", "command", "policy-remove",
-						 "name", name_of(input), "save", input->save));
+	return tell(context, "DELETE", NULL);
 }
 
 static const struct icpctl_action actions[] = {

@@ -19,13 +19,12 @@ struct input {
  * status.
  */
 static int report(struct input *input, const struct argp *argp, int argc, char **argv,
-		  const char *command, json_t **reply)
+		  const char *method, const char *resource, json_t **reply)
 {
 	int status = icpctl_parse(input->ctl, argp, 0, argc, argv, input);
 
 	if (status == 0)
-		status =
-			icpctl_ask(input->ctl, json_pack("{s:s}", "command", command), reply, NULL);
+		status = icpctl_ask(input->ctl, method, resource, NULL, reply, NULL);
 	if (status == 0 && input->ctl->json)
 		icpctl_print_json(*reply);
 	return status;
@@ -107,7 +106,7 @@ int icpctl_stats(struct icpctl *ctl, int argc, char **argv)
 {
 	struct input input = { .ctl = ctl };
 	json_t *reply = NULL;
-	int status = report(&input, &stats_argp, argc, argv, "stats", &reply);
+	int status = report(&input, &stats_argp, argc, argv, "GET", "/v1/counters", &reply);
 
 	if (status == 0 && !ctl->json)
 		print_counters(reply, input.verbose);
@@ -244,7 +243,7 @@ int icpctl_status(struct icpctl *ctl, int argc, char **argv)
 {
 	struct input input = { .ctl = ctl };
 	json_t *reply = NULL;
-	int status = report(&input, &status_argp, argc, argv, "status", &reply);
+	int status = report(&input, &status_argp, argc, argv, "GET", "/v1/status", &reply);
 
 	if (status == 0 && !ctl->json)
 		print_status(reply);
@@ -263,7 +262,7 @@ int icpctl_reload(struct icpctl *ctl, int argc, char **argv)
 {
 	struct input input = { .ctl = ctl };
 	json_t *reply = NULL;
-	int status = report(&input, &reload_argp, argc, argv, "reload", &reply);
+	int status = report(&input, &reload_argp, argc, argv, "POST", "/v1/reload", &reply);
 
 	json_decref(reply);
 	return status;

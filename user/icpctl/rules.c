@@ -74,18 +74,17 @@ static int insert_into_map(const struct input *input, const struct error *no_dae
 static int print_key(const struct input *input, const char *prefix, size_t length,
 		     enum icp_opcode verdict)
 {
-	json_t *request = icpctl_must(json_pack("{s:s}", "command", "status"));
 	const char *pin_dir = input->pin_dir;
 	struct error error;
 	json_t *reply = NULL;
 	int status;
 
-	if (!pin_dir && control_ask(input->ctl->socket, request, &reply, &error) == 0)
+	if (!pin_dir &&
+	    control_ask(input->ctl->socket, "GET", "/v1/status", NULL, &reply, &error) == 0)
 		pin_dir = json_string_value(json_object_get(reply, "pin_dir"));
 	status = rules_key_print(input->ctl, pin_dir ? pin_dir : ICPCTL_PIN_DIR, prefix, length,
 				 verdict);
 	json_decref(reply);
-	json_decref(request);
 	return status;
 }
 
@@ -177,8 +176,7 @@ static int run_list(const void *context)
 	struct rule_list list = { 0 };
 	struct error no_daemon;
 	json_t *reply = NULL;
-	int status = icpctl_ask(input->ctl, json_pack("{s:s}", "command", "rules-list"), &reply,
-				&no_daemon);
+	int status = icpctl_ask(input->ctl, "GET", "/v1/rules", NULL, &reply, &no_daemon);
 
 	if (status == 0)
 		list_reply(reply, &list);
@@ -196,14 +194,26 @@ static int run_list(const void *context)
 
 /* --- add, del, load */
 
+/* Insert rules by the daemon, or into the map. Return an exit status. */
+static int insert(const struct input *input, const struct rule_list *list)
+{
+	json_t *body = icpctl_must(json_pack("{s:o}", "rules", json_of_rules(list)));
+	struct error no_daemon;
+	json_t *reply;
+	int status = icpctl_ask(input->ctl, "POST", "/v1/rules", body, &reply, &no_daemon);
+
+	json_decref(reply);
+	if (without_daemon(input, status))
+		status = insert_into_map(input, &no_daemon, list);
+	return status;
+}
+
 static int run_add(const void *context)
 {
 	const struct input *input = context;
 	const char *name = input->words.argv[2];
 	struct rule_list list = { 0 };
 	struct error error;
-	struct error no_daemon;
-	json_t *reply = NULL;
 	size_t length;
 	char *prefix = icpctl_unescape(input->words.argv[1], &length);
 	enum icp_opcode verdict = rule_verdict(name, strlen(name), &error);
@@ -215,41 +225,35 @@ static int run_add(const void *context)
 	}
 	if (rule_list_add(&list, prefix, length, verdict, 0))
 		icpctl_must(NULL);
-	status =
-		icpctl_ask(input->ctl,
-			   json_pack("{s:s, s:o, s:s}", "command", "rules-add", "prefix",
-				     icpctl_bytes(prefix, length), "verdict", opcode_name(verdict)),
-			   &reply, &no_daemon);
-	if (without_daemon(input, status))
-		status = insert_into_map(input, &no_daemon, &list);
-	json_decref(reply);
+	status = insert(input, &list);
 	rule_list_free(&list);
 	free(prefix);
 	return status ? status : print_ok(input, json_pack("{s:b}", "ok", 1));
 }
 
+/* Any rule can be removed, also one inserted by hand. */
 static int run_del(const void *context)
 {
 	const struct input *input = context;
 	struct error error;
 	struct error no_daemon;
-	json_t *reply = NULL;
+	json_t *reply;
 	size_t length;
-	char *prefix = icpctl_unescape(input->words.argv[1], &length);
+	char *prefix = icpctl_unescape(input->words.argv[1], &length), *encoded, *resource;
 	int status;
 
-	/* Any rule can be removed, also one inserted by hand. */
 	if (rule_length_check(length, &error)) {
 		free(prefix);
 		return icpctl_fail(input->ctl, ICPCTL_USAGE, "%s", error.text);
 	}
-	status = icpctl_ask(input->ctl,
-			    json_pack("{s:s, s:o}", "command", "rules-del", "prefix",
-				      icpctl_bytes(prefix, length)),
-			    &reply, &no_daemon);
+	encoded = icpctl_encode(input->words.argv[1]);
+	resource = icpctl_resource("/v1/rules?prefix=%s", encoded);
+	status = icpctl_ask(input->ctl, "DELETE", resource, NULL, &reply, &no_daemon);
+	json_decref(reply);
 	if (without_daemon(input, status))
 		status = remove_from_map(input, &no_daemon, prefix, length);
-	json_decref(reply);
+	free(resource);
+	free(encoded);
 	free(prefix);
 	return status ? status : print_ok(input, json_pack("{s:b}", "ok", 1));
 }
@@ -275,19 +279,10 @@ static int run_load(const void *context)
 {
 	const struct input *input = context;
 	struct rule_list list = { 0 };
-	struct error no_daemon;
-	json_t *reply = NULL;
 	int status = read_list(input, input->words.argv[1], &list);
 
-	if (status == 0) {
-		status = icpctl_ask(input->ctl,
-				    json_pack("{s:s, s:o}", "command", "rules-load", "rules",
-					      json_of_rules(&list)),
-				    &reply, &no_daemon);
-		if (without_daemon(input, status))
-			status = insert_into_map(input, &no_daemon, &list);
-	}
-	json_decref(reply);
+	if (status == 0)
+		status = insert(input, &list);
 	if (status == 0 && !input->ctl->json)
 		printf("%zu rules loaded\n", list.count);
 	if (status == 0)

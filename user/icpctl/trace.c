@@ -113,19 +113,20 @@ static bool take(void *context, const json_t *line)
 int icpctl_trace(struct icpctl *ctl, int argc, char **argv)
 {
 	struct input input = { .ctl = ctl };
+	enum control_result result;
 	struct error error;
-	json_t *request, *reply = NULL;
+	char *source, *url, *resource;
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
 	if (status)
 		return status;
-	request = icpctl_must(json_pack("{s:s, s:s*, s:s*}", "command", "trace", "source",
-					input.source, "url", input.url));
-	if (control_follow(ctl->socket, request, &reply, take, &input, input.seconds, &error))
-		status = icpctl_fail(ctl, ICPCTL_UNREACHABLE, "%s", error.text);
-	else if (reply) /* NULL: interrupted before */
-		status = icpctl_refusal(ctl, reply);
-	json_decref(reply);
-	json_decref(request);
-	return status;
+	source = icpctl_encode(input.source ? input.source : "");
+	url = icpctl_encode(input.url ? input.url : "");
+	resource = icpctl_resource("/v1/trace?%s%s&%s%s", input.source ? "source=" : "", source,
+				   input.url ? "url=" : "", url);
+	result = control_follow(ctl->socket, resource, take, &input, input.seconds, &error);
+	free(source);
+	free(url);
+	free(resource);
+	return result == CONTROL_OK ? ICPCTL_OK : icpctl_failed(ctl, result, &error);
 }

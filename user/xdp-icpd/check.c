@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "xdp-icpd/check.h"
+#include "xdp-icpd/daemon.h"
 #include "icp/counter_names.h"
 #include "decide.h"
 #include "lib/escape.h"
@@ -32,7 +33,7 @@ struct check_item {
 /* A request, until its response is sent or its peer disconnects. */
 struct check {
 	struct daemon *daemon;
-	struct control_deferred *deferred;
+	struct control_request *request;
 	struct event *step;
 	struct in6_addr source;
 	json_t *urls, *results;
@@ -42,11 +43,8 @@ struct check {
 	struct rule_search search; /* for URLs decided by a rule; the tag is their index */
 };
 
-/*
- * Send the response (takes the reference; NULL: out of memory, or the peer is gone) and free the
- * request.
- */
-static void check_end(struct check *check, json_t *reply)
+/* Free the check; the response has been sent. */
+static void check_free(struct check *check)
 {
 	while (!LIST_EMPTY(&check->pending)) {
 		struct check_item *item = LIST_FIRST(&check->pending);
@@ -60,8 +58,20 @@ static void check_end(struct check *check, json_t *reply)
 	rule_search_free(&check->search);
 	json_decref(check->urls);
 	json_decref(check->results);
-	control_complete(check->deferred, reply);
 	free(check);
+}
+
+/* Send the response (takes the reference; NULL: out of memory, or the peer is gone). */
+static void check_end(struct check *check, json_t *reply)
+{
+	control_reply(check->request, reply);
+	check_free(check);
+}
+
+static void check_refuse(struct check *check, enum control_status status, const struct error *error)
+{
+	control_refuse(check->request, status, "%s", error->text);
+	check_free(check);
 }
 
 static void check_cancel(void *context)
@@ -191,8 +201,8 @@ static void check_query(struct check *check, const struct query *query, size_t i
 	evaluation_on_done(outcome.pending, check_decided, item);
 }
 
-/* Begin with the next URL. Return NULL, or an error response (new reference). */
-static json_t *check_next(struct check *check)
+/* Begin with the next URL. Return 0, or the status of a refusal and `error`. */
+static int check_next(struct check *check, struct error *error)
 {
 	struct query query = { .source = check->source };
 	size_t index = check->next++;
@@ -200,19 +210,24 @@ static json_t *check_next(struct check *check)
 	enum icp_form form;
 	char *url;
 
-	if (!json_is_string(escaped))
-		return control_refusal("check: a URL is a string");
-	if (!control_reserve(check->deferred, json_string_length(escaped) + RESULT_SIZE))
-		return control_refusal("check: too much at once; ask for fewer URLs");
+	if (!json_is_string(escaped)) {
+		error_set(error, "a URL is a string");
+		return CONTROL_STATUS_BAD_REQUEST;
+	}
+	if (!control_reserve(check->request, json_string_length(escaped) + RESULT_SIZE)) {
+		error_set(error, "too much at once; ask for fewer URLs");
+		return CONTROL_STATUS_OVER_QUOTA;
+	}
 	url = unescape(json_string_value(escaped), json_string_length(escaped), &query.length);
 	if (!url || json_array_append_new(check->results, json_pack("{s:O}", "url", escaped))) {
 		free(url);
-		return control_refusal("out of memory");
+		error_set(error, "out of memory");
+		return CONTROL_STATUS_FAILED;
 	}
 	if (query.length > ICP_MESSAGE_MAX - ICP_QUERY_HEADER_SIZE - 1) {
 		free(url);
-		return control_refusal("a URL of %zu bytes does not fit into a query",
-				       query.length);
+		error_set(error, "a URL of %zu bytes does not fit into a query", query.length);
+		return CONTROL_STATUS_BAD_REQUEST;
 	}
 	query.url = url;
 	form = query.length ? icp_url_form((const __u8 *)url, query.length, ICP_MESSAGE_MAX)
@@ -222,7 +237,7 @@ static json_t *check_next(struct check *check)
 	else
 		add_error(check, form, query.length, index);
 	free(url);
-	return NULL;
+	return 0;
 }
 
 /* --- the rules */
@@ -245,7 +260,7 @@ static void check_rules(struct check *check)
 
 	if (check->search.count &&
 	    rule_search_step(&check->search, check->daemon->server.rules, &error)) {
-		check_end(check, control_refusal("%s", error.text));
+		check_refuse(check, CONTROL_STATUS_FAILED, &error);
 		return;
 	}
 	if (check->search.count && !check->search.cursor.done) {
@@ -253,22 +268,23 @@ static void check_rules(struct check *check)
 		return;
 	}
 	add_rules(check);
-	check_end(check, json_pack("{s:b, s:O}", "ok", 1, "results", check->results));
+	check_end(check, json_pack("{s:O}", "results", check->results));
 }
 
 static void check_step(evutil_socket_t fd, short what, void *context)
 {
 	struct check *check = context;
 	size_t count = json_array_size(check->urls);
+	struct error error;
 
 	(void)fd;
 	(void)what;
 	for (int i = 0; i < URLS_STEP && check->next < count && check->pending_count < PENDING_MAX;
 	     i++) {
-		json_t *refusal = check_next(check);
+		int status = check_next(check, &error);
 
-		if (refusal) {
-			check_end(check, refusal);
+		if (status) {
+			check_refuse(check, status, &error);
 			return;
 		}
 	}
@@ -282,9 +298,9 @@ static void check_step(evutil_socket_t fd, short what, void *context)
 /* --- the request */
 
 /* Read the source of a request, by default ::1. Return 0, or -1 and `error`. */
-static int read_source(const json_t *request, struct in6_addr *source, struct error *error)
+static int read_source(const json_t *body, struct in6_addr *source, struct error *error)
 {
-	const char *text = json_string_value(json_object_get(request, "source"));
+	const char *text = json_string_value(json_object_get(body, "source"));
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 
 	*source = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
@@ -296,41 +312,40 @@ static int read_source(const json_t *request, struct in6_addr *source, struct er
 	return 0;
 }
 
-json_t *command_check(struct daemon *daemon, const json_t *request, const struct control_peer *peer)
+/* Read the URLs and the source. Return 0, or -1 and `error`. */
+static int read_body(const json_t *body, struct check *check, struct error *error)
 {
-	json_t *urls = json_object_get(request, "urls");
-	struct in6_addr source;
-	struct control_deferred *deferred;
-	struct check *check;
+	check->urls = json_object_get(body, "urls");
+	if (!json_is_array(check->urls))
+		return error_set(error, "no \"urls\", a list");
+	if (json_array_size(check->urls) > CHECK_URLS_MAX)
+		return error_set(error, "%zu URLs; ask for at most %d at once",
+				 json_array_size(check->urls), CHECK_URLS_MAX);
+	return read_source(body, &check->source, error);
+}
+
+void post_check(void *context, struct control_request *request)
+{
+	struct check read = { .daemon = context, .request = request }, *check;
 	struct error error;
 
-	if (!json_is_array(urls))
-		return control_refusal("check: no urls");
-	if (json_array_size(urls) > CHECK_URLS_MAX)
-		return control_refusal("check: %zu URLs; ask for at most %d at once",
-				       json_array_size(urls), CHECK_URLS_MAX);
-	if (read_source(request, &source, &error))
-		return control_refusal("%s", error.text);
-	deferred = control_defer(peer);
-	check = deferred ? calloc(1, sizeof(*check)) : NULL;
-	if (!check) {
-		if (deferred)
-			control_complete(deferred, NULL);
-		return NULL;
+	if (read_body(control_body(request), &read, &error)) {
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "%s", error.text);
+		return;
 	}
-	*check = (struct check){
-		.daemon = daemon,
-		.deferred = deferred,
-		.source = source,
-		.urls = json_incref(urls),
-		.results = json_array(),
-	};
-	check->step = evtimer_new(daemon->base, check_step, check);
+	check = malloc(sizeof(*check));
+	if (!check) {
+		control_reply(request, NULL);
+		return;
+	}
+	*check = read;
+	json_incref(check->urls);
+	check->results = json_array();
+	check->step = evtimer_new(check->daemon->base, check_step, check);
 	if (!check->step || !check->results) {
 		check_end(check, NULL);
-		return NULL;
+		return;
 	}
-	control_on_close(deferred, check_cancel, check);
+	control_on_close(request, check_cancel, check);
 	check_schedule(check);
-	return NULL;
 }

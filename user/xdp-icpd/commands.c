@@ -47,18 +47,21 @@ static int add_counters(struct daemon *daemon, json_t *reply)
 	return 0;
 }
 
-static json_t *command_stats(struct daemon *daemon, const json_t *request,
-			     const struct control_peer *peer)
+/* Add the counters to a response, and send it (takes the reference). */
+static void reply_with_counters(struct daemon *daemon, struct control_request *request,
+				json_t *reply)
 {
-	json_t *reply = json_pack("{s:b}", "ok", 1);
-
-	(void)peer;
-	(void)request;
-	if (add_counters(daemon, reply)) {
-		json_decref(reply);
-		return control_refusal("the kernel's counters cannot be read");
+	if (add_counters(daemon, reply) == 0) {
+		control_reply(request, reply);
+		return;
 	}
-	return reply;
+	json_decref(reply);
+	control_refuse(request, CONTROL_STATUS_FAILED, "the kernel's counters cannot be read");
+}
+
+static void get_counters(void *context, struct control_request *request)
+{
+	reply_with_counters(context, request, json_object());
 }
 
 #define SILENCE "silence"
@@ -110,15 +113,13 @@ static json_t *horizon(const struct daemon *daemon)
 				 : control_text(chain_policy(daemon->chain, rank)->name);
 }
 
-static json_t *command_status(struct daemon *daemon, const json_t *request,
-			      const struct control_peer *peer)
+static void get_status(void *context, struct control_request *request)
 {
+	struct daemon *daemon = context;
 	struct kernel_sizes sizes = { 0 };
 	struct timespec now;
 	json_t *reply, *listen = json_array();
 
-	(void)peer;
-	(void)request;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (daemon->xdp.kernel)
 		sizes = kernel_sizes(daemon->xdp.kernel);
@@ -129,8 +130,8 @@ static json_t *command_status(struct daemon *daemon, const json_t *request,
 		json_array_append_new(listen, json_string(text));
 	}
 	reply = json_pack(
-		"{s:b, s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:o}",
-		"ok", 1, "version", XDP_ICP_VERSION, "mode", xdp_mode(&daemon->xdp), "interfaces",
+		"{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:o}",
+		"version", XDP_ICP_VERSION, "mode", xdp_mode(&daemon->xdp), "interfaces",
 		list_interfaces(daemon), "listen", listen, "policies",
 		(json_int_t)chain_count(daemon->chain), "prefixes",
 		(json_int_t)chain_text_count(daemon->chain), "prefixes_max",
@@ -154,11 +155,7 @@ static json_t *command_status(struct daemon *daemon, const json_t *request,
 	else if (!daemon->xdp.attached)
 		json_object_set_new(reply, "reason",
 				    json_string("no interface carries the program"));
-	if (add_counters(daemon, reply)) {
-		json_decref(reply);
-		return control_refusal("the kernel's counters cannot be read");
-	}
-	return reply;
+	reply_with_counters(daemon, request, reply);
 }
 
 /* --- reload */
@@ -166,34 +163,30 @@ static json_t *command_status(struct daemon *daemon, const json_t *request,
 /* Callback: send the response when the change has completed. */
 static void changed(void *context, struct daemon *daemon, const struct error *error)
 {
-	struct control_deferred *deferred = context;
+	struct control_request *request = context;
 
-	control_complete(deferred, error ? control_refusal("%s", error->text)
-					 : json_pack("{s:b, s:I}", "ok", 1, "policies",
-						     (json_int_t)chain_count(daemon->chain)));
+	if (error)
+		control_refuse(request, CONTROL_STATUS_REFUSED, "%s", error->text);
+	else
+		control_reply(request, json_pack("{s:I}", "policies",
+						 (json_int_t)chain_count(daemon->chain)));
 }
 
-/* Defer the response until the change has completed. `change` NULL: refuse with `error`. */
-static json_t *defer_change(struct change *change, const struct control_peer *peer,
-			    const struct error *error)
+/* Respond once the change has completed. `change` NULL: refuse with `error`. */
+static void await_change(struct change *change, struct control_request *request,
+			 const struct error *error)
 {
-	struct control_deferred *deferred;
-
-	if (!change)
-		return control_refusal("%s", error->text);
-	deferred = control_defer(peer);
-	if (deferred)
-		change_then(change, changed, deferred);
-	return NULL;
+	if (change)
+		change_then(change, changed, request);
+	else
+		control_refuse(request, CONTROL_STATUS_REFUSED, "%s", error->text);
 }
 
-static json_t *command_reload(struct daemon *daemon, const json_t *request,
-			      const struct control_peer *peer)
+static void post_reload(void *context, struct control_request *request)
 {
 	struct error error;
 
-	(void)request;
-	return defer_change(daemon_reload(daemon, &error), peer, &error);
+	await_change(daemon_reload(context, &error), request, &error);
 }
 
 /* --- policies */
@@ -236,171 +229,185 @@ static json_t *policy_json(const struct daemon *daemon, const struct policy *pol
 	return one;
 }
 
-static json_t *command_policy_list(struct daemon *daemon, const json_t *request,
-				   const struct control_peer *peer)
+static void get_policies(void *context, struct control_request *request)
 {
+	struct daemon *daemon = context;
 	json_t *list = json_array();
 
-	(void)request;
-	(void)peer;
 	for (size_t rank = 0; rank < chain_count(daemon->chain); rank++)
 		json_array_append_new(list,
 				      policy_json(daemon, chain_policy(daemon->chain, rank), rank));
-	return json_pack("{s:b, s:o, s:s}", "ok", 1, "policies", list, "default",
-			 opcode_name(chain_default_verdict(daemon->chain)));
+	control_reply(request, json_pack("{s:o, s:s}", "policies", list, "default",
+					 opcode_name(chain_default_verdict(daemon->chain))));
 }
 
-/* Return an unescaped string of a request, for free(), or NULL if it is missing or has a NUL. */
-static char *read_text(const json_t *json)
+/* Return what an escaped text stands for, for free(), or NULL if that has a NUL. */
+static char *read_text(const char *escaped)
 {
 	size_t length = 0;
-	char *text = NULL;
+	char *text = unescape(escaped, strlen(escaped), &length);
 
-	if (json_is_string(json))
-		text = unescape(json_string_value(json), json_string_length(json), &length);
 	if (!text || strlen(text) == length)
 		return text;
 	free(text);
 	return NULL;
 }
 
-/* Return the settings of a request, [[KEY, VALUE], ...], as a spec, or NULL and `error`. */
-static struct policy_spec *read_spec(const json_t *request, struct error *error)
+/* Add a setting, a text or a list of texts, to a spec. Return 0 or -1. */
+static int read_setting(struct policy_spec *spec, const char *key, const json_t *value)
 {
-	const json_t *settings = json_object_get(request, "settings"), *pair;
-	char *name = read_text(json_object_get(request, "name"));
-	struct policy_spec *spec;
+	const json_t *item;
+	char *text;
 	size_t i;
+	int result;
 
-	if (!name || !json_is_array(settings)) {
-		free(name);
-		error_set(error, "a policy needs a name without a NUL, and settings");
-		return NULL;
-	}
-	spec = policy_spec_new(name, WHERE);
-	free(name);
-	json_array_foreach (settings, i, pair) {
-		const char *key = json_string_value(json_array_get(pair, 0));
-		char *text = read_text(json_array_get(pair, 1));
-
-		if (!spec || !key || !text || policy_spec_add(spec, key, text, WHERE)) {
-			free(text);
-			break;
-		}
-		free(text);
-	}
-	if (spec && i == json_array_size(settings)) {
-		spec->at_run_time = true;
-		return spec;
-	}
-	policy_spec_free(spec);
-	error_set(error, "settings are pairs of a key and a text without a NUL");
-	return NULL;
+	json_array_foreach (value, i, item)
+		if (!json_is_string(item) || read_setting(spec, key, item))
+			return -1;
+	if (json_is_array(value))
+		return 0;
+	text = json_is_string(value) ? read_text(json_string_value(value)) : NULL;
+	result = text ? policy_spec_add(spec, key, text, WHERE) : -1;
+	free(text);
+	return result;
 }
 
-static json_t *command_policy_add(struct daemon *daemon, const json_t *request,
-				  const struct control_peer *peer)
+/* Return the name of the policy of a request, for free(), or NULL after refusing the request. */
+static char *read_name(struct control_request *request)
 {
-	bool save = json_is_true(json_object_get(request, "save"));
-	struct policy_spec *spec;
+	char *name = read_text(control_name(request));
+
+	if (!name)
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "a name has no NUL");
+	return name;
+}
+
+/* Return the policy of a request as a spec, or NULL after refusing the request. */
+static struct policy_spec *read_spec(struct control_request *request)
+{
+	char *name = read_name(request);
+	struct policy_spec *spec = name ? policy_spec_new(name, WHERE) : NULL;
+	json_t *value;
+	const char *key;
+
+	if (name && !spec)
+		control_reply(request, NULL);
+	free(name);
+	if (!spec)
+		return NULL;
+	spec->at_run_time = true;
+	json_object_foreach (control_body(request), key, value) {
+		if (read_setting(spec, key, value) == 0)
+			continue;
+		policy_spec_free(spec);
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "%s: must be a text without a NUL, or a list of such", key);
+		return NULL;
+	}
+	return spec;
+}
+
+static bool wants_save(const struct control_request *request)
+{
+	const char *save = control_argument(request, "save");
+
+	return save && strcmp(save, "true") == 0;
+}
+
+static void put_policy(void *context, struct control_request *request)
+{
+	struct policy_spec *spec = read_spec(request);
 	struct change *change;
 	struct error error;
 
-	spec = read_spec(request, &error);
 	if (!spec)
-		return control_refusal("%s", error.text);
-	change = daemon_put_policy(daemon, spec, save, &error);
+		return;
+	change = daemon_put_policy(context, spec, wants_save(request), &error);
 	if (!change)
 		policy_spec_free(spec);
-	return defer_change(change, peer, &error);
+	await_change(change, request, &error);
 }
 
-static json_t *command_policy_remove(struct daemon *daemon, const json_t *request,
-				     const struct control_peer *peer)
+static void delete_policy(void *context, struct control_request *request)
 {
-	bool save = json_is_true(json_object_get(request, "save"));
-	char *name = read_text(json_object_get(request, "name"));
+	char *name = read_name(request);
 	struct change *change;
 	struct error error;
 
 	if (!name)
-		return control_refusal("policy-remove: no name, or one with a NUL");
-	change = daemon_remove_policy(daemon, name, save, &error);
+		return;
+	change = daemon_remove_policy(context, name, wants_save(request), &error);
 	free(name);
-	return defer_change(change, peer, &error);
+	await_change(change, request, &error);
 }
 
 /* --- drain */
 
-static json_t *command_drain(struct daemon *daemon, const json_t *request,
-			     const struct control_peer *peer)
+static void set_drain(struct daemon *daemon, struct control_request *request, uint32_t drain)
 {
-	const char *verdict = json_string_value(json_object_get(request, "verdict"));
-	uint32_t drain = ICP_OP_MISS_NOFETCH;
 	struct error error;
 
-	(void)peer;
+	if (daemon_drain(daemon, drain, &error))
+		control_refuse(request, CONTROL_STATUS_REFUSED, "%s", error.text);
+	else
+		control_reply(request, json_pack("{s:o}", "drain", drain_json(drain)));
+}
+
+static void put_drain(void *context, struct control_request *request)
+{
+	const char *verdict = json_string_value(json_object_get(control_body(request), "verdict"));
+	uint32_t drain = ICP_OP_MISS_NOFETCH;
+
 	if (verdict)
 		drain = strcmp(verdict, SILENCE) == 0 ? DRAIN_SILENCE
 						      : verdict_from_name(verdict, strlen(verdict));
 	if (drain == ICP_OP_INVALID)
-		return control_refusal(
-			"verdict %s: unknown; it is " SILENCE " or one of " VERDICT_NAMES, verdict);
-	if (daemon_drain(daemon, drain, &error))
-		return control_refusal("%s", error.text);
-	return json_pack("{s:b, s:o}", "ok", 1, "drain", drain_json(drain));
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "verdict %s: unknown; it is " SILENCE " or one of " VERDICT_NAMES,
+			       verdict);
+	else
+		set_drain(context, request, drain);
 }
 
-static json_t *command_undrain(struct daemon *daemon, const json_t *request,
-			       const struct control_peer *peer)
+static void delete_drain(void *context, struct control_request *request)
 {
-	struct error error;
+	struct daemon *daemon = context;
 
-	(void)request;
-	(void)peer;
 	if (daemon->ending)
-		return control_refusal("the daemon drains because it is about to end");
-	if (daemon_drain(daemon, 0, &error))
-		return control_refusal("%s", error.text);
-	return json_pack("{s:b, s:n}", "ok", 1, "drain");
+		control_refuse(request, CONTROL_STATUS_REFUSED,
+			       "the daemon drains because it is about to end");
+	else
+		set_drain(daemon, request, 0);
 }
 
 /* --- the table */
 
-static const struct {
-	const char *name;
-	json_t *(*handle)(struct daemon *daemon, const json_t *request,
-			  const struct control_peer *peer); /* as a control_handler */
-	bool changes;
-} commands[] = {
-	{ "status", command_status, false },
-	{ "stats", command_stats, false },
-	{ "check", command_check, false },
-	{ "reload", command_reload, true },
-	{ "rules-list", command_rules_list, false },
-	{ "rules-add", command_rules_add, true },
-	{ "rules-del", command_rules_del, true },
-	{ "rules-load", command_rules_load, true },
-	{ "policy-list", command_policy_list, false },
-	{ "drain", command_drain, true },
-	{ "undrain", command_undrain, true },
-	{ "policy-add", command_policy_add, true },
-	{ "policy-remove", command_policy_remove, true },
-	{ "trace", command_trace, false },
-};
-
-json_t *commands_handle(void *context, const json_t *request, const struct control_peer *peer)
+static void get_index(void *context, struct control_request *request)
 {
-	const char *name = json_string_value(json_object_get(request, "command"));
+	json_t *list = json_array();
 
-	for (size_t i = 0; name && i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (strcmp(commands[i].name, name))
-			continue;
-		if (commands[i].changes && !peer->may_change)
-			return control_refusal("%s: permitted only to root and the daemon's user",
-					       name);
-		return commands[i].handle(context, request, peer);
-	}
-	return control_refusal("unknown command %s; icpctl and xdp-icpd are of different versions?",
-			       name ? name : "(none)");
+	(void)context;
+	for (const struct control_resource *one = daemon_resources; one->method; one++)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "method", one->method,
+						      "path", one->path, "changes", one->changes,
+						      "help", one->help));
+	control_reply(request, json_pack("{s:o}", "resources", list));
 }
+
+const struct control_resource daemon_resources[] = {
+	{ "GET", CONTROL_INDEX, get_index, false, "this list" },
+	{ "GET", "/v1/status", get_status, false, "the state of the daemon and all counters" },
+	{ "GET", "/v1/counters", get_counters, false, "all counters" },
+	{ "POST", "/v1/reload", post_reload, true, "read the configuration again" },
+	{ "POST", "/v1/check", post_check, false, "what the replies to queries would be" },
+	{ "GET", "/v1/trace", get_trace, false, "queries as they are processed, one a line" },
+	{ "GET", "/v1/policies", get_policies, false, "the policies in their order" },
+	{ "PUT", "/v1/policies/", put_policy, true, "insert or replace a policy" },
+	{ "DELETE", "/v1/policies/", delete_policy, true, "remove a policy" },
+	{ "GET", "/v1/rules", get_rules, false, "the operator's rules" },
+	{ "POST", "/v1/rules", post_rules, true, "insert or change rules" },
+	{ "DELETE", "/v1/rules", delete_rule, true, "remove a rule" },
+	{ "PUT", "/v1/drain", put_drain, true, "give every query the same verdict" },
+	{ "DELETE", "/v1/drain", delete_drain, true, "end a drain" },
+	{ NULL },
+};

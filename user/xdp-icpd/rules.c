@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "xdp-icpd/daemon.h"
 #include "xdp-icpd/rules.h"
 #include "lib/escape.h"
 #include "icp/opcode.h"
@@ -16,7 +17,7 @@
 /* A request that takes several events. */
 struct rules_job {
 	struct daemon *daemon;
-	struct control_deferred *deferred;
+	struct control_request *request;
 	struct event *step;
 	json_t *rules; /* to load, or those listed so far */
 	size_t next;   /* to load */
@@ -24,17 +25,26 @@ struct rules_job {
 	size_t bytes; /* listed by this step */
 };
 
-/*
- * Send the response (takes the reference; NULL: out of memory, or the peer is gone) and free the
- * job.
- */
-static void job_end(struct rules_job *job, json_t *reply)
+/* Free the job; the response has been sent. */
+static void job_free(struct rules_job *job)
 {
 	if (job->step)
 		event_free(job->step);
 	json_decref(job->rules);
-	control_complete(job->deferred, reply);
 	free(job);
+}
+
+/* Send the response (takes the reference; NULL: out of memory, or the peer is gone) and free the job. */
+static void job_end(struct rules_job *job, json_t *reply)
+{
+	control_reply(job->request, reply);
+	job_free(job);
+}
+
+static void job_refuse(struct rules_job *job, enum control_status status, const char *text)
+{
+	control_refuse(job->request, status, "%s", text);
+	job_free(job);
 }
 
 static void job_cancel(void *context)
@@ -50,30 +60,27 @@ static void job_schedule(struct rules_job *job)
 	event_add(job->step, &at_once);
 }
 
-/* Takes the reference to `rules`. The response is deferred, or {"ok": false} without memory. */
-static json_t *job_begin(struct daemon *daemon, const struct control_peer *peer, json_t *rules,
-			 event_callback_fn step)
+/* Takes the reference to `rules`. */
+static void job_begin(struct daemon *daemon, struct control_request *request, json_t *rules,
+		      event_callback_fn step)
 {
-	struct control_deferred *deferred = control_defer(peer);
-	struct rules_job *job = deferred ? calloc(1, sizeof(*job)) : NULL;
+	struct rules_job *job = calloc(1, sizeof(*job));
 
 	if (!job) {
 		json_decref(rules);
-		if (deferred)
-			control_complete(deferred, NULL);
-		return NULL;
+		control_reply(request, NULL);
+		return;
 	}
 	job->daemon = daemon;
-	job->deferred = deferred;
+	job->request = request;
 	job->rules = rules;
 	job->step = evtimer_new(daemon->base, step, job);
 	if (!job->step || !rules) {
 		job_end(job, NULL);
-		return NULL;
+		return;
 	}
-	control_on_close(deferred, job_cancel, job);
+	control_on_close(request, job_cancel, job);
 	job_schedule(job);
-	return NULL;
 }
 
 /* --- list */
@@ -102,110 +109,61 @@ static void list_step(evutil_socket_t fd, short what, void *context)
 	(void)what;
 	job->bytes = 0;
 	if (rules_step(job->daemon->server.rules, &job->cursor, list_rule, job, &error))
-		job_end(job, control_refusal("%s", error.text));
-	else if (!control_reserve(job->deferred, job->bytes))
-		job_end(job, control_refusal("there are more rules than can be listed at once; "
-					     "`bpftool map dump` lists the pinned map"));
+		job_refuse(job, CONTROL_STATUS_FAILED, error.text);
+	else if (!control_reserve(job->request, job->bytes))
+		job_refuse(job, CONTROL_STATUS_OVER_QUOTA,
+			   "there are more rules than can be listed at once; `bpftool map dump` "
+			   "lists the pinned map");
 	else if (job->cursor.done)
-		job_end(job, json_pack("{s:b, s:O}", "ok", 1, "rules", job->rules));
+		job_end(job, json_pack("{s:O}", "rules", job->rules));
 	else
 		job_schedule(job);
 }
 
-json_t *command_rules_list(struct daemon *daemon, const json_t *request,
-			   const struct control_peer *peer)
+void get_rules(void *context, struct control_request *request)
 {
-	(void)request;
-	return job_begin(daemon, peer, json_array(), list_step);
+	job_begin(context, request, json_array(), list_step);
 }
 
-/* --- add, del */
+/* --- add and remove */
 
-/* A rule in a request. */
-struct rule_request {
-	char *prefix; /* for free() */
-	size_t length;
-	enum icp_opcode verdict; /* ICP_OP_INVALID: none given */
-};
-
-static int read_rule(const json_t *object, bool needs_verdict, struct rule_request *rule,
-		     struct error *error)
+/* Return the bytes of an escaped prefix, for free(), or NULL and `error`. */
+static char *read_prefix(const char *escaped, size_t *length, struct error *error)
 {
-	const json_t *prefix = json_object_get(object, "prefix");
-	const char *verdict = json_string_value(json_object_get(object, "verdict"));
+	char *prefix = unescape(escaped, strlen(escaped), length);
 
-	*rule = (struct rule_request){ 0 };
-	if (!json_is_string(prefix))
-		return error_set(error, "a rule needs a prefix");
-	if (verdict)
-		rule->verdict = verdict_from_name(verdict, strlen(verdict));
-	if (needs_verdict && rule->verdict == ICP_OP_INVALID)
-		return error_set(error, "verdict %s: unknown; it is one of " VERDICT_NAMES,
-				 verdict ? verdict : "missing");
-	rule->prefix =
-		unescape(json_string_value(prefix), json_string_length(prefix), &rule->length);
-	if (!rule->prefix)
-		return error_set(error, "out of memory");
-	if (icp_url_form((const __u8 *)rule->prefix, rule->length, ICP_MESSAGE_MAX) !=
-	    ICP_FORM_QUERY) {
-		free(rule->prefix);
-		rule->prefix = NULL;
-		return error_set(error, "prefix %s: a URL has no white space and no NUL",
-				 json_string_value(prefix));
+	if (!prefix) {
+		error_set(error, "out of memory");
+	} else if (icp_url_form((const __u8 *)prefix, *length, ICP_MESSAGE_MAX) != ICP_FORM_QUERY) {
+		error_set(error, "prefix %s: a URL has no white space and no NUL", escaped);
+		free(prefix);
+		return NULL;
 	}
-	return 0;
+	return prefix;
 }
 
 /* The workers must be paused. */
-static int put_rule(struct daemon *daemon, const json_t *object, struct error *error)
+static int put_rule(struct daemon *daemon, const json_t *rule, struct error *error)
 {
-	struct rule_request rule;
+	const char *escaped = json_string_value(json_object_get(rule, "prefix"));
+	const char *name = json_string_value(json_object_get(rule, "verdict"));
+	enum icp_opcode verdict = name ? verdict_from_name(name, strlen(name)) : ICP_OP_INVALID;
+	size_t length;
+	char *prefix;
 	int result;
 
-	if (read_rule(object, true, &rule, error))
+	if (!escaped)
+		return error_set(error, "a rule needs a prefix");
+	if (verdict == ICP_OP_INVALID)
+		return error_set(error, "verdict %s: unknown; it is one of " VERDICT_NAMES,
+				 name ? name : "missing");
+	prefix = read_prefix(escaped, &length, error);
+	if (!prefix)
 		return -1;
-	result = rules_put(daemon->server.rules, rule.prefix, rule.length, rule.verdict, error);
-	free(rule.prefix);
+	result = rules_put(daemon->server.rules, prefix, length, verdict, error);
+	free(prefix);
 	return result;
 }
-
-json_t *command_rules_add(struct daemon *daemon, const json_t *request,
-			  const struct control_peer *peer)
-{
-	struct error error;
-	int result;
-
-	(void)peer;
-	server_pause(&daemon->server);
-	result = put_rule(daemon, request, &error);
-	server_resume(&daemon->server);
-	if (result)
-		return control_refusal("%s", error.text);
-	return json_pack("{s:b}", "ok", 1);
-}
-
-json_t *command_rules_del(struct daemon *daemon, const json_t *request,
-			  const struct control_peer *peer)
-{
-	struct rule_request rule;
-	struct error error;
-	int result;
-
-	(void)peer;
-	if (read_rule(request, false, &rule, &error))
-		return control_refusal("%s", error.text);
-	server_pause(&daemon->server);
-	result = rules_remove(daemon->server.rules, rule.prefix, rule.length, &error);
-	server_resume(&daemon->server);
-	free(rule.prefix);
-	if (result < 0)
-		return control_refusal("%s", error.text);
-	if (result > 0)
-		return control_refusal("no such rule; `icpctl rules list` shows what there is");
-	return json_pack("{s:b}", "ok", 1);
-}
-
-/* --- load */
 
 static void load_step(evutil_socket_t fd, short what, void *context)
 {
@@ -220,21 +178,50 @@ static void load_step(evutil_socket_t fd, short what, void *context)
 	while (!result && job->next < count && job->next < end)
 		result = put_rule(job->daemon, json_array_get(job->rules, job->next++), &error);
 	server_resume(&job->daemon->server);
+	if (result && count > 1)
+		error_prefix(&error, "rule %zu of %zu (those before it are loaded): ", job->next,
+			     count);
 	if (result)
-		job_end(job, control_refusal("rule %zu of %zu: %s (those before it are loaded)",
-					     job->next, count, error.text));
+		job_refuse(job, CONTROL_STATUS_REFUSED, error.text);
 	else if (job->next == count)
-		job_end(job, json_pack("{s:b, s:I}", "ok", 1, "loaded", (json_int_t)count));
+		job_end(job, json_pack("{s:I}", "loaded", (json_int_t)count));
 	else
 		job_schedule(job);
 }
 
-json_t *command_rules_load(struct daemon *daemon, const json_t *request,
-			   const struct control_peer *peer)
+void post_rules(void *context, struct control_request *request)
 {
-	json_t *rules = json_object_get(request, "rules");
+	json_t *rules = json_object_get(control_body(request), "rules");
 
-	if (!json_is_array(rules))
-		return control_refusal("rules-load: no rules");
-	return job_begin(daemon, peer, json_incref(rules), load_step);
+	if (json_is_array(rules))
+		job_begin(context, request, json_incref(rules), load_step);
+	else
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "no \"rules\", a list of {\"prefix\", \"verdict\"}");
+}
+
+void delete_rule(void *context, struct control_request *request)
+{
+	const char *escaped = control_argument(request, "prefix");
+	struct daemon *daemon = context;
+	struct error error = { "no argument `prefix`" };
+	size_t length;
+	char *prefix = escaped ? read_prefix(escaped, &length, &error) : NULL;
+	int result;
+
+	if (!prefix) {
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "%s", error.text);
+		return;
+	}
+	server_pause(&daemon->server);
+	result = rules_remove(daemon->server.rules, prefix, length, &error);
+	server_resume(&daemon->server);
+	free(prefix);
+	if (result < 0)
+		control_refuse(request, CONTROL_STATUS_REFUSED, "%s", error.text);
+	else if (result > 0)
+		control_refuse(request, CONTROL_STATUS_NOT_FOUND,
+			       "no such rule; `icpctl rules list` shows what there is");
+	else
+		control_reply(request, json_object());
 }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The handlers of rules-list, rules-add, rules-del and rules-load (control/server.h). */
+/* The handlers of /v1/rules (control/server.h), with the struct daemon as context. */
 #ifndef XDP_ICP_COMMAND_RULES_H
 #define XDP_ICP_COMMAND_RULES_H
 
 #include "control/server.h"
-#include "xdp-icpd/daemon.h"
 
-json_t *command_rules_list(struct daemon *daemon, const json_t *request,
-			   const struct control_peer *peer);
-json_t *command_rules_add(struct daemon *daemon, const json_t *request,
-			  const struct control_peer *peer);
-json_t *command_rules_del(struct daemon *daemon, const json_t *request,
-			  const struct control_peer *peer);
-json_t *command_rules_load(struct daemon *daemon, const json_t *request,
-			   const struct control_peer *peer);
+void get_rules(void *context, struct control_request *request);
+void post_rules(void *context, struct control_request *request);
+void delete_rule(void *context, struct control_request *request);
 
 #endif

@@ -285,7 +285,7 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 	if (control_socket_bind(&start->control, config->control, error))
 		return -1;
 	daemon->control =
-		control_open(daemon->base, &start->control, commands_handle, daemon, error);
+		control_open(daemon->base, &start->control, daemon_resources, daemon, error);
 	start->control.fd = -1;
 	if (!daemon->control)
 		return -1;

@@ -20,7 +20,7 @@
 #define LEASE_NS 1000000000ull
 
 struct tracer {
-	struct control_deferred *peer;
+	struct control_request *peer;
 	char *url; /* prefix of the URL; NULL: any */
 	size_t url_length;
 	bool by_source;
@@ -319,36 +319,48 @@ static int begin(struct daemon *daemon, struct error *error)
 	return 0;
 }
 
-json_t *command_trace(struct daemon *daemon, const json_t *request, const struct control_peer *peer)
+/* Read the filters of a request. Return 0, or -1 and `error`; `tracer->url` is to be freed. */
+static int read_filters(struct tracer *tracer, struct error *error)
 {
-	const char *source = json_string_value(json_object_get(request, "source"));
-	const json_t *url = json_object_get(request, "url");
-	struct tracer tracer = { .by_source = source != NULL };
+	const char *source = control_argument(tracer->peer, "source");
+	const char *url = control_argument(tracer->peer, "url");
+
+	tracer->by_source = source;
+	if (source && netset_network_parse(source, &tracer->source, error))
+		return error_prefix(error, "source: ");
+	if (!url)
+		return 0;
+	tracer->url = unescape(url, strlen(url), &tracer->url_length);
+	if (!tracer->url)
+		return error_set(error, "out of memory");
+	if (tracer->url_length > PREFIX_MAX)
+		return error_set(error, "url: more than the %d bytes that are traced", PREFIX_MAX);
+	return 0;
+}
+
+void get_trace(void *context, struct control_request *request)
+{
+	enum control_status status = CONTROL_STATUS_BAD_REQUEST;
+	struct tracer tracer = { .peer = request };
+	struct daemon *daemon = context;
 	struct error error;
 
-	if (daemon->tracing && daemon->tracing->count == TRACERS_MAX)
-		return control_refusal("%d clients trace already, the maximum", TRACERS_MAX);
-	if (source && netset_network_parse(source, &tracer.source, &error))
-		return control_refusal("source: %s", error.text);
-	if (json_is_string(url)) {
-		tracer.url = unescape(json_string_value(url), json_string_length(url),
-				      &tracer.url_length);
-		if (!tracer.url)
-			return NULL;
-		if (tracer.url_length > PREFIX_MAX) {
-			free(tracer.url);
-			return control_refusal("url: more than the %d bytes that are traced",
-					       PREFIX_MAX);
-		}
+	if (read_filters(&tracer, &error))
+		goto refuse;
+	status = CONTROL_STATUS_OVER_QUOTA;
+	if (daemon->tracing && daemon->tracing->count == TRACERS_MAX) {
+		error_set(&error, "%d clients trace already, the maximum", TRACERS_MAX);
+		goto refuse;
 	}
-	tracer.peer = control_defer(peer);
-	if (!tracer.peer || (!daemon->tracing && begin(daemon, &error))) {
-		free(tracer.url);
-		if (tracer.peer)
-			control_complete(tracer.peer, control_refusal("%s", error.text));
-		return NULL;
-	}
+	status = CONTROL_STATUS_FAILED;
+	if (!daemon->tracing && begin(daemon, &error))
+		goto refuse;
+	error_set(&error, "out of memory");
+	if (!control_begin(request))
+		goto refuse;
 	daemon->tracing->tracers[daemon->tracing->count++] = tracer;
-	control_stream(tracer.peer, json_pack("{s:b}", "ok", 1));
-	return NULL;
+	return;
+refuse:
+	free(tracer.url);
+	control_refuse(request, status, "%s", error.text);
 }

@@ -6,14 +6,14 @@
 #ifndef XDP_ICP_DAEMON_TRACE_H
 #define XDP_ICP_DAEMON_TRACE_H
 
-#include <jansson.h>
-
 #include "control/server.h"
 #include "xdp-icpd/daemon.h"
 
-/* The request handler (control/server.h): begin, and continue until the peer disconnects. */
-json_t *command_trace(struct daemon *daemon, const json_t *request,
-		      const struct control_peer *peer);
+/*
+ * The handler of /v1/trace (control/server.h), with the struct daemon as context: begin, and
+ * continue until the peer disconnects.
+ */
+void get_trace(void *context, struct control_request *request);
 
 /* Return the number of clients. */
 size_t daemon_tracers(const struct daemon *daemon);

@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The control socket, by curl and by many connections: resources, rights, limits."""
+
+import json
+import os
+import subprocess
+
+import icp
+from daemon import Request
+from lab import Lab, main
+from neighbour import STRANGER
+from net import PATIENCE, until
+
+POLICY = 'policy "10" { kind = "prefix" verdict = "hit" url = "http://" }'
+
+
+class Curl(Lab):
+    """Requests by curl, as a script makes them."""
+
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        self.daemon_here = self.daemon(self.namespace("server"), POLICY).start()
+
+    def curl(self, resource, *words, user=None):
+        """Status and reply."""
+        done = subprocess.run(
+            [
+                *("curl", "--silent", "--show-error", "--unix-socket", self.daemon_here.control),
+                *("--write-out", "%{http_code} %{content_type}", *words, f"http://xdp-icp{resource}"),
+            ],
+            capture_output=True,
+            check=True,
+            text=True,
+            user=user,
+            timeout=PATIENCE,
+        )
+        text, _, last = done.stdout.rpartition("\n")
+        status, kind = last.split()
+        self.assertEqual(kind, "application/json")
+        return int(status), json.loads(text)
+
+    def test_reading(self):
+        status, reply = self.curl("/v1/status")
+        self.assertEqual((status, reply["policies"]), (200, 1))
+        status, reply = self.curl("/v1/check", "-d", '{"urls": ["http://e.org/", "a b"]}')
+        verdicts = [result["verdict"] for result in reply["results"]]
+        self.assertEqual((status, verdicts), (200, ["ICP_OP_HIT", "ICP_OP_ERR"]))
+        self.assertIn("answered", self.curl("/v1/counters")[1])
+        paths = {one["path"] for one in self.curl("/v1")[1]["resources"]}
+        self.assertIn("/v1/policies/", paths)
+
+    def test_policies(self):
+        place = "/v1/policies/20%20%5cxff"
+        body = '{"kind": "prefix", "verdict": "denied", "urls": ["ftp://", "gopher://"]}'
+        self.assertEqual(self.curl(place, "-X", "PUT", "-d", body), (200, {"policies": 2}))
+        names = [policy["name"] for policy in self.curl("/v1/policies")[1]["policies"]]
+        self.assertEqual(names, ["10", "20 \\xff"])
+        self.assertEqual(self.curl(place, "-X", "DELETE"), (200, {"policies": 1}))
+        self.assertEqual(self.curl(place, "-X", "DELETE")[0], 409)
+        for body in ('{"kind": 7}', '{"kind": ["prefix", [7]]}', '{"kind": "\\\\x00"}', "[]", "x"):
+            self.assertEqual(self.curl(place, "-X", "PUT", "-d", body)[0], 400, body)
+        self.assertEqual(self.curl("/v1/policies/a%5cx00", "-X", "DELETE")[0], 400)
+        self.assertEqual(self.curl("/v1/reload", "-X", "POST"), (200, {"policies": 1}))
+
+    def test_saved_policies(self):
+        body = '{"kind": "prefix", "verdict": "denied", "url": "ftp://"}'
+        self.curl("/v1/policies/20?save=true", "-X", "PUT", "-d", body)
+        self.assertEqual(self.curl("/v1/reload", "-X", "POST"), (200, {"policies": 2}))
+        self.curl("/v1/policies/20?save=true", "-X", "DELETE")
+        self.assertEqual(self.curl("/v1/reload", "-X", "POST"), (200, {"policies": 1}))
+
+    def test_rules(self):
+        rules = {"rules": [{"prefix": "", "verdict": "err"}, {"prefix": r"a&\xff", "verdict": "hit"}]}
+        self.assertEqual(self.curl("/v1/rules", "-d", json.dumps(rules)), (200, {"loaded": 2}))
+        shown = {rule["prefix"]: rule["verdict"] for rule in self.curl("/v1/rules")[1]["rules"]}
+        self.assertEqual(shown, {"": "ICP_OP_ERR", r"a&\xff": "ICP_OP_HIT"})
+        self.assertEqual(self.curl("/v1/rules?prefix=", "-X", "DELETE"), (200, {}))
+        self.assertEqual(self.curl("/v1/rules?prefix=", "-X", "DELETE")[0], 404)
+        self.assertEqual(self.curl("/v1/rules?prefix=a%26%ff", "-X", "DELETE"), (200, {}))
+        self.assertEqual(self.curl("/v1/rules", "-X", "DELETE")[0], 400)
+        for rule in ({"prefix": "a"}, {"prefix": "a", "verdict": "no"}, {"verdict": "hit"}, 7):
+            self.assertEqual(self.curl("/v1/rules", "-d", json.dumps({"rules": [rule]}))[0], 409)
+        self.assertEqual(self.curl("/v1/rules", "-d", "{}")[0], 400)
+
+    def test_drain(self):
+        self.assertEqual(self.curl("/v1/drain", "-X", "PUT")[1], {"drain": "ICP_OP_MISS_NOFETCH"})
+        body = '{"verdict": "silence"}'
+        self.assertEqual(self.curl("/v1/drain", "-X", "PUT", "-d", body)[1], {"drain": "silence"})
+        self.assertEqual(self.curl("/v1/drain", "-X", "PUT", "-d", '{"verdict": "no"}')[0], 400)
+        self.assertEqual(self.curl("/v1/drain", "-X", "DELETE"), (200, {"drain": None}))
+
+    def test_trace(self):
+        trace = subprocess.Popen(
+            [
+                *("curl", "--silent", "--no-buffer", "--unix-socket", self.daemon_here.control),
+                "http://xdp-icp/v1/trace?url=http://e.org/&source=127.0.0.0/8",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        until(lambda: self.daemon_here.count("tracers"), "the trace to begin")
+        client = self.client(self.daemon_here.namespace)
+        for url in ("ftp://e.org/", "http://e.org/x"):
+            client.exchange(icp.query(url, 1), "127.0.0.1")
+        self.assertEqual(json.loads(trace.stdout.readline())["url"], "http://e.org/x")
+        trace.terminate()
+        trace.communicate()
+        until(lambda: not self.daemon_here.count("tracers"), "the trace to end")
+
+    def test_rights_of_a_reader(self):
+        os.chmod(self.daemon_here.control, 0o666)
+        os.chmod(self.daemon_here.control.parent, 0o755)
+        for one in self.curl("/v1", user=STRANGER)[1]["resources"]:
+            if one["path"] == "/v1/trace":
+                continue
+            resource = one["path"] + "x" * one["path"].endswith("/")
+            status, _ = self.curl(resource, "-X", one["method"], user=STRANGER)
+            expected = 403 if one["changes"] else 400 if one["method"] == "POST" else 200
+            self.assertEqual(status, expected, one)
+        self.assertIsNone(self.daemon_here.status()["drain"])
+
+
+class ManyConnections(Lab):
+    """Other users cannot lock root out of the control socket by connections or requests."""
+
+    sanitized = True
+    CONNECTIONS = 80  # more than the total limit
+    RULES = 20000
+
+    def setUp(self):
+        super().setUp()
+        settings = f"rules_max = {self.RULES}"
+        self.daemon_here = self.daemon(self.namespace("server"), POLICY, settings=settings).start()
+        os.chmod(self.daemon_here.control, 0o666)
+
+    def begin(self, *words, uid=STRANGER):
+        """A request as another user, who may read."""
+        request = Request(self.daemon_here.control, *words, uid=uid)
+        self.addCleanup(request.socket.close)
+        return request
+
+    def check(self, count):
+        return self.begin("POST", "/v1/check", {"urls": ["http://e.org/"] * count})
+
+    def is_answered_meanwhile(self, *words):
+        """Send a long request and then short ones: are the short ones replied to first?"""
+        long_one = self.begin(*words)
+        for _ in range(10):  # some may be handled while the request is being read
+            self.daemon_here.ask_control("GET", "/v1/counters")
+        return long_one.is_open()
+
+    def test_large_check_delays_no_other_request(self):
+        """It is handled in slices: later requests are replied to in between."""
+        urls = {"urls": ["a"] * 4096}
+        self.assertTrue(
+            any(self.is_answered_meanwhile("POST", "/v1/check", urls) for _ in range(30))
+        )
+
+    def test_long_list_of_rules_delays_no_other_request(self):
+        rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(self.RULES)]
+        load = ("POST", "/v1/rules", {"rules": rules})
+        self.assertEqual(self.daemon_here.ask_control(*load)["loaded"], self.RULES)
+        self.assertTrue(any(self.is_answered_meanwhile("GET", "/v1/rules") for _ in range(30)))
+        self.assertEqual(len(self.daemon_here.ask_control("GET", "/v1/rules")["rules"]), self.RULES)
+        self.begin("GET", "/v1/rules").socket.close()  # which cancels the request
+        self.begin(*load, uid=0).socket.close()
+        self.daemon_here.status()
+
+    def test_check_of_too_many_urls(self):
+        status, reply = self.check(4097).reply()
+        self.assertEqual(status, 400)
+        self.assertIn("at most 4096", reply["error"])
+
+    def test_peer_of_a_check_closes(self):
+        """At any stage: with URLs still to begin, and some that wait for a helper."""
+        mute = """policy "20" {
+            kind = "helper" timeout = "10s" program = { "/bin/sh", "-c", "cat >/dev/null" }
+        }"""
+        self.daemon_here.configure(mute)
+        self.daemon_here.icpctl("reload")
+        for number in range(20):
+            request = self.check(40)
+            if number % 2:
+                self.daemon_here.status()
+            request.socket.close()
+        self.check(40)
+        self.daemon_here.status()
+        self.daemon_here.stop()  # with a pending request
+
+    def test_idle_connections(self):
+        crowd = [self.begin() for _ in range(self.CONNECTIONS)]
+        self.assertEqual(self.daemon_here.icpctl("status", check=False).returncode, 0)
+        crowd[-1].send("GET", "/v1/status")
+        status, refusal = crowd[-1].reply()
+        self.assertEqual(status, 503)
+        self.assertIn("too many connections", refusal["error"])
+        self.assertIn("ok", self.daemon_here.icpctl("--json", "drain").stdout)
+
+
+if __name__ == "__main__":
+    main()
