@@ -200,6 +200,19 @@ class InTheKernel(Wire):
         self.assertEqual(self.program(), (None, None))
         self.assertFalse(os.path.exists(self.pins))
 
+    def test_suffixes_and_hosts_count_as_prefixes(self):
+        others = (
+            'policy "20" { kind = "suffix" verdict = "miss" texts = { ".gif", ".png" } }\n'
+            'policy "30" { kind = "host" verdict = "denied" host = "example.org" }\n'
+        )
+        daemon = self.responder(of_many(1) + others, settings="prefixes_max = 4").start()
+        self.assertEqual(daemon.counts("prefixes", "prefixes_used"), (4, 4))
+        self.assert_answered_by(daemon, "kernel", "denied", "http://EXAMPLE.org:80/")
+        daemon.configure(of_many(2) + others)
+        done = daemon.icpctl("reload", check=False)
+        self.assertRegex(done.stderr, "5 prefixes, suffixes and hosts.*at least 5")
+        self.assert_answered_by(daemon, "kernel", "miss", "http://example.org/x.png")
+
     def test_no_reload_with_more_prefixes_than_prefixes_max(self):
         daemon = self.responder(of_many(4), settings="prefixes_max = 4").start()
         daemon.configure(of_many(5, "denied"))
