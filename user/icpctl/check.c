@@ -8,7 +8,7 @@
 struct input {
 	struct icpctl *ctl;
 	const char *source;
-	int first_url; /* index in argv */
+	struct icpctl_words urls;
 };
 
 static const struct argp_option options[] = {
@@ -20,18 +20,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
-	switch (key) {
-	case 's':
-		input->source = argument;
-		return 0;
-	case ARGP_KEY_ARGS:
-		input->first_url = state->next;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		return icpctl_usage(state, input->ctl, "which URL?");
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (key != 's')
+		return icpctl_parse_words(key, state, input->ctl, NULL, &input->urls);
+	input->source = argument;
+	return 0;
 }
 
 static const struct argp argp = {
@@ -81,9 +73,9 @@ int icpctl_check(struct icpctl *ctl, int argc, char **argv)
 	size_t i;
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
-	for (int arg = input.first_url; arg < argc && status == 0; arg++) {
+	for (int arg = 0; arg < input.urls.argc; arg++) {
 		size_t length;
-		char *url = icpctl_unescape(argv[arg], &length);
+		char *url = icpctl_unescape(input.urls.argv[arg], &length);
 
 		json_array_append_new(urls, icpctl_bytes(url, length));
 		free(url);

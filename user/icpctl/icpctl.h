@@ -74,7 +74,10 @@ struct icpctl_words {
 	int argc;
 };
 
-/* Default of a parser for an unknown `key`: select the action, or report a usage error. */
+/*
+ * Default of a parser for an unknown `key`: take the arguments and select the action, or report a
+ * usage error. `actions` NULL: the arguments are URLs, at least one.
+ */
 error_t icpctl_parse_words(int key, struct argp_state *state, struct icpctl *ctl,
 			   const struct icpctl_action *actions, struct icpctl_words *words);
 

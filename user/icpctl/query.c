@@ -21,7 +21,7 @@ struct input {
 	unsigned long timeout; /* milliseconds */
 	bool dump;
 	bool src_rtt;
-	int first_url; /* index in argv */
+	struct icpctl_words urls;
 };
 
 /* The results of the queries for one URL. */
@@ -66,13 +66,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case OPTION_DUMP:
 		input->dump = true;
 		return 0;
-	case ARGP_KEY_ARGS:
-		input->first_url = state->next;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		return icpctl_usage(state, input->ctl, "for which URL?");
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return icpctl_parse_words(key, state, input->ctl, NULL, &input->urls);
 	}
 }
 
@@ -279,8 +274,8 @@ int icpctl_query(struct icpctl *ctl, int argc, char **argv)
 	asking->client = icp_client_open(input.server, &error);
 	if (!asking->client)
 		status = icpctl_fail(ctl, ICPCTL_USAGE, "%s", error.text);
-	for (int i = input.first_url; i < argc && status == 0; i++)
-		status = ask_for(asking, argv[i]);
+	for (int i = 0; i < input.urls.argc && status == 0; i++)
+		status = ask_for(asking, input.urls.argv[i]);
 	if (status == 0 && ctl->json)
 		print_results(asking);
 	if (status == 0 && asking->unanswered)
