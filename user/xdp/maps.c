@@ -361,7 +361,7 @@ static int write_automata(const struct kernel *kernel, const struct compiled *co
 		half_open(kernel->fd[PIN_AUTOMATA], slot, sizeof(struct automaton_group));
 	int err = groups.map == MAP_FAILED ? -errno : 0;
 
-	if (!err)
+	if (!err && compiled->group_count)
 		memcpy(groups.entries, compiled->groups,
 		       compiled->group_count * sizeof(struct automaton_group));
 	half_close(&groups);
