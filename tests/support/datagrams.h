@@ -117,7 +117,7 @@ struct envelope envelope_back(const struct envelope *envelope);
 	"policy 32 { kind = suffix verdict = hit cost = 5 text = '.suffix' }\n"                    \
 	"policy 33 { kind = host verdict = err hosts = { host.example, .domain.example } }\n"
 #define TABLE_HORIZON                                                                              \
-	"policy 40 { kind = regex verdict = denied pattern = '(?=)//regex.example/' }\n"          \
+	"policy 40 { kind = regex verdict = denied pattern = '(?=)//regex.example/' }\n"           \
 	"policy 50 { kind = prefix verdict = hit cost = 7 url = 'http://behind.example/' }\n"
 
 struct table_rule {

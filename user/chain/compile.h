@@ -27,8 +27,8 @@ struct compiled_source {
 struct compiled_texts {
 	size_t count;
 	struct prefix_entry
-		*entries; /* sorted for prefix_tree_build(); the texts belong to the chain */
-	size_t lines;	  /* for their texts (prefix_tree_lines) */
+		*entries;   /* sorted for prefix_tree_build(); the texts belong to the chain */
+	size_t lines;	    /* for their texts (prefix_tree_lines) */
 	__u32 least_answer; /* PREFIX_NO_ANSWER: they have none */
 };
 
