@@ -15,6 +15,7 @@
  * results: no lock is needed.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -191,6 +192,8 @@ static void work(struct changes *changes)
 		change->stage = STAGE_DONE;
 	}
 	free_released(&changes->to_free);
+	/* What a large chain has taken while it was built is not kept for the next one. */
+	malloc_trim(0);
 	changes->done = true;
 	eventfd_write(changes->wake, 1);
 }
