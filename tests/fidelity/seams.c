@@ -25,6 +25,7 @@ static struct {
 	uint64_t now; /* the same for the daemon; nanoseconds */
 	time_t wall;
 	uint64_t hash_seed;
+	uint64_t hash_calls; /* for keys of the current chain */
 	const struct setup *setup; /* of the chain that is made */
 } seams;
 
@@ -78,7 +79,7 @@ time_t seams_wall(void)
 ssize_t __wrap_getrandom(void *buffer, size_t size, unsigned int flags);
 ssize_t __wrap_getrandom(void *buffer, size_t size, unsigned int flags)
 {
-	uint64_t state = seams.hash_seed;
+	uint64_t state = seams.hash_seed + seams.hash_calls++; /* a second try needs others */
 
 	(void)flags;
 	for (size_t i = 0; i < size; i++) {
@@ -91,6 +92,11 @@ ssize_t __wrap_getrandom(void *buffer, size_t size, unsigned int flags)
 void seams_seed(uint64_t seed)
 {
 	seams.hash_seed = seed;
+}
+
+void seams_begin_chain(void)
+{
+	seams.hash_calls = 0;
 }
 
 /* No packets are on their way while the maps change: nothing need be waited for. */

@@ -19,6 +19,8 @@ void seams_begin(void);
 void seams_chain(const struct setup *setup);
 
 void seams_seed(uint64_t seed);
+/* The next chain begins with the same hash keys as the one before. */
+void seams_begin_chain(void);
 void seams_time(const struct setup *setup);
 time_t seams_wall(void);
 void seams_load(const char *name, int value);

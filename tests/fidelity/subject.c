@@ -306,6 +306,7 @@ void subject_renew(struct subject *subject, const struct setup *setup)
 	subject->refused = make(subject, setup, &chain, &compiled, &subject->error);
 	if (!subject->refused) {
 		gate = chain_gate(chain);
+		seams_begin_chain();
 		subject->refused =
 			kernel_set_chain(subject->kernel, compiled, false, LEASE,
 					 subject->watched ? &gate : NULL, &subject->error);
