@@ -320,6 +320,7 @@ void expect_response(int fd, int status, const char *text)
 
 	while ((more = recv(fd, bytes + length, sizeof(bytes) - 1 - length, 0)) > 0)
 		length += (size_t)more;
+	assert_false(more < 0 && errno == EAGAIN); /* the server has to close */
 	bytes[length] = '\0';
 	while (strncmp(response, keepalive, sizeof(keepalive) - 1) == 0)
 		response += sizeof(keepalive) - 1;
