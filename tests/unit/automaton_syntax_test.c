@@ -229,6 +229,7 @@ TEST(what_is_refused)
 		{ "[b-a]", "ends before it begins" },
 		{ "[a", "'[' without ']'" },
 		{ "(a", "'(' without ')'" },
+		{ "(a(?#b", "a comment without its end" },
 		{ "a)", "')' without '('" },
 		{ "a\\", "a backslash at the end" },
 		{ "(?x)a\x85", "the byte 85" },

@@ -47,6 +47,8 @@ static bool is_space(unsigned char byte)
  */
 static bool skip(struct regex_parser *parser)
 {
+	const unsigned char *end;
+
 	while (regex_more(parser, 1)) {
 		if (parser->quoted) {
 			if (!regex_ahead(parser, "\\E"))
@@ -57,16 +59,14 @@ static bool skip(struct regex_parser *parser)
 			parser->quoted = parser->at[1] == 'Q';
 			parser->at += 2;
 		} else if (regex_ahead(parser, "(?#")) {
-			parser->at = memchr(parser->at, ')', parser->end - parser->at);
-			if (!parser->at)
+			end = memchr(parser->at, ')', parser->end - parser->at);
+			if (!end)
 				return regex_refuse(parser, "a comment without its end");
-			parser->at++;
+			parser->at = end + 1;
 		} else if (parser->extended && *parser->at == 0x85) {
 			return regex_refuse(parser, "the byte 85 with the option x");
 		} else if (parser->extended && *parser->at == '#') {
-			const unsigned char *end =
-				memchr(parser->at, '\n', parser->end - parser->at);
-
+			end = memchr(parser->at, '\n', parser->end - parser->at);
 			parser->at = end ? end + 1 : parser->end;
 		} else if (parser->extended && is_space(*parser->at)) {
 			parser->at++;
@@ -342,7 +342,9 @@ static uint32_t parse_group(struct regex_parser *parser, bool *repeatable)
 	parser->depth++;
 	content = parse_choice(parser);
 	parser->depth--;
-	if (content && !regex_ahead(parser, ")"))
+	if (!content)
+		return 0;
+	if (!regex_ahead(parser, ")"))
 		return regex_refuse(parser, "'(' without ')'");
 	parser->at++;
 	parser->caseless = outside.caseless;
