@@ -242,8 +242,8 @@ int control_tear_down(void **state)
 
 /* --- clients */
 
-json_t *ask(const struct control_fixture *fixture, const char *method, const char *resource,
-	    json_t *body)
+json_t *fixture_ask(const struct control_fixture *fixture, const char *method, const char *resource,
+		    json_t *body)
 {
 	struct error error = { "" };
 	json_t *reply;
@@ -257,7 +257,7 @@ json_t *ask(const struct control_fixture *fixture, const char *method, const cha
 json_int_t ask_number(const struct control_fixture *fixture, const char *method,
 		      const char *resource, const char *key)
 {
-	json_t *reply = ask(fixture, method, resource, NULL);
+	json_t *reply = fixture_ask(fixture, method, resource, NULL);
 	json_int_t value = json_integer_value(json_object_get(reply, key));
 
 	json_decref(reply);
@@ -266,7 +266,7 @@ json_int_t ask_number(const struct control_fixture *fixture, const char *method,
 
 void expect_served(const struct control_fixture *fixture)
 {
-	json_decref(ask(fixture, "POST", "/v1/echo", NULL));
+	json_decref(fixture_ask(fixture, "POST", "/v1/echo", NULL));
 }
 
 int open_raw(const struct control_fixture *fixture)

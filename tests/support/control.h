@@ -34,8 +34,8 @@ void control_start(struct control_fixture *fixture);
 void control_stop(struct control_fixture *fixture, int signal);
 
 /* Ask for a resource by the client, and expect a response, to be released. */
-json_t *ask(const struct control_fixture *fixture, const char *method, const char *resource,
-	    json_t *body);
+json_t *fixture_ask(const struct control_fixture *fixture, const char *method, const char *resource,
+		    json_t *body);
 
 /* The same for a number in the response. */
 json_int_t ask_number(const struct control_fixture *fixture, const char *method,

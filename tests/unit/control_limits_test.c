@@ -25,7 +25,7 @@ TEST(large_requests_and_responses)
 
 	memset(bytes, 'y', size);
 	bytes[size] = '\0';
-	reply = ask(*state, "POST", "/v1/echo", json_pack("{s:s}", "text", bytes));
+	reply = fixture_ask(*state, "POST", "/v1/echo", json_pack("{s:s}", "text", bytes));
 	assert_string_equal(
 		json_string_value(json_object_get(json_object_get(reply, "body"), "text")), bytes);
 	json_decref(reply);

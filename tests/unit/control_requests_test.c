@@ -10,13 +10,13 @@ TEST_EACH(control_set_up, control_tear_down)
 TEST(request_gets_response)
 {
 	json_t *body = json_pack("{s:[s, s]}", "urls", "http://e.org/a", "http://e.org/\\x80\\\\");
-	json_t *reply = ask(*state, "POST", "/v1/echo?a=%26%20b%ff", json_incref(body));
+	json_t *reply = fixture_ask(*state, "POST", "/v1/echo?a=%26%20b%ff", json_incref(body));
 
 	assert_true(json_equal(json_object_get(reply, "body"), body));
 	assert_string_equal(json_string_value(json_object_get(reply, "argument")), "& b\\xff");
 	json_decref(body);
 	json_decref(reply);
-	reply = ask(*state, "POST", "/v1/echo", NULL);
+	reply = fixture_ask(*state, "POST", "/v1/echo", NULL);
 	assert_true(json_is_null(json_object_get(reply, "body")));
 	assert_true(json_is_null(json_object_get(reply, "argument")));
 	json_decref(reply);
@@ -25,7 +25,7 @@ TEST(request_gets_response)
 static void expect_name(const struct control_fixture *fixture, const char *resource,
 			const char *name)
 {
-	json_t *reply = ask(fixture, "PUT", resource, NULL);
+	json_t *reply = fixture_ask(fixture, "PUT", resource, NULL);
 
 	assert_string_equal(json_string_value(json_object_get(reply, "name")), name);
 	json_decref(reply);
