@@ -49,7 +49,10 @@ def run(*command, check=True, **options):
 
 
 class Namespace:
-    """A network namespace. Commands enter it by nsenter: `ip netns exec` would hide the bpffs."""
+    """
+    A network namespace. A process that stays enters it by nsenter: `ip netns exec` would hide the
+    bpffs. Commands that end are forked from a thread that is there, without another program.
+    """
 
     def __init__(self, name):
         self.name = name
@@ -60,7 +63,8 @@ class Namespace:
         return ["nsenter", f"--net={NETNS}/{self.name}", *map(str, words)]
 
     def run(self, *words, **options):
-        return run(*self.command(*words), **options)
+        with self.entered():
+            return run(*words, **options)
 
     @contextlib.contextmanager
     def entered(self):
