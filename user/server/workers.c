@@ -57,7 +57,7 @@ struct workers {
 
 	pthread_mutex_t handover_lock;
 	STAILQ_HEAD(handover_list, handover) handovers;
-	size_t handover_bytes;
+	size_t handover_count, handover_bytes;
 	int handover_wake; /* eventfd, readable while the list is not empty */
 	struct event *handover_event;
 
@@ -101,6 +101,7 @@ static bool hand_over(void *context, struct listener_datagram *datagram)
 		if (STAILQ_EMPTY(&workers->handovers))
 			eventfd_write(workers->handover_wake, 1);
 		STAILQ_INSERT_TAIL(&workers->handovers, handover, link);
+		workers->handover_count++;
 		workers->handover_bytes += bytes_of(handover);
 	}
 	pthread_mutex_unlock(&workers->handover_lock);
@@ -119,6 +120,7 @@ static struct handover *next_handover(struct workers *workers)
 	handover = STAILQ_FIRST(&workers->handovers);
 	if (handover) {
 		STAILQ_REMOVE_HEAD(&workers->handovers, link);
+		workers->handover_count--;
 		workers->handover_bytes -= bytes_of(handover);
 		if (STAILQ_EMPTY(&workers->handovers))
 			eventfd_read(workers->handover_wake, &value);
@@ -138,11 +140,18 @@ static bool reply_handover(struct workers *workers)
 	return true;
 }
 
+/* Datagrams that are handed over meanwhile have to wait: a gate that has changed comes first. */
 static void on_handover(evutil_socket_t fd, short what, void *context)
 {
+	struct workers *workers = context;
+	size_t count;
+
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < HANDOVERS_AT_ONCE && reply_handover(context); i++)
+	pthread_mutex_lock(&workers->handover_lock);
+	count = workers->handover_count;
+	pthread_mutex_unlock(&workers->handover_lock);
+	for (size_t i = 0; i < count && i < HANDOVERS_AT_ONCE && reply_handover(workers); i++)
 		;
 }
 
