@@ -34,7 +34,7 @@ HIT_URLS = ("--url", "http://hit.example.com/%d", "--urls", 1000)
 
 class Blast(Wire):
     mode = "native"
-    sanitized = True
+    sanitized = False
 
     def setUp(self):
         super().setUp()

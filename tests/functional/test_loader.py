@@ -26,7 +26,7 @@ UNPRIVILEGED = (
 
 class Loader(Wire):
     mode = "native"
-    sanitized = True
+    sanitized = False
 
 
 class LoadAndUnload(Loader):
