@@ -25,7 +25,7 @@ static struct {
 	uint64_t now; /* the same for the daemon; nanoseconds */
 	time_t wall;
 	uint64_t hash_seed;
-	uint64_t hash_calls; /* for keys of the current chain */
+	uint64_t hash_calls;	   /* for keys of the current chain */
 	const struct setup *setup; /* of the chain that is made */
 } seams;
 

@@ -8,13 +8,14 @@
 int compile_patterns_add(struct compile_patterns *patterns, struct compiled *compiled,
 			 const struct policy *policy, __u32 rank)
 {
-	uint16_t *numbers = patterns->numbers[patterns->count];
 	const struct automaton *automaton;
+	uint16_t *numbers;
 	const char *reason;
 
 	if (patterns->count == MEMBERS_MAX)
 		return error_set(&compiled->horizon_reason,
 				 "it is one of more than %u policies on patterns", MEMBERS_MAX);
+	numbers = patterns->numbers[patterns->count];
 	automaton = policy->kind->automaton(policy, &reason);
 	for (uint32_t i = 0; i < automaton->sinks; i++) {
 		numbers[i] = AUTOMATON_NO_ANSWER;

@@ -132,7 +132,8 @@ int parse_decimal(const char *text, double max, double *value, struct error *err
 	/* Neither signs, nor exponents, nor what else strtod() takes. */
 	size_t digits = strspn(text, "0123456789");
 	size_t fraction = text[digits] == '.' ? 1 + strspn(text + digits + 1, "0123456789") : 0;
-	locale_t bytes = newlocale(LC_ALL_MASK, "C", 0); /* whatever a plugin's setlocale() chose */
+	locale_t bytes =
+		newlocale(LC_ALL_MASK, "C", NULL); /* whatever a plugin's setlocale() chose */
 	double number = bytes ? strtod_l(text, NULL, bytes) : INFINITY;
 
 	if (bytes)

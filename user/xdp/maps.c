@@ -344,7 +344,7 @@ static int write_texts(const struct kernel *kernel, const struct compiled *compi
 	half_close(&buckets);
 	half_close(&lines);
 	for (uint32_t i = 0; i < compiled->answer_count && !err; i++) {
-		uint32_t index = chain->first_answer + i + 1;
+		uint32_t index = place.first_answer + i + 1;
 
 		if (bpf_map_update_elem(kernel->fd[PIN_ANSWERS], &index, &compiled->answers[i],
 					BPF_ANY))

@@ -32,8 +32,7 @@ struct kernel_sizes kernel_sizes_for(const struct config *config, const struct c
 static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes)
 {
 	bpf_map__set_max_entries(skeleton->maps.rules, sizes->rules);
-	bpf_map__set_max_entries(skeleton->maps.prefixes,
-				 2 * chain_image_buckets(sizes->prefixes));
+	bpf_map__set_max_entries(skeleton->maps.prefixes, 2 * chain_image_buckets(sizes->prefixes));
 	bpf_map__set_max_entries(skeleton->maps.texts, 2 * sizes->prefixes);
 	bpf_map__set_max_entries(skeleton->maps.sources, 2 * sizes->sources);
 	bpf_map__set_max_entries(skeleton->maps.verdicts, sizes->verdicts);
