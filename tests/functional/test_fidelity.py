@@ -138,7 +138,8 @@ class OverTheWire(Wire):
 
     def counts(self):
         status = self.control("GET", "/v1/status")
-        return status["answered"]["kernel"], status["answered"]["daemon"]
+        answered = status["answered"]
+        return answered["kernel"], answered["daemon"], status["passed"]["offload"]
 
     def new_socket(self, address):
         """A socket bound to an address, which is added to the client's namespace."""
@@ -357,8 +358,9 @@ class OverTheWire(Wire):
         after = self.counts()
         by = {(1, 0): "kernel", (0, 1): "daemon"}.get((after[0] - before[0], after[1] - before[1]))
         flight.compare(expectations if by == "kernel" else expectations[:1], by)
-        # A remembered decision may expire in between.
-        if by != foretold and not self.has_replies():
+        # A remembered decision may expire in between; and the kernel passes one query in 65536 up
+        # because its checksum does not tell whether it is complete (passed.offload).
+        if by != foretold and not self.has_replies() and after[2] == before[2]:
             raise Wrong(f"answered by the {by}, check had said the {foretold}")
         self.answers += 2
 
