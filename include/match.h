@@ -79,10 +79,11 @@ ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_grou
 				      PREFIX_WORDS, best);
 	if (answer == AUTOMATON_NO_ANSWER)
 		return true;
+	/* If it cannot be read here, match_automata() cannot either, and passes the query up. */
+	scratch->groups.answer = answer;
 	said = lookups->answer(maps, answer + scratch->groups.first_answer);
 	if (!said)
 		return false;
-	scratch->groups.answer = answer;
 	scratch->groups.best = said->rank;
 	return true;
 }
