@@ -80,16 +80,19 @@ static uint8_t ask_policy(const struct walk *walk, size_t rank, struct text host
 
 /*
  * Must these patterns have an automaton that fits into the kernel? Many stars together may need too
- * many states, and a bracket that is not closed is left to fnmatch().
+ * many states, and so may texts with many verdicts, since a state remembers the first one found. A
+ * bracket that is not closed is left to fnmatch().
  */
 static bool has_automaton(const struct policy_setup *policy)
 {
-	unsigned int stars = 0;
+	unsigned int stars = 0, bytes = 0, verdicts = 1;
 
 	for (size_t i = 0; i < policy->count; i++) {
 		const struct text *text = &policy->entries[i].text;
 		bool open = false;
 
+		bytes += text->length;
+		verdicts += i && policy->entries[i].verdict != policy->entries[i - 1].verdict;
 		for (size_t k = 0; k < text->length; k++) {
 			char c = text->at[k];
 
@@ -101,7 +104,9 @@ static bool has_automaton(const struct policy_setup *policy)
 		if (policy->kind == KIND_GLOB && open)
 			return false;
 	}
-	return policy->kind == KIND_SUBSTRING || (stars <= 3 && policy->count <= 4);
+	if (policy->kind == KIND_SUBSTRING)
+		return bytes * verdicts <= 600;
+	return stars <= 3 && policy->count <= 4;
 }
 
 /* The kinds that the kernel evaluates by itself, also with `not`; hosts if they are plain. */
