@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * An example of a plugin: divides the URLs among COUNT servers, of which this is number THIS,
- * counted from 0. All URLs of a directory belong to the same server.
+ * counted from 0. All URLs of a directory belong to the same server. To what belongs to others it replies
+ * MISS: they may be out of service, and this server can handle it as well.
  *
  *	policy "90-mine" {
  *		kind      = "plugin"
@@ -48,7 +49,7 @@ static enum xdp_icp_plugin_verdict check(void *state, const struct xdp_icp_plugi
 			directory = hash;
 	}
 	return directory % partition->count == partition->this ? XDP_ICP_PLUGIN_HIT
-							       : XDP_ICP_PLUGIN_MISS_NOFETCH;
+							       : XDP_ICP_PLUGIN_MISS;
 }
 
 const struct xdp_icp_plugin xdp_icp_plugin = {

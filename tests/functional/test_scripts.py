@@ -205,7 +205,7 @@ class Scripts(Wire):
             verdicts.add(verdict)
             self.assert_answered_by(daemon, "kernel", verdict, url)
             self.assert_answered_by(daemon, "kernel", verdict, url, SERVER6)
-        self.assertEqual(verdicts, {"hit", "miss_nofetch"})
+        self.assertEqual(verdicts, {"hit", "miss"})
 
     def test_plugin_on_the_source_is_remembered_per_source(self):
         daemon = self.responder(self.plugin(BUILD / "tests/plugins/echo.so")).start()

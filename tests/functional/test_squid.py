@@ -13,6 +13,7 @@ import subprocess
 import threading
 
 import net
+from daemon import BUILD
 from lab import Lab, main
 from net import PATIENCE, until
 
@@ -61,13 +62,6 @@ def halves(wanted, refused):
         """
 
 
-def manual_policy(page, name):
-    """The example of this name from a manual page."""
-    text = (MANUALS / f"{page}.scd").read_text()
-    found = re.search(rf'^policy "{name}" {{([^\n]*}}$|.*?^}}$)', text, re.M | re.S)
-    return found.group() + "\n"
-
-
 class Origin:
     """An HTTP server that names itself in its pages, and an xdp-icpd with a chain."""
 
@@ -93,14 +87,18 @@ class Origin:
             interfaces=["o0"] if lab.xdp else [],
             pin_dir=lab.pin_dir() if lab.xdp else None,
         ).start()
+        self.healthy = True
         self.serve(lab)
 
     def serve(self, lab):
-        name = self.name.encode()
+        origin, name = self, self.name.encode()
 
         class Page(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self):
-                self.send_response(200)
+                broken = self.path == "/ok" and not origin.healthy
+                self.send_response(503 if broken else 200)
                 self.send_header("Content-Length", str(len(name)))
                 self.end_headers()
                 self.wfile.write(name)
@@ -236,29 +234,59 @@ class Native(Generic):
 
 class ManualChain(Squid):
     """
-    The examples of the manual: a prefix, a suffix, a pattern, and a flag file for maintenance. The
-    other origins reply MISS to what is not theirs; with MISS_NOFETCH Squid would take the first
-    parent, the one under maintenance.
+    The examples of the manual: a prefix, a suffix, a pattern, and the sample plugin, which divides
+    the URLs; and what takes an origin out of service. Then the other origin must serve its URLs,
+    although Squid has it as the second parent: it replies MISS to what is not its own. With
+    MISS_NOFETCH, Squid would take the first parent, the very one that is out of service.
+
+    Connections to the origins persist, as is Squid's default: the access log then has the code of the
+    request that opened the connection.
     """
 
-    settings = f"{Squid.settings}\nquery_icmp on"
+    settings = f"{Squid.settings}\nquery_icmp on\ndebug_options ALL,1 44,3"
+    CHOICE = re.compile(r" remote=([\d.]+):80 (\S+) .* destination #1 for (\S+)\n")
 
     def chains(self):
         self.flag = self.directory() / "maintenance"
-        path = "/run/xdp-icp/maintenance"
-        flag = manual_policy("xdp-icp-squid.7", "00-maintenance")
-        self.assertIn(path, flag)
-        mine = "".join(
-            manual_policy("xdp-icp-squid.7", name) for name in ("10-mine", "20-not-mine")
+        outages = self.example("squid", "00-maintenance", "/run/xdp-icp/maintenance", self.flag)
+        outages += self.example(
+            "squid", "01-origin", "127.0.0.1:8080/ok\"", '10.2.1.2/ok" interval = 50ms fall = 1'
         )
+        mine = self.example("squid", "10-mine") + self.example("squid", "20-not-mine")
         self.assertIn(f"http://{SITE}/a/", mine)
-        others = "".join(
-            manual_policy("xdp-icp-policies.7", name) for name in ("20-images", "30-thumbs")
-        )
+        others = self.example("policies", "20-images") + self.example("policies", "30-thumbs")
+        place = "/usr/local/lib/xdp-icp/partition.so"
+        plugin = self.example("policies", "90-mine", place, BUILD / "plugins/partition.so")
         return {
-            "a": flag.replace(path, str(self.flag)) + mine + others,
-            "b": mine.replace("/a/", "/x/").replace("/b/", "/a/").replace("/x/", "/b/"),
+            "a": outages + mine + others + plugin.replace('"0", "3"', '"0", "2"'),
+            "b": mine.replace("/a/", "/x/").replace("/b/", "/a/").replace("/x/", "/b/")
+            + plugin.replace('"0", "3"', '"1", "2"'),
         }
+
+    def example(self, page, name, former="", new=""):
+        """The policy of this name in a manual page, with one text replaced."""
+        text = (MANUALS / f"xdp-icp-{page}.7.scd").read_text()
+        found = re.search(rf'^policy "{name}" {{([^\n]*}}$|.*?^}}$)', text, re.M | re.S).group()
+        self.assertIn(former, found)
+        return found.replace(former, str(new)) + "\n"
+
+    def verdict(self, url):
+        return self.origins[0].responder.icpctl("check", url).stdout.split()[0]
+
+    def is_first(self, url):
+        return self.verdict(url) == "ICP_OP_HIT"
+
+    def outages(self):
+        """Ways to take the first origin out of service, and to end that."""
+        first = self.origins[0]
+
+        def set_healthy(healthy):
+            first.healthy = healthy
+
+        yield "flag", self.flag.touch, self.flag.unlink
+        yield "health", lambda: set_healthy(False), lambda: set_healthy(True)
+        icpctl = first.responder.icpctl
+        yield "drain", lambda: icpctl("drain"), lambda: icpctl("undrain")
 
     def test_each_request_goes_to_its_origin(self):
         expected = {}
@@ -268,19 +296,30 @@ class ManualChain(Squid):
             expected[url] = f"{choice}/{self.origins['ab'.index(origin)].address}"
             self.assertEqual(self.get(url), (200, origin), url)
 
+        # Directories that the plugin gives to one origin or the other.
+        first, second = (
+            next(f"c{n}" for n in range(64) if self.is_first(f"http://{SITE}/c{n}/") == wanted)
+            for wanted in (True, False)
+        )
         ask("a/1", "a", "PARENT_HIT")
         ask("b/1", "b", "PARENT_HIT")
-        ask("c/logo.png", "a", "PARENT_HIT")
-        daemon = self.origins[0].responder
-        self.flag.touch()
-        until(lambda: "MISS_NOFETCH" in daemon.icpctl("check", f"http://{SITE}/a/1").stdout, "the flag")
-        ask("a/2", "b", "CLOSEST_PARENT_MISS")
-        ask("c/other.png", "b", "FIRST_PARENT_MISS")
-        self.flag.unlink()
-        until(lambda: "ICP_OP_HIT" in daemon.icpctl("check", f"http://{SITE}/a/1").stdout, "no flag")
-        ask("c/third.png", "a", "PARENT_HIT")
+        ask(f"{second}/1", "b", "PARENT_HIT")
+        for outage, begin, end in self.outages():
+            ask(f"{first}/{outage}.png", "a", "PARENT_HIT")
+            begin()
+            until(lambda: self.verdict(f"http://{SITE}/a/") == "ICP_OP_MISS_NOFETCH", outage)
+            ask(f"a/{outage}", "b", "CLOSEST_PARENT_MISS")
+            ask(f"{first}/{outage}", "b", "FIRST_PARENT_MISS")
+            ask(f"{first}/{outage}-too.png", "b", "FIRST_PARENT_MISS")
+            end()
+            until(lambda: self.is_first(f"http://{SITE}/a/"), f"no {outage}")
+        ask(f"{first}/1", "a", "PARENT_HIT")
+        found = self.CHOICE.findall(self.access_log.with_name("cache.log").read_text())
+        self.assertEqual({url: f"{code}/{address}" for address, code, url in found}, expected)
         until(lambda: len(self.choices()) == len(expected), "the access log")
-        self.assertEqual(self.choices(), expected)
+        addresses = {url: choice.partition("/")[2] for url, choice in expected.items()}
+        logged = {url: f"PARENT_HIT/{address}" for url, address in addresses.items()}
+        self.assertEqual(self.choices(), logged)
 
 
 class ManualChainInTheKernel(ManualChain):
