@@ -4,10 +4,11 @@
 
 import os
 import re
+import time
 
 from daemon import BUILD, listed
 from lab import Lab, main
-from net import run, until
+from net import PATIENCE, run, until
 from wire import HIT, SERVER, Wire
 
 GOOD = """
@@ -58,8 +59,15 @@ class Reload(Lab):
         self.assertEqual(self.ask(), "hit")
         self.daemon_here.configure(OTHER)
         self.assertEqual(self.ask(), "hit")
+        generation, none = self.daemon_here.counts("generation", "last_reload")
+        self.assertIsNone(none)
         self.daemon_here.icpctl("reload")
         self.assertEqual(self.ask(), "denied")
+        status = self.daemon_here.status()
+        self.assertEqual(status["generation"], generation + 1)
+        self.assertIsNone(status["last_reload"]["error"])
+        self.assertLess(abs(status["last_reload"]["time"] - time.time()), 2 * PATIENCE)
+        self.assertEqual(status["config"], str(self.daemon_here.config))
 
     def test_reload_by_signal(self):
         self.daemon_here.start()
@@ -75,6 +83,10 @@ class Reload(Lab):
                 done = self.daemon_here.icpctl("reload", check=False)
                 self.assertEqual(done.returncode, 3)
                 self.assert_names_the_line(done.stderr)
+                error = done.stderr.removeprefix("icpctl: ").strip()
+                self.assertIn(f"nothing is changed: {error}\n", self.daemon_here.log.read_text())
+                self.assertEqual(self.daemon_here.count("last_reload")["error"], error)
+                self.assertIn(error, self.daemon_here.icpctl("status").stdout)
                 self.assertEqual(self.ask(), "hit")
         self.daemon_here.configure(OTHER)
         self.daemon_here.icpctl("reload")

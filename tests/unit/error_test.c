@@ -69,3 +69,21 @@ TEST(lines_on_standard_error)
 	capture(write_lines, text, sizeof(text));
 	assert_string_equal(text, "<3>one 1\n");
 }
+
+TEST(messages_beyond_the_limit_are_counted)
+{
+	struct log_limit limit = { 0 };
+	char more[LOG_LIMIT_TEXT];
+
+	for (int i = 0; i < 2; i++) {
+		assert_true(log_limit_allows(&limit, 2, more));
+		assert_string_equal(more, "");
+	}
+	for (int i = 0; i < 3; i++)
+		assert_false(log_limit_allows(&limit, 2, more));
+	limit.end = 0; /* the period is over */
+	assert_true(log_limit_allows(&limit, 2, more));
+	assert_string_equal(more, " (and 3 more since the last)");
+	assert_true(log_limit_allows(&limit, 2, more));
+	assert_string_equal(more, "");
+}

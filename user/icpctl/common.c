@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/client.h"
 #include "control/protocol.h"
@@ -215,6 +216,16 @@ bool icpctl_number(const char *text, unsigned long min, unsigned long max, unsig
 	errno = 0;
 	*number = strtoul(text, &end, 10);
 	return errno == 0 && *end == '\0' && *number >= min && *number <= max;
+}
+
+void icpctl_time(json_int_t seconds, char text[ICPCTL_TIME_SIZE])
+{
+	time_t time = seconds;
+	struct tm local;
+
+	if (!localtime_r(&time, &local) ||
+	    !strftime(text, ICPCTL_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &local))
+		strcpy(text, "?");
 }
 
 /* --- JSON */

@@ -121,6 +121,11 @@ char *icpctl_unescape(const char *text, size_t *length);
 /* Parse an integer from `min` to `max`. Return false if the whole text is not one. */
 bool icpctl_number(const char *text, unsigned long min, unsigned long max, unsigned long *number);
 
+#define ICPCTL_TIME_SIZE 32
+
+/* Write seconds since 1970 as local date and time. */
+void icpctl_time(json_int_t seconds, char text[ICPCTL_TIME_SIZE]);
+
 /* Return `memory`; exit with an error if it is NULL. */
 void *icpctl_must(void *memory);
 

@@ -198,6 +198,23 @@ static void print_group(const json_t *reply, const char *group)
 	}
 }
 
+static void print_reloads(const json_t *reply)
+{
+	const json_t *last = json_object_get(reply, "last_reload");
+	const char *error = json_string_value(json_object_get(last, "error"));
+	char when[ICPCTL_TIME_SIZE];
+
+	icpctl_time(number_of(last, "time"), when);
+	if (error)
+		print_line("reloads", "%" JSON_INTEGER_FORMAT ", and that of %s failed: %s",
+			   number_of(reply, "reloads"), when, error);
+	else if (json_is_object(last))
+		print_line("reloads", "%" JSON_INTEGER_FORMAT ", the last %s",
+			   number_of(reply, "reloads"), when);
+	else
+		print_line("reloads", "%" JSON_INTEGER_FORMAT, number_of(reply, "reloads"));
+}
+
 static void print_status(const json_t *reply)
 {
 	const json_t *answered = json_object_get(reply, "answered");
@@ -229,7 +246,9 @@ static void print_status(const json_t *reply)
 	print_group(reply, "silent");
 	print_group(reply, "failed");
 	print_uptime(number_of(reply, "uptime"));
-	print_line("reloads", "%" JSON_INTEGER_FORMAT, number_of(reply, "reloads"));
+	print_reloads(reply);
+	print_line("generation", "%" JSON_INTEGER_FORMAT, number_of(reply, "generation"));
+	print_line("config", "%s", icpctl_string(reply, "config"));
 	print_line("daemon", "xdp-icpd %s, pid %" JSON_INTEGER_FORMAT,
 		   icpctl_string(reply, "version"), number_of(reply, "pid"));
 	print_line("pin_dir", "%s", icpctl_string(reply, "pin_dir"));

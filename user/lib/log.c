@@ -42,3 +42,24 @@ void log_write(int priority, const char *format, ...)
 	log_vwrite(priority, format, args);
 	va_end(args);
 }
+
+bool log_limit_allows(struct log_limit *limit, unsigned int most, char more[LOG_LIMIT_TEXT])
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (now.tv_sec >= limit->end) {
+		limit->end = now.tv_sec + LOG_LIMIT_PERIOD;
+		limit->written = 0;
+	}
+	if (limit->written == most) {
+		limit->suppressed++;
+		return false;
+	}
+	limit->written++;
+	more[0] = '\0';
+	if (limit->suppressed)
+		snprintf(more, LOG_LIMIT_TEXT, " (and %lu more since the last)", limit->suppressed);
+	limit->suppressed = 0;
+	return true;
+}

@@ -4,7 +4,9 @@
 #define XDP_ICP_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <syslog.h> /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG */
+#include <time.h>
 
 /*
  * Set the program's name and the highest syslog priority that is logged. Under systemd a line
@@ -15,5 +17,21 @@ void log_open(const char *program, int level);
 void log_write(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_vwrite(int priority, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));
+
+#define LOG_LIMIT_PERIOD 10 /* seconds */
+#define LOG_LIMIT_TEXT 64   /* bytes */
+
+/* Counts the messages about one thing that others could cause by the thousand. Initially zero. */
+struct log_limit {
+	time_t end;	      /* of the period, CLOCK_MONOTONIC; 0: none has begun */
+	unsigned int written; /* messages in it */
+	unsigned long suppressed;
+};
+
+/*
+ * Count a message, of which at most `most` a period are written. Return whether to write it, and
+ * what to append: " (and N more since the last)" if others were suppressed, else "".
+ */
+bool log_limit_allows(struct log_limit *limit, unsigned int most, char more[LOG_LIMIT_TEXT]);
 
 #endif

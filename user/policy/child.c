@@ -57,9 +57,9 @@ static struct policy_match parse_reply(struct policy_child *child, const char *l
 	match.gave_up = true;
 	shown = escape(line, length);
 	if (shown && strncmp(shown, "! ", 2) == 0)
-		policy_warn(&child->warning, child->policy, "%.400s", shown + 2);
+		policy_warn(&child->warnings, child->policy, "%.400s", shown + 2);
 	else
-		policy_warn(&child->warning, child->policy,
+		policy_warn(&child->warnings, child->policy,
 			    "the helper replied '%.200s', which is neither a verdict "
 			    "(" VERDICT_NAMES ") nor -",
 			    shown ? shown : "");

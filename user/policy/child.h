@@ -23,7 +23,7 @@ struct policy_child {
 	unsigned int timeout; /* milliseconds for a reply, including the wait for a free child */
 	unsigned int stall;   /* milliseconds after which a child is killed */
 	struct helper_pool *pool;
-	struct policy_warning warning;
+	struct log_limit warnings;
 };
 
 /*

@@ -104,8 +104,9 @@ void daemon_stop_remembering(struct daemon *daemon)
 
 /* --- from one chain to the next */
 
-void daemon_note_horizon(struct daemon *daemon, const struct compiled *compiled)
+void daemon_note_chain(struct daemon *daemon, const struct compiled *compiled)
 {
+	daemon->generation++;
 	daemon->horizon = (struct horizon){ compiled->horizon, compiled->horizon_reason };
 	if (compiled->horizon != RANK_NONE)
 		log_write(LOG_INFO, "policy '%s' and all behind it are evaluated by the daemon: %s",
@@ -162,7 +163,7 @@ int daemon_switch_chain(struct daemon *daemon, struct next_chain *next, struct c
 	}
 	server_pause(&daemon->server);
 	daemon->chain = next->chain;
-	daemon_note_horizon(daemon, next->compiled);
+	daemon_note_chain(daemon, next->compiled);
 	daemon->config = config;
 	daemon->server.responder.chain = daemon->chain;
 	daemon->server.responder.answer_request_zero = config->answer_request_zero;

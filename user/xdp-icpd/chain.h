@@ -41,8 +41,8 @@ int daemon_switch_chain(struct daemon *daemon, struct next_chain *next, struct c
  */
 int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, struct error *error);
 
-/* Note and log from which policy on the daemon evaluates daemon->chain. */
-void daemon_note_horizon(struct daemon *daemon, const struct compiled *compiled);
+/* Count daemon->chain, note its horizon, and log from which policy on the daemon evaluates it. */
+void daemon_note_chain(struct daemon *daemon, const struct compiled *compiled);
 
 /* Callback of policies that begin or cease to match; `context` is the daemon. */
 void daemon_policy_changed(void *context, const struct policy *policy);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,7 +98,7 @@ static json_t *list_interfaces(const struct daemon *daemon)
 }
 
 /* A pattern's bytes may be in it. */
-static json_t *reason_text(const struct error *reason)
+static json_t *error_json(const struct error *reason)
 {
 	char line[ESCAPE_MAX * sizeof(reason->text)];
 
@@ -111,6 +113,33 @@ static json_t *horizon(const struct daemon *daemon)
 
 	return rank == RANK_NONE ? json_null()
 				 : control_text(chain_policy(daemon->chain, rank)->name);
+}
+
+/* The configuration's path, absolute. */
+static json_t *config_path(const struct daemon *daemon)
+{
+	char directory[PATH_MAX], path[2 * PATH_MAX];
+
+	if (daemon->config_path[0] == '/' || !getcwd(directory, sizeof(directory)))
+		return control_text(daemon->config_path);
+	snprintf(path, sizeof(path), "%s/%s", directory, daemon->config_path);
+	return control_text(path);
+}
+
+static json_t *last_reload(const struct daemon *daemon)
+{
+	const struct error *error = &daemon->last_reload_error;
+
+	if (!daemon->last_reload)
+		return json_null();
+	return json_pack("{s:I, s:o}", "time", (json_int_t)daemon->last_reload, "error",
+			 error->text[0] ? error_json(error) : json_null());
+}
+
+/* The kernel's count of chains outlives the daemon. */
+static json_int_t generation(const struct daemon *daemon)
+{
+	return daemon->xdp.kernel ? kernel_generation(daemon->xdp.kernel) : daemon->generation;
 }
 
 static void get_status(void *context, struct control_request *request)
@@ -141,10 +170,13 @@ static void get_status(void *context, struct control_request *request)
 		"pid", (json_int_t)getpid(), "uptime",
 		(json_int_t)(now.tv_sec - daemon->started.tv_sec), "reloads",
 		(json_int_t)daemon->reloads, "pin_dir", control_text(daemon->config->pin_dir));
+	json_object_set_new(reply, "config", config_path(daemon));
+	json_object_set_new(reply, "generation", json_integer(generation(daemon)));
+	json_object_set_new(reply, "last_reload", last_reload(daemon));
 	json_object_set_new(reply, "horizon_why",
 			    daemon->horizon.rank == RANK_NONE
 				    ? json_null()
-				    : reason_text(&daemon->horizon.reason));
+				    : error_json(&daemon->horizon.reason));
 	if (daemon->xdp.kernel)
 		json_object_set_new(reply, "prefixes_used",
 				    json_integer(kernel_prefixes_used(daemon->xdp.kernel)));
@@ -201,7 +233,7 @@ static void add_place(const struct daemon *daemon, const struct policy *policy, 
 
 	json_object_set_new(one, "kernel", json_boolean(rank < horizon->rank));
 	if (rank == horizon->rank)
-		json_object_set_new(one, "why", reason_text(&horizon->reason));
+		json_object_set_new(one, "why", error_json(&horizon->reason));
 	else if (rank > horizon->rank)
 		json_object_set_new(one, "why", json_string("a policy before it is there"));
 	automaton = policy->kind->automaton ? policy->kind->automaton(policy, &reason) : NULL;

@@ -89,7 +89,7 @@ int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct 
 	struct kernel *kernel = daemon->xdp.kernel;
 	struct server *server = &daemon->server;
 
-	daemon_note_horizon(daemon, compiled);
+	daemon_note_chain(daemon, compiled);
 	if (server_set_rules(server,
 			     kernel ? rules_pinned(kernel_rules(kernel))
 				    : rules_local(config->rules_max),

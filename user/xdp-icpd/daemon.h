@@ -37,8 +37,11 @@ struct daemon {
 	struct event *heartbeat;
 	struct event *signals[3];
 	struct timespec started;
+	unsigned long generation; /* chains since the start, of the one in use */
 	unsigned long reloads;
-	bool ending; /* draining before exit */
+	time_t last_reload;		/* seconds since 1970; 0: there was none */
+	struct error last_reload_error; /* an empty text: it succeeded */
+	bool ending;			/* draining before exit */
 };
 
 /*

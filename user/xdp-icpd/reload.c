@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "xdp-icpd/chain.h"
@@ -74,6 +75,7 @@ SLIST_HEAD(released_list, released);
 
 struct changes {
 	struct daemon *daemon;
+	struct log_limit failures; /* of reloads */
 	struct change_list waiting;
 	size_t waiting_count;
 	struct change *current;
@@ -295,7 +297,11 @@ static int activate(struct changes *changes, struct change *change)
 	if (result == 0) {
 		change->active = true;
 		exchange_config(config, former, change);
-		daemon->reloads += change->kind == CHANGE_RELOAD;
+		if (change->kind == CHANGE_RELOAD) {
+			daemon->reloads++;
+			daemon->last_reload = time(NULL);
+			daemon->last_reload_error.text[0] = '\0';
+		}
 		log_change(daemon, change);
 		/* Evaluations may still hold references. */
 		chain_unref(change->next.chain);
@@ -306,13 +312,25 @@ static int activate(struct changes *changes, struct change *change)
 	return result;
 }
 
+/* Note and log that a reload failed. Who may ask for reloads may do so in a loop. */
+static void reload_failed(struct changes *changes, const struct error *error)
+{
+	struct daemon *daemon = changes->daemon;
+	char more[LOG_LIMIT_TEXT];
+
+	daemon->last_reload = time(NULL);
+	daemon->last_reload_error = *error;
+	if (log_limit_allows(&changes->failures, 10, more))
+		log_write(LOG_ERR, "reload failed, nothing is changed: %s%s", error->text, more);
+}
+
 static void complete(struct changes *changes, struct change *change)
 {
+	if (change->failed && change->kind == CHANGE_RELOAD)
+		reload_failed(changes, &change->error);
 	if (change->done)
 		change->done(change->context, changes->daemon,
 			     change->failed ? &change->error : NULL);
-	else if (change->failed)
-		log_write(LOG_ERR, "reload failed, nothing is changed: %s", change->error.text);
 	free(change->name);
 	free(change);
 }
@@ -385,7 +403,11 @@ static struct change *add(struct daemon *daemon, enum change_kind kind, struct e
 
 struct change *daemon_reload(struct daemon *daemon, struct error *error)
 {
-	return add(daemon, CHANGE_RELOAD, error);
+	struct change *change = add(daemon, CHANGE_RELOAD, error);
+
+	if (!change)
+		reload_failed(daemon->changes, error);
+	return change;
 }
 
 struct change *daemon_put_policy(struct daemon *daemon, struct policy_spec *spec, bool save_it,
@@ -430,8 +452,7 @@ void daemon_reload_on_signal(struct daemon *daemon)
 
 	if (last && last->kind == CHANGE_RELOAD)
 		return; /* it has not read the configuration yet */
-	if (!daemon_reload(daemon, &error))
-		log_write(LOG_ERR, "no reload: %s", error.text);
+	daemon_reload(daemon, &error);
 }
 
 /* --- the beginning and the end */

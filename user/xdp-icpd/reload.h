@@ -20,8 +20,8 @@ struct change;
 int daemon_open_changes(struct daemon *daemon, struct error *error);
 
 /*
- * Queue a reload: the configuration is read again and applied as a whole, or nothing changes.
- * Return NULL and `error` if too many changes wait, the daemon ends, or memory is exhausted.
+ * Queue a reload: the configuration is read again and applied as a whole, or nothing changes; the
+ * daemon notes and logs which. Return NULL and `error` if too many changes wait, the daemon ends, or memory is exhausted.
  */
 struct change *daemon_reload(struct daemon *daemon, struct error *error);
 
@@ -40,7 +40,7 @@ struct change *daemon_remove_policy(struct daemon *daemon, const char *name, boo
 /*
  * Set the callback of a change, right after it was queued. It is called once, from the event loop
  * or from daemon_cancel_changes(). `error` is NULL if the change is active from the next query on,
- * and saved if requested. Without a callback, failures are logged.
+ * and saved if requested.
  */
 typedef void (*change_done)(void *context, struct daemon *daemon, const struct error *error);
 void change_then(struct change *change, change_done done, void *context);

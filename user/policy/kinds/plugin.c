@@ -23,7 +23,7 @@ struct plugin {
 	void *object;
 	const struct xdp_icp_plugin *ops; /* in the object */
 	void *state;			  /* private to the plugin */
-	struct policy_warning warning;
+	struct log_limit warnings;
 };
 
 /* Set an error about the plugin's file. Returns -1. */
@@ -189,7 +189,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 		match.verdict = result;
 	} else if (result != XDP_ICP_PLUGIN_NOTHING) {
 		match.gave_up = true;
-		policy_warn(&plugin->warning, policy,
+		policy_warn(&plugin->warnings, policy,
 			    "the plugin's check() returned %d, which is not a verdict", result);
 	}
 	return match;
