@@ -8,6 +8,8 @@ CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool)
 PREFIX ?= /usr/local
+# What the configuration's `user` is by default.
+DAEMON_USER ?= nobody
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
 
@@ -16,7 +18,8 @@ LIBRARIES := libbpf libxdp libconfuse libevent libmicrohttpd libcurl libpcre2-8 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	    -Wwrite-strings -Wformat=2 -Wundef -Wno-missing-field-initializers \
 	    $(if $(CI),-Werror)
-CPPFLAGS += -D_GNU_SOURCE -DXDP_ICP_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) \
+CPPFLAGS += -D_GNU_SOURCE -DXDP_ICP_VERSION='"$(VERSION)"' -DXDP_ICP_USER='"$(DAEMON_USER)"' \
+	    -Iinclude -Iuser -I$(BUILD) \
 	    $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
 CFLAGS ?= -O2 -g
 HARDENING ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
@@ -57,6 +60,9 @@ HOSTILE := $(BUILD)/tests/hostile
 TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(TEST_PLUGINS) $(FUZZ_REPLAYS) $(FIDELITY) $(HOSTILE)
 BENCH_BPF := $(BUILD)/bench/limit.bpf.o
 MANUALS := $(patsubst scripts/man/%.scd,$(BUILD)/man/%,$(wildcard scripts/man/*.scd))
+
+# A file with the places that it names.
+filled_in = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@USER@|$(DAEMON_USER)|g' -e 's|@VERSION@|$(VERSION)|g' $(1)
 
 .PHONY: all
 all: $(BINARIES) $(BPF_OBJECT) $(PLUGINS) manuals ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast, build/man
@@ -183,19 +189,26 @@ compile_commands.json: $(SKELETON) ## for clangd and other tools
 
 .PHONY: install
 install: all ## install below PREFIX (/usr/local) and DESTDIR
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/xdp-icp \
-		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)$(PREFIX)/include $(DESTDIR)/etc/xdp-icp
-	install -m 755 $(BUILD)/xdp-icpd $(BUILD)/icpctl $(BUILD)/icpblast scripts/xdp-icp-load \
-		$(DESTDIR)$(PREFIX)/sbin
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/xdp-icp \
+		$(DESTDIR)$(PREFIX)/lib/xdp-icp $(DESTDIR)$(PREFIX)/include \
+		$(DESTDIR)$(PREFIX)/share/pkgconfig $(DESTDIR)/etc/xdp-icp
+	install -m 755 $(BUILD)/icpctl $(BUILD)/icpblast $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/xdp-icpd scripts/xdp-icp-load $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/xdp-icp-loader $(BUILD)/xdp-icp-lua scripts/zc-icp-helper.py \
 		$(DESTDIR)$(PREFIX)/libexec/xdp-icp
 	install -m 644 $(BPF_OBJECT) $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/xdp-icp
 	install -m 644 include/xdp_icp_plugin.h $(DESTDIR)$(PREFIX)/include
+	$(call filled_in,scripts/xdp-icp.pc.in) >$(DESTDIR)$(PREFIX)/share/pkgconfig/xdp-icp.pc
 	test -e $(DESTDIR)/etc/xdp-icp/xdp-icp.conf || \
 		install -m 644 scripts/sample.conf $(DESTDIR)/etc/xdp-icp/xdp-icp.conf
 	for page in $(MANUALS); do \
 		test ! -e $$page || install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
 	done
+
+.PHONY: deb
+deb: ## build Debian packages in build/deb, which lintian checks
+	$(Q)scripts/install-deps deb
+	$(Q)scripts/build-deb $(BUILD)/deb $(VERSION)
 
 .PHONY: clean
 clean: ## remove build/
@@ -252,7 +265,7 @@ PLUGIN_FLAGS = -Iinclude $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -shared
 
 $(BUILD)/plugins/%.so: scripts/plugins/%.c | $(BUILD)/plugins/
 	$(call say,PLUGIN,$@)
-	$(Q)$(CC) $(PLUGIN_FLAGS) $< -o $@
+	$(Q)$(CC) $(PLUGIN_FLAGS) $(LDFLAGS) $< -o $@
 
 # --- the tests
 
@@ -343,7 +356,7 @@ $(BUILD)/man/tables: scripts/man/tables.c $(ARCHIVES) | $(BUILD)/man/
 ifneq ($(SCDOC),)
 $(MANUALS): $(BUILD)/man/%: scripts/man/%.scd $(BUILD)/man/tables
 	$(call say,MAN,$@)
-	$(Q)$(BUILD)/man/tables <$< >$@.scd && $(SCDOC) <$@.scd >$@.new && mv $@.new $@ && rm $@.scd
+	$(Q)$(call filled_in,$<) | $(BUILD)/man/tables >$@.scd && $(SCDOC) <$@.scd >$@.new && mv $@.new $@ && rm $@.scd
 else
 $(MANUALS):
 	@echo "  no scdoc: $(notdir $@) is not built (Debian package scdoc)"

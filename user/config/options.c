@@ -236,7 +236,7 @@ struct config *config_default(void)
 	config->mode = CONFIG_MODE_AUTO;
 	config->control = strdup("/run/xdp-icp/control.sock");
 	config->pin_dir = strdup("/sys/fs/bpf/xdp-icp");
-	config->user = strdup("nobody");
+	config->user = strdup(XDP_ICP_USER);
 	config->default_verdict = ICP_OP_MISS;
 	config->rules_max = 4096;
 	config->verdicts_max = 65536;
