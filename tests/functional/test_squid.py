@@ -255,7 +255,7 @@ class ManualChain(Squid):
         mine = self.example("squid", "10-mine") + self.example("squid", "20-not-mine")
         self.assertIn(f"http://{SITE}/a/", mine)
         others = self.example("policies", "20-images") + self.example("policies", "30-thumbs")
-        place = "/usr/local/lib/xdp-icp/partition.so"
+        place = "@PREFIX@/lib/xdp-icp/partition.so"
         plugin = self.example("policies", "90-mine", place, BUILD / "plugins/partition.so")
         return {
             "a": outages + mine + others + plugin.replace('"0", "3"', '"0", "2"'),
