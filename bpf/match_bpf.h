@@ -103,7 +103,7 @@ static long walk_group(__u32 i, struct group_loop *loop)
 	struct scratch *scratch = lookup_scratch();
 
 	if (group && scratch)
-		return !match_group(scratch, group, &lookups, NULL);
+		return !match_group(scratch, group, i, &lookups, NULL);
 	loop->failed = 1;
 	return 1;
 }

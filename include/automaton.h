@@ -36,7 +36,8 @@
 
 #include "base.h"
 
-#define AUTOMATON_SLOTS 4u     /* automata of a group */
+#define AUTOMATON_SLOTS 4u /* automata of a group */
+#define AUTOMATON_ALL_SLOTS 0xfu
 #define AUTOMATON_CELLS 65536u /* of a group, all its automata together */
 #define AUTOMATON_SINK 256u    /* cells of a sink's row: as many as there can be classes */
 #define AUTOMATON_ANSWERS 64u  /* sinks of a group with an answer, at most */
@@ -72,17 +73,17 @@ struct automaton_walk {
 };
 
 /*
- * Begin a walk, of those slots that have a rank below `best`: the others cannot win any more. If
- * rank[0] is not below it, the group need not be walked at all.
+ * Begin a walk, of those of `slots`, as bits, that have a rank below `best`: the others cannot win any
+ * more. If rank[0] is not below it, the group need not be walked at all.
  */
 ICP_INLINE void automaton_begin(struct automaton_walk *walk, const struct automaton_group *group,
-				__u32 best)
+				__u32 slots, __u32 best)
 {
 	for (__u32 slot = 0; slot < AUTOMATON_SLOTS; slot++) {
 		__u64 below = (__u64)group->rank[slot] - best; /* its highest bit */
 
 		ICP_BOUNDED(below);
-		below = 0 - (below >> 63);
+		below = 0 - (below >> 63 & slots >> slot);
 		walk->state[slot] = (group->start[slot] & below) | (group->none & ~below);
 	}
 }
@@ -145,16 +146,6 @@ ICP_INLINE __u32 automaton_answer(const struct automaton_walk *walk,
 	return group->answers[least / AUTOMATON_SINK % AUTOMATON_ANSWERS];
 }
 
-/* A word with its first byte in memory as the lowest. */
-ICP_INLINE __u64 automaton_little(__u64 word)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return word;
-#else
-	return __builtin_bswap64(word);
-#endif
-}
-
 /*
  * Read the 8 bytes that step `i` (from 0) of a walk takes, of a text of `length` bytes that is
  * followed by a NUL and zero-padded to the word. `backward` is 0 or 1; `words` is an upper bound of
@@ -179,26 +170,26 @@ ICP_INLINE bool automaton_word(__u64 *word, const text_word *text, __u32 length,
 		return false;
 	ICP_BOUNDED(behind);
 	ICP_BOUNDED(before);
-	read = automaton_little(text[before]) & (0 - exists);
+	read = word_little(text[before]) & (0 - exists);
 	read = read >> 4 * part >> 4 * part; /* by halves: 64 is no shift */
 	part = ICP_WORD - part;
-	read |= automaton_little(text[behind]) << 4 * part << 4 * part;
+	read |= word_little(text[behind]) << 4 * part << 4 * part;
 	*word = read ^ ((read ^ __builtin_bswap64(read)) & (0 - (__u64)backward));
 	return true;
 }
 
 /*
- * Walk a group over a text as described at automaton_word() and return its answer, of those slots
- * that have a rank below `best`.
+ * Walk a group over a text as described at automaton_word() and return its answer, of those of
+ * `slots`, as bits, that have a rank below `best`.
  */
 ICP_INLINE __u32 automaton_walk_group(struct automaton_walk *walk,
 				      const struct automaton_group *group, const text_word *text,
-				      __u32 length, __u32 words, __u32 best)
+				      __u32 length, __u32 words, __u32 slots, __u32 best)
 {
 	__u32 backward = group->backward & 1;
 	__u64 word;
 
-	automaton_begin(walk, group, best);
+	automaton_begin(walk, group, slots, best);
 	for (__u32 i = 0; i < words; i++) {
 		if (!automaton_word(&word, text, length, backward, i, words))
 			break;

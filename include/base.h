@@ -69,6 +69,16 @@ ICP_INLINE __be32 host_to_be32(__u32 x)
 /* A word of a text. It may alias: reading chars by words is intended. */
 typedef __u64 __attribute__((may_alias)) text_word;
 
+/* A word with its first byte in memory as the lowest. */
+ICP_INLINE __u64 word_little(__u64 word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return word;
+#else
+	return __builtin_bswap64(word);
+#endif
+}
+
 /* Keep the first `bytes` (0 to 7) bytes of a word in memory order, and zero the others. */
 ICP_INLINE __u64 word_first_bytes(__u64 word, __u32 bytes)
 {

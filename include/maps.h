@@ -36,11 +36,12 @@
 
 #include "automaton.h"
 #include "counters.h"
+#include "filter.h"
 #include "icp.h"
 #include "readings.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 6
+#define ICP_MAP_ABI 7
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -127,6 +128,7 @@ struct map_chain {
 	__u32 groups;			  /* in `automata`, from slot * AUTOMATON_GROUPS on */
 	__u32 zero;
 	struct prefix_tree trees[URL_READINGS];
+	struct filter filter; /* of automata: four bits for each group, the first in the lowest */
 };
 
 /*
@@ -261,5 +263,6 @@ _Static_assert(sizeof(struct prefix_answer) == 12, "the ABI");
 _Static_assert(sizeof(struct prefix_bucket) == PREFIX_LINE, "the ABI");
 _Static_assert(sizeof(struct prefix_line) == PREFIX_LINE, "the ABI");
 _Static_assert(sizeof(struct map_chain) % 8 == 0, "no padding");
+_Static_assert(FILTER_AUTOMATA == AUTOMATON_GROUPS * AUTOMATON_SLOTS, "a bit for each");
 
 #endif

@@ -58,25 +58,30 @@ ICP_INLINE struct candidate match_source(const struct map_chain *chain,
 }
 
 /*
- * Walk a group of automata over the URL; the least rank proven so far is in scratch->groups. Groups
- * are in the order of their least ranks. Returns false once no other can win any more.
+ * Walk the chain's group `number` (from 0) over the URL; the least rank proven so far is in
+ * scratch->groups. Groups are in the order of their least ranks. Returns false once no other can win
+ * any more.
  */
 ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_group *group,
-			    const struct match_lookups *lookups, void *maps)
+			    __u32 number, const struct match_lookups *lookups, void *maps)
 {
 	__u32 best = ICP_READ_BACK(scratch->groups.best);
+	__u32 automata = ICP_READ_BACK(scratch->groups.automata);
 	const struct prefix_answer *said;
-	__u32 length, answer;
+	__u32 length, answer, slots;
 
 	if (group->rank[0] >= best)
 		return false;
+	slots = automata >> number % AUTOMATON_GROUPS * AUTOMATON_SLOTS & AUTOMATON_ALL_SLOTS;
+	if (!slots)
+		return true;
 	length = scratch_url_length(scratch);
 	if (length > PREFIX_URL_MAX) /* never: for the verifier */
 		return false;
 	ICP_BOUNDED(length);
 	answer = automaton_walk_group(&scratch->groups.walk, group,
 				      scratch->message.words + MESSAGE_URL_WORD, length,
-				      PREFIX_WORDS, best);
+				      PREFIX_WORDS, slots, best);
 	if (answer == AUTOMATON_NO_ANSWER)
 		return true;
 	/* If it cannot be read here, match_automata() cannot either, and passes the query up. */
@@ -93,8 +98,14 @@ ICP_INLINE bool match_automata(struct candidate *best, const struct map_chain *c
 			       struct scratch *scratch, const struct match_lookups *lookups,
 			       void *maps)
 {
+	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	const struct prefix_answer *said;
+	__u32 automata = filter_text(&chain->filter, url, scratch_url_length(scratch), PREFIX_WORDS,
+				     best->rank);
 
+	if (!automata)
+		return true;
+	scratch->groups.automata = automata;
 	scratch->groups.first_answer = chain->first_answer;
 	scratch->groups.answer = AUTOMATON_NO_ANSWER;
 	scratch->groups.best = best->rank;

@@ -69,6 +69,7 @@ struct scratch {
 		__u32 first_answer; /* as in struct map_chain */
 		__u32 answer;	    /* so far; AUTOMATON_NO_ANSWER: none */
 		__u32 best;	    /* the rank that must be beaten */
+		__u32 automata;	    /* that may match, as bits of the filter */
 		struct automaton_walk walk;
 	} groups;
 	struct {

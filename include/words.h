@@ -27,10 +27,7 @@ ICP_INLINE __u64 word_of_text(const __u8 *text, __u32 at, __u32 size)
 	if (at < size)
 		__builtin_memcpy(&word, text + at, size - at < ICP_WORD ? size - at : ICP_WORD);
 #endif
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	word = __builtin_bswap64(word);
-#endif
-	return word;
+	return word_little(word);
 }
 
 /* The bytes that equal `byte`. */

@@ -86,14 +86,18 @@ static void check(const struct automaton *automaton, const char *text, size_t le
 	struct automaton_group *single = automaton_single(automaton);
 	__u64 words[TEXT_MAX / ICP_WORD + 3] = { 0 };
 	struct automaton_walk walk;
+	struct filter filter;
+	uint32_t slots;
 
 	require(single && automaton_find(single, text, length) == answer);
 	free(single);
 	for (size_t i = 0; i < AUTOMATON_SLOTS; i++)
 		members[i] = (struct automaton_member){ automaton, i, NULL, 0 };
 	require(automaton_pack(&group, 1, members, AUTOMATON_SLOTS) == 1);
+	automaton_filter(&filter, members, AUTOMATON_SLOTS);
 	memcpy(words, text, length);
-	require(automaton_walk_group(&walk, &group, words, length, TEXT_MAX / ICP_WORD + 1,
+	slots = filter_text(&filter, words, length, TEXT_MAX / ICP_WORD + 1, AUTOMATON_NO_RANK);
+	require(automaton_walk_group(&walk, &group, words, length, TEXT_MAX / ICP_WORD + 1, slots,
 				     AUTOMATON_NO_RANK) == answer);
 }
 

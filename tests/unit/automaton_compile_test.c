@@ -187,7 +187,8 @@ static uint32_t walk(const struct automaton_group *group, const char *text, size
 	assert_in_range(length, 0, 255);
 	words[0] = words[33] = ~0ULL;
 	memcpy(words + 1, text, length);
-	return automaton_walk_group(&states, group, words + 1, length, 32, best);
+	return automaton_walk_group(&states, group, words + 1, length, 32, AUTOMATON_ALL_SLOTS,
+				    best);
 }
 
 TEST(all_lengths)
@@ -293,17 +294,17 @@ TEST(the_walk_ends_when_the_answer_is_certain)
 		members[i] =
 			(struct automaton_member){ compile_one(REGEX, patterns[i]), i, NULL, 0 };
 	assert_int_equal(automaton_pack(group, 1, members, 3), 1);
-	automaton_begin(&states, group, AUTOMATON_NO_RANK);
+	automaton_begin(&states, group, AUTOMATON_ALL_SLOTS, AUTOMATON_NO_RANK);
 	memcpy(&word, "axxxxxxx", 8);
-	assert_true(automaton_step(&states, group, automaton_little(word)));
-	automaton_begin(&states, group, AUTOMATON_NO_RANK);
+	assert_true(automaton_step(&states, group, word_little(word)));
+	automaton_begin(&states, group, AUTOMATON_ALL_SLOTS, AUTOMATON_NO_RANK);
 	memcpy(&word, "xxxxxxxx", 8);
-	assert_false(automaton_step(&states, group, automaton_little(word)));
+	assert_false(automaton_step(&states, group, word_little(word)));
 	assert_true(automaton_step(&states, group, 0));
 	assert_int_equal(automaton_answer(&states, group), 0);
 	/* The third cannot win: nothing is left once the others are certain. */
-	automaton_begin(&states, group, 2);
-	assert_true(automaton_step(&states, group, automaton_little(word)));
+	automaton_begin(&states, group, AUTOMATON_ALL_SLOTS, 2);
+	assert_true(automaton_step(&states, group, word_little(word)));
 	for (size_t i = 0; i < 3; i++)
 		automaton_free((struct automaton *)members[i].automaton);
 	free(group);
@@ -367,4 +368,75 @@ TEST(groups_are_full)
 	automaton_free(large);
 	automaton_free(small);
 	free(groups);
+}
+
+/* What a filter of one automaton, with rank 1, says of a text: 1 if it may match. */
+static uint32_t filtered(const char *pattern, uint16_t otherwise, const char *url, uint32_t best)
+{
+	struct automaton_pattern list = { pattern, strlen(pattern), 1 };
+	struct automaton *automaton = compile(REGEX, &list, 1, otherwise);
+	struct automaton_group *group = calloc(1, sizeof(*group));
+	struct automaton_member member = { automaton, 1, NULL, 0 };
+	__u64 words[33] = { 0 };
+	struct filter filter;
+	uint32_t result;
+
+	assert_int_equal(automaton_pack(group, 1, &member, 1), 1);
+	automaton_filter(&filter, &member, 1);
+	memcpy(words, url, strlen(url));
+	result = filter_text(&filter, words, strlen(url), 32, best);
+	automaton_free(automaton);
+	free(group);
+	return result;
+}
+
+/* It never spares a walk that finds a match (automaton_fidelity_test), but one that finds none. */
+TEST(the_filter_spares_walks)
+{
+	static const struct {
+		const char *pattern, *url;
+		uint32_t wanted;
+	} cases[] = {
+		{ "/admin(/|$)", "http://e.org/images/ad", 0 },
+		{ "/admin(/|$)", "http://e.org/adm", 1 },
+		{ "/admin(/|$)", "http://e.org/images/1/2/3/4/5/6/7/8/administer", 1 },
+		{ "\\.(cgi|php)$", "http://e.org/a.pgi", 1 }, /* the bytes, not their order */
+		{ "\\.(cgi|php)x", "http://e.org/a.png", 0 },
+		{ "[?&]s=[0-9]", "http://e.org/?s=a&t=1", 0 },
+		{ "[?&]s=[0-9]", "http://e.org/?t=1&s=1", 1 },
+		/* A match of less than four bytes, at all distances to the end and to a word. */
+		{ "q!", "http://e.org/q!", 1 },
+		{ "q!", "http://e.org/0q!", 1 },
+		{ "q!", "http://e.org/01q!", 1 },
+		{ "q!", "http://e.org/012q!", 1 },
+		{ "q!", "http://e.org/0123q!", 1 },
+		{ "q!", "http://e.org/01234q!", 1 },
+		{ "q!", "http://e.org/012345q!", 1 },
+		{ "q!", "http://e.org/0123456q!", 1 },
+		{ "q!", "http://e.org/q", 0 },
+		{ "q!$", "http://e.org/q!/", 1 },
+		{ "q!\\b.?", "http://e.org/q", 0 },
+		/* What may be skipped makes no difference. */
+		{ ".*q!", "http://e.org/", 0 },
+		{ "^.*q!", "http://e.org/q!", 1 },
+		{ "^.*(a|.*q!|.*!q)", "http://e.org/!q", 1 },
+		{ "^(.*q!|.*!q)", "http://e.org/", 0 },
+		{ "^.*.q!", "http://e.org/q!", 1 },
+		/* What cannot be spared: any byte can begin a match, or it is read backward. */
+		{ ".*(.|q)", "http://e.org/", 1 },
+		{ "[a-z]+[0-9]", "x", 1 },
+		{ "", "x", 1 },
+		{ "q!{2}$", "http://e.org/", 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (filtered(cases[i].pattern, 0, cases[i].url, AUTOMATON_NO_RANK) !=
+		    cases[i].wanted)
+			fail_msg("%s on %s: not %u", cases[i].pattern, cases[i].url,
+				 cases[i].wanted);
+	/* With `not`, a URL without a match has an answer. */
+	assert_int_equal(filtered("/admin/", 1, "http://e.org/", AUTOMATON_NO_RANK), 1);
+	/* What cannot win need not be looked for, what may be skipped by the walk. */
+	assert_int_equal(filtered("/admin/", 0, "http://e.org/admin/", 2), 1);
+	assert_int_equal(filtered("/admin/", 0, "http://e.org/admin/", 1), 0);
 }

@@ -198,8 +198,9 @@ static void compare(const struct list *list, const char *text, size_t length, in
 }
 
 static void walk_groups(const struct automaton_group *groups, size_t used,
-			const struct automaton_member *members, const struct list *lists,
-			const char *text, size_t length, const int64_t *expected)
+			const struct filter *filter, const struct automaton_member *members,
+			const struct list *lists, const char *text, size_t length,
+			const int64_t *expected)
 {
 	static __u64 words[(WALK_MAX + 1) / ICP_WORD + 1];
 	struct automaton_walk walk;
@@ -209,13 +210,16 @@ static void walk_groups(const struct automaton_group *groups, size_t used,
 	for (size_t group = 0; group < used; group++) {
 		uint32_t best =
 			random_below(&seed, 4) ? AUTOMATON_NO_RANK : random_below(&seed, LISTS);
-		uint32_t got = automaton_walk_group(&walk, &groups[group], words, length,
-						    sizeof(words) / ICP_WORD - 1, best);
+		uint32_t automata =
+			filter_text(filter, words, length, sizeof(words) / ICP_WORD - 1, best);
+		uint32_t got = automaton_walk_group(
+			&walk, &groups[group], words, length, sizeof(words) / ICP_WORD - 1,
+			automata >> group * AUTOMATON_SLOTS & AUTOMATON_ALL_SLOTS, best);
 		int64_t wanted = AUTOMATON_NO_ANSWER;
 		size_t first = LISTS;
 		__u64 word;
 
-		automaton_begin(&walk, &groups[group], AUTOMATON_NO_RANK);
+		automaton_begin(&walk, &groups[group], AUTOMATON_ALL_SLOTS, AUTOMATON_NO_RANK);
 		for (__u32 i = 0; i < sizeof(words) / ICP_WORD - 1; i++)
 			if (automaton_word(&word, words, length, groups[group].backward, i,
 					   sizeof(words) / ICP_WORD - 1))
@@ -237,7 +241,8 @@ static void walk_groups(const struct automaton_group *groups, size_t used,
 }
 
 static void compare_text(const struct automaton_group *groups, size_t used,
-			 const struct automaton_member *members, const struct list *lists)
+			 const struct filter *filter, const struct automaton_member *members,
+			 const struct list *lists)
 {
 	char text[TEXT_MAX + 1];
 	size_t length = make_text(text, lists);
@@ -254,7 +259,7 @@ static void compare_text(const struct automaton_group *groups, size_t used,
 			automaton_find(lists[i].single, text, length), "alone");
 	}
 	if (length <= WALK_MAX)
-		walk_groups(groups, used, members, lists, text, length, expected);
+		walk_groups(groups, used, filter, members, lists, text, length, expected);
 }
 
 static void compare_lists(void)
@@ -262,6 +267,7 @@ static void compare_lists(void)
 	static struct automaton_group groups[AUTOMATON_GROUPS];
 	static struct list lists[LISTS];
 	struct automaton_member members[LISTS];
+	struct filter filter;
 	size_t slots[AUTOMATON_GROUPS] = { 0 }, used;
 
 	for (size_t i = 0; i < LISTS; i++) {
@@ -269,12 +275,13 @@ static void compare_lists(void)
 		members[i] = (struct automaton_member){ lists[i].automaton, i, NULL, 0 };
 	}
 	used = automaton_pack(groups, AUTOMATON_GROUPS, members, LISTS);
+	automaton_filter(&filter, members, LISTS);
 	count.groups += used;
 	for (size_t i = 0; i < LISTS; i++)
 		if (members[i].group >= 0)
 			lists[i].slot = slots[members[i].group]++;
 	for (int i = 0; i < TEXTS; i++)
-		compare_text(groups, used, members, lists);
+		compare_text(groups, used, &filter, members, lists);
 	for (size_t i = 0; i < LISTS; i++)
 		release(&lists[i]);
 }

@@ -44,6 +44,7 @@
 
 #include "automaton/compile.h"
 #include "automaton/dfa.h"
+#include "automaton/heads.h"
 #include "automaton/glob.h"
 #include "automaton/regex.h"
 #include "lib/vec.h"
@@ -161,7 +162,8 @@ static bool prefer_backward(const struct list *list)
 	return list->count > 0;
 }
 
-static int make_dfa(struct dfa *dfa, const struct list *list, bool backward, struct error *error)
+static int make_dfa(struct dfa *dfa, uint8_t miss[256], const struct list *list, bool backward,
+		    struct error *error)
 {
 	const struct dfa_levels levels = { list->count, list->sinks, list->sink_count };
 	struct nfa nfa = { 0 };
@@ -171,6 +173,9 @@ static int make_dfa(struct dfa *dfa, const struct list *list, bool backward, str
 	result = nfa_make(&nfa, &list->tree, list->roots, list->count, backward, error);
 	if (result == 0)
 		result = dfa_make(dfa, &nfa, &levels, error);
+	if (result == 0 && !backward &&
+	    list->answers[list->sinks[list->count]] == AUTOMATON_NO_ANSWER)
+		heads_find(miss, &nfa);
 	nfa_free(&nfa);
 	if (result == 0 && dfa_minimise(dfa))
 		result = error_set(error, "out of memory");
@@ -188,7 +193,8 @@ static int make_dfa(struct dfa *dfa, const struct list *list, bool backward, str
 }
 
 /* Takes over what the DFA consists of. */
-static struct automaton *finish(const struct list *list, struct dfa *dfa, bool backward)
+static struct automaton *finish(const struct list *list, struct dfa *dfa, const uint8_t miss[256],
+				bool backward)
 {
 	struct automaton *automaton = calloc(1, sizeof(*automaton));
 
@@ -203,6 +209,7 @@ static struct automaton *finish(const struct list *list, struct dfa *dfa, bool b
 	automaton->next = dfa->next;
 	memcpy(automaton->answers, list->answers, sizeof(automaton->answers));
 	memcpy(automaton->class, dfa->class, sizeof(automaton->class));
+	memcpy(automaton->miss, miss, sizeof(automaton->miss));
 	dfa->next = NULL;
 	return automaton;
 }
@@ -213,6 +220,7 @@ struct automaton *automaton_compile(enum automaton_syntax syntax,
 {
 	struct automaton *automaton = NULL;
 	struct list list = { 0 };
+	uint8_t miss[256] = { 0 };
 	struct error again = { 0 };
 	struct dfa dfa = { 0 };
 	int result = read_list(&list, syntax, patterns, count, otherwise, error);
@@ -220,13 +228,13 @@ struct automaton *automaton_compile(enum automaton_syntax syntax,
 	if (result == 0) {
 		bool backward = prefer_backward(&list);
 
-		result = make_dfa(&dfa, &list, backward, error);
+		result = make_dfa(&dfa, miss, &list, backward, error);
 		if (result) {
 			backward = !backward;
-			result = make_dfa(&dfa, &list, backward, &again);
+			result = make_dfa(&dfa, miss, &list, backward, &again);
 		}
 		if (result == 0)
-			automaton = finish(&list, &dfa, backward);
+			automaton = finish(&list, &dfa, miss, backward);
 		if (result == 0 && !automaton)
 			error_write(error, "out of memory");
 		dfa_free(&dfa);

@@ -35,7 +35,8 @@ struct automaton {
 	uint32_t start;	  /* state */
 	uint16_t answers[AUTOMATON_ANSWERS + 1]; /* of the sinks; first AUTOMATON_NO_ANSWER */
 	uint8_t class[256];
-	uint32_t *next; /* `classes` for each state */
+	uint8_t miss[256]; /* as heads_find(); all zero if URLs without a match have an answer */
+	uint32_t *next;	   /* `classes` for each state */
 };
 
 /*

@@ -103,6 +103,7 @@ static size_t distribute(struct fill *fills, size_t max, struct automaton_member
 		members[i].group = group < max ? (int)group : -1;
 		if (group == max)
 			continue;
+		members[i].slot = fills[group].slots;
 		take(&fills[group], automaton);
 		if (group == used)
 			used++;
@@ -132,6 +133,37 @@ size_t automaton_pack(struct automaton_group *groups, size_t max, struct automat
 	return used;
 }
 
+/* Add an automaton that has `bit` in the filter. */
+static void add_to_filter(struct filter *filter, const struct automaton_member *member,
+			  uint32_t bit)
+{
+	bool spares = false;
+
+	for (size_t byte = 0; byte < 256; byte++) {
+		uint8_t miss = member->automaton->miss[byte];
+
+		spares = spares || miss;
+		for (unsigned int place = 0; place < FILTER_PLACES; place++)
+			if (!(miss >> place & 1))
+				filter->miss[byte] &= ~(1ULL << (place * FILTER_AUTOMATA + bit));
+	}
+	if (!spares)
+		filter->others |= 1u << bit;
+	else if (member->rank < filter->rank)
+		filter->rank = member->rank;
+}
+
+void automaton_filter(struct filter *filter, const struct automaton_member *members, size_t count)
+{
+	memset(filter->miss, 0xff, sizeof(filter->miss));
+	filter->rank = AUTOMATON_NO_RANK;
+	filter->others = 0;
+	for (size_t i = 0; i < count; i++)
+		if (members[i].group >= 0)
+			add_to_filter(filter, &members[i],
+				      members[i].group * AUTOMATON_SLOTS + members[i].slot);
+}
+
 size_t automaton_size(const struct automaton *automaton)
 {
 	return offsetof(struct automaton_group, cells) +
@@ -156,13 +188,13 @@ uint32_t automaton_find(const struct automaton_group *group, const char *url, si
 	size_t done = 0;
 	bool ended;
 
-	automaton_begin(&walk, group, AUTOMATON_NO_RANK);
+	automaton_begin(&walk, group, AUTOMATON_ALL_SLOTS, AUTOMATON_NO_RANK);
 	do {
 		size_t part = length - done < ICP_WORD ? length - done : ICP_WORD;
 		__u64 word = 0;
 
 		memcpy(&word, group->backward ? url + length - done - part : url + done, part);
-		word = automaton_little(word);
+		word = word_little(word);
 		if (group->backward)
 			word = part ? __builtin_bswap64(word) >> 8 * (ICP_WORD - part) : 0;
 		done += part;

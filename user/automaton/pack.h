@@ -4,6 +4,7 @@
 #define XDP_ICP_AUTOMATON_PACK_H
 
 #include "automaton/compile.h"
+#include "filter.h"
 
 struct automaton_member {
 	const struct automaton *automaton;
@@ -13,7 +14,9 @@ struct automaton_member {
 	 * AUTOMATON_NO_ANSWER, is not used. NULL: they are the same.
 	 */
 	const uint16_t *answers;
-	int group; /* set by automaton_pack(): its index, or -1 if there is no room */
+	/* Set by automaton_pack(): the index of its group, or -1 if there is no room. */
+	int group;
+	uint32_t slot; /* there */
 };
 
 /*
@@ -23,6 +26,9 @@ struct automaton_member {
  */
 size_t automaton_pack(struct automaton_group *groups, size_t max, struct automaton_member *members,
 		      size_t count);
+
+/* Make the filter of the members that have been packed. */
+void automaton_filter(struct filter *filter, const struct automaton_member *members, size_t count);
 
 /*
  * Make a group of a single automaton, with its own answers and rank 0. The group ends with the last

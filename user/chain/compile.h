@@ -47,6 +47,7 @@ struct compiled {
 	__u32 first_gate; /* rank of the first policy on the host's state, or RANK_NONE */
 	size_t group_count;
 	struct automaton_group *groups;
+	struct filter filter;	  /* before them */
 	enum chain_memory memory; /* by what decisions of the daemon are remembered */
 };
 

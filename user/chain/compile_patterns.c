@@ -42,6 +42,7 @@ int compile_patterns_finish(struct compile_patterns *patterns, struct compiled *
 		return -1;
 	compiled->group_count = automaton_pack(compiled->groups, AUTOMATON_GROUPS, patterns->member,
 					       patterns->count);
+	automaton_filter(&compiled->filter, patterns->member, patterns->count);
 	for (size_t i = 0; i < patterns->count; i++) {
 		if (patterns->member[i].group >= 0)
 			continue;

@@ -38,6 +38,7 @@ int chain_image_write(struct map_chain *chain, const struct compiled *compiled,
 		.memory = compiled->memory,
 		.groups = compiled->group_count,
 		.first_answer = place->first_answer,
+		.filter = compiled->filter,
 	};
 	for (int reading = 0; reading < URL_READINGS; reading++) {
 		const struct compiled_texts *texts = &compiled->texts[reading];

@@ -131,7 +131,7 @@ static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u3
 
 		if (!copy_entry(copies, PIN_AUTOMATA, &index, &copies->group))
 			return false;
-		if (!match_group(scratch, &copies->group, &lookups, maps))
+		if (!match_group(scratch, &copies->group, i, &lookups, maps))
 			break;
 	}
 	return true;

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The filter before automata (automaton.h). Most URLs match none of the patterns, and a walk takes
+ * four times as long as it takes to see that: a match of a list begins with one of a few bytes, and
+ * only few follow that. For each byte and each of the places one to four behind the beginning of a
+ * match, the filter tells for each automaton if a match can have that byte there. A URL without four
+ * such bytes in a row has no match, and its automaton need not be walked.
+ *
+ * That is Shift-Or (Baeza-Yates and Gonnet, 1992) with sets of bytes for characters: one bit for each
+ * place and automaton, 0 for "can be". A step takes one load, which does not wait for the one before
+ * it, and does all places of all automata at once.
+ *
+ * An automaton that the filter cannot spare, since its patterns can begin with too many bytes, has
+ * zeros everywhere. user/automaton/heads.c finds the bytes.
+ */
+#ifndef XDP_ICP_FILTER_H
+#define XDP_ICP_FILTER_H
+
+#include "base.h"
+
+#define FILTER_PLACES 4u    /* bytes of a match that are looked at */
+#define FILTER_AUTOMATA 16u /* one bit each */
+
+struct filter {
+	__u64 miss[256]; /* for each byte; the first place is in the lowest 16 bits */
+	__u32 rank;   /* the least of an automaton that the filter may spare; ~0: there is none */
+	__u32 others; /* bits: automata that it cannot spare */
+};
+
+/*
+ * Return the automata that may match a text of `length` bytes that is followed by a NUL and
+ * zero-padded to the word, as bits: of those whose rank is below `best`, all, and any others.
+ * `words` is an upper bound of length / ICP_WORD + 1, a constant in the kernel.
+ */
+ICP_INLINE __u32 filter_text(const struct filter *filter, const text_word *text, __u32 length,
+			     __u32 words, __u32 best)
+{
+	__u64 state = ~0ULL, all = ~0ULL, word, nul;
+
+	if (filter->rank >= best)
+		return filter->others;
+	for (__u32 i = 0; i < words; i++) {
+		if (i * ICP_WORD > length)
+			break;
+		word = word_little(text[i]);
+#pragma GCC unroll 8
+		for (__u32 byte = 0; byte < ICP_WORD; byte++) {
+			state = state << FILTER_AUTOMATA | filter->miss[word & 0xff];
+			all &= state;
+			word >>= 8;
+			ICP_BOUNDED(word);
+		}
+	}
+	/* A match that begins in the last three bytes is told by those behind the end. */
+	nul = filter->miss[0];
+#pragma GCC unroll 3
+	for (__u32 i = 1; i < FILTER_PLACES; i++) {
+		state = state << FILTER_AUTOMATA | nul;
+		all &= state;
+	}
+	return ~all >> (FILTER_PLACES - 1) * FILTER_AUTOMATA;
+}
+
+#endif
