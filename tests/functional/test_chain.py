@@ -121,27 +121,6 @@ class Walk:
             self.assertRegex(done.stderr, "kind|pattern|verdict|no policy")
             self.assertEqual(self.ask(FOO), "hit")
 
-    def test_saved_policies_survive_a_restart(self):
-        daemon = self.a_daemon("")
-        # The daemon has dropped its privileges and must own the directory.
-        directory = daemon.config.with_name(daemon.config.name + ".d")
-        directory.mkdir()
-        os.chmod(directory, 0o777)
-        strange = "20 \"odd\" 'na/me' ${HOME} \\x"
-        daemon.icpctl(
-            "policy", "add", strange, "kind=regex", "verdict=hit", r"patterns=\.(gif|png)$", "--save"
-        )
-        daemon.icpctl("policy", "add", "gone", "kind=prefix", "verdict=hit", f"urls={FOO}")
-        daemon.stop()
-        daemon.start()
-        self.assertEqual(self.ask("http://e.org/x.gif"), "hit")
-        self.assertEqual(self.ask("http://e.org/xgif"), "miss")
-        self.assertEqual(self.ask(FOO), "miss")
-        daemon.icpctl("policy", "remove", strange, "--save")
-        self.assertEqual(self.ask("http://e.org/x.gif"), "miss")
-        daemon.icpctl("reload")
-        self.assertEqual(self.ask("http://e.org/x.gif"), "miss")
-
     def test_a_drain(self):
         daemon = self.a_daemon(f"policy x {{ kind = prefix verdict = hit urls = {{ '{FOO}' }} }}")
         daemon.icpctl("rules", "add", BAR, "hit")

@@ -293,6 +293,12 @@ class Start(Private, Wire):
         self.assertNotIn("XDP_ICP_SECRET", self.daemon_here.log.read_text())
         self.daemon_here.icpctl("reload")
         self.assertEqual(self.ask(HIT), "hit")
+        # One that was not named at the start is not silently empty.
+        self.daemon_here.configure('policy "1" { kind = prefix verdict = hit\nurl = "${XDP_ICP_SECRET}" }')
+        done = self.daemon_here.icpctl("reload", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, rf"conf:\d+: \${{XDP_ICP_SECRET}}: .* restart the daemon")
+        self.assertEqual(self.ask(HIT), "hit")
 
     def test_configuration_writable_by_others(self):
         config = self.daemon_here.config

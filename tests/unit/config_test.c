@@ -268,31 +268,69 @@ TEST(files)
 	struct config *config;
 	struct error error;
 
-	assert_int_equal(config_load("/no/such/file", &config, &error), -1);
+	assert_int_equal(config_load("/no/such/file", NULL, &config, &error), -1);
 	assert_string_equal(error.text, "/no/such/file: cannot read: No such file or directory; "
 					"name a configuration file that can be read");
-	assert_int_equal(config_load("/tmp", &config, &error), -1);
+	assert_int_equal(config_load("/tmp", NULL, &config, &error), -1);
 	assert_string_equal(error.text, "/tmp: cannot read: Is a directory; name a configuration "
 					"file that can be read");
 	write_list(path, "", 0);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	alarm(60); /* a bug would block forever */
-	assert_int_equal(config_load(path, &config, &error), -1);
+	assert_int_equal(config_load(path, NULL, &config, &error), -1);
 	alarm(0);
 	assert_non_null(strstr(error.text, ": cannot read: not a regular file; "));
 	unlink(path);
 	write_list(path, "mode = off", 10);
-	assert_int_equal(config_load(path, &config, &error), 0);
+	assert_int_equal(config_load(path, NULL, &config, &error), 0);
 	assert_int_equal(config->mode, CONFIG_MODE_OFF);
 	config_free(config);
 	unlink(path);
 	write_list(path, "\nmode = on", 10);
-	assert_int_equal(config_load(path, &config, &error), -1);
+	assert_int_equal(config_load(path, NULL, &config, &error), -1);
 	snprintf(expected, sizeof(expected),
 		 "%s:2: mode: unknown mode 'on'; it can be auto, native, generic or off", path);
 	assert_string_equal(error.text, expected);
 	unlink(path);
+}
+
+/* Read a text as a reload does. */
+static int load_again(const char *text, const struct config *running, struct config **config,
+		      struct error *error)
+{
+	char path[LIST_PATH_SIZE];
+	int result;
+
+	write_list(path, text, strlen(text));
+	result = config_load(path, running, config, error);
+	unlink(path);
+	return result;
+}
+
+/* A daemon may have kept only the variables that its configuration named at the start. */
+TEST(variables_of_a_reload)
+{
+	struct config *first = parse_text("control = \"${XDP_ICP_NAMED:-/s}\""), *second, *third;
+	char names[CONFIG_NAMES_SIZE];
+	struct error error;
+
+	setenv("XDP_ICP_SET", "/set", 1);
+	assert_int_equal(load_again("control = \"${XDP_ICP_SET}\"", first, &second, &error), 0);
+	assert_string_equal(second->control, "/set");
+	config_keep_startup_options(second, first, names);
+	config_free(first);
+	assert_int_equal(load_again("control = \"${XDP_ICP_NAMED:-/t}\"", second, &third, &error),
+			 0);
+	assert_string_equal(third->control, "/t");
+	config_free(third);
+	assert_int_equal(load_again("\ncontrol = \"${XDP_ICP_NEW:-/s}\"", second, &third, &error),
+			 -1);
+	assert_non_null(strstr(
+		error.text,
+		":2: ${XDP_ICP_NEW}: this environment variable is unknown, because the "
+		"configuration did not name it when the daemon started; restart the daemon"));
+	config_free(second);
 }
 
 TEST(a_long_file)

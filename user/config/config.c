@@ -276,7 +276,8 @@ static int read_clean_text(struct config *config, const char *text, const char *
 }
 
 static int parse_text(const char *text, size_t size, const char *name, bool variables,
-		      struct config **config, struct error *error)
+		      const struct config_variables *known, struct config **config,
+		      struct error *error)
 {
 	struct config *made = NULL;
 	char *copy = NULL;
@@ -293,7 +294,8 @@ static int parse_text(const char *text, size_t size, const char *name, bool vari
 	}
 	memcpy(copy, text, size);
 	copy[size] = '\0';
-	result = config_text_clean(copy, size, name, variables ? &made->variables : NULL, error);
+	result = config_text_clean(copy, size, name, variables ? &made->variables : NULL, known,
+				   error);
 	if (result == 0)
 		result = read_clean_text(made, copy, name, error);
 	if (result == 0)
@@ -310,10 +312,11 @@ out:
 int config_parse_text(const char *text, size_t size, const char *name, struct config **config,
 		      struct error *error)
 {
-	return parse_text(text, size, name, true, config, error);
+	return parse_text(text, size, name, true, NULL, config, error);
 }
 
-static int load(const char *path, bool variables, struct config **config, struct error *error)
+static int load(const char *path, bool variables, const struct config_variables *known,
+		struct config **config, struct error *error)
 {
 	const char *opened = path;
 	char real[PATH_MAX];
@@ -337,19 +340,20 @@ static int load(const char *path, bool variables, struct config **config, struct
 		return error_set(error,
 				 "%s: cannot read: %s; name a configuration file that can be read",
 				 path, reason.text);
-	result = parse_text(text, size, path, variables, config, error);
+	result = parse_text(text, size, path, variables, known, config, error);
 	free(text);
 	return result;
 }
 
-int config_load_file(const char *path, struct config **config, struct error *error)
+int config_load_file(const char *path, const struct config *running, struct config **config,
+		     struct error *error)
 {
-	return load(path, true, config, error);
+	return load(path, true, running ? &running->variables : NULL, config, error);
 }
 
 int config_load_drop_in(const char *path, struct config **config, struct error *error)
 {
-	return load(path, false, config, error);
+	return load(path, false, NULL, config, error);
 }
 
 void config_free(struct config *config)

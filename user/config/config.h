@@ -51,7 +51,7 @@ struct config {
 	unsigned int drain_time;   /* milliseconds from SIGTERM to the exit */
 	size_t policy_count;
 	struct policy_spec **policies;	   /* in the order of the file; names are unique */
-	struct config_variables variables; /* environment variables that the text uses */
+	struct config_variables variables; /* environment variables named at the start */
 };
 
 #define CONFIG_ENTRIES_MAX 67108864
@@ -60,10 +60,12 @@ struct config {
 /*
  * Read a file, without the policies that were added at run time (dropin.h). Root reads only files
  * that no other user can change. Options not in the file have their defaults: both wildcard
- * addresses, port 3130, mode auto, verdict miss, user nobody. Returns -1 with an error and nothing
- * allocated.
+ * addresses, port 3130, mode auto, verdict miss, user nobody. With a configuration that is `running`
+ * (NULL: none), an environment variable that this one does not name must be in the environment: a
+ * daemon may have kept no others. Returns -1 with an error and nothing allocated.
  */
-int config_load_file(const char *path, struct config **config, struct error *error);
+int config_load_file(const char *path, const struct config *running, struct config **config,
+		     struct error *error);
 
 /* Likewise for a file that the daemon's user may write; environment variables are refused. */
 int config_load_drop_in(const char *path, struct config **config, struct error *error);
@@ -75,8 +77,8 @@ int config_parse_text(const char *text, size_t size, const char *name, struct co
 #define CONFIG_NAMES_SIZE 256 /* bytes, enough for the names of all options */
 
 /*
- * Exchange the options that only a restart can change between `config`, just read by a reload, and
- * `running`: `config` keeps the values in effect. Both own what they point to afterwards. `names`
+ * Exchange what only a restart can change between `config`, just read by a reload, and `running`:
+ * `config` keeps the values in effect, and the names of variables. Both own what they point to afterwards. `names`
  * receives the names of those that differ, separated by ", "; empty: none.
  */
 void config_keep_startup_options(struct config *config, struct config *running,

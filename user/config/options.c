@@ -208,8 +208,11 @@ static void swap_bytes(char *a, char *b, size_t size)
 void config_keep_startup_options(struct config *config, struct config *running,
 				 char names[CONFIG_NAMES_SIZE])
 {
+	struct config_variables variables = config->variables;
 	size_t used = 0;
 
+	config->variables = running->variables;
+	running->variables = variables;
 	names[0] = '\0';
 	for (const struct config_option *option = config_options; option->name; option++) {
 		char *read = member(config, option), *kept = member(running, option);

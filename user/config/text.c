@@ -17,6 +17,7 @@ struct cursor {
 	unsigned int depth;
 	unsigned int opened[DEPTH_MAX]; /* lines of the open braces */
 	struct config_variables *variables;
+	const struct config_variables *known;
 	struct error *error;
 };
 
@@ -64,19 +65,33 @@ void config_variables_free(struct config_variables *variables)
 	*variables = (struct config_variables){ 0 };
 }
 
-static int add_variable(struct config_variables *variables, const char *name, size_t length)
+static bool has_variable(const struct config_variables *variables, const char *name, size_t length)
 {
-	char **added;
-
 	for (size_t i = 0; i < variables->count; i++)
 		if (strncmp(variables->names[i], name, length) == 0 &&
 		    variables->names[i][length] == '\0')
-			return 0;
+			return true;
+	return false;
+}
+
+static int add_variable(struct cursor *cursor, const char *name, size_t length)
+{
+	struct config_variables *variables = cursor->variables;
+	char **added;
+
+	if (has_variable(variables, name, length))
+		return 0;
 	added = vec_append(variables->names, variables->count);
-	if (!added)
-		return -1;
-	*added = strndup(name, length);
-	return *added ? 0 : -1;
+	if (added)
+		*added = strndup(name, length);
+	if (!added || !*added)
+		return fail(cursor, cursor->line, "out of memory");
+	if (!cursor->known || has_variable(cursor->known, name, length) || getenv(*added))
+		return 0;
+	return fail(cursor, cursor->line,
+		    "${%s}: this environment variable is unknown, because the configuration did "
+		    "not name it when the daemon started; restart the daemon",
+		    *added);
 }
 
 /* ${VARIABLE}: libconfuse would search for the brace beyond the end of the string and the line. */
@@ -94,8 +109,8 @@ static int skip_variable(struct cursor *cursor)
 			    "quotes keep the text as it is");
 	/* As libconfuse parses it: blanks around the name, and a default after :- */
 	name += strspn(name, " \t");
-	if (add_variable(cursor->variables, name, strcspn(name, ": \t}")))
-		return fail(cursor, cursor->line, "out of memory");
+	if (add_variable(cursor, name, strcspn(name, ": \t}")))
+		return -1;
 	cursor->at += length + 1;
 	return 0;
 }
@@ -207,9 +222,9 @@ static int step(struct cursor *cursor)
 }
 
 int config_text_clean(char *text, size_t size, const char *name, struct config_variables *variables,
-		      struct error *error)
+		      const struct config_variables *known, struct error *error)
 {
-	struct cursor cursor = { text, text + size, name, 1, .error = error };
+	struct cursor cursor = { text, text + size, name, 1, .known = known, .error = error };
 	const char *nul = memchr(text, '\0', size);
 
 	cursor.variables = variables;

@@ -21,11 +21,12 @@ void config_variables_free(struct config_variables *variables);
 
 /*
  * Blank the comments (#, //, slash-asterisk) of a text of `size` bytes plus a NUL in place, keeping
- * its lines. Add the names of the variables used in ${} to `variables`; NULL: refuse them. Returns
- * -1 with the error NAME:LINE: ... for what libconfuse mishandles: a NUL, an unterminated string,
- * comment or brace, an escape that is not a byte.
+ * its lines. Add the names of the variables used in ${} to `variables`; NULL: refuse them. Refuse one
+ * that is neither among `known` (NULL: all are) nor in the environment. Returns -1 with the error
+ * NAME:LINE: ... also for what libconfuse mishandles: a NUL, an unterminated string, comment or
+ * brace, an escape that is not a byte.
  */
 int config_text_clean(char *text, size_t size, const char *name, struct config_variables *variables,
-		      struct error *error);
+		      const struct config_variables *known, struct error *error);
 
 #endif

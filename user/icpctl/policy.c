@@ -64,8 +64,16 @@ static int tell(const struct input *input, const char *method, json_t *body)
 	char *name = icpctl_encode(input->words.argv[1]);
 	char *resource =
 		icpctl_resource("/v1/policies/%s%s", name, input->save ? "?save=true" : "");
-	int status = icpctl_tell(input->ctl, method, resource, body);
+	const char *restored;
+	json_t *reply;
+	int status = icpctl_ask(input->ctl, method, resource, body, &reply, NULL);
 
+	restored = json_string_value(json_object_get(reply, "restored"));
+	if (status == ICPCTL_OK && input->ctl->json)
+		icpctl_print_json(reply);
+	else if (restored)
+		printf("policy '%s' is again that of %s\n", input->words.argv[1], restored);
+	json_decref(reply);
 	free(resource);
 	free(name);
 	return status;
@@ -137,7 +145,9 @@ static const struct argp argp = {
 	       "\n"
 	       "In NAME, \\xHH stands for the byte HH and \\\\ for a backslash, as in what list "
 	       "prints; a VALUE is taken as it is.\n"
-	       "Without --save a change is lost at the next reload.",
+	       "Without --save a change is lost at the next reload; with it, one that cannot be "
+	       "kept is refused. remove --save removes what was kept, and a policy of that name "
+	       "in the configuration counts again.",
 };
 
 int icpctl_policy(struct icpctl *ctl, int argc, char **argv)

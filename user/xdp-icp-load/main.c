@@ -110,7 +110,7 @@ static int read_config(struct arguments *arguments, struct config **config, stru
 	if (!arguments->config && access(CONFIG_PATH, F_OK) == 0)
 		arguments->config = CONFIG_PATH;
 	if (arguments->config)
-		return config_load_file(arguments->config, config, error);
+		return config_load_file(arguments->config, NULL, config, error);
 	return config_parse_text("", 0, "defaults", config, error);
 }
 

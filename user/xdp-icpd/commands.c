@@ -193,15 +193,20 @@ static void get_status(void *context, struct control_request *request)
 /* --- reload */
 
 /* Callback: send the response when the change has completed. */
-static void changed(void *context, struct daemon *daemon, const struct error *error)
+static void changed(void *context, struct daemon *daemon, const char *restored,
+		    const struct error *error)
 {
 	struct control_request *request = context;
+	json_t *reply;
 
-	if (error)
+	if (error) {
 		control_refuse(request, CONTROL_STATUS_REFUSED, "%s", error->text);
-	else
-		control_reply(request, json_pack("{s:I}", "policies",
-						 (json_int_t)chain_count(daemon->chain)));
+		return;
+	}
+	reply = json_pack("{s:I}", "policies", (json_int_t)chain_count(daemon->chain));
+	if (restored)
+		json_object_set_new(reply, "restored", control_text(restored));
+	control_reply(request, reply);
 }
 
 /* Respond once the change has completed. `change` NULL: refuse with `error`. */

@@ -83,7 +83,7 @@ static int check(const char *path)
 	struct error error;
 	int status = EXIT_SUCCESS;
 
-	if (config_load_file(path, &config, &error) ||
+	if (config_load_file(path, NULL, &config, &error) ||
 	    (geteuid() == 0 && become_user(config, path, &error)) ||
 	    config_load_drop_ins(path, config, &error) || chain_create(config, &chain, &error) ||
 	    chain_compile(chain, &compiled, &error)) {

@@ -6,9 +6,10 @@
  * between:
  *
  *	main thread	dequeue the oldest change
- *	thread		read the configuration, build the chain beside the active one
+ *	thread		read the configuration, build the chain beside the active one,
+ *			write or remove the policy's file
  *	main thread	start the chain, switch to it
- *	thread		write or remove the policy's file, free the previous chain
+ *	thread		free the previous chain; if the switch failed, undo the file's change
  *	main thread	call back
  *
  * There is one change at a time and one thread, which the main thread joins before it uses the
@@ -45,7 +46,7 @@ struct change {
 	TAILQ_ENTRY(change) link;
 	enum change_kind kind;
 	char *name;		  /* of the policy to remove */
-	struct policy_spec *spec; /* to insert; the configuration's once active */
+	struct policy_spec *spec; /* to insert, or to restore; the configuration's once active */
 	bool save;
 	change_done done; /* NULL: none */
 	void *context;
@@ -60,6 +61,8 @@ struct change {
 	struct policy_spec **policies; /* the new list, for a change of one */
 	size_t policy_count;
 	struct policy_spec *former; /* the policy that is replaced or removed, or NULL */
+	struct drop_in *file;	    /* of the policy, for `save`, else NULL */
+	bool saved;		    /* the file has been changed */
 	bool active;
 };
 
@@ -102,7 +105,7 @@ static int list_policies(const struct config *config, struct change *change)
 		place++;
 	if (place < count)
 		change->former = config->policies[place];
-	else if (!change->spec)
+	else if (!change->spec && !(change->file && drop_in_existed(change->file)))
 		return error_set(&change->error,
 				 "there is no policy '%s'; `icpctl policy list` lists them", name);
 	change->policies = calloc(count + 1, sizeof(struct policy_spec *));
@@ -113,11 +116,55 @@ static int list_policies(const struct config *config, struct change *change)
 	if (change->spec) {
 		change->policies[place] = change->spec;
 		change->policy_count = change->former ? count : count + 1;
-	} else {
+	} else if (change->former) {
 		change->policies[place] = change->policies[count - 1];
 		change->policy_count = count - 1;
+	} else {
+		change->policy_count = count;
 	}
 	return 0;
+}
+
+/* Open the policy's file. What a removal restores is what a reload would find without the file. */
+static int open_file(const struct changes *changes, struct change *change)
+{
+	const char *name = change->spec ? change->spec->name : change->name;
+
+	change->file = drop_in_open(changes->daemon->config_path, name, &change->error);
+	if (!change->file)
+		return -1;
+	return change->kind == CHANGE_REMOVE
+		       ? drop_in_beneath(change->file, changes->daemon->config, &change->spec,
+					 &change->error)
+		       : 0;
+}
+
+/* A policy that nothing overrides can only be removed where it is defined. */
+static int check_override(const struct change *change, struct error *error)
+{
+	if (change->kind != CHANGE_REMOVE || !change->spec || drop_in_existed(change->file) ||
+	    (change->former && change->former->at_run_time))
+		return 0;
+	return error_set(error,
+			 "policy '%s' is defined in %s: remove it there, and reload; or remove it "
+			 "until the next reload, without --save",
+			 change->name, change->spec->where);
+}
+
+/* Make the change permanent, before it is active. It is durable when this returns. */
+static int save(struct change *change)
+{
+	struct error *error = &change->error;
+	int result;
+
+	if (change->kind == CHANGE_PUT)
+		result = drop_in_save(change->file, change->spec, error);
+	else if (drop_in_existed(change->file))
+		result = drop_in_remove(change->file, error);
+	else
+		return 0;
+	change->saved = result == 0;
+	return result ? error_prefix(error, "not saved, nothing is changed: ") : 0;
 }
 
 static int build(const struct changes *changes, struct change *change)
@@ -126,45 +173,35 @@ static int build(const struct changes *changes, struct change *change)
 	struct config config = *daemon->config;
 
 	if (change->kind == CHANGE_RELOAD) {
-		if (config_load(daemon->config_path, &change->config, &change->error))
+		if (config_load(daemon->config_path, daemon->config, &change->config,
+				&change->error))
 			return -1;
 		return next_chain_build(&change->next, change->config, daemon->xdp.kernel,
 					&changes->cancel, &change->error);
 	}
-	if (list_policies(&config, change))
+	if (change->save && open_file(changes, change))
+		return -1;
+	if (list_policies(&config, change) ||
+	    (change->save && check_override(change, &change->error)))
 		return -1;
 	config.policies = change->policies;
 	config.policy_count = change->policy_count;
-	return next_chain_build(&change->next, &config, daemon->xdp.kernel, &changes->cancel,
-				&change->error);
+	if (next_chain_build(&change->next, &config, daemon->xdp.kernel, &changes->cancel,
+			     &change->error))
+		return -1;
+	if (!change->save || save(change) == 0)
+		return 0;
+	next_chain_free(&change->next);
+	return -1;
 }
 
-/* Make the change, which is active already, permanent. */
-static int save(const char *config_path, const struct change *change, struct error *error)
+static void clean_up(struct change *change)
 {
-	int result;
+	struct error error;
 
-	if (change->kind == CHANGE_PUT) {
-		if (drop_in_save(config_path, change->spec, error) == 0)
-			return 0;
-		return error_prefix(error, "the policy is active until the next reload, but "
-					   "could not be saved: ");
-	}
-	result = drop_in_remove(config_path, change->name, error);
-	if (result > 0 && change->former->at_run_time)
-		return 0; /* was never saved */
-	if (result > 0)
-		return error_set(error,
-				 "the policy is removed until the next reload; it is defined in "
-				 "%s, remove it there",
-				 change->former->where);
-	return result;
-}
-
-static void clean_up(const struct changes *changes, struct change *change)
-{
-	if (change->active && change->save)
-		change->failed = save(changes->daemon->config_path, change, &change->error) != 0;
+	if (change->saved && !change->active && drop_in_undo(change->file, &error))
+		error_prefix(&change->error, "the file is changed nevertheless (%s): ", error.text);
+	drop_in_free(change->file);
 	policy_spec_free(change->active ? change->former : change->spec);
 	free(change->policies);
 	config_free(change->config);
@@ -190,7 +227,7 @@ static void work(struct changes *changes)
 		change->failed = build(changes, change) != 0;
 		change->stage = STAGE_CLEAN_UP;
 	} else if (change) {
-		clean_up(changes, change);
+		clean_up(change);
 		change->stage = STAGE_DONE;
 	}
 	free_released(&changes->to_free);
@@ -260,7 +297,11 @@ static void log_change(struct daemon *daemon, const struct change *change)
 			  change->former ? "replaced" : "added");
 		break;
 	case CHANGE_REMOVE:
-		log_write(LOG_NOTICE, "policy '%s' removed", change->name);
+		if (change->spec)
+			log_write(LOG_NOTICE, "policy '%s' is again that of %s", change->name,
+				  change->spec->where);
+		else
+			log_write(LOG_NOTICE, "policy '%s' removed", change->name);
 		break;
 	}
 }
@@ -326,10 +367,14 @@ static void reload_failed(struct changes *changes, const struct error *error)
 
 static void complete(struct changes *changes, struct change *change)
 {
+	const char *restored = change->active && change->kind == CHANGE_REMOVE && change->spec
+				       ? change->spec->where
+				       : NULL;
+
 	if (change->failed && change->kind == CHANGE_RELOAD)
 		reload_failed(changes, &change->error);
 	if (change->done)
-		change->done(change->context, changes->daemon,
+		change->done(change->context, changes->daemon, restored,
 			     change->failed ? &change->error : NULL);
 	free(change->name);
 	free(change);
@@ -486,7 +531,7 @@ static void cancel(struct changes *changes, struct change *change)
 			change->failed = true;
 			error_set(&change->error, "the daemon ends, nothing is changed");
 		}
-		clean_up(changes, change);
+		clean_up(change);
 	}
 	complete(changes, change);
 }

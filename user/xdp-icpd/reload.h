@@ -27,22 +27,27 @@ struct change *daemon_reload(struct daemon *daemon, struct error *error);
 
 /*
  * Queue the insertion of a policy, which replaces one of the same name; with `save` also write it
- * to a file that reloads and restarts read. Takes ownership of `spec`. Return NULL and `error` as
+ * to a file that reloads and restarts read: both or neither. Takes ownership of `spec`. Return NULL and `error` as
  * above, with `spec` still the caller's.
  */
 struct change *daemon_put_policy(struct daemon *daemon, struct policy_spec *spec, bool save,
 				 struct error *error);
 
-/* Queue the removal of a policy, with `save` also of its file. Return likewise. */
+/*
+ * Queue the removal of a policy. With `save` remove its file too; if the configuration defines a
+ * policy of that name, this one counts again. Return likewise.
+ */
 struct change *daemon_remove_policy(struct daemon *daemon, const char *name, bool save,
 				    struct error *error);
 
 /*
  * Set the callback of a change, right after it was queued. It is called once, from the event loop
  * or from daemon_cancel_changes(). `error` is NULL if the change is active from the next query on,
- * and saved if requested.
+ * and saved if requested; else nothing is changed. `restored` is where the policy is defined that a
+ * removal has brought back, or NULL.
  */
-typedef void (*change_done)(void *context, struct daemon *daemon, const struct error *error);
+typedef void (*change_done)(void *context, struct daemon *daemon, const char *restored,
+			    const struct error *error);
 void change_then(struct change *change, change_done done, void *context);
 
 /* On SIGHUP: queue a reload, unless the last change in the queue is one. */

@@ -301,7 +301,7 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 
 	*daemon = (struct daemon){ .config_path = config_path, .xdp.network_fd = -1 };
 	clock_gettime(CLOCK_MONOTONIC, &daemon->started);
-	if (config_load_file(config_path, &daemon->config, error))
+	if (config_load_file(config_path, NULL, &daemon->config, error))
 		return -1;
 	result = start_up(daemon, &start, error);
 	end_loader(&start);
