@@ -211,6 +211,66 @@ class Userspace(Walk, Lab):
         self.asking.send(icp.query(url, 4711), "127.0.0.1")
 
 
+class States(Lab):
+    FLIPS = 40
+
+    def setUp(self):
+        super().setUp()
+        server = self.namespace("server")
+        self.asking = self.client(server)
+        self.flag = self.directory() / "flag"
+        self.daemon_here = self.daemon(
+            server,
+            f"""policy 1 {{ kind = flag verdict = denied path = "{self.flag}" }}
+                policy 2 {{ kind = health verdict = err tcp = "127.0.0.1:9" interval = 10ms }}
+                policy 3 {{ kind = helper children = 1 program = {{ "/bin/sh", "-c", "exit 3" }} }}
+                policy 4 {{ kind = prefix verdict = hit url = "{FOO}" }}""",
+        ).start()
+
+    def states(self):
+        return {one["policy"]: one for one in self.daemon_here.count("states")}
+
+    def lines(self, name):
+        log = self.daemon_here.log.read_text()
+        return re.findall(rf"^xdp-icpd: policy '{name}': (.*)$", log, re.M)
+
+    def test_states_are_shown_and_logged(self):
+        until(lambda: self.lines("2"), "the origin to be down")
+        until(lambda: self.lines("3"), "the helper to be dead")
+        why = "3 checks in a row failed, the last: Connection refused"
+        self.assertEqual(self.lines("2"), [f"down, gives ICP_OP_ERR ({why})"])
+        self.assertRegex(self.lines("3")[0], r"^dead \(0 of 1 .* ended with exit code 3, restart ")
+        down = self.states()["2"]
+        self.assertEqual(
+            (down["name"], down["why"], down["trouble"], down["matches"]),
+            ("down", why, True, True),
+        )
+        self.assertLess(abs(down["since"] - time.time()), 2 * PATIENCE)
+        self.assertEqual(list(self.states()), ["1", "2", "3"])
+        shown = rf"down since [-0-9]+ [:0-9]+, matches \({why}\)\n"
+        for words in (("status",), ("policy", "list")):
+            self.assertRegex(self.daemon_here.icpctl(*words).stdout, shown)
+        listed = self.daemon_here.ask_control("GET", "/v1/policies")["policies"]
+        self.assertEqual(listed[1]["state"]["name"], "down")
+        self.assertIsNone(listed[3]["state"])
+        # A reload changes none of it.
+        self.daemon_here.icpctl("reload")
+        self.assertEqual(self.states()["2"]["since"], down["since"])
+        self.assertEqual(len(self.lines("2")), 1)
+
+    def test_flips_do_not_flood_the_log(self):
+        """But the last state is logged in the end."""
+        for _ in range(self.FLIPS // 2):
+            self.flag.touch()
+            until(lambda: self.asking.ask(FOO, "127.0.0.1") == "denied", "the flag to count")
+            self.flag.unlink()
+            until(lambda: self.asking.ask(FOO, "127.0.0.1") != "denied", "the flag to count")
+        self.flag.touch()
+        self.assertLess(len(self.lines("1")), self.FLIPS)
+        until(lambda: self.lines("1")[-1].startswith("set, gives ICP_OP_DENIED"), "the last line")
+        self.assertRegex(self.lines("1")[-1], r" \(and \d+ more since the last\)$")
+
+
 class Kernel(Walk, Wire):
     sanitized = True
 

@@ -330,11 +330,11 @@ class Scripts(Wire):
             """policy "h" { kind = helper children = 1 program = "/bin/false" }
                policy "p" { kind = prefix verdict = hit urls = { "http://example.com/foo" } }"""
         ).start()
-        until(lambda: "restart in 800 ms" in daemon.log.read_text(), "the pauses")
+        until(lambda: "restart after 800 ms" in daemon.log.read_text(), "the pauses")
         self.assertEqual(self.ask(FOO), "hit")
         self.assertEqual(self.ask(BAR), "miss")
         log = daemon.log.read_text()
-        pauses = [log.index(f"restart in {pause} ms") for pause in (100, 200, 400, 800)]
+        pauses = [log.index(f"restart after {pause} ms") for pause in (100, 200, 400, 800)]
         self.assertEqual(pauses, sorted(pauses))
 
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "support/chains.h"
 
+#include <fnmatch.h>
+#include <time.h>
+
 struct chain *try_chain(const char *text, struct error *error)
 {
 	struct config *config;
@@ -51,4 +54,14 @@ void write_list(char path[LIST_PATH_SIZE], const void *content, size_t size)
 	assert_true(file >= 0);
 	assert_int_equal(write(file, content, size), size);
 	close(file);
+}
+
+void assert_state(const struct policy *policy, const char *name, const char *why)
+{
+	struct policy_state state;
+
+	assert_true(policy_tell_state(policy, &state));
+	if (fnmatch(name, state.name, 0) != 0 || fnmatch(why, state.why, 0) != 0)
+		fail_msg("'%s (%s)' does not fit '%s (%s)'", state.name, state.why, name, why);
+	assert_in_range(state.since, time(NULL) - 3600, time(NULL));
 }

@@ -14,6 +14,9 @@ struct chain_decision decide_url(const struct chain *chain, const char *url);
 /* Expect this error for the text. */
 void assert_chain_error(const char *text, const char *expected);
 
+/* Expect a state of a policy, which began lately, with name and reasons that fit (fnmatch()). */
+void assert_state(const struct policy *policy, const char *name, const char *why);
+
 #define LIST_PATH_SIZE 64
 
 /* Writes a list file that is removed with unlink(); `path` is its name. */

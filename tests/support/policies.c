@@ -125,7 +125,7 @@ void assert_gave_up(const struct policy *policy, const char *url)
 	assert_true(match.gave_up);
 }
 
-void witness_changed(void *context, const struct policy *policy)
+void witness_changed(void *context, struct policy *policy)
 {
 	struct witness *witness = context;
 

@@ -61,7 +61,7 @@ struct witness {
 };
 
 /* For the kind's start(): records the change, and ends the loop. */
-void witness_changed(void *context, const struct policy *policy);
+void witness_changed(void *context, struct policy *policy);
 void witness_start(struct witness *witness, struct policy *policy);
 
 /* Run the event loop until the `count`th change is reported; fail after a minute. */

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include "support/policies.h"
+#include "policy/gate.h"
+#include "policy/kinds.h"
 
 static char top[64];
 
@@ -95,11 +97,13 @@ TEST(files_come_and_go)
 	assert_int_equal(mkdir(below("d"), 0700), 0);
 	witness_start(&witness, policy);
 	assert_int_equal(witness.told, 0);
+	assert_state(policy, "not set", "/tmp/*/flag does not exist");
 	make_file("flag");
 	run_once(&witness);
 	assert_int_equal(witness.told, 1);
 	assert_ptr_equal(witness.policy, policy);
 	assert_int_equal(witness.said, ICP_OP_MISS_NOFETCH);
+	assert_state(policy, "set", "/tmp/*/flag exists");
 	rename(below("flag"), below("d/flag"));
 	run_once(&witness);
 	assert_int_equal(witness.told, 2);
@@ -165,6 +169,30 @@ TEST(a_directory_above_is_renamed)
 	unlink(below("a/b/flag"));
 	rmdir(below("a/b"));
 	rmdir(below("a"));
+}
+
+/* Since when it has been so survives a reload; another file's state is its own. */
+TEST(inheritance)
+{
+	struct policy *former = flag_policy("flag"), *same = flag_policy("flag"),
+		      *other = flag_policy("other");
+	struct policy_state before, after;
+	struct gate *gate = former->state;
+
+	gate->since -= 100;
+	gate->matches = true;
+	policy_tell_state(former, &before);
+	policy_flag.inherit(same, former);
+	policy_flag.inherit(other, former);
+	assert_int_equal(ask_host(same), ICP_OP_MISS_NOFETCH);
+	policy_tell_state(same, &after);
+	assert_int_equal(after.since, before.since);
+	assert_int_equal(ask_host(other), NOTHING);
+	policy_tell_state(other, &after);
+	assert_true(after.since > before.since);
+	policy_free(former);
+	policy_free(same);
+	policy_free(other);
 }
 
 /* The user may have no inotify instances left; the timer then does it alone. */

@@ -183,22 +183,33 @@ TEST(consecutive_checks)
 
 TEST(failed_checks)
 {
-	static const char *const answers[] = { "HTTP/1.1 199 ?\r\n", "HTTP/1.1 400 ?\r\n",
-					       "HTTP/1.1 500 ?\r\n", "SSH-2.0-x 200\r\n",
-					       "HTTP/1.1 20",	     "" };
+	static const struct {
+		const char *answer, *failure;
+	} cases[] = {
+		{ "HTTP/1.1 199 ?\r\n", "HTTP status 199" },
+		{ "HTTP/1.1 400 ?\r\n", "HTTP status 400" },
+		{ "HTTP/1.1 500 ?\r\n", "HTTP status 500" },
+		{ "SSH-2.0-x 200\r\n", "the response is not HTTP/1" },
+		{ "HTTP/1.1 20", "not complete within 10 ms" },
+		{ "", "connection closed before a response" },
+	};
 
-	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-		bool silent = strlen(answers[i]) == 11;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		bool silent = strlen(cases[i].answer) == 11;
+		char why[128];
 		struct origin origin;
 		struct witness witness;
 		struct policy *policy =
-			watch_origin(&origin, &witness, answers[i], "http = 'http://",
+			watch_origin(&origin, &witness, cases[i].answer, "http = 'http://",
 				     silent ? "' fall = 2 interval = 10ms timeout = 10ms"
 					    : "' fall = 2 " UNPRESSED);
 
 		witness_wait(&witness, 1);
 		assert_int_equal(witness.said, ICP_OP_DENIED);
 		assert_true(silent || origin.taken == 2);
+		snprintf(why, sizeof(why), "2 checks in a row failed, the last: %s",
+			 cases[i].failure);
+		assert_state(policy, "down", why);
 		end(&origin, &witness, policy);
 	}
 }
@@ -247,6 +258,10 @@ TEST(inheritance)
 		assert_int_equal(ask_host(policy), NOTHING);
 		policy_health.inherit(policy, former);
 		assert_int_equal(ask_host(policy), cases[i].expected);
+		if (cases[i].expected == ICP_OP_DENIED)
+			assert_state(policy, "down", "2 checks*: HTTP status 500");
+		else
+			assert_state(policy, "up", "not checked yet");
 		policy_free(policy);
 	}
 	end(&origin, &witness, former);
@@ -278,9 +293,11 @@ TEST(connections)
 
 	run_checks(&origin, &witness, 3);
 	assert_int_equal(witness.told, 0);
+	assert_state(policy, "up", "the last check succeeded");
 	origin_close(&origin);
 	witness_wait(&witness, 1);
 	assert_int_equal(witness.said, ICP_OP_DENIED);
+	assert_state(policy, "down", "1 checks in a row failed, the last: Connection refused");
 	origin_listen(&origin, witness.base, port);
 	origin.taken = 0;
 	witness_wait(&witness, 2);

@@ -7,6 +7,17 @@ TEST_EACH(open_base, close_base)
 
 static char script_path[LIST_PATH_SIZE];
 
+static char states[256]; /* the names of those that were reported, each with a blank */
+
+static void note_state(void *context, struct policy *policy)
+{
+	struct policy_state told;
+
+	(void)context;
+	policy_tell_state(policy, &told);
+	snprintf(states + strlen(states), sizeof(states) - strlen(states), "%s ", told.name);
+}
+
 /* The script goes into a file: the configuration parser expands dollars and quotes. */
 static struct chain *start_chain(const char *script, const char *settings)
 {
@@ -18,7 +29,8 @@ static struct chain *start_chain(const char *script, const char *settings)
 	snprintf(text, sizeof(text), "policy p { kind = helper program = { '/bin/sh', '%s' } %s }",
 		 script_path, settings);
 	chain = make_chain(text);
-	if (chain_start(chain, base, NULL, NULL, &error))
+	*states = '\0';
+	if (chain_start(chain, base, note_state, NULL, &error))
 		fail_msg("%s", error.text);
 	return chain;
 }
@@ -128,8 +140,10 @@ TEST(other_queries_are_decided_meanwhile)
 TEST(exited_children_are_restarted)
 {
 	struct chain *chain = start_chain("read -r url source; echo ${url##*/}", "children = 1");
+	const struct policy *policy = chain_policy(chain, 0);
 	int replied = 0;
 
+	assert_state(policy, "running", "1 of 1 children run");
 	/* Each child replies once; a query between two children gets no verdict. */
 	while (replied < 3) {
 		enum icp_opcode opcode = decide(chain, "x/hit");
@@ -140,6 +154,26 @@ TEST(exited_children_are_restarted)
 			event_base_loop(base, EVLOOP_ONCE);
 		}
 	}
+	assert_non_null(strstr(states, "restarting running "));
+	assert_state(policy, "*", "*; process * ended with exit code 0, restart after 100 ms");
+	end_chain(chain);
+}
+
+TEST(faults_and_warnings_are_told)
+{
+	struct chain *chain =
+		start_chain("read -r u s; echo fish; read -r u s; echo; echo", "children = 1");
+	const struct policy *policy = chain_policy(chain, 0);
+
+	assert_int_equal(decide(chain, "x"), NOTHING);
+	assert_state(policy, "running",
+		     "1 of 1 children run; the last warning, *: the helper replied 'fish'*");
+	decide(chain, "x");
+	while (!*states)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	assert_memory_equal(states, "dead ", 5);
+	assert_state(policy, "*",
+		     "* of 1 *; process * wrote a line without a request, restart after 100 ms; *");
 	end_chain(chain);
 }
 

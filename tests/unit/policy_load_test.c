@@ -191,14 +191,17 @@ TEST(unreadable_files_change_nothing)
 
 	write_load("5.00");
 	policy = good_policy("above = 4");
+	assert_state(policy, "high", "/tmp/*/loadavg: 5; high above 4, until 4");
 	remove_file("loadavg");
 	assert_int_equal(look(policy), ICP_OP_DENIED);
+	assert_state(policy, "high", "*/loadavg cannot be read: No such file*; last 5");
 	write_proc("loadavg", "");
 	assert_int_equal(look(policy), ICP_OP_DENIED);
 	write_proc("loadavg", "x 1 1\n");
 	assert_int_equal(look(policy), ICP_OP_DENIED);
 	write_load("3.00");
 	assert_int_equal(look(policy), NOTHING);
+	assert_state(policy, "normal", "*/loadavg: 3; high above 4, until 4");
 	policy_free(policy);
 }
 

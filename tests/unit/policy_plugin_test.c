@@ -36,6 +36,7 @@ static void what_it_says(const char *file)
 {
 	struct policy *policy = make_plugin(file, "arguments = { 'me' }");
 
+	assert_state(policy, "loaded", "");
 	assert_said(policy, "x/2", ICP_OP_HIT);
 	assert_said(policy, "x/3", ICP_OP_MISS);
 	assert_said(policy, "x/4", ICP_OP_ERR);
@@ -48,6 +49,7 @@ static void what_it_says(const char *file)
 	/* Not a verdict; nor is HIT_OBJ. */
 	assert_gave_up(policy, "x/99");
 	assert_gave_up(policy, "x/23");
+	assert_state(policy, "loaded", "the last warning, 20*: *check() returned 23, which is*");
 	policy_free(policy);
 }
 

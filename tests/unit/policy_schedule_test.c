@@ -171,9 +171,11 @@ TEST(changes_are_reported)
 	assert_int_equal(witness.told, 1);
 	assert_ptr_equal(witness.policy, policy);
 	assert_int_equal(witness.said, ICP_OP_MISS);
+	assert_state(policy, "within its times", "");
 	policy_schedule_update(policy, now + 12 * 3600);
 	assert_int_equal(witness.told, 2);
 	assert_int_equal(witness.said, NOTHING);
+	assert_state(policy, "outside of its times", "");
 	policy_schedule_update(policy, now + 12 * 3600);
 	assert_int_equal(witness.told, 2);
 	set_zone(NULL);

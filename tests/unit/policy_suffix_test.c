@@ -32,6 +32,7 @@ TEST(the_longest_gives_the_verdict)
 	assert_int_equal(ask_url(policy, "a.jpg"), ICP_OP_MISS);
 	assert_int_equal(ask_url(policy, "a.gif"), ICP_OP_ERR);
 	assert_int_equal(ask_url(policy, "a\xff"), ICP_OP_MISS_NOFETCH);
+	assert_state(policy, "read", "4 lines, last changed 20*: /tmp/*");
 	policy_free(policy);
 }
 

@@ -85,11 +85,13 @@ void chain_inherit(struct chain *chain, const struct chain *old)
 		struct policy *policy = chain->policies[i];
 		struct policy *const *found;
 
-		if (!policy->kind->inherit)
-			continue;
 		found = bsearch(&policy, old->policies, old->count, sizeof(policy),
 				compare_policies);
-		if (found && (*found)->kind == policy->kind)
+		if (!found || (*found)->kind != policy->kind)
+			continue;
+		policy->logged = (*found)->logged;
+		policy->log_limit = (*found)->log_limit;
+		if (policy->kind->inherit)
 			policy->kind->inherit(policy, *found);
 	}
 }
@@ -237,7 +239,7 @@ size_t chain_count(const struct chain *chain)
 	return chain->count;
 }
 
-const struct policy *chain_policy(const struct chain *chain, size_t rank)
+struct policy *chain_policy(const struct chain *chain, size_t rank)
 {
 	return chain->policies[rank];
 }

@@ -109,7 +109,7 @@ bool chain_apply(const struct chain *chain, size_t rank, struct policy_match mat
 
 /* The number of policies, and the policy of a rank below that number. */
 size_t chain_count(const struct chain *chain);
-const struct policy *chain_policy(const struct chain *chain, size_t rank);
+struct policy *chain_policy(const struct chain *chain, size_t rank);
 
 /* The verdict if no policy decides. */
 enum icp_opcode chain_default_verdict(const struct chain *chain);

@@ -18,3 +18,17 @@ json_t *control_text(const char *text)
 {
 	return control_bytes(text, strlen(text));
 }
+
+json_t *control_message(const char *text)
+{
+	size_t size = ESCAPE_MAX * strlen(text) + 1;
+	char *line = malloc(size);
+	json_t *json = NULL;
+
+	if (line) {
+		escape_line(text, line, size);
+		json = json_string(line);
+	}
+	free(line);
+	return json;
+}

@@ -30,4 +30,7 @@
 json_t *control_bytes(const void *bytes, size_t length);
 json_t *control_text(const char *text);
 
+/* Likewise of a message, parts of which may be escaped already: backslashes are kept. */
+json_t *control_message(const char *text);
+
 #endif

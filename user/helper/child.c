@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,7 +15,6 @@
 #include <unistd.h>
 
 #include "helper/child.h"
-#include "lib/log.h"
 
 /* A process from its start until it is reaped. */
 struct helper_process {
@@ -25,8 +25,10 @@ struct helper_process {
 	struct event *kill_timer;
 	int next_signal; /* of the timer: SIGTERM, then SIGKILL */
 	bool reaped;
-	bool stopping;	  /* its struct helper_child is gone: free this once reaped */
-	bool exit_logged; /* even so, its exit status is logged */
+	int status;		  /* of waitpid(), once reaped */
+	bool stopping;		  /* its struct helper_child is gone: free this once reaped */
+	helper_child_ended ended; /* NULL: not called */
+	void *context;
 };
 
 /* All of them: a process must be reaped even if its child has been stopped. */
@@ -53,31 +55,34 @@ static void process_signal(const struct helper_process *process, int number)
 		kill(-process->pid, number);
 }
 
-static void log_exit(const struct helper_process *process, int status)
+/* Tell how a reaped process has ended. */
+static void tell_end(const struct helper_process *process)
 {
-	if (WIFSIGNALED(status))
-		log_write(LOG_WARNING, "helper, process %d: ended by signal %d, %s", process->pid,
-			  WTERMSIG(status), strsignal(WTERMSIG(status)));
+	int number = WTERMSIG(process->status);
+	char how[64];
+
+	if (!process->ended)
+		return;
+	if (WIFSIGNALED(process->status))
+		snprintf(how, sizeof(how), "ended by signal %d, %s", number, strsignal(number));
 	else
-		log_write(LOG_WARNING, "helper, process %d: ended with exit code %d", process->pid,
-			  WEXITSTATUS(status));
+		snprintf(how, sizeof(how), "ended with exit code %d", WEXITSTATUS(process->status));
+	process->ended(process->context, process->pid, how);
 }
 
 static bool process_reap(struct helper_process *process)
 {
 	siginfo_t info = { 0 };
-	int status;
 
 	if (process->reaped || waitid(P_PID, process->pid, &info, WEXITED | WNOHANG | WNOWAIT) ||
 	    info.si_pid == 0)
 		return false;
 	/* Not reaped yet, so the pid is safe: end what is left of the group and holds the pipes. */
 	process_signal(process, SIGTERM);
-	waitpid(process->pid, &status, WNOHANG);
+	waitpid(process->pid, &process->status, WNOHANG);
 	process->reaped = true;
 	event_del(process->exit_event);
-	if (!process->stopping || process->exit_logged)
-		log_exit(process, status);
+	tell_end(process);
 	return true;
 }
 
@@ -209,7 +214,8 @@ int helper_child_start(struct helper_child *child, struct event_base *base, char
 	return error_set(error, "%s: cannot watch its process: %s", arguments[0], strerror(errno));
 }
 
-void helper_child_stop(struct helper_child *child, enum helper_child_stop how)
+/* Close the pipes. Return the process, to be passed to stop_process(). */
+static struct helper_process *close_pipes(struct helper_child *child)
 {
 	struct helper_process *process = child->process;
 
@@ -218,15 +224,45 @@ void helper_child_stop(struct helper_child *child, enum helper_child_stop how)
 	if (child->output)
 		bufferevent_free(child->output);
 	*child = (struct helper_child){ 0 };
+	return process;
+}
+
+static void stop_process(struct helper_process *process)
+{
 	process->stopping = true;
-	process->exit_logged = how != CHILD_STOP_GRACEFUL;
-	if (process->reaped) {
+	if (process->reaped)
 		process_free(process);
-		return;
-	}
+	else
+		event_add(process->kill_timer, &kill_delay);
+}
+
+void helper_child_stop(struct helper_child *child, enum helper_child_stop how)
+{
+	struct helper_process *process = close_pipes(child);
+
 	if (how == CHILD_STOP_KILL)
 		process_signal(process, SIGKILL);
-	event_add(process->kill_timer, &kill_delay);
+	stop_process(process);
+}
+
+void helper_child_await_end(struct helper_child *child, helper_child_ended ended, void *context)
+{
+	struct helper_process *process = close_pipes(child);
+
+	process->ended = ended;
+	process->context = context;
+	if (process->reaped)
+		tell_end(process);
+	stop_process(process);
+}
+
+void helper_child_forget(const void *context)
+{
+	struct helper_process *process;
+
+	LIST_FOREACH(process, &processes, link)
+	if (process->context == context)
+		process->ended = NULL;
 }
 
 /* Return a file descriptor from which the bytes can be read. -1 and errno. */

@@ -11,6 +11,9 @@
 
 #include "lib/error.h"
 
+/* Receives how a process has ended, such as "ended with exit code 1". */
+typedef void (*helper_child_ended)(void *context, pid_t pid, const char *how);
+
 struct helper_child {
 	pid_t pid;		    /* leads a process group */
 	struct bufferevent *input;  /* to the child's standard input */
@@ -41,8 +44,7 @@ int helper_run(const struct helper_run *run, char *output, size_t size, struct e
 
 enum helper_child_stop {
 	CHILD_STOP_GRACEFUL, /* it may finish what it does */
-	CHILD_STOP_EXITED,   /* it has exited by itself; log how */
-	CHILD_STOP_KILL,     /* send SIGKILL at once, and log it */
+	CHILD_STOP_KILL,     /* send SIGKILL at once */
 };
 
 /*
@@ -50,6 +52,13 @@ enum helper_child_stop {
  * later, its group gets SIGTERM, and after another second SIGKILL.
  */
 void helper_child_stop(struct helper_child *child, enum helper_child_stop how);
+
+/*
+ * Likewise for a process that seems to have exited by itself: `ended` is called once it has, now or
+ * from the event loop, unless helper_child_forget() is called with the context before.
+ */
+void helper_child_await_end(struct helper_child *child, helper_child_ended ended, void *context);
+void helper_child_forget(const void *context);
 
 /*
  * Wait for the children that are being stopped, within the time limits of helper_child_stop(); for

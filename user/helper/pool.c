@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -33,7 +34,8 @@ struct worker {
 	struct helper_pool *pool;
 	struct helper_child child; /* input is NULL while it does not run */
 	struct job *job;	   /* whose reply is pending; NULL: idle */
-	unsigned int pause;	   /* milliseconds before the next start */
+	unsigned int pause;	   /* milliseconds before the start after the next end */
+	unsigned int waits;	   /* milliseconds before this start */
 	struct event *timer;	   /* while it runs: the stall limit; else: the next start */
 };
 
@@ -46,7 +48,9 @@ struct helper_pool {
 	char *greeting; /* NULL: none */
 	size_t greeting_length;
 	helper_reply reply;
+	void (*changed)(void *context);
 	void *context;
+	char ended[256];       /* how the last child that has ended did, or "" */
 	struct job_list open;  /* all without a reply, oldest first */
 	struct event *expiry;  /* of the oldest */
 	struct job_list queue; /* those of them that wait for a child */
@@ -215,26 +219,54 @@ static void on_expiry(evutil_socket_t fd, short what, void *context)
 
 /* --- children */
 
+static void report_change(const struct helper_pool *pool)
+{
+	if (pool->changed)
+		pool->changed(pool->context);
+}
+
+/* `how` follows the name of the process. */
+static void note_end(const struct worker *worker, pid_t pid, const char *how)
+{
+	struct helper_pool *pool = worker->pool;
+
+	snprintf(pool->ended, sizeof(pool->ended), "process %d %s, restart after %u ms", pid, how,
+		 worker->waits);
+	log_write(LOG_INFO, "policy '%s': helper, %s", pool->name, pool->ended);
+}
+
+static void on_end(void *context, pid_t pid, const char *how)
+{
+	struct worker *worker = context;
+
+	note_end(worker, pid, how);
+	report_change(worker->pool);
+}
+
 /* Restart the child after a pause, which doubles. */
 static void start_later(struct worker *worker)
 {
+	worker->waits = worker->pause;
 	set_timer(worker->timer, worker->pause);
 	worker->pause = 2 * worker->pause < PAUSE_MAX ? 2 * worker->pause : PAUSE_MAX;
 }
 
 /*
- * Stop the child. Its job is retried once, ahead of the queue. Jobs that no child can reply to are
- * appended to `done`.
+ * Stop the child, for a fault or, if that is NULL, because it seems to have exited. Its job is
+ * retried once, ahead of the queue. Jobs that no child can reply to are appended to `done`.
  */
-static void worker_stop(struct worker *worker, enum helper_child_stop how, struct job_list *done)
+static void worker_stop(struct worker *worker, const char *fault, struct job_list *done)
 {
 	struct job *job = worker->job ? detach_job(worker) : NULL;
 	struct helper_pool *pool = worker->pool;
+	pid_t pid = worker->child.pid;
 
-	log_write(LOG_WARNING, "policy '%s': helper, process %d: stopped; restart in %u ms",
-		  pool->name, worker->child.pid, worker->pause);
-	helper_child_stop(&worker->child, how);
 	start_later(worker);
+	note_end(worker, pid, fault ? fault : "closed its output");
+	if (fault)
+		helper_child_stop(&worker->child, CHILD_STOP_KILL);
+	else
+		helper_child_await_end(&worker->child, on_end, worker);
 	if (job && !job->request) {
 		free(job);
 	} else if (job && job->retried) {
@@ -249,6 +281,8 @@ static void worker_stop(struct worker *worker, enum helper_child_stop how, struc
 	}
 	dispatch(pool);
 	update_expiry(pool);
+	if (fault)
+		report_change(pool);
 }
 
 /* Read the lines that the child has written; append the jobs that they reply to to `done`. */
@@ -257,6 +291,7 @@ static void read_replies(struct worker *worker, struct job_list *done)
 	struct helper_pool *pool = worker->pool;
 	struct evbuffer *input = bufferevent_get_input(worker->child.output);
 	const char *fault = NULL;
+	bool recovered = false;
 	size_t length;
 	char *line;
 
@@ -264,10 +299,11 @@ static void read_replies(struct worker *worker, struct job_list *done)
 		struct job *job;
 
 		if (!worker->job) {
-			fault = "a line without a request";
+			fault = "wrote a line without a request";
 			free(line);
 			break;
 		}
+		recovered |= worker->pause != PAUSE_MIN;
 		worker->pause = PAUSE_MIN;
 		event_del(worker->timer);
 		job = detach_job(worker);
@@ -281,12 +317,11 @@ static void read_replies(struct worker *worker, struct job_list *done)
 		complete(pool, job, done);
 	}
 	if (!fault && evbuffer_get_length(input) >= HELPER_REPLY_MAX)
-		fault = "the line is too long";
-	if (fault) {
-		log_write(LOG_WARNING, "policy '%s': helper, process %d: %s", pool->name,
-			  worker->child.pid, fault);
-		worker_stop(worker, CHILD_STOP_KILL, done);
-	}
+		fault = "wrote a line that is too long";
+	if (fault)
+		worker_stop(worker, fault, done);
+	else if (recovered)
+		report_change(pool);
 	dispatch(pool);
 	update_expiry(pool);
 }
@@ -313,7 +348,7 @@ static void on_event(struct bufferevent *stream, short what, void *context)
 	(void)what;
 	read_replies(worker, &done);
 	if (worker->child.input)
-		worker_stop(worker, CHILD_STOP_EXITED, &done);
+		worker_stop(worker, NULL, &done);
 	deliver(pool->reply, pool->context, &done);
 }
 
@@ -366,18 +401,19 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	if (worker->child.input) {
-		log_write(LOG_WARNING, "policy '%s': helper, process %d: no reply in time",
-			  pool->name, worker->child.pid);
 		/* No retry: another child would stall as well. */
 		if (worker->job)
 			worker->job->retried = true;
-		worker_stop(worker, CHILD_STOP_KILL, &done);
+		worker_stop(worker, "sent no reply in time", &done);
 		deliver(pool->reply, pool->context, &done);
-	} else if (worker_start(worker, &error)) {
-		log_write(LOG_WARNING, "policy '%s': %s; retry in %u ms", pool->name, error.text,
-			  worker->pause);
-		start_later(worker);
+		return;
 	}
+	if (worker_start(worker, &error)) {
+		start_later(worker);
+		snprintf(pool->ended, sizeof(pool->ended), "%.200s, retry after %u ms", error.text,
+			 worker->waits);
+	}
+	report_change(pool);
 }
 
 /* --- the pool */
@@ -436,6 +472,7 @@ struct helper_pool *helper_pool_new(struct event_base *base, const struct helper
 	}
 	pool->base = base;
 	pool->reply = reply;
+	pool->changed = settings->changed;
 	pool->context = context;
 	pool->worker_count = settings->children;
 	TAILQ_INIT(&pool->open);
@@ -454,6 +491,19 @@ struct helper_pool *helper_pool_new(struct event_base *base, const struct helper
 		}
 	}
 	return pool;
+}
+
+struct helper_pool_state helper_pool_state(const struct helper_pool *pool)
+{
+	struct helper_pool_state state = { .children = pool->worker_count, .ended = pool->ended };
+
+	for (size_t i = 0; i < pool->worker_count; i++) {
+		const struct worker *worker = &pool->workers[i];
+
+		state.running += worker->child.input != NULL;
+		state.sound += worker->child.input && worker->pause == PAUSE_MIN;
+	}
+	return state;
 }
 
 size_t helper_pool_children(const struct helper_pool *pool, int *pids, size_t max)
@@ -482,6 +532,7 @@ void helper_pool_free(struct helper_pool *pool)
 			free(job);
 		if (worker->child.input)
 			helper_child_stop(&worker->child, CHILD_STOP_GRACEFUL);
+		helper_child_forget(worker);
 		if (worker->timer)
 			event_free(worker->timer);
 	}

@@ -46,6 +46,9 @@ struct helper_settings {
 	 */
 	const char *greeting;
 	size_t greeting_length;
+
+	/* Called when what helper_pool_state() returns has changed; NULL: not called. */
+	void (*changed)(void *context);
 };
 
 /*
@@ -60,6 +63,15 @@ struct helper_pool *helper_pool_new(struct event_base *base, const struct helper
  * to the callback. Returns false, and never calls it, if no child runs or the queue is full.
  */
 bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, void *request);
+
+struct helper_pool_state {
+	size_t children;
+	size_t running;
+	size_t sound;	   /* that run, and have replied since one of theirs has ended */
+	const char *ended; /* how the last one has ended; "": none has. Valid until the next call */
+};
+
+struct helper_pool_state helper_pool_state(const struct helper_pool *pool);
 
 /* Store the process ids of the running children, at most `max`; return how many. */
 size_t helper_pool_children(const struct helper_pool *pool, int *pids, size_t max);

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/client.h"
 #include "control/protocol.h"
+#include "lib/clock.h"
 #include "lib/escape.h"
 #include "icpctl/icpctl.h"
 
@@ -218,16 +218,6 @@ bool icpctl_number(const char *text, unsigned long min, unsigned long max, unsig
 	return errno == 0 && *end == '\0' && *number >= min && *number <= max;
 }
 
-void icpctl_time(json_int_t seconds, char text[ICPCTL_TIME_SIZE])
-{
-	time_t time = seconds;
-	struct tm local;
-
-	if (!localtime_r(&time, &local) ||
-	    !strftime(text, ICPCTL_TIME_SIZE, "%Y-%m-%d %H:%M:%S", &local))
-		strcpy(text, "?");
-}
-
 /* --- JSON */
 
 void icpctl_print_json(const json_t *json)
@@ -251,6 +241,17 @@ const char *icpctl_string(const json_t *object, const char *key)
 	const char *text = json_string_value(json_object_get(object, key));
 
 	return text ? text : "?";
+}
+
+void icpctl_print_state(const json_t *state)
+{
+	const char *why = icpctl_string(state, "why");
+	char since[CLOCK_TEXT_SIZE];
+
+	clock_text(json_integer_value(json_object_get(state, "since")), since);
+	printf("%s since %s%s%s%s%s\n", icpctl_string(state, "name"), since,
+	       json_is_true(json_object_get(state, "matches")) ? ", matches" : "", *why ? " (" : "",
+	       why, *why ? ")" : "");
 }
 
 int icpctl_failed(struct icpctl *ctl, enum control_result result, const struct error *error)

@@ -115,16 +115,14 @@ json_t *icpctl_bytes(const char *bytes, size_t length);
 /* Return a string of a response, "?" if a daemon of another version does not send it. */
 const char *icpctl_string(const json_t *object, const char *key);
 
+/* Print the state of a policy, such as "down since TIME, matches (why)", and a newline. */
+void icpctl_print_state(const json_t *state);
+
 /* Return an unescaped argument (escape.h), for free(). */
 char *icpctl_unescape(const char *text, size_t *length);
 
 /* Parse an integer from `min` to `max`. Return false if the whole text is not one. */
 bool icpctl_number(const char *text, unsigned long min, unsigned long max, unsigned long *number);
-
-#define ICPCTL_TIME_SIZE 32
-
-/* Write seconds since 1970 as local date and time. */
-void icpctl_time(json_int_t seconds, char text[ICPCTL_TIME_SIZE]);
 
 /* Return `memory`; exit with an error if it is NULL. */
 void *icpctl_must(void *memory);

@@ -19,6 +19,7 @@ static void print_policy(const json_t *policy)
 	const char *verdict = json_string_value(json_object_get(policy, "verdict"));
 	const char *where = json_string_value(json_object_get(policy, "where"));
 	const char *why = json_string_value(json_object_get(policy, "why"));
+	const json_t *state = json_object_get(policy, "state");
 	const json_t *states = json_object_get(policy, "states");
 	bool negate = json_is_true(json_object_get(policy, "not"));
 
@@ -34,6 +35,10 @@ static void print_policy(const json_t *policy)
 	if (why)
 		printf(" (%s)", why);
 	putchar('\n');
+	if (json_is_object(state)) {
+		fputs("    ", stdout);
+		icpctl_print_state(state);
+	}
 }
 
 static int run_list(const void *context)

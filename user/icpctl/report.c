@@ -6,6 +6,7 @@
 
 #include "counters.h"
 #include "icpctl/icpctl.h"
+#include "lib/clock.h"
 
 struct input {
 	struct icpctl *ctl;
@@ -202,9 +203,9 @@ static void print_reloads(const json_t *reply)
 {
 	const json_t *last = json_object_get(reply, "last_reload");
 	const char *error = json_string_value(json_object_get(last, "error"));
-	char when[ICPCTL_TIME_SIZE];
+	char when[CLOCK_TEXT_SIZE];
 
-	icpctl_time(number_of(last, "time"), when);
+	clock_text(number_of(last, "time"), when);
 	if (error)
 		print_line("reloads", "%" JSON_INTEGER_FORMAT ", and that of %s failed: %s",
 			   number_of(reply, "reloads"), when, error);
@@ -213,6 +214,18 @@ static void print_reloads(const json_t *reply)
 			   number_of(reply, "reloads"), when);
 	else
 		print_line("reloads", "%" JSON_INTEGER_FORMAT, number_of(reply, "reloads"));
+}
+
+static void print_states(const json_t *states)
+{
+	const char *name = "";
+	const json_t *state;
+	size_t i;
+
+	json_array_foreach (states, i, state) {
+		printf("%-11s %s: ", name, icpctl_string(state, "policy"));
+		icpctl_print_state(state);
+	}
 }
 
 static void print_status(const json_t *reply)
@@ -228,6 +241,7 @@ static void print_status(const json_t *reply)
 	print_interfaces(json_object_get(reply, "interfaces"));
 	print_listen(json_object_get(reply, "listen"));
 	print_line("policies", "%" JSON_INTEGER_FORMAT, number_of(reply, "policies"));
+	print_states(json_object_get(reply, "states"));
 	print_line("prefixes", "%" JSON_INTEGER_FORMAT, number_of(reply, "prefixes"));
 	if (json_object_get(reply, "prefixes_used"))
 		print_line("in kernel", "%" JSON_INTEGER_FORMAT " of at most %" JSON_INTEGER_FORMAT,

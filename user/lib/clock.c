@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/clock.h"
 
@@ -32,4 +33,13 @@ uint64_t clock_kernel_ns(void)
 {
 	pthread_once(&once, read_offset);
 	return clock_ns(CLOCK_MONOTONIC) - offset_ns;
+}
+
+void clock_text(time_t time, char text[CLOCK_TEXT_SIZE])
+{
+	struct tm local;
+
+	if (!localtime_r(&time, &local) ||
+	    !strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%d %H:%M:%S", &local))
+		strcpy(text, "?");
 }

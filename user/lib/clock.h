@@ -15,4 +15,9 @@ uint64_t clock_ns(clockid_t clock);
  */
 uint64_t clock_kernel_ns(void);
 
+#define CLOCK_TEXT_SIZE 32
+
+/* Write seconds since 1970 as local date and time, such as 2026-01-31 23:59:59. */
+void clock_text(time_t time, char text[CLOCK_TEXT_SIZE]);
+
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +78,27 @@ static void child_replied(void *context, void *opaque, const char *line, size_t 
 	request->done(request, match);
 }
 
+static const char *running_state(const struct helper_pool_state *pool)
+{
+	if (!pool->running)
+		return "dead";
+	return pool->sound < pool->children ? "restarting" : "running";
+}
+
+static void pool_changed(void *context)
+{
+	struct policy_child *child = context;
+	const struct helper_pool_state pool = helper_pool_state(child->pool);
+	const char *running = running_state(&pool);
+
+	if (strcmp(running, child->running) == 0)
+		return;
+	child->running = running;
+	child->since = time(NULL);
+	if (child->changed)
+		child->changed(child->context, child->policy);
+}
+
 int policy_child_start(struct policy *policy, struct event_base *base, policy_changed changed,
 		       void *context, struct error *error)
 {
@@ -89,12 +111,31 @@ int policy_child_start(struct policy *policy, struct event_base *base, policy_ch
 		.stall = child->stall,
 		.greeting = child->greeting,
 		.greeting_length = child->greeting_length,
+		.changed = pool_changed,
 	};
 
-	(void)changed;
-	(void)context;
+	child->changed = changed;
+	child->context = context;
+	child->running = "running";
+	child->since = time(NULL);
 	child->pool = helper_pool_new(base, &settings, child_replied, child, error);
 	return child->pool ? 0 : error_prefix(error, "policy '%s': ", policy->name);
+}
+
+void policy_child_tell_state(const struct policy *policy, struct policy_state *state)
+{
+	const struct policy_child *child = policy->state;
+	const struct helper_pool_state pool = helper_pool_state(child->pool);
+
+	*state = (struct policy_state){
+		.name = child->running,
+		.trouble = strcmp(child->running, "running") != 0,
+		.since = child->since,
+	};
+	snprintf(state->why, sizeof(state->why), "%zu of %zu children run%s%s%s", pool.running,
+		 pool.children, pool.sound < pool.running ? ", not all have replied since" : "",
+		 *pool.ended ? "; " : "", pool.ended);
+	policy_warnings_tell(&child->warnings, state);
 }
 
 bool policy_child_ask(const struct policy *policy, const struct query *query,

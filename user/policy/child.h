@@ -15,7 +15,7 @@
 
 /* The state of a policy of these kinds. */
 struct policy_child {
-	const struct policy *policy;
+	struct policy *policy;
 	char **arguments; /* argv of the program; NULL-terminated */
 	char *greeting;	  /* what each child reads first, or NULL; see helper/pool.h */
 	size_t greeting_length;
@@ -23,7 +23,11 @@ struct policy_child {
 	unsigned int timeout; /* milliseconds for a reply, including the wait for a free child */
 	unsigned int stall;   /* milliseconds after which a child is killed */
 	struct helper_pool *pool;
-	struct log_limit warnings;
+	const char *running; /* name of the state */
+	time_t since;	     /* of that state */
+	policy_changed changed;
+	void *context;
+	struct policy_warnings warnings;
 };
 
 /*
@@ -39,11 +43,13 @@ int policy_child_start(struct policy *policy, struct event_base *base, policy_ch
 		       void *context, struct error *error);
 bool policy_child_ask(const struct policy *policy, const struct query *query,
 		      struct policy_request *request);
+void policy_child_tell_state(const struct policy *policy, struct policy_state *state);
 struct policy_match policy_child_match(const struct policy *policy, const struct query *query);
 
 /* The members of struct policy_kind that the kinds have in common. */
 #define POLICY_CHILD_KIND                                                                          \
 	.basis = POLICY_BASIS_OTHER, .main_thread = true, .destroy = policy_child_destroy,         \
-	.match = policy_child_match, .start = policy_child_start, .ask = policy_child_ask
+	.match = policy_child_match, .start = policy_child_start, .ask = policy_child_ask,         \
+	.tell_state = policy_child_tell_state
 
 #endif

@@ -16,7 +16,7 @@ void *gate_create(struct policy *policy, const struct policy_spec *spec, size_t 
 	else if (!(gate = calloc(1, size)))
 		error_set(error, "out of memory");
 	else
-		gate->policy = policy;
+		*gate = (struct gate){ .policy = policy, .since = time(NULL) };
 	policy->state = gate;
 	return gate;
 }
@@ -25,6 +25,21 @@ void gate_start(struct gate *gate, policy_changed changed, void *context)
 {
 	gate->changed = changed;
 	gate->context = context;
+}
+
+void gate_inherit(struct gate *gate, const struct gate *before)
+{
+	gate->matches = before->matches;
+	gate->since = before->since;
+}
+
+void gate_tell(const struct gate *gate, const char *matching, const char *not_matching,
+	       struct policy_state *state)
+{
+	*state = (struct policy_state){
+		.name = gate->matches ? matching : not_matching,
+		.since = gate->since,
+	};
 }
 
 struct event *gate_event_prioritize(struct event *event)
@@ -39,6 +54,7 @@ void gate_set(struct gate *gate, bool matches)
 	if (matches == gate->matches)
 		return;
 	gate->matches = matches;
+	gate->since = time(NULL);
 	if (gate->changed)
 		gate->changed(gate->context, gate->policy);
 }

@@ -14,8 +14,9 @@
 
 /* The first member of the state of such a policy. */
 struct gate {
-	const struct policy *policy;
+	struct policy *policy;
 	atomic_bool matches;	/* set in the main thread */
+	time_t since;		/* seconds since 1970, of `matches` */
 	policy_changed changed; /* NULL: not started */
 	void *context;
 };
@@ -29,6 +30,16 @@ void *gate_create(struct policy *policy, const struct policy_spec *spec, size_t 
 
 /* Set the callback; to be called first by start(). */
 void gate_start(struct gate *gate, policy_changed changed, void *context);
+
+/*
+ * Take over the switch of a policy that observes the same thing: what it has seen last. start() has
+ * to look again.
+ */
+void gate_inherit(struct gate *gate, const struct gate *before);
+
+/* Tell the name of the state, and since when it has been so. */
+void gate_tell(const struct gate *gate, const char *matching, const char *not_matching,
+	       struct policy_state *state);
 
 /* Set the switch, and call the callback if it flipped. */
 void gate_set(struct gate *gate, bool matches);

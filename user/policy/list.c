@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "lib/regular_file.h"
 #include "policy/list.h"
@@ -49,7 +51,7 @@ static int add_entry(const struct text_list *list, struct text_entry *entry, tex
 		     void *context, struct error *error)
 {
 	if (entry->verdict == ICP_OP_INVALID)
-		entry->verdict = list->verdict;
+		entry->verdict = list->policy->verdict;
 	if (entry->verdict == ICP_OP_INVALID)
 		return text_list_error(
 			list, entry->tag, error,
@@ -71,7 +73,7 @@ static int read_values(const struct text_list *list, const char *key, unsigned i
 			.tag = tag | i,
 		};
 
-		if (list->verdict == ICP_OP_INVALID)
+		if (list->policy->verdict == ICP_OP_INVALID)
 			return error_set(
 				error,
 				"%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
@@ -119,6 +121,23 @@ static int cannot_read(const struct text_list *list, const struct spec_value *fi
 			 file->where, list->spec->name, file->text, reason);
 }
 
+/* Note what was read from an open file. Returns 0, or -1 and `error`. */
+static int note_file(const struct text_list *list, const char *path, FILE *stream,
+		     unsigned int lines, struct error *error)
+{
+	struct policy *policy = list->policy;
+	struct stat status;
+
+	policy->file.path = strdup(path);
+	if (!policy->file.path)
+		return error_set(error, "out of memory");
+	policy->file.lines = lines;
+	policy->file.read = time(NULL);
+	if (fstat(fileno(stream), &status) == 0)
+		policy->file.modified = status.st_mtime;
+	return 0;
+}
+
 static int read_file(const struct text_list *list, const struct spec_value *file, text_list_add add,
 		     void *context, struct error *error)
 {
@@ -139,6 +158,8 @@ static int read_file(const struct text_list *list, const struct spec_value *file
 	}
 	if (result == 0 && !feof(stream))
 		result = cannot_read(list, file, strerror(errno), error);
+	if (result == 0)
+		result = note_file(list, file->text, stream, number, error);
 	free(line);
 	fclose(stream);
 	return result;

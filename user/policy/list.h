@@ -11,6 +11,7 @@
 #include "lib/byteset.h"
 #include "lib/error.h"
 #include "icp.h"
+#include "policy/policy.h"
 #include "policy/spec.h"
 
 /* Bytes of a text that messages show; for printf's %.*s. */
@@ -21,7 +22,7 @@ struct text_list {
 	const struct policy_spec *spec;
 	const char *plural;
 	const char *singular;
-	enum icp_opcode verdict; /* default; ICP_OP_INVALID: each text needs its own */
+	struct policy *policy; /* whose verdict is the default, and which notes the file */
 };
 
 struct text_entry {

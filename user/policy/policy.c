@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "policy/policy.h"
 #include "icp/opcode.h"
 
@@ -126,6 +127,13 @@ static int fill_common(struct policy *policy, const struct policy_spec *spec, st
 	return 0;
 }
 
+static void release(struct policy *policy)
+{
+	free(policy->file.path);
+	free(policy->name);
+	free(policy);
+}
+
 int policy_create(const struct policy_spec *spec, struct policy **policy, struct error *error)
 {
 	const struct policy_kind *kind;
@@ -143,8 +151,7 @@ int policy_create(const struct policy_spec *spec, struct policy **policy, struct
 	if (fill_common(made, spec, error) || kind->create(made, spec, error)) {
 		if (made->state)
 			kind->destroy(made);
-		free(made->name);
-		free(made);
+		release(made);
 		return -1;
 	}
 	*policy = made;
@@ -156,8 +163,28 @@ void policy_free(struct policy *policy)
 	if (!policy)
 		return;
 	policy->kind->destroy(policy);
-	free(policy->name);
-	free(policy);
+	release(policy);
+}
+
+static void tell_file(const struct policy *policy, struct policy_state *state)
+{
+	char modified[CLOCK_TEXT_SIZE];
+
+	clock_text(policy->file.modified, modified);
+	*state = (struct policy_state){ .name = "read", .since = policy->file.read };
+	snprintf(state->why, sizeof(state->why), "%u lines, last changed %s: %s",
+		 policy->file.lines, modified, policy->file.path);
+}
+
+bool policy_tell_state(const struct policy *policy, struct policy_state *state)
+{
+	if (policy->kind->tell_state)
+		policy->kind->tell_state(policy, state);
+	else if (policy->file.path)
+		tell_file(policy, state);
+	else
+		return false;
+	return true;
 }
 
 struct policy_match policy_apply_not(const struct policy *policy, struct policy_match match)

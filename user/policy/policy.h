@@ -8,8 +8,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "lib/error.h"
+#include "lib/log.h"
 #include "icp.h"
 #include "policy/spec.h"
 #include "icp/query.h"
@@ -57,8 +59,19 @@ struct policy_request {
 	void (*done)(struct policy_request *request, struct policy_match match);
 };
 
-/* Called when a policy on the host's state begins or ceases to match. */
-typedef void (*policy_changed)(void *context, const struct policy *policy);
+/* The state of what a policy observes or runs, for operators. */
+struct policy_state {
+	const char *name; /* such as "down"; a literal */
+	bool trouble;	  /* something does not work */
+	time_t since;	  /* seconds since 1970 */
+	char why[256];	  /* "": nothing more to say */
+};
+
+/*
+ * Called when the name of a policy's state has changed, in particular when a policy on the host's
+ * state begins or ceases to match.
+ */
+typedef void (*policy_changed)(void *context, struct policy *policy);
 
 struct policy_kind {
 	const char *name;
@@ -90,6 +103,12 @@ struct policy_kind {
 	 * the same thing; NULL if the kind keeps none. Called at most once, before start().
 	 */
 	void (*inherit)(struct policy *policy, const struct policy *old);
+
+	/*
+	 * Tell the state of a policy that has been started, in the main thread; NULL: the kind
+	 * observes and runs nothing.
+	 */
+	void (*tell_state)(const struct policy *policy, struct policy_state *state);
 
 	/*
 	 * Start a request, to be completed by request->done(); NULL if the kind never waits. The
@@ -128,6 +147,16 @@ struct policy {
 	 */
 	unsigned int ttl;
 	void *state; /* private to the kind */
+
+	/* The file of its list; path NULL: none. Times in seconds since 1970. */
+	struct {
+		char *path;
+		unsigned int lines;
+		time_t read, modified;
+	} file;
+
+	const char *logged; /* name of the state that was logged last; NULL: none */
+	struct log_limit log_limit;
 };
 
 /* All kinds, in the order in which they are listed; ends with NULL. */
@@ -144,6 +173,9 @@ void policy_free(struct policy *policy);
 
 /* Match a query against the policy, `not` included. */
 struct policy_match policy_match(const struct policy *policy, const struct query *query);
+
+/* Tell the state of a started policy, or when its file was read. False: it has neither. */
+bool policy_tell_state(const struct policy *policy, struct policy_state *state);
 
 /* Apply `not` to a result of the kind, from match() or done(). */
 struct policy_match policy_apply_not(const struct policy *policy, struct policy_match match);

@@ -62,7 +62,7 @@ static int read_urls(struct url_list *urls, const struct text_list *list, struct
 int url_policy_create(struct policy *policy, const struct policy_spec *spec, bool whole,
 		      struct error *error)
 {
-	struct text_list list = { spec, "urls", "url", policy->verdict };
+	struct text_list list = { spec, "urls", "url", policy };
 	struct url_list urls = { byteset_new(), whole };
 
 	if (!urls.set)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "chain/compile.h"
 #include "xdp-icpd/chain.h"
+#include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
 #include "lib/log.h"
 
@@ -74,18 +75,17 @@ int daemon_start_heartbeat(struct daemon *daemon, struct error *error)
 	return 0;
 }
 
-void daemon_policy_changed(void *context, const struct policy *policy)
+void daemon_policy_changed(void *context, struct policy *policy)
 {
 	struct daemon *daemon = context;
 
-	/* The kernel first: logging may be slow. */
-	renew_leases(daemon);
-	server_pause(&daemon->server);
-	server_resume(&daemon->server);
-	log_write(LOG_INFO, "policy '%s' matches %s", policy->name,
-		  policy_match(policy, &(struct query){ .url = "" }).verdict == ICP_OP_INVALID
-			  ? "no longer"
-			  : "now");
+	if (policy->kind->basis == POLICY_BASIS_HOST) {
+		/* The kernel first: logging may be slow. */
+		renew_leases(daemon);
+		server_pause(&daemon->server);
+		server_resume(&daemon->server);
+	}
+	daemon_log_state(daemon, policy);
 }
 
 /* --- remembered decisions */
@@ -173,5 +173,6 @@ int daemon_switch_chain(struct daemon *daemon, struct next_chain *next, struct c
 	set_heartbeat(daemon);
 	renew_leases(daemon);
 	next->chain = former;
+	daemon_log_states(daemon);
 	return 0;
 }

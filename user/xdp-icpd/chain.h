@@ -44,8 +44,8 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 /* Count daemon->chain, note its horizon, and log from which policy on the daemon evaluates it. */
 void daemon_note_chain(struct daemon *daemon, const struct compiled *compiled);
 
-/* Callback of policies that begin or cease to match; `context` is the daemon. */
-void daemon_policy_changed(void *context, const struct policy *policy);
+/* Callback of policies whose state changes; `context` is the daemon. */
+void daemon_policy_changed(void *context, struct policy *policy);
 
 /* No decision is remembered after the return. Called before the chain is replaced. */
 void daemon_stop_remembering(struct daemon *daemon);

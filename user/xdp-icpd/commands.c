@@ -12,6 +12,7 @@
 #include "icp/counter_names.h"
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/reload.h"
+#include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
 #include "lib/escape.h"
 #include "lib/sockaddr.h"
@@ -97,15 +98,6 @@ static json_t *list_interfaces(const struct daemon *daemon)
 	return list;
 }
 
-/* A pattern's bytes may be in it. */
-static json_t *error_json(const struct error *reason)
-{
-	char line[ESCAPE_MAX * sizeof(reason->text)];
-
-	escape_line(reason->text, line, sizeof(line));
-	return json_string(line);
-}
-
 /* The first policy that the kernel cannot evaluate. */
 static json_t *horizon(const struct daemon *daemon)
 {
@@ -133,7 +125,7 @@ static json_t *last_reload(const struct daemon *daemon)
 	if (!daemon->last_reload)
 		return json_null();
 	return json_pack("{s:I, s:o}", "time", (json_int_t)daemon->last_reload, "error",
-			 error->text[0] ? error_json(error) : json_null());
+			 error->text[0] ? control_message(error->text) : json_null());
 }
 
 /* The kernel's count of chains outlives the daemon. */
@@ -170,13 +162,14 @@ static void get_status(void *context, struct control_request *request)
 		"pid", (json_int_t)getpid(), "uptime",
 		(json_int_t)(now.tv_sec - daemon->started.tv_sec), "reloads",
 		(json_int_t)daemon->reloads, "pin_dir", control_text(daemon->config->pin_dir));
+	json_object_set_new(reply, "states", policy_states_json(daemon));
 	json_object_set_new(reply, "config", config_path(daemon));
 	json_object_set_new(reply, "generation", json_integer(generation(daemon)));
 	json_object_set_new(reply, "last_reload", last_reload(daemon));
 	json_object_set_new(reply, "horizon_why",
 			    daemon->horizon.rank == RANK_NONE
 				    ? json_null()
-				    : error_json(&daemon->horizon.reason));
+				    : control_message(daemon->horizon.reason.text));
 	if (daemon->xdp.kernel)
 		json_object_set_new(reply, "prefixes_used",
 				    json_integer(kernel_prefixes_used(daemon->xdp.kernel)));
@@ -238,7 +231,7 @@ static void add_place(const struct daemon *daemon, const struct policy *policy, 
 
 	json_object_set_new(one, "kernel", json_boolean(rank < horizon->rank));
 	if (rank == horizon->rank)
-		json_object_set_new(one, "why", error_json(&horizon->reason));
+		json_object_set_new(one, "why", control_message(horizon->reason.text));
 	else if (rank > horizon->rank)
 		json_object_set_new(one, "why", json_string("a policy before it is there"));
 	automaton = policy->kind->automaton ? policy->kind->automaton(policy, &reason) : NULL;
@@ -257,6 +250,7 @@ static json_t *policy_json(const struct daemon *daemon, const struct policy *pol
 			  (json_int_t)rank, "kind", policy->kind->name, "not", policy->negate,
 			  "verdict", policy->verdict == ICP_OP_INVALID ? NULL : verdict);
 
+	json_object_set_new(one, "state", policy_state_json(policy));
 	add_place(daemon, policy, rank, one);
 	if (policy->cost != ICP_NO_COST)
 		json_object_set_new(one, "cost", json_integer(policy->cost));

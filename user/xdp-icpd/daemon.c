@@ -8,6 +8,7 @@
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/chain.h"
 #include "xdp-icpd/reload.h"
+#include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
 #include "chain/evaluation.h"
 #include "helper/child.h"
@@ -109,6 +110,7 @@ int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct 
 		       xdp_watch_network(&daemon->xdp, config->listen, config->listen_count,
 					 daemon->base, error)))
 		return -1;
+	daemon_log_states(daemon);
 	return 0;
 }
 
@@ -165,6 +167,8 @@ void daemon_stop(struct daemon *daemon)
 	xdp_unwatch_network(&daemon->xdp);
 	if (daemon->heartbeat)
 		event_free(daemon->heartbeat);
+	if (daemon->log_later)
+		event_free(daemon->log_later);
 	for (int i = 0; i < 3; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);

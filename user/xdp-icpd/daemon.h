@@ -35,6 +35,7 @@ struct daemon {
 	struct tracing *tracing; /* NULL: not in use (trace.c) */
 	struct changes *changes; /* of the chain (reload.c) */
 	struct event *heartbeat;
+	struct event *log_later; /* NULL: not needed yet (states.c) */
 	struct event *signals[3];
 	struct timespec started;
 	unsigned long generation; /* chains since the start, of the one in use */

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -172,6 +173,24 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	return 0;
 }
 
+static void inherit(struct policy *policy, const struct policy *old)
+{
+	struct flag *flag = policy->state;
+	const struct flag *before = old->state;
+
+	if (strcmp(flag->path, before->path) == 0)
+		gate_inherit(&flag->gate, &before->gate);
+}
+
+static void tell_state(const struct policy *policy, struct policy_state *state)
+{
+	const struct flag *flag = policy->state;
+
+	gate_tell(&flag->gate, "set", "not set", state);
+	snprintf(state->why, sizeof(state->why), "%s%s", flag->path,
+		 flag->gate.matches ? " exists" : " does not exist");
+}
+
 static void destroy(struct policy *policy)
 {
 	struct flag *flag = policy->state;
@@ -201,4 +220,6 @@ const struct policy_kind policy_flag = {
 	.destroy = destroy,
 	.match = gate_match,
 	.start = start,
+	.inherit = inherit,
+	.tell_state = tell_state,
 };

@@ -64,7 +64,7 @@ static void release(struct glob *glob)
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct text_list list = { spec, "patterns", "pattern", policy->verdict };
+	struct text_list list = { spec, "patterns", "pattern", policy };
 	struct glob *glob = calloc(1, sizeof(*glob));
 
 	if (!glob)

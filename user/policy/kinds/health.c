@@ -10,6 +10,7 @@
  * Addresses are numeric. Resolving a name may block, would check the health of the name servers
  * too, and does not tell which of several addresses is meant.
  */
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
@@ -33,7 +34,9 @@ struct health {
 	long fall, rise;
 	unsigned int interval, timeout; /* ms */
 
-	long streak; /* consecutive checks that contradict the gate's state */
+	long streak;	   /* consecutive checks that contradict the gate's state */
+	bool checked;	   /* a check has ended */
+	char failure[128]; /* why the last check that failed did */
 	struct event_base *base;
 	struct event *tick, *deadline;
 	struct bufferevent *stream; /* of the check in progress, or NULL */
@@ -41,10 +44,14 @@ struct health {
 
 /* --- checks */
 
-static void end_check(struct health *health, bool success)
+/* `failure` NULL: the check has succeeded. */
+static void end_check(struct health *health, const char *failure)
 {
-	bool failed = health->gate.matches;
+	bool failed = health->gate.matches, success = !failure;
 
+	health->checked = true;
+	if (failure)
+		snprintf(health->failure, sizeof(health->failure), "%s", failure);
 	bufferevent_free(health->stream);
 	health->stream = NULL;
 	event_del(health->deadline);
@@ -60,19 +67,25 @@ static void end_check(struct health *health, bool success)
 
 static void deadline_passed(evutil_socket_t fd, short what, void *context)
 {
+	struct health *health = context;
+	char failure[sizeof(health->failure)];
+
 	(void)fd;
 	(void)what;
-	end_check(context, false);
+	snprintf(failure, sizeof(failure), "not complete within %u ms", health->timeout);
+	end_check(health, failure);
 }
 
 static void stream_event(struct bufferevent *stream, short what, void *context)
 {
 	struct health *health = context;
 
-	if (!(what & BEV_EVENT_CONNECTED)) {
-		end_check(health, false);
+	if (what & BEV_EVENT_ERROR) {
+		end_check(health, evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+	} else if (!(what & BEV_EVENT_CONNECTED)) {
+		end_check(health, "connection closed before a response");
 	} else if (!health->request) {
-		end_check(health, true);
+		end_check(health, NULL);
 	} else {
 		bufferevent_write(stream, health->request, strlen(health->request));
 		bufferevent_enable(stream, EV_READ);
@@ -81,13 +94,19 @@ static void stream_event(struct bufferevent *stream, short what, void *context)
 
 static void stream_readable(struct bufferevent *stream, void *context)
 {
-	char status[STATUS_LENGTH];
+	char status[STATUS_LENGTH], failure[32];
 	struct evbuffer *input = bufferevent_get_input(stream);
 
 	if (evbuffer_copyout(input, status, sizeof(status)) < STATUS_LENGTH)
 		return;
-	end_check(context, memcmp(status, "HTTP/1.", 7) == 0 && status[8] == ' ' &&
-				   (status[9] == '2' || status[9] == '3'));
+	if (memcmp(status, "HTTP/1.", 7) != 0 || status[8] != ' ') {
+		end_check(context, "the response is not HTTP/1");
+	} else if (status[9] == '2' || status[9] == '3') {
+		end_check(context, NULL);
+	} else {
+		snprintf(failure, sizeof(failure), "HTTP status %.3s", status + 9);
+		end_check(context, failure);
+	}
 }
 
 static void begin_check(evutil_socket_t fd, short what, void *context)
@@ -110,7 +129,7 @@ static void begin_check(evutil_socket_t fd, short what, void *context)
 	bufferevent_setcb(health->stream, stream_readable, NULL, stream_event, health);
 	if (event_add(health->deadline, &timeout) ||
 	    bufferevent_socket_connect(health->stream, (struct sockaddr *)&health->address, size))
-		end_check(health, false);
+		end_check(health, strerror(errno));
 }
 
 /* Without this a dead origin would count as healthy after a reload, until `fall` checks failed. */
@@ -126,8 +145,33 @@ static void inherit(struct policy *policy, const struct policy *old)
 	    !same_request || health->fall != before->fall || health->rise != before->rise ||
 	    health->interval != before->interval || health->timeout != before->timeout)
 		return;
-	health->gate.matches = before->gate.matches;
+	gate_inherit(&health->gate, &before->gate);
 	health->streak = before->streak;
+	health->checked = before->checked;
+	memcpy(health->failure, before->failure, sizeof(health->failure));
+}
+
+static void tell_state(const struct policy *policy, struct policy_state *state)
+{
+	const struct health *health = policy->state;
+	bool down = health->gate.matches;
+
+	gate_tell(&health->gate, "down", "up", state);
+	state->trouble = down;
+	if (down && health->streak)
+		snprintf(state->why, sizeof(state->why),
+			 "%ld of %ld checks in a row have succeeded; the last failure: %s",
+			 health->streak, health->rise, health->failure);
+	else if (down)
+		snprintf(state->why, sizeof(state->why), "%ld checks in a row failed, the last: %s",
+			 health->fall, health->failure);
+	else if (health->streak)
+		snprintf(state->why, sizeof(state->why),
+			 "%ld of %ld checks in a row have failed, the last: %s", health->streak,
+			 health->fall, health->failure);
+	else
+		snprintf(state->why, sizeof(state->why), "%s",
+			 health->checked ? "the last check succeeded" : "not checked yet");
 }
 
 static int start(struct policy *policy, struct event_base *base, policy_changed changed,
@@ -280,4 +324,5 @@ const struct policy_kind policy_health = {
 	.match = gate_match,
 	.start = start,
 	.inherit = inherit,
+	.tell_state = tell_state,
 };

@@ -75,7 +75,7 @@ static int add_host(void *context, const struct text_list *list, const struct te
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct text_list list = { spec, "hosts", "host", policy->verdict };
+	struct text_list list = { spec, "hosts", "host", policy };
 	struct byteset *set = byteset_new();
 
 	if (!set)

@@ -31,7 +31,8 @@ struct load {
 	double above, below;
 	unsigned int interval; /* ms */
 	struct event *timer;
-	bool unreadable; /* the last reading failed, and was logged */
+	double value;	/* last read */
+	int unreadable; /* errno of the last reading if that failed, which was logged */
 };
 
 /* Read the first number after the label. Returns -1 with errno. */
@@ -63,17 +64,17 @@ static int read_value(const struct load *load, double *value)
 /* Update the gate; a failed reading leaves it unchanged. */
 static void update(struct load *load)
 {
-	double value;
+	if (read_value(load, &load->value)) {
+		bool known = load->unreadable;
 
-	if (read_value(load, &value)) {
-		if (!load->unreadable)
+		load->unreadable = errno;
+		if (!known)
 			log_write(LOG_WARNING, "policy '%s': cannot read %s: %s",
-				  load->gate.policy->name, load->path, strerror(errno));
-		load->unreadable = true;
+				  load->gate.policy->name, load->path, strerror(load->unreadable));
 		return;
 	}
-	load->unreadable = false;
-	gate_set(&load->gate, value > (load->gate.matches ? load->below : load->above));
+	load->unreadable = 0;
+	gate_set(&load->gate, load->value > (load->gate.matches ? load->below : load->above));
 }
 
 void policy_load_update(const struct policy *policy)
@@ -183,8 +184,22 @@ static void inherit(struct policy *policy, const struct policy *old)
 	if (strcmp(load->path, before->path) != 0 || load->above != before->above ||
 	    load->below != before->below)
 		return;
-	load->gate.matches = before->gate.matches;
+	gate_inherit(&load->gate, &before->gate);
 	update(load);
+}
+
+static void tell_state(const struct policy *policy, struct policy_state *state)
+{
+	const struct load *load = policy->state;
+
+	gate_tell(&load->gate, "high", "normal", state);
+	state->trouble = load->unreadable;
+	if (load->unreadable)
+		snprintf(state->why, sizeof(state->why), "%.64s cannot be read: %s; last %g",
+			 load->path, strerror(load->unreadable), load->value);
+	else
+		snprintf(state->why, sizeof(state->why), "%.64s: %g; high above %g, until %g",
+			 load->path, load->value, load->above, load->below);
 }
 
 static const struct policy_setting settings[] = {
@@ -208,4 +223,5 @@ const struct policy_kind policy_load = {
 	.match = gate_match,
 	.start = start,
 	.inherit = inherit,
+	.tell_state = tell_state,
 };

@@ -19,11 +19,11 @@
 #define TTL_MAX 86400u /* seconds */
 
 struct plugin {
-	const struct policy *policy;
 	void *object;
 	const struct xdp_icp_plugin *ops; /* in the object */
 	void *state;			  /* private to the plugin */
-	struct log_limit warnings;
+	time_t loaded;			  /* seconds since 1970 */
+	struct policy_warnings warnings;
 };
 
 /* Set an error about the plugin's file. Returns -1. */
@@ -151,7 +151,6 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 
 	if (!plugin)
 		return error_set(error, "out of memory");
-	plugin->policy = policy;
 	if (policy_spec_text(spec, "file", &file, error) < 0 ||
 	    find_object(plugin, spec, file, error) || open_state(plugin, spec, file, error)) {
 		if (plugin->object)
@@ -159,6 +158,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 		free(plugin);
 		return -1;
 	}
+	plugin->loaded = time(NULL);
 	policy->ttl = ttl_of(plugin->ops);
 	policy->state = plugin;
 	return 0;
@@ -172,6 +172,14 @@ static void destroy(struct policy *policy)
 		plugin->ops->close(plugin->state);
 	dlclose(plugin->object);
 	free(plugin);
+}
+
+static void tell_state(const struct policy *policy, struct policy_state *state)
+{
+	const struct plugin *plugin = policy->state;
+
+	*state = (struct policy_state){ .name = "loaded", .since = plugin->loaded };
+	policy_warnings_tell(&plugin->warnings, state);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
@@ -210,4 +218,5 @@ const struct policy_kind policy_plugin = {
 	.create = create,
 	.destroy = destroy,
 	.match = match,
+	.tell_state = tell_state,
 };

@@ -41,7 +41,7 @@ static void release(struct regex *regex)
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct text_list list = { spec, "patterns", "pattern", policy->verdict };
+	struct text_list list = { spec, "patterns", "pattern", policy };
 	struct regex *regex = calloc(1, sizeof(*regex));
 	struct patterns patterns = { 0 };
 	int result = regex ? text_list_read(&list, add_pattern, &patterns, error)

@@ -136,6 +136,22 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	return 0;
 }
 
+/* Whatever the times of the former one were: start() updates the gate. */
+static void inherit(struct policy *policy, const struct policy *old)
+{
+	struct schedule *schedule = policy->state;
+	const struct schedule *before = old->state;
+
+	gate_inherit(&schedule->gate, &before->gate);
+}
+
+static void tell_state(const struct policy *policy, struct policy_state *state)
+{
+	const struct schedule *schedule = policy->state;
+
+	gate_tell(&schedule->gate, "within its times", "outside of its times", state);
+}
+
 static void destroy(struct policy *policy)
 {
 	struct schedule *schedule = policy->state;
@@ -163,4 +179,6 @@ const struct policy_kind policy_schedule = {
 	.destroy = destroy,
 	.match = gate_match,
 	.start = start,
+	.inherit = inherit,
+	.tell_state = tell_state,
 };

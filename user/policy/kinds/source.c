@@ -16,7 +16,7 @@ static int add_network(void *context, const struct text_list *list, const struct
 	struct netset_network network;
 	struct error wrong;
 
-	if (entry->verdict != list->verdict)
+	if (entry->verdict != list->policy->verdict)
 		return text_list_error(list, entry->tag, error,
 				       "'%.*s' has a verdict of its own, which this kind does not "
 				       "take; write another policy for it",
@@ -34,7 +34,7 @@ static int add_network(void *context, const struct text_list *list, const struct
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct text_list list = { spec, "from", "", policy->verdict };
+	struct text_list list = { spec, "from", "", policy };
 	struct netset *set;
 
 	if (policy->verdict == ICP_OP_INVALID)

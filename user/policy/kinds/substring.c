@@ -59,7 +59,7 @@ static void release(struct substring *state)
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct text_list list = { spec, "texts", "text", policy->verdict };
+	struct text_list list = { spec, "texts", "text", policy };
 	struct substring *state = calloc(1, sizeof(*state));
 	struct patterns texts = { 0 };
 	int result = state ? text_list_read(&list, add_text, &texts, error)

@@ -47,7 +47,7 @@ static void release(struct suffix *suffix)
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
-	struct text_list list = { spec, "texts", "text", policy->verdict };
+	struct text_list list = { spec, "texts", "text", policy };
 	struct suffix *suffix = calloc(1, sizeof(*suffix));
 
 	if (!suffix)

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The states of policies: what operators are told, and changes in the log. */
+#ifndef XDP_ICP_DAEMON_STATES_H
+#define XDP_ICP_DAEMON_STATES_H
+
+#include <jansson.h>
+
+#include "xdp-icpd/daemon.h"
+
+/* Return the state of a policy of the active chain, or null; a new reference. */
+json_t *policy_state_json(const struct policy *policy);
+
+/* Return the policies that observe or run something, with their states; a new reference. */
+json_t *policy_states_json(const struct daemon *daemon);
+
+/*
+ * Log the state of a policy if it is not the one that was logged last, but for the first of a
+ * policy that neither is in trouble nor matches. What changes too often is logged later.
+ */
+void daemon_log_state(struct daemon *daemon, struct policy *policy);
+
+/* Likewise for all policies of the active chain. */
+void daemon_log_states(struct daemon *daemon);
+
+#endif
