@@ -271,6 +271,13 @@ class States(Lab):
         self.assertRegex(self.lines("1")[-1], r" \(and \d+ more since the last\)$")
 
 
+    def test_no_policy_is_in_the_kernel(self):
+        listed = self.daemon_here.ask_control("GET", "/v1/policies")
+        self.assertEqual({one["kernel"] for one in listed["policies"]}, {False})
+        self.assertEqual({one["why"] for one in listed["policies"]}, {"mode is off"})
+        self.assertIs(listed["default_kernel"], False)
+
+
 class Kernel(Walk, Wire):
     sanitized = True
 
@@ -323,6 +330,51 @@ class Kernel(Walk, Wire):
         flag.unlink()
         until(lambda: self.ask(FOO) == "hit", "the gate")
         self.assert_answered_by(daemon, "kernel", "hit", FOO)
+
+    def test_check_tells_why(self):
+        directory = self.directory()
+        os.chmod(directory, 0o755)
+        script = directory / "x.lua"
+        script.write_text("asked = 0 function check() asked = asked + 1 "
+                          "return asked == 1 and 'hit' or 'err' end")
+        daemon = self.a_daemon(
+            f"""policy 1 {{ kind = prefix verdict = hit url = "{FOO}" }}
+                policy 2 {{ kind = host verdict = miss host = "h.org" }}
+                policy 3 {{ kind = source verdict = denied from = "::1" }}
+                policy 4 {{ kind = lua file = "{script}" children = 1 ttl = 1h }}
+                policy 5 {{ kind = prefix verdict = hit url = "{BAZ}" }}"""
+        )
+
+        def check(url, *words):
+            shown = daemon.icpctl("check", *words, url).stdout
+            reply = json.loads(daemon.icpctl("--json", "check", *words, url).stdout)
+            return reply["results"][0], shown
+
+        result, shown = check(FOO)
+        self.assertEqual((result["by"], result["remembered"]), ("kernel", False))
+        self.assertIn(", answered by the kernel (compiled from the chain)\n", shown)
+        # Squid is not ::1.
+        result, shown = check(BAR)
+        self.assertTrue(result["by_source"])
+        self.assertRegex(shown, r"^ICP_OP_DENIED .* policy 3.*, for a query from ::1, see --source\n")
+        self.assertEqual(self.ask(BAR), "hit")
+        # By now the script would say otherwise.
+        result, shown = check(BAR, "--source", CLIENT)
+        self.assertEqual(
+            (result["verdict"], result["policy"], result["by"], result["remembered"]),
+            ("ICP_OP_HIT", "4", "kernel", True),
+        )
+        self.assertRegex(shown, r"by the kernel \(remembered from a reply of the daemon\)\n$")
+        result, shown = check(BAZ, "--source", CLIENT)
+        self.assertEqual((result["by"], result["horizon"]), ("daemon", "4"))
+        self.assertIn("(policy '4' keeps the answer from the kernel: policies of its kind", shown)
+        result, _ = check("http://[::2]/", "--source", CLIENT)
+        self.assertEqual((result["by"], result["horizon"]), ("daemon", "2"))
+        self.assertIn("cannot read this URL's host", result["why"])
+        places = [(one["kernel"], one.get("why")) for one in self.policies(daemon)]
+        self.assertEqual([kernel for kernel, _ in places], [True, True, True, False, False])
+        self.assertEqual(places[4][1], "policy '4' before it is there")
+        self.assertRegex(daemon.icpctl("policy", "list").stdout, r"\(default\) +ICP_OP_MISS +daemon\n")
 
     def test_gates_expire_with_the_lease(self):
         daemon = self.a_daemon(

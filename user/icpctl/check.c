@@ -12,7 +12,7 @@ struct input {
 };
 
 static const struct argp_option options[] = {
-	{ "source", 's', "ADDR", 0, "as if the query came from this IPv4 or IPv6 address" },
+	{ "source", 's', "ADDR", 0, "as if the query came from this IPv4 or IPv6 address (::1)" },
 	{ 0 },
 };
 
@@ -35,7 +35,8 @@ static const struct argp argp = {
 	       "sent.",
 };
 
-static void print_result(const json_t *result)
+/* `source`: the address that the daemon has assumed, or NULL. */
+static void print_result(const json_t *result, const char *source)
 {
 	const char *policy = json_string_value(json_object_get(result, "policy"));
 	const json_t *rule = json_object_get(result, "rule");
@@ -60,6 +61,8 @@ static void print_result(const json_t *result)
 	printf(", answered by the %s", icpctl_string(result, "by"));
 	if (why && *why)
 		printf(" (%s)", why);
+	if (source && json_is_true(json_object_get(result, "by_source")))
+		printf(", for a query from %s, see --source", source);
 	putchar('\n');
 }
 
@@ -89,7 +92,7 @@ int icpctl_check(struct icpctl *ctl, int argc, char **argv)
 		icpctl_print_json(reply);
 	else if (status == 0)
 		json_array_foreach (json_object_get(reply, "results"), i, result)
-			print_result(result);
+			print_result(result, input.source ? NULL : icpctl_string(reply, "source"));
 	json_decref(reply);
 	return status;
 }

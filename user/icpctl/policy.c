@@ -56,8 +56,9 @@ static int run_list(const void *context)
 	} else {
 		json_array_foreach (json_object_get(reply, "policies"), i, policy)
 			print_policy(policy);
-		printf("%-24s %-10s %s\n", "(default)", "",
-		       json_string_value(json_object_get(reply, "default")));
+		printf("%-24s %-10s %-24s %s\n", "(default)", "", icpctl_string(reply, "default"),
+		       json_is_true(json_object_get(reply, "default_kernel")) ? "kernel"
+									      : "daemon");
 	}
 	json_decref(reply);
 	return ICPCTL_OK;

@@ -89,6 +89,21 @@ static void check_schedule(struct check *check)
 
 /* --- a result */
 
+/* Does the verdict depend on the querier? Policies that are not asked do not matter. */
+static bool depends_on_source(const struct chain *chain, const struct responder_outcome *outcome)
+{
+	for (size_t rank = 0; rank < chain_count(chain); rank++) {
+		const struct policy *policy = chain_policy(chain, rank);
+
+		if (policy->kind->basis == POLICY_BASIS_SOURCE ||
+		    (policy->kind->basis == POLICY_BASIS_OTHER && policy->ttl != POLICY_TTL_URL))
+			return true;
+		if (policy == outcome->policy)
+			break;
+	}
+	return false;
+}
+
 static void add_decider(struct check *check, const struct query *query,
 			const struct responder_outcome *outcome, size_t index)
 {
@@ -102,26 +117,72 @@ static void add_decider(struct check *check, const struct query *query,
 			    outcome->policy ? control_text(outcome->policy->name) : json_null());
 	if (outcome->by_rule)
 		rule_search_add(&check->search, query->url, query->length, index);
+	else
+		json_object_set_new(result, "by_source",
+				    json_boolean(depends_on_source(check->daemon->chain, outcome)));
+}
+
+/* The kernel passes a query up because of a policy: name it. */
+static void add_horizon(const struct daemon *daemon, __u32 rank, json_t *result)
+{
+	const struct policy *policy = chain_policy(daemon->chain, rank);
+	const char *reason = rank == daemon->horizon.rank
+				     ? daemon->horizon.reason.text
+				     : "the kernel cannot read this URL's host";
+	struct error why;
+
+	error_write(&why, "policy '%s' keeps the answer from the kernel: %s", policy->name, reason);
+	json_object_set_new(result, "horizon", control_text(policy->name));
+	json_object_set_new(result, "why", control_message(why.text));
+}
+
+/* What the kernel remembers counts, even if the policies would decide otherwise by now. */
+static void add_remembered(const struct daemon *daemon, const struct decision *decision,
+			   json_t *result)
+{
+	bool policy = decision->rank < chain_count(daemon->chain);
+
+	json_object_set_new(result, "verdict", json_string(opcode_name(decision->verdict.opcode)));
+	json_object_set_new(result, "policy",
+			    policy ? control_text(chain_policy(daemon->chain, decision->rank)->name)
+				   : json_null());
+}
+
+static const char *how_answered(const struct decision *decision, const struct kernel_reason *reason)
+{
+	if (decision->rank == RANK_RULE)
+		return "the map of rules";
+	if (decision->rank == RANK_DRAIN)
+		return "drained";
+	return reason->remembered ? "remembered from a reply of the daemon"
+				  : "compiled from the chain";
 }
 
 static void add_replier(const struct daemon *daemon, const struct query *query, json_t *result)
 {
-	const char *by = "daemon", *why = "userspace alone";
+	struct kernel_reason reason;
 	struct decision decision;
 	struct error error;
 
-	if (daemon->xdp.kernel && daemon->xdp.attached) {
-		why = "the kernel's maps cannot be read";
-		if (kernel_decide(daemon->xdp.kernel, query->url, query->length, &query->source,
-				  &decision, &error) == 0) {
-			by = decision.counter == ICP_COUNT_ANSWERED ? "kernel" : "daemon";
-			why = decision.counter == ICP_COUNT_ANSWERED
-				      ? "decided by the maps"
-				      : counter_names[decision.counter].help;
-		}
+	json_object_set_new(result, "by", json_string("daemon"));
+	if (!daemon->xdp.kernel || !daemon->xdp.attached) {
+		json_object_set_new(result, "why", json_string("userspace alone"));
+	} else if (kernel_explain(daemon->xdp.kernel, query->url, query->length, &query->source,
+				  &decision, &reason, &error)) {
+		json_object_set_new(result, "why", control_message(error.text));
+	} else if (decision.counter == ICP_COUNT_ANSWERED) {
+		json_object_set_new(result, "by", json_string("kernel"));
+		json_object_set_new(result, "remembered", json_boolean(reason.remembered));
+		json_object_set_new(result, "why", json_string(how_answered(&decision, &reason)));
+		if (reason.remembered)
+			add_remembered(daemon, &decision, result);
+	} else if (decision.counter == ICP_COUNT_PASSED_HORIZON &&
+		   reason.horizon < chain_count(daemon->chain)) {
+		add_horizon(daemon, reason.horizon, result);
+	} else {
+		json_object_set_new(result, "why",
+				    json_string(counter_names[decision.counter].help));
 	}
-	json_object_set_new(result, "by", json_string(by));
-	json_object_set_new(result, "why", json_string(why));
 }
 
 static void add_outcome(struct check *check, const struct query *query,
@@ -256,6 +317,7 @@ static void add_rules(struct check *check)
 
 static void check_rules(struct check *check)
 {
+	char source[INET6_ADDRSTRLEN];
 	struct error error;
 
 	if (check->search.count &&
@@ -268,7 +330,8 @@ static void check_rules(struct check *check)
 		return;
 	}
 	add_rules(check);
-	check_end(check, json_pack("{s:O}", "results", check->results));
+	inet_ntop(AF_INET6, &check->source, source, sizeof(source));
+	check_end(check, json_pack("{s:s, s:O}", "source", source, "results", check->results));
 }
 
 static void check_step(evutil_socket_t fd, short what, void *context)

@@ -107,6 +107,14 @@ static json_t *horizon(const struct daemon *daemon)
 				 : control_text(chain_policy(daemon->chain, rank)->name);
 }
 
+/* Why nothing is answered in the kernel. NULL: it is. */
+static const char *why_userspace(const struct daemon *daemon)
+{
+	if (!daemon->xdp.kernel)
+		return daemon->xdp.userspace_reason;
+	return daemon->xdp.attached ? NULL : "no interface carries the program";
+}
+
 /* The configuration's path, absolute. */
 static json_t *config_path(const struct daemon *daemon)
 {
@@ -175,11 +183,8 @@ static void get_status(void *context, struct control_request *request)
 				    json_integer(kernel_prefixes_used(daemon->xdp.kernel)));
 	json_object_set_new(reply, "drain", drain_json(daemon->server.responder.drain));
 	json_object_set_new(reply, "tracers", json_integer(daemon_tracers(daemon)));
-	if (!daemon->xdp.kernel)
-		json_object_set_new(reply, "reason", control_text(daemon->xdp.userspace_reason));
-	else if (!daemon->xdp.attached)
-		json_object_set_new(reply, "reason",
-				    json_string("no interface carries the program"));
+	if (why_userspace(daemon))
+		json_object_set_new(reply, "reason", control_message(why_userspace(daemon)));
 	reply_with_counters(daemon, request, reply);
 }
 
@@ -221,19 +226,31 @@ static void post_reload(void *context, struct control_request *request)
 
 /* --- policies */
 
+/* "'50-ask' before it is there" */
+static json_t *behind_horizon(const struct daemon *daemon)
+{
+	struct error why;
+
+	error_write(&why, "policy '%s' before it is there",
+		    chain_policy(daemon->chain, daemon->horizon.rank)->name);
+	return control_message(why.text);
+}
+
 /* Where the policy is evaluated, what it takes in the kernel, and why it is not there. */
 static void add_place(const struct daemon *daemon, const struct policy *policy, size_t rank,
 		      json_t *one)
 {
 	const struct horizon *horizon = &daemon->horizon;
+	const char *reason = why_userspace(daemon);
 	const struct automaton *automaton;
-	const char *reason;
 
-	json_object_set_new(one, "kernel", json_boolean(rank < horizon->rank));
-	if (rank == horizon->rank)
+	json_object_set_new(one, "kernel", json_boolean(!reason && rank < horizon->rank));
+	if (reason)
+		json_object_set_new(one, "why", control_message(reason));
+	else if (rank == horizon->rank)
 		json_object_set_new(one, "why", control_message(horizon->reason.text));
 	else if (rank > horizon->rank)
-		json_object_set_new(one, "why", json_string("a policy before it is there"));
+		json_object_set_new(one, "why", behind_horizon(daemon));
 	automaton = policy->kind->automaton ? policy->kind->automaton(policy, &reason) : NULL;
 	if (automaton) {
 		json_object_set_new(one, "states", json_integer(automaton->states));
@@ -264,12 +281,15 @@ static void get_policies(void *context, struct control_request *request)
 {
 	struct daemon *daemon = context;
 	json_t *list = json_array();
+	bool in_kernel;
 
 	for (size_t rank = 0; rank < chain_count(daemon->chain); rank++)
 		json_array_append_new(list,
 				      policy_json(daemon, chain_policy(daemon->chain, rank), rank));
-	control_reply(request, json_pack("{s:o, s:s}", "policies", list, "default",
-					 opcode_name(chain_default_verdict(daemon->chain))));
+	in_kernel = !why_userspace(daemon) && daemon->horizon.rank == RANK_NONE;
+	control_reply(request, json_pack("{s:o, s:s, s:b}", "policies", list, "default",
+					 opcode_name(chain_default_verdict(daemon->chain)),
+					 "default_kernel", in_kernel));
 }
 
 /* Return what an escaped text stands for, for free(), or NULL if that has a NUL. */

@@ -22,6 +22,7 @@ struct copies {
 	struct source_entry source;
 	struct map_watch watch;
 	struct verdict_entry verdict;
+	struct kernel_reason reason;
 };
 
 static const void *copy_entry(const struct copies *copies, enum pin pin, const void *key,
@@ -54,9 +55,15 @@ static __u32 find_turned(void *maps, const struct prefix_tree *tree, struct scra
 static __u32 find_reading(void *maps, __u32 slot, enum url_reading reading)
 {
 	struct copies *copies = maps;
+	__u32 index = copies->chain.least_answer[reading] + copies->chain.first_answer, answer;
+	struct prefix_answer least;
 
 	(void)slot; /* of copies->chain */
-	return match_reading(&copies->chain, &copies->scratch, reading, find_turned, maps);
+	answer = match_reading(&copies->chain, &copies->scratch, reading, find_turned, maps);
+	if (answer == MATCH_UNREADABLE && copy_entry(copies, PIN_ANSWERS, &index, &least) &&
+	    least.rank < copies->reason.horizon)
+		copies->reason.horizon = least.rank;
+	return answer;
 }
 
 static __u32 lookup_readings(void *maps, __u32 slot, __u32 answer)
@@ -98,6 +105,7 @@ static const struct verdict_entry *lookup_verdict(void *maps, const struct verdi
 {
 	struct copies *copies = maps;
 
+	copies->reason.remembered = true; /* if anything decides after this */
 	return copy_entry(copies, PIN_VERDICTS, key, &copies->verdict);
 }
 
@@ -150,13 +158,15 @@ static void read_query(struct scratch *scratch, const struct map_chain *chain, c
 		    scratch->message.words + MESSAGE_URL_WORD, PREFIX_WORDS);
 }
 
-int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
-		  const struct in6_addr *source, struct decision *decision, struct error *error)
+int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
+		   const struct in6_addr *source, struct decision *decision,
+		   struct kernel_reason *reason, struct error *error)
 {
 	struct copies copies = { .kernel = kernel };
 	struct map_control control;
 	uint32_t zero = 0;
 
+	*reason = (struct kernel_reason){ .horizon = RANK_NONE };
 	if (length > PREFIX_URL_MAX) {
 		*decision = decision_pass(ICP_COUNT_PASSED_LONG);
 		return 0;
@@ -164,8 +174,18 @@ int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 	if (!copy_entry(&copies, PIN_CONTROL, &zero, &control) ||
 	    !copy_entry(&copies, PIN_CHAIN, &control.active, &copies.chain))
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
+	copies.reason.horizon = copies.chain.horizon;
 	read_query(&copies.scratch, &copies.chain, url, length, source);
 	*decision = match(control.drain, &copies.chain, control.active, &copies.scratch,
 			  ICP_FORM_QUERY, &lookups, &copies);
+	*reason = copies.reason;
 	return 0;
+}
+
+int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
+		  const struct in6_addr *source, struct decision *decision, struct error *error)
+{
+	struct kernel_reason ignored;
+
+	return kernel_explain(kernel, url, length, source, decision, &ignored, error);
 }

@@ -234,4 +234,19 @@ int kernel_disable_chain(struct kernel *kernel, struct error *error);
 int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
 		  const struct in6_addr *source, struct decision *decision, struct error *error);
 
+/* How the kernel came to a decision. */
+struct kernel_reason {
+	bool remembered; /* by what the daemon has decided for this URL before */
+	/*
+	 * Rank of the first policy that the kernel cannot evaluate for this URL, or RANK_NONE. It may
+	 * lie before the chain's horizon: a URL whose host the kernel cannot read.
+	 */
+	uint32_t horizon;
+};
+
+/* Likewise, with the reason. */
+int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
+		   const struct in6_addr *source, struct decision *decision,
+		   struct kernel_reason *reason, struct error *error);
+
 #endif
