@@ -3,6 +3,7 @@
 """The configuration: errors name file and line, and change nothing."""
 
 import os
+import pwd
 import re
 import time
 
@@ -150,6 +151,32 @@ class Reload(Lab):
                 self.assertEqual(done.returncode, 1)
                 self.assert_names_the_line(done.stderr)
 
+    def test_check_tells_what_a_start_would_do(self):
+        directory = self.daemon_here.config.parent
+        helper = 'kind = "helper" program = { "/bin/sh", "-c", "id -u >>$0; exec %s", "%s" }'
+        quick = helper % ("sed -u s/.*/-/", directory / "users")
+        shadowed = GOOD.replace("10", "20").replace('.org/"', '.org/x", "http://f.org/"')
+        self.daemon_here.configure(f'{GOOD} {shadowed} policy "30" {{ {quick} }}')
+        done = self.check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        lines = done.stdout.splitlines()
+        self.assertRegex(lines[0], ": 3 policies, 3 prefixes$")
+        self.assertRegex(lines[1], "^policy '30' and all behind it are evaluated by the daemon: ")
+        self.assertRegex(
+            lines[2],
+            "^policy '20': 1 of 2 entries decide nothing.* 'http://e.org/x', as policy '10' does$",
+        )
+        self.assertRegex(lines[3], r"^policy '30': replies \(2 of 2 children run\)$")
+        nobody = {str(pwd.getpwnam("nobody").pw_uid)}
+        self.assertEqual(set((directory / "users").read_text().split()), nobody)
+        # One that writes its replies when its buffer is full, as most do into a pipe.
+        slow = helper % ("sed s/.*/-/", directory / "users")
+        self.daemon_here.configure(f'policy "30" {{ {quick} }} policy "40" {{ {slow} }}')
+        done = self.check()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("policy '30': replies", done.stdout)
+        self.assertRegex(done.stderr, r"^policy '40': neither a verdict nor - .*\n$")
+
     def test_no_start_with_an_error(self):
         self.daemon_here.configure(MISTAKES["no such kind"])
         self.daemon_here.launch()
@@ -209,6 +236,9 @@ class InTheKernel(Wire):
         daemon.launch()
         self.assertEqual(daemon.wait(), 1)
         self.assertRegex(daemon.log.read_text(), "5 prefixes.*prefixes_max is 4")
+        done = run(BUILD / "xdp-icpd", "-c", daemon.config, "--check", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "5 prefixes.*prefixes_max is 4")
         self.assertEqual(self.program(), (None, None))
         self.assertFalse(os.path.exists(self.pins))
 

@@ -334,6 +334,22 @@ TEST(files_and_signals_of_children)
 	helper_pool_free(pool);
 }
 
+/* Else a child could write to the terminal's input, TIOCSTI, as if that was typed. */
+TEST(children_have_no_terminal)
+{
+	struct helper_pool *pool =
+		open_pool("read -r x; read -r pid name state parent group session x "
+			  "</proc/$$/stat; echo $((pid - group)) $((pid - session))",
+			  1);
+	struct reply reply = { 0 };
+
+	assert_true(helper_pool_ask(pool, "x\n", 2, &reply));
+	while (!reply.times)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	assert_string_equal(reply.line, "0 0");
+	helper_pool_free(pool);
+}
+
 TEST(configuration_errors)
 {
 	assert_chain_error("policy p { kind = helper }",

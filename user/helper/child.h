@@ -15,7 +15,7 @@
 typedef void (*helper_child_ended)(void *context, pid_t pid, const char *how);
 
 struct helper_child {
-	pid_t pid;		    /* leads a process group */
+	pid_t pid;		    /* leads a session and a process group */
 	struct bufferevent *input;  /* to the child's standard input */
 	struct bufferevent *output; /* from the child's standard output */
 	struct helper_process *process;

@@ -5,8 +5,8 @@
  * a slow child delays no other; requests without an idle child are queued. A child that exits is
  * restarted after a pause, which doubles with each exit until a child replies. Nothing here blocks.
  *
- * A child has a process group of its own and default signal handling, and inherits only standard
- * error from the daemon.
+ * A child has a session of its own, and so no terminal, and default signal handling; it inherits only
+ * standard error from the daemon.
  */
 #ifndef XDP_ICP_HELPER_POOL_H
 #define XDP_ICP_HELPER_POOL_H

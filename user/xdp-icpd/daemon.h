@@ -4,6 +4,7 @@
 #define XDP_ICP_DAEMON_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include <event2/event.h>
@@ -51,6 +52,17 @@ struct daemon {
  * `error` with everything undone.
  */
 int daemon_start(struct daemon *daemon, const char *config_path, struct error *error);
+
+/*
+ * As root, become a user permanently, with the environment that the configuration names. Return 0,
+ * or -1 and `error`.
+ */
+int daemon_become(const struct config *config, const char *config_path, uid_t uid, gid_t gid,
+		  struct error *error);
+
+/* Return 0 if the kernel's maps will hold the chain, else -1 and `error`. */
+int daemon_check_room(const struct config *config, const struct compiled *compiled,
+		      struct error *error);
 
 /*
  * The last step of daemon_start(): reply by daemon->chain, in the kernel too. Return 0, or -1 and

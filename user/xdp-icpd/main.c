@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The daemon's command line. */
 #include <argp.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "chain/chain.h"
-#include "chain/compile.h"
+#include "xdp-icpd/config_check.h"
 #include "xdp-icpd/daemon.h"
 #include "config/dropin.h"
-#include "lib/escape.h"
 #include "lib/log.h"
-#include "lib/privileges.h"
 
 const char *argp_program_version = "xdp-icpd " XDP_ICP_VERSION;
 
@@ -60,48 +53,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	return 0;
 }
 
-/* Do as at a start: become the user that reads the rest. */
-static int become_user(const struct config *config, const char *path, struct error *error)
-{
-	uid_t uid;
-	gid_t gid;
-
-	if (user_find(config->user, &uid, &gid, error) || privileges_drop(uid, gid, error) ||
-	    environment_reduce(config->variables.names, config->variables.count, error))
-		return -1;
-	if (access(path, R_OK))
-		log_write(LOG_WARNING, "%s: user %s cannot read it (%s), a reload will fail", path,
-			  config->user, strerror(errno));
-	return 0;
-}
-
-static int check(const char *path)
-{
-	struct compiled *compiled = NULL;
-	struct config *config = NULL;
-	struct chain *chain = NULL;
-	struct error error;
-	int status = EXIT_SUCCESS;
-
-	if (config_load_file(path, NULL, &config, &error) ||
-	    (geteuid() == 0 && become_user(config, path, &error)) ||
-	    config_load_drop_ins(path, config, &error) || chain_create(config, &chain, &error) ||
-	    chain_compile(chain, &compiled, &error)) {
-		char line[ESCAPE_MAX * sizeof(error.text)];
-
-		escape_line(error.text, line, sizeof(line));
-		fprintf(stderr, "%s\n", line);
-		status = EXIT_FAILURE;
-	} else {
-		printf("%s: %zu policies, %zu prefixes\n", path, chain_count(chain),
-		       chain_text_count(chain));
-	}
-	compiled_free(compiled);
-	chain_free(chain);
-	config_free(config);
-	return status;
-}
-
 int main(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
@@ -113,7 +64,7 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	log_open("xdp-icpd", arguments.level);
 	if (arguments.check)
-		return check(arguments.config);
+		return config_check(arguments.config) ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (daemon_start(&daemon, arguments.config, &error)) {
 		log_write(LOG_ERR, "%s", error.text);
 		return EXIT_FAILURE;

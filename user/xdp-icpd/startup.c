@@ -191,6 +191,31 @@ static enum kernel_result load(const struct daemon *daemon, struct start *start,
 
 /* --- step by step */
 
+int daemon_become(const struct config *config, const char *config_path, uid_t uid, gid_t gid,
+		  struct error *error)
+{
+	if (privileges_drop(uid, gid, error) ||
+	    environment_reduce(config->variables.names, config->variables.count, error))
+		return -1;
+	if (access(config_path, R_OK))
+		log_write(LOG_WARNING, "%s: user %s cannot read it (%s), a reload will fail",
+			  config_path, config->user, strerror(errno));
+	return 0;
+}
+
+int daemon_check_room(const struct config *config, const struct compiled *compiled,
+		      struct error *error)
+{
+	if (config->mode == CONFIG_MODE_OFF || !config->prefixes_max ||
+	    compiled->lines <= config->prefixes_max)
+		return 0;
+	return error_set(error,
+			 "the chain has %zu " TEXTS_NAME " of %zu lines of %u bytes, and "
+			 "prefixes_max is %u; raise it to at least %zu",
+			 compiled->count, compiled->lines, PREFIX_LINE, config->prefixes_max,
+			 compiled->lines);
+}
+
 /* The steps that need root. Nothing that `user` may write is read. */
 static int start_as_root(struct daemon *daemon, struct start *start, struct error *error)
 {
@@ -200,13 +225,7 @@ static int start_as_root(struct daemon *daemon, struct start *start, struct erro
 		return -1;
 	if (start_loader(daemon, start, error))
 		return -1;
-	if (privileges_drop(start->uid, start->gid, error) ||
-	    environment_reduce(config->variables.names, config->variables.count, error))
-		return -1;
-	if (access(daemon->config_path, R_OK))
-		log_write(LOG_WARNING, "%s: user %s cannot read it (%s), a reload will fail",
-			  daemon->config_path, config->user, strerror(errno));
-	return 0;
+	return daemon_become(config, daemon->config_path, start->uid, start->gid, error);
 }
 
 /*
@@ -228,12 +247,8 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 		fall_back_to_userspace(daemon, "mode is off");
 		return 0;
 	}
-	if (config->prefixes_max && compiled->lines > config->prefixes_max)
-		return error_set(error,
-				 "the chain has %zu " TEXTS_NAME " of %zu lines of %u bytes, and "
-				 "prefixes_max is %u; raise it to at least %zu",
-				 compiled->count, compiled->lines, PREFIX_LINE,
-				 config->prefixes_max, compiled->lines);
+	if (daemon_check_room(config, compiled, error))
+		return -1;
 	if (loads)
 		result = load(daemon, start, error);
 	else

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * As root only the configuration itself is read (config.h). Whatever it names is read, loaded and run
+ * as `user`, as it is at a start: nothing here happens with more rights, and nothing is written.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "automaton/pack.h"
+#include "chain/compile.h"
+#include "chain/shadow.h"
+#include "config/dropin.h"
+#include "helper/child.h"
+#include "lib/escape.h"
+#include "lib/privileges.h"
+#include "xdp-icpd/config_check.h"
+#include "xdp-icpd/daemon.h"
+
+static void __attribute__((format(printf, 2, 3))) print(FILE *stream, const char *format, ...)
+{
+	struct error text;
+	char line[ESCAPE_MAX * sizeof(text.text)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text.text, sizeof(text.text), format, args);
+	va_end(args);
+	escape_line(text.text, line, sizeof(line));
+	fprintf(stream, "%s\n", line);
+}
+
+/* --- the chain */
+
+static void print_horizon(const struct chain *chain, const struct compiled *compiled)
+{
+	if (compiled->horizon != RANK_NONE)
+		print(stdout, "policy '%s' and all behind it are evaluated by the daemon: %s",
+		      chain_policy(chain, compiled->horizon)->name, compiled->horizon_reason.text);
+}
+
+static void print_room(const struct config *config, const struct compiled *compiled)
+{
+	const struct kernel_sizes sizes = kernel_sizes_for(config, compiled);
+
+	if (config->mode == CONFIG_MODE_OFF)
+		return;
+	print(stdout,
+	      "room in the kernel: %zu of %u lines for " TEXTS_NAME
+	      ", %zu of %u networks, %zu of %u groups of automata",
+	      compiled->lines, sizes.prefixes, compiled->source_count, sizes.sources,
+	      compiled->group_count, AUTOMATON_GROUPS);
+}
+
+/* The maps of a running daemon, which a reload cannot enlarge. */
+static void print_loaded_room(const struct config *config, const struct compiled *compiled)
+{
+	struct pin_dir *dir;
+	struct kernel *kernel;
+	struct kernel_sizes sizes;
+	struct error ignored;
+
+	/* Root would change the mode of the directory. */
+	if (config->mode == CONFIG_MODE_OFF || geteuid() == 0)
+		return;
+	dir = pin_dir_open(config->pin_dir, geteuid(), &ignored);
+	kernel = dir ? kernel_open(dir, &ignored) : NULL;
+	if (kernel) {
+		sizes = kernel_sizes(kernel);
+		print(stdout, "the maps in %s have room for %u lines and %u networks%s",
+		      config->pin_dir, sizes.prefixes, sizes.sources,
+		      compiled->lines > sizes.prefixes || compiled->source_count > sizes.sources
+			      ? ": too few for a reload, restart the daemon"
+			      : "");
+	}
+	kernel_close(kernel);
+	pin_dir_close(dir);
+}
+
+static int print_shadows(const struct chain *chain, struct error *error)
+{
+	size_t count = chain_count(chain);
+	struct shadow *shadows = calloc(count + 1, sizeof(*shadows));
+	int result = shadows ? chain_find_shadows(chain, shadows, error)
+			     : error_set(error, "out of memory");
+
+	for (size_t rank = 0; rank < count && result == 0; rank++) {
+		const struct shadow *shadow = &shadows[rank];
+
+		if (shadow->count)
+			print(stdout,
+			      "policy '%s': %zu of %zu entries decide nothing, as an earlier "
+			      "policy "
+			      "decides; '%s', as policy '%s' does",
+			      chain_policy(chain, rank)->name, shadow->count, shadow->entries,
+			      shadow->first, shadow->by->name);
+	}
+	free(shadows);
+	return result;
+}
+
+/* --- helpers */
+
+#define TRIAL_URL "http://xdp-icp.invalid/"
+#define TRIAL_TIME 5	   /* seconds for all of them together */
+#define TRIAL_PAUSE 100000 /* microseconds before a helper without a reply is asked again */
+
+struct trials;
+
+/* A policy that asks child processes, which are started as by the daemon. */
+struct trial {
+	struct policy_request request;
+	struct trials *all;
+	const struct policy *policy;
+	bool asked, replied;
+};
+
+struct trials {
+	struct trial *list;
+	size_t count, open; /* open: without a reply */
+	struct event_base *base;
+};
+
+static void trial_done(struct policy_request *request, struct policy_match match)
+{
+	struct trial *trial = (struct trial *)request;
+
+	trial->asked = false;
+	if (match.gave_up)
+		return;
+	trial->replied = true;
+	if (--trial->all->open == 0)
+		event_base_loopbreak(trial->all->base);
+}
+
+static void ask_all(evutil_socket_t fd, short what, void *context)
+{
+	static const struct query query = {
+		.url = TRIAL_URL,
+		.length = sizeof(TRIAL_URL) - 1,
+		.source = IN6ADDR_LOOPBACK_INIT,
+	};
+	struct trials *trials = context;
+
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < trials->count; i++) {
+		struct trial *trial = &trials->list[i];
+
+		if (!trial->replied && !trial->asked)
+			trial->asked =
+				trial->policy->kind->ask(trial->policy, &query, &trial->request);
+	}
+}
+
+static void on_interrupt(evutil_socket_t number, short what, void *context)
+{
+	(void)number;
+	(void)what;
+	event_base_loopbreak(context);
+}
+
+/* Start the children of all policies that have some. Return 0, or -1 and `error`. */
+static int start_trials(struct trials *trials, const struct chain *chain, struct error *error)
+{
+	trials->base = event_base_new();
+	trials->list = calloc(chain_count(chain) + 1, sizeof(*trials->list));
+	if (!trials->base || !trials->list)
+		return error_set(error, "out of memory");
+	for (size_t rank = 0; rank < chain_count(chain); rank++) {
+		struct policy *policy = chain_policy(chain, rank);
+
+		if (!policy->kind->ask)
+			continue;
+		if (policy->kind->start(policy, trials->base, NULL, NULL, error))
+			return -1;
+		trials->list[trials->count++] = (struct trial){
+			.request.done = trial_done,
+			.all = trials,
+			.policy = policy,
+		};
+	}
+	trials->open = trials->count;
+	return 0;
+}
+
+/* Ask until all have replied, the time is over, or a signal ends it. Return 0, or -1 and `error`. */
+static int run_trials(struct trials *trials, struct error *error)
+{
+	static const struct timeval all = { .tv_sec = TRIAL_TIME };
+	static const struct timeval pause = { .tv_usec = TRIAL_PAUSE };
+	struct event *again = event_new(trials->base, -1, EV_PERSIST, ask_all, trials);
+	struct event *interrupt = evsignal_new(trials->base, SIGINT, on_interrupt, trials->base);
+	struct event *end = evsignal_new(trials->base, SIGTERM, on_interrupt, trials->base);
+	int result = -1;
+
+	if (again && interrupt && end && event_add(again, &pause) == 0 &&
+	    event_add(interrupt, NULL) == 0 && event_add(end, NULL) == 0 &&
+	    event_base_loopexit(trials->base, &all) == 0) {
+		ask_all(-1, 0, trials);
+		result = event_base_dispatch(trials->base);
+	}
+	if (again)
+		event_free(again);
+	if (interrupt)
+		event_free(interrupt);
+	if (end)
+		event_free(end);
+	return result ? error_set(error, "out of memory") : 0;
+}
+
+static void report_trials(const struct trials *trials)
+{
+	struct policy_state state;
+
+	for (size_t i = 0; i < trials->count; i++) {
+		const struct policy *policy = trials->list[i].policy;
+
+		policy->kind->tell_state(policy, &state);
+		if (trials->list[i].replied)
+			print(stdout, "policy '%s': replies (%s)", policy->name, state.why);
+		else
+			print(stderr,
+			      "policy '%s': neither a verdict nor - for " TRIAL_URL
+			      " within %d s (%s); a helper has to flush each line",
+			      policy->name, TRIAL_TIME, state.why);
+	}
+}
+
+/*
+ * See whether the children of the policies reply. Takes over the chain, whose children have ended by
+ * the return. Return 0, or -1 after reporting what is wrong.
+ */
+static int try_helpers(struct chain *chain)
+{
+	struct trials trials = { 0 };
+	struct error error;
+	int result = start_trials(&trials, chain, &error);
+
+	if (result == 0 && trials.count)
+		result = run_trials(&trials, &error);
+	if (result)
+		print(stderr, "%s", error.text);
+	else
+		report_trials(&trials);
+	if (trials.open)
+		result = -1;
+	chain_free(chain); /* completes the requests that are open */
+	free(trials.list);
+	if (trials.base) {
+		helper_children_finish(trials.base);
+		event_base_free(trials.base);
+	}
+	return result;
+}
+
+/* --- all of it */
+
+static int become_user(const struct config *config, const char *path, struct error *error)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (geteuid() != 0)
+		return 0;
+	return user_find(config->user, &uid, &gid, error) ||
+			       daemon_become(config, path, uid, gid, error)
+		       ? -1
+		       : 0;
+}
+
+int config_check(const char *path)
+{
+	struct compiled *compiled = NULL;
+	struct config *config = NULL;
+	struct chain *chain = NULL;
+	struct error error;
+	int result = -1;
+
+	if (config_load_file(path, NULL, &config, &error) == 0 &&
+	    become_user(config, path, &error) == 0 &&
+	    config_load_drop_ins(path, config, &error) == 0 &&
+	    chain_create(config, &chain, &error) == 0 &&
+	    chain_compile(chain, &compiled, &error) == 0 &&
+	    daemon_check_room(config, compiled, &error) == 0) {
+		printf("%s: %zu policies, %zu prefixes\n", path, chain_count(chain),
+		       chain_text_count(chain));
+		print_horizon(chain, compiled);
+		print_room(config, compiled);
+		print_loaded_room(config, compiled);
+		result = print_shadows(chain, &error);
+	}
+	compiled_free(compiled);
+	if (result)
+		print(stderr, "%s", error.text);
+	fflush(stdout);
+	if (result == 0)
+		result = try_helpers(chain);
+	else
+		chain_free(chain);
+	config_free(config);
+	return result;
+}
