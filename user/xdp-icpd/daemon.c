@@ -13,6 +13,7 @@
 #include "chain/evaluation.h"
 #include "helper/child.h"
 #include "lib/log.h"
+#include "lib/notify.h"
 #include "icp/opcode.h"
 
 /* --- signals */
@@ -50,14 +51,17 @@ static void end(evutil_socket_t fd, short what, void *context)
 	event_base_loopbreak(daemon->base);
 }
 
+#define STOP_TIME 30000 /* milliseconds that the end may take once the drain is over */
+
 /* Drain first, if configured; a second signal ends at once. */
 static void on_end(evutil_socket_t number, short what, void *context)
 {
 	struct daemon *daemon = context;
-	unsigned int wait = daemon->config->drain_time;
+	unsigned int wait = daemon->config->drain_time; /* milliseconds */
 	const struct timeval drain_time = { .tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000 };
 	struct error error;
 
+	notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", (wait + STOP_TIME) * 1000ull);
 	if (wait && !daemon->ending) {
 		daemon->ending = true;
 		log_write(LOG_NOTICE, "drains for %u ms on %s, then ends", wait, strsignal(number));
@@ -114,8 +118,31 @@ int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct 
 	return 0;
 }
 
+static void on_watchdog(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	(void)context;
+	notify_send("WATCHDOG=1");
+}
+
+static void start_watchdog(struct daemon *daemon)
+{
+	unsigned int interval = notify_watchdog_interval(); /* milliseconds */
+	const struct timeval time = { .tv_sec = interval / 1000,
+				      .tv_usec = interval % 1000 * 1000 };
+
+	if (!interval)
+		return;
+	daemon->watchdog = event_new(daemon->base, -1, EV_PERSIST, on_watchdog, daemon);
+	if (!daemon->watchdog || event_add(daemon->watchdog, &time))
+		log_write(LOG_ERR, "out of memory, the service manager will miss its messages");
+}
+
 void daemon_run(struct daemon *daemon)
 {
+	start_watchdog(daemon);
+	notify_send("READY=1");
 	event_base_dispatch(daemon->base);
 }
 
@@ -169,6 +196,8 @@ void daemon_stop(struct daemon *daemon)
 		event_free(daemon->heartbeat);
 	if (daemon->log_later)
 		event_free(daemon->log_later);
+	if (daemon->watchdog)
+		event_free(daemon->watchdog);
 	for (int i = 0; i < 3; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);

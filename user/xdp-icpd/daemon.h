@@ -37,6 +37,7 @@ struct daemon {
 	struct changes *changes; /* of the chain (reload.c) */
 	struct event *heartbeat;
 	struct event *log_later; /* NULL: not needed yet (states.c) */
+	struct event *watchdog; /* NULL: the service manager waits for no messages */
 	struct event *signals[3];
 	struct timespec started;
 	unsigned long generation; /* chains since the start, of the one in use */
@@ -70,7 +71,7 @@ int daemon_check_room(const struct config *config, const struct compiled *compil
  */
 int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct error *error);
 
-/* Run the event loop until a signal ends it. */
+/* Run the event loop until a signal ends it. The service manager hears that it runs (notify.h). */
 void daemon_run(struct daemon *daemon);
 
 /*

@@ -7,6 +7,7 @@
 #include "xdp-icpd/daemon.h"
 #include "config/dropin.h"
 #include "lib/log.h"
+#include "lib/notify.h"
 
 const char *argp_program_version = "xdp-icpd " XDP_ICP_VERSION;
 
@@ -65,6 +66,7 @@ int main(int argc, char **argv)
 	log_open("xdp-icpd", arguments.level);
 	if (arguments.check)
 		return config_check(arguments.config) ? EXIT_FAILURE : EXIT_SUCCESS;
+	notify_open();
 	if (daemon_start(&daemon, arguments.config, &error)) {
 		log_write(LOG_ERR, "%s", error.text);
 		return EXIT_FAILURE;
