@@ -22,6 +22,22 @@ UNPRIVILEGED = (
     "--bounding-set=-all",
     "--no-new-privs",
 )
+# Shows a process the pins as the service's unit does: nothing else of the file system above them.
+PINS_ALONE = (
+    "unshare",
+    "--mount",
+    "sh",
+    "-ec",
+    """
+    mount --bind "$1" /mnt
+    mount -t tmpfs -o mode=755 tmpfs "$(dirname "$1")"
+    mkdir "$1"
+    mount --bind /mnt "$1"
+    shift
+    exec "$@"
+    """,
+    "sh",
+)
 
 
 class Loader(Wire):
@@ -37,6 +53,21 @@ class LoadAndUnload(Loader):
         self.load("--unload", "s0")
         self.assertEqual(self.program(), (None, None))
         self.assertFalse(os.path.exists(self.pins))
+
+    def test_all_interfaces(self):
+        self.second_wire()
+        configured = 'interfaces = { "s0", "no-such-device", "s1" }'
+        done = self.load("--all", "--mode", "native", settings=configured, check=False)
+        self.assertEqual(done.returncode, 6, done.stderr)
+        self.assertIn("no-such-device", done.stderr)
+        self.assertEqual([self.program(device)[1] for device in ("s0", "s1")], ["native"] * 2)
+        self.load("--unload", "--all")  # whatever is configured by now
+        self.assertEqual([self.program(device)[1] for device in ("s0", "s1")], [None] * 2)
+        self.assertFalse(os.path.exists(self.pins))
+        self.load("--unload", "--all")
+        for settings in ("", f'{configured}\nmode = "off"'):
+            self.assertIn("nothing to load", self.load("--all", settings=settings).stderr)
+        self.assertEqual(self.load("--all", "s0", check=False).returncode, 1)
 
     def test_status(self):
         self.load("--mode", "native", "s0")
@@ -192,10 +223,10 @@ class Replacement(Loader):
 
 
 class Daemons(Loader):
-    def unprivileged(self, daemon):
+    def unprivileged(self, daemon, *prefix):
         """Start a daemon as an unprivileged user, from a copy that all users may read."""
         program = shutil.copy(BUILD / "xdp-icpd", daemon.config.parent)
-        return daemon.start(*UNPRIVILEGED, program=program)
+        return daemon.start(*prefix, *UNPRIVILEGED, program=program)
 
     def test_a_daemon_without_rights_uses_the_loaders_pins(self):
         for mode in ("native", "generic"):
@@ -209,6 +240,12 @@ class Daemons(Loader):
                     self.assert_answered_by(daemon, "daemon", "denied", denied, address)
                 daemon.stop()
                 self.load("--unload", "s0")
+
+    def test_a_daemon_that_sees_the_pins_alone(self):
+        self.load("s0")
+        daemon = self.unprivileged(self.responder(mode="auto"), *PINS_ALONE, self.pins)
+        self.assertEqual(daemon.count("mode"), "native")
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
 
     def test_without_rights_and_pins_it_falls_back_to_userspace(self):
         daemon = self.unprivileged(self.responder(mode="auto"))

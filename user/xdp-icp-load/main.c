@@ -37,11 +37,15 @@ enum {
 	OPTION_MODE = 256,
 	OPTION_UNLOAD,
 	OPTION_STATUS,
-	OPTION_REPLACE
+	OPTION_REPLACE,
+	OPTION_ALL
 };
 
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "configuration (" CONFIG_PATH ", if there is one)", 0 },
+	{ "all", OPTION_ALL, NULL, 0,
+	  "instead of INTERFACE: the configuration's `interfaces`; to unload, all that carry it",
+	  0 },
 	{ "mode", OPTION_MODE, "MODE", 0,
 	  "auto (native, then generic), native or generic; default is the configuration's", 0 },
 	{ "unload", OPTION_UNLOAD, NULL, 0,
@@ -56,12 +60,13 @@ static const struct argp_option options[] = {
 struct arguments {
 	const char *config;
 	const char *mode;
-	const char *interface;
+	char *interface; /* NULL: see `all` */
 	enum {
 		LOAD,
 		UNLOAD,
 		STATUS
 	} action;
+	bool all;
 	bool replace;
 	int level;
 };
@@ -86,6 +91,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_REPLACE:
 		arguments->replace = true;
 		break;
+	case OPTION_ALL:
+		arguments->all = true;
+		break;
 	case 'v':
 		arguments->level++;
 		break;
@@ -95,8 +103,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		arguments->interface = value;
 		break;
 	case ARGP_KEY_END:
-		if (!arguments->interface && arguments->action != STATUS)
-			argp_error(state, "which interface?");
+		if (arguments->interface && arguments->all)
+			argp_error(state, "one interface or --all, not both");
+		if (!arguments->interface && !arguments->all && arguments->action != STATUS)
+			argp_error(state, "which interface? (--all: those of the configuration)");
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -203,13 +213,39 @@ static enum kernel_result ask_sizes(const struct arguments *arguments, struct co
 	return result;
 }
 
-static enum kernel_result load(const struct arguments *arguments, struct config *config,
+/*
+ * Load onto each interface. Return the last failure and `error`; failures before it are logged.
+ * `loaded` counts the others.
+ */
+static enum kernel_result load_each(struct kernel_load *job, char *const *interfaces, size_t count,
+				    size_t *loaded, struct error *error)
+{
+	enum kernel_result worst = KERNEL_OK;
+
+	for (size_t i = 0; i < count; i++) {
+		struct error failure;
+		enum kernel_result result;
+
+		job->interface = interfaces[i];
+		result = kernel_load(job, &failure);
+		if (result == KERNEL_OK) {
+			++*loaded;
+			continue;
+		}
+		if (worst != KERNEL_OK)
+			log_write(LOG_ERR, "%s", error->text);
+		worst = result;
+		*error = failure;
+	}
+	return worst;
+}
+
+static enum kernel_result load(struct arguments *arguments, struct config *config,
 			       struct error *error)
 {
-	struct kernel_load job = {
-		.interface = arguments->interface,
-		.replace = arguments->replace,
-	};
+	char *const *interfaces = arguments->all ? config->interfaces : &arguments->interface;
+	size_t count = arguments->all ? config->interface_count : 1, loaded = 0;
+	struct kernel_load job = { .replace = arguments->replace };
 	enum kernel_result result;
 	struct kernel *kernel = NULL;
 	struct error ignored;
@@ -217,6 +253,11 @@ static enum kernel_result load(const struct arguments *arguments, struct config 
 	if (read_mode(arguments->mode, config, &job.mode, error) ||
 	    user_find(config->user, &job.owner, &job.group, error))
 		return KERNEL_USAGE;
+	if (count == 0 || (arguments->all && config->mode == CONFIG_MODE_OFF)) {
+		log_write(LOG_NOTICE, "nothing to load: %s",
+			  count ? "mode is off" : "no `interfaces` are configured");
+		return KERNEL_OK;
+	}
 	result = kernel_check_available(error);
 	if (result == KERNEL_OK)
 		result = ask_sizes(arguments, config, &job, error);
@@ -225,9 +266,9 @@ static enum kernel_result load(const struct arguments *arguments, struct config 
 	job.pin_dir = pin_dir_create(config->pin_dir, job.owner, error);
 	if (!job.pin_dir)
 		return errno == ENOENT ? KERNEL_UNAVAILABLE : KERNEL_FAILED;
-	result = kernel_load(&job, error);
-	/* A daemon that uses the maps notices the interface by itself. */
-	if (result == KERNEL_OK && pin_dir_lock(job.pin_dir, &ignored) == 0) {
+	result = load_each(&job, interfaces, count, &loaded, error);
+	/* A daemon that uses the maps notices the interfaces by itself. */
+	if (loaded && pin_dir_lock(job.pin_dir, &ignored) == 0) {
 		kernel = kernel_open(job.pin_dir, error);
 		if (!kernel || fill_destinations(kernel, config, error))
 			result = KERNEL_FAILED;

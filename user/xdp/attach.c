@@ -351,6 +351,17 @@ out:
 
 /* --- records of attachments */
 
+size_t recorded_interfaces(int interfaces, uint32_t ifindex[RECORDED_MAX])
+{
+	uint32_t *previous = NULL;
+	size_t count = 0;
+
+	while (count < RECORDED_MAX &&
+	       bpf_map_get_next_key(interfaces, previous, &ifindex[count]) == 0)
+		previous = &ifindex[count++];
+	return count;
+}
+
 /* Remove records of interfaces that no longer exist. */
 static void purge_records(int interfaces)
 {
@@ -480,10 +491,36 @@ static enum kernel_result unload(const char *interface, int interfaces, int cont
 	return KERNEL_OK;
 }
 
+/* Detach from all interfaces that are recorded. Return the last failure. */
+static enum kernel_result unload_all(int interfaces, int control, struct error *error)
+{
+	enum kernel_result result = KERNEL_OK;
+	uint32_t ifindex[RECORDED_MAX];
+	size_t count = recorded_interfaces(interfaces, ifindex);
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; i < count; i++) {
+		struct error failure;
+		enum kernel_result one;
+
+		if (!if_indextoname(ifindex[i], name))
+			continue;
+		one = unload(name, interfaces, control, &failure);
+		if (one == KERNEL_OK)
+			continue;
+		result = one;
+		*error = failure;
+	}
+	return result;
+}
+
 static enum kernel_result unload_orphan(const char *interface, struct error *error)
 {
-	unsigned int ifindex = if_nametoindex(interface);
+	unsigned int ifindex;
 
+	if (!interface)
+		return KERNEL_OK; /* nothing is recorded */
+	ifindex = if_nametoindex(interface);
 	if (ifindex)
 		return check_orphan(interface, ifindex, error);
 	error_set(error, "interface %s: no such device", interface);
@@ -510,7 +547,8 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 	control = pin_open_any(dir, PIN_CONTROL);
 	interfaces = pin_open_report(dir, PIN_INTERFACES, error);
 	if (control >= 0 && interfaces >= 0) {
-		result = unload(interface, interfaces, control, error);
+		result = interface ? unload(interface, interfaces, control, error)
+				   : unload_all(interfaces, control, error);
 		purge_records(interfaces);
 		all_gone = (result == KERNEL_OK || result == KERNEL_NO_DEVICE) &&
 			   bpf_map_get_next_key(interfaces, NULL, &key);

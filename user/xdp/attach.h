@@ -27,4 +27,9 @@ enum kernel_result kernel_attach(const struct kernel_load *load, unsigned int if
  */
 bool kernel_detach(unsigned int ifindex, uint32_t control, enum kernel_mode *mode);
 
+#define RECORDED_MAX 256 /* entries of the map `interfaces` */
+
+/* Store the indices of the interfaces that the map (file descriptor) has, and return their number. */
+size_t recorded_interfaces(int interfaces, uint32_t ifindex[RECORDED_MAX]);
+
 #endif

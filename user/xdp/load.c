@@ -68,7 +68,7 @@ struct former {
 	uint32_t control; /* map id */
 	struct kernel_sizes sizes;
 	int rules; /* fd, or -1 */
-	uint32_t ifindex[256];
+	uint32_t ifindex[RECORDED_MAX];
 	size_t interfaces;
 };
 
@@ -93,12 +93,7 @@ static void former_read(struct former *former, const struct kernel_load *load)
 	}
 	fd = pin_open(load->pin_dir, PIN_INTERFACES);
 	if (fd >= 0) {
-		uint32_t *previous = NULL;
-
-		while (former->interfaces < 256 &&
-		       bpf_map_get_next_key(fd, previous, &former->ifindex[former->interfaces]) ==
-			       0)
-			previous = &former->ifindex[former->interfaces++];
+		former->interfaces = recorded_interfaces(fd, former->ifindex);
 		close(fd);
 	}
 	former->rules = pin_open_any(load->pin_dir, PIN_RULES);

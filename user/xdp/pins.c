@@ -76,6 +76,15 @@ static int no_access(const struct pin_dir *dir, struct error *error)
 			 dir->path, strerror(errno));
 }
 
+static int no_bpffs(const struct pin_dir *dir, struct error *error)
+{
+	errno = ENOENT;
+	return error_set(error,
+			 "%s: no BPF file system there; `mount -t bpf bpf /sys/fs/bpf`, or set "
+			 "pin_dir",
+			 dir->path);
+}
+
 /* Fills `path`, `name` and `parent`. Returns 0, or -1 and `error`. */
 static int open_parent(struct pin_dir *dir, const char *path, struct error *error)
 {
@@ -106,15 +115,11 @@ static int open_parent(struct pin_dir *dir, const char *path, struct error *erro
 	} else {
 		dir->parent = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	}
-	if (dir->parent >= 0 && is_bpffs(dir->parent))
+	if (dir->parent >= 0)
 		return 0;
-	if (dir->parent < 0 && errno != ENOENT && errno != ENOTDIR)
+	if (errno != ENOENT && errno != ENOTDIR)
 		return no_access(dir, error);
-	errno = ENOENT;
-	return error_set(error,
-			 "%s: no BPF file system there; `mount -t bpf bpf /sys/fs/bpf`, or set "
-			 "pin_dir",
-			 path);
+	return no_bpffs(dir, error);
 }
 
 /* Check that the directory belongs to root or to `user`. */
@@ -126,7 +131,7 @@ static int check_directory(struct pin_dir *dir, uid_t user, struct error *error)
 		return error_set(error, "%s: %s", dir->path, strerror(errno));
 	dir->user = user == PIN_DIR_ANY_USER ? status.st_uid : user;
 	if (!is_bpffs(dir->fd))
-		return error_set(error, "%s: no BPF file system there; set pin_dir", dir->path);
+		return no_bpffs(dir, error);
 	if (user == PIN_DIR_ANY_USER)
 		return 0;
 	errno = EPERM;
@@ -147,6 +152,9 @@ static int open_directory(struct pin_dir *dir, uid_t user, struct error *error)
 	dir->fd = openat(dir->parent, dir->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir->fd >= 0)
 		return check_directory(dir, user, error);
+	/* A mounted `pin_dir` may have something else above: a service has no view of the rest. */
+	if (errno == ENOENT && !is_bpffs(dir->parent))
+		return no_bpffs(dir, error);
 	if (errno == ENOENT)
 		return error_set(error, "%s: nothing is loaded there; `xdp-icp-load INTERFACE`",
 				 dir->path);
@@ -188,6 +196,8 @@ struct pin_dir *pin_dir_open(const char *path, uid_t user, struct error *error)
 
 static int make_directory(const struct pin_dir *dir, struct error *error)
 {
+	if (!is_bpffs(dir->parent))
+		return no_bpffs(dir, error);
 	if (mkdirat(dir->parent, dir->name, 0700) == 0 || errno == EEXIST)
 		return 0;
 	return error_set(error, "%s: cannot be created: %s%s", dir->path, strerror(errno),
