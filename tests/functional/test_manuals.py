@@ -224,6 +224,7 @@ class Running(Lab):
         "verdicts_max": "7",
         "lease": "7s",
         "drain_time": "7ms",
+        "on_exit": "keep",
         "workers": "63",
     }
 

@@ -218,6 +218,25 @@ class InTheKernel(Wire):
         self.assertEqual(daemon.count("listen"), ["0.0.0.0:3130", "[::]:3130"])
         daemon.stop()
 
+    def test_the_kernel_keeps_the_chain_if_asked_to(self):
+        settings = 'on_exit = "keep" drain_time = "1h"'  # there is nothing to drain for
+        daemon = self.responder(settings=settings).start()
+        daemon.stop()
+        self.assertEqual(self.ask(HIT), "hit")
+        daemon.start()
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+        daemon.configure(of_many(1, "denied"))
+        daemon.icpctl("reload")
+        daemon.stop()
+        self.assertEqual(self.ask(HIT), "denied")
+        # What is drained is not to be asked, whatever the chain says.
+        daemon.settings = [line.removesuffix(' drain_time = "1h"') for line in daemon.settings]
+        daemon.configure(of_many(1))
+        daemon.start()
+        daemon.icpctl("drain")
+        daemon.stop()
+        self.assert_port_closed(SERVER, 3130)
+
     def test_other_sizes_wait_for_the_next_start(self):
         sizes = "rules_max = 8 prefixes_max = 8 verdicts_max = 8"
         daemon = self.responder(settings=sizes).start()

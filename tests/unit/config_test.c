@@ -143,7 +143,7 @@ TEST(quotes)
 
 #define TOP_OPTIONS                                                                                \
 	"listen, interfaces, mode, control, pin_dir, user, default, answer_request_zero, "         \
-	"rules_max, prefixes_max, verdicts_max, lease, drain_time, workers, policy"
+	"rules_max, prefixes_max, verdicts_max, lease, drain_time, on_exit, workers, policy"
 #define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
 #define VALUE_FORM "write NAME = VALUE, with quotes around a text and braces around a list"
 
@@ -203,6 +203,7 @@ TEST(configuration_errors)
 		{ "pin_dir = bpf",
 		  "c:1: pin_dir: 'bpf' is not an absolute path; name a directory in a "
 		  "bpffs, such as /sys/fs/bpf/xdp-icp" },
+		{ "on_exit = stay", "c:1: on_exit: 'stay' must be keep or close" },
 		{ "user = ''", "c:1: user: an empty name; name a user, such as nobody" },
 		{ "control = '/23456789012345678901234567890123456789012345678901234567890123456789"
 		  "012345678901234567890123456789012345678'",
@@ -366,10 +367,11 @@ static void show(const struct config *config, char text[1024])
 	}
 	for (size_t i = 0; i < config->interface_count; i++)
 		used += snprintf(text + used, 1024 - used, "%s ", config->interfaces[i]);
-	snprintf(text + used, 1024 - used, "%d %s %s %s %d %d %u %u %u %u %u %u", config->mode,
+	snprintf(text + used, 1024 - used, "%d %s %s %s %d %d %u %u %u %u %u %u %d", config->mode,
 		 config->control, config->pin_dir, config->user, config->default_verdict,
 		 config->answer_request_zero, config->rules_max, config->prefixes_max,
-		 config->verdicts_max, config->lease, config->workers, config->drain_time);
+		 config->verdicts_max, config->lease, config->workers, config->drain_time,
+		 config->on_exit);
 }
 
 /* Each option in turn differs between the running configuration and that of a reload. */
@@ -392,6 +394,7 @@ TEST(startup_options)
 		{ "verdicts_max", "5", true },
 		{ "lease", "5s", false },
 		{ "drain_time", "5s", false },
+		{ "on_exit", "keep", false },
 		{ "workers", "5", true },
 	};
 	char names[CONFIG_NAMES_SIZE], text[128], before[1024], read[1024], after[1024];

@@ -32,6 +32,11 @@ enum config_mode {
 #define CONFIG_PATH "/etc/xdp-icp/xdp-icp.conf" /* where the programs look for it */
 #define CONFIG_TEXT_MAX (64u << 20) /* bytes of a configuration file, without its list files */
 
+enum config_on_exit {
+	CONFIG_ON_EXIT_CLOSE, /* the kernel replies to rules alone */
+	CONFIG_ON_EXIT_KEEP,  /* the kernel goes on with the chain */
+};
+
 struct config {
 	size_t listen_count; /* at least 1 */
 	struct sockaddr_storage *listen;
@@ -49,6 +54,7 @@ struct config {
 	unsigned int lease;	   /* milliseconds for which a keepalive is valid */
 	unsigned int workers;	   /* threads that reply, 1 to CONFIG_WORKERS_MAX; 0: by the CPUs */
 	unsigned int drain_time;   /* milliseconds from SIGTERM to the exit */
+	enum config_on_exit on_exit;
 	size_t policy_count;
 	struct policy_spec **policies;	   /* in the order of the file; names are unique */
 	struct config_variables variables; /* environment variables named at the start */

@@ -68,6 +68,16 @@ static int set_mode(struct config *config, const char *text, struct error *error
 	return error_set(error, "unknown mode '%s'; it can be auto, native, generic or off", text);
 }
 
+static int set_on_exit(struct config *config, const char *text, struct error *error)
+{
+	bool keep = strcmp(text, "keep") == 0;
+
+	if (!keep && strcmp(text, "close"))
+		return error_set(error, "'%s' must be keep or close", text);
+	config->on_exit = keep ? CONFIG_ON_EXIT_KEEP : CONFIG_ON_EXIT_CLOSE;
+	return 0;
+}
+
 static int set_text(char **member, const char *text, struct error *error)
 {
 	char *copy = strdup(text);
@@ -191,6 +201,7 @@ const struct config_option config_options[] = {
 	{ "verdicts_max", MEMBER(verdicts_max), NULL, 1, CONFIG_ENTRIES_MAX, .restart = true },
 	{ "lease", MEMBER(lease), NULL, 100, HOUR, .duration = true },
 	{ "drain_time", MEMBER(drain_time), NULL, 0, HOUR, .duration = true },
+	{ "on_exit", MEMBER(on_exit), set_on_exit },
 	{ "workers", MEMBER(workers), NULL, 1, CONFIG_WORKERS_MAX, .restart = true },
 	{ NULL },
 };

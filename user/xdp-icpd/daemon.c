@@ -53,11 +53,21 @@ static void end(evutil_socket_t fd, short what, void *context)
 
 #define STOP_TIME 30000 /* milliseconds that the end may take once the drain is over */
 
+/*
+ * Does the kernel go on with the chain? Not if that was drained: without a daemon a drain could not
+ * be ended, and what the chain says is not what the operator wants.
+ */
+static bool keeps_chain(const struct daemon *daemon)
+{
+	return daemon->xdp.has_chain && daemon->config->on_exit == CONFIG_ON_EXIT_KEEP &&
+	       !daemon->server.responder.drain;
+}
+
 /* Drain first, if configured; a second signal ends at once. */
 static void on_end(evutil_socket_t number, short what, void *context)
 {
 	struct daemon *daemon = context;
-	unsigned int wait = daemon->config->drain_time; /* milliseconds */
+	unsigned int wait = keeps_chain(daemon) ? 0 : daemon->config->drain_time; /* milliseconds */
 	const struct timeval drain_time = { .tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000 };
 	struct error error;
 
@@ -179,7 +189,8 @@ void daemon_stop(struct daemon *daemon)
 	daemon_cancel_changes(daemon);
 	daemon_stop_remembering(daemon);
 	/* A daemon that failed to start leaves the chain of its predecessor alone. */
-	if (daemon->xdp.has_chain && kernel_disable_chain(daemon->xdp.kernel, &error))
+	if (daemon->xdp.has_chain && !keeps_chain(daemon) &&
+	    kernel_disable_chain(daemon->xdp.kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
 	/* Without a daemon a drain could not be ended. */
 	if (daemon->server.responder.drain && daemon->xdp.kernel &&

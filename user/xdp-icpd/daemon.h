@@ -75,8 +75,8 @@ int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct 
 void daemon_run(struct daemon *daemon);
 
 /*
- * Shut down: the kernel replies by rules only, what has been received is replied to, and everything
- * is closed. The program and its maps stay.
+ * Shut down: the kernel replies by rules only, unless it is to keep the chain, what has been received
+ * is replied to, and everything is closed. The program and its maps stay.
  */
 void daemon_stop(struct daemon *daemon);
 
