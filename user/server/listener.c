@@ -580,6 +580,8 @@ int listener_start(struct listener *listener, struct event_base *base, struct re
 
 void listener_drain(struct listener *listener)
 {
+	if (!listener->responder)
+		return; /* the start has failed before it was used */
 	/* Bounded: a flood must not keep the daemon from ending. */
 	for (int i = 0; i < 1024 && reply_batch(listener); i++)
 		;
