@@ -74,15 +74,29 @@ class Curl(Lab):
 
     def test_rules(self):
         rules = {"rules": [{"prefix": "", "verdict": "err"}, {"prefix": r"a&\xff", "verdict": "hit"}]}
-        self.assertEqual(self.curl("/v1/rules", "-d", json.dumps(rules)), (200, {"loaded": 2}))
+        self.assertEqual(self.curl("/v1/rules", "-d", json.dumps(rules)), (200, {"loaded": 2, "removed": 0}))
         shown = {rule["prefix"]: rule["verdict"] for rule in self.curl("/v1/rules")[1]["rules"]}
         self.assertEqual(shown, {"": "ICP_OP_ERR", r"a&\xff": "ICP_OP_HIT"})
-        self.assertEqual(self.curl("/v1/rules?prefix=", "-X", "DELETE"), (200, {}))
+        removed = (200, {"loaded": 0, "removed": 1})
+        self.assertEqual(self.curl("/v1/rules?prefix=", "-X", "DELETE"), removed)
         self.assertEqual(self.curl("/v1/rules?prefix=", "-X", "DELETE")[0], 404)
-        self.assertEqual(self.curl("/v1/rules?prefix=a%26%ff", "-X", "DELETE"), (200, {}))
+        self.assertEqual(self.curl("/v1/rules?prefix=a%26%ff", "-X", "DELETE"), removed)
         self.assertEqual(self.curl("/v1/rules", "-X", "DELETE")[0], 400)
+        three = {"rules": [{"prefix": one, "verdict": "hit"} for one in "abc"]}
+        self.assertEqual(self.curl("/v1/rules", "-d", json.dumps(three))[0], 200)
+        change = {"rules": [{"prefix": "a", "verdict": None}, {"prefix": "z", "verdict": None}]}
+        self.assertEqual(self.curl("/v1/rules", "-d", json.dumps(change))[0], 404)
+        change["rules"][1]["verdict"] = "err"
+        mixed = (200, {"loaded": 1, "removed": 1})
+        self.assertEqual(self.curl("/v1/rules", "-d", json.dumps(change)), mixed)
+        replaced = (200, {"loaded": 3, "removed": 1})
+        self.assertEqual(self.curl("/v1/rules", "-X", "PUT", "-d", json.dumps(three)), replaced)
+        shown = [rule["prefix"] for rule in self.curl("/v1/rules")[1]["rules"]]
+        self.assertEqual(sorted(shown), ["a", "b", "c"])
         for rule in ({"prefix": "a"}, {"prefix": "a", "verdict": "no"}, {"verdict": "hit"}, 7):
             self.assertEqual(self.curl("/v1/rules", "-d", json.dumps({"rules": [rule]}))[0], 409)
+            both = {"rules": [*three["rules"], rule]}
+            self.assertEqual(self.curl("/v1/rules", "-X", "PUT", "-d", json.dumps(both))[0], 409)
         self.assertEqual(self.curl("/v1/rules", "-d", "{}")[0], 400)
 
     def test_drain(self):

@@ -7,10 +7,10 @@ import shlex
 import socket
 
 import icp
-from daemon import ForgedSocketServer
+from daemon import ForgedSocketServer, Request
 from lab import main
 from net import until
-from wire import DENIED, HIT, MISS, SERVER, SERVER6, Wire
+from wire import DENIED, ENDLESS, HIT, MISS, SERVER, SERVER6, Wire
 
 HOST = "http://hit.example.com/"
 
@@ -90,6 +90,51 @@ class Rules:
         self.assertEqual(self.daemon_here.icpctl("rules", "list").stdout, printed)
         self.assertEqual(self.ask(HIT), "denied")
 
+    def file_of(self, rules):
+        path = self.directory() / "rules"
+        path.write_text("".join(f"{prefix}\t{verdict}\n" for prefix, verdict in rules.items()))
+        return path
+
+    def change(self, *words, check=True):
+        return self.daemon_here.icpctl("rules", *words, check=check)
+
+    def test_changes_of_many_rules(self):
+        """Each is made as a whole; more rules than one step writes."""
+        many = {f"http://{n}.example.com/": "ICP_OP_HIT" for n in range(600)}
+        done = self.change("load", self.file_of(many))
+        self.assertEqual(done.stdout, "600 rules loaded\n")
+        self.assertEqual(self.rules(), many)
+        done = self.change("del", *list(many)[:300], "http://none/", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("there is no rule 'http://none/'", done.stderr)
+        self.assertEqual(self.rules(), many)
+        self.change("del", *list(many)[:300])
+        others = {HOST: "ICP_OP_DENIED"} | dict(list(many.items())[300:599])
+        self.assertEqual(self.rules(), dict(list(many.items())[300:]))
+        done = self.change("replace", self.file_of(others))
+        self.assertEqual(done.stdout, "300 rules loaded, 1 rules removed\n")
+        self.assertEqual(self.rules(), others)
+        self.assertEqual(self.ask(HIT), "denied")
+        self.assertEqual(self.change("flush").stdout, "300 rules removed\n")
+        self.assertEqual(self.rules(), {})
+        self.assertEqual(self.ask(HIT), "hit")
+
+    def test_no_query_sees_half_a_change(self):
+        """The verdict is the former or the next, although other rules match in between."""
+        padding = {f"http://{n}.example.com/": "hit" for n in range(300)}
+        tables = (
+            padding | {"http://": "miss", HOST: "hit"},
+            {"http": "miss", "http://hit.": "denied", HOST + "y": "err"},
+        )
+        files = [self.file_of(table) for table in tables]
+        self.change("replace", files[0])
+        flood = self.flood(SERVER, ENDLESS, [f"{HIT}\thit,denied"])
+        for _ in range(4):
+            for path, verdict in ((files[1], "denied"), (files[0], "hit")):
+                self.change("replace", path)
+                self.assertEqual(self.ask(HIT), verdict)
+        self.end_flood(flood)
+
     def test_reload_keeps_rules(self):
         self.daemon_here.icpctl("rules", "add", HOST, "denied")
         before = self.rules()
@@ -117,6 +162,17 @@ class Rules:
         self.assertIn("3", done.stderr)
         self.assertEqual(len(self.rules()), 3)
         self.assertEqual([self.ask(HIT), self.ask("http://2.example.com/")], ["hit", "denied"])
+        # Of many rules, all are refused, also those that there would be room for.
+        full = self.rules()
+        for words, told in (
+            (("load", self.file_of({HOST: "hit", "http://0.example.com/": "hit"})), "4 rules"),
+            (("replace", self.file_of(dict.fromkeys("abcd", "hit"))), "4 rules"),
+            (("replace", self.file_of(dict.fromkeys(("http:", HOST), "hit"))), "same time"),
+        ):
+            done = self.change(*words, check=False)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn(told, done.stderr)
+            self.assertEqual(self.rules(), full)
         # In a full map, entries can still be changed.
         self.daemon_here.icpctl("rules", "add", "http://2.example.com/", "hit")
         self.assertEqual(self.ask("http://2.example.com/"), "hit")
@@ -266,6 +322,42 @@ class Kernel(Rules, Wire):
         self.daemon_here.stop()
         self.bpftool(*lines["update"])
         self.assertEqual([self.ask(HIT, SERVER), self.ask(HIT, SERVER6)], ["denied", "denied"])
+
+        def change(*words):
+            return self.daemon_here.icpctl("rules", "-p", self.pins, *words).stdout
+
+        rules = self.file_of({HOST: "err", "http://a/": "hit"})
+        self.assertEqual(change("load", rules), "2 rules loaded\n")
+        self.assertEqual(self.ask(HIT), "err")
+        self.assertEqual(
+            change("replace", self.file_of({"http://b/": "hit"})),
+            "1 rules loaded, 2 rules removed\n",
+        )
+        self.assertEqual(change("list"), "http://b/\tICP_OP_HIT\n")
+        self.assertEqual(change("flush"), "1 rules removed\n")
+        self.assertEqual(change("list"), "")
+
+    def test_the_daemon_ends_within_a_change(self):
+        """What has begun to be written is written to the end, also if nobody waits for it."""
+        count = 20000
+        self.restart(settings=f"rules_max = {count}")
+        rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(count)]
+        for closes in (True, False):
+            request = Request(self.daemon_here.control, "POST", "/v1/rules", {"rules": rules})
+            until(lambda: self.daemon_here.count("rules"), "the first rules")
+            if closes:
+                request.socket.close()
+                until(lambda: self.daemon_here.count("rules") == count, "the last rules")
+                self.change("flush")
+        waits = Request(self.daemon_here.control, "PUT", "/v1/rules", {"rules": []})
+        for _ in range(2):  # then it has been received
+            self.daemon_here.status()
+        self.daemon_here.stop()
+        self.assertEqual(request.reply(), (200, {"loaded": count, "removed": 0}))
+        refused = "the daemon ends, nothing is changed"
+        self.assertEqual(waits.reply(), (409, {"error": refused}))
+        listed = self.daemon_here.icpctl("rules", "-p", self.pins, "list").stdout
+        self.assertEqual(listed.count("\n"), count)
 
     def test_rules_survive_the_daemon(self):
         self.daemon_here.icpctl("rules", "add", HOST, "denied")

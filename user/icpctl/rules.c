@@ -4,6 +4,7 @@
  * runs, use the pinned map directly.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "control/client.h"
 #include "icpctl/icpctl.h"
 #include "icpctl/rules_key.h"
-#include "xdp/rules.h"
+#include "server/rule_change.h"
 #include "icpctl/rules_file.h"
 #include "icp/opcode.h"
 
@@ -49,24 +50,59 @@ static int open_map(const struct input *input, const struct error *no_daemon,
 	return ICPCTL_OK;
 }
 
-static int insert_into_map(const struct input *input, const struct error *no_daemon,
-			   const struct rule_list *list)
+/* A change of rules, and what it came to. */
+struct change {
+	const struct rule_list *list; /* ICP_OP_INVALID: to be removed */
+	bool replace;		      /* remove all others */
+	size_t loaded, removed;
+};
+
+/* Make the change. No signal ends it halfway. */
+static int run_change(const struct input *input, struct rule_change *change)
 {
-	struct pinned_rules *rules;
+	enum rule_change_state state;
+	sigset_t signals, before;
 	struct error error;
-	int status = open_map(input, no_daemon, &rules);
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	do
+		state = rule_change_step(change, &error);
+	while (state == RULE_CHANGE_RUNS);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return state == RULE_CHANGE_DONE
+		       ? ICPCTL_OK
+		       : icpctl_fail(input->ctl, ICPCTL_REFUSED, "%s", error.text);
+}
+
+static int change_map(const struct input *input, const struct error *no_daemon, struct change *what)
+{
+	struct rule_change *change;
+	struct pinned_rules *pinned;
+	struct rules *rules;
+	struct error error;
+	int status = open_map(input, no_daemon, &pinned);
 
 	if (status)
 		return status;
-	for (size_t i = 0; i < list->count && status == 0; i++) {
-		const struct rule_line *rule = &list->rules[i];
+	rules = icpctl_must(rules_pinned(pinned));
+	change = icpctl_must(rule_change_new(rules, what->replace));
+	for (size_t i = 0; i < what->list->count && status == 0; i++) {
+		const struct rule_line *rule = &what->list->rules[i];
 
-		if (pinned_rules_put(rules, rule->prefix, rule->length, rule->verdict, &error))
-			status = icpctl_fail(input->ctl, ICPCTL_REFUSED,
-					     "%s (%zu of %zu rules are loaded)", error.text, i,
-					     list->count);
+		if (rule_change_add(change, rule->prefix, rule->length, rule->verdict, &error))
+			status = icpctl_fail(input->ctl, ICPCTL_USAGE, "%s", error.text);
+		what->loaded += rule->verdict != ICP_OP_INVALID;
 	}
-	pinned_rules_close(rules);
+	if (status == 0)
+		status = run_change(input, change);
+	what->removed = rule_change_removed(change);
+	rule_change_free(change);
+	rules_free(rules);
+	pinned_rules_close(pinned);
 	return status;
 }
 
@@ -85,28 +121,6 @@ static int print_key(const struct input *input, const char *prefix, size_t lengt
 	status = rules_key_print(input->ctl, pin_dir ? pin_dir : ICPCTL_PIN_DIR, prefix, length,
 				 verdict);
 	json_decref(reply);
-	return status;
-}
-
-static int remove_from_map(const struct input *input, const struct error *no_daemon,
-			   const char *prefix, size_t length)
-{
-	struct pinned_rules *rules;
-	struct error error;
-	int status = open_map(input, no_daemon, &rules);
-
-	if (status)
-		return status;
-	switch (pinned_rules_remove(rules, prefix, length, &error)) {
-	case 0:
-		break;
-	case 1:
-		status = icpctl_fail(input->ctl, ICPCTL_REFUSED, "there is no such rule");
-		break;
-	default:
-		status = icpctl_fail(input->ctl, ICPCTL_REFUSED, "%s", error.text);
-	}
-	pinned_rules_close(rules);
 	return status;
 }
 
@@ -192,19 +206,42 @@ static int run_list(const void *context)
 	return status;
 }
 
-/* --- add, del, load */
+/* --- add, del, load, replace, flush */
 
-/* Insert rules by the daemon, or into the map. Return an exit status. */
-static int insert(const struct input *input, const struct rule_list *list)
+static json_t *body_of(const struct rule_list *list)
 {
-	json_t *body = icpctl_must(json_pack("{s:o}", "rules", json_of_rules(list)));
+	json_t *rules = icpctl_must(json_array());
+
+	for (size_t i = 0; i < list->count; i++) {
+		const struct rule_line *rule = &list->rules[i];
+
+		json_array_append_new(rules, json_pack("{s:o, s:s?}", "prefix",
+						       icpctl_bytes(rule->prefix, rule->length),
+						       "verdict", opcode_name(rule->verdict)));
+	}
+	return icpctl_must(json_pack("{s:o}", "rules", rules));
+}
+
+/* Make a change by the daemon, or in the map. Return an exit status. */
+static int change_rules(const struct input *input, struct change *change)
+{
+	const char *method = change->replace ? "PUT" : "POST";
 	struct error no_daemon;
 	json_t *reply;
-	int status = icpctl_ask(input->ctl, "POST", "/v1/rules", body, &reply, &no_daemon);
+	int status = icpctl_ask(input->ctl, method, "/v1/rules", body_of(change->list), &reply,
+				&no_daemon);
 
+	if (without_daemon(input, status)) {
+		status = change_map(input, &no_daemon, change);
+	} else if (status == 0) {
+		change->loaded = json_integer_value(json_object_get(reply, "loaded"));
+		change->removed = json_integer_value(json_object_get(reply, "removed"));
+	}
 	json_decref(reply);
-	if (without_daemon(input, status))
-		status = insert_into_map(input, &no_daemon, list);
+	if (status == 0)
+		print_ok(input,
+			 json_pack("{s:b, s:I, s:I}", "ok", 1, "loaded", (json_int_t)change->loaded,
+				   "removed", (json_int_t)change->removed));
 	return status;
 }
 
@@ -213,6 +250,7 @@ static int run_add(const void *context)
 	const struct input *input = context;
 	const char *name = input->words.argv[2];
 	struct rule_list list = { 0 };
+	struct change change = { .list = &list };
 	struct error error;
 	size_t length;
 	char *prefix = icpctl_unescape(input->words.argv[1], &length);
@@ -225,37 +263,35 @@ static int run_add(const void *context)
 	}
 	if (rule_list_add(&list, prefix, length, verdict, 0))
 		icpctl_must(NULL);
-	status = insert(input, &list);
+	status = change_rules(input, &change);
 	rule_list_free(&list);
 	free(prefix);
-	return status ? status : print_ok(input, json_pack("{s:b}", "ok", 1));
+	return status;
 }
 
 /* Any rule can be removed, also one inserted by hand. */
 static int run_del(const void *context)
 {
 	const struct input *input = context;
+	struct rule_list list = { 0 };
+	struct change change = { .list = &list };
 	struct error error;
-	struct error no_daemon;
-	json_t *reply;
-	size_t length;
-	char *prefix = icpctl_unescape(input->words.argv[1], &length), *encoded, *resource;
-	int status;
+	int status = ICPCTL_OK;
 
-	if (rule_length_check(length, &error)) {
+	for (int i = 1; i < input->words.argc && status == 0; i++) {
+		size_t length;
+		char *prefix = icpctl_unescape(input->words.argv[i], &length);
+
+		if (rule_length_check(length, &error))
+			status = icpctl_fail(input->ctl, ICPCTL_USAGE, "%s", error.text);
+		else if (rule_list_add(&list, prefix, length, ICP_OP_INVALID, 0))
+			icpctl_must(NULL);
 		free(prefix);
-		return icpctl_fail(input->ctl, ICPCTL_USAGE, "%s", error.text);
 	}
-	encoded = icpctl_encode(input->words.argv[1]);
-	resource = icpctl_resource("/v1/rules?prefix=%s", encoded);
-	status = icpctl_ask(input->ctl, "DELETE", resource, NULL, &reply, &no_daemon);
-	json_decref(reply);
-	if (without_daemon(input, status))
-		status = remove_from_map(input, &no_daemon, prefix, length);
-	free(resource);
-	free(encoded);
-	free(prefix);
-	return status ? status : print_ok(input, json_pack("{s:b}", "ok", 1));
+	if (status == 0)
+		status = change_rules(input, &change);
+	rule_list_free(&list);
+	return status;
 }
 
 static int read_list(const struct input *input, const char *path, struct rule_list *list)
@@ -275,19 +311,25 @@ static int read_list(const struct input *input, const char *path, struct rule_li
 	return status;
 }
 
+/* load, replace, flush */
 static int run_load(const void *context)
 {
 	const struct input *input = context;
+	const char *action = input->words.action->name;
 	struct rule_list list = { 0 };
-	int status = read_list(input, input->words.argv[1], &list);
+	struct change change = { .list = &list, .replace = strcmp(action, "load") != 0 };
+	bool flush = strcmp(action, "flush") == 0;
+	int status = flush ? ICPCTL_OK : read_list(input, input->words.argv[1], &list);
 
 	if (status == 0)
-		status = insert(input, &list);
-	if (status == 0 && !input->ctl->json)
-		printf("%zu rules loaded\n", list.count);
-	if (status == 0)
-		print_ok(input, json_pack("{s:b, s:I}", "ok", 1, "loaded", (json_int_t)list.count));
+		status = change_rules(input, &change);
 	rule_list_free(&list);
+	if (status || input->ctl->json)
+		return status;
+	if (!flush)
+		printf("%zu rules loaded%s", change.loaded, change.replace ? ", " : "\n");
+	if (change.replace)
+		printf("%zu rules removed\n", change.removed);
 	return status;
 }
 
@@ -323,8 +365,10 @@ static int run_key(const void *context)
 static const struct icpctl_action actions[] = {
 	{ "list", "", 1, 1, run_list },
 	{ "add", " PREFIX VERDICT", 3, 3, run_add },
-	{ "del", " PREFIX", 2, 2, run_del },
+	{ "del", " PREFIX...", 2, 100000, run_del },
 	{ "load", " FILE", 2, 2, run_load },
+	{ "replace", " FILE", 2, 2, run_load },
+	{ "flush", "", 1, 1, run_load },
 	{ "key", " PREFIX [VERDICT]", 2, 3, run_key },
 	{ NULL },
 };
@@ -347,13 +391,17 @@ static const struct argp_option options[] = {
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.args_doc = "list\nadd PREFIX VERDICT\ndel PREFIX\nload FILE\nkey PREFIX [VERDICT]",
+	.args_doc = "list\nadd PREFIX VERDICT\ndel PREFIX...\nload FILE\nreplace FILE\nflush\nkey "
+		    "PREFIX "
+		    "[VERDICT]",
 	.doc = "The operators' rules: the longest one that a URL begins with gives the verdict, "
 	       "before "
 	       "any policy. A change counts from the next query on.\v"
 	       "list prints the rules as load reads them: PREFIX, TAB, VERDICT a line.\n"
-	       "load inserts the rules of FILE (-: standard input) if all of them are correct, and "
-	       "keeps the others; empty lines and those that begin with # are comments.\n"
+	       "load inserts the rules of FILE (-: standard input) and keeps the others; replace "
+	       "removes the others; flush removes all. Empty lines of FILE and those that begin "
+	       "with # are comments.\n"
+	       "Each change is made as a whole, or not at all.\n"
 	       "key prints the bpftool commands that insert and remove a rule; it needs no "
 	       "daemon.\n"
 	       "\n"

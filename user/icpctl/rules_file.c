@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lib/escape.h"
-#include "lib/vec.h"
 #include "prefix.h"
 #include "icpctl/rules_file.h"
 #include "icp/opcode.h"
@@ -12,59 +11,6 @@
 static bool is_white_space(char c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* --- the list */
-
-int rule_list_add(struct rule_list *list, const char *prefix, size_t length,
-		  enum icp_opcode verdict, size_t line)
-{
-	struct rule_line *rule = vec_append(list->rules, list->count);
-
-	if (!rule)
-		return -1;
-	rule->prefix = malloc(length + 1);
-	if (!rule->prefix)
-		return -1;
-	memcpy(rule->prefix, prefix, length);
-	rule->prefix[length] = '\0';
-	rule->length = length;
-	rule->verdict = verdict;
-	rule->line = line;
-	return 0;
-}
-
-static int by_prefix(const struct rule_line *a, const struct rule_line *b)
-{
-	size_t shorter = a->length < b->length ? a->length : b->length;
-	int difference = memcmp(a->prefix, b->prefix, shorter);
-
-	if (difference)
-		return difference;
-	return (a->length > b->length) - (a->length < b->length);
-}
-
-static int by_prefix_and_line(const void *left, const void *right)
-{
-	const struct rule_line *a = left;
-	const struct rule_line *b = right;
-	int difference = by_prefix(a, b);
-
-	return difference ? difference : (a->line > b->line) - (a->line < b->line);
-}
-
-void rule_list_sort(struct rule_list *list)
-{
-	if (list->count)
-		qsort(list->rules, list->count, sizeof(*list->rules), by_prefix_and_line);
-}
-
-void rule_list_free(struct rule_list *list)
-{
-	for (size_t i = 0; i < list->count; i++)
-		free(list->rules[i].prefix);
-	free(list->rules);
-	*list = (struct rule_list){ 0 };
 }
 
 /* --- one rule */
@@ -142,7 +88,7 @@ static int check_duplicates(const char *name, const struct rule_list *list, stru
 		const struct rule_line *first = &list->rules[i - 1];
 		const struct rule_line *again = &list->rules[i];
 
-		if (by_prefix(first, again) == 0 && first->verdict != again->verdict)
+		if (rule_compare(first, again) == 0 && first->verdict != again->verdict)
 			return error_set(error,
 					 "%s:%zu: the prefix stands in line %zu already, with "
 					 "another verdict (%s)",

@@ -11,28 +11,7 @@
 
 #include "lib/error.h"
 #include "icp.h"
-
-struct rule_line {
-	char *prefix; /* `length` arbitrary bytes, and a NUL */
-	size_t length;
-	enum icp_opcode verdict; /* any number, if read from a map */
-	size_t line;		 /* from 1; 0: not from a file */
-};
-
-/* Zero-initialised. */
-struct rule_list {
-	struct rule_line *rules;
-	size_t count;
-};
-
-/* Append a copy. Return 0, or -1 without memory. */
-int rule_list_add(struct rule_list *list, const char *prefix, size_t length,
-		  enum icp_opcode verdict, size_t line);
-
-/* Sort by the bytes of the prefixes, then by line. */
-void rule_list_sort(struct rule_list *list);
-
-void rule_list_free(struct rule_list *list);
+#include "server/rule_list.h"
 
 /* Check the length of a prefix. Return 0, or -1 and `error` if it exceeds PREFIX_URL_MAX. */
 int rule_length_check(size_t length, struct error *error);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/byteset.h"
 #include "lib/vec.h"
 #include "server/rule_search.h"
 
@@ -24,18 +25,11 @@ int rule_search_add(struct rule_search *search, const char *url, size_t length, 
 	return 0;
 }
 
-static int compare(const char *a, size_t a_length, const char *b, size_t b_length)
-{
-	int difference = memcmp(a, b, a_length < b_length ? a_length : b_length);
-
-	return difference ? difference : (a_length > b_length) - (a_length < b_length);
-}
-
 static int by_url(const void *left, const void *right)
 {
 	const struct rule_search_url *a = left, *b = right;
 
-	return compare(a->url, a->length, b->url, b->length);
+	return byteset_compare(a->url, a->length, b->url, b->length);
 }
 
 /* In byte order, the URLs with a common prefix are adjacent. */
@@ -49,7 +43,7 @@ static int match_rule(void *context, const char *prefix, size_t length, enum icp
 		size_t middle = first + (end - first) / 2;
 		const struct rule_search_url *one = &search->urls[middle];
 
-		if (compare(one->url, one->length, prefix, length) < 0)
+		if (byteset_compare(one->url, one->length, prefix, length) < 0)
 			first = middle + 1;
 		else
 			end = middle;

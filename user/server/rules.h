@@ -35,6 +35,13 @@ int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_o
 /* Remove a rule. Return 0, 1 if there was none, or -1 and `error`. */
 int rules_remove(struct rules *rules, const char *prefix, size_t length, struct error *error);
 
+/*
+ * Make several changes in this order, at most RULES_STEP. What is to be removed may be missing.
+ * Return 0, or -1 and `error`; `*done` receives how many were made.
+ */
+int rules_write(struct rules *rules, const struct rule_write *writes, size_t count, size_t *done,
+		struct error *error);
+
 /* Call `each` with every rule, in no order, until it returns other than 0; return that value. */
 int rules_each(struct rules *rules, rule_callback each, void *context, struct error *error);
 

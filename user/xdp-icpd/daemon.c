@@ -8,6 +8,7 @@
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/chain.h"
 #include "xdp-icpd/reload.h"
+#include "xdp-icpd/rules.h"
 #include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
 #include "chain/evaluation.h"
@@ -186,6 +187,7 @@ void daemon_stop(struct daemon *daemon)
 {
 	struct error error;
 
+	daemon_finish_rules(daemon);
 	daemon_cancel_changes(daemon);
 	daemon_stop_remembering(daemon);
 	/* A daemon that failed to start leaves the chain of its predecessor alone. */

@@ -4,6 +4,7 @@
 #define XDP_ICP_DAEMON_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -35,6 +36,8 @@ struct daemon {
 	struct control *control;
 	struct tracing *tracing; /* NULL: not in use (trace.c) */
 	struct changes *changes; /* of the chain (reload.c) */
+	TAILQ_HEAD(rules_jobs, rules_job)
+	rule_changes; /* the first one is being made (rules.c) */
 	struct event *heartbeat;
 	struct event *log_later; /* NULL: not needed yet (states.c) */
 	struct event *watchdog; /* NULL: the service manager waits for no messages */

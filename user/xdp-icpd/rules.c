@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Requests that concern many rules are handled in slices, so that they delay nothing else. They end
- * when the peer disconnects.
+ * when the peer disconnects, except for a change that has begun to write. There is one change at a
+ * time; the others wait.
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/rules.h"
 #include "lib/escape.h"
 #include "icp/opcode.h"
+#include "server/rule_change.h"
 
-#define LOAD_STEP 64  /* rules inserted per event */
+#define READ_STEP 256 /* rules of a request read per event */
 #define RULE_SIZE 128 /* approximate size of a rule in a response without its prefix, in bytes */
 
 /* A request that takes several events. */
@@ -19,15 +22,35 @@ struct rules_job {
 	struct daemon *daemon;
 	struct control_request *request;
 	struct event *step;
-	json_t *rules; /* to load, or those listed so far */
-	size_t next;   /* to load */
-	struct rules_cursor cursor;
-	size_t bytes; /* listed by this step */
+	json_t *rules;		    /* to change, or those listed so far */
+	struct rules_cursor cursor; /* of a list */
+	size_t bytes;		    /* listed by this step */
+
+	struct rule_change *change; /* NULL: a list */
+	TAILQ_ENTRY(rules_job) link;
+	size_t next;   /* rule to read from the request */
+	size_t loaded; /* rules that are to be inserted or changed */
 };
 
-/* Free the job; the response has been sent. */
+/* Run the step once all pending events have been handled. */
+static void job_schedule(struct rules_job *job)
+{
+	static const struct timeval at_once = { 0 };
+
+	event_add(job->step, &at_once);
+}
+
+/* Free the job; the response has been sent. The next change begins. */
 static void job_free(struct rules_job *job)
 {
+	struct rules_jobs *changes = &job->daemon->rule_changes;
+
+	if (job->change) {
+		TAILQ_REMOVE(changes, job, link);
+		if (!TAILQ_EMPTY(changes))
+			job_schedule(TAILQ_FIRST(changes));
+	}
+	rule_change_free(job->change);
 	if (job->step)
 		event_free(job->step);
 	json_decref(job->rules);
@@ -49,38 +72,38 @@ static void job_refuse(struct rules_job *job, enum control_status status, const 
 
 static void job_cancel(void *context)
 {
-	job_end(context, NULL);
+	struct rules_job *job = context;
+
+	if (!job->change || !rule_change_writes(job->change))
+		job_end(job, NULL);
 }
 
-/* Run the step once all pending events have been handled. */
-static void job_schedule(struct rules_job *job)
-{
-	static const struct timeval at_once = { 0 };
-
-	event_add(job->step, &at_once);
-}
-
-/* Takes the reference to `rules`. */
+/* Takes the references to `rules` and `change`. */
 static void job_begin(struct daemon *daemon, struct control_request *request, json_t *rules,
-		      event_callback_fn step)
+		      struct rule_change *change, event_callback_fn step)
 {
 	struct rules_job *job = calloc(1, sizeof(*job));
 
 	if (!job) {
 		json_decref(rules);
+		rule_change_free(change);
 		control_reply(request, NULL);
 		return;
 	}
 	job->daemon = daemon;
 	job->request = request;
 	job->rules = rules;
+	job->change = change;
+	if (change)
+		TAILQ_INSERT_TAIL(&daemon->rule_changes, job, link);
 	job->step = evtimer_new(daemon->base, step, job);
 	if (!job->step || !rules) {
 		job_end(job, NULL);
 		return;
 	}
 	control_on_close(request, job_cancel, job);
-	job_schedule(job);
+	if (!change || job == TAILQ_FIRST(&daemon->rule_changes))
+		job_schedule(job);
 }
 
 /* --- list */
@@ -122,106 +145,165 @@ static void list_step(evutil_socket_t fd, short what, void *context)
 
 void get_rules(void *context, struct control_request *request)
 {
-	job_begin(context, request, json_array(), list_step);
+	job_begin(context, request, json_array(), NULL, list_step);
 }
 
-/* --- add and remove */
+/* --- change */
 
-/* Return the bytes of an escaped prefix, for free(), or NULL and `error`. */
-static char *read_prefix(const char *escaped, size_t *length, struct error *error)
-{
-	char *prefix = unescape(escaped, strlen(escaped), length);
-
-	if (!prefix) {
-		error_set(error, "out of memory");
-	} else if (icp_url_form((const __u8 *)prefix, *length, ICP_MESSAGE_MAX) != ICP_FORM_QUERY) {
-		error_set(error, "prefix %s: a URL has no white space and no NUL", escaped);
-		free(prefix);
-		return NULL;
-	}
-	return prefix;
-}
-
-/* The workers must be paused. */
-static int put_rule(struct daemon *daemon, const json_t *rule, struct error *error)
+/* Add a rule of the request to the change. */
+static int read_rule(struct rules_job *job, const json_t *rule, struct error *error)
 {
 	const char *escaped = json_string_value(json_object_get(rule, "prefix"));
-	const char *name = json_string_value(json_object_get(rule, "verdict"));
-	enum icp_opcode verdict = name ? verdict_from_name(name, strlen(name)) : ICP_OP_INVALID;
+	const json_t *verdict = json_object_get(rule, "verdict");
+	const char *name = json_string_value(verdict);
+	enum icp_opcode opcode = name ? verdict_from_name(name, strlen(name)) : ICP_OP_INVALID;
 	size_t length;
 	char *prefix;
 	int result;
 
 	if (!escaped)
 		return error_set(error, "a rule needs a prefix");
-	if (verdict == ICP_OP_INVALID)
-		return error_set(error, "verdict %s: unknown; it is one of " VERDICT_NAMES,
+	if (opcode == ICP_OP_INVALID && !json_is_null(verdict))
+		return error_set(error,
+				 "verdict %s: unknown; it is one of " VERDICT_NAMES
+				 ", or null to remove the rule",
 				 name ? name : "missing");
-	prefix = read_prefix(escaped, &length, error);
+	prefix = unescape(escaped, strlen(escaped), &length);
 	if (!prefix)
-		return -1;
-	result = rules_put(daemon->server.rules, prefix, length, verdict, error);
+		return error_set(error, "out of memory");
+	/* What was inserted by hand can be removed. */
+	if (name && icp_url_form((const __u8 *)prefix, length, ICP_MESSAGE_MAX) != ICP_FORM_QUERY)
+		result =
+			error_set(error, "prefix %s: a URL has no white space and no NUL", escaped);
+	else
+		result = rule_change_add(job->change, prefix, length, opcode, error);
 	free(prefix);
+	job->loaded += name != NULL;
 	return result;
 }
 
-static void load_step(evutil_socket_t fd, short what, void *context)
+/* Read the next rules of the request. Return 0, or -1 and `error`. */
+static int read_rules(struct rules_job *job, struct error *error)
 {
+	size_t count = json_array_size(job->rules), end = job->next + READ_STEP;
+
+	while (job->next < count && job->next < end)
+		if (read_rule(job, json_array_get(job->rules, job->next++), error))
+			return count > 1 ? error_prefix(error,
+							"rule %zu of %zu, nothing is changed: ",
+							job->next, count)
+					 : -1;
+	return 0;
+}
+
+static enum rule_change_state write_rules(struct rules_job *job, struct error *error)
+{
+	enum rule_change_state state;
+
+	server_pause(&job->daemon->server);
+	state = rule_change_step(job->change, error);
+	server_resume(&job->daemon->server);
+	return state;
+}
+
+static void end_change(struct rules_job *job, enum rule_change_state state,
+		       const struct error *error)
+{
+	if (state == RULE_CHANGE_DONE)
+		job_end(job, json_pack("{s:I, s:I}", "loaded", (json_int_t)job->loaded, "removed",
+				       (json_int_t)rule_change_removed(job->change)));
+	else
+		job_refuse(job,
+			   state == RULE_CHANGE_MISSING ? CONTROL_STATUS_NOT_FOUND
+							: CONTROL_STATUS_REFUSED,
+			   error->text);
+}
+
+static void change_step(evutil_socket_t fd, short what, void *context)
+{
+	enum rule_change_state state = RULE_CHANGE_RUNS;
 	struct rules_job *job = context;
-	size_t count = json_array_size(job->rules), end = job->next + LOAD_STEP;
 	struct error error;
-	int result = 0;
 
 	(void)fd;
 	(void)what;
-	server_pause(&job->daemon->server);
-	while (!result && job->next < count && job->next < end)
-		result = put_rule(job->daemon, json_array_get(job->rules, job->next++), &error);
-	server_resume(&job->daemon->server);
-	if (result && count > 1)
-		error_prefix(&error, "rule %zu of %zu (those before it are loaded): ", job->next,
-			     count);
-	if (result)
-		job_refuse(job, CONTROL_STATUS_REFUSED, error.text);
-	else if (job->next == count)
-		job_end(job, json_pack("{s:I}", "loaded", (json_int_t)count));
-	else
+	if (job->next == json_array_size(job->rules))
+		state = write_rules(job, &error);
+	else if (read_rules(job, &error))
+		state = RULE_CHANGE_FAILED;
+	if (state == RULE_CHANGE_RUNS)
 		job_schedule(job);
+	else
+		end_change(job, state, &error);
 }
 
-void post_rules(void *context, struct control_request *request)
+/* Takes the reference to `rules`. */
+static void begin_change(struct daemon *daemon, struct control_request *request, json_t *rules,
+			 bool replace)
+{
+	struct rule_change *change = rule_change_new(daemon->server.rules, replace);
+
+	if (change) {
+		job_begin(daemon, request, rules, change, change_step);
+		return;
+	}
+	json_decref(rules);
+	control_reply(request, NULL);
+}
+
+static void read_body(struct daemon *daemon, struct control_request *request, bool replace)
 {
 	json_t *rules = json_object_get(control_body(request), "rules");
 
 	if (json_is_array(rules))
-		job_begin(context, request, json_incref(rules), load_step);
+		begin_change(daemon, request, json_incref(rules), replace);
 	else
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
 			       "no \"rules\", a list of {\"prefix\", \"verdict\"}");
 }
 
+void post_rules(void *context, struct control_request *request)
+{
+	read_body(context, request, false);
+}
+
+void put_rules(void *context, struct control_request *request)
+{
+	read_body(context, request, true);
+}
+
 void delete_rule(void *context, struct control_request *request)
 {
 	const char *escaped = control_argument(request, "prefix");
-	struct daemon *daemon = context;
-	struct error error = { "no argument `prefix`" };
-	size_t length;
-	char *prefix = escaped ? read_prefix(escaped, &length, &error) : NULL;
-	int result;
+	size_t length = 0;
+	char *prefix;
 
-	if (!prefix) {
-		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "%s", error.text);
+	if (!escaped) {
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "no argument `prefix`");
 		return;
 	}
-	server_pause(&daemon->server);
-	result = rules_remove(daemon->server.rules, prefix, length, &error);
-	server_resume(&daemon->server);
+	prefix = unescape(escaped, strlen(escaped), &length);
+	begin_change(context, request,
+		     prefix ? json_pack("[{s:o, s:n}]", "prefix", control_bytes(prefix, length),
+					"verdict")
+			    : NULL,
+		     false);
 	free(prefix);
-	if (result < 0)
-		control_refuse(request, CONTROL_STATUS_REFUSED, "%s", error.text);
-	else if (result > 0)
-		control_refuse(request, CONTROL_STATUS_NOT_FOUND,
-			       "no such rule; `icpctl rules list` shows what there is");
-	else
-		control_reply(request, json_object());
+}
+
+void daemon_finish_rules(struct daemon *daemon)
+{
+	struct rules_job *next;
+	struct error error;
+
+	for (struct rules_job *job = TAILQ_FIRST(&daemon->rule_changes); job; job = next) {
+		enum rule_change_state state = RULE_CHANGE_FAILED;
+
+		next = TAILQ_NEXT(job, link);
+		error_write(&error, "the daemon ends, nothing is changed");
+		if (rule_change_writes(job->change))
+			while ((state = write_rules(job, &error)) == RULE_CHANGE_RUNS)
+				;
+		end_change(job, state, &error);
+	}
 }

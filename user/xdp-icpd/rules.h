@@ -7,6 +7,12 @@
 
 void get_rules(void *context, struct control_request *request);
 void post_rules(void *context, struct control_request *request);
+void put_rules(void *context, struct control_request *request);
 void delete_rule(void *context, struct control_request *request);
+
+struct daemon;
+
+/* Before the end: complete a change that has begun to write, and refuse the others. */
+void daemon_finish_rules(struct daemon *daemon);
 
 #endif

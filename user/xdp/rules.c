@@ -110,6 +110,17 @@ size_t pinned_rules_max(const struct pinned_rules *rules)
 	return map_entries(rules->fd);
 }
 
+/* Set the error of a change that errno has ended. */
+static int fail_to_write(const struct pinned_rules *rules, struct error *error)
+{
+	if (errno == ENOSPC)
+		return error_set(error,
+				 "the rules map is full with %u rules; remove some, or set "
+				 "rules_max higher, stop the daemon and load again",
+				 map_entries(rules->fd));
+	return error_set(error, "the rules map cannot be written: %s", strerror(errno));
+}
+
 int pinned_rules_put(struct pinned_rules *rules, const char *prefix, size_t length,
 		     enum icp_opcode verdict, struct error *error)
 {
@@ -120,14 +131,9 @@ int pinned_rules_put(struct pinned_rules *rules, const char *prefix, size_t leng
 		return error_set(error, "a rule's prefix has at most %u bytes, this one %zu",
 				 PREFIX_URL_MAX, length);
 	rule_key_fill(&key, prefix, length);
-	if (bpf_map_update_elem(rules->fd, &key, &rule, BPF_ANY) == 0)
-		return 0;
-	if (errno == ENOSPC)
-		return error_set(error,
-				 "the rules map is full with %u rules; remove some, or set "
-				 "rules_max higher, stop the daemon and load again",
-				 map_entries(rules->fd));
-	return error_set(error, "the rules map cannot be written: %s", strerror(errno));
+	if (bpf_map_update_elem(rules->fd, &key, &rule, BPF_ANY))
+		return fail_to_write(rules, error);
+	return 0;
 }
 
 int pinned_rules_remove(struct pinned_rules *rules, const char *prefix, size_t length,
@@ -140,9 +146,65 @@ int pinned_rules_remove(struct pinned_rules *rules, const char *prefix, size_t l
 	rule_key_fill(&key, prefix, length);
 	if (bpf_map_delete_elem(rules->fd, &key) == 0)
 		return 0;
-	if (errno == ENOENT)
-		return 1;
-	return error_set(error, "the rules map cannot be written: %s", strerror(errno));
+	return errno == ENOENT ? 1 : fail_to_write(rules, error);
+}
+
+/* The first changes that are all removals, or none is. */
+static size_t same_kind(const struct rule_write *writes, size_t count)
+{
+	size_t same = 1;
+
+	while (same < count && writes[same].removes == writes[0].removes)
+		same++;
+	return same;
+}
+
+/* Make changes of the same kind. Return 0 or -1; `*done` receives how many were made. */
+static int write_batch(struct pinned_rules *rules, const struct rule_write *writes, size_t count,
+		       struct rule_key *keys, struct rule *values, size_t *done)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+	uint32_t made = count;
+	int result;
+
+	for (size_t i = 0; i < count; i++) {
+		rule_key_fill(&keys[i], writes[i].prefix, writes[i].length);
+		values[i].verdict = writes[i].verdict;
+	}
+	if (writes[0].removes)
+		result = bpf_map_delete_batch(rules->fd, keys, &made, &options);
+	else
+		result = bpf_map_update_batch(rules->fd, keys, values, &made, &options);
+	/* A failure before the first change leaves the number as it was. */
+	*done = result && made == count ? 0 : made;
+	if (!result || errno != ENOENT || !writes[0].removes)
+		return result ? -1 : 0;
+	++*done; /* missing, as it should be */
+	return 0;
+}
+
+int pinned_rules_write(struct pinned_rules *rules, const struct rule_write *writes, size_t count,
+		       size_t *done, struct error *error)
+{
+	struct rule_key *keys = calloc(RULES_STEP, sizeof(*keys));
+	struct rule *values = calloc(RULES_STEP, sizeof(*values));
+	int result = 0;
+
+	*done = 0;
+	if (!keys || !values)
+		result = error_set(error, "out of memory");
+	if (count > RULES_STEP)
+		count = RULES_STEP;
+	while (*done < count && !result) {
+		size_t same = same_kind(writes + *done, count - *done), made;
+
+		if (write_batch(rules, writes + *done, same, keys, values, &made))
+			result = fail_to_write(rules, error);
+		*done += made;
+	}
+	free(keys);
+	free(values);
+	return result;
 }
 
 int pinned_rules_step(struct pinned_rules *rules, struct rules_cursor *cursor, rule_callback each,

@@ -37,7 +37,23 @@ int pinned_rules_put(struct pinned_rules *rules, const char *prefix, size_t leng
 int pinned_rules_remove(struct pinned_rules *rules, const char *prefix, size_t length,
 			struct error *error);
 
-#define RULES_STEP 256 /* rules per step of a walk */
+#define RULES_STEP 256 /* rules per step of a walk, or of many changes */
+
+/* A rule to insert, replace or remove; `length` in bytes, 0 to PREFIX_URL_MAX. */
+struct rule_write {
+	const char *prefix;
+	size_t length;
+	bool removes;
+	enum icp_opcode verdict; /* any number; not for a removal */
+};
+
+/*
+ * Make several changes in this order, at most RULES_STEP, with few system calls: one alone takes
+ * longer than the kernel takes for several. What is to be removed may be missing. Return 0, or -1
+ * and `error`; `*done` receives how many were made.
+ */
+int pinned_rules_write(struct pinned_rules *rules, const struct rule_write *writes, size_t count,
+		       size_t *done, struct error *error);
 
 /* Called with a rule; a value other than 0 ends the walk. */
 typedef int (*rule_callback)(void *context, const char *prefix, size_t length,
