@@ -52,10 +52,49 @@ __attribute__((noinline)) __u32 find_reading(__u32 slot, __u32 reading)
 	return match_reading(chain, scratch, reading, turned_find, NULL);
 }
 
+/* match_place() for that query. */
+__attribute__((noinline)) __u32 find_place(__u32 slot, __u32 at)
+{
+	const struct map_chain *chain = lookup_chain(slot);
+	struct scratch *scratch = lookup_scratch();
+
+	if (!chain || !scratch) /* never: for the verifier */
+		return PREFIX_COLLISION;
+	return match_place(chain, scratch, at, turned_find, NULL);
+}
+
+ICP_INLINE __u32 lookup_place(void *maps, __u32 slot, __u32 at)
+{
+	(void)maps;
+	return find_place(slot, at);
+}
+
+static long inside_step(__u32 i, const __u32 *slot)
+{
+	const struct map_chain *chain = lookup_chain(*slot);
+	struct scratch *scratch = lookup_scratch();
+
+	if (!chain || !scratch) /* never: for the verifier */
+		return 1;
+	return !match_inside_step(chain, *slot, scratch, i, lookup_place, lookup_bucket, NULL);
+}
+
+/* The answer of the texts that the URL of that query contains. */
+__attribute__((noinline)) __u32 find_inside(__u32 slot)
+{
+	struct scratch *scratch = lookup_scratch();
+
+	if (!scratch) /* never: for the verifier */
+		return PREFIX_COLLISION;
+	match_inside_begin(scratch);
+	bpf_loop(PREFIX_WORDS, inside_step, &slot, 0);
+	return ICP_READ_BACK(scratch->inside.answer);
+}
+
 ICP_INLINE __u32 lookup_reading(void *maps, __u32 slot, enum url_reading reading)
 {
 	(void)maps;
-	return find_reading(slot, reading);
+	return reading == URL_INSIDE ? find_inside(slot) : find_reading(slot, reading);
 }
 
 /* match_readings() for that query. */

@@ -37,6 +37,7 @@
 #include "automaton.h"
 #include "counters.h"
 #include "filter.h"
+#include "grams.h"
 #include "icp.h"
 #include "readings.h"
 
@@ -128,6 +129,7 @@ struct map_chain {
 	__u32 groups;			  /* in `automata`, from slot * AUTOMATON_GROUPS on */
 	__u32 zero;
 	struct prefix_tree trees[URL_READINGS];
+	struct gram_filter grams; /* of URL_INSIDE */
 	struct filter filter; /* of automata: four bits for each group, the first in the lowest */
 };
 
@@ -136,7 +138,7 @@ struct map_chain {
  * test of one word.
  */
 enum chain_other {
-	OTHER_READINGS = 1, /* texts of URL_BACKWARD or URL_HOST */
+	OTHER_READINGS = 1, /* texts of readings other than URL_FORWARD */
 	OTHER_SOURCES = 2,  /* entries in `sources` */
 	OTHER_PATTERNS = 4, /* groups in `automata` */
 };

@@ -147,6 +147,9 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 /* Stands in for an answer: the reading of the URL that would tell cannot be made here. */
 #define MATCH_UNREADABLE 0x20000u
 
+/* Places of a URL at which texts of URL_INSIDE are looked up at most. */
+#define MATCH_PLACES_MAX 32u
+
 /* prefix_find() in a tree for scratch->turned. */
 typedef __u32 (*match_find)(void *maps, const struct prefix_tree *tree, struct scratch *scratch);
 
@@ -165,18 +168,120 @@ ICP_INLINE __u32 match_reading(const struct map_chain *chain, struct scratch *sc
 	return find(maps, tree, scratch);
 }
 
-/* match_reading() of the chain in this slot. */
+/* Look up the texts of URL_INSIDE that are at byte `at` of the URL. Returns as match_reading(). */
+ICP_INLINE __u32 match_place(const struct map_chain *chain, struct scratch *scratch, __u32 at,
+			     match_find find, void *maps)
+{
+	const struct prefix_tree *tree = &chain->trees[URL_INSIDE];
+	__u32 left = scratch_url_length(scratch) - at;
+
+	if (at >= PREFIX_URL_MAX || left > PREFIX_URL_MAX) /* never: for the verifier */
+		return PREFIX_COLLISION;
+	ICP_BOUNDED(at);
+	ICP_BOUNDED(left);
+	url_turn_inside(&scratch->turned, tree, scratch->message.bytes, ICP_QUERY_HEADER_SIZE + at,
+			left);
+	return find(maps, tree, scratch);
+}
+
+/* match_place() of the chain in this slot. */
+typedef __u32 (*match_look)(void *maps, __u32 slot, __u32 at);
+
+/* Look at the places before byte `at` of the URL to which its gram may belong. False: no more. */
+ICP_INLINE bool match_places(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+			     __u32 at, match_look look, void *maps)
+{
+	__u32 stride = 1u << chain->grams.stride_log % 4;
+
+	for (__u32 before = 0; before < GRAM_STRIDE_MAX; before++) {
+		__u32 found, left = ICP_READ_BACK(scratch->inside.left);
+
+		if (before >= stride || before > at)
+			break;
+		if (left == 0) {
+			scratch->inside.answer = MATCH_UNREADABLE;
+			return false;
+		}
+		scratch->inside.left = left - 1;
+		found = look(maps, slot, at - before);
+		if (found == PREFIX_COLLISION) {
+			scratch->inside.answer = found;
+			return false;
+		}
+		if (answer_precedes(found, ICP_READ_BACK(scratch->inside.answer)))
+			scratch->inside.answer = found;
+	}
+	return ICP_READ_BACK(scratch->inside.answer) != chain->least_answer[URL_INSIDE];
+}
+
+/* Begin to look for the texts that the URL contains. */
+ICP_INLINE void match_inside_begin(struct scratch *scratch)
+{
+	scratch->inside.answer = PREFIX_NO_ANSWER;
+	scratch->inside.left = MATCH_PLACES_MAX;
+}
+
+/*
+ * Look for texts at the places of step `i` (from 0): eight, a stride apart. Returns false at the end,
+ * at the latest after PREFIX_WORDS steps. The result is in scratch->inside.answer then: the first of
+ * all answers, PREFIX_NO_ANSWER, PREFIX_COLLISION, or MATCH_UNREADABLE: there are too many places.
+ */
+ICP_INLINE bool match_inside_step(const struct map_chain *chain, __u32 slot,
+				  struct scratch *scratch, __u32 i, match_look look,
+				  prefix_bucket_at bucket_at, void *maps)
+{
+	const struct gram_filter *grams = &chain->grams;
+	__u32 shift = grams->stride_log % 4, at = i * 8 << shift;
+	__u32 end = scratch_url_length(scratch) - grams->bytes + 1;
+	__u32 found = 0;
+
+	if ((__s32)(end - at) <= 0)
+		return false;
+#pragma GCC unroll 8
+	for (__u32 k = 0; k < 8; k++) {
+		/* The remainder changes nothing; it is a bound for the verifier. */
+		__u32 place = (ICP_QUERY_HEADER_SIZE + at + (k << shift)) % TURN_ROOM;
+		__u32 one =
+			gram_find(grams, word_at(scratch->message.bytes + place), bucket_at, maps);
+
+		found |= one << k;
+	}
+	for (__u32 k = 0; k < 8; k++) {
+		__u32 place = at + (k << shift);
+
+		if (!(found >> k & 1) || place >= end)
+			continue;
+		if (!match_places(chain, slot, scratch, place, look, maps))
+			return false;
+	}
+	return true;
+}
+
+/* All steps in a plain loop, which the program has to do in another way. Returns the result. */
+ICP_INLINE __u32 match_inside(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+			      match_look look, prefix_bucket_at bucket_at, void *maps)
+{
+	match_inside_begin(scratch);
+	for (__u32 i = 0; i < PREFIX_WORDS; i++)
+		if (!match_inside_step(chain, slot, scratch, i, look, bucket_at, maps))
+			break;
+	return scratch->inside.answer;
+}
+
+/* match_reading() of the chain in this slot, or the result of match_inside_step(). */
 typedef __u32 (*match_read)(void *maps, __u32 slot, enum url_reading reading);
 
 /*
  * Look up all readings but URL_FORWARD that have an answer before `answer`. Returns the first of all
  * answers, or PREFIX_COLLISION; or with MATCH_UNREADABLE the least answer of a reading that cannot be
- * made.
+ * made, if that precedes all others.
  */
 ICP_INLINE __u32 match_readings(const struct map_chain *chain, __u32 slot, __u32 answer,
 				match_read read, void *maps)
 {
-#pragma GCC unroll 2
+	__u32 unreadable = 0;
+
+#pragma GCC unroll 3
 	for (__u32 reading = URL_FORWARD + 1; reading < URL_READINGS; reading++) {
 		__u32 least = chain->least_answer[reading], found;
 
@@ -185,12 +290,15 @@ ICP_INLINE __u32 match_readings(const struct map_chain *chain, __u32 slot, __u32
 		found = read(maps, slot, reading);
 		if (found == PREFIX_COLLISION)
 			return found;
-		if (found == MATCH_UNREADABLE)
-			return least | MATCH_UNREADABLE;
-		if (answer_precedes(found, answer))
+		if (found == MATCH_UNREADABLE) {
+			answer = least;
+			unreadable = MATCH_UNREADABLE;
+		} else if (answer_precedes(found, answer)) {
 			answer = found;
+			unreadable = 0;
+		}
 	}
-	return answer;
+	return answer | unreadable;
 }
 
 /*

@@ -6,6 +6,7 @@
  *	backward  from the last byte to the first: suffixes
  *	host	  the host in its normal form, from the last byte to the first, with a dot and a NUL:
  *		  www.e.org is "gro.e.www." Domains end with the dot, whole hosts with the NUL.
+ *	inside	  the URL from any byte on, of which grams.h tells the few that are looked at
  *
  * The host is in SCHEME://USER:PASSWORD@HOST:PORT/... or, as in a CONNECT request, HOST[:PORT]. Its
  * normal form has ASCII letters in lower case and no dot at the end. The normal form of an address in
@@ -21,6 +22,7 @@ enum url_reading {
 	URL_FORWARD,
 	URL_BACKWARD,
 	URL_HOST,
+	URL_INSIDE,
 	URL_READINGS
 };
 
@@ -150,9 +152,9 @@ ICP_INLINE __u32 host_trim(const __u8 *host, __u32 length)
 	return length - (length > 1 && host[length - 1] == '.');
 }
 
-/* --- reading backward */
+/* --- making a reading */
 
-/* A reading from the last byte to the first, as far as the tree asks for it. */
+/* A reading, as far as the tree asks for it. */
 struct turned_url {
 	text_word words[PREFIX_WORDS + 1];
 	struct prefix_sums sums;
@@ -164,24 +166,29 @@ struct turned_url {
 /* Bytes of the memory that a URL to be turned is in, with at least ICP_WORD before the URL. */
 #define TURN_ROOM 512u
 
-/* The word `i` of the text that ends at the offset `end`, read backward. */
-ICP_INLINE __u64 turned_word(const __u8 *memory, __u32 end, __u32 i, bool host)
+/*
+ * The word `i` of the text that begins at the offset `at`, or that ends there and is read backward.
+ * The remainder changes nothing; it is a bound for the verifier.
+ */
+ICP_INLINE __u64 turned_word(const __u8 *memory, __u32 at, __u32 i, enum url_reading reading)
 {
-	/* The remainder changes nothing; it is a bound for the verifier. */
-	__u64 word = word_at(memory + (end - (i + 1) * ICP_WORD) % TURN_ROOM);
+	__u64 word;
 
-	word = __builtin_bswap64(word);
-	return host ? word_lower(word) : word;
+	if (reading == URL_INSIDE)
+		return word_at(memory + (at + i * ICP_WORD) % TURN_ROOM);
+	word = __builtin_bswap64(word_at(memory + (at - (i + 1) * ICP_WORD) % TURN_ROOM));
+	return reading == URL_HOST ? word_lower(word) : word;
 }
 
 /*
- * Turn `length` bytes (0 to PREFIX_URL_MAX, of a host one less) that end at the offset `end` in
- * `memory`, as far as this tree's texts reach.
+ * Turn `length` bytes (0 to PREFIX_URL_MAX, of a host one less) that begin at the offset `at` in
+ * `memory`, or end there if they are read backward, as far as this tree's texts reach.
  */
 ICP_INLINE void turn_bytes(struct turned_url *turned, const struct prefix_tree *tree,
-			   const __u8 *memory, __u32 end, __u32 length, bool host)
+			   const __u8 *memory, __u32 at, __u32 length, enum url_reading reading)
 {
 	__u32 whole = length / ICP_WORD, longest = tree->longest / ICP_WORD, left, i;
+	bool host = reading == URL_HOST;
 	__u64 word;
 
 	turned->length = length + host; /* with the dot */
@@ -191,11 +198,11 @@ ICP_INLINE void turn_bytes(struct turned_url *turned, const struct prefix_tree *
 	for (i = 0; i < PREFIX_WORDS; i++) {
 		if (i >= whole)
 			break;
-		turned->words[i] = turned_word(memory, end, i, host);
+		turned->words[i] = turned_word(memory, at, i, reading);
 	}
 	whole = ICP_READ_BACK(turned->whole) % PREFIX_WORDS;
 	left = length - whole * ICP_WORD;
-	word = turned_word(memory, end, whole, host);
+	word = turned_word(memory, at, whole, reading);
 	if (left < ICP_WORD) {
 		word = word_first_bytes(word, left);
 		if (host)
@@ -231,7 +238,7 @@ ICP_INLINE bool turn_host(struct turned_url *turned, const struct prefix_tree *t
 	case HOST_NONE: /* turned as an empty host, which no text matches */
 		break;
 	}
-	turn_bytes(turned, tree, memory, url + begin + length, length, true);
+	turn_bytes(turned, tree, memory, url + begin + length, length, URL_HOST);
 	return true;
 }
 
@@ -246,8 +253,15 @@ ICP_INLINE bool url_turn(struct turned_url *turned, enum url_reading reading,
 {
 	if (reading == URL_HOST)
 		return turn_host(turned, tree, memory, url);
-	turn_bytes(turned, tree, memory, url + length, length, false);
+	turn_bytes(turned, tree, memory, url + length, length, URL_BACKWARD);
 	return true;
+}
+
+/* Make the reading URL_INSIDE at an offset in that memory at which `length` bytes of the URL are. */
+ICP_INLINE void url_turn_inside(struct turned_url *turned, const struct prefix_tree *tree,
+				const __u8 *memory, __u32 at, __u32 length)
+{
+	turn_bytes(turned, tree, memory, at, length, URL_INSIDE);
 }
 
 #endif

@@ -73,6 +73,10 @@ struct scratch {
 		struct automaton_walk walk;
 	} groups;
 	struct {
+		__u32 answer; /* so far, of the texts of URL_INSIDE */
+		__u32 left;   /* places that may still be looked at */
+	} inside;
+	struct {
 		struct destination_key key;
 		struct destination value;
 		__u32 version; /* as in struct map_control; 0: nothing is here */

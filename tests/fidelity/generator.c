@@ -65,7 +65,7 @@ static bool is_listed(const struct generator *g, size_t from, const struct draft
 }
 
 /* Many in a nest: each is the one before it and a few bytes more, at the end or at the beginning. */
-static void add_nest(struct generator *g, struct text name, enum kind kind)
+static void add_nest(struct generator *g, struct text name, enum kind kind, size_t least)
 {
 	struct draft draft, whole;
 	unsigned int step = 1 + below(g, 5);
@@ -76,7 +76,7 @@ static void add_nest(struct generator *g, struct text name, enum kind kind)
 		append_some(g, &whole, "ab/", 20);
 	whole.length = 255;
 	g->stock[below(g, STOCK)] = finish(g, &whole);
-	for (length = 1 + below(g, 60); length < 256; length += step) {
+	for (length = 1 + least + below(g, 60); length < 256; length += step) {
 		draft.length = 0;
 		append(&draft, whole.at + (kind == KIND_SUFFIX ? whole.length - length : 0),
 		       length);
@@ -176,6 +176,8 @@ static void add_policy(struct generator *g)
 	struct text name = { names[below(g, NAMES)], 0 };
 	struct step *step = script_add(g->script, STEP_POLICY);
 	size_t from = g->script->count;
+	/* Texts that are long enough are found by their first bytes. */
+	unsigned int least = kind == KIND_SUBSTRING && one_in(g, 2) ? 4 + below(g, 9) : 0;
 	bool own =
 		kind != KIND_SOURCE && !kind_is_gate(kind) && (kind_replies(kind) || one_in(g, 3));
 
@@ -190,12 +192,12 @@ static void add_policy(struct generator *g)
 		step->ttl = (int)below(g, 5) - 1;
 		step->sees = kind == KIND_PLUGIN ? below(g, SIGHT_MAX) : SEES_URL;
 	}
-	if ((kind == KIND_PREFIX || kind == KIND_SUFFIX) && one_in(g, 8)) {
-		add_nest(g, name, kind);
+	if ((kind == KIND_PREFIX || kind == KIND_SUFFIX || least) && one_in(g, 8)) {
+		add_nest(g, name, kind, least);
 	} else if (kind == KIND_HOST && one_in(g, 8)) {
 		add_nested_domains(g, name);
 	} else if ((kind == KIND_PREFIX || kind == KIND_EXACT || kind == KIND_SUFFIX ||
-		    kind == KIND_HOST) &&
+		    kind == KIND_HOST || least) &&
 		   g->limits->large && g->thousands < 2 && one_in(g, 40)) {
 		g->thousands++;
 		add_thousands(g, name, kind);
@@ -208,6 +210,8 @@ static void add_policy(struct generator *g)
 				struct draft draft;
 
 				new_entry(g, kind, &draft);
+				while (draft.length < least)
+					append_some(g, &draft, "ab/.-e0", least);
 				if (!is_listed(g, from, &draft))
 					add_entry(g, name, kind, &draft,
 						  in_file ? any_verdict(g) : VERDICT_NONE);

@@ -109,9 +109,21 @@ static bool has_automaton(const struct policy_setup *policy)
 	return stars <= 3 && policy->count <= 4;
 }
 
+/* Are all texts long enough to be found by their first bytes, in place of an automaton? */
+static bool has_grams(const struct policy_setup *policy)
+{
+	for (size_t i = 0; i < policy->count; i++)
+		if (policy->entries[i].text.length < 4)
+			return false;
+	return policy->kind == KIND_SUBSTRING && !policy->negate;
+}
+
 /* The kinds that the kernel evaluates by itself, also with `not`; hosts if they are plain. */
 static bool kernel_evaluates(const struct policy_setup *policy, struct text url)
 {
+	/* A longer URL may have more places where texts could be than the kernel looks at. */
+	if (has_grams(policy))
+		return url.length <= 32;
 	if (policy->kind == KIND_SUBSTRING || policy->kind == KIND_GLOB ||
 	    policy->kind == KIND_REGEX)
 		return has_automaton(policy);

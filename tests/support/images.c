@@ -83,12 +83,22 @@ static __u32 find(void *maps, const struct prefix_tree *tree, struct scratch *sc
 			   scratch->turned.length, bucket_at, line_at, maps, &scratch->cursor);
 }
 
-static __u32 read_reading(void *maps, __u32 slot, enum url_reading reading)
+static __u32 find_place(void *maps, __u32 slot, __u32 at)
 {
 	struct view *view = maps;
 
 	(void)slot;
+	return match_place(&view->image->chain, &view->scratch, at, find, maps);
+}
+
+static __u32 read_reading(void *maps, __u32 slot, enum url_reading reading)
+{
+	struct view *view = maps;
+
 	view->image->turned++;
+	if (reading == URL_INSIDE)
+		return match_inside(&view->image->chain, slot, &view->scratch, find_place,
+				    bucket_at, maps);
 	return match_reading(&view->image->chain, &view->scratch, reading, find, maps);
 }
 

@@ -2,6 +2,7 @@
 /* The kernel decides by a compiled chain as the chain itself does. */
 #include "support/chains.h"
 #include "lib/byteset.h"
+#include "match.h"
 #include "support/images.h"
 
 #define OPAQUE "(?=)" /* begins a pattern that has no automaton */
@@ -188,6 +189,81 @@ TEST(random_chains)
 	assert_true(answered > 10000);
 	assert_true(passed > 10000);
 	assert_true(by_turned > 10000);
+}
+
+static void random_letters(uint64_t *seed, char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		text[i] = "ab"[random_below(seed, 2)];
+	text[length] = '\0';
+}
+
+/* Two policies with so many texts inside the URL, of any verdicts, that they have no automaton. */
+static struct chain *random_chain_inside(uint64_t *seed, char paths[2][LIST_PATH_SIZE])
+{
+	static const char *const verdicts[] = { "hit", "miss", "miss_nofetch", "denied", "err" };
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	struct chain *chain;
+
+	fprintf(stream, "policy 2 { kind = prefix verdict = denied url = 'aba' }\n");
+	for (uint32_t i = 0; i < 2; i++) {
+		char list[40 * 32] = "", one[20];
+		size_t texts = 9 + random_below(seed, 25), least = 4 + random_below(seed, 7);
+
+		for (size_t k = 0; k < texts; k++) {
+			random_letters(seed, one, least + random_below(seed, 6));
+			strcat(list, one);
+			strcat(list, "\t");
+			strcat(list, verdicts[random_below(seed, 5)]);
+			strcat(list, "\n");
+		}
+		write_list(paths[i], list, strlen(list));
+		fprintf(stream, "policy %u { kind = substring file = '%s' }\n", 1 + 2 * i,
+			paths[i]);
+	}
+	fclose(stream);
+	chain = make_chain(text);
+	free(text);
+	return chain;
+}
+
+TEST(random_texts_inside)
+{
+	uint64_t seed = 32;
+	size_t passed = 0, found = 0;
+
+	for (int round = 0; round < 500; round++) {
+		char paths[2][LIST_PATH_SIZE];
+		struct chain *chain = random_chain_inside(&seed, paths);
+		struct image image;
+
+		image_build(&image, chain);
+		assert_int_equal(image.compiled->horizon, RANK_NONE);
+		assert_int_equal(image.compiled->group_count, 0);
+		assert_minimal(&image.compiled->texts[URL_INSIDE]);
+		for (int i = 0; i < 100; i++) {
+			struct decision decision;
+			char url[80];
+
+			random_letters(&seed, url, 1 + random_below(&seed, sizeof(url) - 1));
+			decision = image_decide(&image, url, strlen(url));
+			if (decision.counter == ICP_COUNT_PASSED_HORIZON) {
+				assert_true(strlen(url) > MATCH_PLACES_MAX);
+				passed++;
+				continue;
+			}
+			assert_same_answer(chain, &image, url, &decision);
+			found += decision.rank != image.compiled->default_rank;
+		}
+		image_free(&image);
+		chain_free(chain);
+		unlink(paths[0]);
+		unlink(paths[1]);
+	}
+	assert_true(found > 10000);
+	assert_true(passed > 100);
 }
 
 static struct compiled *compile(struct chain *chain)

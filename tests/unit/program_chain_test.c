@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The chain and its horizon, as the XDP program decides by them. */
+#include "match.h"
 #include "support/program_check.h"
 
 TEST_ALL(open_program, close_program)
@@ -346,6 +347,63 @@ TEST(entries_before_and_behind_the_horizon)
 	chain.default_rank = 4;
 	program_put_chain(&program, &chain);
 	check_url("b", 3);
+}
+
+/* Texts at all distances to the words, of all lengths; the first in the list decides. */
+TEST(texts_inside_the_url)
+{
+	char url[256];
+
+	prepare("default = err\n"
+		"policy 1 { kind = substring verdict = hit texts = { /first/, abcd, wxyz, "
+		"/images/x, 0123456789-0123456789-0123, g.org, q.rs, t.uv, 'w,x.' } }\n"
+		"policy 2 { kind = prefix verdict = miss url = 'http://' }\n",
+		false);
+	check_url("http://e.org/", 3);
+	check_url("http://g.org/", 2);
+	check_url("http://e.org/images/y", 3);
+	check_url("http://e.org/images/x", 2);
+	check_url("x/first", ICP_OP_ERR);
+	check_url("/first/", 2);
+	check_url("abc", ICP_OP_ERR);
+	check_url("abcd", 2);
+	check_url("http://e.org/0123456789-0123456789-012", 3);
+	check_url("http://e.org/0123456789-0123456789-0123", 2);
+	for (size_t before = 0; before + 4 < sizeof(url); before++)
+		for (size_t after = 0; after < 20 && before + 4 + after < sizeof(url); after++) {
+			memset(url, 'x', before);
+			memcpy(url + before, "wxyz", 4);
+			memset(url + before + 4, 'x', after);
+			url[before + 4 + after] = '\0';
+			check_url(url, 2);
+			url[before + 3] = 'y';
+			check_url(url, ICP_OP_ERR);
+		}
+}
+
+/* A URL in which texts could be at more places than the program looks at is passed up. */
+TEST(too_many_places_inside_the_url)
+{
+	char url[256];
+	size_t length;
+
+	prepare("default = err\n"
+		"policy 1 { kind = substring verdict = hit texts = { 'aaab', 'c001', 'c002', "
+		"'c003', 'c004', 'c005', 'c006', 'c007', 'c008', 'c009' } }\n"
+		"policy 2 { kind = substring verdict = denied texts = { 'aaaa', 'd001', 'd002', "
+		"'d003', 'd004', 'd005', 'd006', 'd007', 'd008', 'd009' } }\n",
+		false);
+	memset(url, 'a', sizeof(url));
+	for (length = 4; length < 4 + MATCH_PLACES_MAX; length++) {
+		url[length] = '\0';
+		check_url(url, 22);
+		url[length] = 'a';
+	}
+	url[length] = '\0';
+	check_url_passes(url, ICP_COUNT_PASSED_HORIZON);
+	/* What is found first ends the search, if nothing comes before it. */
+	url[3] = 'b';
+	check_url(url, 2);
 }
 
 /* A damaged tree of another reading is noticed, if it is looked up. */

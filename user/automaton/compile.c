@@ -245,6 +245,14 @@ struct automaton *automaton_compile(enum automaton_syntax syntax,
 	return automaton;
 }
 
+bool automaton_is_spared(const struct automaton *automaton)
+{
+	for (size_t byte = 0; byte < sizeof(automaton->miss); byte++)
+		if (automaton->miss[byte])
+			return true;
+	return false;
+}
+
 void automaton_free(struct automaton *automaton)
 {
 	if (!automaton)

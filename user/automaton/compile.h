@@ -52,6 +52,9 @@ struct automaton *automaton_compile(enum automaton_syntax syntax,
 				    const struct automaton_pattern *patterns, size_t count,
 				    uint16_t otherwise, struct error *error);
 
+/* Does the filter (include/filter.h) spare most walks of this automaton? */
+bool automaton_is_spared(const struct automaton *automaton);
+
 /* NULL is ignored. */
 void automaton_free(struct automaton *automaton);
 

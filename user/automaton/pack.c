@@ -137,17 +137,14 @@ size_t automaton_pack(struct automaton_group *groups, size_t max, struct automat
 static void add_to_filter(struct filter *filter, const struct automaton_member *member,
 			  uint32_t bit)
 {
-	bool spares = false;
-
 	for (size_t byte = 0; byte < 256; byte++) {
 		uint8_t miss = member->automaton->miss[byte];
 
-		spares = spares || miss;
 		for (unsigned int place = 0; place < FILTER_PLACES; place++)
 			if (!(miss >> place & 1))
 				filter->miss[byte] &= ~(1ULL << (place * FILTER_AUTOMATA + bit));
 	}
-	if (!spares)
+	if (!automaton_is_spared(member->automaton))
 		filter->others |= 1u << bit;
 	else if (member->rank < filter->rank)
 		filter->rank = member->rank;

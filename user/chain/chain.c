@@ -4,6 +4,7 @@
 
 #include "chain/chain.h"
 #include "lib/byteset.h"
+#include "policy/patterns.h"
 
 struct chain {
 	unsigned int references;
@@ -257,6 +258,8 @@ size_t chain_text_count(const struct chain *chain)
 		const struct byteset *set = policy_texts(chain->policies[i]);
 
 		count += set ? byteset_count(set) : 0;
+		if (policy_inside(chain->policies[i]))
+			count += policy_inside(chain->policies[i])->count;
 	}
 	return count;
 }

@@ -114,7 +114,7 @@ struct policy *chain_policy(const struct chain *chain, size_t rank);
 /* The verdict if no policy decides. */
 enum icp_opcode chain_default_verdict(const struct chain *chain);
 
-/* The number of texts in all policies that are sets of texts (policy_texts). */
+/* The number of texts in all policies that are sets of texts (policy_texts, policy_inside). */
 size_t chain_text_count(const struct chain *chain);
 
 #endif

@@ -23,6 +23,8 @@
 #include "chain/compile_patterns.h"
 #include "chain/flatten.h"
 #include "lib/byteset.h"
+#include "lib/bytesort.h"
+#include "policy/patterns.h"
 
 /* The texts of one reading while they are collected. */
 struct collection {
@@ -42,20 +44,27 @@ static int compare_entries(const struct prefix_entry *a, const struct prefix_ent
 	return order ? order : (a->answer > b->answer) - (a->answer < b->answer);
 }
 
-uint16_t compiled_answer(struct compiled *compiled, __u32 rank, enum icp_opcode verdict, __s32 cost)
+/* Add an answer behind all others. Returns its number, as compiled_answer(). */
+static uint16_t add_answer(struct compiled *compiled, __u32 rank, enum icp_opcode verdict,
+			   __s32 cost)
 {
-	struct prefix_answer *answers = compiled->answers;
-
-	for (size_t i = compiled->answer_count; i > 0 && answers[i - 1].rank == rank; i--)
-		if (answers[i - 1].verdict == verdict)
-			return i;
 	if (compiled->answer_count + 1 == ANSWERS_MAX) {
 		error_set(&compiled->horizon_reason,
 			  "the policies up to it have more than %u verdicts", ANSWERS_MAX - 1);
 		return PREFIX_NO_ANSWER;
 	}
-	answers[compiled->answer_count++] = (struct prefix_answer){ rank, verdict, cost };
+	compiled->answers[compiled->answer_count++] = (struct prefix_answer){ rank, verdict, cost };
 	return compiled->answer_count;
+}
+
+uint16_t compiled_answer(struct compiled *compiled, __u32 rank, enum icp_opcode verdict, __s32 cost)
+{
+	const struct prefix_answer *answers = compiled->answers;
+
+	for (size_t i = compiled->answer_count; i > 0 && answers[i - 1].rank == rank; i--)
+		if (answers[i - 1].verdict == verdict)
+			return i;
+	return add_answer(compiled, rank, verdict, cost);
 }
 
 /*
@@ -91,6 +100,47 @@ static int collect_policy(struct collection *collection, struct compiled *compil
 		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
 		entries[count++] = (struct prefix_entry){ member.text, member.length, answer };
 	}
+	collection->count += count;
+	collection->ends[collection->runs++] = collection->count;
+	return 0;
+}
+
+/*
+ * The same for a policy on texts inside the URL. Its answers are in the order of the list: each change
+ * of the verdict along it takes one.
+ */
+static int collect_inside(struct collection *collection, struct compiled *compiled,
+			  const struct policy *policy, __u32 rank)
+{
+	const struct patterns *texts = policy_inside(policy);
+	struct prefix_entry *entries = collection->entries + collection->count;
+	struct bytesort_item *items = reallocarray(NULL, texts->count + 1, sizeof(*items));
+	uint16_t answer = PREFIX_NO_ANSWER;
+	size_t count = 0;
+
+	if (!items)
+		return error_set(&compiled->horizon_reason, "out of memory");
+	for (size_t i = 0; i < texts->count; i++) {
+		const struct automaton_pattern *text = &texts->list[i];
+
+		if (i == 0 || text->answer != texts->list[i - 1].answer)
+			answer = add_answer(compiled, rank, text->answer, policy->cost);
+		if (answer == PREFIX_NO_ANSWER) {
+			free(items);
+			return -1;
+		}
+		if (text->length <= PREFIX_MAX)
+			items[count++] = (struct bytesort_item){
+				.text = text->text,
+				.length = text->length,
+				.number = answer,
+			};
+	}
+	bytesort(items, count);
+	for (size_t i = 0; i < count; i++)
+		entries[i] =
+			(struct prefix_entry){ items[i].text, items[i].length, items[i].number };
+	free(items);
 	collection->count += count;
 	collection->ends[collection->runs++] = collection->count;
 	return 0;
@@ -144,7 +194,7 @@ bool policy_in_kernel(const struct policy *policy, struct error *reason)
 	const char *refused;
 
 	if (kind->basis == POLICY_BASIS_HOST || kind->basis == POLICY_BASIS_SOURCE ||
-	    policy_texts(policy))
+	    policy_texts(policy) || policy_inside(policy))
 		return true;
 	if (kind->automaton && kind->automaton(policy, &refused))
 		return true;
@@ -213,6 +263,8 @@ static int open_collections(struct collection *collections, const struct chain *
 		const struct byteset *set = policy_texts(policy);
 
 		totals[policy->kind->reading] += set ? byteset_count(set) : 0;
+		if (policy_inside(policy))
+			totals[URL_INSIDE] += policy_inside(policy)->count;
 	}
 	for (int reading = 0; reading < URL_READINGS; reading++) {
 		struct collection *one = &collections[reading];
@@ -250,6 +302,8 @@ static void collect_policies(struct collection *collections, struct compile_patt
 		if (policy_texts(policy))
 			result = collect_policy(&collections[policy->kind->reading], compiled,
 						negated, policy, rank);
+		else if (policy_inside(policy))
+			result = collect_inside(&collections[URL_INSIDE], compiled, policy, rank);
 		else if (policy->kind->automaton)
 			result = compile_patterns_add(patterns, compiled, policy, rank);
 		if (result) {
@@ -260,13 +314,14 @@ static void collect_policies(struct collection *collections, struct compile_patt
 }
 
 static void finish_texts(struct compiled_texts *texts, struct collection *collection,
-			 const struct compiled *compiled, const bool *negated)
+			 const struct compiled *compiled, const bool *negated, bool first_listed)
 {
 	const struct flatten_answers answers = {
 		.answers = compiled->answers,
 		.negated = negated,
 		.complements = collection->complements,
 		.complement_count = collection->complement_count,
+		.first_listed = first_listed,
 	};
 	struct prefix_entry *sorted = merge_runs(collection->entries, collection->spare,
 						 collection->ends, collection->runs);
@@ -301,7 +356,8 @@ static int compile_policies(struct compiled *compiled, const struct chain *chain
 	for (int reading = 0; reading < URL_READINGS && !result; reading++) {
 		struct compiled_texts *texts = &compiled->texts[reading];
 
-		finish_texts(texts, &collections[reading], compiled, negated);
+		finish_texts(texts, &collections[reading], compiled, negated,
+			     reading == URL_INSIDE);
 		compiled->count += texts->count;
 		compiled->lines += texts->lines;
 	}

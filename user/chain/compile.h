@@ -21,7 +21,7 @@ struct compiled_source {
 };
 
 /* What messages call the texts of all policies. */
-#define TEXTS_NAME "prefixes, suffixes and hosts"
+#define TEXTS_NAME "prefixes, suffixes, hosts and substrings"
 
 /* The texts that policies look for at the beginning of one reading. */
 struct compiled_texts {

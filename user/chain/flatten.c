@@ -59,10 +59,22 @@ static __u32 rank_of(const struct path *path, uint16_t answer)
 	return path->answers->answers[answer - 1].rank;
 }
 
-/* Let an entry of the last text count. Of a policy's members the longest counts, which comes last. */
+static uint16_t first_answer(uint16_t a, uint16_t b)
+{
+	if (!a || !b)
+		return a ? a : b;
+	return a < b ? a : b;
+}
+
+/*
+ * Let an entry of the last text count. Of a policy's members the longest counts, which comes last; or
+ * the first in its list, which has the least answer.
+ */
 static void add_entry(struct path *path, struct place *place, const struct prefix_entry *entry)
 {
-	if (is_negated(path, entry))
+	if (path->answers->first_listed)
+		place->match = first_answer(place->match, entry->answer);
+	else if (is_negated(path, entry))
 		path->members[entry->answer - 1]++;
 	else if (!place->match || rank_of(path, entry->answer) <= rank_of(path, place->match))
 		place->match = entry->answer;
@@ -90,13 +102,6 @@ static uint16_t find_complement(const struct path *path, struct place *place)
 			return answer;
 	}
 	return PREFIX_NO_ANSWER;
-}
-
-static uint16_t first_answer(uint16_t a, uint16_t b)
-{
-	if (!a || !b)
-		return a ? a : b;
-	return a < b ? a : b;
 }
 
 /* Append a text with the entries from `first` up to `end` to the path. Returns its answer. */

@@ -18,6 +18,7 @@ struct flatten_answers {
 	const bool *negated;	     /* of the same indices: the policy has `not` */
 	const uint16_t *complements; /* the answers of those policies, in ascending order */
 	size_t complement_count;
+	bool first_listed; /* of the texts of a policy, the first answer counts, not the longest text */
 };
 
 /*

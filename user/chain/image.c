@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "chain/gram_filter.h"
 #include "chain/image.h"
 #include "chain/tree.h"
 
-/* One text a line, but for an empty one in each tree, and what each tree has beside its entries'. */
+/*
+ * One text a line, but for an empty one in each tree, and what each tree has beside its entries'; and
+ * the filter of those that are looked for inside the URL.
+ */
 size_t chain_image_buckets(size_t lines)
 {
 	return prefix_tree_buckets(lines + URL_READINGS) +
-	       (URL_READINGS - 1) * prefix_tree_buckets(1);
+	       (URL_READINGS - 1) * prefix_tree_buckets(1) + gram_filter_buckets(lines);
 }
 
 static __u32 find_others(const struct compiled *compiled)
@@ -53,5 +57,9 @@ int chain_image_write(struct map_chain *chain, const struct compiled *compiled,
 		bucket += prefix_tree_buckets(texts->count);
 		line += texts->lines;
 	}
+	if (gram_filter_build(&chain->grams, compiled->texts[URL_INSIDE].entries,
+			      compiled->texts[URL_INSIDE].count, place->buckets + bucket))
+		return -1;
+	chain->grams.first_bucket = place->first_bucket + bucket;
 	return 0;
 }

@@ -22,7 +22,7 @@ struct patterns {
 int patterns_add(struct patterns *patterns, const char *text, size_t length,
 		 enum icp_opcode verdict);
 
-/* Return the list, which is valid until the next change; its answers are verdicts. */
+/* Return the list, which is valid until the next change; its answers are verdicts. Fills in `text`. */
 const struct automaton_pattern *patterns_list(struct patterns *patterns);
 
 void patterns_free(struct patterns *patterns);

@@ -19,6 +19,7 @@
 
 struct automaton;
 struct netset;
+struct patterns;
 struct event_base;
 struct policy;
 struct byteset;
@@ -129,6 +130,13 @@ struct policy_kind {
 	const struct byteset *(*texts)(const struct policy *policy);
 
 	/*
+	 * The whole policy as texts that the URL contains, each of GRAM_MIN bytes or more, owned by
+	 * the policy; the first in the list decides. NULL: this policy has no such form, as it has
+	 * `not`, or an automaton. NULL: nor has the kind.
+	 */
+	const struct patterns *(*inside)(const struct policy *policy);
+
+	/*
 	 * The whole policy, `not` included, as an automaton whose answers are verdicts, owned by the
 	 * policy; else NULL and the reason. NULL: the kind has no such form.
 	 */
@@ -185,6 +193,12 @@ static inline bool policy_expires(const struct policy *policy)
 {
 	return policy->kind->basis == POLICY_BASIS_OTHER && policy->ttl &&
 	       policy->ttl != POLICY_TTL_URL;
+}
+
+/* What the kind's inside() returns; NULL: the kind has none. */
+static inline const struct patterns *policy_inside(const struct policy *policy)
+{
+	return policy->kind->inside ? policy->kind->inside(policy) : NULL;
 }
 
 /* What the kind's texts() returns; NULL: the kind has none. */

@@ -52,14 +52,25 @@ static __u32 find_turned(void *maps, const struct prefix_tree *tree, struct scra
 			   &scratch->cursor);
 }
 
+static __u32 find_place(void *maps, __u32 slot, __u32 at)
+{
+	struct copies *copies = maps;
+
+	(void)slot; /* of copies->chain */
+	return match_place(&copies->chain, &copies->scratch, at, find_turned, maps);
+}
+
 static __u32 find_reading(void *maps, __u32 slot, enum url_reading reading)
 {
 	struct copies *copies = maps;
 	__u32 index = copies->chain.least_answer[reading] + copies->chain.first_answer, answer;
 	struct prefix_answer least;
 
-	(void)slot; /* of copies->chain */
-	answer = match_reading(&copies->chain, &copies->scratch, reading, find_turned, maps);
+	if (reading == URL_INSIDE)
+		answer = match_inside(&copies->chain, slot, &copies->scratch, find_place,
+				      lookup_bucket, maps);
+	else
+		answer = match_reading(&copies->chain, &copies->scratch, reading, find_turned, maps);
 	if (answer == MATCH_UNREADABLE && copy_entry(copies, PIN_ANSWERS, &index, &least) &&
 	    least.rank < copies->reason.horizon)
 		copies->reason.horizon = least.rank;

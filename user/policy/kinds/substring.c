@@ -2,21 +2,30 @@
 /*
  * The URL contains one of `texts`. Of those that it contains, the first in the list gives the
  * verdict; texts in the policy precede those in its file.
+ *
+ * In the kernel a short list is an automaton, as far as the filter spares walks of it. A long one is
+ * looked up by its grams (include/grams.h), which for texts of fewer than GRAM_MIN bytes, and for
+ * `not`, cannot be done.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "grams.h"
 #include "policy/kinds.h"
 #include "lib/ahocorasick.h"
 #include "policy/patterns.h"
 #include "policy/url.h"
 
+/* More texts have an automaton only if they cannot be looked up by their grams. */
+#define AUTOMATON_TEXTS 8
+
 struct substring {
 	struct pattern_automaton automaton;
 	/* Without one: */
 	struct ahocorasick *search;
-	uint8_t *verdicts; /* of the texts, in the order of the list */
+	struct patterns texts;
+	bool has_grams; /* each text has one */
 };
 
 static int add_text(void *context, const struct text_list *list, const struct text_entry *entry,
@@ -30,20 +39,19 @@ static int add_text(void *context, const struct text_list *list, const struct te
 }
 
 /* Returns 0, or -1: out of memory. */
-static int make_search(struct substring *state, struct patterns *texts)
+static int make_search(struct substring *state)
 {
-	const struct automaton_pattern *list = patterns_list(texts);
-	const char **starts = calloc(texts->count + 1, sizeof(*starts));
-	size_t *lengths = calloc(texts->count + 1, sizeof(*lengths));
+	const struct automaton_pattern *list = patterns_list(&state->texts);
+	size_t count = state->texts.count;
+	const char **starts = calloc(count + 1, sizeof(*starts));
+	size_t *lengths = calloc(count + 1, sizeof(*lengths));
 
-	state->verdicts = malloc(texts->count + 1);
-	for (size_t i = 0; starts && lengths && state->verdicts && i < texts->count; i++) {
+	for (size_t i = 0; starts && lengths && i < count; i++) {
 		starts[i] = list[i].text;
 		lengths[i] = list[i].length;
-		state->verdicts[i] = list[i].answer;
 	}
-	if (starts && lengths && state->verdicts)
-		state->search = ahocorasick_new(starts, lengths, texts->count);
+	if (starts && lengths)
+		state->search = ahocorasick_new(starts, lengths, count);
 	free(starts);
 	free(lengths);
 	return state->search ? 0 : -1;
@@ -53,24 +61,44 @@ static void release(struct substring *state)
 {
 	pattern_automaton_free(&state->automaton);
 	ahocorasick_free(state->search);
-	free(state->verdicts);
+	patterns_free(&state->texts);
 	free(state);
+}
+
+/* Make the automaton, if there is to be one. */
+static void make_automaton(struct substring *state, const struct policy *policy)
+{
+	struct pattern_automaton *made = &state->automaton;
+	struct patterns *texts = &state->texts;
+
+	state->has_grams = !policy->negate;
+	for (size_t i = 0; i < texts->count; i++)
+		state->has_grams = state->has_grams && texts->list[i].length >= GRAM_MIN;
+	if (texts->count <= AUTOMATON_TEXTS || !state->has_grams)
+		pattern_automaton_compile(made, AUTOMATON_SUBSTRING, texts, policy);
+	if (made->automaton && state->has_grams && !automaton_is_spared(made->automaton))
+		pattern_automaton_free(made);
+	if (!made->automaton)
+		error_prefix(&made->reason,
+			     "as texts of less than %u bytes or with `not`, it needs an "
+			     "automaton, which ",
+			     GRAM_MIN);
 }
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "texts", "text", policy };
 	struct substring *state = calloc(1, sizeof(*state));
-	struct patterns texts = { 0 };
-	int result = state ? text_list_read(&list, add_text, &texts, error)
+	int result = state ? text_list_read(&list, add_text, &state->texts, error)
 			   : error_set(error, "out of memory");
 
 	if (result == 0)
-		pattern_automaton_compile(&state->automaton, AUTOMATON_SUBSTRING, &texts, policy);
-	if (result == 0 && !state->automaton.automaton && make_search(state, &texts))
+		make_automaton(state, policy);
+	if (result == 0 && !state->automaton.automaton && make_search(state))
 		result = error_set(error, "%s: policy '%s': too many texts for the memory",
 				   spec->where, spec->name);
-	patterns_free(&texts);
+	if (state && state->automaton.automaton)
+		patterns_free(&state->texts);
 	if (result && state)
 		release(state);
 	if (result == 0)
@@ -93,7 +121,14 @@ static struct policy_match match(const struct policy *policy, const struct query
 	first = ahocorasick_first(state->search, query->url, query->length);
 	if (first == AHOCORASICK_NONE)
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
-	return (struct policy_match){ .verdict = state->verdicts[first] };
+	return (struct policy_match){ .verdict = state->texts.list[first].answer };
+}
+
+static const struct patterns *inside(const struct policy *policy)
+{
+	const struct substring *state = policy->state;
+
+	return state->has_grams && !state->automaton.automaton ? &state->texts : NULL;
 }
 
 static const struct automaton *automaton(const struct policy *policy, const char **reason)
@@ -117,5 +152,6 @@ const struct policy_kind policy_substring = {
 	.create = create,
 	.destroy = destroy,
 	.match = match,
+	.inside = inside,
 	.automaton = automaton,
 };
