@@ -271,6 +271,32 @@ class States(Lab):
         self.assertRegex(self.lines("1")[-1], r" \(and \d+ more since the last\)$")
 
 
+    def test_decisions_are_counted(self):
+        daemon = self.daemon_here
+        hits = 'kind = exact url = "{}" verdict = hit'
+        daemon.configure(f"policy 4 {{ {hits.format(FOO)} }}")
+        daemon.icpctl("reload")
+        daemon.icpctl("rules", "add", BAR, "denied")
+        for url in (FOO, FOO, BAR, BAZ):
+            self.asking.ask(url, "127.0.0.1")
+        daemon.icpctl("check", FOO)  # is not counted
+        # The same name counts on after a reload.
+        daemon.configure(f"policy 4 {{ {hits.format(FOO).replace('= hit', '= err')} }}")
+        daemon.icpctl("reload")
+        self.asking.ask(FOO, "127.0.0.1")
+        daemon.icpctl("drain")
+        self.asking.ask(FOO, "127.0.0.1")
+        listed = daemon.ask_control("GET", "/v1/policies")
+        deciders = (listed["policies"][0], *map(listed.get, ("by_rule", "by_default", "by_drain")))
+        self.assertEqual(
+            [{name: n for name, n in one["decided"].items() if n} for one in deciders],
+            [{"hit": 2, "err": 1}, {"denied": 1}, {"miss": 1}, {"miss_nofetch": 1}],
+        )
+        for one in deciders:
+            self.assertLess(abs(one["last_decided"] - time.time()), 2 * PATIENCE)
+        shown = r"\n    decided in the daemon: 2 hit, 1 err, last [-0-9]+ [:0-9]+\n"
+        self.assertRegex(daemon.icpctl("policy", "list").stdout, shown)
+
     def test_no_policy_is_in_the_kernel(self):
         listed = self.daemon_here.ask_control("GET", "/v1/policies")
         self.assertEqual({one["kernel"] for one in listed["policies"]}, {False})

@@ -88,7 +88,11 @@ void chain_inherit(struct chain *chain, const struct chain *old)
 
 		found = bsearch(&policy, old->policies, old->count, sizeof(policy),
 				compare_policies);
-		if (!found || (*found)->kind != policy->kind)
+		if (!found)
+			continue;
+		tally_unref(policy->tally);
+		policy->tally = tally_ref((*found)->tally);
+		if ((*found)->kind != policy->kind)
 			continue;
 		policy->logged = (*found)->logged;
 		policy->log_limit = (*found)->log_limit;

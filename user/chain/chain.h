@@ -51,8 +51,8 @@ struct chain *chain_ref(struct chain *chain);
 void chain_unref(struct chain *chain);
 
 /*
- * Take over the observations of the policies with the same name and kind in the old chain, which
- * keeps running. To be called before chain_start().
+ * Take over the tallies of the policies with the same name in the old chain, and the observations of
+ * those of the same kind; it keeps running. To be called before chain_start().
  */
 void chain_inherit(struct chain *chain, const struct chain *old);
 

@@ -6,6 +6,7 @@
 
 #include "icpctl/icpctl.h"
 #include "icp/opcode.h"
+#include "lib/clock.h"
 #include "lib/escape.h"
 
 struct input {
@@ -13,6 +14,28 @@ struct input {
 	struct icpctl_words words;
 	bool save;
 };
+
+/* Print "    decided in the daemon: 3 hit, 1 miss, last TIME", or nothing. */
+static void print_decided(const json_t *one)
+{
+	const json_t *last = json_object_get(one, "last_decided");
+	const char *before = "    decided in the daemon:";
+	char when[CLOCK_TEXT_SIZE];
+	const char *verdict;
+	json_t *count;
+
+	if (!json_is_integer(last))
+		return;
+	json_object_foreach (json_object_get(one, "decided"), verdict, count) {
+		if (json_integer_value(count) == 0)
+			continue;
+		printf("%s %" JSON_INTEGER_FORMAT " %s", before, json_integer_value(count),
+		       verdict);
+		before = ",";
+	}
+	clock_text(json_integer_value(last), when);
+	printf(", last %s\n", when);
+}
 
 static void print_policy(const json_t *policy)
 {
@@ -39,6 +62,7 @@ static void print_policy(const json_t *policy)
 		fputs("    ", stdout);
 		icpctl_print_state(state);
 	}
+	print_decided(policy);
 }
 
 static int run_list(const void *context)
@@ -59,6 +83,7 @@ static int run_list(const void *context)
 		printf("%-24s %-10s %-24s %s\n", "(default)", "", icpctl_string(reply, "default"),
 		       json_is_true(json_object_get(reply, "default_kernel")) ? "kernel"
 									      : "daemon");
+		print_decided(json_object_get(reply, "by_default"));
 	}
 	json_decref(reply);
 	return ICPCTL_OK;

@@ -122,13 +122,15 @@ static int fill_common(struct policy *policy, const struct policy_spec *spec, st
 				 "can be " VERDICT_NAMES,
 				 policy_spec_find(spec, "not")->values[0].where, spec->name);
 	policy->name = strdup(spec->name);
-	if (!policy->name)
+	policy->tally = tally_new();
+	if (!policy->name || !policy->tally)
 		return error_set(error, "out of memory");
 	return 0;
 }
 
 static void release(struct policy *policy)
 {
+	tally_unref(policy->tally);
 	free(policy->file.path);
 	free(policy->name);
 	free(policy);

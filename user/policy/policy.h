@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "icp.h"
 #include "policy/spec.h"
+#include "policy/tally.h"
 #include "icp/query.h"
 #include "readings.h"
 
@@ -162,6 +163,8 @@ struct policy {
 		unsigned int lines;
 		time_t read, modified;
 	} file;
+
+	struct decider_tally *tally; /* of the queries that it has decided in the daemon */
 
 	const char *logged; /* name of the state that was logged last; NULL: none */
 	struct log_limit log_limit;

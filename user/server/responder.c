@@ -140,12 +140,27 @@ static bool reject(struct responder *responder, enum icp_counter reason, struct 
 	return false;
 }
 
+static void count_decider(struct responder *responder, const struct responder_outcome *outcome)
+{
+	struct responder_tallies *tallies = responder->tallies;
+
+	if (outcome->policy)
+		tally_count(outcome->policy->tally, outcome->verdict.opcode);
+	else if (tallies)
+		tally_count(outcome->by_drain  ? &tallies->by_drain
+			    : outcome->by_rule ? &tallies->by_rule
+					       : &tallies->by_default,
+			    outcome->verdict.opcode);
+}
+
 static bool complete(struct responder *responder, const struct icp_header *header,
 		     struct icp_verdict verdict, struct reply *reply)
 {
 	icp_answer_header(&reply->header, header, ICP_HEADER_SIZE + reply->payload_size, verdict);
 	reply->counter = ICP_COUNT_ANSWERED;
 	responder->counters[ICP_COUNT_ANSWERED]++;
+	if (icp_is_verdict(reply->outcome.verdict.opcode)) /* else no URL to decide about */
+		count_decider(responder, &reply->outcome);
 	return true;
 }
 

@@ -15,6 +15,11 @@
 #include "server/rules.h"
 #include "server/trace.h"
 
+/* Replies that no policy has decided. */
+struct responder_tallies {
+	struct decider_tally by_default, by_rule, by_drain;
+};
+
 struct responder {
 	struct chain *chain;
 	const struct rules *rules;
@@ -23,6 +28,7 @@ struct responder {
 	bool worker; /* runs in a worker: leaves what must not be decided there to the main thread */
 	bool gates_current; /* of a worker: the main thread has refreshed the gates within the lease */
 	uint64_t counters[ICP_COUNTER_MAX];
+	struct responder_tallies *tallies; /* of all threads; NULL: none */
 
 	struct trace_log *trace_log; /* NULL: never traced; else traced while enabled */
 

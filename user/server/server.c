@@ -30,6 +30,7 @@ int server_set_rules(struct server *server, struct rules *rules, struct error *e
 	if (!server->rules || !server->trace_log)
 		return error_set(error, "out of memory");
 	server->responder.rules = server->rules;
+	server->responder.tallies = &server->tallies;
 	server->responder.trace_log = server->trace_log;
 	return 0;
 }

@@ -20,6 +20,7 @@
 struct server {
 	/* Of the main thread. Change what workers use too between server_pause() and _resume(). */
 	struct responder responder;
+	struct responder_tallies tallies;
 	struct rules *rules;
 	struct trace_log *trace_log; /* of what is handled here, not in the kernel */
 	struct listener **listeners; /* of the main thread */

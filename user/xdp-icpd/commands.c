@@ -236,6 +236,28 @@ static json_t *behind_horizon(const struct daemon *daemon)
 	return control_message(why.text);
 }
 
+/* Add how often something has decided in the daemon, by verdict, and when last. */
+static void add_tally(const struct decider_tally *tally, json_t *one)
+{
+	json_t *decided = json_object();
+
+	for (unsigned int opcode = 0; opcode < TALLY_VERDICTS; opcode++)
+		if (icp_is_verdict(opcode))
+			json_object_set_new(decided, opcode_short_name(opcode),
+					    json_integer((json_int_t)tally->verdicts[opcode]));
+	json_object_set_new(one, "decided", decided);
+	json_object_set_new(one, "last_decided",
+			    tally->last ? json_integer(tally->last) : json_null());
+}
+
+static json_t *tally_json(const struct decider_tally *tally)
+{
+	json_t *one = json_object();
+
+	add_tally(tally, one);
+	return one;
+}
+
 /* Where the policy is evaluated, what it takes in the kernel, and why it is not there. */
 static void add_place(const struct daemon *daemon, const struct policy *policy, size_t rank,
 		      json_t *one)
@@ -269,6 +291,7 @@ static json_t *policy_json(const struct daemon *daemon, const struct policy *pol
 
 	json_object_set_new(one, "state", policy_state_json(policy));
 	add_place(daemon, policy, rank, one);
+	add_tally(policy->tally, one);
 	if (policy->cost != ICP_NO_COST)
 		json_object_set_new(one, "cost", json_integer(policy->cost));
 	for (size_t i = 0; i < config->policy_count; i++)
@@ -280,6 +303,7 @@ static json_t *policy_json(const struct daemon *daemon, const struct policy *pol
 static void get_policies(void *context, struct control_request *request)
 {
 	struct daemon *daemon = context;
+	const struct responder_tallies *tallies = &daemon->server.tallies;
 	json_t *list = json_array();
 	bool in_kernel;
 
@@ -287,9 +311,12 @@ static void get_policies(void *context, struct control_request *request)
 		json_array_append_new(list,
 				      policy_json(daemon, chain_policy(daemon->chain, rank), rank));
 	in_kernel = !why_userspace(daemon) && daemon->horizon.rank == RANK_NONE;
-	control_reply(request, json_pack("{s:o, s:s, s:b}", "policies", list, "default",
-					 opcode_name(chain_default_verdict(daemon->chain)),
-					 "default_kernel", in_kernel));
+	control_reply(request,
+		      json_pack("{s:o, s:s, s:b, s:o, s:o, s:o}", "policies", list, "default",
+				opcode_name(chain_default_verdict(daemon->chain)), "default_kernel",
+				in_kernel, "by_default", tally_json(&tallies->by_default),
+				"by_rule", tally_json(&tallies->by_rule), "by_drain",
+				tally_json(&tallies->by_drain)));
 }
 
 /* Return what an escaped text stands for, for free(), or NULL if that has a NUL. */

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/tally.h"
+
+struct decider_tally *tally_new(void)
+{
+	struct decider_tally *tally = aligned_alloc(_Alignof(struct decider_tally), sizeof(*tally));
+
+	if (tally) {
+		memset(tally, 0, sizeof(*tally));
+		tally->references = 1;
+	}
+	return tally;
+}
+
+struct decider_tally *tally_ref(struct decider_tally *tally)
+{
+	tally->references++;
+	return tally;
+}
+
+void tally_unref(struct decider_tally *tally)
+{
+	if (tally && --tally->references == 0)
+		free(tally);
+}
+
+void tally_count(struct decider_tally *tally, enum icp_opcode verdict)
+{
+	atomic_fetch_add_explicit(&tally->verdicts[verdict], 1, memory_order_relaxed);
+	atomic_store_explicit(&tally->last, time(NULL), memory_order_relaxed);
+}
