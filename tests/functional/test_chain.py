@@ -402,6 +402,20 @@ class Kernel(Walk, Wire):
         self.assertEqual(places[4][1], "policy '4' before it is there")
         self.assertRegex(daemon.icpctl("policy", "list").stdout, r"\(default\) +ICP_OP_MISS +daemon\n")
 
+    def test_many_substrings(self):
+        """As many as no automaton holds: the kernel finds them by their first bytes."""
+        texts = self.directory() / "texts"
+        texts.write_text("".join(f"/item-{number:05}/\n" for number in range(3000)))
+        daemon = self.a_daemon(f'policy 1 {{ kind = substring verdict = hit file = "{texts}" }}')
+        urls = {f"http://e.org{'x' * pad}/item-0{pad:04}/": "hit" for pad in range(8)}
+        urls |= {"http://e.org/item-03000/": "miss", "http://e.org/item-00001": "miss"}
+        self.assertEqual({url: self.ask(url) for url in urls}, urls)
+        self.assertEqual(daemon.counts("answered.kernel", "answered.daemon"), (len(urls), 0))
+        self.assertEqual(
+            [(one["kernel"], one["texts"]) for one in self.policies(daemon)], [(True, 3000)]
+        )
+        self.assertIn(" (3000 texts)\n", daemon.icpctl("policy", "list").stdout)
+
     def test_gates_expire_with_the_lease(self):
         daemon = self.a_daemon(
             f"""policy 1 {{ kind = prefix verdict = hit urls = {{ "{BAR}" }} }}

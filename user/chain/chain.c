@@ -254,16 +254,18 @@ enum icp_opcode chain_default_verdict(const struct chain *chain)
 	return chain->default_verdict;
 }
 
+size_t policy_text_count(const struct policy *policy)
+{
+	if (policy_texts(policy))
+		return byteset_count(policy_texts(policy));
+	return policy_inside(policy) ? policy_inside(policy)->count : 0;
+}
+
 size_t chain_text_count(const struct chain *chain)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < chain->count; i++) {
-		const struct byteset *set = policy_texts(chain->policies[i]);
-
-		count += set ? byteset_count(set) : 0;
-		if (policy_inside(chain->policies[i]))
-			count += policy_inside(chain->policies[i])->count;
-	}
+	for (size_t i = 0; i < chain->count; i++)
+		count += policy_text_count(chain->policies[i]);
 	return count;
 }

@@ -114,7 +114,10 @@ struct policy *chain_policy(const struct chain *chain, size_t rank);
 /* The verdict if no policy decides. */
 enum icp_opcode chain_default_verdict(const struct chain *chain);
 
-/* The number of texts in all policies that are sets of texts (policy_texts, policy_inside). */
+/* The number of texts of a policy that is a set of texts (policy_texts, policy_inside); else 0. */
+size_t policy_text_count(const struct policy *policy);
+
+/* The number of texts of all policies. */
 size_t chain_text_count(const struct chain *chain);
 
 #endif

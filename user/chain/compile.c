@@ -260,11 +260,9 @@ static int open_collections(struct collection *collections, const struct chain *
 
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
-		const struct byteset *set = policy_texts(policy);
 
-		totals[policy->kind->reading] += set ? byteset_count(set) : 0;
-		if (policy_inside(policy))
-			totals[URL_INSIDE] += policy_inside(policy)->count;
+		totals[policy_inside(policy) ? URL_INSIDE : policy->kind->reading] +=
+			policy_text_count(policy);
 	}
 	for (int reading = 0; reading < URL_READINGS; reading++) {
 		struct collection *one = &collections[reading];

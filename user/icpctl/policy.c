@@ -44,6 +44,7 @@ static void print_policy(const json_t *policy)
 	const char *why = json_string_value(json_object_get(policy, "why"));
 	const json_t *state = json_object_get(policy, "state");
 	const json_t *states = json_object_get(policy, "states");
+	const json_t *texts = json_object_get(policy, "texts");
 	bool negate = json_is_true(json_object_get(policy, "not"));
 
 	printf("%-24s %-10s %s%-*s %-7s %s", json_string_value(json_object_get(policy, "name")),
@@ -55,6 +56,8 @@ static void print_policy(const json_t *policy)
 		printf(" (%" JSON_INTEGER_FORMAT " states, %" JSON_INTEGER_FORMAT " bytes)",
 		       json_integer_value(states),
 		       json_integer_value(json_object_get(policy, "bytes")));
+	if (texts)
+		printf(" (%" JSON_INTEGER_FORMAT " texts)", json_integer_value(texts));
 	if (why)
 		printf(" (%s)", why);
 	putchar('\n');
