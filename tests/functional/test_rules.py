@@ -13,6 +13,7 @@ from net import until
 from wire import DENIED, ENDLESS, HIT, MISS, SERVER, SERVER6, Wire
 
 HOST = "http://hit.example.com/"
+RULES = 10000  # many steps
 
 
 class Rules:
@@ -90,51 +91,6 @@ class Rules:
         self.assertEqual(self.daemon_here.icpctl("rules", "list").stdout, printed)
         self.assertEqual(self.ask(HIT), "denied")
 
-    def file_of(self, rules):
-        path = self.directory() / "rules"
-        path.write_text("".join(f"{prefix}\t{verdict}\n" for prefix, verdict in rules.items()))
-        return path
-
-    def change(self, *words, check=True):
-        return self.daemon_here.icpctl("rules", *words, check=check)
-
-    def test_changes_of_many_rules(self):
-        """Each is made as a whole; more rules than one step writes."""
-        many = {f"http://{n}.example.com/": "ICP_OP_HIT" for n in range(600)}
-        done = self.change("load", self.file_of(many))
-        self.assertEqual(done.stdout, "600 rules loaded\n")
-        self.assertEqual(self.rules(), many)
-        done = self.change("del", *list(many)[:300], "http://none/", check=False)
-        self.assertEqual(done.returncode, 3)
-        self.assertIn("there is no rule 'http://none/'", done.stderr)
-        self.assertEqual(self.rules(), many)
-        self.change("del", *list(many)[:300])
-        others = {HOST: "ICP_OP_DENIED"} | dict(list(many.items())[300:599])
-        self.assertEqual(self.rules(), dict(list(many.items())[300:]))
-        done = self.change("replace", self.file_of(others))
-        self.assertEqual(done.stdout, "300 rules loaded, 1 rules removed\n")
-        self.assertEqual(self.rules(), others)
-        self.assertEqual(self.ask(HIT), "denied")
-        self.assertEqual(self.change("flush").stdout, "300 rules removed\n")
-        self.assertEqual(self.rules(), {})
-        self.assertEqual(self.ask(HIT), "hit")
-
-    def test_no_query_sees_half_a_change(self):
-        """The verdict is the former or the next, although other rules match in between."""
-        padding = {f"http://{n}.example.com/": "hit" for n in range(300)}
-        tables = (
-            padding | {"http://": "miss", HOST: "hit"},
-            {"http": "miss", "http://hit.": "denied", HOST + "y": "err"},
-        )
-        files = [self.file_of(table) for table in tables]
-        self.change("replace", files[0])
-        flood = self.flood(SERVER, ENDLESS, [f"{HIT}\thit,denied"])
-        for _ in range(4):
-            for path, verdict in ((files[1], "denied"), (files[0], "hit")):
-                self.change("replace", path)
-                self.assertEqual(self.ask(HIT), verdict)
-        self.end_flood(flood)
-
     def test_reload_keeps_rules(self):
         self.daemon_here.icpctl("rules", "add", HOST, "denied")
         before = self.rules()
@@ -164,15 +120,16 @@ class Rules:
         self.assertEqual([self.ask(HIT), self.ask("http://2.example.com/")], ["hit", "denied"])
         # Of many rules, all are refused, also those that there would be room for.
         full = self.rules()
-        for words, told in (
-            (("load", self.file_of({HOST: "hit", "http://0.example.com/": "hit"})), "4 rules"),
-            (("replace", self.file_of(dict.fromkeys("abcd", "hit"))), "4 rules"),
-            (("replace", self.file_of(dict.fromkeys(("http:", HOST), "hit"))), "same time"),
+        for method, prefixes, told in (
+            ("POST", (HOST, "http://0.example.com/"), "4 rules"),
+            ("PUT", "abcd", "4 rules"),
+            ("PUT", ("http:", HOST), "same time"),
         ):
-            done = self.change(*words, check=False)
-            self.assertEqual(done.returncode, 3)
-            self.assertIn(told, done.stderr)
-            self.assertEqual(self.rules(), full)
+            rules = [{"prefix": prefix, "verdict": "hit"} for prefix in prefixes]
+            status, reply = self.daemon_here.request(method, "/v1/rules", {"rules": rules})
+            self.assertEqual(status, 409)
+            self.assertIn(told, reply["error"])
+        self.assertEqual(self.rules(), full)
         # In a full map, entries can still be changed.
         self.daemon_here.icpctl("rules", "add", "http://2.example.com/", "hit")
         self.assertEqual(self.ask("http://2.example.com/"), "hit")
@@ -323,8 +280,102 @@ class Kernel(Rules, Wire):
         self.bpftool(*lines["update"])
         self.assertEqual([self.ask(HIT, SERVER), self.ask(HIT, SERVER6)], ["denied", "denied"])
 
+    def test_rules_survive_the_daemon(self):
+        self.daemon_here.icpctl("rules", "add", HOST, "denied")
+        before = self.rules()
+        self.daemon_here.stop()
+        self.daemon_here.start()
+        self.assertEqual(self.rules(), before)
+        self.assertEqual(self.asks(HIT), ("denied", "denied"))
+
+
+class Changes(Wire):
+    """Changes of many rules are made as a whole, by the daemon's own table."""
+
+    mode = "off"
+    xdp = False
+
+    def setUp(self):
+        super().setUp()
+        self.daemon_here = self.responder(settings=f"rules_max = {RULES}").start()
+
+    def change(self, *words, check=True):
+        return self.daemon_here.icpctl("rules", *words, check=check)
+
+    def rules(self):
+        reply = self.daemon_here.ask_control("GET", "/v1/rules")
+        return {rule["prefix"]: rule["verdict"] for rule in reply["rules"]}
+
+    def file_of(self, rules):
+        path = self.directory() / "rules"
+        path.write_text("".join(f"{prefix}\t{verdict}\n" for prefix, verdict in rules.items()))
+        return path
+
+    def test_load_del_replace_flush(self):
+        """More rules than one step writes."""
+        many = {f"http://{n}.example.com/": "ICP_OP_HIT" for n in range(600)}
+        rest = dict(list(many.items())[300:])
+        self.assertEqual(self.change("load", self.file_of(many)).stdout, "600 rules loaded\n")
+        self.assertEqual(self.rules(), many)
+        done = self.change("del", *list(many)[:300], "http://none/", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("there is no rule 'http://none/'", done.stderr)
+        self.assertEqual(self.rules(), many)
+        self.change("del", *list(many)[:300])
+        self.assertEqual(self.rules(), rest)
+        others = {HOST: "ICP_OP_DENIED"} | dict(list(rest.items())[1:])
+        done = self.change("replace", self.file_of(others))
+        self.assertEqual(done.stdout, "300 rules loaded, 1 rules removed\n")
+        self.assertEqual(self.rules(), others)
+        self.assertEqual(self.ask(HIT), "denied")
+        self.assertEqual(self.change("flush").stdout, "300 rules removed\n")
+        self.assertEqual(self.rules(), {})
+        self.assertEqual(self.ask(HIT), "hit")
+
+
+class ChangesInTheKernel(Changes):
+    mode = "native"
+    xdp = True
+
+    def test_no_query_sees_half_a_change(self):
+        """The verdict is the former or the next, although other rules match in between."""
+        padding = {f"http://{n}.example.com/": "hit" for n in range(300)}
+        tables = (
+            ("denied", {"http": "miss", "http://hit.": "denied", HOST + "y": "err"}),
+            ("hit", padding | {"http://": "miss", HOST: "hit"}),
+        )
+        flood = self.flood(SERVER, ENDLESS, [f"{HIT}\thit,denied"])
+        for verdict, table in tables * 5:
+            rules = [{"prefix": prefix, "verdict": verdict} for prefix, verdict in table.items()]
+            self.daemon_here.ask_control("PUT", "/v1/rules", {"rules": rules})
+            self.assertEqual(self.ask(HIT), verdict)
+        self.end_flood(flood)
+
+    def test_the_daemon_ends_within_a_change(self):
+        """What has begun to be written is written to the end, also if nobody waits for it."""
+        rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(RULES)]
+        for closes in (True, False):
+            request = Request(self.daemon_here.control, "POST", "/v1/rules", {"rules": rules})
+            until(lambda: self.daemon_here.count("rules"), "the first rules")
+            if closes:
+                request.socket.close()
+                until(lambda: self.daemon_here.count("rules") == RULES, "the last rules")
+                self.change("flush")
+        waits = Request(self.daemon_here.control, "PUT", "/v1/rules", {"rules": []})
+        for _ in range(2):  # then it has been received
+            self.daemon_here.status()
+        self.daemon_here.stop()
+        self.assertEqual(request.reply(), (200, {"loaded": RULES, "removed": 0}))
+        refused = "the daemon ends, nothing is changed"
+        self.assertEqual(waits.reply(), (409, {"error": refused}))
+        listed = self.change("-p", self.pins, "list").stdout
+        self.assertEqual(listed.count("\n"), RULES)
+
+    def test_without_a_daemon(self):
+        self.daemon_here.stop()
+
         def change(*words):
-            return self.daemon_here.icpctl("rules", "-p", self.pins, *words).stdout
+            return self.change("-p", self.pins, *words).stdout
 
         rules = self.file_of({HOST: "err", "http://a/": "hit"})
         self.assertEqual(change("load", rules), "2 rules loaded\n")
@@ -336,36 +387,6 @@ class Kernel(Rules, Wire):
         self.assertEqual(change("list"), "http://b/\tICP_OP_HIT\n")
         self.assertEqual(change("flush"), "1 rules removed\n")
         self.assertEqual(change("list"), "")
-
-    def test_the_daemon_ends_within_a_change(self):
-        """What has begun to be written is written to the end, also if nobody waits for it."""
-        count = 20000
-        self.restart(settings=f"rules_max = {count}")
-        rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(count)]
-        for closes in (True, False):
-            request = Request(self.daemon_here.control, "POST", "/v1/rules", {"rules": rules})
-            until(lambda: self.daemon_here.count("rules"), "the first rules")
-            if closes:
-                request.socket.close()
-                until(lambda: self.daemon_here.count("rules") == count, "the last rules")
-                self.change("flush")
-        waits = Request(self.daemon_here.control, "PUT", "/v1/rules", {"rules": []})
-        for _ in range(2):  # then it has been received
-            self.daemon_here.status()
-        self.daemon_here.stop()
-        self.assertEqual(request.reply(), (200, {"loaded": count, "removed": 0}))
-        refused = "the daemon ends, nothing is changed"
-        self.assertEqual(waits.reply(), (409, {"error": refused}))
-        listed = self.daemon_here.icpctl("rules", "-p", self.pins, "list").stdout
-        self.assertEqual(listed.count("\n"), count)
-
-    def test_rules_survive_the_daemon(self):
-        self.daemon_here.icpctl("rules", "add", HOST, "denied")
-        before = self.rules()
-        self.daemon_here.stop()
-        self.daemon_here.start()
-        self.assertEqual(self.rules(), before)
-        self.assertEqual(self.asks(HIT), ("denied", "denied"))
 
 
 if __name__ == "__main__":

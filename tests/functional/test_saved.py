@@ -13,8 +13,6 @@ FOO, BAR = "http://e.org/foo", "http://e.org/bar"
 
 
 class Saved(Lab):
-    sanitized = True
-
     def start(self, policies=""):
         self.server = self.namespace("server")
         self.client_here = self.client(self.server)
@@ -48,7 +46,7 @@ class Saved(Lab):
         self.assertIn(text, done.stderr)
         before = self.policies()
         self.assertEqual(os.path.exists(f"{self.drop_ins}/10.conf.new"), False)
-        self.daemon_here.icpctl("reload")
+        self.daemon_here.ask_control("POST", "/v1/reload")
         self.assertEqual(self.policies(), before)
 
     def test_they_survive_a_restart(self):
