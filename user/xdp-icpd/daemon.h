@@ -24,6 +24,8 @@ struct horizon {
 	struct error reason;
 };
 
+TAILQ_HEAD(rules_jobs, rules_job);
+
 struct daemon {
 	const char *config_path;
 	struct config *config; /* as last read, except for options that need a restart */
@@ -34,13 +36,12 @@ struct daemon {
 	struct xdp xdp;
 	struct memory memory;
 	struct control *control;
-	struct tracing *tracing; /* NULL: not in use (trace.c) */
-	struct changes *changes; /* of the chain (reload.c) */
-	TAILQ_HEAD(rules_jobs, rules_job)
-	rule_changes; /* the first one is being made (rules.c) */
+	struct tracing *tracing;	/* NULL: not in use (trace.c) */
+	struct changes *changes;	/* of the chain (reload.c) */
+	struct rules_jobs rule_changes; /* the first one is being made (rules.c) */
 	struct event *heartbeat;
 	struct event *log_later; /* NULL: not needed yet (states.c) */
-	struct event *watchdog; /* NULL: the service manager waits for no messages */
+	struct event *watchdog;	 /* NULL: the service manager waits for no messages */
 	struct event *signals[3];
 	struct timespec started;
 	unsigned long generation; /* chains since the start, of the one in use */

@@ -70,7 +70,8 @@ static __u32 find_reading(void *maps, __u32 slot, enum url_reading reading)
 		answer = match_inside(&copies->chain, slot, &copies->scratch, find_place,
 				      lookup_bucket, maps);
 	else
-		answer = match_reading(&copies->chain, &copies->scratch, reading, find_turned, maps);
+		answer =
+			match_reading(&copies->chain, &copies->scratch, reading, find_turned, maps);
 	if (answer == MATCH_UNREADABLE && copy_entry(copies, PIN_ANSWERS, &index, &least) &&
 	    least.rank < copies->reason.horizon)
 		copies->reason.horizon = least.rank;
