@@ -352,7 +352,7 @@ class ChangesInTheKernel(Changes):
         self.end_flood(flood)
 
     def test_the_daemon_ends_within_a_change(self):
-        """What has begun to be written is written to the end, also if nobody waits for it."""
+        """What has begun to be written is written to the end, also if its client is gone."""
         rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(RULES)]
         for closes in (True, False):
             request = Request(self.daemon_here.control, "POST", "/v1/rules", {"rules": rules})

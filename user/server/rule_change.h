@@ -3,7 +3,7 @@
  * A change of many rules: all of it or nothing. It is checked as a whole, and for room, before the
  * first rule is written; if a write fails nevertheless, those before it are undone.
  *
- * Whoever looks a URL up meanwhile, in the kernel or in the daemon, finds what decided it before the
+ * A lookup of a URL meanwhile, in the kernel or in the daemon, finds what decided it before the
  * change or what will decide it afterwards, never anything else, and changes from one to the other
  * once. No lock could do that in a map that the kernel reads; the order of the writes does. First
  * rules are inserted and replaced, the longest first: until the rule that is to decide a URL is
