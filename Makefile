@@ -119,6 +119,11 @@ check-kernels: all $(filter $(BUILD)/tests/program_%,$(UNIT_TESTS)) ## under Deb
 	$(Q)tests/run --kernels $(ONLY)
 
 # The counts begin as empty files, into which the daemon's user can write as well.
+.PHONY: check-package
+check-package: deb ## the package under systemd, in QEMU: install, restart and upgrade under queries, remove
+	$(Q)scripts/install-deps package
+	$(Q)tests/run --package
+
 .PHONY: coverage
 coverage: deps ## which lines the tests reach: build/coverage/report.html, and the figure
 	$(Q)scripts/install-deps coverage
@@ -204,6 +209,22 @@ install: all ## install below PREFIX (/usr/local) and DESTDIR
 	for page in $(MANUALS); do \
 		test ! -e $$page || install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
 	done
+
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSTEMD := scripts/systemd
+
+.PHONY: install-units
+install-units: ## likewise systemd's units; needs DAEMON_USER=xdp-icp, here and for the rest
+	@test "$(DAEMON_USER)" = xdp-icp || { echo "install-units: the units' user is xdp-icp;" \
+		"make clean, then make DAEMON_USER=xdp-icp install install-units" >&2; exit 1; }
+	install -d $(DESTDIR)$(UNITDIR)/xdp-icp-.service.d
+	for unit in $(basename $(notdir $(wildcard $(SYSTEMD)/*.service.in))); do \
+		$(call filled_in,$(SYSTEMD)/$$unit.in) >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
+	install -m 644 $(SYSTEMD)/xdp-icp.slice $(DESTDIR)$(UNITDIR)
+	install -m 644 $(SYSTEMD)/xdp-icp-.service.conf $(DESTDIR)$(UNITDIR)/xdp-icp-.service.d/sandbox.conf
+	install -D -m 644 $(SYSTEMD)/xdp-icp.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/xdp-icp.conf
+	install -D -m 644 $(SYSTEMD)/xdp-icp.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/xdp-icp.conf
 
 .PHONY: deb
 deb: ## build Debian packages in build/deb, which lintian checks
