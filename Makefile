@@ -192,6 +192,10 @@ hooks: ## check the text of every commit before it is made
 compile_commands.json: $(SKELETON) ## for clangd and other tools
 	$(Q)$(MAKE) -nB --no-print-directory V=1 all $(TESTS) | scripts/compile-commands >$@.new && mv $@.new $@
 
+COMPLETION := scripts/completion
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+
 .PHONY: install
 install: all ## install below PREFIX (/usr/local) and DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/libexec/xdp-icp \
@@ -200,12 +204,18 @@ install: all ## install below PREFIX (/usr/local) and DESTDIR
 	install -m 755 $(BUILD)/icpctl $(BUILD)/icpblast $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BUILD)/xdp-icpd scripts/xdp-icp-load $(DESTDIR)$(PREFIX)/sbin
 	install -m 755 $(BUILD)/xdp-icp-loader $(BUILD)/xdp-icp-lua scripts/zc-icp-helper.py \
-		$(DESTDIR)$(PREFIX)/libexec/xdp-icp
+		$(COMPLETION)/complete $(DESTDIR)$(PREFIX)/libexec/xdp-icp
 	install -m 644 $(BPF_OBJECT) $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/xdp-icp
 	install -m 644 include/xdp_icp_plugin.h $(DESTDIR)$(PREFIX)/include
 	$(call filled_in,scripts/xdp-icp.pc.in) >$(DESTDIR)$(PREFIX)/share/pkgconfig/xdp-icp.pc
 	test -e $(DESTDIR)/etc/xdp-icp/xdp-icp.conf || \
 		install -m 644 scripts/sample.conf $(DESTDIR)/etc/xdp-icp/xdp-icp.conf
+	install -d $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR)
+	$(call filled_in,$(COMPLETION)/xdp-icp.bash) >$(DESTDIR)$(BASHDIR)/icpctl
+	for program in icpblast xdp-icpd xdp-icp-load; do \
+		ln -sf icpctl $(DESTDIR)$(BASHDIR)/$$program || exit 1; \
+	done
+	$(call filled_in,$(COMPLETION)/xdp-icp.zsh) >$(DESTDIR)$(ZSHDIR)/_xdp-icp
 	for page in $(MANUALS); do \
 		test ! -e $$page || install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
 	done
