@@ -21,7 +21,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 CPPFLAGS += -D_GNU_SOURCE -DXDP_ICP_VERSION='"$(VERSION)"' -DXDP_ICP_USER='"$(DAEMON_USER)"' \
 	    -Iinclude -Iuser -I$(BUILD) \
 	    $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
-CFLAGS ?= -O2 -g
+CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
 HARDENING ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
 SANITIZERS_thread := -fsanitize=thread
 SANITIZERS_1 := -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all
@@ -92,12 +92,17 @@ check: deps ## install what is missing, build, run all the tests
 	$(Q)tests/run $(ONLY)
 
 .PHONY: tests-build
-tests-build: all $(TESTS) $(BUILD)/bench/limit.bpf.o
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized SANITIZE=1 all sanitized-tests
+tests-build: all $(TESTS) $(BUILD)/bench/limit.bpf.o sanitized-build
 
-# Not the tests of the XDP program: the kernel's verifier has looked at that.
-.PHONY: sanitized-tests
-sanitized-tests: $(filter-out $(BUILD)/tests/program_%,$(TESTS))
+# At the same time: neither waits for the last file of the other.
+.PHONY: sanitized-build
+sanitized-build:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized SANITIZE=1 sanitized
+
+# Not the tests of the XDP program: the kernel's verifier has looked at that. Nor what only makes load.
+.PHONY: sanitized
+sanitized: $(filter-out %/icpblast,$(BINARIES)) $(PLUGINS) \
+	$(filter-out $(BUILD)/tests/program_% $(HOSTILE) %/flood,$(TESTS))
 
 # Of what threads call. Those of control and of lua have none, and times that do not suit so slow a
 # program.

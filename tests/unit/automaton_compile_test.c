@@ -158,7 +158,7 @@ TEST(bounds)
 	refused(&rows[3], 1, "needs 16386 states of 4 classes, more than 128 KiB");
 	refused(two, 2, "pattern 2: the look-ahead");
 	for (unsigned int i = 0; i <= AUTOMATON_ANSWERS; i++) {
-		snprintf(texts[i], sizeof(texts[i]), "^\\x%02x", 0x80 + i);
+		snprintf(texts[i], sizeof(texts[i]), "^\\x%02x", (uint8_t)(0x80 + i));
 		many[i] = (struct automaton_pattern){ texts[i], 5, 1 + i };
 	}
 	automaton_free(compile(REGEX, many, AUTOMATON_ANSWERS, 0));
@@ -316,7 +316,7 @@ static struct automaton *compile_answers(uint16_t answers)
 	struct automaton_pattern list[AUTOMATON_ANSWERS];
 
 	for (uint16_t i = 0; i < answers; i++) {
-		snprintf(texts[i], sizeof(texts[i]), "^\\x%02x", 0x80 + i);
+		snprintf(texts[i], sizeof(texts[i]), "^\\x%02x", (uint8_t)(0x80 + i));
 		list[i] = (struct automaton_pattern){ texts[i], 5, 1 + i };
 	}
 	return compile(REGEX, list, answers, 0);
