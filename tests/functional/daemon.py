@@ -19,6 +19,7 @@ from net import PATIENCE, until
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("XDP_ICP_BUILD", "build")
 EVERYWHERE = ("0.0.0.0:3130", "[::]:3130")
+VERDICTS_MAX = 4096  # less than the default: the kernel clears all entries when it makes the map
 
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
@@ -51,6 +52,7 @@ class Daemon:
         pin_dir=None,
         control=None,
         lease="1h",  # long, so that the lease does not expire on a busy machine
+        verdicts_max=VERDICTS_MAX,
         settings="",
     ):
         self.namespace = namespace
@@ -64,6 +66,7 @@ class Daemon:
             f'mode = "{mode}"',
             f'control = "{self.control}"',
             f'lease = "{lease}"',
+            f"verdicts_max = {verdicts_max}",
             settings,
         ]
         if interfaces:
@@ -82,9 +85,9 @@ class Daemon:
         new.rename(self.config)
 
     def start(self, *prefix, program=BUILD / "xdp-icpd"):
-        """Start it, through the command `prefix` if given, and wait until it replies to icpctl."""
+        """Start it, through the command `prefix` if given, and wait until it replies to requests."""
         self.launch(*prefix, program=program)
-        until(self.ready, "the daemon to reply to icpctl")
+        until(self.ready, "the daemon to reply to requests")
         return self
 
     def launch(self, *prefix, program=BUILD / "xdp-icpd"):
@@ -99,7 +102,11 @@ class Daemon:
     def ready(self):
         code = self.process.poll()
         assert code is None, f"the daemon ended: exit {code}\n{self.log.read_text()}"
-        return self.icpctl("status", check=False).returncode == 0
+        try:
+            reply = self.request("GET", "/v1/status")
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        return reply is not None and reply[0] == 200
 
     def icpctl(self, *words, check=True):
         return self.namespace.run(BUILD / "icpctl", "-S", self.control, *words, check=check)
@@ -116,6 +123,10 @@ class Daemon:
 
     def status(self):
         return self.ask_control("GET", "/v1/status")
+
+    def checked(self, url):
+        """The verdict that the daemon would send."""
+        return self.ask_control("POST", "/v1/check", {"urls": [url]})["results"][0]["verdict"]
 
     def count(self, name):
         """A counter by its name in the status, such as `answered.kernel` or `silent.opcode`."""

@@ -17,6 +17,7 @@ import icp
 PATIENCE = 120  # seconds: a limit that only a hanging test reaches
 NETNS = "/run/netns"
 CLONE_NEWNET = 0x40000000
+RTF_LOCAL = 0x80000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -31,14 +32,14 @@ def until(condition, what):
 
 
 def run(*command, check=True, **options):
-    """Run a command; a failure raises an error with its output."""
+    """Run a command, with no input unless `input` is given; a failure raises its output."""
     done = subprocess.run(
         [str(word) for word in command],
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         timeout=3 * PATIENCE,
+        **{} if "input" in options else {"stdin": subprocess.DEVNULL},
         **options,
     )
     if check and done.returncode:
@@ -57,7 +58,11 @@ class Namespace:
     def __init__(self, name):
         self.name = name
         run("ip", "netns", "add", name)
-        self.run("ip", "link", "set", "lo", "up")
+        self.ip("link set lo up")
+
+    def ip(self, *lines):
+        """Commands of `ip` in here, by one process."""
+        run("ip", "-netns", self.name, "-batch", "-", input="\n".join(lines))
 
     def command(self, *words):
         return ["nsenter", f"--net={NETNS}/{self.name}", *map(str, words)]
@@ -87,27 +92,37 @@ class Namespace:
         return json.loads(self.run("ip", "-json", "link", "show", "dev", device).stdout)[0]
 
     def mac(self, device):
-        return self.link(device)["address"]
+        with self.socket(socket.AF_PACKET, socket.SOCK_RAW) as packets:
+            packets.bind((device, 0))
+            return packets.getsockname()[4].hex(":")
 
     def add_address(self, device, address):
         """Add an address that is usable at once; on a device that is down, when it comes up."""
-        # Without nodad an IPv6 address is unusable until duplicate address detection is done.
-        self.run(
-            "ip", "addr", "add", address, "dev", device, *(["nodad"] if ":" in address else [])
-        )
+        self.ip(adding(device, address))
         if "UP" in self.link(device)["flags"]:
             self.await_address(address)
 
     def await_address(self, address):
-        """Even with nodad, a work queue of the kernel makes the address usable."""
-        route = ("ip", "route", "get", address.partition("/")[0])
-        until(
-            lambda: self.run(*route, check=False).stdout.startswith("local"),
-            f"{address} to be usable",
-        )
+        """Even with nodad, a work queue of the kernel makes an IPv6 address usable."""
+        host = address.partition("/")[0]
+        if ":" not in host:
+            return
+        route = socket.inet_pton(socket.AF_INET6, host).hex() + " 80 "
+
+        def is_local():
+            with self.entered(), open("/proc/thread-self/net/ipv6_route", encoding="ascii") as routes:
+                found = [line.split()[8] for line in routes if line.startswith(route)]
+            return any(int(flags, 16) & RTF_LOCAL for flags in found)
+
+        until(is_local, f"{address} to be usable")
 
     def delete(self):
         remove_namespace(self.name)
+
+
+def adding(device, address):
+    """Without nodad an IPv6 address is unusable until duplicate address detection is done."""
+    return f"addr add {address} dev {device} {'nodad' if ':' in address else ''}"
 
 
 def set_namespace(file):
@@ -119,47 +134,32 @@ def remove_namespace(name):
     """Kill the remaining processes of the namespace by their ids, and delete it."""
 
     def pids():
-        return [int(pid) for pid in run("ip", "netns", "pids", name, check=False).stdout.split()]
+        found = run("ip", "netns", "pids", name, check=False).stdout.split()
+        return [int(pid) for pid in found if int(pid) != os.getpid()]
 
-    for pid in pids():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    until(
-        lambda: not [pid for pid in pids() if pid != os.getpid()], f"the processes of {name} to end"
-    )
+    if left := pids():
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not pids(), f"the processes of {name} to end")
     run("ip", "netns", "delete", name)
 
 
 def connect(one, one_device, one_addresses, other, other_device, other_addresses):
     """Create a veth pair between two namespaces, with the default offloads."""
     run(
-        "ip",
-        "link",
-        "add",
-        one_device,
-        "netns",
-        one.name,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        other_device,
-        "netns",
-        other.name,
+        *("ip", "link", "add", one_device, "netns", one.name, "type", "veth"),
+        *("peer", "name", other_device, "netns", other.name),
     )
-    for namespace, device, addresses in (
-        (one, one_device, one_addresses),
-        (other, other_device, other_addresses),
-    ):
-        # No router solicitations and no link-local address: only the test sends packets.
-        namespace.run("ip", "link", "set", device, "addrgenmode", "none")
-        for address in addresses:
-            namespace.add_address(device, address)
-        namespace.run("ip", "link", "set", device, "up")
-    for namespace, device, addresses in (
-        (one, one_device, one_addresses),
-        (other, other_device, other_addresses),
-    ):
+    ends = ((one, one_device, one_addresses), (other, other_device, other_addresses))
+    for namespace, device, addresses in ends:
+        namespace.ip(
+            # No router solicitations and no link-local address: only the test sends packets.
+            f"link set {device} addrgenmode none",
+            *(adding(device, address) for address in addresses),
+            f"link set {device} up",
+        )
+    for namespace, device, addresses in ends:
         until(lambda: namespace.link(device)["operstate"] == "UP", f"{device} to come up")
         for address in addresses:
             namespace.await_address(address)

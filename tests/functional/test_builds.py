@@ -27,9 +27,6 @@ class Builds(Wire):
             policy "2" {{ kind = "flag" verdict = "miss_nofetch" path = "{self.flag}" }}
             policy "3" {{ kind = "prefix" verdict = "hit" urls = {{ "{GATED}" }} }}"""
 
-    def checked(self, daemon, url):
-        return daemon.ask_control("POST", "/v1/check", {"urls": [url]})["results"][0]["verdict"]
-
     def begun(self, daemon, *words):
         """A request that has been read."""
         request = Request(daemon.control, *words)
@@ -47,7 +44,7 @@ class Builds(Wire):
         else:
             self.flag.touch()
             verdict = "ICP_OP_MISS_NOFETCH"
-        until(lambda: self.checked(daemon, GATED) == verdict, "the daemon to notice")
+        until(lambda: daemon.checked(GATED) == verdict, "the daemon to notice")
 
 
 class Large(Builds):

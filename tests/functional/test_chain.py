@@ -333,7 +333,7 @@ class Kernel(Walk, Wire):
 
     def test_hot_urls_stay_remembered_under_load(self):
         daemon = self.a_daemon(
-            "verdicts_max = 1024 policy x { kind = regex verdict = hit pattern = 'fo+(?=)' }"
+            "policy x { kind = regex verdict = hit pattern = 'fo+(?=)' }", verdicts_max=1024
         )
         self.assertEqual(self.ask(FOO), "hit")
         for i in range(6000):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Replies under load while the chain is replaced, gates flip, and daemons exit and start."""
 
-import json
 import time
 
 import icp
@@ -72,7 +71,9 @@ class UnderFlood(Wire):
                 flag.unlink()
             else:
                 flag.touch()
-            until(lambda: self.checked(daemon, GATED) == verdict, "the daemon to notice")
+            until(
+                lambda: daemon.checked(GATED) == f"ICP_OP_{verdict.upper()}", "the daemon to notice"
+            )
             self.assert_flooded(self.flood(SERVER, 5000, [f"{GATED}\t{verdict}"]), 5000)
         self.end_flood(flood)
         self.assertEqual(daemon.count("answered.daemon"), 0)
@@ -86,11 +87,6 @@ class UnderFlood(Wire):
             daemon.icpctl("policy", "add", f"9{number}", "kind=regex", "verdict=denied", "pattern=(?=)nobody")
         self.end_flood(flood)
         self.assertEqual(daemon.counts("answered.daemon", "passed.lease_expired"), (0, 0))
-
-    def checked(self, daemon, url):
-        """The verdict of the daemon."""
-        result = json.loads(daemon.icpctl("--json", "check", url).stdout)["results"][0]
-        return {"ICP_OP_HIT": "hit", "ICP_OP_MISS_NOFETCH": "miss_nofetch"}[result["verdict"]]
 
     def test_killed_daemon(self):
         """Prefixes are served without a gap; what depends on a gate ends with the lease."""

@@ -238,8 +238,8 @@ class InTheKernel(Wire):
         self.assert_port_closed(SERVER, 3130)
 
     def test_other_sizes_wait_for_the_next_start(self):
-        sizes = "rules_max = 8 prefixes_max = 8 verdicts_max = 8"
-        daemon = self.responder(settings=sizes).start()
+        sizes = "rules_max = 8 prefixes_max = 8"
+        daemon = self.responder(settings=sizes, verdicts_max=8).start()
         daemon.settings = [line.replace("= 8", "= 9") for line in daemon.settings]
         daemon.configure(of_many(2))
         daemon.icpctl("reload")
@@ -271,7 +271,7 @@ class InTheKernel(Wire):
         self.assert_answered_by(daemon, "kernel", "denied", "http://EXAMPLE.org:80/")
         daemon.configure(of_many(2) + others)
         done = daemon.icpctl("reload", check=False)
-        self.assertRegex(done.stderr, "5 prefixes, suffixes and hosts.*at least 5")
+        self.assertRegex(done.stderr, "5 prefixes, suffixes, hosts and substrings.*at least 5")
         self.assert_answered_by(daemon, "kernel", "miss", "http://example.org/x.png")
 
     def test_no_reload_with_more_prefixes_than_prefixes_max(self):

@@ -8,7 +8,7 @@ import subprocess
 
 import icp
 import net
-from daemon import BUILD, ROOT
+from daemon import BUILD, ROOT, VERDICTS_MAX
 from lab import Lab
 
 CLIENT, SERVER = "10.1.0.1", "10.1.0.2"
@@ -90,7 +90,9 @@ class Wire(Lab):
     def load(self, *words, settings="", check=True):
         """Run scripts/xdp-icp-load in the server's namespace, with the pins of this test."""
         config = self.directory() / "loader.conf"
-        config.write_text(f'pin_dir = "{self.pins}"\n{settings}\n')
+        config.write_text(
+            f'pin_dir = "{self.pins}"\nverdicts_max = {VERDICTS_MAX}\n{settings}\n'
+        )
         environment = os.environ | {"XDP_ICP_LOADER": str(BUILD / "xdp-icp-loader")}
         words = (ROOT / "scripts/xdp-icp-load", "-c", config, *words)
         return self.server_side.run(*words, check=check, env=environment)

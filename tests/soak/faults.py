@@ -68,7 +68,7 @@ def kill_the_helpers(stage, _):
                 os.kill(pid, signal.SIGKILL)
         until(lambda: len(stage.life.helpers()) == 2, "the helpers to be started again")
         if not stage.state.flag:
-            until(lambda: stage.checked(HELPED) == "ICP_OP_HIT", "the helpers to reply")
+            until(lambda: stage.server.checked(HELPED) == "ICP_OP_HIT", "the helpers to reply")
 
 
 # --- rules
@@ -123,7 +123,7 @@ def change_the_flag(stage, _):
         else:
             flag.touch()
         verdict = "ICP_OP_HIT" if stage.state.flag else "ICP_OP_MISS_NOFETCH"
-        until(lambda: stage.checked(GATED) == verdict, "the daemon to notice the flag")
+        until(lambda: stage.server.checked(GATED) == verdict, "the daemon to notice the flag")
 
 
 def drain(stage, random):
@@ -251,17 +251,17 @@ def move_an_address(stage, random):
 
 
 def fill_the_disk(stage, _):
-    """Neither the log nor a drop-in can be written; policies without --save still work."""
+    """Neither the log nor a drop-in can be written; what cannot be saved is not added either."""
     filler = stage.disk / "filler"
     name, *settings = promise.EXTRA_POLICY
-    with stage.during("a full disk", stage.state.but(extra=True)):
+    with stage.during("a full disk", stage.state):
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while file.write(bytes(512)):
                 pass
         done = stage.server.icpctl("policy", "add", name, *settings, "--save", check=False)
         assert done.returncode == REFUSED, f"a policy is saved on a full disk: {done}"
         filler.unlink()
-    with stage.during("a policy that is saved", stage.state):
+    with stage.during("a policy that is saved", stage.state.but(extra=True)):
         stage.server.icpctl("policy", "add", name, *settings, "--save")
     with stage.during("a policy that is removed", stage.state.but(extra=False)):
         stage.server.icpctl("policy", "remove", name, "--save")

@@ -242,10 +242,6 @@ class Stage(Wire):
 
     # --- single queries
 
-    def checked(self, url):
-        """The verdict of the daemon, by `icpctl check`."""
-        return self.server.ask_control("POST", "/v1/check", {"urls": [url]})["results"][0]["verdict"]
-
     def answers(self, wire, url=promise.ALWAYS, seconds=0.5):
         """Does one query get a reply within this time?"""
         address = TO[wire]
