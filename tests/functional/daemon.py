@@ -85,7 +85,7 @@ class Daemon:
         new.rename(self.config)
 
     def start(self, *prefix, program=BUILD / "xdp-icpd"):
-        """Start it, through the command `prefix` if given, and wait until it replies to requests."""
+        """Start it, through the command `prefix` if given, and wait until it replies."""
         self.launch(*prefix, program=program)
         until(self.ready, "the daemon to reply to requests")
         return self

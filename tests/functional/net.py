@@ -110,7 +110,7 @@ class Namespace:
         route = socket.inet_pton(socket.AF_INET6, host).hex() + " 80 "
 
         def is_local():
-            with self.entered(), open("/proc/thread-self/net/ipv6_route", encoding="ascii") as routes:
+            with self.entered(), open("/proc/thread-self/net/ipv6_route") as routes:
                 found = [line.split()[8] for line in routes if line.startswith(route)]
             return any(int(flags, 16) & RTF_LOCAL for flags in found)
 
