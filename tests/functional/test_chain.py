@@ -415,6 +415,14 @@ class Kernel(Walk, Wire):
             [(one["kernel"], one["texts"]) for one in self.policies(daemon)], [(True, 3000)]
         )
         self.assertIn(" (3000 texts)\n", daemon.icpctl("policy", "list").stdout)
+        # One text over and over, and none that comes before it in the list, but could.
+        texts.write_text("zzzz\n" + "".join(f"aaa{digit}\tdenied\n" for digit in "a12345678"))
+        daemon.icpctl("reload")
+        url = 100 * "a"
+        self.assertEqual(self.ask(url), "denied")
+        result = json.loads(daemon.icpctl("--json", "check", url).stdout)["results"][0]
+        self.assertEqual((result["by"], result["horizon"]), ("daemon", "1"))
+        self.assertIn("its texts could begin at too many places of this URL", result["why"])
 
     def test_gates_expire_with_the_lease(self):
         daemon = self.a_daemon(

@@ -126,10 +126,13 @@ static void add_decider(struct check *check, const struct query *query,
 static void add_horizon(const struct daemon *daemon, __u32 rank, json_t *result)
 {
 	const struct policy *policy = chain_policy(daemon->chain, rank);
-	const char *reason = rank == daemon->horizon.rank
-				     ? daemon->horizon.reason.text
+	const char *reason = policy_inside(policy)
+				     ? "its texts could begin at too many places of this URL"
 				     : "the kernel cannot read this URL's host";
 	struct error why;
+
+	if (rank == daemon->horizon.rank)
+		reason = daemon->horizon.reason.text;
 
 	error_write(&why, "policy '%s' keeps the answer from the kernel: %s", policy->name, reason);
 	json_object_set_new(result, "horizon", control_text(policy->name));
