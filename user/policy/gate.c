@@ -33,6 +33,12 @@ void gate_inherit(struct gate *gate, const struct gate *before)
 	gate->since = before->since;
 }
 
+void gate_inherit_since(struct gate *gate, const struct gate *before)
+{
+	if (gate->matches == before->matches)
+		gate->since = before->since;
+}
+
 void gate_tell(const struct gate *gate, const char *matching, const char *not_matching,
 	       struct policy_state *state)
 {

@@ -37,6 +37,9 @@ void gate_start(struct gate *gate, policy_changed changed, void *context);
  */
 void gate_inherit(struct gate *gate, const struct gate *before);
 
+/* Take over since when the state is so, if it is the same: for what create() has looked at itself. */
+void gate_inherit_since(struct gate *gate, const struct gate *before);
+
 /* Tell the name of the state, and since when it has been so. */
 void gate_tell(const struct gate *gate, const char *matching, const char *not_matching,
 	       struct policy_state *state);

@@ -136,13 +136,12 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 	return 0;
 }
 
-/* Whatever the times of the former one were: start() updates the gate. */
 static void inherit(struct policy *policy, const struct policy *old)
 {
 	struct schedule *schedule = policy->state;
 	const struct schedule *before = old->state;
 
-	gate_inherit(&schedule->gate, &before->gate);
+	gate_inherit_since(&schedule->gate, &before->gate);
 }
 
 static void tell_state(const struct policy *policy, struct policy_state *state)
