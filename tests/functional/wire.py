@@ -132,17 +132,24 @@ class Wire(Lab):
         self.assertRaises(ConnectionRefusedError, client.socket.recv, 65536)
 
     def flood(self, address, count, questions):
-        """Start a flood; `questions` are lines of URL TAB VERDICT[,VERDICT...]."""
+        """
+        Start a flood; `questions` are lines of URL TAB VERDICT[,VERDICT...]. One without an end has
+        sent its first queries when this returns, so that what follows meets it.
+        """
+        endless = count == ENDLESS
         path = self.directory() / "questions"
         path.write_text("".join(f"{line}\n" for line in questions))
         # In a program with sanitizers a change meets queries in progress at this rate as well.
-        slow = ("--rate", 5000) if count == ENDLESS and BUILD.name == "sanitized" else ()
-        command = self.client_side.command(FLOOD, *slow, address, count, path)
+        slow = ("--rate", 5000) if endless and BUILD.name == "sanitized" else ()
+        announce = ("--announce",) if endless else ()
+        command = self.client_side.command(FLOOD, *announce, *slow, address, count, path)
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.addCleanup(process.stdout.close)
         self.addCleanup(lambda: process.poll() is None and (process.kill(), process.wait()))
+        if endless:
+            self.assertEqual(process.stdout.readline(), "begun\n")
         return process
 
     def assert_flooded(self, process, count):
