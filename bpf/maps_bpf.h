@@ -126,6 +126,13 @@ struct {
 } counters SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2 * DECIDED_ENTRIES);
+	__type(key, __u32);
+	__type(value, struct decided);
+} decided SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20); /* bytes */
 } trace SEC(".maps");

@@ -16,6 +16,15 @@ ICP_INLINE void count(enum icp_counter counter)
 		(*value)++;
 }
 
+ICP_INLINE void count_decided(const struct map_chain *chain, const struct decision *decision)
+{
+	__u32 key = decided_index(chain, decision->rank);
+	struct decided *by = bpf_map_lookup_elem(&decided, &key);
+
+	if (by)
+		by->verdicts[decided_verdict(decision->verdict.opcode)]++;
+}
+
 ICP_INLINE int pass(enum icp_counter reason)
 {
 	count(reason);
@@ -27,6 +36,8 @@ ICP_INLINE int finish(const struct map_control *control, const struct map_chain 
 		      struct decision decision, __u32 url_length)
 {
 	count(decision.counter);
+	if (decision.counter == ICP_COUNT_ANSWERED)
+		count_decided(chain, &decision);
 	if (control->trace_until && trace_query(decision.counter, decision.verdict.opcode,
 						decision.rank, chain->generation, url_length))
 		count(ICP_COUNT_FAILED_TRACE);
@@ -63,6 +74,9 @@ int xdp_icp(struct xdp_md *ctx)
 
 	/* match */
 	decision = match(control->drain, chain, slot, scratch, message.form, &lookups, NULL);
+	/* To the verifier it is any rank now: it follows what comes once, not for each. */
+	scratch->rank = decision.rank;
+	decision.rank = ICP_READ_BACK(scratch->rank);
 
 	/* reply */
 	if (decision.counter == ICP_COUNT_ANSWERED &&

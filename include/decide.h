@@ -19,6 +19,20 @@ struct decision {
 	__u32 rank; /* of the policy that decided, RANK_RULE, RANK_DRAIN; RANK_NONE: not known */
 };
 
+/* Index in `decided` of what has decided, by its rank in struct decision. */
+ICP_INLINE __u32 decided_index(const struct map_chain *chain, __u32 rank)
+{
+	__u32 index = DECIDED_BY_REST;
+
+	if (rank < DECIDED_RANKS)
+		index = rank;
+	else if (rank == RANK_RULE)
+		index = DECIDED_BY_RULE;
+	else if (rank == RANK_DRAIN)
+		index = DECIDED_BY_DRAIN;
+	return chain->first_decided + index;
+}
+
 ICP_INLINE struct decision decision_pass(enum icp_counter reason)
 {
 	struct decision decision = { .verdict = { ICP_OP_INVALID, ICP_NO_COST },

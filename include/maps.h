@@ -17,6 +17,7 @@
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
  *   watch         array[2]  struct map_watch         of each chain: the daemon's heartbeat, the gates
  *   counters      per CPU   __u64[ICP_COUNTER_MAX]
+ *   decided       per CPU   struct decided           both chains' verdicts, by rank
  *   trace         ring      struct trace_record      queries for `icpctl trace`
  *
  * Why `rules` is a trie and `prefixes` is not: an entry that bpftool puts into `rules` takes effect
@@ -27,7 +28,7 @@
  * a probe of it touches one cold line where one of the kernel's hash maps touches two, and it is
  * written through shared memory where the kernel's need system calls.
  *
- * `prefixes`, `texts`, `answers` and `automata` have two halves, one for each chain.
+ * `prefixes`, `texts`, `answers`, `automata` and `decided` have two halves, one for each chain.
  *
  * Structures are in the host's byte order unless a member says otherwise, without padding.
  */
@@ -42,7 +43,7 @@
 #include "readings.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 7
+#define ICP_MAP_ABI 8
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -127,7 +128,7 @@ struct map_chain {
 	__u32 first_answer;	   /* index in `answers` of the chain's number 0 */
 	__u32 least_answer[URL_READINGS]; /* of each tree; PREFIX_NO_ANSWER: it has none */
 	__u32 groups;			  /* in `automata`, from slot * AUTOMATON_GROUPS on */
-	__u32 zero;
+	__u32 first_decided;		  /* index in `decided` of the chain's rank 0 */
 	struct prefix_tree trees[URL_READINGS];
 	struct gram_filter grams; /* of URL_INSIDE */
 	struct filter filter; /* of automata: four bits for each group, the first in the lowest */
@@ -168,6 +169,29 @@ ICP_INLINE bool answer_precedes(__u32 a, __u32 b)
 
 /* Entries of `answers` for a chain, number 0 included. A policy has one for each of its verdicts. */
 #define ANSWERS_MAX 8192u
+
+#define DECIDED_VERDICTS 8
+
+/*
+ * How often the kernel has replied by a policy. The counts only grow; what a former chain has left in
+ * a half is for its next user to subtract.
+ */
+struct decided {
+	__u64 verdicts
+		[DECIDED_VERDICTS]; /* by the lowest bits of the opcode, which tell the verdicts apart */
+};
+
+ICP_INLINE __u32 decided_verdict(enum icp_opcode verdict)
+{
+	return verdict % DECIDED_VERDICTS;
+}
+
+/* A half of `decided`: the ranks, the default's among them, and what is no rank. */
+#define DECIDED_RANKS 1024u
+#define DECIDED_BY_RULE DECIDED_RANKS
+#define DECIDED_BY_DRAIN (DECIDED_RANKS + 1)
+#define DECIDED_BY_REST (DECIDED_RANKS + 2) /* the ranks behind those, and what has none */
+#define DECIDED_ENTRIES (DECIDED_RANKS + 3)
 
 /*
  * A querier's address. The chain's generation stands before it, so that one trie holds the entries
@@ -264,6 +288,7 @@ _Static_assert(sizeof(struct map_gate) == 8, "written as one word");
 _Static_assert(sizeof(struct prefix_answer) == 12, "the ABI");
 _Static_assert(sizeof(struct prefix_bucket) == PREFIX_LINE, "the ABI");
 _Static_assert(sizeof(struct prefix_line) == PREFIX_LINE, "the ABI");
+_Static_assert(sizeof(struct decided) == 64, "the ABI");
 _Static_assert(sizeof(struct map_chain) % 8 == 0, "no padding");
 _Static_assert(FILTER_AUTOMATA == AUTOMATON_GROUPS * AUTOMATON_SLOTS, "a bit for each");
 

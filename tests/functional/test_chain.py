@@ -289,7 +289,7 @@ class States(Lab):
         listed = daemon.ask_control("GET", "/v1/policies")
         deciders = (listed["policies"][0], *map(listed.get, ("by_rule", "by_default", "by_drain")))
         self.assertEqual(
-            [{name: n for name, n in one["decided"].items() if n} for one in deciders],
+            [{name: n for name, n in one["decided"]["daemon"].items() if n} for one in deciders],
             [{"hit": 2, "err": 1}, {"denied": 1}, {"miss": 1}, {"miss_nofetch": 1}],
         )
         for one in deciders:

@@ -16,13 +16,13 @@ OPEN, GATED, REGEX = (f"http://{word}.example.com/" for word in ("open", "gated"
 class UnderFlood(Wire):
     mode = "native"
 
-    def big_chain(self, verdict):
+    def big_chain(self, verdict, name="10"):
         """The policy of MANY prefixes, and URLs of it for a flood."""
         path = self.files / f"{verdict}.urls"
         if not path.exists():
             path.write_text("".join(f"http://{i}.example.com/\t{verdict}\n" for i in range(MANY)))
             path.chmod(0o644)
-        return f'policy "10" {{ kind = "prefix" file = "{path}" }}'
+        return f'policy "{name}" {{ kind = "prefix" file = "{path}" }}'
 
     def questions(self, verdicts):
         return [f"http://{i}.example.com/x\t{verdicts}" for i in range(0, MANY, 97)] + [
@@ -48,6 +48,56 @@ class UnderFlood(Wire):
         self.assertEqual(set(outcome["verdicts"]), {"hit", "denied", "miss"})
         self.assertEqual(after[0] - before[0], outcome["answered"] + 20_000)
         self.assertEqual(after[1], before[1])
+
+    def decided(self, daemon):
+        """What the kernel has decided, by decider and verdict, without zeros."""
+        listed = daemon.ask_control("GET", "/v1/policies")
+        deciders = {one["name"]: one for one in listed.pop("policies")} | {
+            name: one for name, one in listed.items() if isinstance(one, dict)
+        }
+        counts = {name: one["decided"]["kernel"] for name, one in deciders.items()}
+        return {
+            name: {verdict: n for verdict, n in by.items() if n} for name, by in counts.items()
+        }
+
+    def test_decisions_are_counted_by_policy(self):
+        """None is lost or another's, although a rank is another policy's in the next chain."""
+        rank_zero = 'policy "0" { kind = "prefix" verdict = "err" urls = { "http://none/" } }'
+        daemon = self.responder(self.big_chain("hit")).start()
+        flood = self.flood(SERVER, ENDLESS, self.questions("hit,denied"))
+        daemon.configure(rank_zero + self.big_chain("denied", "20"))
+        daemon.icpctl("reload")
+        daemon.icpctl("rules", "add", "http://rule/", "err")
+        self.assert_flooded(self.flood(SERVER, 10, ["http://rule/\terr"]), 10)
+        sent = self.end_flood(flood)["verdicts"]
+        daemon.icpctl("drain")
+        self.assert_flooded(self.flood(SERVER, 20, [f"{OPEN}\tmiss_nofetch"]), 20)
+        rest = {
+            "0": {},
+            "by_rule": {"err": 10},
+            "by_drain": {"miss_nofetch": 20},
+            "by_default": {"miss": sent["miss"]},
+        }
+        self.assertEqual(
+            self.decided(daemon),
+            rest
+            | {
+                "20": {"denied": sent["denied"]},
+                "all": sent | {"err": 10, "miss_nofetch": 20},
+            },
+        )
+        daemon.icpctl("undrain")
+        daemon.configure(self.big_chain("hit", "20"))  # in the half of the first chain
+        daemon.icpctl("reload")
+        self.assert_flooded(self.flood(SERVER, 30, ["http://0.example.com/\thit"]), 30)
+        self.assertEqual(self.decided(daemon)["20"], {"denied": sent["denied"], "hit": 30})
+        daemon.stop()
+        daemon.start()
+        self.assert_flooded(self.flood(SERVER, 40, ["http://0.example.com/\thit"]), 40)
+        self.assertEqual(self.decided(daemon)["20"], {"hit": 40})
+        self.assertEqual(self.decided(daemon)["all"], {"hit": 40})
+        shown = r"\n    decided in the kernel: 40 hit, last [-0-9]+ [:0-9]+\n"
+        self.assertRegex(daemon.icpctl("policy", "list").stdout, shown)
 
     def gated_chain(self, flag):
         return f"""

@@ -15,24 +15,34 @@ struct input {
 	bool save;
 };
 
-/* Print "    decided in the daemon: 3 hit, 1 miss, last TIME", or nothing. */
-static void print_decided(const json_t *one)
+/* Print "    decided in WHERE: 3 hit, 1 miss", or nothing; return whether anything was printed. */
+static bool print_counts(const json_t *one, const char *member, const char *start)
 {
-	const json_t *last = json_object_get(one, "last_decided");
-	const char *before = "    decided in the daemon:";
-	char when[CLOCK_TEXT_SIZE];
-	const char *verdict;
 	json_t *count;
+	const char *verdict, *before = start;
 
-	if (!json_is_integer(last))
-		return;
-	json_object_foreach (json_object_get(one, "decided"), verdict, count) {
+	json_object_foreach (json_object_get(json_object_get(one, "decided"), member), verdict,
+			     count) {
 		if (json_integer_value(count) == 0)
 			continue;
 		printf("%s %" JSON_INTEGER_FORMAT " %s", before, json_integer_value(count),
 		       verdict);
 		before = ",";
 	}
+	return before != start;
+}
+
+/* Print what it has decided and when last, or nothing. */
+static void print_decided(const json_t *one)
+{
+	const json_t *last = json_object_get(one, "last_decided");
+	char when[CLOCK_TEXT_SIZE];
+	bool kernel;
+
+	if (!json_is_integer(last))
+		return;
+	kernel = print_counts(one, "kernel", "    decided in the kernel:");
+	print_counts(one, "daemon", kernel ? ", in the daemon:" : "    decided in the daemon:");
 	clock_text(json_integer_value(last), when);
 	printf(", last %s\n", when);
 }
@@ -70,6 +80,9 @@ static void print_policy(const json_t *policy)
 
 static int run_list(const void *context)
 {
+	static const struct {
+		const char *member, *shown;
+	} others[] = { { "by_rule", "(rules)" }, { "by_drain", "(drain)" } };
 	const struct input *input = context;
 	const json_t *policy;
 	json_t *reply;
@@ -87,6 +100,14 @@ static int run_list(const void *context)
 		       json_is_true(json_object_get(reply, "default_kernel")) ? "kernel"
 									      : "daemon");
 		print_decided(json_object_get(reply, "by_default"));
+		for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+			const json_t *one = json_object_get(reply, others[i].member);
+
+			if (!json_is_integer(json_object_get(one, "last_decided")))
+				continue;
+			puts(others[i].shown);
+			print_decided(one);
+		}
 	}
 	json_decref(reply);
 	return ICPCTL_OK;

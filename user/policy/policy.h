@@ -164,7 +164,7 @@ struct policy {
 		time_t read, modified;
 	} file;
 
-	struct decider_tally *tally; /* of the queries that it has decided in the daemon */
+	struct decider_tally *tally; /* of the queries that it has decided */
 
 	const char *logged; /* name of the state that was logged last; NULL: none */
 	struct log_limit log_limit;

@@ -27,8 +27,8 @@ void tally_unref(struct decider_tally *tally)
 		free(tally);
 }
 
-void tally_count(struct decider_tally *tally, enum icp_opcode verdict)
+void tally_add(struct decider_counts *counts, enum icp_opcode verdict, uint64_t more)
 {
-	atomic_fetch_add_explicit(&tally->verdicts[verdict], 1, memory_order_relaxed);
-	atomic_store_explicit(&tally->last, time(NULL), memory_order_relaxed);
+	atomic_fetch_add_explicit(&counts->verdicts[verdict], more, memory_order_relaxed);
+	atomic_store_explicit(&counts->last, time(NULL), memory_order_relaxed);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How often something has decided a query in the daemon: a policy, the default, the rules, a drain. A
- * policy shares its tally with the one of the same name in the next chain, so that it only grows.
+ * How often something has decided a query: a policy, the default, the rules, a drain. A policy shares
+ * its tally with the one of the same name in the next chain, so that it only grows.
  */
 #ifndef XDP_ICP_POLICY_TALLY_H
 #define XDP_ICP_POLICY_TALLY_H
@@ -15,9 +15,13 @@
 #define TALLY_VERDICTS (ICP_OP_DENIED + 1) /* the greatest, and 0 */
 
 /* Of cache lines of its own: all threads write to it. */
-struct decider_tally {
+struct decider_counts {
 	_Atomic uint64_t verdicts[TALLY_VERDICTS] __attribute__((aligned(64))); /* by opcode */
 	_Atomic time_t last; /* seconds since 1970; 0: never */
+};
+
+struct decider_tally {
+	struct decider_counts daemon, kernel;
 	atomic_uint references;
 };
 
@@ -28,7 +32,7 @@ struct decider_tally *tally_new(void);
 struct decider_tally *tally_ref(struct decider_tally *tally);
 void tally_unref(struct decider_tally *tally);
 
-/* Count a decision. Thread-safe. */
-void tally_count(struct decider_tally *tally, enum icp_opcode verdict);
+/* Add a number of decisions up to now. Thread-safe. */
+void tally_add(struct decider_counts *counts, enum icp_opcode verdict, uint64_t more);
 
 #endif

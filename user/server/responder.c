@@ -140,17 +140,24 @@ static bool reject(struct responder *responder, enum icp_counter reason, struct 
 	return false;
 }
 
-static void count_decider(struct responder *responder, const struct responder_outcome *outcome)
+static void count_decision(struct responder *responder, const struct responder_outcome *outcome,
+			   enum icp_opcode replied)
 {
 	struct responder_tallies *tallies = responder->tallies;
+	struct decider_tally *tally = NULL;
 
+	if (!tallies)
+		return;
+	tally_add(&tallies->all.daemon, replied, 1);
+	if (!icp_is_verdict(outcome->verdict.opcode)) /* there was no URL to decide about */
+		return;
 	if (outcome->policy)
-		tally_count(outcome->policy->tally, outcome->verdict.opcode);
-	else if (tallies)
-		tally_count(outcome->by_drain  ? &tallies->by_drain
-			    : outcome->by_rule ? &tallies->by_rule
-					       : &tallies->by_default,
-			    outcome->verdict.opcode);
+		tally = outcome->policy->tally;
+	else if (outcome->by_drain)
+		tally = &tallies->by_drain;
+	else
+		tally = outcome->by_rule ? &tallies->by_rule : &tallies->by_default;
+	tally_add(&tally->daemon, replied, 1);
 }
 
 static bool complete(struct responder *responder, const struct icp_header *header,
@@ -159,8 +166,7 @@ static bool complete(struct responder *responder, const struct icp_header *heade
 	icp_answer_header(&reply->header, header, ICP_HEADER_SIZE + reply->payload_size, verdict);
 	reply->counter = ICP_COUNT_ANSWERED;
 	responder->counters[ICP_COUNT_ANSWERED]++;
-	if (icp_is_verdict(reply->outcome.verdict.opcode)) /* else no URL to decide about */
-		count_decider(responder, &reply->outcome);
+	count_decision(responder, &reply->outcome, verdict.opcode);
 	return true;
 }
 

@@ -15,9 +15,9 @@
 #include "server/rules.h"
 #include "server/trace.h"
 
-/* Replies that no policy has decided. */
+/* Of all replies, and of those that no policy has decided. */
 struct responder_tallies {
-	struct decider_tally by_default, by_rule, by_drain;
+	struct decider_tally all, by_default, by_rule, by_drain;
 };
 
 struct responder {

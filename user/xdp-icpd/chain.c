@@ -128,9 +128,16 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 {
 	const struct config *config = daemon->config;
 	const struct candidate gate = chain_gate(daemon->chain);
+	struct kernel *kernel = daemon->xdp.kernel;
+	struct kernel_chain prepared;
 
-	if (kernel_set_chain(daemon->xdp.kernel, compiled, config->answer_request_zero,
-			     config->lease, &gate, error))
+	daemon->kernel_tallies =
+		kernel_tallies_new(kernel, &daemon->server.tallies, daemon->base, error);
+	if (!daemon->kernel_tallies ||
+	    kernel_prepare_chain(kernel, compiled, config->answer_request_zero, config->lease,
+				 &prepared, error) ||
+	    kernel_tallies_expect(daemon->kernel_tallies, prepared.slot, daemon->chain, error) ||
+	    kernel_switch_chain(kernel, &prepared, &gate, error))
 		return -1;
 	server_pause(&daemon->server);
 	set_kernel_chain(daemon, compiled);
@@ -143,6 +150,8 @@ static int switch_kernel(struct daemon *daemon, const struct next_chain *next, s
 {
 	const struct candidate gate = chain_gate(next->chain);
 
+	if (kernel_tallies_expect(daemon->kernel_tallies, next->prepared.slot, next->chain, error))
+		return -1;
 	return kernel_switch_chain(daemon->xdp.kernel, &next->prepared, &gate, error);
 }
 

@@ -236,18 +236,28 @@ static json_t *behind_horizon(const struct daemon *daemon)
 	return control_message(why.text);
 }
 
-/* Add how often something has decided in the daemon, by verdict, and when last. */
-static void add_tally(const struct decider_tally *tally, json_t *one)
+static json_t *counts_json(const struct decider_counts *counts)
 {
-	json_t *decided = json_object();
+	json_t *one = json_object();
 
 	for (unsigned int opcode = 0; opcode < TALLY_VERDICTS; opcode++)
 		if (icp_is_verdict(opcode))
-			json_object_set_new(decided, opcode_short_name(opcode),
-					    json_integer((json_int_t)tally->verdicts[opcode]));
-	json_object_set_new(one, "decided", decided);
-	json_object_set_new(one, "last_decided",
-			    tally->last ? json_integer(tally->last) : json_null());
+			json_object_set_new(one, opcode_short_name(opcode),
+					    json_integer((json_int_t)counts->verdicts[opcode]));
+	return one;
+}
+
+/* Add how often something has decided, by verdict, and when last. */
+static void add_tally(const struct decider_tally *tally, json_t *one)
+{
+	time_t kernel = tally->kernel.last, last = tally->daemon.last;
+
+	if (last < kernel)
+		last = kernel;
+	json_object_set_new(one, "decided",
+			    json_pack("{s:o, s:o}", "kernel", counts_json(&tally->kernel), "daemon",
+				      counts_json(&tally->daemon)));
+	json_object_set_new(one, "last_decided", last ? json_integer(last) : json_null());
 }
 
 static json_t *tally_json(const struct decider_tally *tally)
@@ -309,15 +319,17 @@ static void get_policies(void *context, struct control_request *request)
 	json_t *list = json_array();
 	bool in_kernel;
 
+	kernel_tallies_update(daemon->kernel_tallies);
 	for (size_t rank = 0; rank < chain_count(daemon->chain); rank++)
 		json_array_append_new(list,
 				      policy_json(daemon, chain_policy(daemon->chain, rank), rank));
 	in_kernel = !why_userspace(daemon) && daemon->horizon.rank == RANK_NONE;
 	control_reply(request,
-		      json_pack("{s:o, s:s, s:b, s:o, s:o, s:o}", "policies", list, "default",
+		      json_pack("{s:o, s:s, s:b, s:o, s:o, s:o, s:o}", "policies", list, "default",
 				opcode_name(chain_default_verdict(daemon->chain)), "default_kernel",
-				in_kernel, "by_default", tally_json(&tallies->by_default),
-				"by_rule", tally_json(&tallies->by_rule), "by_drain",
+				in_kernel, "all", tally_json(&tallies->all), "by_default",
+				tally_json(&tallies->by_default), "by_rule",
+				tally_json(&tallies->by_rule), "by_drain",
 				tally_json(&tallies->by_drain)));
 }
 

@@ -214,6 +214,7 @@ void daemon_stop(struct daemon *daemon)
 	for (int i = 0; i < 3; i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);
+	kernel_tallies_free(daemon->kernel_tallies);
 	server_free(&daemon->server);
 	if (daemon->xdp.has_chain)
 		kernel_unpin_unused(daemon->xdp.kernel, daemon->xdp.pin_dir);

@@ -15,6 +15,7 @@
 #include "control/server.h"
 #include "lib/error.h"
 #include "server/server.h"
+#include "xdp-icpd/kernel_tallies.h"
 #include "xdp-icpd/memory.h"
 #include "xdp-icpd/xdp.h"
 
@@ -35,6 +36,7 @@ struct daemon {
 	struct server server;
 	struct xdp xdp;
 	struct memory memory;
+	struct kernel_tallies *kernel_tallies; /* NULL: userspace alone */
 	struct control *control;
 	struct tracing *tracing;	/* NULL: not in use (trace.c) */
 	struct changes *changes;	/* of the chain (reload.c) */

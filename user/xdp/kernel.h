@@ -151,6 +151,13 @@ size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *i
 /* Add the kernel's counters, summed over all CPUs, to `counters`. Return 0 or -errno. */
 int kernel_counters(const struct kernel *kernel, uint64_t counters[ICP_COUNTER_MAX]);
 
+/*
+ * Store `count` entries of the map `decided` from index `first` on, summed over all CPUs. Return 0 or
+ * -errno.
+ */
+int kernel_decided(const struct kernel *kernel, uint32_t first, uint32_t count,
+		   struct decided *sums);
+
 /* An entry of the map `destinations`. */
 struct kernel_destination {
 	struct destination_key key;

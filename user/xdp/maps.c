@@ -405,23 +405,24 @@ static void renew_lease(struct map_watch *watch, uint32_t generation, struct can
 }
 
 /* Each half has its own lease, or what depends on one would be passed up for a while. */
-static int switch_chain(struct kernel *kernel, const struct map_chain *chain, uint32_t slot,
+static int switch_chain(struct kernel *kernel, struct map_chain chain, uint32_t slot,
 			const struct candidate *gate, struct error *error)
 {
 	struct map_control control = kernel->control;
 
+	chain.first_decided = slot * DECIDED_ENTRIES;
 	control.active = slot;
 	__atomic_store_n(&kernel->watch[slot].generation, 0, __ATOMIC_RELEASE);
 	if (gate)
-		renew_lease(&kernel->watch[slot], chain->generation, *gate);
-	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, chain, BPF_ANY))
+		renew_lease(&kernel->watch[slot], chain.generation, *gate);
+	if (bpf_map_update_elem(kernel->fd[PIN_CHAIN], &slot, &chain, BPF_ANY))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
 	/* Two updates are not ordered on other CPUs: none may see the second before the first. */
 	wait_for_packets();
 	if (set_control(kernel, control))
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
 	wait_for_packets();
-	kernel->current = *chain;
+	kernel->current = chain;
 	kernel->slot = slot;
 	return 0;
 }
@@ -470,7 +471,7 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepared,
 			const struct candidate *gate, struct error *error)
 {
-	if (switch_chain(kernel, &prepared->chain, prepared->slot, gate, error))
+	if (switch_chain(kernel, prepared->chain, prepared->slot, gate, error))
 		return -1;
 	kernel->used = prepared->used;
 	return 0;
@@ -572,7 +573,7 @@ int kernel_disable_chain(struct kernel *kernel, struct error *error)
 	if (active < 0)
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(-active));
 	chain = (struct map_chain){ .generation = old.generation + 1, .first_gate = RANK_NONE };
-	if (switch_chain(kernel, &chain, !active, NULL, error))
+	if (switch_chain(kernel, chain, !active, NULL, error))
 		return -1;
 	remove_old_sources(kernel, chain.generation);
 	return 0;

@@ -18,9 +18,9 @@
 #include "lib/path_safety.h"
 
 const char *const pin_names[PIN_MAX] = {
-	"abi",	   "rules",    "interfaces", "destinations", "control",
-	"chain",   "prefixes", "texts",	     "answers",	     "automata",
-	"sources", "verdicts", "watch",	     "counters",     "trace",
+	"abi",	    "rules",	"interfaces", "destinations", "control", "chain",
+	"prefixes", "texts",	"answers",    "automata",     "sources", "verdicts",
+	"watch",    "counters", "decided",    "trace",
 };
 
 /*
@@ -44,6 +44,7 @@ static const struct {
 	[PIN_VERDICTS] = { sizeof(struct verdict_key), sizeof(struct verdict_entry) },
 	[PIN_WATCH] = { sizeof(uint32_t), sizeof(struct map_watch) },
 	[PIN_COUNTERS] = { sizeof(uint32_t), sizeof(uint64_t) },
+	[PIN_DECIDED] = { sizeof(uint32_t), sizeof(struct decided) },
 	[PIN_TRACE] = { 0, 0 },
 };
 
