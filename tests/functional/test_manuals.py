@@ -215,6 +215,7 @@ class Running(Lab):
         "interfaces": '"no-such"',
         "mode": "generic",
         "control": '"/run/xdp-icp/other.sock"',
+        "metrics": '"127.0.0.1:9131"',
         "pin_dir": '"/sys/fs/bpf/other"',
         "user": "root",
         "default": "hit",

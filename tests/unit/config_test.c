@@ -44,6 +44,7 @@ TEST(an_empty_file)
 	assert_string_equal(config->control, "/run/xdp-icp/control.sock");
 	assert_string_equal(config->pin_dir, "/sys/fs/bpf/xdp-icp");
 	assert_string_equal(config->user, "nobody");
+	assert_int_equal(config->metrics.ss_family, AF_UNSPEC);
 	assert_int_equal(config->default_verdict, ICP_OP_MISS);
 	assert_false(config->answer_request_zero);
 	assert_int_equal(config->rules_max, 4096);
@@ -142,7 +143,8 @@ TEST(quotes)
 }
 
 #define TOP_OPTIONS                                                                                \
-	"listen, interfaces, mode, control, pin_dir, user, default, answer_request_zero, "         \
+	"listen, interfaces, mode, control, metrics, pin_dir, user, default, "                     \
+	"answer_request_zero, "                                                                    \
 	"rules_max, prefixes_max, verdicts_max, lease, drain_time, on_exit, workers, policy"
 #define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
 #define VALUE_FORM "write NAME = VALUE, with quotes around a text and braces around a list"
@@ -167,6 +169,9 @@ TEST(configuration_errors)
 				     "miss_nofetch, denied or err" },
 		{ "listen = { '127.0.0.1',\n'localhost' }",
 		  "c:2: listen: bad address 'localhost'" ADDRESS_FORM },
+		{ "metrics = 'localhost:9130'",
+		  "c:1: metrics: bad address 'localhost:9130'; write it as 192.0.2.1:9130 or "
+		  "[2001:db8::1]:9130, with numbers, not names" },
 		{ "listen = '127.0.0.1:0'", "c:1: listen: bad address '127.0.0.1:0'" ADDRESS_FORM },
 		{ "listen = '127.0.0.1:65536'",
 		  "c:1: listen: bad address '127.0.0.1:65536'" ADDRESS_FORM },
@@ -367,11 +372,11 @@ static void show(const struct config *config, char text[1024])
 	}
 	for (size_t i = 0; i < config->interface_count; i++)
 		used += snprintf(text + used, 1024 - used, "%s ", config->interfaces[i]);
-	snprintf(text + used, 1024 - used, "%d %s %s %s %d %d %u %u %u %u %u %u %d", config->mode,
-		 config->control, config->pin_dir, config->user, config->default_verdict,
-		 config->answer_request_zero, config->rules_max, config->prefixes_max,
-		 config->verdicts_max, config->lease, config->workers, config->drain_time,
-		 config->on_exit);
+	snprintf(text + used, 1024 - used, "%d %s %u %s %s %d %d %u %u %u %u %u %u %d",
+		 config->mode, config->control, config->metrics.ss_family, config->pin_dir,
+		 config->user, config->default_verdict, config->answer_request_zero,
+		 config->rules_max, config->prefixes_max, config->verdicts_max, config->lease,
+		 config->workers, config->drain_time, config->on_exit);
 }
 
 /* Each option in turn differs between the running configuration and that of a reload. */
@@ -385,6 +390,7 @@ TEST(startup_options)
 		{ "interfaces", "eth0", true },
 		{ "mode", "off", true },
 		{ "control", "/other", true },
+		{ "metrics", "'127.0.0.1'", true },
 		{ "pin_dir", "/other", true },
 		{ "user", "other", true },
 		{ "default", "hit", false },

@@ -43,9 +43,10 @@ struct config {
 	size_t interface_count; /* 0: attach the program nowhere */
 	char **interfaces;
 	enum config_mode mode;
-	char *control; /* path of the control socket, fits into sockaddr_un */
-	char *pin_dir; /* path */
-	char *user;    /* that a daemon started as root changes to */
+	char *control;			 /* path of the control socket, fits into sockaddr_un */
+	struct sockaddr_storage metrics; /* where to serve them; AF_UNSPEC: nowhere */
+	char *pin_dir;			 /* path */
+	char *user;			 /* that a daemon started as root changes to */
 	enum icp_opcode default_verdict;
 	bool answer_request_zero;
 	unsigned int rules_max;	   /* entries of the rules map, 1 to CONFIG_ENTRIES_MAX */

@@ -13,6 +13,7 @@
 #include "lib/vec.h"
 
 #define OUT_OF_MEMORY "out of memory"
+#define METRICS_PORT 9130
 
 /* --- setting one value */
 
@@ -97,6 +98,11 @@ static int set_control(struct config *config, const char *text, struct error *er
 		return error_set(error, "a path of %zu bytes; a socket's has 1 to %zu",
 				 strlen(text), max);
 	return set_text(&config->control, text, error);
+}
+
+static int set_metrics(struct config *config, const char *text, struct error *error)
+{
+	return sockaddr_parse(text, METRICS_PORT, &config->metrics, error);
 }
 
 static int set_pin_dir(struct config *config, const char *text, struct error *error)
@@ -192,6 +198,7 @@ const struct config_option config_options[] = {
 	  .restart = true, .same = same_interfaces },
 	{ "mode", MEMBER(mode), set_mode, .restart = true },
 	{ "control", MEMBER(control), set_control, .restart = true, .same = same_text },
+	{ "metrics", MEMBER(metrics), set_metrics, .restart = true },
 	{ "pin_dir", MEMBER(pin_dir), set_pin_dir, .restart = true, .same = same_text },
 	{ "user", MEMBER(user), set_user, .restart = true, .same = same_text },
 	{ "default", MEMBER(default_verdict), set_default },

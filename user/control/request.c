@@ -12,6 +12,7 @@
 #include "control/request.h"
 #include "lib/escape.h"
 
+#define JSON_TYPE "application/json"
 #define STREAM_BLOCK 16384 /* bytes passed on at once */
 
 static const struct timeval whole_timeout = { .tv_sec = CONTROL_DEADLINE };
@@ -232,6 +233,11 @@ const char *control_argument(const struct control_request *request, const char *
 	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, key);
 }
 
+const char *control_header(const struct control_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
 /* --- the response */
 
 enum MHD_Result request_continue(struct control_request *request)
@@ -263,6 +269,7 @@ static void set_response(struct control_request *request, struct MHD_Response *r
 	if (response) {
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+		MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	}
 }
 
@@ -281,16 +288,15 @@ static char *dump(const json_t *json, size_t *length)
 	return line;
 }
 
-static void respond(struct control_request *request, enum control_status status, json_t *json)
+/* Takes ownership of `text`. */
+static void respond(struct control_request *request, enum control_status status, const char *type,
+		    char *text, size_t length)
 {
 	static const char no_memory[] = "{\"error\":\"out of memory\"}\n";
 	static const char too_much[] = "{\"error\":\"too much is buffered for your user or in all; "
 				       "try again, or ask for less at once\"}\n";
-	size_t length;
-	char *text = dump(json, &length);
 	const char *error = text ? NULL : no_memory;
 
-	json_decref(json);
 	json_decref(request->body);
 	request->body = NULL;
 	free(request->text);
@@ -300,13 +306,15 @@ static void respond(struct control_request *request, enum control_status status,
 		free(text);
 		error = too_much;
 	}
-	if (error)
+	if (error) {
 		status = error == no_memory ? CONTROL_STATUS_FAILED : CONTROL_STATUS_OVER_QUOTA;
+		type = JSON_TYPE;
+	}
 	set_response(request,
 		     error ? MHD_create_response_from_buffer(strlen(error), (void *)error,
 							     MHD_RESPMEM_PERSISTENT)
 			   : MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE),
-		     status, "application/json");
+		     status, type);
 	wake(request);
 }
 
@@ -323,10 +331,23 @@ static bool is_awaited(struct control_request *request)
 
 static void reply(struct control_request *request, enum control_status status, json_t *json)
 {
+	size_t length;
+	char *text;
+
+	if (is_awaited(request)) {
+		text = dump(json, &length);
+		respond(request, status, JSON_TYPE, text, length);
+	}
+	json_decref(json);
+}
+
+void control_reply_text(struct control_request *request, const char *type, char *text,
+			size_t length)
+{
 	if (is_awaited(request))
-		respond(request, status, json);
+		respond(request, CONTROL_STATUS_OK, type, text, length);
 	else
-		json_decref(json);
+		free(text);
 }
 
 void control_reply(struct control_request *request, json_t *response)

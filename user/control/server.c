@@ -9,6 +9,7 @@
 
 #include "control/request.h"
 #include "control/server.h"
+#include "control/tcp.h"
 #include "lib/log.h"
 
 #define REFUSED_MAX 16		     /* connections above the limits that may still read why */
@@ -31,12 +32,9 @@ struct control {
 	int refused[REFUSED_MAX]; /* a ring; 0: none */
 	size_t next_refused;
 	struct control_socket socket;
+	bool tcp;	  /* peers are unknown, and may only read */
+	const char *name; /* of the socket, in messages */
 };
-
-static const char *path_of(const struct control *control)
-{
-	return control->socket.address.sun_path;
-}
 
 /* --- resources */
 
@@ -51,6 +49,14 @@ static const char *match(const struct control_resource *resource, const char *pa
 	return path + length;
 }
 
+static bool is_method(const struct control *control, const struct control_resource *resource,
+		      const char *method)
+{
+	if (control->tcp && strcmp(method, MHD_HTTP_METHOD_HEAD) == 0)
+		method = MHD_HTTP_METHOD_GET; /* libmicrohttpd leaves out the body */
+	return strcmp(resource->method, method) == 0;
+}
+
 /* Find the resource, or refuse the request. */
 static void route(const struct control *control, struct control_request *request,
 		  const char *method, const char *path)
@@ -62,7 +68,7 @@ static void route(const struct control *control, struct control_request *request
 		const char *name = match(one, path);
 
 		exists = exists || name;
-		if (!name || strcmp(one->method, method))
+		if (!name || !is_method(control, one, method))
 			continue;
 		request->resource = one;
 		request->name = name;
@@ -107,10 +113,25 @@ static const char *header(struct MHD_Connection *connection, const char *name)
 	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+/* Find the resource for a request whose headers have been received, or refuse it. */
+static void begin(const struct control *control, struct control_request *request,
+		  const char *method, const char *path)
+{
+	const char *host = header(request->connection, MHD_HTTP_HEADER_HOST);
+
+	if (control->tcp && host && !control_tcp_host_is_own(host))
+		control_refuse(request, CONTROL_STATUS_FORBIDDEN,
+			       "Host %s: ask by an address, as localhost, or by the host's name",
+			       host);
+	else
+		route(control, request, method, path);
+}
+
 /*
  * Called when the headers have been received, for each part of the body, at its end, and whenever
  * the connection is resumed before its response. A body that is refused is still read, and dropped:
  * a client that is writing may not notice the response. One that expects 100 Continue waits for it.
+ * On TCP no resource takes a body: the connection is closed.
  */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
 				  const char *path, const char *method, const char *version,
@@ -124,11 +145,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (!*seen) {
 		*seen = request;
 		request->http_1_0 = strcmp(version, MHD_HTTP_VERSION_1_1);
-		route(control, request, method, path);
-		if (request->response && header(connection, MHD_HTTP_HEADER_EXPECT))
+		begin(control, request, method, path);
+		if (request->response &&
+		    (control->tcp || header(connection, MHD_HTTP_HEADER_EXPECT)))
 			return request_continue(request);
 		return MHD_YES;
 	}
+	if (*length && control->tcp)
+		return MHD_NO;
 	if (*length) {
 		request_receive(request, bytes, *length);
 		*length = 0;
@@ -221,7 +245,7 @@ static void accept_failed(struct control *control)
 {
 	static const struct timeval accept_pause = { .tv_sec = 1 };
 
-	log_write(LOG_WARNING, "%s: cannot accept a connection: %s", path_of(control),
+	log_write(LOG_WARNING, "%s: cannot accept a connection: %s", control->name,
 		  strerror(errno));
 	event_del(control->accept);
 	event_add(control->resume, &accept_pause);
@@ -255,6 +279,26 @@ static void serve(struct control *control, int fd, uid_t uid)
 	control->accepted = NULL;
 }
 
+static bool acquire(struct control *control, uid_t uid)
+{
+	return quota_acquire(&control->quota, uid, (struct quota_usage){ .connections = 1 });
+}
+
+/*
+ * On TCP, where peers cannot be told apart, close the oldest connection for a new one: clients that
+ * hold connections open must not keep others out.
+ */
+static bool make_room(struct control *control, uid_t uid)
+{
+	struct control_request *oldest = TAILQ_FIRST(&control->requests);
+
+	if (!control->tcp || !oldest)
+		return false;
+	request_hang_up(oldest);
+	MHD_run(control->http); /* it closes the connection */
+	return acquire(control, uid);
+}
+
 /* One per call, so that a flood of connections leaves time for other events. */
 static void on_connect(evutil_socket_t listener, short what, void *context)
 {
@@ -269,8 +313,9 @@ static void on_connect(evutil_socket_t listener, short what, void *context)
 			accept_failed(control);
 		return;
 	}
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
-	if (quota_acquire(&control->quota, peer.uid, (struct quota_usage){ .connections = 1 }))
+	if (!control->tcp)
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+	if (acquire(control, peer.uid) || make_room(control, peer.uid))
 		serve(control, fd, peer.uid);
 	else
 		refuse(control, fd, peer.uid);
@@ -286,18 +331,18 @@ static int listen_on(struct control *control, struct event_base *base, struct er
 		event_new(base, control->socket.fd, EV_READ | EV_PERSIST, on_connect, control);
 	if (!control->resume || !control->forget || !control->accept || start_http(control, base) ||
 	    event_add(control->accept, NULL) || listen(control->socket.fd, SOMAXCONN))
-		return error_set(error, "%s: cannot listen: %s", path_of(control), strerror(errno));
+		return error_set(error, "%s: cannot listen: %s", control->name, strerror(errno));
 	return 0;
 }
 
-struct control *control_open(struct event_base *base, const struct control_socket *socket,
-			     const struct control_resource *resources, void *context,
-			     struct error *error)
+static struct control *open_control(struct event_base *base, const struct control_socket *socket,
+				    const char *name, const struct control_resource *resources,
+				    void *context, struct error *error)
 {
 	struct control *control = calloc(1, sizeof(*control));
 
 	if (!control) {
-		error_set(error, "%s: out of memory", socket->address.sun_path);
+		error_set(error, "%s: out of memory", name);
 		control_socket_unlink(socket);
 		close(socket->fd);
 		return NULL;
@@ -305,6 +350,8 @@ struct control *control_open(struct event_base *base, const struct control_socke
 	control->resources = resources;
 	control->context = context;
 	control->socket = *socket;
+	control->tcp = !socket->address.sun_path[0];
+	control->name = control->tcp ? name : control->socket.address.sun_path;
 	TAILQ_INIT(&control->requests);
 	/* Writing to a peer that has closed must not end the daemon. */
 	signal(SIGPIPE, SIG_IGN);
@@ -313,6 +360,22 @@ struct control *control_open(struct event_base *base, const struct control_socke
 		return NULL;
 	}
 	return control;
+}
+
+struct control *control_open(struct event_base *base, const struct control_socket *socket,
+			     const struct control_resource *resources, void *context,
+			     struct error *error)
+{
+	return open_control(base, socket, socket->address.sun_path, resources, context, error);
+}
+
+struct control *control_open_tcp(struct event_base *base, int fd, const char *name,
+				 const struct control_resource *resources, void *context,
+				 struct error *error)
+{
+	const struct control_socket socket = { .fd = fd }; /* of no file */
+
+	return open_control(base, &socket, name, resources, context, error);
 }
 
 /* libmicrohttpd must not be stopped while a connection is suspended. */

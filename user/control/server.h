@@ -67,6 +67,15 @@ struct control *control_open(struct event_base *base, const struct control_socke
 			     struct error *error);
 
 /*
+ * Likewise on a TCP socket (tcp.h). Peers are unknown and may only read: no resource that changes
+ * anything is theirs, a body closes the connection, and a connection above the limit closes the oldest.
+ * `name`, a literal, stands for the socket in messages.
+ */
+struct control *control_open_tcp(struct event_base *base, int fd, const char *name,
+				 const struct control_resource *resources, void *context,
+				 struct error *error);
+
+/*
  * Close all connections and the socket, and remove it from the file system, unless the path names
  * another file now. What has been replied is sent as far as the peers read it at once. NULL is
  * ignored.
@@ -82,8 +91,18 @@ json_t *control_body(const struct control_request *request);
 const char *control_name(const struct control_request *request);
 const char *control_argument(const struct control_request *request, const char *key);
 
+/* Return a header of the request, valid likewise, or NULL. */
+const char *control_header(const struct control_request *request, const char *name);
+
 /* Send a response of status 200 (takes the reference; NULL: out of memory). */
 void control_reply(struct control_request *request, json_t *response);
+
+/*
+ * Likewise one of another type than JSON: `length` bytes from malloc(), which are freed (NULL: out of
+ * memory). `type` is the Content-Type.
+ */
+void control_reply_text(struct control_request *request, const char *type, char *text,
+			size_t length);
 
 /* Send a response of another status with an error, one line for the user. */
 void control_refuse(struct control_request *request, enum control_status status, const char *format,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ int sockaddr_parse(const char *text, unsigned int port, struct sockaddr_storage 
 	char host[INET6_ADDRSTRLEN];
 	size_t length = strcspn(text + brackets, brackets ? "]" : ":");
 	const char *rest = text + brackets + length;
+	unsigned int example = port;
 
 	if (brackets && *rest == ']')
 		rest++;
@@ -58,9 +60,31 @@ int sockaddr_parse(const char *text, unsigned int port, struct sockaddr_storage 
 			return 0;
 	}
 	return error_set(error,
-			 "bad address '%s'; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, "
+			 "bad address '%s'; write it as 192.0.2.1:%u or [2001:db8::1]:%u, "
 			 "with numbers, not names",
-			 text);
+			 text, example, example);
+}
+
+int sockaddr_bind(int fd, const struct sockaddr_storage *address, const char *option,
+		  struct error *error)
+{
+	char text[SOCKADDR_TEXT_SIZE];
+	const char *remedy = "";
+
+	if (bind(fd, (const struct sockaddr *)address,
+		 address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+						: sizeof(struct sockaddr_in)) == 0)
+		return 0;
+	sockaddr_text(address, text);
+	if (errno == EADDRINUSE)
+		return error_set(error,
+				 "%s %s: %s; another process has it: stop that, or change `%s`",
+				 option, text, strerror(errno), option);
+	if (errno == EADDRNOTAVAIL)
+		remedy = "; no interface has this address: `ip address` lists them";
+	else if (errno == EACCES)
+		remedy = "; ports below 1024 need root";
+	return error_set(error, "%s %s: %s%s", option, text, strerror(errno), remedy);
 }
 
 void sockaddr_text(const struct sockaddr_storage *address, char text[SOCKADDR_TEXT_SIZE])

@@ -14,6 +14,13 @@
 int sockaddr_parse(const char *text, unsigned int port, struct sockaddr_storage *address,
 		   struct error *error);
 
+/*
+ * Bind a socket to the address that an option of the configuration names. Return 0, or -1 and `error`
+ * with the option, the address and the remedy.
+ */
+int sockaddr_bind(int fd, const struct sockaddr_storage *address, const char *option,
+		  struct error *error);
+
 /* Bytes of such a text at most, with the NUL. */
 #define SOCKADDR_TEXT_SIZE 64
 

@@ -135,22 +135,12 @@ static struct listener *open_socket(const struct sockaddr_storage *address, bool
 	if (beside)
 		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (setsockopt(listener->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-		       v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof(on)) ||
-	    bind(listener->fd, (const struct sockaddr *)address,
-		 v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in))) {
-		const char *remedy = "";
-
-		if (errno == EADDRINUSE)
-			remedy = "; another process has it: stop that, or change `listen`";
-		else if (errno == EADDRNOTAVAIL)
-			remedy = "; no interface has this address: `ip address` lists them";
-		else if (errno == EACCES)
-			remedy = "; ports below 1024 need root";
-		error_set(error, "listen %s: %s%s", text, strerror(errno), remedy);
-		listener_close(listener);
-		return NULL;
-	}
-	return listener;
+		       v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof(on)))
+		error_set(error, "listen %s: %s", text, strerror(errno));
+	else if (sockaddr_bind(listener->fd, address, "listen", error) == 0)
+		return listener;
+	listener_close(listener);
+	return NULL;
 }
 
 struct listener *listener_open(const struct sockaddr_storage *address, struct error *error)

@@ -11,6 +11,7 @@
 #include "automaton/pack.h"
 #include "icp/counter_names.h"
 #include "xdp-icpd/daemon.h"
+#include "xdp-icpd/metrics.h"
 #include "xdp-icpd/reload.h"
 #include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
@@ -136,12 +137,6 @@ static json_t *last_reload(const struct daemon *daemon)
 			 error->text[0] ? control_message(error->text) : json_null());
 }
 
-/* The kernel's count of chains outlives the daemon. */
-static json_int_t generation(const struct daemon *daemon)
-{
-	return daemon->xdp.kernel ? kernel_generation(daemon->xdp.kernel) : daemon->generation;
-}
-
 static void get_status(void *context, struct control_request *request)
 {
 	struct daemon *daemon = context;
@@ -172,7 +167,8 @@ static void get_status(void *context, struct control_request *request)
 		(json_int_t)daemon->reloads, "pin_dir", control_text(daemon->config->pin_dir));
 	json_object_set_new(reply, "states", policy_states_json(daemon));
 	json_object_set_new(reply, "config", config_path(daemon));
-	json_object_set_new(reply, "generation", json_integer(generation(daemon)));
+	json_object_set_new(reply, "generation",
+			    json_integer((json_int_t)daemon_generation(daemon)));
 	json_object_set_new(reply, "last_reload", last_reload(daemon));
 	json_object_set_new(reply, "horizon_why",
 			    daemon->horizon.rank == RANK_NONE
@@ -474,16 +470,28 @@ static void delete_drain(void *context, struct control_request *request)
 
 /* --- the table */
 
-static void get_index(void *context, struct control_request *request)
+static void reply_with_index(struct control_request *request,
+			     const struct control_resource *resources)
 {
 	json_t *list = json_array();
 
-	(void)context;
-	for (const struct control_resource *one = daemon_resources; one->method; one++)
+	for (const struct control_resource *one = resources; one->method; one++)
 		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "method", one->method,
 						      "path", one->path, "changes", one->changes,
 						      "help", one->help));
 	control_reply(request, json_pack("{s:o}", "resources", list));
+}
+
+static void get_index(void *context, struct control_request *request)
+{
+	(void)context;
+	reply_with_index(request, daemon_resources);
+}
+
+static void get_public_index(void *context, struct control_request *request)
+{
+	(void)context;
+	reply_with_index(request, public_resources);
 }
 
 const struct control_resource daemon_resources[] = {
@@ -502,5 +510,15 @@ const struct control_resource daemon_resources[] = {
 	{ "DELETE", "/v1/rules", delete_rule, true, "remove a rule" },
 	{ "PUT", "/v1/drain", put_drain, true, "give every query the same verdict" },
 	{ "DELETE", "/v1/drain", delete_drain, true, "end a drain" },
+	{ NULL },
+};
+
+/*
+ * For every client that can connect. Handlers reply at once and keep no state: what takes time is for
+ * the control socket.
+ */
+const struct control_resource public_resources[] = {
+	{ "GET", CONTROL_INDEX, get_public_index, false, "this list" },
+	{ "GET", "/metrics", get_metrics, false, "the state of the daemon, for Prometheus" },
 	{ NULL },
 };

@@ -8,4 +8,7 @@
 /* For control_open(), with the struct daemon as context. */
 extern const struct control_resource daemon_resources[];
 
+/* Likewise for control_open_tcp(): reading alone. */
+extern const struct control_resource public_resources[];
+
 #endif

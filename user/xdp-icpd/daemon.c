@@ -7,6 +7,7 @@
 
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/chain.h"
+#include "xdp-icpd/metrics.h"
 #include "xdp-icpd/reload.h"
 #include "xdp-icpd/rules.h"
 #include "xdp-icpd/states.h"
@@ -41,6 +42,11 @@ int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error)
 	else
 		log_write(LOG_NOTICE, "drains: %s to every query", opcode_name(drain));
 	return 0;
+}
+
+unsigned long daemon_generation(const struct daemon *daemon)
+{
+	return daemon->xdp.kernel ? kernel_generation(daemon->xdp.kernel) : daemon->generation;
 }
 
 static void end(evutil_socket_t fd, short what, void *context)
@@ -204,6 +210,8 @@ void daemon_stop(struct daemon *daemon)
 	evaluations_stop();
 	daemon_trace_end(daemon);
 	control_close(daemon->control);
+	control_close(daemon->metrics);
+	metrics_free(daemon);
 	xdp_unwatch_network(&daemon->xdp);
 	if (daemon->heartbeat)
 		event_free(daemon->heartbeat);

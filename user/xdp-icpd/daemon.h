@@ -38,6 +38,12 @@ struct daemon {
 	struct memory memory;
 	struct kernel_tallies *kernel_tallies; /* NULL: userspace alone */
 	struct control *control;
+	struct control *metrics; /* the same on TCP, for reading; NULL: not configured */
+	struct metrics_text {
+		char *text; /* NULL: not written yet */
+		size_t length;
+		uint64_t written;	/* nanoseconds of the monotonic clock */
+	} metrics_texts[2];		/* of the two formats (metrics.c) */
 	struct tracing *tracing;	/* NULL: not in use (trace.c) */
 	struct changes *changes;	/* of the chain (reload.c) */
 	struct rules_jobs rule_changes; /* the first one is being made (rules.c) */
@@ -46,6 +52,7 @@ struct daemon {
 	struct event *watchdog;	 /* NULL: the service manager waits for no messages */
 	struct event *signals[3];
 	struct timespec started;
+	double started_at;	  /* the same in seconds since 1970 */
 	unsigned long generation; /* chains since the start, of the one in use */
 	unsigned long reloads;
 	time_t last_reload;		/* seconds since 1970; 0: there was none */
@@ -91,5 +98,8 @@ void daemon_stop(struct daemon *daemon);
  * and `error` with nothing changed.
  */
 int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error);
+
+/* Return the number of the chain. The kernel's count outlives the daemon. */
+unsigned long daemon_generation(const struct daemon *daemon);
 
 #endif

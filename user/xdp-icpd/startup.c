@@ -14,9 +14,11 @@
 
 #include "xdp-icpd/commands.h"
 #include "chain/compile.h"
+#include "control/tcp.h"
 #include "xdp-icpd/daemon.h"
 #include "config/dropin.h"
 #include "xdp/load_pair.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/privileges.h"
 
@@ -24,6 +26,7 @@ struct start {
 	uid_t uid; /* the user to become */
 	gid_t gid;
 	struct control_socket control;
+	int metrics;  /* the socket; -1: none, or passed on */
 	pid_t loader; /* the child; 0: none */
 	int channel;  /* to it */
 	struct compiled *compiled;
@@ -285,6 +288,11 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 	if (server_open(&daemon->server, config->listen, config->listen_count, config->workers,
 			error))
 		return -1;
+	if (config->metrics.ss_family != AF_UNSPEC) {
+		start->metrics = control_tcp_bind(&config->metrics, "metrics", error);
+		if (start->metrics < 0)
+			return -1;
+	}
 	if (root && start_as_root(daemon, start, error))
 		return -1;
 
@@ -304,6 +312,13 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 	start->control.fd = -1;
 	if (!daemon->control)
 		return -1;
+	if (start->metrics >= 0) {
+		daemon->metrics = control_open_tcp(daemon->base, start->metrics, "metrics",
+						   public_resources, daemon, error);
+		start->metrics = -1;
+		if (!daemon->metrics)
+			return -1;
+	}
 	if (open_kernel(daemon, start, error))
 		return -1;
 	return daemon_begin(daemon, start->compiled, error);
@@ -311,12 +326,15 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 
 int daemon_start(struct daemon *daemon, const char *config_path, struct error *error)
 {
-	struct start start = { .uid = geteuid(), .gid = getegid(), .control.fd = -1 };
+	struct start start = {
+		.uid = geteuid(), .gid = getegid(), .control.fd = -1, .metrics = -1
+	};
 	int result;
 
 	*daemon = (struct daemon){ .config_path = config_path, .xdp.network_fd = -1 };
 	TAILQ_INIT(&daemon->rule_changes);
 	clock_gettime(CLOCK_MONOTONIC, &daemon->started);
+	daemon->started_at = clock_ns(CLOCK_REALTIME) / 1e9;
 	if (config_load_file(config_path, NULL, &daemon->config, error))
 		return -1;
 	result = start_up(daemon, &start, error);
@@ -325,6 +343,8 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 		control_socket_unlink(&start.control);
 		close(start.control.fd);
 	}
+	if (start.metrics >= 0)
+		close(start.metrics);
 	compiled_free(start.compiled);
 	if (result) {
 		daemon_stop(daemon);

@@ -8,8 +8,7 @@
 
 #define LINES_MAX 10 /* per policy and LOG_LIMIT_PERIOD */
 
-/* Does the policy, one on the host's state, match now? */
-static bool matches(const struct policy *policy)
+bool policy_matches(const struct policy *policy)
 {
 	return policy->kind->basis == POLICY_BASIS_HOST &&
 	       policy_match(policy, &(struct query){ .url = "" }).verdict != ICP_OP_INVALID;
@@ -28,7 +27,7 @@ json_t *policy_state_json(const struct policy *policy)
 			 (json_int_t)state.since, "trouble", state.trouble, "why",
 			 control_message(state.why));
 	if (policy->kind->basis == POLICY_BASIS_HOST)
-		json_object_set_new(made, "matches", json_boolean(matches(policy)));
+		json_object_set_new(made, "matches", json_boolean(policy_matches(policy)));
 	return made;
 }
 
@@ -71,7 +70,7 @@ static void log_later(struct daemon *daemon)
 
 static void write_state(struct policy *policy, const struct policy_state *state, const char *more)
 {
-	bool gives = matches(policy);
+	bool gives = policy_matches(policy);
 
 	log_write(state->trouble ? LOG_WARNING : LOG_NOTICE, "policy '%s': %s%s%s%s%s%s%s",
 		  policy->name, state->name, gives ? ", gives " : "",
@@ -88,7 +87,7 @@ void daemon_log_state(struct daemon *daemon, struct policy *policy)
 	if (!policy->kind->tell_state)
 		return;
 	policy->kind->tell_state(policy, &state);
-	if (!policy->logged && !state.trouble && !matches(policy))
+	if (!policy->logged && !state.trouble && !policy_matches(policy))
 		policy->logged = state.name;
 	if (policy->logged && strcmp(policy->logged, state.name) == 0)
 		return;

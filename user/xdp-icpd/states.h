@@ -7,6 +7,9 @@
 
 #include "xdp-icpd/daemon.h"
 
+/* Does a policy on the host's state match now? False of other policies. */
+bool policy_matches(const struct policy *policy);
+
 /* Return the state of a policy of the active chain, or null; a new reference. */
 json_t *policy_state_json(const struct policy *policy);
 

@@ -144,6 +144,19 @@ struct kernel_sizes kernel_sizes(const struct kernel *kernel);
 /* Return how many lines of the size `prefixes` the chain uses. */
 uint32_t kernel_prefixes_used(const struct kernel *kernel);
 
+/* How much of a map is in use, of what it holds for one chain. */
+struct kernel_room {
+	const char *map;
+	uint32_t used, capacity; /* entries */
+};
+
+/* Tell of the maps whose use is known without reading them; return how many they are. */
+#define KERNEL_ROOMS 5
+size_t kernel_rooms(const struct kernel *kernel, struct kernel_room rooms[KERNEL_ROOMS]);
+
+/* Return when the lease was renewed last, as clock_kernel_ns(). */
+uint64_t kernel_heartbeat(const struct kernel *kernel);
+
 /* Store at most `max` interfaces; return how many there are. */
 size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *interfaces,
 			 size_t max);
@@ -175,7 +188,9 @@ int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *li
 struct kernel_chain {
 	struct map_chain chain;
 	uint32_t slot; /* half of the maps, 0 or 1 */
-	uint32_t used; /* lines */
+	struct kernel_use {
+		uint32_t lines, answers, groups, sources;
+	} use;
 };
 
 /*

@@ -26,7 +26,8 @@ struct kernel {
 	uint32_t slot;		    /* half of the maps with that chain */
 	struct map_watch *watch;    /* one per half, shared with the program */
 	struct map_control control; /* copy of the map, if this process holds the lock */
-	uint32_t used;		    /* lines of the current chain's prefixes */
+	struct kernel_use use;	    /* of the current chain */
+	uint32_t destinations;
 };
 
 struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
@@ -105,12 +106,32 @@ struct pinned_rules *kernel_rules(const struct kernel *kernel)
 
 uint32_t kernel_prefixes_used(const struct kernel *kernel)
 {
-	return kernel->used;
+	return kernel->use.lines;
 }
 
 struct kernel_sizes kernel_sizes(const struct kernel *kernel)
 {
 	return kernel->sizes;
+}
+
+size_t kernel_rooms(const struct kernel *kernel, struct kernel_room rooms[KERNEL_ROOMS])
+{
+	const struct kernel_use *use = &kernel->use;
+	const struct kernel_room known[KERNEL_ROOMS] = {
+		{ "prefixes", use->lines, kernel->sizes.prefixes },
+		{ "answers", use->answers, ANSWERS_MAX - 1 },
+		{ "automata", use->groups, AUTOMATON_GROUPS },
+		{ "sources", use->sources, kernel->sizes.sources },
+		{ "destinations", kernel->destinations, map_entries(kernel->fd[PIN_DESTINATIONS]) },
+	};
+
+	memcpy(rooms, known, sizeof(known));
+	return KERNEL_ROOMS;
+}
+
+uint64_t kernel_heartbeat(const struct kernel *kernel)
+{
+	return __atomic_load_n(&kernel->watch[kernel->slot].heartbeat, __ATOMIC_ACQUIRE);
 }
 
 size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *interfaces,
@@ -247,6 +268,7 @@ int kernel_set_destinations(struct kernel *kernel, struct kernel_destination *li
 
 	if (count)
 		qsort(list, count, sizeof(*list), compare_destinations);
+	kernel->destinations = count;
 	err = insert_destinations(fd, list, count);
 	remove_destinations(fd, list, count);
 	if (err) /* the removals may have made room */
@@ -452,7 +474,12 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 			"%u; stop the daemon and load again",
 			compiled->source_count, kernel->sizes.sources);
 	prepared->slot = !active;
-	prepared->used = compiled->lines;
+	prepared->use = (struct kernel_use){
+		.lines = compiled->lines,
+		.answers = compiled->answer_count,
+		.groups = compiled->group_count,
+		.sources = compiled->source_count,
+	};
 	/* Left by earlier chains, or by one whose preparation failed. */
 	remove_old_sources(kernel, old.generation);
 	err = write_texts(kernel, compiled, chain, prepared->slot);
@@ -473,7 +500,7 @@ int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepar
 {
 	if (switch_chain(kernel, prepared->chain, prepared->slot, gate, error))
 		return -1;
-	kernel->used = prepared->used;
+	kernel->use = prepared->use;
 	return 0;
 }
 

@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The metrics: what is served by HTTP on TCP, to whom, and that it holds up nothing."""
+
+import contextlib
+import http.client
+import socket
+
+import icp
+from lab import Lab, main
+from net import PATIENCE, until
+
+PORT = 9130
+CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
+OPEN = "application/openmetrics-text"
+HOSTILE = 'policy \'20 "q\\\\n{}\' { kind = "flag" verdict = "miss_nofetch" path = "/nowhere/flag" }'
+POLICIES = f"""
+policy "10-mine" {{ kind = "prefix" verdict = "hit" url = "http://a/" }}
+{HOSTILE}
+"""
+
+
+class Served(Lab):
+    sanitized = True
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.namespace("server")
+        self.daemon_here = self.daemon(
+            self.server, POLICIES, settings=f'metrics = "127.0.0.1:{PORT}"'
+        ).start()
+
+    def connect(self):
+        stream = self.server.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.addCleanup(stream.close)
+        stream.settimeout(PATIENCE)
+        stream.connect(("127.0.0.1", PORT))
+        return stream
+
+    def ask(self, method, path, body=None, **headers):
+        """Status, headers and text."""
+        connection = http.client.HTTPConnection("127.0.0.1", PORT)
+        connection.sock = self.connect()
+        connection.request(method, path, body, headers)
+        reply = connection.getresponse()
+        return reply.status, reply.headers, reply.read().decode()
+
+    def samples(self):
+        """All samples, by name with labels."""
+        _, _, text = self.ask("GET", "/metrics", Accept=OPEN)
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
+    def test_formats(self):
+        status, headers, text = self.ask("GET", "/metrics")
+        self.assertEqual((status, headers["Content-Type"]), (200, CLASSIC))
+        self.assertIn("# TYPE xdp_icp_replies_total counter\n", text)
+        self.assertNotIn("_created", text)
+        status, headers, text = self.ask("GET", "/metrics", Accept=f"{OPEN};version=1.0.0,*/*;q=0.1")
+        self.assertEqual((status, headers["Content-Type"].split(";")[0]), (200, OPEN))
+        self.assertIn("# TYPE xdp_icp_replies counter\n", text)
+        self.assertRegex(text, r"\nxdp_icp_replies_created\{by=\"daemon\"\} \d+")
+        self.assertTrue(text.endswith("\n# EOF\n"))
+
+    def test_counts(self):
+        client = self.client(self.server)
+        for number, url in enumerate(["http://a/1", "http://a/2", "http://b/"], 1):
+            client.exchange(icp.query(url, number), "127.0.0.1")
+        mine = 'xdp_icp_decisions_total{decider="policy",policy="10-mine",verdict="hit",by="daemon"}'
+        until(lambda: self.samples()[mine] == 2, "the decisions to be shown")
+        samples = self.samples()
+        self.assertEqual(samples['xdp_icp_replies_total{by="daemon"}'], 3)
+        self.assertEqual(
+            samples['xdp_icp_decisions_total{decider="default",verdict="miss",by="daemon"}'], 1
+        )
+        # Backslash and quote are escaped for JSON's sake, and then as label values are.
+        self.assertIn(r'xdp_icp_policy_matches{policy="20 \"q\\\\n{}"}', samples)
+
+    def test_requests_that_are_refused(self):
+        for method, path, host, expected in (
+            ("POST", "/metrics", "localhost", 405),
+            ("PUT", "/v1/drain", "localhost", 404),
+            ("DELETE", "/metrics", "localhost", 405),
+            ("GET", "/metrics/", "localhost", 404),
+            ("GET", "/v1/status", "localhost", 404),
+            ("GET", "/metrics", "evil.example.org", 403),
+            ("GET", "/metrics", "localhost.example.org", 403),
+            ("GET", "/metrics", "[::1]:9130", 200),
+            ("GET", "/metrics", "LOCALHOST:9130", 200),
+            ("GET", "/metrics", socket.gethostname(), 200),
+            ("GET", "/v1", "192.0.2.1", 200),
+        ):
+            with self.subTest(f"{method} {path} {host}"):
+                status, _, text = self.ask(method, path, Host=host)
+                self.assertEqual(status, expected, text)
+        self.assertEqual(self.ask("POST", "/metrics", "{}")[0], 405)
+        status, headers, text = self.ask("HEAD", "/metrics")
+        self.assertEqual((status, text), (200, ""))
+        self.assertGreater(int(headers["Content-Length"]), 1000)
+
+    def test_a_body_is_not_read(self):
+        stream = self.connect()
+        stream.sendall(b"GET /metrics HTTP/1.1\r\nHost: [::]\r\nContent-Length: 1000000\r\n\r\nx")
+        with contextlib.suppress(ConnectionResetError):
+            self.assertEqual(stream.recv(1 << 16), b"")
+
+    def test_connections_that_are_held_open(self):
+        held = [self.connect() for _ in range(40)]
+        for stream in held:
+            with contextlib.suppress(ConnectionError):
+                stream.sendall(b"GET /metrics HTTP/1.1\r\nHost: ")
+        self.assertEqual(self.ask("GET", "/metrics")[0], 200)
+        self.assertEqual(self.daemon_here.request("GET", "/v1/status")[0], 200)
+        with contextlib.suppress(ConnectionResetError):
+            self.assertEqual(held[0].recv(1), b"", "the oldest connection is not closed")
+
+    def test_the_address_is_free_again_at_once(self):
+        self.ask("GET", "/metrics")
+        self.daemon_here.stop()
+        self.daemon_here.start()
+        other = self.daemon(self.server, settings=f'metrics = "127.0.0.1:{PORT}"', listen=["127.0.0.1:3140"])
+        other.launch()
+        self.assertEqual(other.wait(), 1)
+        told = f"metrics 127.0.0.1:{PORT}: Address already in use; another process has it: stop that"
+        self.assertIn(told, other.log.read_text())
+
+
+if __name__ == "__main__":
+    main()
