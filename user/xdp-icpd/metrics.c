@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,38 @@ static const struct policy *policy_at(const struct writer *writer, size_t rank)
 	return chain_policy(writer->daemon->chain, rank);
 }
 
+/* Where decisions are counted, and by what name. */
+static const struct place {
+	const char *by;
+	size_t offset; /* of struct decider_counts in a tally */
+} places[] = {
+	{ "daemon", offsetof(struct decider_tally, daemon) },
+	{ "kernel", offsetof(struct decider_tally, kernel) },
+	{ NULL },
+};
+
+static const struct decider_counts *counts_at(const struct decider_tally *tally,
+					      const struct place *place)
+{
+	return (const struct decider_counts *)((const char *)tally + place->offset);
+}
+
+static void write_verdicts(struct writer *writer)
+{
+	const struct decider_tally *all = &writer->daemon->server.tallies.all;
+
+	openmetrics_family(&writer->text, METRIC_COUNTER, "xdp_icp_verdicts",
+			   "Replies since the daemon's start, by verdict and by who answered.");
+	for (const struct place *place = places; place->by; place++)
+		for (unsigned int opcode = 0; opcode < TALLY_VERDICTS; opcode++)
+			if (icp_is_verdict(opcode))
+				openmetrics_counter(&writer->text,
+						    counts_at(all, place)->verdicts[opcode],
+						    writer->started,
+						    LABELS("verdict", opcode_short_name(opcode),
+							   "by", place->by));
+}
+
 /*
  * How often a policy, or without one `decider`, has decided. What never happens has no samples, except
  * for `usual`: a counter that appears with its first event shows no rate of it.
@@ -79,11 +112,16 @@ static const struct policy *policy_at(const struct writer *writer, size_t rank)
 static void write_tally(struct writer *writer, const struct decider_tally *tally,
 			const char *decider, const char *policy, enum icp_opcode usual)
 {
-	for (unsigned int opcode = 0; opcode < TALLY_VERDICTS; opcode++)
-		if (icp_is_verdict(opcode) && (tally->verdicts[opcode] || opcode == usual))
-			openmetrics_counter(&writer->text, tally->verdicts[opcode], writer->started,
-					    LABELS("decider", decider, "policy", policy, "verdict",
-						   opcode_short_name(opcode), "by", "daemon"));
+	for (const struct place *place = places; place->by; place++) {
+		const struct decider_counts *counts = counts_at(tally, place);
+
+		for (unsigned int opcode = 0; opcode < TALLY_VERDICTS; opcode++)
+			if (icp_is_verdict(opcode) && (counts->verdicts[opcode] || opcode == usual))
+				openmetrics_counter(
+					&writer->text, counts->verdicts[opcode], writer->started,
+					LABELS("decider", decider, "policy", policy, "verdict",
+					       opcode_short_name(opcode), "by", place->by));
+	}
 }
 
 static void write_decisions(struct writer *writer)
@@ -99,15 +137,21 @@ static void write_decisions(struct writer *writer)
 	for (size_t rank = 0; rank < writer->policies; rank++)
 		write_tally(writer, policy_at(writer, rank)->tally, "policy",
 			    policy_at(writer, rank)->name, policy_at(writer, rank)->verdict);
+}
+
+static void write_last_decisions(struct writer *writer)
+{
 	openmetrics_family(&writer->text, METRIC_GAUGE,
 			   "xdp_icp_policy_last_decision_timestamp_seconds",
 			   "When the policy decided last, if it has.");
 	for (size_t rank = 0; rank < writer->policies; rank++) {
 		const struct policy *policy = policy_at(writer, rank);
 
-		if (policy->tally->last)
-			openmetrics_gauge(&writer->text, policy->tally->last,
-					  LABELS("policy", policy->name, "by", "daemon"));
+		for (const struct place *place = places; place->by; place++)
+			if (counts_at(policy->tally, place)->last)
+				openmetrics_gauge(&writer->text,
+						  counts_at(policy->tally, place)->last,
+						  LABELS("policy", policy->name, "by", place->by));
 	}
 }
 
@@ -160,7 +204,10 @@ static void write_policies(struct writer *writer)
 {
 	GAUGE(writer, "xdp_icp_policies", "Policies in the chain.",
 	      chain_count(writer->daemon->chain));
+	kernel_tallies_update(writer->daemon->kernel_tallies);
+	write_verdicts(writer);
 	write_decisions(writer);
+	write_last_decisions(writer);
 	write_places(writer);
 	write_states(writer, "xdp_icp_policy_state", "The state that the policy is in.",
 		     sample_state);
