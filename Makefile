@@ -287,7 +287,7 @@ $(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
 
 # The only one that needs Lua, and nothing else: it starts quickly.
 $(BUILD)/user/xdp-icp-lua/main.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
-$(BUILD)/xdp-icp-lua: LDLIBS = $(shell pkg-config --libs lua5.4)
+$(BUILD)/xdp-icp-lua: LDLIBS = $(shell pkg-config --libs lua5.4 jansson)
 $(BUILD)/icpblast: LDLIBS += -lm
 
 define program_rule

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The manual pages render, and agree with the programs in both directions."""
 
+import json
 import os
 import re
 import shutil
@@ -189,8 +190,8 @@ class Manuals(Lab):
         text = (ROOT / "README.md").read_text()
         blocks = re.findall(r"(?:^    .*\n|^\n)+", text, re.M)
         done = self.check(next(block for block in blocks if "policy " in block))
-        self.assertIn("2 policies, 1 prefixes", done.stdout)
-        self.assertIn("xdp-icp.conf: 2 policies, 1 prefixes", text)
+        self.assertIn("2 policies, 1 prefix", done.stdout)
+        self.assertIn("xdp-icp.conf: 2 policies, 1 prefix", text)
 
     def test_examples_of_policies(self):
         tried = 0
@@ -226,6 +227,7 @@ class Running(Lab):
         "lease": "7s",
         "drain_time": "7ms",
         "on_exit": "keep",
+        "log": "json",
         "workers": "63",
     }
 
@@ -233,8 +235,12 @@ class Running(Lab):
         daemon = self.daemon(self.namespace("server")).start()
         daemon.config.write_text("".join(f"{name} = {value}\n" for name, value in self.CHANGED.items()))
         daemon.icpctl("reload")
-        warning = r": (.*): the change takes effect at the next start"
-        kept = re.search(warning, daemon.log.read_text())[1].split(", ")
+        # A line of JSON: that is one of the changes, and takes effect.
+        line = re.search(r"^\{.*takes effect at the next start.*$", daemon.log.read_text(), re.M)[0]
+        logged = json.loads(line)
+        self.assertEqual((logged["level"], logged["program"]), ("warning", "xdp-icpd"))
+        self.assertRegex(logged["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+        kept = re.match(r"(.*): the change takes effect", logged["message"])[1].split(", ")
         page = sections(source("xdp-icp.conf.5"))["OPTIONS"]
         marked = {entry.split()[0] for entry in entries(page) if entry.endswith(" [restart]")}
         self.assertEqual(marked, set(kept))

@@ -325,7 +325,7 @@ class Changes(Wire):
         self.assertEqual(self.rules(), rest)
         others = {HOST: "ICP_OP_DENIED"} | dict(list(rest.items())[1:])
         done = self.change("replace", self.file_of(others))
-        self.assertEqual(done.stdout, "300 rules loaded, 1 rules removed\n")
+        self.assertEqual(done.stdout, "300 rules loaded, 1 rule removed\n")
         self.assertEqual(self.rules(), others)
         self.assertEqual(self.ask(HIT), "denied")
         self.assertEqual(self.change("flush").stdout, "300 rules removed\n")
@@ -382,10 +382,10 @@ class ChangesInTheKernel(Changes):
         self.assertEqual(self.ask(HIT), "err")
         self.assertEqual(
             change("replace", self.file_of({"http://b/": "hit"})),
-            "1 rules loaded, 2 rules removed\n",
+            "1 rule loaded, 2 rules removed\n",
         )
         self.assertEqual(change("list"), "http://b/\tICP_OP_HIT\n")
-        self.assertEqual(change("flush"), "1 rules removed\n")
+        self.assertEqual(change("flush"), "1 rule removed\n")
         self.assertEqual(change("list"), "")
 
 

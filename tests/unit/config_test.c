@@ -145,7 +145,7 @@ TEST(quotes)
 #define TOP_OPTIONS                                                                                \
 	"listen, interfaces, mode, control, metrics, pin_dir, user, default, "                     \
 	"answer_request_zero, "                                                                    \
-	"rules_max, prefixes_max, verdicts_max, lease, drain_time, on_exit, workers, policy"
+	"rules_max, prefixes_max, verdicts_max, lease, drain_time, on_exit, log, workers, policy"
 #define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
 #define VALUE_FORM "write NAME = VALUE, with quotes around a text and braces around a list"
 
@@ -209,6 +209,7 @@ TEST(configuration_errors)
 		  "c:1: pin_dir: 'bpf' is not an absolute path; name a directory in a "
 		  "bpffs, such as /sys/fs/bpf/xdp-icp" },
 		{ "on_exit = stay", "c:1: on_exit: 'stay' must be keep or close" },
+		{ "log = xml", "c:1: log: 'xml' must be text or json" },
 		{ "user = ''", "c:1: user: an empty name; name a user, such as nobody" },
 		{ "control = '/23456789012345678901234567890123456789012345678901234567890123456789"
 		  "012345678901234567890123456789012345678'",
@@ -372,11 +373,11 @@ static void show(const struct config *config, char text[1024])
 	}
 	for (size_t i = 0; i < config->interface_count; i++)
 		used += snprintf(text + used, 1024 - used, "%s ", config->interfaces[i]);
-	snprintf(text + used, 1024 - used, "%d %s %u %s %s %d %d %u %u %u %u %u %u %d",
+	snprintf(text + used, 1024 - used, "%d %s %u %s %s %d %d %u %u %u %u %u %u %d %d",
 		 config->mode, config->control, config->metrics.ss_family, config->pin_dir,
 		 config->user, config->default_verdict, config->answer_request_zero,
 		 config->rules_max, config->prefixes_max, config->verdicts_max, config->lease,
-		 config->workers, config->drain_time, config->on_exit);
+		 config->workers, config->drain_time, config->on_exit, config->log_json);
 }
 
 /* Each option in turn differs between the running configuration and that of a reload. */
@@ -401,6 +402,7 @@ TEST(startup_options)
 		{ "lease", "5s", false },
 		{ "drain_time", "5s", false },
 		{ "on_exit", "keep", false },
+		{ "log", "json", false },
 		{ "workers", "5", true },
 	};
 	char names[CONFIG_NAMES_SIZE], text[128], before[1024], read[1024], after[1024];

@@ -297,7 +297,7 @@ TEST(connections)
 	origin_close(&origin);
 	witness_wait(&witness, 1);
 	assert_int_equal(witness.said, ICP_OP_DENIED);
-	assert_state(policy, "down", "1 checks in a row failed, the last: Connection refused");
+	assert_state(policy, "down", "1 check in a row failed, the last: Connection refused");
 	origin_listen(&origin, witness.base, port);
 	origin.taken = 0;
 	witness_wait(&witness, 2);

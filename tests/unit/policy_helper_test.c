@@ -143,7 +143,7 @@ TEST(exited_children_are_restarted)
 	const struct policy *policy = chain_policy(chain, 0);
 	int replied = 0;
 
-	assert_state(policy, "running", "1 of 1 children run");
+	assert_state(policy, "running", "1 of 1 child runs");
 	/* Each child replies once; a query between two children gets no verdict. */
 	while (replied < 3) {
 		enum icp_opcode opcode = decide(chain, "x/hit");
@@ -167,7 +167,7 @@ TEST(faults_and_warnings_are_told)
 
 	assert_int_equal(decide(chain, "x"), NOTHING);
 	assert_state(policy, "running",
-		     "1 of 1 children run; the last warning, *: the helper replied 'fish'*");
+		     "1 of 1 child runs; the last warning, *: the helper replied 'fish'*");
 	decide(chain, "x");
 	while (!*states)
 		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);

@@ -56,6 +56,7 @@ struct config {
 	unsigned int workers;	   /* threads that reply, 1 to CONFIG_WORKERS_MAX; 0: by the CPUs */
 	unsigned int drain_time;   /* milliseconds from SIGTERM to the exit */
 	enum config_on_exit on_exit;
+	bool log_json; /* the daemon logs JSON */
 	size_t policy_count;
 	struct policy_spec **policies;	   /* in the order of the file; names are unique */
 	struct config_variables variables; /* environment variables named at the start */

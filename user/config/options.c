@@ -79,6 +79,14 @@ static int set_on_exit(struct config *config, const char *text, struct error *er
 	return 0;
 }
 
+static int set_log(struct config *config, const char *text, struct error *error)
+{
+	config->log_json = strcmp(text, "json") == 0;
+	if (!config->log_json && strcmp(text, "text"))
+		return error_set(error, "'%s' must be text or json", text);
+	return 0;
+}
+
 static int set_text(char **member, const char *text, struct error *error)
 {
 	char *copy = strdup(text);
@@ -209,6 +217,7 @@ const struct config_option config_options[] = {
 	{ "lease", MEMBER(lease), NULL, 100, HOUR, .duration = true },
 	{ "drain_time", MEMBER(drain_time), NULL, 0, HOUR, .duration = true },
 	{ "on_exit", MEMBER(on_exit), set_on_exit },
+	{ "log", MEMBER(log_json), set_log },
 	{ "workers", MEMBER(workers), NULL, 1, CONFIG_WORKERS_MAX, .restart = true },
 	{ NULL },
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "lib/escape.h"
+#include "lib/plural.h"
 #include "control/client.h"
 #include "icpctl/icpctl.h"
 #include "icpctl/rules_key.h"
@@ -327,9 +328,10 @@ static int run_load(const void *context)
 	if (status || input->ctl->json)
 		return status;
 	if (!flush)
-		printf("%zu rules loaded%s", change.loaded, change.replace ? ", " : "\n");
+		printf("%zu %s loaded%s", change.loaded, plural(change.loaded, "rule", "rules"),
+		       change.replace ? ", " : "\n");
 	if (change.replace)
-		printf("%zu rules removed\n", change.removed);
+		printf("%zu %s removed\n", change.removed, plural(change.removed, "rule", "rules"));
 	return status;
 }
 

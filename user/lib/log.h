@@ -14,6 +14,9 @@
  */
 void log_open(const char *program, int level);
 
+/* Write a JSON object a line instead, with time, level, program and message, or text again. */
+void log_set_json(bool json);
+
 void log_write(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_vwrite(int priority, const char *format, va_list args)
 	__attribute__((format(printf, 2, 0)));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/escape.h"
+#include "lib/plural.h"
 #include "policy/child.h"
 #include "icp/opcode.h"
 
@@ -132,8 +133,9 @@ void policy_child_tell_state(const struct policy *policy, struct policy_state *s
 		.trouble = strcmp(child->running, "running") != 0,
 		.since = child->since,
 	};
-	snprintf(state->why, sizeof(state->why), "%zu of %zu children run%s%s%s", pool.running,
-		 pool.children, pool.sound < pool.running ? ", not all have replied since" : "",
+	snprintf(state->why, sizeof(state->why), "%zu of %zu %s%s%s%s", pool.running, pool.children,
+		 plural(pool.children, "child runs", "children run"),
+		 pool.sound < pool.running ? ", not all have replied since" : "",
 		 *pool.ended ? "; " : "", pool.ended);
 	policy_warnings_tell(&child->warnings, state);
 }

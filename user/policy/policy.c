@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/plural.h"
 #include "policy/policy.h"
 #include "icp/opcode.h"
 
@@ -174,8 +175,8 @@ static void tell_file(const struct policy *policy, struct policy_state *state)
 
 	clock_text(policy->file.modified, modified);
 	*state = (struct policy_state){ .name = "read", .since = policy->file.read };
-	snprintf(state->why, sizeof(state->why), "%u lines, last changed %s: %s",
-		 policy->file.lines, modified, policy->file.path);
+	snprintf(state->why, sizeof(state->why), "%u %s, last changed %s: %s", policy->file.lines,
+		 plural(policy->file.lines, "line", "lines"), modified, policy->file.path);
 }
 
 bool policy_tell_state(const struct policy *policy, struct policy_state *state)

@@ -174,6 +174,7 @@ int daemon_switch_chain(struct daemon *daemon, struct next_chain *next, struct c
 	daemon->chain = next->chain;
 	daemon_note_chain(daemon, next->compiled);
 	daemon->config = config;
+	log_set_json(config->log_json);
 	daemon->server.responder.chain = daemon->chain;
 	daemon->server.responder.answer_request_zero = config->answer_request_zero;
 	if (daemon->xdp.kernel)

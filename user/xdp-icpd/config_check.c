@@ -16,6 +16,7 @@
 #include "config/dropin.h"
 #include "helper/child.h"
 #include "lib/escape.h"
+#include "lib/plural.h"
 #include "lib/privileges.h"
 #include "xdp-icpd/config_check.h"
 #include "xdp-icpd/daemon.h"
@@ -92,11 +93,12 @@ static int print_shadows(const struct chain *chain, struct error *error)
 
 		if (shadow->count)
 			print(stdout,
-			      "policy '%s': %zu of %zu entries decide nothing, as an earlier "
+			      "policy '%s': %zu of %zu entries %s nothing, as an earlier "
 			      "policy "
 			      "decides; '%s', as policy '%s' does",
 			      chain_policy(chain, rank)->name, shadow->count, shadow->entries,
-			      shadow->first, shadow->by->name);
+			      plural(shadow->count, "decides", "decide"), shadow->first,
+			      shadow->by->name);
 	}
 	free(shadows);
 	return result;
@@ -286,8 +288,11 @@ int config_check(const char *path)
 	    chain_create(config, &chain, &error) == 0 &&
 	    chain_compile(chain, &compiled, &error) == 0 &&
 	    daemon_check_room(config, compiled, &error) == 0) {
-		printf("%s: %zu policies, %zu prefixes\n", path, chain_count(chain),
-		       chain_text_count(chain));
+		size_t policies = chain_count(chain), texts = chain_text_count(chain);
+
+		printf("%s: %zu %s, %zu %s\n", path, policies,
+		       plural(policies, "policy", "policies"), texts,
+		       plural(texts, "prefix", "prefixes"));
 		print_horizon(chain, compiled);
 		print_room(config, compiled);
 		print_loaded_room(config, compiled);

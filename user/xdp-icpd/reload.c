@@ -30,6 +30,7 @@
 #include "xdp-icpd/reload.h"
 #include "config/dropin.h"
 #include "lib/log.h"
+#include "lib/plural.h"
 
 enum change_kind {
 	CHANGE_RELOAD,
@@ -289,8 +290,9 @@ static void log_change(struct daemon *daemon, const struct change *change)
 {
 	switch (change->kind) {
 	case CHANGE_RELOAD:
-		log_write(LOG_NOTICE, "reloaded %s: %zu policies", daemon->config_path,
-			  chain_count(daemon->chain));
+		log_write(LOG_NOTICE, "reloaded %s: %zu %s", daemon->config_path,
+			  chain_count(daemon->chain),
+			  plural(chain_count(daemon->chain), "policy", "policies"));
 		break;
 	case CHANGE_PUT:
 		log_write(LOG_NOTICE, "policy '%s' %s", change->spec->name,

@@ -20,6 +20,7 @@
 #include "xdp/load_pair.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/plural.h"
 #include "lib/privileges.h"
 
 struct start {
@@ -337,6 +338,7 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 	daemon->started_at = clock_ns(CLOCK_REALTIME) / 1e9;
 	if (config_load_file(config_path, NULL, &daemon->config, error))
 		return -1;
+	log_set_json(daemon->config->log_json);
 	result = start_up(daemon, &start, error);
 	end_loader(&start);
 	if (start.control.fd >= 0) {
@@ -350,7 +352,8 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 		daemon_stop(daemon);
 		return -1;
 	}
-	log_write(LOG_NOTICE, "xdp-icpd %s answers, mode %s, %zu policies", XDP_ICP_VERSION,
-		  xdp_mode(&daemon->xdp), chain_count(daemon->chain));
+	log_write(LOG_NOTICE, "xdp-icpd %s answers, mode %s, %zu %s", XDP_ICP_VERSION,
+		  xdp_mode(&daemon->xdp), chain_count(daemon->chain),
+		  plural(chain_count(daemon->chain), "policy", "policies"));
 	return 0;
 }

@@ -20,6 +20,7 @@
 
 #include "policy/gate.h"
 #include "policy/kinds.h"
+#include "lib/plural.h"
 #include "lib/sockaddr.h"
 
 #define INTERVAL_MIN 10 /* ms */
@@ -163,8 +164,9 @@ static void tell_state(const struct policy *policy, struct policy_state *state)
 			 "%ld of %ld checks in a row have succeeded; the last failure: %s",
 			 health->streak, health->rise, health->failure);
 	else if (down)
-		snprintf(state->why, sizeof(state->why), "%ld checks in a row failed, the last: %s",
-			 health->fall, health->failure);
+		snprintf(state->why, sizeof(state->why), "%ld %s in a row failed, the last: %s",
+			 health->fall, plural((size_t)health->fall, "check", "checks"),
+			 health->failure);
 	else if (health->streak)
 		snprintf(state->why, sizeof(state->why),
 			 "%ld of %ld checks in a row have failed, the last: %s", health->streak,
