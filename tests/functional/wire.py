@@ -87,15 +87,15 @@ class Wire(Lab):
         settings = {"mode": self.mode, "interfaces": ["s0"], "pin_dir": self.pins} | settings
         return self.daemon(self.server_side, policies, **settings)
 
-    def load(self, *words, settings="", check=True):
-        """Run scripts/xdp-icp-load in the server's namespace, with the pins of this test."""
+    def load(self, *words, settings="", namespace=None, check=True):
+        """Run scripts/xdp-icp-load, in the server's namespace, with the pins of this test."""
         config = self.directory() / "loader.conf"
         config.write_text(
             f'pin_dir = "{self.pins}"\nverdicts_max = {VERDICTS_MAX}\n{settings}\n'
         )
         environment = os.environ | {"XDP_ICP_LOADER": str(BUILD / "xdp-icp-loader")}
         words = (ROOT / "scripts/xdp-icp-load", "-c", config, *words)
-        return self.server_side.run(*words, check=check, env=environment)
+        return (namespace or self.server_side).run(*words, check=check, env=environment)
 
     def program(self, device="s0"):
         """Id and mode of the program on a device in the server's namespace."""

@@ -476,7 +476,8 @@ static enum kernel_result unload(const char *interface, int interfaces, int cont
 	int err = 0;
 
 	if (!key) {
-		error_set(error, "interface %s: no such device", interface);
+		error_set(error, "interface %s: no such device in this network namespace",
+			  interface);
 		return KERNEL_NO_DEVICE;
 	}
 	attached_read(&attached, key, &id, 1);
@@ -523,7 +524,7 @@ static enum kernel_result unload_orphan(const char *interface, struct error *err
 	ifindex = if_nametoindex(interface);
 	if (ifindex)
 		return check_orphan(interface, ifindex, error);
-	error_set(error, "interface %s: no such device", interface);
+	error_set(error, "interface %s: no such device in this network namespace", interface);
 	return KERNEL_NO_DEVICE;
 }
 
@@ -544,6 +545,11 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 	dir = pin_dir_open(pin_dir, PIN_DIR_ANY_USER, error);
 	if (!dir)
 		return errno == ENOENT ? unload_orphan(interface, error) : KERNEL_FAILED;
+	result = kernel_check_namespace(dir, error);
+	if (result != KERNEL_OK) {
+		pin_dir_close(dir);
+		return result;
+	}
 	control = pin_open_any(dir, PIN_CONTROL);
 	interfaces = pin_open_report(dir, PIN_INTERFACES, error);
 	if (control >= 0 && interfaces >= 0) {

@@ -44,7 +44,9 @@ static enum kernel_result check_device(const char *interface, unsigned int *ifin
 {
 	*ifindex = if_nametoindex(interface);
 	if (*ifindex == 0) {
-		error_set(error, "interface %s: no such device; `ip link` lists the devices",
+		error_set(error,
+			  "interface %s: no such device in this network namespace; `ip link` lists "
+			  "those that there are",
 			  interface);
 		return KERNEL_NO_DEVICE;
 	}
@@ -290,6 +292,8 @@ enum kernel_result kernel_load(const struct kernel_load *asked, struct error *er
 
 	bpf_log_init();
 	result = kernel_check_available(error);
+	if (result == KERNEL_OK)
+		result = kernel_check_namespace(load.pin_dir, error);
 	if (result == KERNEL_OK)
 		result = check_device(load.interface, &ifindex, error);
 	if (result != KERNEL_OK)

@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/vec.h"
 #include "xdp/bpflog.h"
+#include "xdp/namespace.h"
 #include "xdp/pins.h"
 
 struct kernel {
@@ -68,6 +69,7 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 	/* Left by a daemon that died. Written back with the first chain. */
 	kernel->control.drain = 0;
 	kernel->control.trace_until = 0;
+	kernel->control.namespace = network_namespace();
 	return kernel;
 
 fail:
