@@ -204,7 +204,7 @@ class Userspace(Walk, Lab):
         return self.asking.exchange(datagram, "127.0.0.1")
 
     def query(self, *words):
-        command = (BUILD / "icpctl", "query", "-s", "127.0.0.1", "-t", 1000 * PATIENCE)
+        command = (BUILD / "icpctl", "query", "-s", "127.0.0.1", "-w", 1000 * PATIENCE)
         return self.server.run(*command, *words).stdout
 
     def send(self, url):
@@ -314,7 +314,7 @@ class Kernel(Walk, Wire):
         return self.asker[socket.AF_INET].exchange(datagram, SERVER)
 
     def query(self, *words):
-        command = (BUILD / "icpctl", "query", "-s", SERVER, "-t", 1000 * PATIENCE)
+        command = (BUILD / "icpctl", "query", "-s", SERVER, "-w", 1000 * PATIENCE)
         return self.client_side.run(*command, *words).stdout
 
     def send(self, url):

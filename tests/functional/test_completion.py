@@ -36,6 +36,7 @@ class Completion(Lab):
         self.assertLessEqual({"list", "add", "remove"}, self.candidates("icpctl", "policy", ""))
         self.assertLessEqual({"list", "load", "key"}, self.candidates("icpctl", "rules", ""))
         self.assertIn("--source", self.candidates("icpctl", "--json", "check", "-"))
+        self.assertLessEqual({"query", "help"}, self.candidates("icpctl", "help", ""))
         self.assertIn("--dump", self.candidates("icpctl", "query", "http://e.org/", "--"))
         for program, option in (("xdp-icpd", "--check"), ("icpblast", "--rate")):
             self.assertIn(option, self.candidates(program, "-"))

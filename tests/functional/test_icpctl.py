@@ -9,7 +9,7 @@ import subprocess
 from daemon import BUILD, ForgedSocketServer
 from lab import Lab, main
 from net import PATIENCE, until
-from wire import DENIED, HIT, LATE, MISS, NOFETCH, SERVER, SERVER6, Wire
+from wire import DENIED, HIT, LATE, MISS, NOFETCH, POLICIES, SERVER, SERVER6, Wire
 
 ANSWERS = {
     HIT: "hit",
@@ -22,13 +22,19 @@ ANSWERS = {
 }
 
 
+COSTLY = "http://cost.example.com/"
+EXPENSIVE = f"""
+policy "10-costly" {{ kind = "exact" verdict = "miss" cost = 7 urls = {{ "{COSTLY}" }} }}
+"""
+
+
 class Icpctl(Wire):
     mode = "native"
     sanitized = True
 
     def setUp(self):
         super().setUp()
-        self.daemon_here = self.responder().start()
+        self.daemon_here = self.responder(POLICIES + EXPENSIVE).start()
 
     def predicted(self, url):
         """The predicted verdict on a URL, and who sends it."""
@@ -36,7 +42,7 @@ class Icpctl(Wire):
         return result["verdict"].removeprefix("ICP_OP_").lower(), result["by"]
 
     def query(self, *words, check=True):
-        command = (BUILD / "icpctl", "query", "-t", 1000 * PATIENCE)
+        command = (BUILD / "icpctl", "query", "-w", 1000 * PATIENCE)
         return self.client_side.run(*command, *words, check=check)
 
     def test_check_predicts_the_reply_and_who_sends_it(self):
@@ -70,6 +76,27 @@ class Icpctl(Wire):
             for url, verdict in ANSWERS.items():
                 with self.subTest(server=server, url=url):
                     self.assertIn(f"ICP_OP_{verdict.upper()}", self.query("-s", server, url).stdout)
+
+    def test_query_of_several_servers(self):
+        silent = f"{SERVER}:9"
+        servers = ("-s", SERVER, "-s", f"[{SERVER6}]:3130", "-s", silent)
+        done = self.query(*servers, "-w", 100, HIT, COSTLY, check=False)
+        self.assertEqual(done.returncode, 4)
+        rows = [tuple(line.split()) for line in done.stdout.splitlines()]
+        self.assertEqual(rows.pop(0), ("SERVER", "VERDICT", "COST", "TIME", "URL"))
+        names = (f"{SERVER}:3130", f"[{SERVER6}]:3130", silent)
+        expected = {(HIT, "ICP_OP_HIT", "-"), (COSTLY, "ICP_OP_MISS", "7")}
+        for name in names[:2]:
+            found = {(row[-1], row[1], row[2]) for row in rows if row[0] == name}
+            self.assertEqual(found, expected)
+        lost = [row for row in rows if row[0] == silent]
+        self.assertEqual([row[1:4] for row in lost], [("no-reply", "-", "-")] * 2)
+        self.assertIn(f"{silent}: ", done.stderr)
+        printed = json.loads(self.query("--json", *servers[:4], "-n", 2, COSTLY).stdout)
+        self.assertEqual([one["server"] for one in printed["results"]], list(names[:2]))
+        self.assertEqual([one["cost"] for one in printed["results"]], [7, 7])
+        self.assertEqual([one["answered"] for one in printed["results"]], [2, 2])
+        self.assertEqual(len(self.query(*servers[:4], "-n", 2, HIT).stdout.split("2/2")), 3)
 
     def test_query_counts(self):
         kernel = self.daemon_here.count("answered.kernel")

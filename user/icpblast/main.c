@@ -9,12 +9,15 @@
 
 #include "icpblast/report.h"
 #include "lib/sockaddr.h"
+#include "lib/standard_options.h"
 #include "icp/opcode.h"
 
 enum {
 	EXIT_USAGE = 2,	 /* wrong usage, or the run failed */
 	EXIT_REFUSED = 3 /* the queries might leave the machine */
 };
+
+const char *argp_program_version = "icpblast " XDP_ICP_VERSION;
 
 #define TIME_DEFAULT 10.0 /* seconds */
 #define SAMPLE_UNLIMITED 256
@@ -320,7 +323,8 @@ static bool is_success(const struct blast_counts *counts)
 
 int main(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, "ADDRESS", doc, NULL, NULL, NULL };
+	static const struct argp argp = { options,	     parse, "ADDRESS", doc,
+					  standard_children, NULL,  NULL };
 	struct arguments arguments = {
 		.urls = 1,
 		.sample = -1,
@@ -333,7 +337,7 @@ int main(int argc, char **argv)
 	int status;
 
 	argp_err_exit_status = EXIT_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
 	if (read_urls(&arguments, &error) || find_path(&arguments, &refused, &error)) {
 		status = refused ? EXIT_REFUSED : EXIT_USAGE;
 	} else if (blast_run(&arguments.job, &result, &error)) {

@@ -5,6 +5,8 @@
 
 #include "icpctl/icpctl.h"
 
+#define OPTION_SOURCE 0x200
+
 struct input {
 	struct icpctl *ctl;
 	const char *source;
@@ -12,7 +14,8 @@ struct input {
 };
 
 static const struct argp_option options[] = {
-	{ "source", 's', "ADDR", 0, "as if the query came from this IPv4 or IPv6 address (::1)" },
+	{ "source", OPTION_SOURCE, "ADDR", 0,
+	  "as if the query came from this IPv4 or IPv6 address (::1)" },
 	{ 0 },
 };
 
@@ -20,7 +23,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
-	if (key != 's')
+	if (key != OPTION_SOURCE)
 		return icpctl_parse_words(key, state, input->ctl, NULL, &input->urls);
 	input->source = argument;
 	return 0;

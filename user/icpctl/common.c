@@ -10,6 +10,7 @@
 #include "control/protocol.h"
 #include "lib/clock.h"
 #include "lib/escape.h"
+#include "lib/standard_options.h"
 #include "icpctl/icpctl.h"
 
 /* --- errors */
@@ -67,17 +68,13 @@ error_t icpctl_usage(const struct argp_state *state, struct icpctl *ctl, const c
 
 /* --- options */
 
-enum {
-	OPTION_JSON = 0x100,
-	OPTION_USAGE
-};
+#define OPTION_JSON 0x100
+
+const char *argp_program_version = "icpctl " XDP_ICP_VERSION;
 
 static const struct argp_option common_options[] = {
 	{ "socket", 'S', "CONTROL_SOCKET", 0, "where the daemon listens (" ICPCTL_SOCKET ")", -2 },
 	{ "json", OPTION_JSON, NULL, 0, "print JSON, also for errors", -2 },
-	{ "help", '?', NULL, 0, "this text", -1 },
-	{ "usage", OPTION_USAGE, NULL, 0, "a short usage", -1 },
-	{ "version", 'V', NULL, 0, "the version", -1 },
 	{ 0 },
 };
 
@@ -92,26 +89,19 @@ static error_t parse_common(int key, char *argument, struct argp_state *state)
 	case OPTION_JSON:
 		ctl->json = true;
 		return 0;
-	case '?':
-		argp_state_help(state, stdout,
-				ARGP_HELP_STD_HELP & ~(ARGP_HELP_EXIT_OK | ARGP_HELP_BUG_ADDR));
-		break;
-	case OPTION_USAGE:
-		argp_state_help(state, stdout, ARGP_HELP_USAGE);
-		break;
-	case 'V':
-		puts("icpctl " XDP_ICP_VERSION);
-		break;
 	case ARGP_KEY_ARGS: /* not consumed by the command */
 		return icpctl_usage(state, ctl, "takes no argument, but got '%s'",
 				    state->argv[state->next]);
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-	exit(fclose(stdout) ? ICPCTL_USAGE : ICPCTL_OK);
 }
 
-static const struct argp common = { .options = common_options, .parser = parse_common };
+static const struct argp common = {
+	.options = common_options,
+	.parser = parse_common,
+	.children = standard_children,
+};
 
 struct inputs {
 	struct icpctl *ctl;

@@ -3,6 +3,8 @@
 #include "icpctl/icpctl.h"
 #include "icp/opcode.h"
 
+#define OPTION_VERDICT 0x200
+
 struct input {
 	const char *verdict; /* NULL: not given */
 };
@@ -11,14 +13,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
-	if (key != 'V')
+	if (key != OPTION_VERDICT)
 		return ARGP_ERR_UNKNOWN;
 	input->verdict = argument;
 	return 0;
 }
 
 static const struct argp_option drain_options[] = {
-	{ "verdict", 'V', "VERDICT", 0,
+	{ "verdict", OPTION_VERDICT, "VERDICT", 0,
 	  "the verdict that every query gets: " VERDICT_NAMES ", or silence (miss_nofetch)" },
 	{ 0 },
 };

@@ -10,15 +10,17 @@
 
 #include "icpctl/icpctl.h"
 
+static int run_help(struct icpctl *ctl, int argc, char **argv);
+
 static const struct {
 	const char *name;
 	icpctl_run run;
 	const char *usage;
 	const char *help;
 } commands[] = {
-	{ "query", icpctl_query, " [-s ADDR[:PORT]] [-n COUNT] [--dump] URL...",
-	  "query an ICP server, as a cache does" },
-	{ "check", icpctl_check, " [--source ADDR] URL...",
+	{ "query", icpctl_query, " [-s ADDR[:PORT]]... [-n COUNT] [--dump] URL...",
+	  "query ICP servers, as a cache does" },
+	{ "check", icpctl_check, " [--source=ADDR] URL...",
 	  "what the reply would be, why, and from whom: kernel or daemon" },
 	{ "policy", icpctl_policy, " list | add NAME KEY=VALUE... | remove NAME",
 	  "list and change the policies while the daemon runs" },
@@ -28,12 +30,13 @@ static const struct {
 	  "print the bpftool commands that insert and remove a rule" },
 	{ "status", icpctl_status, "", "print the state of the daemon" },
 	{ "stats", icpctl_stats, " [-v]", "print all counters" },
-	{ "trace", icpctl_trace, " [-n COUNT] [-t SECONDS] [-s ADDR] [-u PREFIX]",
+	{ "trace", icpctl_trace, " [-n COUNT] [-t SECONDS] [-u PREFIX] [--source=ADDR]",
 	  "print queries as they are processed" },
-	{ "drain", icpctl_drain, " [--verdict VERDICT|silence]",
+	{ "drain", icpctl_drain, " [--verdict=VERDICT|silence]",
 	  "give every query the same verdict, so that front ends use other hosts" },
 	{ "undrain", icpctl_undrain, "", "end a drain" },
 	{ "reload", icpctl_reload, "", "read the configuration again" },
+	{ "help", run_help, " [COMMAND]", "print this text, or that of `icpctl COMMAND --help'" },
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -45,11 +48,13 @@ struct input {
 	int command; /* its index in argv */
 };
 
-static icpctl_run find_command(const char *name)
+/* Return NULL after reporting that there is no such command. */
+static icpctl_run find_command(const struct argp_state *state, struct icpctl *ctl, const char *name)
 {
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return commands[i].run;
+	icpctl_usage(state, ctl, "there is no command '%s'", name);
 	return NULL;
 }
 
@@ -59,10 +64,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_ARG:
-		input->run = find_command(argument);
+		input->run = find_command(state, input->ctl, argument);
 		if (!input->run)
-			return icpctl_usage(state, input->ctl, "there is no command '%s'",
-					    argument);
+			return EINVAL;
 		input->name = argument;
 		input->command = state->next - 1;
 		state->next = state->argc; /* the rest is for the command */
@@ -110,6 +114,7 @@ static const struct argp argp = {
 	.help_filter = add_commands,
 };
 
+/* Run a command with its arguments; argv[0] is replaced. */
 static int run_command(struct icpctl *ctl, const struct input *input, int argc, char **argv)
 {
 	char *name;
@@ -117,20 +122,54 @@ static int run_command(struct icpctl *ctl, const struct input *input, int argc, 
 
 	if (asprintf(&name, "icpctl %s", input->name) < 0)
 		icpctl_must(NULL);
-	argv[input->command] = name;
-	status = input->run(ctl, argc - input->command, argv + input->command);
+	argv[0] = name;
+	status = input->run(ctl, argc, argv);
 	free(name);
 	return status;
+}
+
+/* --- icpctl help */
+
+static error_t parse_help(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	if (key != ARGP_KEY_ARG || input->run)
+		return ARGP_ERR_UNKNOWN;
+	input->name = argument;
+	input->run = find_command(state, input->ctl, argument);
+	return input->run ? 0 : EINVAL;
+}
+
+static const struct argp help_argp = {
+	.parser = parse_help,
+	.args_doc = "[COMMAND]",
+	.doc = "Prints the options and commands of icpctl, or those of a command.",
+};
+
+static int run_help(struct icpctl *ctl, int argc, char **argv)
+{
+	char *asked[] = { (char *)"icpctl", (char *)"--help", NULL };
+	struct input input = { .ctl = ctl };
+	int status = icpctl_parse(ctl, &help_argp, 0, argc, argv, &input);
+
+	if (status)
+		return status;
+	if (input.run)
+		return run_command(ctl, &input, 2, asked);
+	return icpctl_parse(ctl, &argp, ARGP_IN_ORDER, 2, asked, &input);
 }
 
 int main(int argc, char **argv)
 {
 	struct icpctl ctl = { .socket = ICPCTL_SOCKET };
 	struct input input = { .ctl = &ctl };
-	int status = icpctl_parse(&ctl, &argp, ARGP_IN_ORDER, argc, argv, &input);
+	int status;
 
+	argp_err_exit_status = ICPCTL_USAGE;
+	status = icpctl_parse(&ctl, &argp, ARGP_IN_ORDER, argc, argv, &input);
 	if (status == 0)
-		status = run_command(&ctl, &input, argc, argv);
+		status = run_command(&ctl, &input, argc - input.command, argv + input.command);
 	if (ferror(stdout) || fclose(stdout)) {
 		fprintf(stderr, "icpctl: cannot write the output: %s\n", strerror(errno));
 		return ICPCTL_USAGE;

@@ -8,6 +8,9 @@
 #include "icp/opcode.h"
 #include "lib/clock.h"
 #include "lib/escape.h"
+#include "lib/plural.h"
+
+#define OPTION_SAVE 0x200
 
 struct input {
 	struct icpctl *ctl;
@@ -67,7 +70,8 @@ static void print_policy(const json_t *policy)
 		       json_integer_value(states),
 		       json_integer_value(json_object_get(policy, "bytes")));
 	if (texts)
-		printf(" (%" JSON_INTEGER_FORMAT " texts)", json_integer_value(texts));
+		printf(" (%" JSON_INTEGER_FORMAT " %s)", json_integer_value(texts),
+		       plural((size_t)json_integer_value(texts), "text", "texts"));
 	if (why)
 		printf(" (%s)", why);
 	putchar('\n');
@@ -175,14 +179,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct input *input = state->input;
 
 	(void)argument;
-	if (key != 's')
+	if (key != OPTION_SAVE)
 		return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
 	input->save = true;
 	return 0;
 }
 
 static const struct argp_option options[] = {
-	{ "save", 's', NULL, 0, "keep the change for reloads and restarts, in CONFIGURATION.d" },
+	{ "save", OPTION_SAVE, NULL, 0,
+	  "keep the change for reloads and restarts, in CONFIGURATION.d" },
 	{ 0 },
 };
 

@@ -8,6 +8,8 @@
 #include "control/client.h"
 #include "icpctl/icpctl.h"
 
+#define OPTION_SOURCE 0x200
+
 struct input {
 	struct icpctl *ctl;
 	const char *source, *url; /* NULL: not given */
@@ -21,7 +23,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct input *input = state->input;
 
 	switch (key) {
-	case 's':
+	case OPTION_SOURCE:
 		input->source = argument;
 		return 0;
 	case 'u':
@@ -45,7 +47,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 static const struct argp_option options[] = {
 	{ "count", 'n', "COUNT", 0, "end after COUNT lines" },
 	{ "time", 't', "SECONDS", 0, "end after SECONDS" },
-	{ "source", 's', "ADDR[/BITS]", 0, "only queries from there" },
+	{ "source", OPTION_SOURCE, "ADDR[/BITS]", 0, "only queries from there" },
 	{ "url", 'u', "PREFIX", 0, "only URLs that begin with PREFIX" },
 	{ 0 },
 };

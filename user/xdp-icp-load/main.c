@@ -18,6 +18,7 @@
 #include "lib/log.h"
 #include "lib/privileges.h"
 #include "lib/shell_quote.h"
+#include "lib/standard_options.h"
 
 #define INTERFACES_MAX 256
 
@@ -286,13 +287,14 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
 	const char *name = arguments->interface;
 	struct pin_dir *dir = pin_dir_open(config->pin_dir, PIN_DIR_ANY_USER, error);
-	struct kernel *kernel = dir ? kernel_open(dir, error) : NULL;
+	enum kernel_result result = dir ? kernel_check_namespace(dir, error) : KERNEL_UNAVAILABLE;
+	struct kernel *kernel = result == KERNEL_OK ? kernel_open(dir, error) : NULL;
 	bool found = false;
 	size_t count;
 
 	if (!kernel) {
 		pin_dir_close(dir);
-		return KERNEL_UNAVAILABLE;
+		return result == KERNEL_OK ? KERNEL_UNAVAILABLE : result;
 	}
 	count = kernel_interfaces(kernel, interfaces, INTERFACES_MAX);
 	for (size_t i = 0; i < count && i < INTERFACES_MAX; i++) {
@@ -325,7 +327,8 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 
 int main(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, "INTERFACE", doc, NULL, NULL, NULL };
+	static const struct argp argp = { options,	     parse, "INTERFACE", doc,
+					  standard_children, NULL,  NULL };
 	struct arguments arguments = { .level = LOG_NOTICE };
 	enum kernel_result result = KERNEL_USAGE;
 	struct config *config = NULL;
@@ -333,7 +336,7 @@ int main(int argc, char **argv)
 
 	argv[0] = (char *)"xdp-icp-load"; /* the name of the front end */
 	argp_err_exit_status = KERNEL_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
 	log_open("xdp-icp-load", arguments.level);
 	if (read_config(&arguments, &config, &error) == 0) {
 		switch (arguments.action) {

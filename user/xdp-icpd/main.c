@@ -8,6 +8,7 @@
 #include "config/dropin.h"
 #include "lib/log.h"
 #include "lib/notify.h"
+#include "lib/standard_options.h"
 
 const char *argp_program_version = "xdp-icpd " XDP_ICP_VERSION;
 
@@ -56,13 +57,15 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 int main(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse, NULL, doc, NULL, NULL, NULL };
+	static const struct argp argp = {
+		options, parse, NULL, doc, standard_children, NULL, NULL
+	};
 	struct arguments arguments = { .config = CONFIG_PATH, .level = LOG_NOTICE };
 	struct daemon daemon;
 	struct error error;
 
 	argp_err_exit_status = EXIT_FAILURE;
-	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
 	log_open("xdp-icpd", arguments.level);
 	if (arguments.check)
 		return config_check(arguments.config) ? EXIT_FAILURE : EXIT_SUCCESS;
