@@ -43,7 +43,7 @@
 #include "readings.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 8
+#define ICP_MAP_ABI 9
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
