@@ -4,7 +4,9 @@
 
 import contextlib
 import http.client
+import signal
 import socket
+import time
 
 import icp
 from lab import Lab, main
@@ -75,6 +77,21 @@ class Served(Lab):
         )
         # Backslash and quote are escaped for JSON's sake, and then as label values are.
         self.assertIn(r'xdp_icp_policy_matches{policy="20 \"q\\\\n{}"}', samples)
+
+    def test_latency_counts_what_waits_for_the_daemon(self):
+        process = self.daemon_here.process
+        client = self.client(self.server)
+        process.send_signal(signal.SIGSTOP)
+        client.send(icp.query("http://a/", 1), "127.0.0.1")
+        time.sleep(0.06)
+        process.send_signal(signal.SIGCONT)
+        client.receive()
+        name = "xdp_icp_daemon_reply_seconds"
+        until(lambda: self.samples()[f"{name}_count"], "the reply to be counted")
+        samples = self.samples()
+        self.assertEqual([samples[f'{name}_bucket{{le="{le}"}}'] for le in ("0.05", "+Inf")], [0, 1])
+        self.assertGreaterEqual(samples[f"{name}_sum"], 0.06)
+        self.assertEqual(self.daemon_here.status()["latency"][-1], {"within": None, "replies": 1})
 
     def test_requests_that_are_refused(self):
         for method, path, host, expected in (

@@ -276,7 +276,7 @@ static void set_response(struct control_request *request, struct MHD_Response *r
 /* Return a response with its newline, for free(), and its length. */
 static char *dump(const json_t *json, size_t *length)
 {
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	char *line;
 
 	*length = text ? strlen(text) + 1 : 0;

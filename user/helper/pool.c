@@ -10,15 +10,17 @@
 
 #include "helper/child.h"
 #include "helper/pool.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #define PAUSE_MIN 100	/* milliseconds before a child is started again */
 #define PAUSE_MAX 30000 /* the pause doubles up to this */
+#define NS_PER_MS 1000000ull
 
 struct job {
 	TAILQ_ENTRY(job) age_link;   /* in `open`; then in a list of those that are done */
 	TAILQ_ENTRY(job) queue_link; /* in `queue` */
-	uint64_t asked;		     /* milliseconds of the monotonic clock */
+	uint64_t asked;		     /* nanoseconds of the monotonic clock */
 	void *request;		     /* NULL: timed out, the child's line is dropped */
 	bool sent;		     /* to a child that has not replied yet */
 	bool retried;		     /* a child has ended without replying to it */
@@ -54,17 +56,16 @@ struct helper_pool {
 	struct job_list open;  /* all without a reply, oldest first */
 	struct event *expiry;  /* of the oldest */
 	struct job_list queue; /* those of them that wait for a child */
-	size_t queue_bytes;    /* of memory */
+	size_t queue_length;
+	size_t queue_bytes; /* of memory */
+	struct helper_pool_use use;
 	size_t worker_count;
 	struct worker workers[];
 };
 
 static uint64_t now(void)
 {
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000ull + time.tv_nsec / 1000000;
+	return clock_ns(CLOCK_MONOTONIC);
 }
 
 static void set_timer(struct event *timer, uint64_t milliseconds)
@@ -76,6 +77,11 @@ static void set_timer(struct event *timer, uint64_t milliseconds)
 
 /* --- jobs */
 
+static uint64_t expiry(const struct helper_pool *pool, const struct job *job)
+{
+	return job->asked + pool->timeout * NS_PER_MS;
+}
+
 /* Set the expiry timer for the oldest job. */
 static void update_expiry(struct helper_pool *pool)
 {
@@ -84,8 +90,8 @@ static void update_expiry(struct helper_pool *pool)
 
 	if (!oldest)
 		event_del(pool->expiry);
-	else if (oldest->asked + pool->timeout > time)
-		set_timer(pool->expiry, oldest->asked + pool->timeout - time);
+	else if (expiry(pool, oldest) > time)
+		set_timer(pool->expiry, (expiry(pool, oldest) - time + NS_PER_MS - 1) / NS_PER_MS);
 	else
 		set_timer(pool->expiry, 0);
 }
@@ -98,18 +104,21 @@ static size_t job_size(size_t length)
 static void queue_first(struct helper_pool *pool, struct job *job)
 {
 	TAILQ_INSERT_HEAD(&pool->queue, job, queue_link);
+	pool->queue_length++;
 	pool->queue_bytes += job_size(job->length);
 }
 
 static void queue_last(struct helper_pool *pool, struct job *job)
 {
 	TAILQ_INSERT_TAIL(&pool->queue, job, queue_link);
+	pool->queue_length++;
 	pool->queue_bytes += job_size(job->length);
 }
 
 static void queue_remove(struct helper_pool *pool, struct job *job)
 {
 	TAILQ_REMOVE(&pool->queue, job, queue_link);
+	pool->queue_length--;
 	pool->queue_bytes -= job_size(job->length);
 }
 
@@ -208,7 +217,7 @@ static void on_expiry(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	while ((job = TAILQ_FIRST(&pool->open)) && job->asked + pool->timeout <= time) {
+	while ((job = TAILQ_FIRST(&pool->open)) && expiry(pool, job) <= time) {
 		if (!job->sent)
 			queue_remove(pool, job);
 		complete(pool, job, &expired);
@@ -312,6 +321,8 @@ static void read_replies(struct worker *worker, struct job_list *done)
 			free(job);
 			continue;
 		}
+		pool->use.replies++;
+		pool->use.waited += now() - job->asked;
 		job->reply = line;
 		job->reply_length = length;
 		complete(pool, job, done);
@@ -475,6 +486,7 @@ struct helper_pool *helper_pool_new(struct event_base *base, const struct helper
 	pool->changed = settings->changed;
 	pool->context = context;
 	pool->worker_count = settings->children;
+	pool->use.since = time(NULL);
 	TAILQ_INIT(&pool->open);
 	TAILQ_INIT(&pool->queue);
 	if (prepare(pool, settings)) {
@@ -491,6 +503,16 @@ struct helper_pool *helper_pool_new(struct event_base *base, const struct helper
 		}
 	}
 	return pool;
+}
+
+struct helper_pool_use helper_pool_use(const struct helper_pool *pool)
+{
+	struct helper_pool_use use = pool->use;
+
+	use.queued = pool->queue_length;
+	for (size_t i = 0; i < pool->worker_count; i++)
+		use.busy += pool->workers[i].child.input && pool->workers[i].job;
+	return use;
 }
 
 struct helper_pool_state helper_pool_state(const struct helper_pool *pool)

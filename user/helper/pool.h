@@ -13,6 +13,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <time.h>
 
 #include <event2/event.h>
 
@@ -72,6 +74,17 @@ struct helper_pool_state {
 };
 
 struct helper_pool_state helper_pool_state(const struct helper_pool *pool);
+
+/* How much there is to do, and what has been done. */
+struct helper_pool_use {
+	size_t busy;	  /* children that have a request */
+	size_t queued;	  /* requests that wait for a child */
+	uint64_t replies; /* to requests within their time, and how long they took together: */
+	uint64_t waited;  /* nanoseconds from helper_pool_ask() on */
+	time_t since;	  /* when these counts began, in seconds since 1970 */
+};
+
+struct helper_pool_use helper_pool_use(const struct helper_pool *pool);
 
 /* Store the process ids of the running children, at most `max`; return how many. */
 size_t helper_pool_children(const struct helper_pool *pool, int *pids, size_t max);

@@ -123,6 +123,13 @@ int policy_child_start(struct policy *policy, struct event_base *base, policy_ch
 	return child->pool ? 0 : error_prefix(error, "policy '%s': ", policy->name);
 }
 
+const struct helper_pool *policy_child_pool(const struct policy *policy)
+{
+	const struct policy_child *child = policy->state;
+
+	return child->pool;
+}
+
 void policy_child_tell_state(const struct policy *policy, struct policy_state *state)
 {
 	const struct policy_child *child = policy->state;

@@ -43,6 +43,7 @@ int policy_child_start(struct policy *policy, struct event_base *base, policy_ch
 		       void *context, struct error *error);
 bool policy_child_ask(const struct policy *policy, const struct query *query,
 		      struct policy_request *request);
+const struct helper_pool *policy_child_pool(const struct policy *policy);
 void policy_child_tell_state(const struct policy *policy, struct policy_state *state);
 struct policy_match policy_child_match(const struct policy *policy, const struct query *query);
 
@@ -50,6 +51,6 @@ struct policy_match policy_child_match(const struct policy *policy, const struct
 #define POLICY_CHILD_KIND                                                                          \
 	.basis = POLICY_BASIS_OTHER, .main_thread = true, .destroy = policy_child_destroy,         \
 	.match = policy_child_match, .start = policy_child_start, .ask = policy_child_ask,         \
-	.tell_state = policy_child_tell_state
+	.tell_state = policy_child_tell_state, .children = policy_child_pool
 
 #endif

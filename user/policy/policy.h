@@ -19,6 +19,7 @@
 #include "readings.h"
 
 struct automaton;
+struct helper_pool;
 struct netset;
 struct patterns;
 struct event_base;
@@ -111,6 +112,9 @@ struct policy_kind {
 	 * observes and runs nothing.
 	 */
 	void (*tell_state)(const struct policy *policy, struct policy_state *state);
+
+	/* The child processes of a policy that has been started; NULL: the kind has none. */
+	const struct helper_pool *(*children)(const struct policy *policy);
 
 	/*
 	 * Start a request, to be completed by request->done(); NULL if the kind never waits. The

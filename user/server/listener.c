@@ -26,6 +26,7 @@ struct slot {
 	struct iovec datagram;
 	struct iovec parts[2];
 	struct reply reply;
+	uint64_t time; /* of receipt, as for latency_count() */
 	_Alignas(8) char bytes[ICP_MESSAGE_MAX + 2 * ICP_WORD];
 };
 
@@ -35,6 +36,7 @@ struct listener_datagram {
 	socklen_t source_size;
 	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	size_t sent_size;	  /* as in struct pending */
+	uint64_t time;		  /* as in struct slot */
 	size_t size;		  /* bytes */
 	_Alignas(8) char bytes[]; /* followed by a zero word */
 };
@@ -49,6 +51,7 @@ struct pending {
 	socklen_t source_size;
 	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 	size_t sent_size; /* of control messages in `sent`, in bytes */
+	uint64_t time;	  /* as in struct slot */
 };
 
 _Static_assert(sizeof(struct pending) <= EVALUATION_CONTEXT_MAX, "what waits is bounded");
@@ -66,6 +69,7 @@ struct listener {
 	bool receive_failed; /* counted by listener_reply() */
 	struct mmsghdr in[BATCH];
 	struct mmsghdr out[BATCH];
+	uint64_t times[BATCH]; /* of the queries to which `out` has the replies */
 	struct slot slots[BATCH];
 };
 
@@ -132,6 +136,8 @@ static struct listener *open_socket(const struct sockaddr_storage *address, bool
 		setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	set_buffer_size(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	set_buffer_size(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	/* What waits in the socket's buffer is late too; without, latencies are not counted. */
+	setsockopt(listener->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	if (beside)
 		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (setsockopt(listener->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
@@ -192,7 +198,18 @@ enum delivery {
 	DELIVERY_BROADCAST, /* no reply (R7) */
 };
 
-/* Set the source address of the reply: the address that was queried. Return the kind of that. */
+static uint64_t time_of_receipt(struct cmsghdr *header)
+{
+	struct timespec time;
+
+	memcpy(&time, CMSG_DATA(header), sizeof(time));
+	return time.tv_sec * 1000000000ull + time.tv_nsec;
+}
+
+/*
+ * Set the source address of the reply: the address that was queried. Return the kind of that. Note the
+ * time of receipt.
+ */
 static enum delivery set_reply_source(struct msghdr *query, struct msghdr *reply, struct slot *slot)
 {
 	struct cmsghdr *from = (struct cmsghdr *)slot->sent;
@@ -200,6 +217,7 @@ static enum delivery set_reply_source(struct msghdr *query, struct msghdr *reply
 
 	reply->msg_control = NULL;
 	reply->msg_controllen = 0;
+	slot->time = 0;
 	for (struct cmsghdr *to = CMSG_FIRSTHDR(query); to; to = CMSG_NXTHDR(query, to)) {
 		if (to->cmsg_level == IPPROTO_IP && to->cmsg_type == IP_PKTINFO) {
 			struct in_pktinfo info;
@@ -236,6 +254,8 @@ static enum delivery set_reply_source(struct msghdr *query, struct msghdr *reply
 			memcpy(CMSG_DATA(from), &info, sizeof(info));
 			reply->msg_control = from;
 			reply->msg_controllen = CMSG_SPACE(sizeof(info));
+		} else if (to->cmsg_level == SOL_SOCKET && to->cmsg_type == SCM_TIMESTAMPNS) {
+			slot->time = time_of_receipt(to);
 		}
 	}
 	return delivery;
@@ -339,7 +359,9 @@ static void count_unsent(struct responder *responder)
 	responder->counters[ICP_COUNT_FAILED_SEND]++;
 }
 
-static void send_alone(struct listener *listener, struct msghdr *message, const struct reply *reply)
+/* Send the reply to a query that was received at `time`. */
+static void send_alone(struct listener *listener, struct msghdr *message, const struct reply *reply,
+		       uint64_t time)
 {
 	struct iovec parts[2];
 	ssize_t sent;
@@ -351,6 +373,8 @@ static void send_alone(struct listener *listener, struct msghdr *message, const 
 	message->msg_iov = NULL; /* was on the stack */
 	if (sent < 0)
 		count_unsent(listener->responder);
+	else
+		latency_count(&listener->responder->latency, time, clock_ns(CLOCK_REALTIME));
 }
 
 /* Send the reply to a query that was pending. */
@@ -368,7 +392,7 @@ static void reply_pending(void *context, const struct query *query,
 	struct reply reply;
 
 	if (responder_complete(responder, &pending->header, query, decision, &reply))
-		send_alone(pending->listener, &message, &reply);
+		send_alone(pending->listener, &message, &reply, pending->time);
 	if (trace_log_enabled(responder->trace_log))
 		trace(pending->listener, &pending->source, pending->sent, pending->sent_size,
 		      pending->header.request_number, query->url, query->length, &reply);
@@ -381,7 +405,7 @@ static void reply_pending(void *context, const struct query *query,
  * most sizeof(pending->sent) bytes of control messages.
  */
 static void add_pending(struct listener *listener, struct evaluation *evaluation,
-			const void *header, const struct msghdr *message)
+			const void *header, const struct msghdr *message, uint64_t time)
 {
 	struct pending *pending = malloc(sizeof(*pending));
 
@@ -398,6 +422,7 @@ static void add_pending(struct listener *listener, struct evaluation *evaluation
 	if (message->msg_controllen)
 		memcpy(pending->sent, message->msg_control, message->msg_controllen);
 	pending->sent_size = message->msg_controllen;
+	pending->time = time;
 	LIST_INSERT_HEAD(&listener->pending, pending, link);
 	evaluation_on_done(evaluation, reply_pending, pending);
 }
@@ -420,6 +445,7 @@ static void hand_over(struct listener *listener, const struct slot *slot, size_t
 		memcpy(datagram->sent, slot->sent, sizeof(datagram->sent));
 		datagram->sent_size = message->msg_controllen;
 		datagram->size = size;
+		datagram->time = slot->time;
 		memcpy(datagram->bytes, slot->bytes, size + ICP_WORD);
 		if (listener->hand_over(listener->context, datagram))
 			return; /* cppcheck-suppress memleak; it belongs to the other thread */
@@ -442,9 +468,9 @@ void listener_reply_datagram(struct listener *listener, struct listener_datagram
 
 	if (responder_reply(responder, datagram->bytes, datagram->size,
 			    (struct sockaddr *)&datagram->source, &reply))
-		send_alone(listener, &message, &reply);
+		send_alone(listener, &message, &reply, datagram->time);
 	if (reply.pending)
-		add_pending(listener, reply.pending, header, &message);
+		add_pending(listener, reply.pending, header, &message, datagram->time);
 	else if (trace_log_enabled(responder->trace_log))
 		trace_datagram(listener, &datagram->source, datagram->sent, datagram->sent_size,
 			       datagram->bytes, datagram->size, &reply);
@@ -480,7 +506,7 @@ static bool reply_slot(struct listener *listener, int i, struct msghdr *reply)
 	if (slot->reply.needs_main_thread)
 		hand_over(listener, slot, size, reply);
 	else if (slot->reply.pending)
-		add_pending(listener, slot->reply.pending, slot->bytes, reply);
+		add_pending(listener, slot->reply.pending, slot->bytes, reply, slot->time);
 	else if (trace_log_enabled(responder->trace_log))
 		trace_datagram(listener, &slot->source, slot->sent, reply->msg_controllen,
 			       slot->bytes, size, &slot->reply);
@@ -493,6 +519,7 @@ static bool reply_slot(struct listener *listener, int i, struct msghdr *reply)
 static void send_replies(struct listener *listener, int count)
 {
 	int sent = 0;
+	uint64_t now;
 
 	while (sent < count) {
 		int more = sendmmsg(listener->fd, listener->out + sent, count - sent, 0);
@@ -501,10 +528,14 @@ static void send_replies(struct listener *listener, int count)
 			continue;
 		if (more <= 0) { /* the first of these failed: skip it */
 			count_unsent(listener->responder);
+			listener->times[sent] = 0;
 			more = 1;
 		}
 		sent += more;
 	}
+	now = count ? clock_ns(CLOCK_REALTIME) : 0;
+	for (int i = 0; i < count; i++)
+		latency_count(&listener->responder->latency, listener->times[i], now);
 }
 
 bool listener_receive(struct listener *listener)
@@ -529,7 +560,7 @@ bool listener_reply(struct listener *listener)
 		listener->responder->counters[ICP_COUNT_FAILED_RECEIVE]++;
 	for (int i = 0; i < listener->received; i++)
 		if (reply_slot(listener, i, &listener->out[replies].msg_hdr))
-			replies++;
+			listener->times[replies++] = listener->slots[i].time;
 	send_replies(listener, replies);
 	return listener->received == BATCH;
 }

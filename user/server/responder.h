@@ -12,6 +12,7 @@
 #include "chain/evaluation.h"
 #include "icp.h"
 #include "maps.h"
+#include "server/latency.h"
 #include "server/rules.h"
 #include "server/trace.h"
 
@@ -28,6 +29,7 @@ struct responder {
 	bool worker; /* runs in a worker: leaves what must not be decided there to the main thread */
 	bool gates_current; /* of a worker: the main thread has refreshed the gates within the lease */
 	uint64_t counters[ICP_COUNTER_MAX];
+	struct latency latency;		   /* of the replies that were sent */
 	struct responder_tallies *tallies; /* of all threads; NULL: none */
 
 	struct trace_log *trace_log; /* NULL: never traced; else traced while enabled */

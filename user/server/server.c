@@ -71,6 +71,15 @@ void server_counters(struct server *server, uint64_t counters[ICP_COUNTER_MAX])
 		workers_counters(server->workers, counters);
 }
 
+struct latency server_latency(struct server *server)
+{
+	struct latency latency = server->responder.latency;
+
+	if (server->workers)
+		workers_latency(server->workers, &latency);
+	return latency;
+}
+
 void server_drain(struct server *server)
 {
 	if (server->workers)

@@ -55,6 +55,9 @@ void server_renew_lease(struct server *server, unsigned int lease);
 /* Add the counters of all threads to `counters`. */
 void server_counters(struct server *server, uint64_t counters[ICP_COUNTER_MAX]);
 
+/* Return the latencies of all threads. */
+struct latency server_latency(struct server *server);
+
 /* Reply to what has been received so far, and end the workers. Pending queries remain pending. */
 void server_drain(struct server *server);
 

@@ -264,15 +264,15 @@ struct workers *workers_open(struct listener **primaries, size_t listen_count, u
 	return workers;
 }
 
-/* Copy the main thread's responder, except for the counters. */
+/* Copy the main thread's responder, except for what each thread counts. */
 static void copy_responder(struct responder *responder, const struct responder *main_responder)
 {
-	uint64_t counters[ICP_COUNTER_MAX];
+	const struct responder own = *responder;
 
-	memcpy(counters, responder->counters, sizeof(counters));
 	*responder = *main_responder;
 	responder->worker = true;
-	memcpy(responder->counters, counters, sizeof(counters));
+	memcpy(responder->counters, own.counters, sizeof(own.counters));
+	responder->latency = own.latency;
 }
 
 int workers_start(struct workers *workers, struct event_base *base, struct responder *responder,
@@ -330,6 +330,14 @@ void workers_counters(struct workers *workers, uint64_t counters[ICP_COUNTER_MAX
 	for (unsigned int i = 0; i < workers->count; i++)
 		for (int k = 0; k < ICP_COUNTER_MAX; k++)
 			counters[k] += workers->workers[i]->responder.counters[k];
+	pthread_rwlock_unlock(&workers->lock);
+}
+
+void workers_latency(struct workers *workers, struct latency *latency)
+{
+	pthread_rwlock_wrlock(&workers->lock);
+	for (unsigned int i = 0; i < workers->count; i++)
+		latency_add(latency, &workers->workers[i]->responder.latency);
 	pthread_rwlock_unlock(&workers->lock);
 }
 

@@ -51,6 +51,9 @@ void workers_renew_lease(struct workers *workers, unsigned int lease);
 /* Add the counters of the workers, including all replies sent so far. */
 void workers_counters(struct workers *workers, uint64_t counters[ICP_COUNTER_MAX]);
 
+/* Likewise their latencies. */
+void workers_latency(struct workers *workers, struct latency *latency);
+
 /* Reply to everything received so far, and end the threads. */
 void workers_end(struct workers *workers);
 

@@ -5,10 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "xdp-icpd/census.h"
 #include "xdp-icpd/check.h"
 #include "xdp-icpd/rules.h"
 #include "xdp-icpd/commands.h"
 #include "automaton/pack.h"
+#include "helper/pool.h"
 #include "icp/counter_names.h"
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/metrics.h"
@@ -137,6 +139,44 @@ static json_t *last_reload(const struct daemon *daemon)
 			 error->text[0] ? control_message(error->text) : json_null());
 }
 
+/* How long the daemon took for its replies: their number for each upper bound, in seconds. */
+static json_t *latency_json(struct daemon *daemon)
+{
+	const struct latency latency = server_latency(&daemon->server);
+	json_t *list = json_array();
+
+	for (int i = 0; i <= LATENCY_BUCKETS; i++)
+		json_array_append_new(list, json_pack("{s:o, s:I}", "within",
+						      i < LATENCY_BUCKETS
+							      ? json_real(latency_bounds[i] / 1e9)
+							      : json_null(),
+						      "replies", (json_int_t)latency.counts[i]));
+	return list;
+}
+
+static json_t *maps_json(struct daemon *daemon)
+{
+	struct kernel_room rooms[CENSUS_ROOMS];
+	size_t count = census_rooms(daemon, rooms);
+	json_t *maps = json_object();
+
+	for (size_t i = 0; i < count; i++)
+		json_object_set_new(maps, rooms[i].map,
+				    json_pack("{s:I, s:I}", "entries", (json_int_t)rooms[i].used,
+					      "capacity", (json_int_t)rooms[i].capacity));
+	return maps;
+}
+
+static json_t *metrics_address(const struct config *config)
+{
+	char text[SOCKADDR_TEXT_SIZE];
+
+	if (config->metrics.ss_family == AF_UNSPEC)
+		return json_null();
+	sockaddr_text(&config->metrics, text);
+	return json_string(text);
+}
+
 static void get_status(void *context, struct control_request *request)
 {
 	struct daemon *daemon = context;
@@ -177,6 +217,9 @@ static void get_status(void *context, struct control_request *request)
 	if (daemon->xdp.kernel)
 		json_object_set_new(reply, "prefixes_used",
 				    json_integer(kernel_prefixes_used(daemon->xdp.kernel)));
+	json_object_set_new(reply, "latency", latency_json(daemon));
+	json_object_set_new(reply, "maps", maps_json(daemon));
+	json_object_set_new(reply, "metrics", metrics_address(daemon->config));
 	json_object_set_new(reply, "drain", drain_json(daemon->server.responder.drain));
 	json_object_set_new(reply, "tracers", json_integer(daemon_tracers(daemon)));
 	if (why_userspace(daemon))
@@ -288,6 +331,24 @@ static void add_place(const struct daemon *daemon, const struct policy *policy, 
 	}
 }
 
+/* The child processes of a policy that runs some, and what they do. */
+static json_t *children_json(const struct policy *policy)
+{
+	const struct helper_pool *pool =
+		policy->kind->children ? policy->kind->children(policy) : NULL;
+	struct helper_pool_state state;
+	struct helper_pool_use use;
+
+	if (!pool)
+		return json_null();
+	state = helper_pool_state(pool);
+	use = helper_pool_use(pool);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f}", "children", (json_int_t)state.children,
+			 "running", (json_int_t)state.running, "busy", (json_int_t)use.busy,
+			 "queued", (json_int_t)use.queued, "replies", (json_int_t)use.replies,
+			 "seconds", use.waited / 1e9);
+}
+
 static json_t *policy_json(const struct daemon *daemon, const struct policy *policy, size_t rank)
 {
 	const struct config *config = daemon->config;
@@ -298,6 +359,7 @@ static json_t *policy_json(const struct daemon *daemon, const struct policy *pol
 			  "verdict", policy->verdict == ICP_OP_INVALID ? NULL : verdict);
 
 	json_object_set_new(one, "state", policy_state_json(policy));
+	json_object_set_new(one, "helper", children_json(policy));
 	add_place(daemon, policy, rank, one);
 	add_tally(policy->tally, one);
 	if (policy->cost != ICP_NO_COST)

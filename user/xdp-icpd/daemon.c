@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "xdp-icpd/daemon.h"
+#include "xdp-icpd/census.h"
 #include "xdp-icpd/chain.h"
 #include "xdp-icpd/metrics.h"
 #include "xdp-icpd/reload.h"
@@ -212,6 +213,7 @@ void daemon_stop(struct daemon *daemon)
 	control_close(daemon->control);
 	control_close(daemon->metrics);
 	metrics_free(daemon);
+	census_end(daemon);
 	xdp_unwatch_network(&daemon->xdp);
 	if (daemon->heartbeat)
 		event_free(daemon->heartbeat);

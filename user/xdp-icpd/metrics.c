@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "chain/evaluation.h"
+#include "helper/pool.h"
 #include "icp/counter_names.h"
 #include "icp/opcode.h"
 #include "lib/clock.h"
 #include "lib/openmetrics.h"
+#include "xdp-icpd/census.h"
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/metrics.h"
 #include "xdp-icpd/states.h"
@@ -21,7 +23,7 @@
 /* What is being written, and of what. */
 struct writer {
 	struct openmetrics text;
-	const struct daemon *daemon;
+	struct daemon *daemon;
 	double started; /* seconds since 1970: the counters were 0 */
 	size_t policies;
 };
@@ -46,15 +48,16 @@ static void write_group(struct writer *writer, const char *group, const char *fa
 
 static void write_counters(struct writer *writer)
 {
-	const struct daemon *daemon = writer->daemon;
+	struct daemon *daemon = writer->daemon;
 	uint64_t kernel[ICP_COUNTER_MAX] = { 0 }, own[ICP_COUNTER_MAX] = { 0 };
 
-	server_counters(&((struct daemon *)daemon)->server, own);
+	server_counters(&daemon->server, own);
 	openmetrics_family(&writer->text, METRIC_COUNTER, "xdp_icp_replies",
 			   "Replies sent, by who answered.");
 	openmetrics_counter(&writer->text, own[ICP_COUNT_ANSWERED], writer->started,
 			    LABELS("by", "daemon"));
-	if (daemon->xdp.kernel && kernel_counters(daemon->xdp.kernel, kernel) == 0) {
+	/* What cannot be read has no samples: a counter must not fall back to 0. */
+	if (!daemon->xdp.kernel || kernel_counters(daemon->xdp.kernel, kernel) == 0) {
 		openmetrics_counter(&writer->text, kernel[ICP_COUNT_ANSWERED], 0,
 				    LABELS("by", "kernel"));
 		write_group(writer, "passed", "xdp_icp_passed",
@@ -64,6 +67,19 @@ static void write_counters(struct writer *writer)
 		    "Datagrams that got no reply, by the reason.", own, writer->started);
 	write_group(writer, "failed", "xdp_icp_failures", "What failed in the daemon.", own,
 		    writer->started);
+}
+
+static void write_latency(struct writer *writer)
+{
+	const struct latency latency = server_latency(&writer->daemon->server);
+	double bounds[LATENCY_BUCKETS];
+
+	for (int i = 0; i < LATENCY_BUCKETS; i++)
+		bounds[i] = latency_bounds[i] / 1e9;
+	openmetrics_family(&writer->text, METRIC_HISTOGRAM, "xdp_icp_daemon_reply_seconds",
+			   "Time from a query's receipt to the daemon's reply.");
+	openmetrics_histogram(&writer->text, bounds, latency.counts, LATENCY_BUCKETS,
+			      latency.sum / 1e9, writer->started, NO_LABELS);
 }
 
 /* --- policies */
@@ -200,6 +216,75 @@ static void sample_trouble(struct openmetrics *text, const struct policy *policy
 			  LABELS("policy", policy->name, "kind", policy->kind->name));
 }
 
+/* --- their child processes */
+
+static const struct helper_pool *children_at(const struct writer *writer, size_t rank)
+{
+	const struct policy *policy = policy_at(writer, rank);
+
+	return policy->kind->children ? policy->kind->children(policy) : NULL;
+}
+
+/* A family with samples for each policy that runs children. */
+static void write_children(struct writer *writer, enum metric_type type, const char *name,
+			   const char *help,
+			   void (*sample)(struct openmetrics *text, const char *policy,
+					  const struct helper_pool_state *state,
+					  const struct helper_pool_use *use))
+{
+	openmetrics_family(&writer->text, type, name, help);
+	for (size_t rank = 0; rank < writer->policies; rank++) {
+		const struct helper_pool *pool = children_at(writer, rank);
+		struct helper_pool_state state;
+		struct helper_pool_use use;
+
+		if (!pool)
+			continue;
+		state = helper_pool_state(pool);
+		use = helper_pool_use(pool);
+		sample(&writer->text, policy_at(writer, rank)->name, &state, &use);
+	}
+}
+
+static void sample_children(struct openmetrics *text, const char *policy,
+			    const struct helper_pool_state *state,
+			    const struct helper_pool_use *use)
+{
+	openmetrics_gauge(text, use->busy, LABELS("policy", policy, "state", "busy"));
+	openmetrics_gauge(text, state->running - use->busy,
+			  LABELS("policy", policy, "state", "idle"));
+	openmetrics_gauge(text, state->children - state->running,
+			  LABELS("policy", policy, "state", "dead"));
+}
+
+static void sample_queue(struct openmetrics *text, const char *policy,
+			 const struct helper_pool_state *state, const struct helper_pool_use *use)
+{
+	(void)state;
+	openmetrics_gauge(text, use->queued, LABELS("policy", policy));
+}
+
+static void sample_replies(struct openmetrics *text, const char *policy,
+			   const struct helper_pool_state *state, const struct helper_pool_use *use)
+{
+	(void)state;
+	openmetrics_summary(text, use->replies, use->waited / 1e9, use->since,
+			    LABELS("policy", policy));
+}
+
+static void write_helpers(struct writer *writer)
+{
+	write_children(writer, METRIC_GAUGE, "xdp_icp_helper_children",
+		       "Child processes of the policy, by what they do.", sample_children);
+	write_children(writer, METRIC_GAUGE, "xdp_icp_helper_queue_length",
+		       "Queries that wait for a child of the policy.", sample_queue);
+	write_children(writer, METRIC_SUMMARY, "xdp_icp_helper_reply_seconds",
+		       "Time until a child of the policy has replied, with that in the queue.",
+		       sample_replies);
+}
+
+/* --- all of the policies */
+
 static void write_policies(struct writer *writer)
 {
 	GAUGE(writer, "xdp_icp_policies", "Policies in the chain.",
@@ -299,13 +384,11 @@ static void write_heartbeat(struct writer *writer)
 
 static void write_maps(struct writer *writer)
 {
-	struct kernel_room rooms[KERNEL_ROOMS];
-	size_t count = 0;
+	struct kernel_room rooms[CENSUS_ROOMS];
+	size_t count = census_rooms(writer->daemon, rooms);
 
-	if (writer->daemon->xdp.kernel)
-		count = kernel_rooms(writer->daemon->xdp.kernel, rooms);
 	openmetrics_family(&writer->text, METRIC_GAUGE, "xdp_icp_map_entries",
-			   "Entries of the kernel's map that are in use.");
+			   "Entries of the map that are in use.");
 	for (size_t i = 0; i < count; i++)
 		openmetrics_gauge(&writer->text, rooms[i].used, LABELS("map", rooms[i].map));
 	openmetrics_family(&writer->text, METRIC_GAUGE, "xdp_icp_map_capacity",
@@ -316,7 +399,7 @@ static void write_maps(struct writer *writer)
 
 /* --- the text */
 
-static char *write_all(const struct daemon *daemon, bool classic, size_t *length)
+static char *write_all(struct daemon *daemon, bool classic, size_t *length)
 {
 	struct writer writer = {
 		.daemon = daemon,
@@ -330,7 +413,9 @@ static char *write_all(const struct daemon *daemon, bool classic, size_t *length
 		return NULL;
 	write_daemon(&writer);
 	write_counters(&writer);
+	write_latency(&writer);
 	write_policies(&writer);
+	write_helpers(&writer);
 	write_interfaces(&writer);
 	write_heartbeat(&writer);
 	write_maps(&writer);

@@ -160,6 +160,19 @@ struct kernel_room {
 #define KERNEL_ROOMS 5
 size_t kernel_rooms(const struct kernel *kernel, struct kernel_room rooms[KERNEL_ROOMS]);
 
+/* A walk that counts; zero-initialised it begins. */
+struct kernel_cursor {
+	bool done;
+	size_t count;
+	struct verdict_key last;
+};
+
+/*
+ * Count the next verdicts that are remembered, at most `max`, and set `done` after the last. They may
+ * change meanwhile, so that the number is approximate. The walk ends even so.
+ */
+void kernel_count_verdicts(const struct kernel *kernel, struct kernel_cursor *cursor, size_t max);
+
 /* Return when the lease was renewed last, as clock_kernel_ns(). */
 uint64_t kernel_heartbeat(const struct kernel *kernel);
 

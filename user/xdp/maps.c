@@ -131,6 +131,22 @@ size_t kernel_rooms(const struct kernel *kernel, struct kernel_room rooms[KERNEL
 	return KERNEL_ROOMS;
 }
 
+void kernel_count_verdicts(const struct kernel *kernel, struct kernel_cursor *cursor, size_t max)
+{
+	struct verdict_key key;
+
+	for (size_t i = 0; i < max && !cursor->done; i++) {
+		const struct verdict_key *last = cursor->count ? &cursor->last : NULL;
+
+		cursor->done = cursor->count >= kernel->sizes.verdicts ||
+			       bpf_map_get_next_key(kernel->fd[PIN_VERDICTS], last, &key);
+		if (cursor->done)
+			break;
+		cursor->last = key;
+		cursor->count++;
+	}
+}
+
 uint64_t kernel_heartbeat(const struct kernel *kernel)
 {
 	return __atomic_load_n(&kernel->watch[kernel->slot].heartbeat, __ATOMIC_ACQUIRE);

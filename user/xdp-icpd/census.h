@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How full the maps are. The rules, and the verdicts that the kernel remembers, can only be counted by
+ * walking through them: if they are many, in slices of the event loop, so that their number is that of
+ * some moments ago.
+ */
+#ifndef XDP_ICP_DAEMON_CENSUS_H
+#define XDP_ICP_DAEMON_CENSUS_H
+
+#include <stddef.h>
+
+#include "xdp-icpd/daemon.h"
+
+#define CENSUS_ROOMS (KERNEL_ROOMS + 2)
+
+/*
+ * Store how full the maps are, as far as it is known, and begin to count again what may have changed;
+ * return how many they are. Without the kernel's there are the daemon's own rules. For the main thread.
+ */
+size_t census_rooms(struct daemon *daemon, struct kernel_room rooms[CENSUS_ROOMS]);
+
+/* End the walks. */
+void census_end(struct daemon *daemon);
+
+#endif
