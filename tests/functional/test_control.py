@@ -132,7 +132,7 @@ class Curl(Lab):
                 continue
             resource = one["path"] + "x" * one["path"].endswith("/")
             status, _ = self.curl(resource, "-X", one["method"], user=STRANGER)
-            expected = 403 if one["changes"] else 400 if one["method"] == "POST" else 200
+            expected = 403 if one["changes"] or one["secret"] else 400 if one["method"] == "POST" else 200
             self.assertEqual(status, expected, one)
         self.assertIsNone(self.daemon_here.status()["drain"])
 

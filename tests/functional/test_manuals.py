@@ -212,6 +212,7 @@ class Manuals(Lab):
 class Running(Lab):
     # For each option, a value that differs from the one of the running daemon.
     CHANGED = {
+        "include": '"/usr/share/doc"',
         "listen": '"127.0.0.1:3131"',
         "interfaces": '"no-such"',
         "mode": "generic",
@@ -257,7 +258,7 @@ class Running(Lab):
         served = set()
         for one in daemon.ask_control("GET", "/v1")["resources"]:
             name = "NAME" if one["path"].endswith("/") else ""
-            mark = " [change]" if one["changes"] else ""
+            mark = " [change]" if one["changes"] else " [secret]" if one["secret"] else ""
             served.add(f"{one['method']} {one['path']}{name}{mark}")
         page = sections(source("xdp-icpd.8"))["CONTROL SOCKET"]
         self.assertEqual(set(entries(page)), served)

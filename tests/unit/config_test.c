@@ -143,7 +143,7 @@ TEST(quotes)
 }
 
 #define TOP_OPTIONS                                                                                \
-	"listen, interfaces, mode, control, metrics, pin_dir, user, default, "                     \
+	"include, listen, interfaces, mode, control, metrics, pin_dir, user, default, "            \
 	"answer_request_zero, "                                                                    \
 	"rules_max, prefixes_max, verdicts_max, lease, drain_time, on_exit, log, workers, policy"
 #define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
@@ -156,8 +156,18 @@ TEST(configuration_errors)
 	} configuration_errors[] = {
 		{ "# one\n# two\ncolour = red",
 		  "c:3: unknown option 'colour'; the options are " TOP_OPTIONS },
-		{ "/* a\n b */\ninclude('x')",
-		  "c:3: unknown option 'include'; the options are " TOP_OPTIONS },
+		{ "/* a\n b */\ninclude('x')", "c:3: 'include' must be followed by = and a value" },
+		{ "include = ''",
+		  "c:1: include: an empty path; name a directory, or leave it out" },
+		{ "include = { x,\nx }", "c:2: include: 'x' is given twice; once is enough" },
+		{ "\nuser = \"${XDP_ICP_NONE}\"",
+		  "c:2: ${XDP_ICP_NONE}: no such environment variable; set it, or write "
+		  "${XDP_ICP_NONE:-DEFAULT}, ${XDP_ICP_NONE:-} for an empty text" },
+		{ "user = \"${XDP_ICP_NONE:-}\"",
+		  "c:1: user: an empty name; name a user, such as nobody" },
+		{ "control = \"${ XDP_ICP_NONE :-/a}${XDP_ICP_NONE:/b}\"",
+		  "c:1: ${XDP_ICP_NONE}: no such environment variable; set it, or write "
+		  "${XDP_ICP_NONE:-DEFAULT}, ${XDP_ICP_NONE:-} for an empty text" },
 		{ "policy p {\n\n colour = red }",
 		  "c:3: unknown option 'colour' of a policy; the options are kind, verdict, cost, "
 		  "not, urls, url, file, texts, text, patterns, pattern, hosts, host, from, above, "
@@ -371,6 +381,8 @@ static void show(const struct config *config, char text[1024])
 		used += snprintf(text + used, 1024 - used, "%u:%u ", in->sin_family,
 				 ntohs(in->sin_port));
 	}
+	for (size_t i = 0; i < config->include_count; i++)
+		used += snprintf(text + used, 1024 - used, "%s ", config->includes[i]);
 	for (size_t i = 0; i < config->interface_count; i++)
 		used += snprintf(text + used, 1024 - used, "%s ", config->interfaces[i]);
 	snprintf(text + used, 1024 - used, "%d %s %u %s %s %d %d %u %u %u %u %u %u %d %d",
@@ -387,23 +399,15 @@ TEST(startup_options)
 		const char *name, *value;
 		bool start;
 	} rows[] = {
-		{ "listen", "'0.0.0.0:4130'", true },
-		{ "interfaces", "eth0", true },
-		{ "mode", "off", true },
-		{ "control", "/other", true },
-		{ "metrics", "'127.0.0.1'", true },
-		{ "pin_dir", "/other", true },
-		{ "user", "other", true },
-		{ "default", "hit", false },
-		{ "answer_request_zero", "true", false },
-		{ "rules_max", "5", true },
-		{ "prefixes_max", "5", true },
-		{ "verdicts_max", "5", true },
-		{ "lease", "5s", false },
-		{ "drain_time", "5s", false },
-		{ "on_exit", "keep", false },
-		{ "log", "json", false },
-		{ "workers", "5", true },
+		{ "include", "/other", false }, { "listen", "'0.0.0.0:4130'", true },
+		{ "interfaces", "eth0", true }, { "mode", "off", true },
+		{ "control", "/other", true },	{ "metrics", "'127.0.0.1'", true },
+		{ "pin_dir", "/other", true },	{ "user", "other", true },
+		{ "default", "hit", false },	{ "answer_request_zero", "true", false },
+		{ "rules_max", "5", true },	{ "prefixes_max", "5", true },
+		{ "verdicts_max", "5", true },	{ "lease", "5s", false },
+		{ "drain_time", "5s", false },	{ "on_exit", "keep", false },
+		{ "log", "json", false },	{ "workers", "5", true },
 	};
 	char names[CONFIG_NAMES_SIZE], text[128], before[1024], read[1024], after[1024];
 	char known[512] = "";

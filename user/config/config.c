@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/include.h"
 #include "config/options.h"
 #include "config/text.h"
 #include "lib/path_safety.h"
@@ -139,6 +140,13 @@ static const struct value *get_value(const cfg_opt_t *option, unsigned int numbe
 static int read_option(struct config *config, const struct config_option *option,
 		       const cfg_opt_t *values)
 {
+	uint64_t bit = 1ull << (option - config_options);
+
+	if (values->nvalues && config->given & bit)
+		return fail(get_value(values, 0)->line,
+			    "'%s' is set in another file already; set it once", option->name);
+	if (values->nvalues)
+		config->given |= bit;
 	for (unsigned int i = 0; i < values->nvalues; i++) {
 		const struct value *value = get_value(values, i);
 		struct error error;
@@ -275,48 +283,30 @@ static int read_clean_text(struct config *config, const char *text, const char *
 	return result;
 }
 
-static int parse_text(const char *text, size_t size, const char *name, bool variables,
-		      const struct config_variables *known, struct config **config,
-		      struct error *error)
+static int read_text(struct config *config, const char *text, size_t size, const char *name,
+		     bool variables, const struct config_variables *known, struct error *error)
 {
-	struct config *made = NULL;
-	char *copy = NULL;
+	char *copy;
 	int result;
 
 	if (size > CONFIG_TEXT_MAX)
 		return error_set(error, "%s: more than %u bytes; put lists of URLs into files",
 				 name, CONFIG_TEXT_MAX);
-	made = config_default();
 	copy = malloc(size + 1);
-	if (!made || !copy) {
-		result = error_set(error, OUT_OF_MEMORY);
-		goto out;
-	}
+	if (!copy)
+		return error_set(error, OUT_OF_MEMORY);
 	memcpy(copy, text, size);
 	copy[size] = '\0';
-	result = config_text_clean(copy, size, name, variables ? &made->variables : NULL, known,
+	result = config_text_clean(copy, size, name, variables ? &config->variables : NULL, known,
 				   error);
 	if (result == 0)
-		result = read_clean_text(made, copy, name, error);
-	if (result == 0)
-		result = config_default_listen(made, error);
-out:
+		result = read_clean_text(config, copy, name, error);
 	free(copy);
-	if (result)
-		config_free(made);
-	else
-		*config = made;
 	return result;
 }
 
-int config_parse_text(const char *text, size_t size, const char *name, struct config **config,
-		      struct error *error)
-{
-	return parse_text(text, size, name, true, NULL, config, error);
-}
-
-static int load(const char *path, bool variables, const struct config_variables *known,
-		struct config **config, struct error *error)
+static int read_file(struct config *config, const char *path, bool variables,
+		     const struct config_variables *known, struct error *error)
 {
 	const char *opened = path;
 	char real[PATH_MAX];
@@ -340,26 +330,71 @@ static int load(const char *path, bool variables, const struct config_variables 
 		return error_set(error,
 				 "%s: cannot read: %s; name a configuration file that can be read",
 				 path, reason.text);
-	result = parse_text(text, size, path, variables, known, config, error);
+	result = read_text(config, text, size, path, variables, known, error);
 	free(text);
 	return result;
+}
+
+int config_read_file(struct config *config, const char *path, const struct config_variables *known,
+		     struct error *error)
+{
+	return read_file(config, path, true, known, error);
+}
+
+/* --- whole configurations */
+
+/* Return `made` if it has been read so far, else free it. `result` is the reader's. */
+static int complete(struct config *made, int result, struct config **config, struct error *error)
+{
+	if (result == 0)
+		result = config_default_listen(made, error);
+	if (result)
+		config_free(made);
+	else
+		*config = made;
+	return result;
+}
+
+int config_parse_text(const char *text, size_t size, const char *name, struct config **config,
+		      struct error *error)
+{
+	struct config *made = config_default();
+
+	if (!made)
+		return error_set(error, OUT_OF_MEMORY);
+	return complete(made, read_text(made, text, size, name, true, NULL, error), config, error);
 }
 
 int config_load_file(const char *path, const struct config *running, struct config **config,
 		     struct error *error)
 {
-	return load(path, true, running ? &running->variables : NULL, config, error);
+	const struct config_variables *known = running ? &running->variables : NULL;
+	struct config *made = config_default();
+	int result;
+
+	if (!made)
+		return error_set(error, OUT_OF_MEMORY);
+	result = config_read_file(made, path, known, error);
+	if (result == 0)
+		result = config_read_included(made, path, known, error);
+	return complete(made, result, config, error);
 }
 
 int config_load_drop_in(const char *path, struct config **config, struct error *error)
 {
-	return load(path, false, NULL, config, error);
+	struct config *made = config_default();
+
+	if (!made)
+		return error_set(error, OUT_OF_MEMORY);
+	return complete(made, read_file(made, path, false, NULL, error), config, error);
 }
 
 void config_free(struct config *config)
 {
 	if (!config)
 		return;
+	for (size_t i = 0; i < config->include_count; i++)
+		free(config->includes[i]);
 	for (size_t i = 0; i < config->interface_count; i++)
 		free(config->interfaces[i]);
 	for (size_t i = 0; i < config->policy_count; i++)
@@ -367,6 +402,7 @@ void config_free(struct config *config)
 	config_variables_free(&config->variables);
 	free(config->policies);
 	free(config->interfaces);
+	free(config->includes);
 	free(config->listen);
 	free(config->control);
 	free(config->pin_dir);

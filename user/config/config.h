@@ -5,7 +5,7 @@
  *
  * Within "double quotes" ${VARIABLE} is replaced by the environment variable, and a backslash
  * begins an escape; 'single quotes' keep the text unchanged, which suits regular expressions.
- * Comments begin with # or //, or are enclosed in slash-asterisks. There is no include.
+ * Comments begin with # or //, or are enclosed in slash-asterisks.
  *
  * Policies are not interpreted here: to check a configuration, call config_load() and then
  * chain_create() (chain.h).
@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "config/text.h"
@@ -38,6 +39,8 @@ enum config_on_exit {
 };
 
 struct config {
+	size_t include_count;
+	char **includes;     /* paths of files and directories, which config_load_file() has read */
 	size_t listen_count; /* at least 1 */
 	struct sockaddr_storage *listen;
 	size_t interface_count; /* 0: attach the program nowhere */
@@ -60,13 +63,14 @@ struct config {
 	size_t policy_count;
 	struct policy_spec **policies;	   /* in the order of the file; names are unique */
 	struct config_variables variables; /* environment variables named at the start */
+	uint64_t given; /* a bit for each of config_options[] (options.h) that a file has set */
 };
 
 #define CONFIG_ENTRIES_MAX 67108864
 #define CONFIG_WORKERS_MAX 64
 
 /*
- * Read a file, without the policies that were added at run time (dropin.h). Root reads only files
+ * Read a file and those that it includes, without the policies that were added at run time (dropin.h). Root reads only files
  * that no other user can change. Options not in the file have their defaults: both wildcard
  * addresses, port 3130, mode auto, verdict miss, user nobody. With a configuration that is `running`
  * (NULL: none), an environment variable that this one does not name must be in the environment: a

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/directory.h"
 #include "config/dropin.h"
+#include "config/render.h"
 #include "config/options.h"
 #include "lib/regular_file.h"
 #include "lib/shell_quote.h"
@@ -67,48 +68,32 @@ static int move_policies(struct config *config, struct config *from, struct erro
 	return 0;
 }
 
-static int is_drop_in(const struct dirent *entry)
-{
-	size_t length = strlen(entry->d_name), suffix = strlen(SUFFIX);
-
-	return entry->d_name[0] != '.' && length > suffix &&
-	       strcmp(entry->d_name + length - suffix, SUFFIX) == 0;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 /* Add what is in the directory to a configuration, except for one file (NULL: no exception). */
 static int load_all_but(const char *except, const char *config_path, struct config *config,
 			struct error *error)
 {
-	char directory[PATH_MAX], path[PATH_MAX + NAME_MAX + 2];
-	struct dirent **entries;
-	int count, result = 0;
+	char directory[PATH_MAX], **paths;
+	size_t count;
+	int result = 0;
 
 	snprintf(directory, sizeof(directory), "%s.d", config_path);
-	count = scandir(directory, &entries, is_drop_in, by_name);
-	if (count < 0) {
+	if (directory_list(directory, &paths, &count)) {
 		if (errno == ENOENT)
 			return 0;
 		return error_set(error, "%s: cannot read: %s; let the daemon's user read it",
 				 directory, strerror(errno));
 	}
-	for (int i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && result == 0; i++) {
 		struct config *part = NULL;
 
-		snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name);
-		free(entries[i]);
-		if (result || (except && strcmp(path, except) == 0))
+		if (except && strcmp(paths[i], except) == 0)
 			continue;
-		result = config_load_drop_in(path, &part, error);
+		result = config_load_drop_in(paths[i], &part, error);
 		if (result == 0)
 			result = move_policies(config, part, error);
 		config_free(part);
 	}
-	free(entries);
+	directory_free(paths, count);
 	return result;
 }
 
@@ -131,39 +116,6 @@ int config_load(const char *path, const struct config *running, struct config **
 
 /* --- the text of a file */
 
-/* In double quotes any byte can be written as \xHH; do so for all but harmless ones. */
-static void print_quoted(FILE *out, const char *text)
-{
-	putc('"', out);
-	for (; *text; text++) {
-		unsigned char c = *text;
-
-		if (isalnum(c) || strchr(" !#%&()*+,-./:;<=>?@[]^_|~", c))
-			putc(c, out);
-		else
-			fprintf(out, "\\x%02x", c);
-	}
-	putc('"', out);
-}
-
-static void print_spec(FILE *out, const struct policy_spec *spec)
-{
-	fprintf(out, "# written by `icpctl policy add --save`\npolicy ");
-	print_quoted(out, spec->name);
-	fprintf(out, " {\n");
-	for (size_t i = 0; i < spec->count; i++) {
-		const struct spec_setting *setting = &spec->settings[i];
-
-		fprintf(out, "\t%s = {", setting->key);
-		for (size_t k = 0; k < setting->count; k++) {
-			fprintf(out, k ? ", " : " ");
-			print_quoted(out, setting->values[k].text);
-		}
-		fprintf(out, " }\n");
-	}
-	fprintf(out, "}\n");
-}
-
 static int render(const struct policy_spec *spec, char **text, size_t *size)
 {
 	FILE *out = open_memstream(text, size);
@@ -171,7 +123,8 @@ static int render(const struct policy_spec *spec, char **text, size_t *size)
 
 	if (!out)
 		return -1;
-	print_spec(out, spec);
+	fputs("# written by `icpctl policy add --save`\n", out);
+	render_policy(out, spec);
 	failed = ferror(out);
 	return fclose(out) || failed ? -1 : 0;
 }

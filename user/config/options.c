@@ -15,7 +15,18 @@
 #define OUT_OF_MEMORY "out of memory"
 #define METRICS_PORT 9130
 
-/* --- setting one value */
+static void *member(const struct config *config, const struct config_option *option)
+{
+	return (char *)config + option->offset;
+}
+
+/* --- one value, set and returned as text */
+
+/* Parameters of the functions that return a value. */
+#define UNUSED __attribute__((unused))
+#define GET                                                                                        \
+	const struct config *config UNUSED, const struct config_option *option UNUSED,             \
+		size_t index UNUSED, char *buffer UNUSED
 
 static int set_listen(struct config *config, const char *text, struct error *error)
 {
@@ -33,40 +44,77 @@ static int set_listen(struct config *config, const char *text, struct error *err
 	return 0;
 }
 
+static const char *get_listen(GET)
+{
+	if (index >= config->listen_count)
+		return NULL;
+	sockaddr_text(&config->listen[index], buffer);
+	return buffer;
+}
+
+/* Append to a list in which nothing is twice. */
+static int add_text(char ***list, size_t *count, const char *text, struct error *error)
+{
+	char **added;
+
+	for (size_t i = 0; i < *count; i++)
+		if (strcmp((*list)[i], text) == 0)
+			return error_set(error, "'%s' is given twice; once is enough", text);
+	added = vec_append(*list, *count);
+	if (!added)
+		return error_set(error, OUT_OF_MEMORY);
+	*added = strdup(text);
+	return *added ? 0 : error_set(error, OUT_OF_MEMORY);
+}
+
+static int set_include(struct config *config, const char *text, struct error *error)
+{
+	if (!*text)
+		return error_set(error, "an empty path; name a directory, or leave it out");
+	return add_text(&config->includes, &config->include_count, text, error);
+}
+
+/* What it has brought is part of the configuration. */
+static const char *get_include(GET)
+{
+	return NULL;
+}
+
 static int set_interfaces(struct config *config, const char *text, struct error *error)
 {
-	char **name;
-
 	if (!*text || strlen(text) >= IF_NAMESIZE || strpbrk(text, "/ \t\n\r\v\f:"))
 		return error_set(error,
 				 "'%s' is not the name of an interface; `ip link` shows the names",
 				 text);
-	for (size_t i = 0; i < config->interface_count; i++)
-		if (strcmp(config->interfaces[i], text) == 0)
-			return error_set(error, "'%s' is given twice; once is enough", text);
-	name = vec_append(config->interfaces, config->interface_count);
-	if (!name)
-		return error_set(error, OUT_OF_MEMORY);
-	*name = strdup(text);
-	return *name ? 0 : error_set(error, OUT_OF_MEMORY);
+	return add_text(&config->interfaces, &config->interface_count, text, error);
 }
+
+static const char *get_interfaces(GET)
+{
+	return index < config->interface_count ? config->interfaces[index] : NULL;
+}
+
+static const char *const modes[] = {
+	[CONFIG_MODE_AUTO] = "auto",
+	[CONFIG_MODE_NATIVE] = "native",
+	[CONFIG_MODE_GENERIC] = "generic",
+	[CONFIG_MODE_OFF] = "off",
+};
 
 static int set_mode(struct config *config, const char *text, struct error *error)
 {
-	static const char *const names[] = {
-		[CONFIG_MODE_AUTO] = "auto",
-		[CONFIG_MODE_NATIVE] = "native",
-		[CONFIG_MODE_GENERIC] = "generic",
-		[CONFIG_MODE_OFF] = "off",
-	};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(text, names[i]))
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcmp(text, modes[i]))
 			continue;
 		config->mode = i;
 		return 0;
 	}
 	return error_set(error, "unknown mode '%s'; it can be auto, native, generic or off", text);
+}
+
+static const char *get_mode(GET)
+{
+	return index ? NULL : modes[config->mode];
 }
 
 static int set_on_exit(struct config *config, const char *text, struct error *error)
@@ -79,12 +127,27 @@ static int set_on_exit(struct config *config, const char *text, struct error *er
 	return 0;
 }
 
+static const char *get_on_exit(GET)
+{
+	return index ? NULL : config->on_exit == CONFIG_ON_EXIT_KEEP ? "keep" : "close";
+}
+
 static int set_log(struct config *config, const char *text, struct error *error)
 {
 	config->log_json = strcmp(text, "json") == 0;
 	if (!config->log_json && strcmp(text, "text"))
 		return error_set(error, "'%s' must be text or json", text);
 	return 0;
+}
+
+static const char *get_log(GET)
+{
+	return index ? NULL : config->log_json ? "json" : "text";
+}
+
+static const char *get_text(GET)
+{
+	return index ? NULL : *(char *const *)member(config, option);
 }
 
 static int set_text(char **member, const char *text, struct error *error)
@@ -140,9 +203,36 @@ static int set_answer_request_zero(struct config *config, const char *text, stru
 	return parse_bool(text, &config->answer_request_zero, error);
 }
 
-static void *member(struct config *config, const struct config_option *option)
+static const char *get_default(GET)
 {
-	return (char *)config + option->offset;
+	return index ? NULL : opcode_short_name(config->default_verdict);
+}
+
+static const char *get_answer_request_zero(GET)
+{
+	return index ? NULL : config->answer_request_zero ? "true" : "false";
+}
+
+static const char *get_metrics(GET)
+{
+	if (index || !config->metrics.ss_family)
+		return NULL;
+	sockaddr_text(&config->metrics, buffer);
+	return buffer;
+}
+
+const char *config_get(const struct config *config, const struct config_option *option,
+		       size_t index, char buffer[CONFIG_VALUE_SIZE])
+{
+	unsigned int number;
+
+	if (option->get)
+		return option->get(config, option, index, buffer);
+	number = *(const unsigned int *)member(config, option);
+	if (index || number < (unsigned long)option->min) /* less: not set */
+		return NULL;
+	snprintf(buffer, CONFIG_VALUE_SIZE, "%u%s", number, option->duration ? "ms" : "");
+	return buffer;
 }
 
 int config_set(struct config *config, const struct config_option *option, const char *text,
@@ -200,27 +290,34 @@ static bool same_text(const struct config *a, const struct config *b, size_t off
 #define HOUR 3600000 /* milliseconds */
 
 const struct config_option config_options[] = {
-	{ "listen", MEMBERS(listen_count, listen), set_listen, .list = true, .restart = true,
-	  .same = same_listen },
-	{ "interfaces", MEMBERS(interface_count, interfaces), set_interfaces, .list = true,
-	  .restart = true, .same = same_interfaces },
-	{ "mode", MEMBER(mode), set_mode, .restart = true },
-	{ "control", MEMBER(control), set_control, .restart = true, .same = same_text },
-	{ "metrics", MEMBER(metrics), set_metrics, .restart = true },
-	{ "pin_dir", MEMBER(pin_dir), set_pin_dir, .restart = true, .same = same_text },
-	{ "user", MEMBER(user), set_user, .restart = true, .same = same_text },
-	{ "default", MEMBER(default_verdict), set_default },
-	{ "answer_request_zero", MEMBER(answer_request_zero), set_answer_request_zero },
+	{ "include", MEMBERS(include_count, includes), set_include, .get = get_include,
+	  .list = true },
+	{ "listen", MEMBERS(listen_count, listen), set_listen, .get = get_listen, .list = true,
+	  .restart = true, .same = same_listen },
+	{ "interfaces", MEMBERS(interface_count, interfaces), set_interfaces, .get = get_interfaces,
+	  .list = true, .restart = true, .same = same_interfaces },
+	{ "mode", MEMBER(mode), set_mode, .get = get_mode, .restart = true },
+	{ "control", MEMBER(control), set_control, .get = get_text, .restart = true,
+	  .same = same_text },
+	{ "metrics", MEMBER(metrics), set_metrics, .get = get_metrics, .restart = true },
+	{ "pin_dir", MEMBER(pin_dir), set_pin_dir, .get = get_text, .restart = true,
+	  .same = same_text },
+	{ "user", MEMBER(user), set_user, .get = get_text, .restart = true, .same = same_text },
+	{ "default", MEMBER(default_verdict), set_default, .get = get_default },
+	{ "answer_request_zero", MEMBER(answer_request_zero), set_answer_request_zero,
+	  .get = get_answer_request_zero },
 	{ "rules_max", MEMBER(rules_max), NULL, 1, CONFIG_ENTRIES_MAX, .restart = true },
 	{ "prefixes_max", MEMBER(prefixes_max), NULL, 0, CONFIG_ENTRIES_MAX, .restart = true },
 	{ "verdicts_max", MEMBER(verdicts_max), NULL, 1, CONFIG_ENTRIES_MAX, .restart = true },
 	{ "lease", MEMBER(lease), NULL, 100, HOUR, .duration = true },
 	{ "drain_time", MEMBER(drain_time), NULL, 0, HOUR, .duration = true },
-	{ "on_exit", MEMBER(on_exit), set_on_exit },
-	{ "log", MEMBER(log_json), set_log },
+	{ "on_exit", MEMBER(on_exit), set_on_exit, .get = get_on_exit },
+	{ "log", MEMBER(log_json), set_log, .get = get_log },
 	{ "workers", MEMBER(workers), NULL, 1, CONFIG_WORKERS_MAX, .restart = true },
 	{ NULL },
 };
+
+_Static_assert(sizeof(config_options) / sizeof(config_options[0]) <= 64, "`given` has 64 bits");
 
 static void swap_bytes(char *a, char *b, size_t size)
 {

@@ -65,40 +65,62 @@ void config_variables_free(struct config_variables *variables)
 	*variables = (struct config_variables){ 0 };
 }
 
-static bool has_variable(const struct config_variables *variables, const char *name, size_t length)
+static bool is_name(const char *known, const char *name, size_t length)
+{
+	return strncmp(known, name, length) == 0 && known[length] == '\0';
+}
+
+/* Note the name of a variable, and return it; NULL: out of memory. */
+static const char *add_variable(struct config_variables *variables, const char *name, size_t length)
+{
+	char **added;
+
+	for (size_t i = 0; i < variables->count; i++)
+		if (is_name(variables->names[i], name, length))
+			return variables->names[i];
+	added = vec_append(variables->names, variables->count);
+	if (added)
+		*added = strndup(name, length);
+	return added ? *added : NULL;
+}
+
+static bool has_variable(const struct config_variables *variables, const char *name)
 {
 	for (size_t i = 0; i < variables->count; i++)
-		if (strncmp(variables->names[i], name, length) == 0 &&
-		    variables->names[i][length] == '\0')
+		if (strcmp(variables->names[i], name) == 0)
 			return true;
 	return false;
 }
 
-static int add_variable(struct cursor *cursor, const char *name, size_t length)
+static int check_variable(struct cursor *cursor, const char *name, bool has_default)
 {
-	struct config_variables *variables = cursor->variables;
-	char **added;
-
-	if (has_variable(variables, name, length))
+	if (getenv(name))
 		return 0;
-	added = vec_append(variables->names, variables->count);
-	if (added)
-		*added = strndup(name, length);
-	if (!added || !*added)
-		return fail(cursor, cursor->line, "out of memory");
-	if (!cursor->known || has_variable(cursor->known, name, length) || getenv(*added))
+	if (cursor->known && !has_variable(cursor->known, name))
+		return fail(cursor, cursor->line,
+			    "${%s}: this environment variable is unknown, because the "
+			    "configuration did not name it when the daemon started; restart the "
+			    "daemon",
+			    name);
+	if (has_default)
 		return 0;
 	return fail(cursor, cursor->line,
-		    "${%s}: this environment variable is unknown, because the configuration did "
-		    "not name it when the daemon started; restart the daemon",
-		    *added);
+		    "${%s}: no such environment variable; set it, or write ${%s:-DEFAULT}, "
+		    "${%s:-} for an empty text",
+		    name, name, name);
+}
+
+/* "NAME:-TEXT}", as libconfuse reads it. */
+static bool has_default(const char *name)
+{
+	return strncmp(name + strcspn(name, ":}"), ":-", 2) == 0;
 }
 
 /* ${VARIABLE}: libconfuse would search for the brace beyond the end of the string and the line. */
 static int skip_variable(struct cursor *cursor)
 {
 	size_t length = strcspn(cursor->at, "}\"'\n");
-	const char *name = cursor->at + 2;
+	const char *name = cursor->at + 2, *known;
 
 	if (cursor->at[length] != '}')
 		return fail(cursor, cursor->line,
@@ -109,7 +131,10 @@ static int skip_variable(struct cursor *cursor)
 			    "quotes keep the text as it is");
 	/* As libconfuse parses it: blanks around the name, and a default after :- */
 	name += strspn(name, " \t");
-	if (add_variable(cursor, name, strcspn(name, ": \t}")))
+	known = add_variable(cursor->variables, name, strcspn(name, ": \t}"));
+	if (!known)
+		return fail(cursor, cursor->line, "out of memory");
+	if (check_variable(cursor, known, has_default(name)))
 		return -1;
 	cursor->at += length + 1;
 	return 0;

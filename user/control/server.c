@@ -84,7 +84,8 @@ static void route(const struct control *control, struct control_request *request
 			if (match(one, path))
 				MHD_add_response_header(request->response, MHD_HTTP_HEADER_ALLOW,
 							one->method);
-	} else if (request->resource->changes && !request->may_change) {
+	} else if ((request->resource->changes || request->resource->secret) &&
+		   !request->may_change) {
 		control_refuse(request, CONTROL_STATUS_FORBIDDEN,
 			       "%s %s: permitted only to root and the daemon's user", method, path);
 	}

@@ -52,6 +52,7 @@ struct control_resource {
 	void (*handle)(void *context, struct control_request *request);
 	bool changes; /* for root and the daemon's own user only */
 	const char *help;
+	bool secret; /* likewise, although it changes nothing */
 };
 
 struct control;

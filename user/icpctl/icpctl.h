@@ -42,6 +42,7 @@ int icpctl_drain(struct icpctl *ctl, int argc, char **argv);
 int icpctl_undrain(struct icpctl *ctl, int argc, char **argv);
 int icpctl_trace(struct icpctl *ctl, int argc, char **argv);
 int icpctl_reload(struct icpctl *ctl, int argc, char **argv);
+int icpctl_config(struct icpctl *ctl, int argc, char **argv);
 
 /*
  * Parse the options of a command, whose parser gets `input`, and the common options. Arguments are

@@ -36,6 +36,8 @@ static const struct {
 	  "give every query the same verdict, so that front ends use other hosts" },
 	{ "undrain", icpctl_undrain, "", "end a drain" },
 	{ "reload", icpctl_reload, "", "read the configuration again" },
+	{ "config", icpctl_config, " dump",
+	  "print the configuration as it counts, with what was added at run time" },
 	{ "help", run_help, " [COMMAND]", "print this text, or that of `icpctl COMMAND --help'" },
 };
 

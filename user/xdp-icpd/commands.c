@@ -10,6 +10,7 @@
 #include "xdp-icpd/rules.h"
 #include "xdp-icpd/commands.h"
 #include "automaton/pack.h"
+#include "config/render.h"
 #include "helper/pool.h"
 #include "icp/counter_names.h"
 #include "xdp-icpd/daemon.h"
@@ -261,6 +262,21 @@ static void post_reload(void *context, struct control_request *request)
 	struct error error;
 
 	await_change(daemon_reload(context, &error), request, &error);
+}
+
+/* --- the configuration */
+
+static void get_config(void *context, struct control_request *request)
+{
+	const struct daemon *daemon = context;
+	char *text = render_config(daemon->config), *rest = text, *line;
+	json_t *lines = text ? json_array() : NULL;
+
+	/* icpctl prints no control character of a reply, not even a newline. */
+	while (lines && (line = strsep(&rest, "\n")) && rest)
+		json_array_append_new(lines, json_string(line));
+	free(text);
+	control_reply(request, lines ? json_pack("{s:o}", "lines", lines) : NULL);
 }
 
 /* --- policies */
@@ -538,9 +554,10 @@ static void reply_with_index(struct control_request *request,
 	json_t *list = json_array();
 
 	for (const struct control_resource *one = resources; one->method; one++)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:s}", "method", one->method,
-						      "path", one->path, "changes", one->changes,
-						      "help", one->help));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:s, s:b, s:b, s:s}", "method", one->method,
+						"path", one->path, "changes", one->changes,
+						"secret", one->secret, "help", one->help));
 	control_reply(request, json_pack("{s:o}", "resources", list));
 }
 
@@ -561,6 +578,8 @@ const struct control_resource daemon_resources[] = {
 	{ "GET", "/v1/status", get_status, false, "the state of the daemon and all counters" },
 	{ "GET", "/v1/counters", get_counters, false, "all counters" },
 	{ "POST", "/v1/reload", post_reload, true, "read the configuration again" },
+	{ "GET", "/v1/config", get_config, false, "the configuration as it counts",
+	  .secret = true },
 	{ "POST", "/v1/check", post_check, false, "what the replies to queries would be" },
 	{ "GET", "/v1/trace", get_trace, false, "queries as they are processed, one a line" },
 	{ "GET", "/v1/policies", get_policies, false, "the policies in their order" },

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/options.h"
+#include "config/render.h"
+#include "lib/escape.h"
+
+#define DIGITS "0123456789"
+#define HARMLESS                                                                                   \
+	DIGITS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"                              \
+	       " !#%&()*+,-./:;<=>?@[]^_|~"
+
+/* In double quotes any byte can be written as \xHH; do so for all but harmless ones. */
+static void print_quoted(FILE *out, const char *text)
+{
+	size_t length;
+
+	putc('"', out);
+	for (;; text++) {
+		length = strspn(text, HARMLESS);
+		fwrite(text, 1, length, out);
+		text += length;
+		if (!*text)
+			break;
+		fprintf(out, "\\x%02x", (unsigned char)*text);
+	}
+	putc('"', out);
+}
+
+/* Print one of the values of an option; several stand in braces. */
+static void print_value(FILE *out, const char *text, size_t index, size_t count)
+{
+	fputs(index ? ", " : count > 1 ? "{ " : "", out);
+	if (*text && !text[strspn(text, DIGITS)]) /* a number */
+		fputs(text, out);
+	else
+		print_quoted(out, text);
+	if (count > 1 && index == count - 1)
+		fputs(" }", out);
+}
+
+void render_policy(FILE *out, const struct policy_spec *spec)
+{
+	fputs("policy ", out);
+	print_quoted(out, spec->name);
+	fputs(" {\n", out);
+	for (size_t i = 0; i < spec->count; i++) {
+		const struct spec_setting *setting = &spec->settings[i];
+
+		fprintf(out, "        %s = ", setting->key);
+		for (size_t k = 0; k < setting->count; k++)
+			print_value(out, setting->values[k].text, k, setting->count);
+		putc('\n', out);
+	}
+	fputs("}\n", out);
+}
+
+static void print_option(FILE *out, const struct config *config, const struct config_option *option)
+{
+	char buffer[CONFIG_VALUE_SIZE];
+	size_t count = 0;
+
+	while (config_get(config, option, count, buffer))
+		count++;
+	if (!count)
+		return;
+	fprintf(out, "%s = ", option->name);
+	for (size_t i = 0; i < count; i++)
+		print_value(out, config_get(config, option, i, buffer), i, count);
+	putc('\n', out);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct policy_spec *const *left = a, *const *right = b;
+
+	return strcmp((*left)->name, (*right)->name);
+}
+
+static int print_policies(FILE *out, const struct config *config)
+{
+	size_t count = config->policy_count;
+	struct policy_spec **sorted = calloc(count + 1, sizeof(struct policy_spec *));
+
+	if (!sorted)
+		return -1;
+	if (count)
+		memcpy(sorted, config->policies, count * sizeof(struct policy_spec *));
+	qsort(sorted, count, sizeof(struct policy_spec *), by_name);
+	for (size_t i = 0; i < count; i++) {
+		char *where = escape(sorted[i]->where, strlen(sorted[i]->where));
+
+		fprintf(out, "\n# %s\n", where ? where : "");
+		render_policy(out, sorted[i]);
+		free(where);
+	}
+	free(sorted);
+	return 0;
+}
+
+char *render_config(const struct config *config)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	bool failed;
+
+	if (!out)
+		return NULL;
+	for (const struct config_option *option = config_options; option->name; option++)
+		print_option(out, config, option);
+	failed = print_policies(out, config) || ferror(out);
+	if (fclose(out) == 0 && !failed)
+		return text;
+	free(text);
+	return NULL;
+}

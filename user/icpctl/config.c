@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* icpctl config: the configuration as it counts. */
+#include <stdio.h>
+
+#include "icpctl/icpctl.h"
+
+struct input {
+	struct icpctl *ctl;
+	struct icpctl_words words;
+};
+
+static int run_dump(const void *context)
+{
+	const struct input *input = context;
+	const json_t *line;
+	json_t *reply;
+	size_t i;
+	int status = icpctl_ask(input->ctl, "GET", "/v1/config", NULL, &reply, NULL);
+
+	if (status == ICPCTL_OK && input->ctl->json)
+		icpctl_print_json(reply);
+	else
+		json_array_foreach (json_object_get(reply, "lines"), i, line)
+			puts(json_string_value(line) ?: "");
+	json_decref(reply);
+	return status;
+}
+
+static const struct icpctl_action actions[] = {
+	{ "dump", "", 1, 1, run_dump },
+	{ NULL },
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	(void)argument;
+	return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
+}
+
+static const struct argp argp = {
+	.parser = parse,
+	.args_doc = "dump",
+	.doc = "Prints the configuration as it counts: the options with their values, defaults "
+	       "included, the policies of all files, and those that were added at run time. The "
+	       "output is a configuration, which `xdp-icpd -c' reads.\v"
+	       "Environment variables are replaced by their values, so it may hold secrets; only "
+	       "root and the daemon's user may read it. Lists in files are not part of it.",
+};
+
+int icpctl_config(struct icpctl *ctl, int argc, char **argv)
+{
+	struct input input = { .ctl = ctl };
+	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
+
+	return status ? status : input.words.action->run(&input);
+}
