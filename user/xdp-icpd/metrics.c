@@ -378,6 +378,8 @@ static void write_heartbeat(struct writer *writer)
 	GAUGE(writer, "xdp_icp_heartbeat_timestamp_seconds",
 	      "When the daemon last renewed the kernel's lease.",
 	      clock_ns(CLOCK_REALTIME) / 1e9 - age);
+	/* To compare with the lease, which may be shorter than the clocks of two hosts differ. */
+	GAUGE(writer, "xdp_icp_heartbeat_age_seconds", "How long ago that was.", age);
 	GAUGE(writer, "xdp_icp_lease_seconds", "How long the lease lasts.",
 	      daemon->config->lease / 1e3);
 }
