@@ -215,6 +215,7 @@ install: all ## install below PREFIX (/usr/local) and DESTDIR
 	$(call filled_in,scripts/xdp-icp.pc.in) >$(DESTDIR)$(PREFIX)/share/pkgconfig/xdp-icp.pc
 	test -e $(DESTDIR)/etc/xdp-icp/xdp-icp.conf || \
 		install -m 644 scripts/sample.conf $(DESTDIR)/etc/xdp-icp/xdp-icp.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xdp-icp scripts/metrics/*
 	install -d $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR)
 	$(call filled_in,$(COMPLETION)/xdp-icp.bash) >$(DESTDIR)$(BASHDIR)/icpctl
 	for program in icpblast xdp-icpd xdp-icp-load; do \

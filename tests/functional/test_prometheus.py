@@ -16,6 +16,7 @@ import icp
 from daemon import ROOT
 from lab import Lab, main
 from net import PATIENCE, until
+from test_manuals import entries, sections, source
 
 RULES = ROOT / "scripts/metrics/xdp-icp.rules.yml"
 DASHBOARD = ROOT / "scripts/metrics/xdp-icp-dashboard.json"
@@ -209,12 +210,25 @@ class Scraped(WithPrometheus):
         text = self.get(9130, "/metrics")
         self.assertEqual(self.promtool("check", "metrics", text=text), "")
         self.query_much()
+        with self.subTest("the manual"):
+            self.manual()
         with self.subTest("as icpctl says"):
             self.compare()
         with self.subTest("rules"):
             self.rules()
         with self.subTest("dashboard"):
             self.dashboard()
+
+    def manual(self):
+        """It tells of all metrics, and what is no gauge."""
+        text = self.get(9130, "/metrics", {"Accept": "application/openmetrics-text"})
+        page = sections(source("xdp-icp-metrics.7"))
+        told = [re.fullmatch(r"(\w+)(?: \[(\w+)\])?", entry) for entry in entries(page["METRICS"])]
+        self.assertEqual(
+            {one[1]: one[2] or "gauge" for one in told},
+            dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M)),
+        )
+        self.assertEqual(set(entries(page["ALERTS"])), set(WRONG))
 
     def compare(self):
         status = self.daemon_here.status()
