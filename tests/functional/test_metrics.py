@@ -4,6 +4,7 @@
 
 import contextlib
 import http.client
+import os
 import signal
 import socket
 import time
@@ -82,6 +83,7 @@ class Served(Lab):
         process = self.daemon_here.process
         client = self.client(self.server)
         process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # until all threads have stopped
         client.send(icp.query("http://a/", 1), "127.0.0.1")
         time.sleep(0.06)
         process.send_signal(signal.SIGCONT)
