@@ -157,6 +157,20 @@ class UnderFlood(Wire):
         self.assertEqual(client.ask(OPEN, SERVER), "hit")
         self.end_flood(flood)
 
+    def test_restart_and_upgrade_lose_no_reply(self):
+        """Also to maps of another ABI: what the kernel cannot reply to waits for the daemon."""
+        daemon = self.responder(self.gated_chain(self.files / "flag"), settings='on_exit = "keep"')
+        daemon.start()
+        flood = self.flood(SERVER, ENDLESS, [f"{OPEN}\thit"])
+        set_abi = f"bpftool map update pinned {self.pins}/abi key hex 0 0 0 0 value hex 7 0 0 0"
+        for change in ("true", set_abi):
+            daemon.stop()
+            self.server_side.run(*change.split())
+            daemon.start()
+            self.assertEqual(self.ask(GATED), "hit")
+        self.end_flood(flood)
+        self.assertIn("which are of ABI version 7", daemon.log.read_text())
+
     def test_next_daemon_takes_over_without_a_gap(self):
         """Within the lease, queries behind a gate are replied to without a gap as well."""
         chain = self.gated_chain(self.files / "flag")
