@@ -33,6 +33,7 @@ BPF_ENABLE_STATS = 32
 CORE, NEXT_CORE = (sorted(os.sched_getaffinity(0)) * 2)[:2]
 BUSY_LOOPS = 16
 QUOTA = 0.2  # of a core
+SLICE_WEIGHT = 1000  # of the systemd slice; others have 100
 SQUID = """
 http_port 127.0.0.1:3128
 icp_port 3130
@@ -238,8 +239,10 @@ def busy_loops(count=BUSY_LOOPS):
             loop.wait()
 
 
-class Quota(Built):
-    """A control group with a CPU quota and a busy loop that exhausts it."""
+class ControlGroups(Built):
+    """Groups of processes with a share of the CPU or a quota."""
+
+    PERIOD = 100000  # microseconds
 
     def __init__(self, directory):
         super().__init__()
@@ -248,21 +251,14 @@ class Quota(Built):
     def build(self):
         self.mount.mkdir()
         self.callback(self.mount.rmdir)
-        period, quota = 100000, int(QUOTA * 100000)
-        limits = {"cpu.max": f"{quota} {period}"}
-        if not self.mounted("cgroup2") or not self.has_cpu():
+        self.unified = self.mounted("cgroup2") and self.has_cpu()
+        if not self.unified:
             self.unmount()
             if not self.mounted("cgroup", "-o", "cpu"):
                 raise RuntimeError("no control group for cpu can be had here")
-            limits = {"cpu.cfs_period_us": str(period), "cpu.cfs_quota_us": str(quota)}
         self.callback(self.unmount)
-        if "cpu.max" in limits:
+        if self.unified:
             self.enable()
-        self.group = self.mount / f"xdp-icp-bench-{os.getpid()}"
-        self.group.mkdir()
-        self.callback(self.group.rmdir)
-        for name, value in limits.items():
-            (self.group / name).write_text(value)
 
     def mounted(self, kind, *options):
         done = net.run("mount", "-t", kind, *options, "none", self.mount, check=False)
@@ -280,15 +276,43 @@ class Quota(Built):
             control.write_text("+cpu")
             self.callback(control.write_text, "-cpu")
 
+    def limits(self, quota, weight):
+        if quota and self.unified:
+            return {"cpu.max": f"{int(quota * self.PERIOD)} {self.PERIOD}"}
+        if quota:
+            return {
+                "cpu.cfs_period_us": str(self.PERIOD),
+                "cpu.cfs_quota_us": str(int(quota * self.PERIOD)),
+            }
+        if self.unified:
+            return {"cpu.weight": str(weight)}
+        return {"cpu.shares": str(weight * 1024 // 100)}
+
     @contextlib.contextmanager
-    def around(self, pid):
-        with busy_loops(1) as loops:
-            for member in (pid, loops[0].pid):
-                (self.group / "cgroup.procs").write_text(str(member))
-            try:
-                yield
-            finally:
-                (self.mount / "cgroup.procs").write_text(str(pid))
+    def group(self, *members, quota=None, weight=100):
+        """Put processes into a group of their own: with a quota, in cores, or a weight."""
+        group = self.mount / f"xdp-icp-bench-{os.getpid()}-{members[0]}"
+        group.mkdir()
+        try:
+            for name, value in self.limits(quota, weight).items():
+                (group / name).write_text(value)
+            for member in members:
+                (group / "cgroup.procs").write_text(str(member))
+            yield
+        finally:
+            for member in members:
+                (self.mount / "cgroup.procs").write_text(str(member))
+            group.rmdir()
+
+
+@contextlib.contextmanager
+def realtime(pid):
+    """All threads of the process at the lowest realtime priority."""
+    net.run("chrt", "--all-tasks", "--fifo", "--pid", "1", pid)
+    try:
+        yield
+    finally:
+        net.run("chrt", "--all-tasks", "--other", "--pid", "0", pid)
 
 
 # --- memory
