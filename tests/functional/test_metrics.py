@@ -134,9 +134,14 @@ class Served(Lab):
             self.assertEqual(held[0].recv(1), b"", "the oldest connection is not closed")
 
     def test_the_address_is_free_again_at_once(self):
-        self.ask("GET", "/metrics")
+        self.client(self.server).ask("http://a/", "127.0.0.1")
+        replies, created = (f'xdp_icp_replies_{name}{{by="daemon"}}' for name in ("total", "created"))
+        until(lambda: self.samples()[replies] == 1, "the reply to be shown")
+        before = self.samples()[created]
         self.daemon_here.stop()
         self.daemon_here.start()
+        self.assertEqual(self.samples()[replies], 0)
+        self.assertGreater(self.samples()[created], before)
         other = self.daemon(self.server, settings=f'metrics = "127.0.0.1:{PORT}"', listen=["127.0.0.1:3140"])
         other.launch()
         self.assertEqual(other.wait(), 1)

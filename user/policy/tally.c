@@ -11,6 +11,7 @@ struct decider_tally *tally_new(void)
 	if (tally) {
 		memset(tally, 0, sizeof(*tally));
 		tally->references = 1;
+		tally->created = time(NULL);
 	}
 	return tally;
 }

@@ -22,6 +22,7 @@ struct decider_counts {
 
 struct decider_tally {
 	struct decider_counts daemon, kernel;
+	time_t created; /* by tally_new(), in seconds since 1970; else 0 */
 	atomic_uint references;
 };
 

@@ -128,13 +128,15 @@ static void write_verdicts(struct writer *writer)
 static void write_tally(struct writer *writer, const struct decider_tally *tally,
 			const char *decider, const char *policy, enum icp_opcode usual)
 {
+	double created = tally->created ? tally->created : writer->started;
+
 	for (const struct place *place = places; place->by; place++) {
 		const struct decider_counts *counts = counts_at(tally, place);
 
 		for (unsigned int opcode = 0; opcode < TALLY_VERDICTS; opcode++)
 			if (icp_is_verdict(opcode) && (counts->verdicts[opcode] || opcode == usual))
 				openmetrics_counter(
-					&writer->text, counts->verdicts[opcode], writer->started,
+					&writer->text, counts->verdicts[opcode], created,
 					LABELS("decider", decider, "policy", policy, "verdict",
 					       opcode_short_name(opcode), "by", place->by));
 	}
