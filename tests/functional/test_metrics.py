@@ -65,6 +65,10 @@ class Served(Lab):
         self.assertRegex(text, r"\nxdp_icp_replies_created\{by=\"daemon\"\} \d+")
         self.assertTrue(text.endswith("\n# EOF\n"))
 
+    def test_status_tells_the_address(self):
+        said = self.daemon_here.icpctl("status").stdout
+        self.assertIn(f"metrics     http://127.0.0.1:{PORT}/metrics\n", said)
+
     def test_counts(self):
         client = self.client(self.server)
         for number, url in enumerate(["http://a/1", "http://a/2", "http://b/"], 1):

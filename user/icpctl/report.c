@@ -234,6 +234,7 @@ static void print_status(const json_t *reply)
 	const char *reason = json_string_value(json_object_get(reply, "reason"));
 	const char *horizon = json_string_value(json_object_get(reply, "horizon"));
 	const char *drain = json_string_value(json_object_get(reply, "drain"));
+	const char *metrics = json_string_value(json_object_get(reply, "metrics"));
 
 	print_line("mode", "%s", icpctl_string(reply, "mode"));
 	if (reason && *reason)
@@ -266,6 +267,8 @@ static void print_status(const json_t *reply)
 	print_line("daemon", "xdp-icpd %s, pid %" JSON_INTEGER_FORMAT,
 		   icpctl_string(reply, "version"), number_of(reply, "pid"));
 	print_line("pin_dir", "%s", icpctl_string(reply, "pin_dir"));
+	if (metrics)
+		print_line("metrics", "http://%s/metrics", metrics);
 }
 
 static const struct argp status_argp = {
