@@ -12,6 +12,7 @@ import time
 import icp
 from daemon import BUILD
 from lab import Lab, main
+from neighbour import NOBODY
 from net import PATIENCE, until
 from wire import CLIENT, SERVER, Wire
 
@@ -463,6 +464,25 @@ class Kernel(Walk, Wire):
             daemon.stop()
             self.assertEqual(self.ask(FOO), "hit")
             daemon.start()
+
+    def test_a_drain_that_is_saved_has_no_gap(self):
+        """Nor does the loader end it, which runs before each start of the service."""
+        daemon = self.a_daemon("")
+        os.mkdir(f"{daemon.config}.d")
+        os.chown(f"{daemon.config}.d", NOBODY, -1)
+        daemon.icpctl("rules", "add", FOO, "hit")
+        daemon.icpctl("drain", "--save", "--verdict", "denied")
+        daemon.icpctl("drain", "--verdict", "silence")
+        daemon.stop()
+        self.assertEqual(self.ask(FOO), "denied")
+        self.load("s0")
+        self.assertEqual(self.ask(FOO), "denied")
+        daemon.start()
+        self.assert_answered_by(daemon, "kernel", "denied", FOO)
+        daemon.icpctl("undrain")
+        self.assert_answered_by(daemon, "kernel", "hit", FOO)
+        daemon.stop()
+        self.assertEqual(self.ask(FOO), "hit")
 
     def test_sources_in_the_kernel(self):
         daemon = self.a_daemon(

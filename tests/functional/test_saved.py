@@ -5,6 +5,7 @@
 import os
 import pathlib
 
+from daemon import BUILD
 from lab import Lab, main
 from net import run
 from neighbour import NOBODY
@@ -130,6 +131,49 @@ class Saved(Lab):
         self.daemon_here.configure("")
         self.assertEqual(self.policy("remove", "10", "--save").stdout, "")
         self.assertEqual(self.policies(), {})
+
+    def assert_drained(self, now, saved):
+        status = self.daemon_here.status()
+        self.assertEqual((status["drain"], status["drain_saved"]), (now, saved))
+        self.assertEqual(self.ask(), now.removeprefix("ICP_OP_").lower() if now else "hit")
+
+    def test_a_drain(self):
+        self.start(f'policy "10" {{ kind = prefix verdict = hit url = "{FOO}" }}')
+        icpctl = self.daemon_here.icpctl
+        os.chmod(self.drop_ins.parent, 0o755)
+        done = icpctl("drain", "--save", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn(f"nothing is changed: {self.drop_ins}: cannot be made", done.stderr)
+        self.assert_drained(None, None)
+        self.own()
+        icpctl("drain", "--save", "--verdict", "denied")
+        icpctl("reload")
+        self.assert_drained("ICP_OP_DENIED", "ICP_OP_DENIED")
+        command = (BUILD / "xdp-icpd", "-c", self.daemon_here.config, "--check")
+        self.assertIn(f"kept in {self.drop_ins}: ICP_OP_DENIED", run(*command).stdout)
+        # One that is not saved counts until the end of the daemon.
+        icpctl("drain", "--verdict", "err")
+        self.assertIn("ICP_OP_ERR to every query", icpctl("status").stdout)
+        self.assert_drained("ICP_OP_ERR", "ICP_OP_DENIED")
+        self.daemon_here.stop()
+        self.daemon_here.start()
+        self.assert_drained("ICP_OP_DENIED", "ICP_OP_DENIED")
+        self.assertIn("drains as before the start", self.daemon_here.log.read_text())
+        os.chown(self.drop_ins, 0, -1)
+        self.assertIn(f"chown {NOBODY}", icpctl("undrain", check=False).stderr)
+        self.assert_drained("ICP_OP_DENIED", "ICP_OP_DENIED")
+        self.own()
+        icpctl("undrain")
+        self.assert_drained(None, None)
+        self.assertEqual(list(self.drop_ins.iterdir()), [])
+        self.daemon_here.stop()
+        (self.drop_ins / "drain").write_text("deny\x1b\n")
+        done = run(*command, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("drain: 'deny\\x1b' must be silence, hit, miss", done.stderr)
+        (self.drop_ins / "drain").write_text("silence\n")
+        self.daemon_here.start()
+        self.assertEqual(self.daemon_here.status()["drain"], "silence")
 
     def test_another_file_that_is_read_later(self):
         """It would win at the next reload."""

@@ -1,30 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "config/directory.h"
 #include "config/dropin.h"
 #include "config/render.h"
 #include "config/options.h"
-#include "lib/regular_file.h"
-#include "lib/shell_quote.h"
+#include "config/saved_file.h"
 #include "lib/vec.h"
 
 #define SUFFIX ".conf"
 
 struct drop_in {
 	const char *config_path;
-	char *name; /* of the policy */
-	char directory[PATH_MAX], path[PATH_MAX];
-	char *former; /* its text before a change, of `size` bytes; NULL: there was no file */
-	size_t size;
+	char *policy; /* its name */
+	struct saved_file *file;
 };
 
 /* --- all files */
@@ -131,144 +125,62 @@ static int render(const struct policy_spec *spec, char **text, size_t *size)
 
 /* --- one file */
 
-/* Build the path of a policy's file: bytes other than letters, digits, '-' and '_' become %HH. */
-static int make_path(struct drop_in *file, struct error *error)
+/* The name of a policy's file: bytes other than letters, digits, '-' and '_' become %HH. */
+static int make_name(const char *policy, char name[NAME_MAX + 1], struct error *error)
 {
-	size_t used = snprintf(file->path, PATH_MAX, "%s/", file->directory);
-	const char *name = file->name;
+	size_t used = 0;
 
-	for (; *name && used + 8 + sizeof(SUFFIX) < PATH_MAX; name++) {
-		unsigned char c = *name;
+	for (; *policy && used + sizeof("%00" SUFFIX) <= NAME_MAX + 1; policy++) {
+		unsigned char c = *policy;
 
-		used += snprintf(file->path + used, PATH_MAX - used,
+		used += snprintf(name + used, NAME_MAX + 1 - used,
 				 isalnum(c) || c == '-' || c == '_' ? "%c" : "%%%02x", c);
 	}
-	if (*name)
+	if (*policy)
 		return error_set(error, "the name is too long for a file of its own");
-	snprintf(file->path + used, PATH_MAX - used, SUFFIX);
+	snprintf(name + used, NAME_MAX + 1 - used, SUFFIX);
 	return 0;
 }
 
-static int read_former(struct drop_in *file, struct error *error)
-{
-	struct error reason;
-
-	if (access(file->path, F_OK) && (errno == ENOENT || errno == ENOTDIR))
-		return 0;
-	if (regular_file_read(file->path, CONFIG_TEXT_MAX, &file->former, &file->size, &reason))
-		return error_set(error, "%s: cannot read: %s; let the daemon's user read it",
-				 file->path, reason.text);
-	return 0;
-}
-
-struct drop_in *drop_in_open(const char *config_path, const char *name, struct error *error)
+struct drop_in *drop_in_open(const char *config_path, const char *policy, struct error *error)
 {
 	struct drop_in *file = calloc(1, sizeof(*file));
+	char name[NAME_MAX + 1];
 
 	if (file)
-		file->name = strdup(name);
-	if (!file || !file->name) {
+		file->policy = strdup(policy);
+	if (!file || !file->policy) {
 		error_set(error, "out of memory");
 		drop_in_free(file);
 		return NULL;
 	}
 	file->config_path = config_path;
-	snprintf(file->directory, sizeof(file->directory), "%s.d", config_path);
-	if (make_path(file, error) || read_former(file, error)) {
-		drop_in_free(file);
-		return NULL;
-	}
-	return file;
+	if (make_name(policy, name, error) == 0)
+		file->file = saved_file_open(config_path, name, CONFIG_TEXT_MAX, error);
+	if (file->file)
+		return file;
+	drop_in_free(file);
+	return NULL;
 }
 
 void drop_in_free(struct drop_in *file)
 {
 	if (!file)
 		return;
-	free(file->former);
-	free(file->name);
+	saved_file_free(file->file);
+	free(file->policy);
 	free(file);
 }
 
 bool drop_in_existed(const struct drop_in *file)
 {
-	return file->former;
-}
-
-/* Set the error of a change that errno has ended. */
-static int fail(const struct drop_in *file, struct error *error)
-{
-	char quoted[SHELL_QUOTE_SIZE(PATH_MAX)];
-	int reason = errno;
-
-	if (reason == EACCES || reason == EPERM)
-		return error_set(error, "%s: %s; as root: chown %u %s", file->path,
-				 strerror(reason), geteuid(), shell_quote(file->directory, quoted));
-	return error_set(error, "%s: %s; let the daemon write into %s", file->path,
-			 strerror(reason), file->directory);
-}
-
-static int make_directory(const struct drop_in *file, struct error *error)
-{
-	char quoted[SHELL_QUOTE_SIZE(PATH_MAX)];
-
-	if (mkdir(file->directory, 0755) == 0 || errno == EEXIST)
-		return 0;
-	return error_set(error, "%s: cannot be made: %s; as root: install -d -o %u %s",
-			 file->directory, strerror(errno), geteuid(),
-			 shell_quote(file->directory, quoted));
-}
-
-static int write_bytes(int fd, const char *text, size_t size)
-{
-	while (size) {
-		ssize_t done = write(fd, text, size);
-
-		if (done < 0)
-			return -1;
-		text += done;
-		size -= (size_t)done;
-	}
-	return fsync(fd);
-}
-
-/* Make sure that what was renamed or removed remains so after a crash. */
-static int sync_directory(const struct drop_in *file)
-{
-	int fd = open(file->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = fd < 0 ? -1 : fsync(fd);
-
-	if (fd >= 0)
-		close(fd);
-	return result;
-}
-
-/* Write or atomically replace the file. Return 0, or -1 with errno. */
-static int replace_file(const struct drop_in *file, const char *text, size_t size)
-{
-	char new_path[PATH_MAX + 4];
-	int fd, reason;
-
-	snprintf(new_path, sizeof(new_path), "%s.new", file->path);
-	unlink(new_path); /* a daemon that was killed has left it */
-	fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return -1;
-	reason = write_bytes(fd, text, size) ? errno : 0;
-	if (close(fd) && !reason)
-		reason = errno;
-	if (!reason && rename(new_path, file->path) == 0)
-		return sync_directory(file);
-	if (!reason)
-		reason = errno;
-	unlink(new_path);
-	errno = reason;
-	return -1;
+	return saved_file_text(file->file);
 }
 
 /* Does the file decide what the policy is? Of several files, the last one that names it does. */
 static int check_last(const struct drop_in *file, struct error *error)
 {
+	const char *path = saved_file_path(file->file);
 	struct config *config = config_default();
 	struct policy_spec **last;
 	int result;
@@ -276,57 +188,42 @@ static int check_last(const struct drop_in *file, struct error *error)
 	if (!config)
 		return error_set(error, "out of memory");
 	result = config_load_drop_ins(file->config_path, config, error);
-	last = find_policy(config, file->name);
-	if (result == 0 && last && strncmp((*last)->where, file->path, strlen(file->path)) != 0)
+	last = find_policy(config, file->policy);
+	if (result == 0 && last && strncmp((*last)->where, path, strlen(path)) != 0)
 		result = error_set(error,
 				   "%s defines policy '%s' as well, and is read later; change it "
 				   "there",
-				   (*last)->where, file->name);
+				   (*last)->where, file->policy);
 	config_free(config);
 	return result;
 }
 
-/* Return 0, or -1 with errno. */
-static int remove_file(const struct drop_in *file)
-{
-	return unlink(file->path) ? -1 : sync_directory(file);
-}
-
-/* Restore what was there when the file was opened, whatever is there now. */
-static int restore(const struct drop_in *file)
-{
-	return file->former ? replace_file(file, file->former, file->size) : remove_file(file);
-}
-
 int drop_in_save(const struct drop_in *file, const struct policy_spec *spec, struct error *error)
 {
+	struct error ignored;
 	char *text = NULL;
 	size_t size;
 	int result;
 
-	if (make_directory(file, error))
-		return -1;
 	if (render(spec, &text, &size))
 		return error_set(error, "out of memory");
-	result = replace_file(file, text, size) ? fail(file, error) : check_last(file, error);
-	if (result)
-		restore(file);
+	result = saved_file_write(file->file, text, size, error);
 	free(text);
+	if (result == 0 && check_last(file, error)) {
+		saved_file_undo(file->file, &ignored);
+		result = -1;
+	}
 	return result;
 }
 
 int drop_in_remove(const struct drop_in *file, struct error *error)
 {
-	if (remove_file(file) == 0)
-		return 0;
-	fail(file, error);
-	restore(file);
-	return -1;
+	return saved_file_remove(file->file, error);
 }
 
 int drop_in_undo(const struct drop_in *file, struct error *error)
 {
-	return restore(file) ? fail(file, error) : 0;
+	return saved_file_undo(file->file, error);
 }
 
 int drop_in_beneath(const struct drop_in *file, const struct config *running,
@@ -339,8 +236,8 @@ int drop_in_beneath(const struct drop_in *file, const struct config *running,
 	*spec = NULL;
 	if (config_load_file(file->config_path, running, &config, error))
 		return -1;
-	result = load_all_but(file->path, file->config_path, config, error);
-	found = result ? NULL : find_policy(config, file->name);
+	result = load_all_but(saved_file_path(file->file), file->config_path, config, error);
+	found = result ? NULL : find_policy(config, file->policy);
 	if (found) {
 		*spec = *found;
 		*found = config->policies[--config->policy_count];

@@ -3,25 +3,36 @@
 #include "icpctl/icpctl.h"
 #include "icp/opcode.h"
 
-#define OPTION_VERDICT 0x200
+enum {
+	OPTION_VERDICT = 0x200,
+	OPTION_SAVE
+};
 
 struct input {
 	const char *verdict; /* NULL: not given */
+	bool save;
 };
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
-	if (key != OPTION_VERDICT)
+	switch (key) {
+	case OPTION_VERDICT:
+		input->verdict = argument;
+		return 0;
+	case OPTION_SAVE:
+		input->save = true;
+		return 0;
+	default:
 		return ARGP_ERR_UNKNOWN;
-	input->verdict = argument;
-	return 0;
+	}
 }
 
 static const struct argp_option drain_options[] = {
 	{ "verdict", OPTION_VERDICT, "VERDICT", 0,
 	  "the verdict that every query gets: " VERDICT_NAMES ", or silence (miss_nofetch)" },
+	{ "save", OPTION_SAVE, NULL, 0, "keep it for restarts, until `icpctl undrain`" },
 	{ 0 },
 };
 
@@ -40,11 +51,13 @@ int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
 
 	if (status)
 		return status;
-	return icpctl_tell(ctl, "PUT", "/v1/drain", json_pack("{s:s*}", "verdict", input.verdict));
+	return icpctl_tell(ctl, "PUT", input.save ? "/v1/drain?save=true" : "/v1/drain",
+			   json_pack("{s:s*}", "verdict", input.verdict));
 }
 
 static const struct argp undrain_argp = {
-	.doc = "Ends a drain: rules and policies decide again from the next query on.",
+	.doc = "Ends a drain, also one that is kept: rules and policies decide again from the next "
+	       "query on.",
 };
 
 int icpctl_undrain(struct icpctl *ctl, int argc, char **argv)

@@ -32,7 +32,7 @@ static const struct {
 	{ "stats", icpctl_stats, " [-v]", "print all counters" },
 	{ "trace", icpctl_trace, " [-n COUNT] [-t SECONDS] [-u PREFIX] [--source=ADDR]",
 	  "print queries as they are processed" },
-	{ "drain", icpctl_drain, " [--verdict=VERDICT|silence]",
+	{ "drain", icpctl_drain, " [--save] [--verdict=VERDICT|silence]",
 	  "give every query the same verdict, so that front ends use other hosts" },
 	{ "undrain", icpctl_undrain, "", "end a drain" },
 	{ "reload", icpctl_reload, "", "read the configuration again" },

@@ -235,6 +235,7 @@ static void print_status(const json_t *reply)
 	const char *horizon = json_string_value(json_object_get(reply, "horizon"));
 	const char *drain = json_string_value(json_object_get(reply, "drain"));
 	const char *metrics = json_string_value(json_object_get(reply, "metrics"));
+	const char *saved = json_string_value(json_object_get(reply, "drain_saved"));
 
 	print_line("mode", "%s", icpctl_string(reply, "mode"));
 	if (reason && *reason)
@@ -250,7 +251,8 @@ static void print_status(const json_t *reply)
 	print_occupancy(reply, "rules", "rules_max");
 	print_line("default", "%s", icpctl_string(reply, "default"));
 	if (drain)
-		print_line("drain", "%s to every query, until `icpctl undrain`", drain);
+		print_line("drain", "%s to every query, until `icpctl undrain`%s%s", drain,
+			   saved ? "; after a restart " : "", saved ? saved : "");
 	if (horizon)
 		print_line("horizon", "%s: the kernel passes up what may depend on it (%s)",
 			   horizon, icpctl_string(reply, "horizon_why"));

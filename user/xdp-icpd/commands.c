@@ -11,9 +11,11 @@
 #include "xdp-icpd/commands.h"
 #include "automaton/pack.h"
 #include "config/render.h"
+#include "config/saved_drain.h"
 #include "helper/pool.h"
 #include "icp/counter_names.h"
 #include "xdp-icpd/daemon.h"
+#include "xdp-icpd/drain.h"
 #include "xdp-icpd/metrics.h"
 #include "xdp-icpd/reload.h"
 #include "xdp-icpd/states.h"
@@ -71,16 +73,12 @@ static void get_counters(void *context, struct control_request *request)
 	reply_with_counters(context, request, json_object());
 }
 
-#define SILENCE "silence"
+/* --- status */
 
 static json_t *drain_json(uint32_t drain)
 {
-	if (drain == 0)
-		return json_null();
-	return json_string(drain == DRAIN_SILENCE ? SILENCE : opcode_name(drain));
+	return drain ? json_string(drain_name(drain)) : json_null();
 }
-
-/* --- status */
 
 static json_t *list_interfaces(const struct daemon *daemon)
 {
@@ -222,6 +220,7 @@ static void get_status(void *context, struct control_request *request)
 	json_object_set_new(reply, "maps", maps_json(daemon));
 	json_object_set_new(reply, "metrics", metrics_address(daemon->config));
 	json_object_set_new(reply, "drain", drain_json(daemon->server.responder.drain));
+	json_object_set_new(reply, "drain_saved", drain_json(daemon->saved_drain));
 	json_object_set_new(reply, "tracers", json_integer(daemon_tracers(daemon)));
 	if (why_userspace(daemon))
 		json_object_set_new(reply, "reason", control_message(why_userspace(daemon)));
@@ -509,41 +508,45 @@ static void delete_policy(void *context, struct control_request *request)
 
 /* --- drain */
 
-static void set_drain(struct daemon *daemon, struct control_request *request, uint32_t drain)
+static void reply_to_drain(const struct daemon *daemon, struct control_request *request, int result,
+			   const struct error *error)
 {
-	struct error error;
-
-	if (daemon_drain(daemon, drain, &error))
-		control_refuse(request, CONTROL_STATUS_REFUSED, "%s", error.text);
+	if (result)
+		control_refuse(request, CONTROL_STATUS_REFUSED, "%s", error->text);
 	else
-		control_reply(request, json_pack("{s:o}", "drain", drain_json(drain)));
+		control_reply(request, json_pack("{s:o, s:o}", "drain",
+						 drain_json(daemon->server.responder.drain),
+						 "drain_saved", drain_json(daemon->saved_drain)));
 }
 
 static void put_drain(void *context, struct control_request *request)
 {
 	const char *verdict = json_string_value(json_object_get(control_body(request), "verdict"));
-	uint32_t drain = ICP_OP_MISS_NOFETCH;
+	uint32_t drain = verdict ? drain_from_name(verdict) : ICP_OP_MISS_NOFETCH;
+	struct daemon *daemon = context;
+	struct error error;
+	int result;
 
-	if (verdict)
-		drain = strcmp(verdict, SILENCE) == 0 ? DRAIN_SILENCE
-						      : verdict_from_name(verdict, strlen(verdict));
-	if (drain == ICP_OP_INVALID)
+	if (!drain) {
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-			       "verdict %s: unknown; it is " SILENCE " or one of " VERDICT_NAMES,
-			       verdict);
-	else
-		set_drain(context, request, drain);
+			       "verdict %s: unknown; it is " DRAIN_NAMES, verdict);
+		return;
+	}
+	result = wants_save(request) ? daemon_save_drain(daemon, drain, &error)
+				     : daemon_drain(daemon, drain, &error);
+	reply_to_drain(daemon, request, result, &error);
 }
 
 static void delete_drain(void *context, struct control_request *request)
 {
 	struct daemon *daemon = context;
+	struct error error;
 
 	if (daemon->ending)
 		control_refuse(request, CONTROL_STATUS_REFUSED,
 			       "the daemon drains because it is about to end");
 	else
-		set_drain(daemon, request, 0);
+		reply_to_drain(daemon, request, daemon_save_drain(daemon, 0, &error), &error);
 }
 
 /* --- the table */

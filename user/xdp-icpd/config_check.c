@@ -14,6 +14,7 @@
 #include "chain/compile.h"
 #include "chain/shadow.h"
 #include "config/dropin.h"
+#include "config/saved_drain.h"
 #include "helper/child.h"
 #include "lib/escape.h"
 #include "lib/plural.h"
@@ -280,11 +281,13 @@ int config_check(const char *path)
 	struct config *config = NULL;
 	struct chain *chain = NULL;
 	struct error error;
+	uint32_t drain;
 	int result = -1;
 
 	if (config_load_file(path, NULL, &config, &error) == 0 &&
 	    become_user(config, path, &error) == 0 &&
 	    config_load_drop_ins(path, config, &error) == 0 &&
+	    saved_drain_read(path, &drain, &error) == 0 &&
 	    chain_create(config, &chain, &error) == 0 &&
 	    chain_compile(chain, &compiled, &error) == 0 &&
 	    daemon_check_room(config, compiled, &error) == 0) {
@@ -293,6 +296,11 @@ int config_check(const char *path)
 		printf("%s: %zu %s, %zu %s\n", path, policies,
 		       plural(policies, "policy", "policies"), texts,
 		       plural(texts, "prefix", "prefixes"));
+		if (drain)
+			print(stdout,
+			      "a drain is kept in %s.d: %s to every query from the start on, until "
+			      "`icpctl undrain`",
+			      path, drain_name(drain));
 		print_horizon(chain, compiled);
 		print_room(config, compiled);
 		print_loaded_room(config, compiled);

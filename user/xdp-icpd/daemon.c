@@ -8,6 +8,7 @@
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/census.h"
 #include "xdp-icpd/chain.h"
+#include "xdp-icpd/drain.h"
 #include "xdp-icpd/metrics.h"
 #include "xdp-icpd/reload.h"
 #include "xdp-icpd/rules.h"
@@ -26,23 +27,6 @@ static void on_reload(evutil_socket_t number, short what, void *context)
 	(void)number;
 	(void)what;
 	daemon_reload_on_signal(context);
-}
-
-int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error)
-{
-	/* The kernel first where answers end, here first where they begin: silence has no gap. */
-	if (daemon->xdp.kernel && kernel_drain(daemon->xdp.kernel, drain, error))
-		return -1;
-	server_pause(&daemon->server);
-	daemon->server.responder.drain = drain;
-	server_resume(&daemon->server);
-	if (!drain)
-		log_write(LOG_NOTICE, "no longer drains");
-	else if (drain == DRAIN_SILENCE)
-		log_write(LOG_NOTICE, "drains: no query is answered");
-	else
-		log_write(LOG_NOTICE, "drains: %s to every query", opcode_name(drain));
-	return 0;
 }
 
 unsigned long daemon_generation(const struct daemon *daemon)
@@ -122,6 +106,7 @@ int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct 
 	server->responder.context = &daemon->memory;
 	server->responder.chain = daemon->chain;
 	server->responder.answer_request_zero = config->answer_request_zero;
+	daemon_begin_drain(daemon);
 	if (watch_signals(daemon))
 		return error_set(error, "out of memory");
 	if (chain_start(daemon->chain, daemon->base, daemon_policy_changed, daemon, error) ||
@@ -201,10 +186,7 @@ void daemon_stop(struct daemon *daemon)
 	if (daemon->xdp.has_chain && !keeps_chain(daemon) &&
 	    kernel_disable_chain(daemon->xdp.kernel, &error))
 		log_write(LOG_ERR, "%s", error.text);
-	/* Without a daemon a drain could not be ended. */
-	if (daemon->server.responder.drain && daemon->xdp.kernel &&
-	    kernel_drain(daemon->xdp.kernel, 0, &error))
-		log_write(LOG_ERR, "%s", error.text);
+	daemon_leave_drain(daemon);
 	server_drain(&daemon->server);
 	finish_pending(daemon);
 	server_close(&daemon->server);

@@ -59,6 +59,7 @@ struct daemon {
 	time_t last_reload;		/* seconds since 1970; 0: there was none */
 	struct error last_reload_error; /* an empty text: it succeeded */
 	bool ending;			/* draining before exit */
+	uint32_t saved_drain;		/* what a restart begins with (saved_drain.h) */
 };
 
 /*
@@ -93,12 +94,6 @@ void daemon_run(struct daemon *daemon);
  * is replied to, and everything is closed. The program and its maps stay.
  */
 void daemon_stop(struct daemon *daemon);
-
-/*
- * Reply `drain` to every query, or not at all (DRAIN_SILENCE), until it is 0 again. Return 0, or -1
- * and `error` with nothing changed.
- */
-int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error);
 
 /* Return the number of the chain. The kernel's count outlives the daemon. */
 unsigned long daemon_generation(const struct daemon *daemon);

@@ -17,6 +17,7 @@
 #include "control/tcp.h"
 #include "xdp-icpd/daemon.h"
 #include "config/dropin.h"
+#include "config/saved_drain.h"
 #include "xdp/load_pair.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -299,6 +300,7 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 
 	/* From here on unprivileged: what works now works at a reload too. */
 	if (config_load_drop_ins(daemon->config_path, daemon->config, error) ||
+	    saved_drain_read(daemon->config_path, &daemon->saved_drain, error) ||
 	    chain_create(config, &daemon->chain, error) ||
 	    chain_compile(daemon->chain, &start->compiled, error))
 		return -1;

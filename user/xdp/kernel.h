@@ -256,6 +256,9 @@ void kernel_remember(struct kernel *kernel, const char *url, size_t length,
  */
 int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error);
 
+/* Drain likewise from the first chain on, and end what an earlier daemon has left. */
+void kernel_begin_drain(struct kernel *kernel, uint32_t drain);
+
 /* Return the generation of the chain activated last. */
 uint32_t kernel_generation(const struct kernel *kernel);
 

@@ -66,9 +66,8 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 		error_set(error, "%s/control: %s", dir->path, strerror(errno));
 		goto fail;
 	}
-	/* Left by a daemon that died. Written back with the first chain. */
-	kernel->control.drain = 0;
-	kernel->control.trace_until = 0;
+	kernel->control.trace_until =
+		0; /* left by a daemon that died, written with the next change */
 	kernel->control.namespace = network_namespace();
 	return kernel;
 
@@ -542,6 +541,11 @@ int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error)
 		return error_set(error, "the kernel's maps cannot be written: %s", strerror(errno));
 	wait_for_packets();
 	return 0;
+}
+
+void kernel_begin_drain(struct kernel *kernel, uint32_t drain)
+{
+	kernel->control.drain = drain;
 }
 
 int kernel_pin(const struct kernel *kernel, enum pin pin)
