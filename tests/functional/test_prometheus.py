@@ -75,6 +75,15 @@ def firing(changed=None, values=None, expected=()):
     }
 
 
+CONFIGURATION = """
+global: { scrape_interval: 1s, evaluation_interval: 1s }
+rule_files: [ "%s" ]
+scrape_configs:
+  - job_name: xdp-icp
+    static_configs: [ { targets: %s } ]
+"""
+
+
 class WithPrometheus(Lab):
     def setUp(self):
         super().setUp()
@@ -88,6 +97,58 @@ class WithPrometheus(Lab):
         )
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout + done.stderr
+
+    def prometheus(self, namespace, rules, targets):
+        """Start one that scrapes the daemons at `targets` once a second."""
+        self.beside = namespace
+        directory = self.directory()
+        (directory / "prometheus.yml").write_text(CONFIGURATION % (rules, json.dumps(targets)))
+        log = directory / "prometheus.log"
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                namespace.command(
+                    *("prometheus", f"--config.file={directory}/prometheus.yml"),
+                    f"--storage.tsdb.path={directory}/data",
+                    *("--web.listen-address=127.0.0.1:9090", "--log.level=warn"),
+                ),
+                env=os.environ | {"GOMAXPROCS": "1"},
+                stdout=output,
+                stderr=output,
+            )
+        self.keep(log)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        until(lambda: self.is_up(process, len(targets)), "Prometheus to scrape the daemons")
+
+    def is_up(self, process, targets):
+        self.assertIsNone(process.poll(), "Prometheus has ended")
+        try:
+            return len(self.values("up == 1")) == targets
+        except (ConnectionRefusedError, AssertionError):  # not yet
+            return False
+
+    def fetch(self, port, path, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.sock = self.beside.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.sock.settimeout(PATIENCE)
+        with connection.sock:
+            connection.sock.connect(("127.0.0.1", port))
+            connection.request("GET", path, headers=headers or {})
+            reply = connection.getresponse()
+            text = reply.read().decode()
+            self.assertEqual(reply.status, 200, text)
+            return text
+
+    def api(self, resource, **arguments):
+        path = f"/api/v1/{resource}?{urllib.parse.urlencode(arguments)}"
+        return json.loads(self.fetch(9090, path))["data"]
+
+    def values(self, expression):
+        """The labels, but for job and instance, and the value of all that it finds now."""
+        found = []
+        for one in self.api("query", query=expression)["result"]:
+            labels = {k: v for k, v in one["metric"].items() if k not in ("job", "instance")}
+            found.append((labels, float(one["value"][1])))
+        return found
 
 
 class Rules(WithPrometheus):
@@ -109,13 +170,6 @@ policy "90-ask" {
     program = { "/bin/sh", "-c", 'while read -r url source; do echo miss; done' }
 }
 """
-CONFIGURATION = """
-global: { scrape_interval: 1s, evaluation_interval: 1s }
-rule_files: [ "%s" ]
-scrape_configs:
-  - job_name: xdp-icp
-    static_configs: [ { targets: [ "127.0.0.1:9130" ] } ]
-"""
 
 
 class Scraped(WithPrometheus):
@@ -136,57 +190,7 @@ class Scraped(WithPrometheus):
             pin_dir=self.pin_dir(),
             settings='metrics = "127.0.0.1:9130"',
         ).start()
-        self.start_prometheus()
-
-    def start_prometheus(self):
-        directory = self.directory()
-        (directory / "prometheus.yml").write_text(CONFIGURATION % RULES)
-        log = directory / "prometheus.log"
-        with open(log, "wb") as output:
-            process = subprocess.Popen(
-                self.server.command(
-                    *("prometheus", f"--config.file={directory}/prometheus.yml"),
-                    f"--storage.tsdb.path={directory}/data",
-                    *("--web.listen-address=127.0.0.1:9090", "--log.level=warn"),
-                ),
-                env=os.environ | {"GOMAXPROCS": "1"},
-                stdout=output,
-                stderr=output,
-            )
-        self.keep(log)
-        self.addCleanup(lambda: (process.kill(), process.wait()))
-        until(lambda: self.is_up(process), "Prometheus to scrape the daemon")
-
-    def is_up(self, process):
-        self.assertIsNone(process.poll(), "Prometheus has ended")
-        try:
-            return self.values("up == 1")
-        except (ConnectionRefusedError, AssertionError):  # not yet
-            return False
-
-    def get(self, port, path, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        connection.sock = self.server.socket(socket.AF_INET, socket.SOCK_STREAM)
-        connection.sock.settimeout(PATIENCE)
-        with connection.sock:
-            connection.sock.connect(("127.0.0.1", port))
-            connection.request("GET", path, headers=headers or {})
-            reply = connection.getresponse()
-            text = reply.read().decode()
-            self.assertEqual(reply.status, 200, text)
-            return text
-
-    def api(self, resource, **arguments):
-        path = f"/api/v1/{resource}?{urllib.parse.urlencode(arguments)}"
-        return json.loads(self.get(9090, path))["data"]
-
-    def values(self, expression):
-        """The labels, but for job and instance, and the value of all that it finds now."""
-        found = []
-        for one in self.api("query", query=expression)["result"]:
-            labels = {k: v for k, v in one["metric"].items() if k not in ("job", "instance")}
-            found.append((labels, float(one["value"][1])))
-        return found
+        self.prometheus(self.server, RULES, ["127.0.0.1:9130"])
 
     def value(self, expression):
         found = self.values(expression)
@@ -207,7 +211,7 @@ class Scraped(WithPrometheus):
             )
 
     def test_everything(self):
-        text = self.get(9130, "/metrics")
+        text = self.fetch(9130, "/metrics")
         self.assertEqual(self.promtool("check", "metrics", text=text), "")
         self.query_much()
         with self.subTest("the manual"):
@@ -221,7 +225,7 @@ class Scraped(WithPrometheus):
 
     def manual(self):
         """It tells of all metrics, and what is no gauge."""
-        text = self.get(9130, "/metrics", {"Accept": "application/openmetrics-text"})
+        text = self.fetch(9130, "/metrics", {"Accept": "application/openmetrics-text"})
         page = sections(source("xdp-icp-metrics.7"))
         told = [re.fullmatch(r"(\w+)(?: \[(\w+)\])?", entry) for entry in entries(page["METRICS"])]
         self.assertEqual(

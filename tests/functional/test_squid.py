@@ -80,13 +80,8 @@ class Origin:
         )
         if lab.mode == "native":
             lab.pass_all(lab.squid_namespace, self.squid_side)
-        self.responder = lab.daemon(
-            self.namespace,
-            policies,
-            mode=lab.mode,
-            interfaces=["o0"] if lab.xdp else [],
-            pin_dir=lab.pin_dir() if lab.xdp else None,
-        ).start()
+        self.pins = lab.pin_dir() if lab.xdp else None
+        self.responder = lab.responder(self, policies).start(program=lab.program)
         self.healthy = True
         self.serve(lab)
 
@@ -123,6 +118,7 @@ class Origin:
 class Squid(Lab):
     mode = "off"
     sanitized = True
+    program = BUILD / "xdp-icpd"
     # Squid waits some milliseconds for a reply. On a busy machine a process may miss this deadline,
     # which is why the XDP program exists; but Squid is a process as well, and ignores a reply that
     # it reads too late. This test is about the effect of replies, so it extends the deadline.
@@ -140,6 +136,16 @@ class Squid(Lab):
             for number, (name, policies) in enumerate(self.chains().items(), 1)
         ]
         self.start_squid()
+
+    def responder(self, origin, policies, **settings):
+        return self.daemon(
+            origin.namespace,
+            policies,
+            mode=self.mode,
+            interfaces=["o0"] if self.xdp else [],
+            pin_dir=origin.pins,
+            **settings,
+        )
 
     def chains(self):
         return {"a": halves("a", "b"), "b": halves("b", "a")}
