@@ -137,6 +137,11 @@ class Served(Lab):
         with contextlib.suppress(ConnectionResetError):
             self.assertEqual(held[0].recv(1), b"", "the oldest connection is not closed")
 
+    def test_many_requests(self):
+        """After a number of connections there is a pause, and no end."""
+        for _ in range(250):
+            self.assertEqual(self.ask("HEAD", "/metrics")[0], 200)
+
     def test_the_address_is_free_again_at_once(self):
         self.client(self.server).ask("http://a/", "127.0.0.1")
         replies, created = (f'xdp_icp_replies_{name}{{by="daemon"}}' for name in ("total", "created"))

@@ -254,6 +254,16 @@ class Scraped(WithPrometheus):
             self.assertEqual(
                 self.value(f"xdp_icp_policy_in_kernel{{policy={name}}}"), policy["kernel"]
             )
+        asked = next(one["helper"] for one in policies["policies"] if one["helper"])
+        self.assertGreater(asked["replies"], 0)
+        self.assertEqual(self.value("xdp_icp_helper_reply_seconds_count"), asked["replies"])
+        self.assertEqual(self.value('xdp_icp_helper_children{state="idle"}'), asked["running"])
+        self.assertEqual(
+            [(one["policy"][:2], one["state"]) for one, _ in self.values("xdp_icp_policy_state")],
+            [("90", "running"), ("99", "down")],
+        )
+        self.assertEqual(self.value("xdp_icp_lease_seconds"), 3600)
+        self.assertLess(self.value("xdp_icp_heartbeat_age_seconds"), 3600)
         used = {one["map"]: value for one, value in self.values("xdp_icp_map_entries")}
         self.assertEqual(used, {name: one["entries"] for name, one in status["maps"].items()})
         self.assertEqual(

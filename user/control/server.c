@@ -15,6 +15,7 @@
 #define REFUSED_MAX 16		     /* connections above the limits that may still read why */
 #define REFUSED_TIME 5		     /* seconds for that */
 #define CONNECTION_MEMORY (32 << 10) /* of a connection in libmicrohttpd: the headers, buffers */
+#define ACCEPTED_AT_ONCE 100	     /* connections on TCP before a pause */
 #define LAST_RUNS 8		     /* of libmicrohttpd, for what can be sent at the end */
 
 struct control {
@@ -32,7 +33,8 @@ struct control {
 	int refused[REFUSED_MAX]; /* a ring; 0: none */
 	size_t next_refused;
 	struct control_socket socket;
-	bool tcp;	  /* peers are unknown, and may only read */
+	bool tcp; /* peers are unknown, and may only read */
+	unsigned int accepted_count;
 	const char *name; /* of the socket, in messages */
 };
 
@@ -241,15 +243,30 @@ static void refuse(struct control *control, int fd, uid_t uid)
 	event_add(control->forget, &a_while);
 }
 
+/* Leave peers in the backlog for a while. */
+static void pause_accepting(struct control *control, const struct timeval *time)
+{
+	event_del(control->accept);
+	event_add(control->resume, time);
+}
+
 /* Such as EMFILE: the peer stays in the backlog, so that retrying at once would spin. */
 static void accept_failed(struct control *control)
 {
-	static const struct timeval accept_pause = { .tv_sec = 1 };
+	static const struct timeval a_second = { .tv_sec = 1 };
 
 	log_write(LOG_WARNING, "%s: cannot accept a connection: %s", control->name,
 		  strerror(errno));
-	event_del(control->accept);
-	event_add(control->resume, &accept_pause);
+	pause_accepting(control, &a_second);
+}
+
+/* Peers on TCP may connect in a loop: bound the time that it takes from everything else. */
+static void note_accepted(struct control *control)
+{
+	static const struct timeval a_moment = { .tv_usec = 100000 };
+
+	if (control->tcp && ++control->accepted_count % ACCEPTED_AT_ONCE == 0)
+		pause_accepting(control, &a_moment);
 }
 
 static void accept_again(evutil_socket_t fd, short what, void *context)
@@ -314,6 +331,7 @@ static void on_connect(evutil_socket_t listener, short what, void *context)
 			accept_failed(control);
 		return;
 	}
+	note_accepted(control);
 	if (!control->tcp)
 		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
 	if (acquire(control, peer.uid) || make_room(control, peer.uid))
