@@ -290,6 +290,7 @@ $(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
 $(BUILD)/user/xdp-icp-lua/main.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
 $(BUILD)/xdp-icp-lua: LDLIBS = $(shell pkg-config --libs lua5.4 jansson)
 $(BUILD)/icpblast: LDLIBS += -lm
+$(BUILD)/icpctl: LDLIBS += $(shell pkg-config --libs ncurses)
 
 define program_rule
 $(BUILD)/$(1): $(call program_objects,$(1)) $(ARCHIVES)

@@ -207,18 +207,33 @@ static int time_left(const struct transfer *transfer)
 	return end > now ? (int)((end - now) / 1000000) + 1 : 0;
 }
 
-/*
- * Run a transfer until its end: CURLE_OK, or an error of libcurl. -1: the time is over, or `signals`,
- * a file descriptor (-1: none), is readable.
- */
-static int run(struct transfer *transfer, int signals)
+enum {
+	TIME_OVER = -1,
+	STOPPED = -2,
+};
+
+static void tick(const struct transfer *transfer, const struct control_wait *wait)
 {
-	struct curl_waitfd interrupt = { .fd = signals, .events = CURL_WAIT_POLLIN };
+	curl_off_t sent = 0;
+
+	curl_easy_getinfo(transfer->curl, CURLINFO_SIZE_UPLOAD_T, &sent);
+	if (wait->tick)
+		wait->tick(wait->context, (size_t)sent);
+}
+
+/*
+ * Run a transfer until its end: CURLE_OK, or an error of libcurl. TIME_OVER, or STOPPED: the
+ * descriptor of `wait` is readable.
+ */
+static int run(struct transfer *transfer, const struct control_wait *wait)
+{
+	struct curl_waitfd interrupt = { .fd = wait->stop, .events = CURL_WAIT_POLLIN };
 	CURLM *multi = curl_multi_init();
 	const CURLMsg *message;
-	int running, left, result = -1;
+	int running, left, result = TIME_OVER;
+	uint64_t ticked = clock_ns(CLOCK_MONOTONIC);
 
-	transfer->last = clock_ns(CLOCK_MONOTONIC);
+	transfer->last = ticked;
 	curl_multi_add_handle(multi, transfer->curl);
 	do {
 		curl_multi_perform(multi, &running);
@@ -226,8 +241,15 @@ static int run(struct transfer *transfer, int signals)
 		if (message)
 			result = message->data.result;
 		else
-			curl_multi_poll(multi, &interrupt, signals >= 0, time_left(transfer), NULL);
+			curl_multi_poll(multi, &interrupt, wait->stop >= 0, time_left(transfer),
+					NULL);
+		if (clock_ns(CLOCK_MONOTONIC) - ticked >= SECOND) {
+			ticked = clock_ns(CLOCK_MONOTONIC);
+			tick(transfer, wait);
+		}
 	} while (!message && !interrupt.revents && time_left(transfer));
+	if (!message && interrupt.revents)
+		result = STOPPED;
 	curl_multi_remove_handle(multi, transfer->curl);
 	curl_multi_cleanup(multi);
 	return result;
@@ -264,11 +286,13 @@ static enum control_result connect_failed(struct transfer *transfer, struct erro
 	}
 }
 
-/* The transfer has ended with an error of libcurl, or -1 after a time without a byte. */
+/* The transfer has ended with an error of libcurl, or is given up. */
 static enum control_result failed(struct transfer *transfer, int result, struct error *error)
 {
 	const char *path = transfer->path;
 
+	if (result == STOPPED)
+		return CONTROL_STOPPED;
 	if (transfer->fault)
 		error_set(error, "%s: malformed response (%s); is that xdp-icpd, of this version?",
 			  path, transfer->fault);
@@ -318,6 +342,15 @@ char *control_encode(const char *text)
 enum control_result control_ask(const char *path, const char *method, const char *resource,
 				const json_t *body, json_t **reply, struct error *error)
 {
+	static const struct control_wait wait = { .stop = -1 };
+
+	return control_ask_and(path, method, resource, body, &wait, reply, error);
+}
+
+enum control_result control_ask_and(const char *path, const char *method, const char *resource,
+				    const json_t *body, const struct control_wait *wait,
+				    json_t **reply, struct error *error)
+{
 	struct transfer transfer;
 	enum control_result result;
 	int end;
@@ -325,7 +358,7 @@ enum control_result control_ask(const char *path, const char *method, const char
 	*reply = NULL;
 	result = open_transfer(&transfer, path, method, resource, body, error);
 	if (result == CONTROL_OK) {
-		end = run(&transfer, -1);
+		end = run(&transfer, wait);
 		result = end == CURLE_OK ? take_reply(&transfer, reply, error)
 					 : failed(&transfer, end, error);
 	}
@@ -361,7 +394,7 @@ enum control_result control_follow(const char *path, const char *resource, contr
 {
 	struct transfer transfer;
 	sigset_t former;
-	int signals = hold_signals(&former);
+	const struct control_wait wait = { .stop = hold_signals(&former) };
 	enum control_result result;
 	json_t *reply;
 	int end;
@@ -372,7 +405,7 @@ enum control_result control_follow(const char *path, const char *resource, contr
 	if (seconds)
 		transfer.end = clock_ns(CLOCK_MONOTONIC) + seconds * SECOND;
 	if (result == CONTROL_OK) {
-		end = run(&transfer, signals);
+		end = run(&transfer, &wait);
 		if (end == CURLE_OK && status_of(&transfer) >= REFUSAL) {
 			result = take_reply(&transfer, &reply, error);
 		} else if (end == CURLE_OK) {
@@ -383,6 +416,6 @@ enum control_result control_follow(const char *path, const char *resource, contr
 		}
 	}
 	close_transfer(&transfer);
-	release_signals(signals, &former);
+	release_signals(wait.stop, &former);
 	return result;
 }

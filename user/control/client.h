@@ -15,6 +15,7 @@ enum control_result {
 	CONTROL_REFUSED = 1,   /* by the daemon, in its words */
 	CONTROL_NO_DAEMON = 2, /* no process listens at the path, or it does not exist */
 	CONTROL_FAILED = -1,   /* no permission, timeout, malformed response */
+	CONTROL_STOPPED = -2,  /* control_wait.stop */
 };
 
 /* Return a text that is percent-encoded for use in a resource, for free(). NULL: out of memory. */
@@ -28,6 +29,19 @@ char *control_encode(const char *text);
  */
 enum control_result control_ask(const char *path, const char *method, const char *resource,
 				const json_t *body, json_t **reply, struct error *error);
+
+/* What happens while a response is awaited. */
+struct control_wait {
+	int stop; /* a descriptor that ends it once it is readable; -1: none */
+	/* Called about once a second, if not NULL, with the bytes of the request that are sent. */
+	void (*tick)(void *context, size_t sent);
+	void *context;
+};
+
+/* The same, with `wait`. */
+enum control_result control_ask_and(const char *path, const char *method, const char *resource,
+				    const json_t *body, const struct control_wait *wait,
+				    json_t **reply, struct error *error);
 
 /* Receives a line of a stream; returns false to stop. */
 typedef bool (*control_line)(void *context, const json_t *line);

@@ -38,6 +38,7 @@ int icpctl_policy(struct icpctl *ctl, int argc, char **argv);
 int icpctl_rules(struct icpctl *ctl, int argc, char **argv);
 int icpctl_status(struct icpctl *ctl, int argc, char **argv);
 int icpctl_stats(struct icpctl *ctl, int argc, char **argv);
+int icpctl_top(struct icpctl *ctl, int argc, char **argv);
 int icpctl_drain(struct icpctl *ctl, int argc, char **argv);
 int icpctl_undrain(struct icpctl *ctl, int argc, char **argv);
 int icpctl_trace(struct icpctl *ctl, int argc, char **argv);

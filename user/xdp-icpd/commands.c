@@ -176,14 +176,23 @@ static json_t *metrics_address(const struct config *config)
 	return json_string(text);
 }
 
+/* Milliseconds since the daemon began, for rates. */
+static json_int_t clock_of(const struct daemon *daemon)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - daemon->started.tv_sec) * 1000 +
+	       (now.tv_nsec - daemon->started.tv_nsec) / 1000000;
+}
+
 static void get_status(void *context, struct control_request *request)
 {
 	struct daemon *daemon = context;
 	struct kernel_sizes sizes = { 0 };
-	struct timespec now;
+	json_int_t clock_ms = clock_of(daemon);
 	json_t *reply, *listen = json_array();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (daemon->xdp.kernel)
 		sizes = kernel_sizes(daemon->xdp.kernel);
 	for (size_t i = 0; i < daemon->config->listen_count; i++) {
@@ -201,9 +210,9 @@ static void get_status(void *context, struct control_request *request)
 		(json_int_t)sizes.prefixes, "rules", (json_int_t)rules_count(daemon->server.rules),
 		"rules_max", (json_int_t)rules_max(daemon->server.rules), "default",
 		opcode_name(chain_default_verdict(daemon->chain)), "horizon", horizon(daemon),
-		"pid", (json_int_t)getpid(), "uptime",
-		(json_int_t)(now.tv_sec - daemon->started.tv_sec), "reloads",
+		"pid", (json_int_t)getpid(), "uptime", clock_ms / 1000, "reloads",
 		(json_int_t)daemon->reloads, "pin_dir", control_text(daemon->config->pin_dir));
+	json_object_set_new(reply, "clock_ms", json_integer(clock_ms));
 	json_object_set_new(reply, "states", policy_states_json(daemon));
 	json_object_set_new(reply, "config", config_path(daemon));
 	json_object_set_new(reply, "generation",

@@ -1,121 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl status, stats, reload: the state of the daemon. */
+/* icpctl status: the state of the daemon, once or again and again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "counters.h"
 #include "icpctl/icpctl.h"
+#include "icpctl/rates.h"
 #include "lib/clock.h"
+
+#define WATCH_SECONDS 2
+#define WATCH_SECONDS_MAX 86400
+
+enum {
+	OPTION_WATCH = 1
+}; /* has no short name */
+
+#define OPTION_WATCH 0x200
 
 struct input {
 	struct icpctl *ctl;
-	bool verbose;
+	unsigned long watch; /* seconds; 0: once */
 };
-
-/* --- common */
-
-/*
- * Parse the options, send the request, and print with --json. Return 0 and the response, or an exit
- * status.
- */
-static int report(struct input *input, const struct argp *argp, int argc, char **argv,
-		  const char *method, const char *resource, json_t **reply)
-{
-	int status = icpctl_parse(input->ctl, argp, 0, argc, argv, input);
-
-	if (status == 0)
-		status = icpctl_ask(input->ctl, method, resource, NULL, reply, NULL);
-	if (status == 0 && input->ctl->json)
-		icpctl_print_json(*reply);
-	return status;
-}
 
 static json_int_t number_of(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
 }
-
-/* --- counters */
-
-static const char *counter_help(const char *group, const char *name)
-{
-	static const struct {
-		const char *group;
-		const char *name;
-		const char *help;
-	} counters[] = {
-#define X(identifier, group, name, help) { group, name, help },
-		ICP_COUNTERS(X)
-#undef X
-	};
-
-	if (strcmp(group, "answered") == 0)
-		return strcmp(name, "kernel") == 0 ? "queries that the XDP program answered"
-						   : "queries that the daemon answered";
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
-		if (strcmp(counters[i].group, group) == 0 && strcmp(counters[i].name, name) == 0)
-			return counters[i].help;
-	return "";
-}
-
-static void print_counter(const char *group, const char *name, json_int_t value, bool verbose)
-{
-	if (verbose)
-		printf("%s.%-*s %12" JSON_INTEGER_FORMAT "  %s\n", group, (int)(24 - strlen(group)),
-		       name, value, counter_help(group, name));
-	else
-		printf("%s.%s %" JSON_INTEGER_FORMAT "\n", group, name, value);
-}
-
-static void print_counters(json_t *reply, bool verbose)
-{
-	const char *group;
-	const char *name;
-	json_t *counters;
-	json_t *value;
-
-	json_object_foreach (reply, group, counters)
-		json_object_foreach (counters, name, value)
-			print_counter(group, name, json_integer_value(value), verbose);
-}
-
-static const struct argp_option stats_options[] = {
-	{ "verbose", 'v', NULL, 0, "print what each counter counts" },
-	{ 0 },
-};
-
-static error_t parse_stats(int key, char *argument, struct argp_state *state)
-{
-	struct input *input = state->input;
-
-	(void)argument;
-	if (key != 'v')
-		return ARGP_ERR_UNKNOWN;
-	input->verbose = true;
-	return 0;
-}
-
-static const struct argp stats_argp = {
-	.options = stats_options,
-	.parser = parse_stats,
-	.doc = "Prints the counters, one a line. The kernel counts what it passes up (passed), the "
-	       "daemon what it is silent on (silent) and what went wrong (failed).",
-};
-
-int icpctl_stats(struct icpctl *ctl, int argc, char **argv)
-{
-	struct input input = { .ctl = ctl };
-	json_t *reply = NULL;
-	int status = report(&input, &stats_argp, argc, argv, "GET", "/v1/counters", &reply);
-
-	if (status == 0 && !ctl->json)
-		print_counters(reply, input.verbose);
-	json_decref(reply);
-	return status;
-}
-
-/* --- status */
 
 static void __attribute__((format(printf, 2, 3)))
 print_line(const char *name, const char *format, ...)
@@ -184,9 +96,11 @@ static void print_uptime(json_int_t seconds)
 }
 
 /* Print the counters of a group that are not 0; `stats` prints all. */
-static void print_group(const json_t *reply, const char *group)
+static void print_group(const json_t *before, const json_t *reply, const char *group)
 {
+	const json_t *last = json_object_get(before, group);
 	json_t *counters = json_object_get(reply, group);
+	double seconds = rates_seconds(before, reply);
 	const char *title = group;
 	const char *name;
 	json_t *value;
@@ -194,9 +108,27 @@ static void print_group(const json_t *reply, const char *group)
 	json_object_foreach (counters, name, value) {
 		if (json_integer_value(value) == 0)
 			continue;
-		print_line(title, "%s %" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+		printf("%-11s %s %" JSON_INTEGER_FORMAT, title, name, json_integer_value(value));
+		if (rates_growth(last, counters, name) && seconds > 0)
+			printf(" (%.1f/s)", rates_of(last, counters, name, seconds));
+		putchar('\n');
 		title = "";
 	}
+}
+
+static void print_answered(const json_t *before, const json_t *reply)
+{
+	const json_t *last = json_object_get(before, "answered");
+	const json_t *answered = json_object_get(reply, "answered");
+	double seconds = rates_seconds(before, reply);
+
+	print_line("answered",
+		   "%" JSON_INTEGER_FORMAT " by the kernel, %" JSON_INTEGER_FORMAT " by the daemon",
+		   number_of(answered, "kernel"), number_of(answered, "daemon"));
+	if (seconds > 0)
+		print_line("", "%.1f/s by the kernel, %.1f/s by the daemon",
+			   rates_of(last, answered, "kernel", seconds),
+			   rates_of(last, answered, "daemon", seconds));
 }
 
 static void print_reloads(const json_t *reply)
@@ -228,9 +160,9 @@ static void print_states(const json_t *states)
 	}
 }
 
-static void print_status(const json_t *reply)
+/* `before` is an earlier status, for rates, or NULL. */
+static void print_status(const json_t *before, const json_t *reply)
 {
-	const json_t *answered = json_object_get(reply, "answered");
 	const char *reason = json_string_value(json_object_get(reply, "reason"));
 	const char *horizon = json_string_value(json_object_get(reply, "horizon"));
 	const char *drain = json_string_value(json_object_get(reply, "drain"));
@@ -256,12 +188,10 @@ static void print_status(const json_t *reply)
 	if (horizon)
 		print_line("horizon", "%s: the kernel passes up what may depend on it (%s)",
 			   horizon, icpctl_string(reply, "horizon_why"));
-	print_line("answered",
-		   "%" JSON_INTEGER_FORMAT " by the kernel, %" JSON_INTEGER_FORMAT " by the daemon",
-		   number_of(answered, "kernel"), number_of(answered, "daemon"));
-	print_group(reply, "passed");
-	print_group(reply, "silent");
-	print_group(reply, "failed");
+	print_answered(before, reply);
+	print_group(before, reply, "passed");
+	print_group(before, reply, "silent");
+	print_group(before, reply, "failed");
 	print_uptime(number_of(reply, "uptime"));
 	print_reloads(reply);
 	print_line("generation", "%" JSON_INTEGER_FORMAT, number_of(reply, "generation"));
@@ -273,35 +203,101 @@ static void print_status(const json_t *reply)
 		print_line("metrics", "http://%s/metrics", metrics);
 }
 
-static const struct argp status_argp = {
-	.doc = "Prints the state of the daemon, and the counters that are not 0.",
+/* --- again and again */
+
+static bool clears_screen(void)
+{
+	const char *terminal = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+/* Print one reply, or what is wrong, as one write: a screen does not flicker. */
+static void print_frame(const struct icpctl *ctl, const json_t *before, const json_t *reply,
+			const struct error *error)
+{
+	if (ctl->json && reply)
+		json_dumpf(reply, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+	else if (clears_screen())
+		fputs("\033[H\033[J", stdout);
+	if (!reply)
+		fprintf(ctl->json ? stderr : stdout, "%s; trying again\n", error->text);
+	else if (!ctl->json)
+		print_status(before, reply);
+	if ((ctl->json && reply) || (!ctl->json && !clears_screen()))
+		putchar('\n');
+	fflush(stdout);
+}
+
+/*
+ * Print the status every few seconds, also after the daemon has gone away and come back. Return an
+ * exit status if there is none at first, or the output cannot be written.
+ */
+static int watch(const struct input *input)
+{
+	struct icpctl *ctl = input->ctl;
+	const struct timespec pause = { .tv_sec = (time_t)input->watch };
+	static char frame[1 << 16];
+	enum control_result result;
+	json_t *before = NULL, *reply;
+	struct error error;
+	bool first = true;
+
+	setvbuf(stdout, frame, _IOFBF, sizeof(frame));
+	do {
+		result = control_ask(ctl->socket, "GET", "/v1/status", NULL, &reply, &error);
+		if (first && result != CONTROL_OK)
+			return icpctl_failed(ctl, result, &error);
+		first = false;
+		print_frame(ctl, before, reply, &error);
+		json_decref(before);
+		before = reply;
+	} while (!ferror(stdout) && nanosleep(&pause, NULL) == 0);
+	json_decref(before);
+	return ICPCTL_OK;
+}
+
+static const struct argp_option options[] = {
+	{ "watch", OPTION_WATCH, "SECONDS", OPTION_ARG_OPTIONAL,
+	  "print it again every SECONDS (2), with rates, until Ctrl-C" },
+	{ 0 },
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	if (key != OPTION_WATCH)
+		return ARGP_ERR_UNKNOWN;
+	input->watch = WATCH_SECONDS;
+	if (argument && !icpctl_number(argument, 1, WATCH_SECONDS_MAX, &input->watch))
+		return icpctl_usage(state, input->ctl, "--watch '%s': must be 1 to %d seconds",
+				    argument, WATCH_SECONDS_MAX);
+	return 0;
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.doc = "Prints the state of the daemon, and the counters that are not 0.\v"
+	       "With --watch, --json prints an object a line.",
 };
 
 int icpctl_status(struct icpctl *ctl, int argc, char **argv)
 {
 	struct input input = { .ctl = ctl };
 	json_t *reply = NULL;
-	int status = report(&input, &status_argp, argc, argv, "GET", "/v1/status", &reply);
+	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
-	if (status == 0 && !ctl->json)
-		print_status(reply);
-	json_decref(reply);
-	return status;
-}
-
-/* --- reload */
-
-static const struct argp reload_argp = {
-	.doc = "Makes the daemon read its configuration again. A mistake is reported here and "
-	       "changes nothing.",
-};
-
-int icpctl_reload(struct icpctl *ctl, int argc, char **argv)
-{
-	struct input input = { .ctl = ctl };
-	json_t *reply = NULL;
-	int status = report(&input, &reload_argp, argc, argv, "POST", "/v1/reload", &reply);
-
+	if (status)
+		return status;
+	if (input.watch)
+		return watch(&input);
+	status = icpctl_ask(ctl, "GET", "/v1/status", NULL, &reply, NULL);
+	if (status == 0 && ctl->json)
+		icpctl_print_json(reply);
+	else if (status == 0)
+		print_status(NULL, reply);
 	json_decref(reply);
 	return status;
 }

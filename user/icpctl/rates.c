@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdbool.h>
+
+#include "icpctl/rates.h"
+
+double rates_seconds(const json_t *before, const json_t *now)
+{
+	json_int_t begin = json_integer_value(json_object_get(before, "clock_ms"));
+	json_int_t end = json_integer_value(json_object_get(now, "clock_ms"));
+	bool same = json_equal(json_object_get(before, "pid"), json_object_get(now, "pid"));
+
+	return same && end > begin ? (double)(end - begin) / 1000 : 0;
+}
+
+json_int_t rates_growth(const json_t *before, const json_t *now, const char *key)
+{
+	json_int_t last = json_integer_value(json_object_get(before, key));
+	json_int_t value = json_integer_value(json_object_get(now, key));
+
+	return value < last ? value : value - last;
+}
+
+double rates_of(const json_t *before, const json_t *now, const char *key, double seconds)
+{
+	return seconds > 0 ? (double)rates_growth(before, now, key) / seconds : 0;
+}
