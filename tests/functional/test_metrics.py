@@ -137,6 +137,11 @@ class Served(Lab):
         with contextlib.suppress(ConnectionResetError):
             self.assertEqual(held[0].recv(1), b"", "the oldest connection is not closed")
 
+    def test_rules_are_counted_in_slices(self):
+        rules = [{"prefix": f"http://{number}/", "verdict": "miss"} for number in range(1000)]
+        self.daemon_here.ask_control("PUT", "/v1/rules", {"rules": rules})
+        until(lambda: self.samples()['xdp_icp_map_entries{map="rules"}'] == 1000, "them to be counted")
+
     def test_many_requests(self):
         """After a number of connections there is a pause, and no end."""
         for _ in range(250):
