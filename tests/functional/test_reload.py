@@ -261,6 +261,32 @@ class InTheKernel(Wire):
         self.assertEqual(self.program(), (None, None))
         self.assertFalse(os.path.exists(self.pins))
 
+    def test_the_chain_doubles_without_a_restart(self):
+        daemon = self.responder(of_many(2500)).start()
+        self.assertEqual(daemon.count("prefixes_max"), 5000)
+        daemon.configure(of_many(5001, "err"))
+        done = daemon.icpctl("reload", check=False)
+        self.assertRegex(
+            done.stderr,
+            "5001 prefixes, .* of 5001 lines .* room for 5000; restart the daemon, which makes room",
+        )
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+        daemon.configure(of_many(5000, "denied"))
+        daemon.icpctl("reload")
+        self.assert_answered_by(daemon, "kernel", "denied", HIT)
+        networks = listed(f"10.{n >> 8}.{n & 255}.0/24" for n in range(1025))
+        daemon.configure(f'policy "1" {{ kind = "source" verdict = "err" from = {networks} }}')
+        done = daemon.icpctl("reload", check=False)
+        self.assertRegex(done.stderr, "1025 networks .* room for 1024; restart the daemon")
+        # A restart keeps maps that have some room left, and replaces those that have not.
+        for count, room in ((4000, 5000), (4001, 8002)):
+            daemon.stop()
+            daemon.configure(of_many(count))
+            daemon.start()
+            self.assertEqual(daemon.count("prefixes_max"), room)
+            self.assertEqual("replaces the maps" in daemon.log.read_text(), room > 5000)
+            self.assert_answered_by(daemon, "kernel", "hit", HIT)
+
     def test_suffixes_and_hosts_count_as_prefixes(self):
         others = (
             'policy "20" { kind = "suffix" verdict = "miss" texts = { ".gif", ".png" } }\n'

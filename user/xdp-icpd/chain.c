@@ -20,6 +20,8 @@ int next_chain_build(struct next_chain *next, const struct config *config,
 		return -1;
 	if (!is_cancelled(cancel) && chain_compile(next->chain, &next->compiled, error))
 		goto fail;
+	if (!is_cancelled(cancel) && kernel && daemon_check_room(config, next->compiled, error))
+		goto fail;
 	if (!is_cancelled(cancel) && kernel &&
 	    kernel_prepare_chain(kernel, next->compiled, config->answer_request_zero, config->lease,
 				 &next->prepared, error))

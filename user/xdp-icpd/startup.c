@@ -216,7 +216,7 @@ int daemon_check_room(const struct config *config, const struct compiled *compil
 		return 0;
 	return error_set(error,
 			 "the chain has %zu " TEXTS_NAME " of %zu lines of %u bytes, and "
-			 "prefixes_max is %u; raise it to at least %zu",
+			 "prefixes_max is %u; raise it to at least %zu, for the next start",
 			 compiled->count, compiled->lines, PREFIX_LINE, config->prefixes_max,
 			 compiled->lines);
 }

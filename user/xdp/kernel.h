@@ -38,11 +38,14 @@ struct kernel_sizes {
 		prefixes; /* lines per chain; a prefix of up to 64 bytes takes one, a longer one more */
 	uint32_t sources;  /* addresses per chain */
 	uint32_t verdicts; /* entries of the verdicts map */
+	/* Existing maps with less are replaced; 0 in sizes that maps have. */
+	uint32_t prefixes_needed, sources_needed;
 };
 
 /*
- * Return the sizes that a configuration requires. Without `prefixes_max` the prefixes are those of
- * its chain and a quarter more.
+ * Return the sizes of the maps for a configuration. Networks of queriers and, without `prefixes_max`,
+ * prefixes get the room that its chain takes twice, so that a chain can grow without a restart. Existing
+ * maps with room for a quarter more are good enough, so that a restart seldom replaces them.
  */
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled);
 

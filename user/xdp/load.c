@@ -103,8 +103,8 @@ static void former_read(struct former *former, const struct kernel_load *load)
 		return;
 	former->sizes = pin_sizes(load->pin_dir);
 	former->fits = former->sizes.rules >= load->sizes.rules &&
-		       former->sizes.prefixes >= load->sizes.prefixes &&
-		       former->sizes.sources >= load->sizes.sources &&
+		       former->sizes.prefixes >= load->sizes.prefixes_needed &&
+		       former->sizes.sources >= load->sizes.sources_needed &&
 		       former->sizes.verdicts == load->sizes.verdicts;
 }
 

@@ -466,6 +466,10 @@ static int switch_chain(struct kernel *kernel, struct map_chain chain, uint32_t 
 	return 0;
 }
 
+#define RESTART                                                                                    \
+	"restart the daemon, which makes room for it (where xdp-icp-load has loaded the program, " \
+	"stop it, load again, and start it)"
+
 int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
 			 bool answer_request_zero, unsigned int lease,
 			 struct kernel_chain *prepared, struct error *error)
@@ -480,15 +484,13 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 		return error_set(
 			error,
 			"the chain has %zu " TEXTS_NAME " of %zu lines of %u bytes, and the "
-			"kernel's map holds %u; set prefixes_max to at least %zu, stop the "
-			"daemon and load again",
-			compiled->count, compiled->lines, PREFIX_LINE, kernel->sizes.prefixes,
-			compiled->lines);
+			"kernel's maps have room for %u; " RESTART,
+			compiled->count, compiled->lines, PREFIX_LINE, kernel->sizes.prefixes);
 	if (compiled->source_count > kernel->sizes.sources)
 		return error_set(
 			error,
-			"the chain has %zu networks of queriers and the kernel's map holds "
-			"%u; stop the daemon and load again",
+			"the chain has %zu networks of queriers, and the kernel's map has room for "
+			"%u; " RESTART,
 			compiled->source_count, kernel->sizes.sources);
 	prepared->slot = !active;
 	prepared->use = (struct kernel_use){

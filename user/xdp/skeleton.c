@@ -12,20 +12,28 @@ static uint32_t size_of(size_t entries)
 	return entries < CONFIG_ENTRIES_MAX ? entries : CONFIG_ENTRIES_MAX;
 }
 
+/* Return the size of a map for a chain that takes so many entries. */
+static uint32_t room_for(size_t entries, uint32_t least)
+{
+	return 2 * entries < least ? least : size_of(2 * entries);
+}
+
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled)
 {
+	size_t lines = compiled->lines, sources = compiled->source_count;
 	struct kernel_sizes sizes = {
 		.rules = config->rules_max,
 		.prefixes = config->prefixes_max,
-		.sources =
-			size_of(compiled->source_count < 512 ? 1024 : 2 * compiled->source_count),
+		.sources = room_for(sources, 1024),
 		.verdicts = config->verdicts_max,
+		.prefixes_needed = config->prefixes_max,
+		.sources_needed = size_of(sources + sources / 4),
 	};
 
-	if (sizes.prefixes == 0)
-		sizes.prefixes = compiled->lines < 3277
-					 ? 4096
-					 : size_of(compiled->lines + compiled->lines / 4);
+	if (sizes.prefixes == 0) {
+		sizes.prefixes = room_for(lines, 4096);
+		sizes.prefixes_needed = size_of(lines + lines / 4);
+	}
 	return sizes;
 }
 
