@@ -129,6 +129,11 @@ check-package: deb ## the package under systemd, in QEMU: install, restart and u
 	$(Q)scripts/install-deps package
 	$(Q)tests/run --package
 
+.PHONY: check-page
+check-page: deps all ## the page of `metrics` in Chromium; screenshots in build/page
+	$(Q)scripts/install-deps page
+	$(Q)tests/run --page
+
 .PHONY: coverage
 coverage: deps ## which lines the tests reach: build/coverage/report.html, and the figure
 	$(Q)scripts/install-deps coverage
@@ -274,6 +279,9 @@ $(BUILD)/icpblast.skel.h: $(BUILD)/icpblast.bpf.o
 
 $(patsubst %,$(BUILD)/user/xdp/%.o,load attach skeleton): $(SKELETON)
 $(patsubst %,$(BUILD)/user/icpblast/%.o,run send setup): $(BUILD)/icpblast.skel.h
+
+# It has the file in it.
+$(BUILD)/user/xdp-icpd/page.o: user/xdp-icpd/page.html
 
 $(BUILD)/user/%.o: user/%.c
 	$(call say,CC,$@)

@@ -4,7 +4,9 @@
 
 import contextlib
 import http.client
+import json
 import os
+import re
 import signal
 import socket
 import time
@@ -105,7 +107,11 @@ class Served(Lab):
             ("PUT", "/v1/drain", "localhost", 404),
             ("DELETE", "/metrics", "localhost", 405),
             ("GET", "/metrics/", "localhost", 404),
-            ("GET", "/v1/status", "localhost", 404),
+            ("GET", "/v1/rules", "localhost", 404),
+            ("GET", "/v1/counters", "localhost", 404),
+            ("POST", "/v1/check", "localhost", 405),
+            ("GET", "/v1/status", "evil.example.org", 403),
+            ("GET", "/x", "localhost", 404),
             ("GET", "/metrics", "evil.example.org", 403),
             ("GET", "/metrics", "localhost.example.org", 403),
             ("GET", "/metrics", "[::1]:9130", 200),
@@ -120,6 +126,75 @@ class Served(Lab):
         status, headers, text = self.ask("HEAD", "/metrics")
         self.assertEqual((status, text), (200, ""))
         self.assertGreater(int(headers["Content-Length"]), 1000)
+
+    def get(self, path, expected=200, **headers):
+        """The JSON that is served, of this status."""
+        status, _, text = self.ask("GET", path, **headers)
+        self.assertEqual(status, expected, text)
+        return json.loads(text)
+
+    def test_page(self):
+        pages = [self.ask("GET", "/") for _ in range(2)]
+        for status, headers, text in pages:
+            self.assertEqual((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"))
+            nonces = set(re.findall(r'nonce="?-?([0-9a-f]{32})', text))
+            policy = headers["Content-Security-Policy"]
+            self.assertEqual(set(re.findall(r"'nonce-([0-9a-f]+)'", policy)), nonces)
+            self.assertIn("default-src 'none'", policy)
+            self.assertNotIn("unsafe", policy)
+            self.assertNotRegex(text, r"innerHTML|insertAdjacentHTML|document\.write|\bon[a-z]+=")
+            self.assertNotRegex(text, r"(src|href)=.(https?:)?//")
+        name = "Content-Security-Policy"
+        self.assertNotEqual(pages[0][1][name], pages[1][1][name])
+        self.assertIn("default-src 'none'", self.ask("GET", "/v1/status")[1][name])
+
+    def test_what_is_public(self):
+        status, policies = self.get("/v1/status"), self.get("/v1/policies")
+        self.assertEqual((status["mode"], policies["count"]), ("userspace", 2))
+        self.assertIn("answered", status)
+        for name in ("config", "pin_dir", "pid", "listen", "metrics"):
+            self.assertNotIn(name, status)
+        self.assertNotIn("where", policies["policies"][0])
+        self.assertNotIn(str(self.daemon_here.config.parent), json.dumps([status, policies]))
+        self.daemon_here.config.write_text("secret")
+        self.daemon_here.icpctl("reload", check=False)
+        until(lambda: self.get("/v1/status")["last_reload"], "the reload to be told")
+        self.assertIn("icpctl status", self.get("/v1/status")["last_reload"]["error"])
+
+    def test_check(self):
+        before = self.daemon_here.count("answered.daemon")
+        result = self.get("/v1/check?url=http%3A%2F%2Fa%2F1&source=192.0.2.1")["results"][0]
+        self.assertEqual((result["verdict"], result["policy"]), ("ICP_OP_HIT", "10-mine"))
+        self.assertEqual(self.daemon_here.count("answered.daemon"), before)
+        for path in ("/v1/check", "/v1/check?url=" + 4097 * "x", "/v1/check?url=%ff"):
+            self.get(path, 400)
+        self.assertIn("not an IPv4", self.get("/v1/check?url=a&source=x", 400)["error"])
+        self.get("/v1/check?url=a", 403, **{"Sec-Fetch-Site": "cross-site"})
+        self.get("/v1/check?url=a", 200, **{"Sec-Fetch-Site": "same-origin"})
+        answers = {self.ask("GET", "/v1/check?url=a")[0] for _ in range(40)}
+        self.assertLessEqual(answers, {200, 503})
+        until(lambda: self.ask("GET", "/v1/check?url=a")[0] == 200, "another check to be granted")
+
+    def test_checks_that_wait_are_few(self):
+        mute = """policy "50" {
+            kind = "helper" timeout = "10s" program = { "/bin/sh", "-c", "cat >/dev/null" }
+        }"""
+        self.daemon_here.configure(mute)
+        self.daemon_here.icpctl("reload")
+        held = [self.connect() for _ in range(6)]
+        for stream in held:
+            stream.sendall(b"GET /v1/check?url=http://e/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        def refused(stream):
+            with contextlib.suppress(BlockingIOError):
+                return b" 503 " in stream.recv(64, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+
+        until(lambda: sum(map(bool, map(refused, held))) == 2, "two of six checks to be refused")
+        for stream in held:
+            stream.close()
+        self.daemon_here.configure("")
+        self.daemon_here.icpctl("reload")
+        until(lambda: self.ask("GET", "/v1/check?url=a")[0] == 200, "checks to have ended")
 
     def test_a_body_is_not_read(self):
         stream = self.connect()

@@ -13,6 +13,7 @@
 #include "lib/escape.h"
 
 #define JSON_TYPE "application/json"
+#define NO_PAGE "default-src 'none'; frame-ancestors 'none'"
 #define STREAM_BLOCK 16384 /* bytes passed on at once */
 
 static const struct timeval whole_timeout = { .tv_sec = CONTROL_DEADLINE };
@@ -269,7 +270,11 @@ static void set_response(struct control_request *request, struct MHD_Response *r
 	if (response) {
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 		MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+		MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+		MHD_add_response_header(response, "Content-Security-Policy",
+					request->security ? request->security : NO_PAGE);
 	}
 }
 
@@ -348,6 +353,14 @@ void control_reply_text(struct control_request *request, const char *type, char 
 		respond(request, CONTROL_STATUS_OK, type, text, length);
 	else
 		free(text);
+}
+
+void control_reply_page(struct control_request *request, const char *security, char *text,
+			size_t length)
+{
+	if (request->connection)
+		request->security = security;
+	control_reply_text(request, "text/html; charset=utf-8", text, length);
 }
 
 void control_reply(struct control_request *request, json_t *response)

@@ -44,7 +44,7 @@ struct control {
 static const char *match(const struct control_resource *resource, const char *path)
 {
 	size_t length = strlen(resource->path);
-	bool collection = resource->path[length - 1] == '/';
+	bool collection = length > 1 && resource->path[length - 1] == '/'; /* not "/" itself */
 
 	if (strncmp(resource->path, path, length) || !!path[length] != collection)
 		return NULL;

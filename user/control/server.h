@@ -105,6 +105,10 @@ void control_reply(struct control_request *request, json_t *response);
 void control_reply_text(struct control_request *request, const char *type, char *text,
 			size_t length);
 
+/* Likewise a page, with the Content-Security-Policy under which it works; any other may do nothing. */
+void control_reply_page(struct control_request *request, const char *security, char *text,
+			size_t length);
+
 /* Send a response of another status with an error, one line for the user. */
 void control_refuse(struct control_request *request, enum control_status status, const char *format,
 		    ...) __attribute__((format(printf, 3, 4)));

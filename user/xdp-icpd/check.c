@@ -34,6 +34,7 @@ struct check_item {
 struct check {
 	struct daemon *daemon;
 	struct control_request *request;
+	unsigned int *running; /* a number that this check is part of, or NULL */
 	struct event *step;
 	struct in6_addr source;
 	json_t *urls, *results;
@@ -53,6 +54,8 @@ static void check_free(struct check *check)
 		evaluation_cancel(item->evaluation);
 		free(item);
 	}
+	if (check->running)
+		(*check->running)--;
 	if (check->step)
 		event_free(check->step);
 	rule_search_free(&check->search);
@@ -390,12 +393,13 @@ static int read_body(const json_t *body, struct check *check, struct error *erro
 	return read_source(body, &check->source, error);
 }
 
-void post_check(void *context, struct control_request *request)
+void check_begin(struct daemon *daemon, struct control_request *request, const json_t *body,
+		 unsigned int *running)
 {
-	struct check read = { .daemon = context, .request = request }, *check;
+	struct check read = { .daemon = daemon, .request = request }, *check;
 	struct error error;
 
-	if (read_body(control_body(request), &read, &error)) {
+	if (read_body(body, &read, &error)) {
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "%s", error.text);
 		return;
 	}
@@ -405,6 +409,9 @@ void post_check(void *context, struct control_request *request)
 		return;
 	}
 	*check = read;
+	check->running = running;
+	if (running)
+		(*running)++;
 	json_incref(check->urls);
 	check->results = json_array();
 	check->step = evtimer_new(check->daemon->base, check_step, check);
@@ -414,4 +421,9 @@ void post_check(void *context, struct control_request *request)
 	}
 	control_on_close(request, check_cancel, check);
 	check_schedule(check);
+}
+
+void post_check(void *context, struct control_request *request)
+{
+	check_begin(context, request, control_body(request), NULL);
 }

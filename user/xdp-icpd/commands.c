@@ -16,7 +16,6 @@
 #include "icp/counter_names.h"
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/drain.h"
-#include "xdp-icpd/metrics.h"
 #include "xdp-icpd/reload.h"
 #include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
@@ -28,10 +27,7 @@
 
 /* --- counters */
 
-/*
- * Add the groups answered, passed, silent and failed to `reply`. Return -1 if they cannot be read.
- */
-static int add_counters(struct daemon *daemon, json_t *reply)
+int add_counters(struct daemon *daemon, json_t *reply)
 {
 	uint64_t kernel[ICP_COUNTER_MAX] = { 0 }, own[ICP_COUNTER_MAX] = { 0 };
 	json_t *answered;
@@ -186,9 +182,8 @@ static json_int_t clock_of(const struct daemon *daemon)
 	       (now.tv_nsec - daemon->started.tv_nsec) / 1000000;
 }
 
-static void get_status(void *context, struct control_request *request)
+json_t *status_json(struct daemon *daemon)
 {
-	struct daemon *daemon = context;
 	struct kernel_sizes sizes = { 0 };
 	json_int_t clock_ms = clock_of(daemon);
 	json_t *reply, *listen = json_array();
@@ -233,7 +228,12 @@ static void get_status(void *context, struct control_request *request)
 	json_object_set_new(reply, "tracers", json_integer(daemon_tracers(daemon)));
 	if (why_userspace(daemon))
 		json_object_set_new(reply, "reason", control_message(why_userspace(daemon)));
-	reply_with_counters(daemon, request, reply);
+	return reply;
+}
+
+static void get_status(void *context, struct control_request *request)
+{
+	reply_with_counters(context, request, status_json(context));
 }
 
 /* --- reload */
@@ -394,25 +394,27 @@ static json_t *policy_json(const struct daemon *daemon, const struct policy *pol
 	return one;
 }
 
-static void get_policies(void *context, struct control_request *request)
+json_t *policies_json(struct daemon *daemon, size_t most)
 {
-	struct daemon *daemon = context;
 	const struct responder_tallies *tallies = &daemon->server.tallies;
 	json_t *list = json_array();
 	bool in_kernel;
 
 	kernel_tallies_update(daemon->kernel_tallies);
-	for (size_t rank = 0; rank < chain_count(daemon->chain); rank++)
+	for (size_t rank = 0; rank < chain_count(daemon->chain) && rank < most; rank++)
 		json_array_append_new(list,
 				      policy_json(daemon, chain_policy(daemon->chain, rank), rank));
 	in_kernel = !why_userspace(daemon) && daemon->horizon.rank == RANK_NONE;
-	control_reply(request,
-		      json_pack("{s:o, s:s, s:b, s:o, s:o, s:o, s:o}", "policies", list, "default",
-				opcode_name(chain_default_verdict(daemon->chain)), "default_kernel",
-				in_kernel, "all", tally_json(&tallies->all), "by_default",
-				tally_json(&tallies->by_default), "by_rule",
-				tally_json(&tallies->by_rule), "by_drain",
-				tally_json(&tallies->by_drain)));
+	return json_pack("{s:o, s:s, s:b, s:o, s:o, s:o, s:o}", "policies", list, "default",
+			 opcode_name(chain_default_verdict(daemon->chain)), "default_kernel",
+			 in_kernel, "all", tally_json(&tallies->all), "by_default",
+			 tally_json(&tallies->by_default), "by_rule", tally_json(&tallies->by_rule),
+			 "by_drain", tally_json(&tallies->by_drain));
+}
+
+static void get_policies(void *context, struct control_request *request)
+{
+	control_reply(request, policies_json(context, SIZE_MAX));
 }
 
 /* Return what an escaped text stands for, for free(), or NULL if that has a NUL. */
@@ -560,8 +562,7 @@ static void delete_drain(void *context, struct control_request *request)
 
 /* --- the table */
 
-static void reply_with_index(struct control_request *request,
-			     const struct control_resource *resources)
+void reply_with_index(struct control_request *request, const struct control_resource *resources)
 {
 	json_t *list = json_array();
 
@@ -577,12 +578,6 @@ static void get_index(void *context, struct control_request *request)
 {
 	(void)context;
 	reply_with_index(request, daemon_resources);
-}
-
-static void get_public_index(void *context, struct control_request *request)
-{
-	(void)context;
-	reply_with_index(request, public_resources);
 }
 
 const struct control_resource daemon_resources[] = {
@@ -603,15 +598,5 @@ const struct control_resource daemon_resources[] = {
 	{ "DELETE", "/v1/rules", delete_rule, true, "remove a rule" },
 	{ "PUT", "/v1/drain", put_drain, true, "give every query the same verdict" },
 	{ "DELETE", "/v1/drain", delete_drain, true, "end a drain" },
-	{ NULL },
-};
-
-/*
- * For every client that can connect. Handlers reply at once and keep no state: what takes time is for
- * the control socket.
- */
-const struct control_resource public_resources[] = {
-	{ "GET", CONTROL_INDEX, get_public_index, false, "this list" },
-	{ "GET", "/metrics", get_metrics, false, "the state of the daemon, for Prometheus" },
 	{ NULL },
 };

@@ -10,6 +10,7 @@
 #include "xdp-icpd/chain.h"
 #include "xdp-icpd/drain.h"
 #include "xdp-icpd/metrics.h"
+#include "xdp-icpd/public.h"
 #include "xdp-icpd/reload.h"
 #include "xdp-icpd/rules.h"
 #include "xdp-icpd/states.h"
@@ -195,6 +196,7 @@ void daemon_stop(struct daemon *daemon)
 	control_close(daemon->control);
 	control_close(daemon->metrics);
 	metrics_free(daemon);
+	public_free(daemon->public);
 	census_end(daemon);
 	xdp_unwatch_network(&daemon->xdp);
 	if (daemon->heartbeat)

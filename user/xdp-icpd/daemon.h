@@ -44,6 +44,7 @@ struct daemon {
 		size_t length;
 		uint64_t written;	/* nanoseconds of the monotonic clock */
 	} metrics_texts[2];		/* of the two formats (metrics.c) */
+	struct public *public;		/* NULL: not asked for yet (public.c) */
 	struct census *census;		/* NULL: nothing has been counted yet (census.c) */
 	struct tracing *tracing;	/* NULL: not in use (trace.c) */
 	struct changes *changes;	/* of the chain (reload.c) */

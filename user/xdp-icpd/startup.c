@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "xdp-icpd/commands.h"
+#include "xdp-icpd/public.h"
 #include "chain/compile.h"
 #include "control/tcp.h"
 #include "xdp-icpd/daemon.h"

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Anyone may ask, in a loop, so what is asked for costs the main thread little: replies are kept for a
+ * second, and checks, which ask policies and their child processes, are few at a time and a second. What
+ * is the operator's alone is left out: paths, and messages that may quote the configuration.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "xdp-icpd/check.h"
+#include "xdp-icpd/commands.h"
+#include "xdp-icpd/daemon.h"
+#include "xdp-icpd/metrics.h"
+#include "xdp-icpd/page.h"
+#include "xdp-icpd/public.h"
+
+#define SECOND 1000000000ull
+#define POLICIES_MAX 1000	/* that are listed */
+#define CHECKS_AT_ONCE 4	/* that wait for policies */
+#define CHECK_PACE (SECOND / 5) /* nanoseconds a check takes of what is granted */
+#define CHECK_BURST 10		/* checks that may come at once */
+#define URL_MAX 4096		/* characters */
+
+struct public
+{
+	struct kept {
+		json_t *reply;
+		uint64_t made; /* nanoseconds of the monotonic clock */
+	} status, policies;
+	unsigned int checks; /* that are running */
+	uint64_t granted;    /* the time up to which checks have been granted */
+};
+
+void public_free(struct public *public)
+{
+	if (!public)
+		return;
+	json_decref(public->status.reply);
+	json_decref(public->policies.reply);
+	free(public);
+}
+
+/* NULL: out of memory. */
+static struct public *public_of(struct daemon *daemon)
+{
+	if (!daemon->public)
+		daemon->public = calloc(1, sizeof(*daemon->public));
+	return daemon->public;
+}
+
+/* --- status and policies */
+
+static json_t *make_status(struct daemon *daemon)
+{
+	static const char *const own[] = { "config", "pin_dir", "pid", "listen", "metrics" };
+	json_t *status = status_json(daemon), *reload = json_object_get(status, "last_reload");
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		json_object_del(status, own[i]);
+	if (json_is_string(json_object_get(reload, "error")))
+		json_object_set_new(reload, "error",
+				    json_string("it failed: icpctl status tells why"));
+	add_counters(daemon, status); /* else it has none */
+	return status;
+}
+
+static json_t *make_policies(struct daemon *daemon)
+{
+	json_t *policies = policies_json(daemon, POLICIES_MAX), *policy;
+	size_t i, count = chain_count(daemon->chain);
+
+	json_array_foreach (json_object_get(policies, "policies"), i, policy)
+		json_object_del(policy, "where");
+	json_object_set_new(policies, "count", json_integer((json_int_t)count));
+	return policies;
+}
+
+static void reply_with(struct daemon *daemon, struct control_request *request, struct kept *kept,
+		       json_t *(*make)(struct daemon *daemon))
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (!kept->reply || now - kept->made >= SECOND) {
+		json_decref(kept->reply);
+		kept->reply = make(daemon);
+		kept->made = now;
+	}
+	control_reply(request, json_incref(kept->reply));
+}
+
+static void get_status(void *context, struct control_request *request)
+{
+	struct public *public = public_of(context);
+
+	if (public)
+		reply_with(context, request, &public->status, make_status);
+	else
+		control_reply(request, NULL);
+}
+
+static void get_policies(void *context, struct control_request *request)
+{
+	struct public *public = public_of(context);
+
+	if (public)
+		reply_with(context, request, &public->policies, make_policies);
+	else
+		control_reply(request, NULL);
+}
+
+/* --- check */
+
+/* A page from elsewhere can have an operator's browser ask, though it cannot read the reply. */
+static bool is_from_elsewhere(const struct control_request *request)
+{
+	const char *site = control_header(request, "Sec-Fetch-Site");
+
+	return site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
+}
+
+/* Take one check from what is granted. False: it is too early. */
+static bool take_check(struct public *public)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (public->granted < now)
+	public->granted = now;
+	if (public->checks >= CHECKS_AT_ONCE ||
+	    public->granted - now > (CHECK_BURST - 1) * CHECK_PACE)
+		return false;
+	public->granted += CHECK_PACE;
+	return true;
+}
+
+static void get_check(void *context, struct control_request *request)
+{
+	const char *url = control_argument(request, "url");
+	const char *source = control_argument(request, "source");
+	struct public *public = public_of(context);
+	json_t *body;
+
+	if (!url || strlen(url) > URL_MAX) {
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "ask for /v1/check?url=URL, with at most %d characters", URL_MAX);
+		return;
+	}
+	if (is_from_elsewhere(request)) {
+		control_refuse(request, CONTROL_STATUS_FORBIDDEN,
+			       "a page of another site may not ask");
+		return;
+	}
+	if (public && !take_check(public)) {
+		control_refuse(request, CONTROL_STATUS_OVER_QUOTA,
+			       "too many checks; try again in a second");
+		return;
+	}
+	body = json_pack("{s:[s]}", "urls", url);
+	if (!body ||
+	    (source && *source && json_object_set_new(body, "source", json_string(source))))
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "not UTF-8; write other bytes as \\xHH");
+	else
+		check_begin(context, request, body, public ? &public->checks : NULL);
+	json_decref(body);
+}
+
+/* --- the table */
+
+static void get_index(void *context, struct control_request *request)
+{
+	(void)context;
+	reply_with_index(request, public_resources);
+}
+
+const struct control_resource public_resources[] = {
+	{ "GET", "/", get_page, false, "a page that shows the state of the daemon" },
+	{ "GET", CONTROL_INDEX, get_index, false, "this list" },
+	{ "GET", "/metrics", get_metrics, false, "the state of the daemon, for Prometheus" },
+	{ "GET", "/v1/status", get_status, false, "the state of the daemon and all counters" },
+	{ "GET", "/v1/policies", get_policies, false, "the policies in their order" },
+	{ "GET", "/v1/check", get_check, false, "what the reply to a query would be" },
+	{ NULL },
+};
