@@ -188,16 +188,18 @@ class AgainstTheDaemon(Blast):
 
     def test_progress_and_interruption(self):
         words = (BLAST, "--json", *HIT_URLS, "--time", 1000, SERVER)
+        master, terminal = os.openpty()
+        self.addCleanup(os.close, master)
         process = subprocess.Popen(
-            self.client_side.command(*words),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            self.client_side.command(*words), stdout=subprocess.PIPE, stderr=terminal, text=True
         )
-        line = process.stderr.readline()
+        os.close(terminal)
+        line = ""
+        while "without" not in line:
+            line += os.read(master, 4096).decode()
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=net.PATIENCE)
-        self.assertRegex(line, r"^ *\d+ s: \d+ queries/s, \d+ good replies/s, 0 bad, \d+ without")
+        self.assertRegex(line, r"^\r *\d+ s: \d+ queries/s, \d+ good replies/s, 0 bad, \d+ without")
         self.assertEqual(process.returncode, 0)
         self.assertGreater(json.loads(output)["good"], 0)
 

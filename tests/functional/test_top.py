@@ -1,17 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""icpctl top, status --watch and stats --diff: rates, on a terminal and elsewhere."""
+"""icpctl top, status --watch, stats --diff, progress: on a terminal and elsewhere."""
 
+import contextlib
 import importlib.util
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 from daemon import BUILD
-from lab import main
-from net import until
+from lab import Lab, main
+from net import PATIENCE, until
 from wire import HIT, MISS, Wire
 
 HAS_PYTE = importlib.util.find_spec("pyte") is not None
@@ -188,6 +190,59 @@ class Top(Wire):
         for word in ("--diff=0", "--diff=x"):
             done = subprocess.run(self.icpctl("stats", word), capture_output=True, text=True)
             self.assertEqual((done.returncode, "must be 1 to" in done.stderr), (1, True))
+
+
+class Progress(Lab):
+    """A change of rules that takes the daemon long: here a program in its place."""
+
+    def setUp(self):
+        super().setUp()
+        if not HAS_PYTE:
+            self.skipTest("python3-pyte is missing")
+        directory = self.directory()
+        self.path, self.rules = directory / "socket", directory / "rules"
+        self.rules.write_text("http://a/\thit\n")
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(self.listener.close)
+        self.listener.settimeout(PATIENCE)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+
+    def take(self, line):
+        """The connection of the next request, which must begin with `line`."""
+        stream, _ = self.listener.accept()
+        self.addCleanup(stream.close)
+        stream.settimeout(PATIENCE)
+        with stream.makefile("rb") as request:
+            self.assertEqual(request.readline().decode().rpartition(" ")[0], line)
+        return stream
+
+    def reply(self, stream, reply):
+        text = json.dumps(reply)
+        stream.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+        stream.close()
+
+    def test_of_rules(self):
+        command = [BUILD / "icpctl", "-S", self.path, "rules", "load", self.rules]
+        screen = Screen(command, 40)
+        self.addCleanup(screen.close)
+        change = self.take("POST /v1/rules")
+        for written, shown in ((0, "the daemon checks"), (5, "5 of 10 rules written")):
+            asked = self.take("GET /v1/rules/change")
+            self.reply(asked, {"runs": True, "written": written, "all": written and 10})
+            screen.await_text(shown)
+        self.reply(change, {"loaded": 1, "removed": 0})
+        self.assertEqual(screen.wait(), 0)
+        self.assertEqual(screen.await_text("1 rule loaded").strip(), "1 rule loaded")
+
+    def test_without_a_terminal(self):
+        command = [BUILD / "icpctl", "-S", self.path, "rules", "load", self.rules]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            change = self.take("POST /v1/rules")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1.5)  # the time in which a terminal would see something
+            self.reply(change, {"loaded": 1, "removed": 0})
+            self.assertEqual(process.stdout.read(), b"1 rule loaded\n")
 
 
 if __name__ == "__main__":

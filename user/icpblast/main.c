@@ -91,7 +91,7 @@ static const struct argp_option options[] = {
 	  "measure the time of every N-th query; 0: of none (256; 1 for rates up to 10000)", 0 },
 	{ "deadline", 'd', "MS", 0, "report the share of replies within MS milliseconds (5)", 0 },
 	{ "json", KEY_JSON, NULL, 0, "print a line of JSON", 0 },
-	{ "quiet", 'q', NULL, 0, "no progress line each second", 0 },
+	{ "quiet", 'q', NULL, 0, "no progress on a terminal", 0 },
 	{ NULL, 0, NULL, 0, "Where to send:", 4 },
 	{ "mac", KEY_MAC, "MAC", 0, "the responder's MAC address (as the kernel resolves it)", 0 },
 	{ "anywhere", KEY_ANYWHERE, NULL, 0,

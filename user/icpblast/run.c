@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "icpblast/state.h"
+#include "lib/progress.h"
 
 #define REPLY_WAIT 1.0 /* seconds without a reply, after which those that are missing are lost */
 
@@ -175,8 +176,8 @@ static bool all_done(const struct run *run)
 static void show_progress(const struct blast_counts *counts, const struct blast_counts *before,
 			  double seconds, double part)
 {
-	fprintf(stderr,
-		"%4.0f s: %.0f queries/s, %.0f good replies/s, %llu bad, %llu without a reply\n",
+	progress_show(
+		"%4.0f s: %.0f queries/s, %.0f good replies/s, %llu bad, %llu without a reply",
 		seconds, (counts->sent - before->sent) / part,
 		(blast_good(counts) - blast_good(before)) / part, blast_bad(counts),
 		blast_lost(counts));
@@ -208,6 +209,7 @@ static void measure(struct run *run, struct blast_result *result)
 		ends_soon = job->number || !began || t - began > (job->time - 0.1) * SECOND;
 		nanosleep(ends_soon ? &tick : &poll_interval, NULL);
 	}
+	progress_end();
 	result->seconds = began ? (t - began) / 1e9 : 0;
 	if (result->seconds > 0) {
 		result->sent_rate = (now.sent - first.sent) / result->seconds;

@@ -257,7 +257,11 @@ int icpctl_ask(struct icpctl *ctl, const char *method, const char *resource, jso
 	enum control_result result;
 	struct error error;
 
-	result = control_ask(ctl->socket, method, resource, body, &response, &error);
+	if (ctl->wait)
+		result = control_ask_and(ctl->socket, method, resource, body, ctl->wait, &response,
+					 &error);
+	else
+		result = control_ask(ctl->socket, method, resource, body, &response, &error);
 	json_decref(body);
 	*reply = NULL;
 	if (result == CONTROL_OK) {

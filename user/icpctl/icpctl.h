@@ -26,7 +26,8 @@ enum icpctl_exit {
 struct icpctl {
 	const char *socket;
 	bool json;
-	bool reported; /* an error has been reported */
+	bool reported;			 /* an error has been reported */
+	const struct control_wait *wait; /* of icpctl_ask(); NULL: nothing happens meanwhile */
 };
 
 /* A command. argv[0] is "icpctl NAME". Return the exit status. */

@@ -11,12 +11,15 @@
 
 #include "lib/escape.h"
 #include "lib/plural.h"
+#include "lib/progress.h"
 #include "control/client.h"
 #include "icpctl/icpctl.h"
 #include "icpctl/rules_key.h"
 #include "server/rule_change.h"
 #include "icpctl/rules_file.h"
 #include "icp/opcode.h"
+
+#define SHOWN_FROM 100000 /* rules: fewer are written at once */
 
 struct input {
 	struct icpctl *ctl;
@@ -63,6 +66,7 @@ static int run_change(const struct input *input, struct rule_change *change)
 {
 	enum rule_change_state state;
 	sigset_t signals, before;
+	size_t written, all;
 	struct error error;
 
 	sigemptyset(&signals);
@@ -70,9 +74,13 @@ static int run_change(const struct input *input, struct rule_change *change)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, &before);
-	do
+	do {
 		state = rule_change_step(change, &error);
-	while (state == RULE_CHANGE_RUNS);
+		written = rule_change_written(change, &all);
+		if (all > SHOWN_FROM)
+			progress_show("%zu of %zu rules written", written, all);
+	} while (state == RULE_CHANGE_RUNS);
+	progress_end();
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return state == RULE_CHANGE_DONE
 		       ? ICPCTL_OK
@@ -223,15 +231,44 @@ static json_t *body_of(const struct rule_list *list)
 	return icpctl_must(json_pack("{s:o}", "rules", rules));
 }
 
+/* Show how far the daemon is: a control_wait callback. */
+static void show_progress(void *context, size_t sent)
+{
+	const struct input *input = context;
+	struct error ignored;
+	json_t *reply;
+	json_int_t all;
+
+	if (!progress_is_shown())
+		return;
+	control_ask(input->ctl->socket, "GET", "/v1/rules/change", NULL, &reply, &ignored);
+	all = json_integer_value(json_object_get(reply, "all"));
+	if (all)
+		progress_show("%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " rules written",
+			      json_integer_value(json_object_get(reply, "written")), all);
+	else
+		progress_show("%.1f MB sent; the daemon checks the rules", (double)sent / 1e6);
+	json_decref(reply);
+}
+
 /* Make a change by the daemon, or in the map. Return an exit status. */
 static int change_rules(const struct input *input, struct change *change)
 {
+	const struct control_wait wait = {
+		.stop = -1,
+		.tick = show_progress,
+		.context = (void *)input,
+	};
 	const char *method = change->replace ? "PUT" : "POST";
 	struct error no_daemon;
 	json_t *reply;
-	int status = icpctl_ask(input->ctl, method, "/v1/rules", body_of(change->list), &reply,
-				&no_daemon);
+	int status;
 
+	input->ctl->wait = &wait;
+	status = icpctl_ask(input->ctl, method, "/v1/rules", body_of(change->list), &reply,
+			    &no_daemon);
+	input->ctl->wait = NULL;
+	progress_end();
 	if (without_daemon(input, status)) {
 		status = change_map(input, &no_daemon, change);
 	} else if (status == 0) {

@@ -74,6 +74,12 @@ bool rule_change_writes(const struct rule_change *change)
 	return change->stage != STAGE_READ;
 }
 
+size_t rule_change_written(const struct rule_change *change, size_t *all)
+{
+	*all = change->count;
+	return change->next;
+}
+
 size_t rule_change_removed(const struct rule_change *change)
 {
 	return change->removed;

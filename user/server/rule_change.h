@@ -58,6 +58,9 @@ enum rule_change_state rule_change_step(struct rule_change *change, struct error
 /* Have rules been written? Then the steps must go on to the end. */
 bool rule_change_writes(const struct rule_change *change);
 
+/* Return how many rules have been written, and how many are to be; 0 until that is known. */
+size_t rule_change_written(const struct rule_change *change, size_t *all);
+
 /* Return how many rules are removed, once the change is done. */
 size_t rule_change_removed(const struct rule_change *change);
 

@@ -196,17 +196,17 @@ json_t *status_json(struct daemon *daemon)
 		sockaddr_text(&daemon->config->listen[i], text);
 		json_array_append_new(listen, json_string(text));
 	}
-	reply = json_pack(
-		"{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:o}",
-		"version", XDP_ICP_VERSION, "mode", xdp_mode(&daemon->xdp), "interfaces",
-		list_interfaces(daemon), "listen", listen, "policies",
-		(json_int_t)chain_count(daemon->chain), "prefixes",
-		(json_int_t)chain_text_count(daemon->chain), "prefixes_max",
-		(json_int_t)sizes.prefixes, "rules", (json_int_t)rules_count(daemon->server.rules),
-		"rules_max", (json_int_t)rules_max(daemon->server.rules), "default",
-		opcode_name(chain_default_verdict(daemon->chain)), "horizon", horizon(daemon),
-		"pid", (json_int_t)getpid(), "uptime", clock_ms / 1000, "reloads",
-		(json_int_t)daemon->reloads, "pin_dir", control_text(daemon->config->pin_dir));
+	reply = json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:I, s:I, s:s, s:o, s:I, s:I, s:I, s:o}",
+			  "version", XDP_ICP_VERSION, "mode", xdp_mode(&daemon->xdp), "interfaces",
+			  list_interfaces(daemon), "listen", listen, "policies",
+			  (json_int_t)chain_count(daemon->chain), "prefixes",
+			  (json_int_t)chain_text_count(daemon->chain), "prefixes_max",
+			  (json_int_t)sizes.prefixes, "rules_max",
+			  (json_int_t)rules_max(daemon->server.rules), "default",
+			  opcode_name(chain_default_verdict(daemon->chain)), "horizon",
+			  horizon(daemon), "pid", (json_int_t)getpid(), "uptime", clock_ms / 1000,
+			  "reloads", (json_int_t)daemon->reloads, "pin_dir",
+			  control_text(daemon->config->pin_dir));
 	json_object_set_new(reply, "clock_ms", json_integer(clock_ms));
 	json_object_set_new(reply, "states", policy_states_json(daemon));
 	json_object_set_new(reply, "config", config_path(daemon));
@@ -233,7 +233,12 @@ json_t *status_json(struct daemon *daemon)
 
 static void get_status(void *context, struct control_request *request)
 {
-	reply_with_counters(context, request, status_json(context));
+	struct daemon *daemon = context;
+	json_t *status = status_json(daemon);
+	size_t rules = rules_count(daemon->server.rules); /* a walk through all of them */
+
+	json_object_set_new(status, "rules", json_integer((json_int_t)rules));
+	reply_with_counters(daemon, request, status);
 }
 
 /* --- reload */
@@ -596,6 +601,7 @@ const struct control_resource daemon_resources[] = {
 	{ "POST", "/v1/rules", post_rules, true, "insert, change or remove rules" },
 	{ "PUT", "/v1/rules", put_rules, true, "replace all rules" },
 	{ "DELETE", "/v1/rules", delete_rule, true, "remove a rule" },
+	{ "GET", "/v1/rules/change", get_rules_change, false, "how far a change of rules is" },
 	{ "PUT", "/v1/drain", put_drain, true, "give every query the same verdict" },
 	{ "DELETE", "/v1/drain", delete_drain, true, "end a drain" },
 	{ NULL },

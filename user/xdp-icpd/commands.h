@@ -9,7 +9,7 @@
 /* For control_open(), with the struct daemon as context. */
 extern const struct control_resource daemon_resources[];
 
-/* Return the state of the daemon, without its counters: a new reference. */
+/* Return the state of the daemon, without its counters and the number of rules: a new reference. */
 json_t *status_json(struct daemon *daemon);
 
 /*

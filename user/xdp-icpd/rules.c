@@ -262,6 +262,16 @@ static void read_body(struct daemon *daemon, struct control_request *request, bo
 			       "no \"rules\", a list of {\"prefix\", \"verdict\"}");
 }
 
+void get_rules_change(void *context, struct control_request *request)
+{
+	const struct daemon *daemon = context;
+	const struct rules_job *job = TAILQ_FIRST(&daemon->rule_changes);
+	size_t all = 0, written = job ? rule_change_written(job->change, &all) : 0;
+
+	control_reply(request, json_pack("{s:b, s:I, s:I}", "runs", job != NULL, "written",
+					 (json_int_t)written, "all", (json_int_t)all));
+}
+
 void post_rules(void *context, struct control_request *request)
 {
 	read_body(context, request, false);

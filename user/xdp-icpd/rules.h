@@ -10,6 +10,9 @@ void post_rules(void *context, struct control_request *request);
 void put_rules(void *context, struct control_request *request);
 void delete_rule(void *context, struct control_request *request);
 
+/* GET /v1/rules/change: how far the change of many rules is that is being made. */
+void get_rules_change(void *context, struct control_request *request);
+
 struct daemon;
 
 /* Before the end: complete a change that has begun to write, and refuse the others. */
