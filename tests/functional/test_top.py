@@ -139,10 +139,11 @@ class Top(Wire):
         self.assertEqual(done.returncode, 1)
         self.assertIn("icpctl status --watch", done.stderr)
         if HAS_PYTE:
-            screen = Screen(self.icpctl("top"), TERM="no-such")
-            self.addCleanup(screen.close)
-            screen.await_text("TERM=no-such: unknown")
-            self.assertEqual(screen.wait(), 1)
+            for terminal in ("no-such", "dumb"):
+                screen = Screen(self.icpctl("top"), TERM=terminal)
+                self.addCleanup(screen.close)
+                screen.await_text(f"TERM={terminal}: unknown")
+                self.assertEqual(screen.wait(), 1)
 
     def test_watch(self):
         """Also after a restart, and never a negative rate."""

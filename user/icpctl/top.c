@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <term.h>
 #include <unistd.h>
 
 #include "icpctl/icpctl.h"
@@ -104,6 +105,20 @@ static int open_events(struct input *input)
 	return 0;
 }
 
+/* newterm() would leak memory if the terminal is unknown, initscr() would exit. */
+static bool is_usable(void)
+{
+	char cup[] = "cup"; /* the name of the capability */
+	const char *place;
+	int found;
+
+	if (setupterm(NULL, STDOUT_FILENO, &found) != OK)
+		return false;
+	place = tigetstr(cup);
+	del_curterm(cur_term);
+	return place && place != (const char *)-1;
+}
+
 static int open_screen(struct input *input)
 {
 	const char *terminal = getenv("TERM");
@@ -111,8 +126,7 @@ static int open_screen(struct input *input)
 	if (input->ctl->json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		return icpctl_fail(input->ctl, ICPCTL_USAGE,
 				   "top is for a terminal; elsewhere: icpctl status --watch");
-	/* newterm(), as initscr() would exit. */
-	if (!newterm(terminal, stdout, stdin))
+	if (!is_usable() || !newterm(terminal, stdout, stdin))
 		return icpctl_fail(input->ctl, ICPCTL_USAGE,
 				   "TERM=%s: unknown, or a terminal that cannot place the cursor; "
 				   "use icpctl status --watch",
