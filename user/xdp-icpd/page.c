@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,15 +7,16 @@
 
 #include "xdp-icpd/page.h"
 
-/* The file, and its end. */
+/* The file, and its length in bytes. */
 __asm__(".pushsection .rodata\n"
-	".globl page_begin\n"
-	".globl page_end\n"
-	"page_begin: .incbin \"user/xdp-icpd/page.html\"\n"
-	"page_end:\n"
+	".globl page_file, page_length\n"
+	"page_file: .incbin \"user/xdp-icpd/page.html\"\n"
+	"1: .balign 8\n"
+	"page_length: .quad 1b - page_file\n"
 	".popsection\n");
 
-extern const char page_begin[], page_end[];
+extern const char page_file[];
+extern const uint64_t page_length;
 
 /* In the file, where the number goes that its script and style have once. */
 #define NONCE "0123456789abcdef0123456789abcdef"
@@ -41,7 +43,7 @@ static int make_nonce(char nonce[NONCE_LENGTH + 1])
 
 void get_page(void *context, struct control_request *request)
 {
-	size_t length = (size_t)(page_end - page_begin);
+	size_t length = (size_t)page_length;
 	char security[sizeof(SECURITY) + 2 * NONCE_LENGTH], nonce[NONCE_LENGTH + 1];
 	char *text = malloc(length), *at = text;
 
@@ -51,7 +53,7 @@ void get_page(void *context, struct control_request *request)
 		control_reply(request, NULL);
 		return;
 	}
-	memcpy(text, page_begin, length);
+	memcpy(text, page_file, length);
 	while ((at = memmem(at, length - (size_t)(at - text), NONCE, NONCE_LENGTH)))
 		memcpy(at, nonce, NONCE_LENGTH);
 	snprintf(security, sizeof(security), SECURITY, nonce, nonce);
