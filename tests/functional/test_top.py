@@ -193,13 +193,11 @@ class Top(Wire):
             self.assertEqual((done.returncode, "must be 1 to" in done.stderr), (1, True))
 
 
-class Progress(Lab):
-    """A change of rules that takes the daemon long: here a program in its place."""
+class InPlaceOfTheDaemon(Lab):
+    """What takes a daemon long, or happens at the wrong moment: here the test replies."""
 
     def setUp(self):
         super().setUp()
-        if not HAS_PYTE:
-            self.skipTest("python3-pyte is missing")
         directory = self.directory()
         self.path, self.rules = directory / "socket", directory / "rules"
         self.rules.write_text("http://a/\thit\n")
@@ -223,7 +221,9 @@ class Progress(Lab):
         stream.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
         stream.close()
 
-    def test_of_rules(self):
+    def test_progress(self):
+        if not HAS_PYTE:
+            self.skipTest("python3-pyte is missing")
         command = [BUILD / "icpctl", "-S", self.path, "rules", "load", self.rules]
         screen = Screen(command, 40)
         self.addCleanup(screen.close)
@@ -236,7 +236,7 @@ class Progress(Lab):
         self.assertEqual(screen.wait(), 0)
         self.assertEqual(screen.await_text("1 rule loaded").strip(), "1 rule loaded")
 
-    def test_without_a_terminal(self):
+    def test_no_progress_without_a_terminal(self):
         command = [BUILD / "icpctl", "-S", self.path, "rules", "load", self.rules]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             change = self.take("POST /v1/rules")
@@ -244,6 +244,16 @@ class Progress(Lab):
                 process.wait(1.5)  # the time in which a terminal would see something
             self.reply(change, {"loaded": 1, "removed": 0})
             self.assertEqual(process.stdout.read(), b"1 rule loaded\n")
+
+    def test_diff_across_a_restart(self):
+        command = [BUILD / "icpctl", "-S", self.path, "stats", "--diff"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            # The clock of the second daemon may be ahead of that of the first.
+            for pid, clock, count in ((7, 500, 100), (8, 1500, 3), (8, 2500, 13)):
+                status = {"pid": pid, "clock_ms": clock, "answered": {"daemon": count}}
+                self.reply(self.take("GET /v1/status"), status)
+            self.assertEqual(process.stdout.read(), b"answered.daemon 10 10.0/s\n")
+            self.assertIn(b"restarted meanwhile", process.stderr.read())
 
 
 if __name__ == "__main__":
