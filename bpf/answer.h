@@ -68,15 +68,15 @@ ICP_INLINE void ipv6_write(struct ipv6hdr *ip, const struct frame *frame, __u16 
 ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch)
 {
 	__u32 url = scratch->frame.message_offset + ICP_HEADER_SIZE;
-	__u32 length = scratch_url_length(scratch);
+	__u32 length;
 
 	if (!generic_mode)
 		return bpf_xdp_adjust_head(ctx, ANSWER_SHIFT) == 0;
-	if (length > PREFIX_URL_MAX) /* never: for the verifier */
-		return false;
-	ICP_BOUNDED(length);
 	if (bpf_xdp_adjust_tail(ctx, -ANSWER_SHIFT))
 		return false;
+	/* It is less: a bound for the verifier, which before Linux 6.4 forgets one across a call. */
+	length = scratch_url_length(scratch) % PREFIX_MAX;
+	ICP_BOUNDED(length);
 	/* Cannot fail: so many bytes have been read 4 bytes further back. */
 	bpf_xdp_store_bytes(ctx, url, (void *)(scratch->message.words + MESSAGE_URL_WORD),
 			    length + 1);

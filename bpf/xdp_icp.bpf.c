@@ -16,13 +16,13 @@ ICP_INLINE void count(enum icp_counter counter)
 		(*value)++;
 }
 
-ICP_INLINE void count_decided(const struct map_chain *chain, const struct decision *decision)
+ICP_INLINE void count_decided(const struct map_chain *chain, enum icp_opcode verdict, __u32 rank)
 {
-	__u32 key = decided_index(chain, decision->rank);
+	__u32 key = decided_index(chain, rank);
 	struct decided *by = bpf_map_lookup_elem(&decided, &key);
 
 	if (by)
-		by->verdicts[decided_verdict(decision->verdict.opcode)]++;
+		by->verdicts[decided_verdict(verdict)]++;
 }
 
 ICP_INLINE int pass(enum icp_counter reason)
@@ -31,17 +31,25 @@ ICP_INLINE int pass(enum icp_counter reason)
 	return XDP_PASS;
 }
 
-/* Count the outcome of a query, and record it if there is a trace. */
-ICP_INLINE int finish(const struct map_control *control, const struct map_chain *chain,
-		      struct decision decision, __u32 url_length)
+/*
+ * Count the outcome of a query, and record it if there is a trace; the first three are of struct
+ * decision. Neither inline nor static, so that the verifier follows it once, by itself.
+ */
+__attribute__((noinline)) int finish(__u32 counter, __u32 verdict, __u32 rank, __u32 slot,
+				     __u32 url_length)
 {
-	count(decision.counter);
-	if (decision.counter == ICP_COUNT_ANSWERED)
-		count_decided(chain, &decision);
-	if (control->trace_until && trace_query(decision.counter, decision.verdict.opcode,
-						decision.rank, chain->generation, url_length))
+	const struct map_control *control = lookup_control();
+	const struct map_chain *chain = lookup_chain(slot);
+
+	if (!control || !chain) /* never */
+		return XDP_PASS;
+	count(counter);
+	if (counter == ICP_COUNT_ANSWERED)
+		count_decided(chain, verdict, rank);
+	if (control->trace_until &&
+	    trace_query(counter, verdict, rank, chain->generation, url_length))
 		count(ICP_COUNT_FAILED_TRACE);
-	return decision.counter == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS;
+	return counter == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS;
 }
 
 SEC("xdp.frags")
@@ -70,19 +78,17 @@ int xdp_icp(struct xdp_md *ctx)
 		return pass(ICP_COUNT_PASSED_FAILED);
 	found = message_read(ctx, chain, scratch, &message);
 	if (found != ICP_COUNT_ANSWERED)
-		return finish(control, chain, decision_pass(found), 0);
+		return finish(found, ICP_OP_INVALID, RANK_NONE, slot, 0);
 
 	/* match */
 	decision = match(control->drain, chain, slot, scratch, message.form, &lookups, NULL);
-	/* To the verifier it is any rank now: it follows what comes once, not for each. */
-	scratch->rank = decision.rank;
-	decision.rank = ICP_READ_BACK(scratch->rank);
 
 	/* reply */
 	if (decision.counter == ICP_COUNT_ANSWERED &&
 	    answer_send(ctx, scratch, &message, decision.verdict) != XDP_TX)
 		decision = decision_pass(ICP_COUNT_PASSED_FAILED);
-	return finish(control, chain, decision, message.url_length);
+	return finish(decision.counter, decision.verdict.opcode, decision.rank, slot,
+		      message.url_length);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -57,7 +57,7 @@ ICP_INLINE void mac_copy(__u16 *to, const __u16 *from)
 struct scratch {
 	struct frame frame;
 	__u32 url_length; /* bytes without the NUL */
-	__u32 rank;	  /* of what has decided */
+	__u32 unused;
 	union {
 		__u8 bytes[MESSAGE_MAX + ICP_WORD];
 		text_word words[MESSAGE_MAX / ICP_WORD + 1];

@@ -61,9 +61,9 @@ static void update_entries(struct kernel_tallies *kernel_tallies, uint32_t slot,
 
 	if (now && kernel_decided(kernel_tallies->kernel, start + first, count, now) == 0)
 		for (uint32_t i = 0; i < count; i++)
-			count_entry(kernel_tallies, start + first + i, &now[i],
-				    decider(kernel_tallies, &kernel_tallies->halves[slot],
-					    first + i));
+			count_entry(
+				kernel_tallies, start + first + i, &now[i],
+				decider(kernel_tallies, &kernel_tallies->halves[slot], first + i));
 	free(now);
 }
 
