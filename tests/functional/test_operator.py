@@ -5,6 +5,7 @@ An operator's way: install, three origins behind Squid, Prometheus beside them; 
 an alert fires and its URLs go elsewhere; an upgrade under load; and all of it is removed.
 """
 
+import http.client
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import test_prometheus
 import test_squid
 from daemon import ROOT
 from lab import main
-from net import until
+from net import PATIENCE, until
 from test_prometheus import RULES
 from test_squid import SITE
 from wire import ENDLESS, FLOOD
@@ -74,9 +75,26 @@ class OperatorsWay(test_squid.Squid, test_prometheus.WithPrometheus):
         hits = 'sum by (instance) (xdp_icp_decisions_total{policy="10-mine",by="kernel"})'
         until(lambda: [n for _, n in self.values(hits)] == [5, 5, 5], "Prometheus to see the hits")
         self.assertEqual(self.firing(), [])
+        self.page(self.origins[0])
         self.outage(self.origins[0])
         self.upgrade(self.origins[1])
         self.remove()
+
+    def page(self, origin):
+        """It is there, and asks for what Prometheus has seen."""
+
+        def get(path):
+            connection = http.client.HTTPConnection(origin.address, 9130, timeout=PATIENCE)
+            with self.squid_namespace.entered():
+                connection.request("GET", path)
+            text = connection.getresponse().read().decode()
+            connection.close()
+            return text
+
+        self.assertIn("<title>xdp-icp</title>", get("/"))
+        listed = json.loads(get("/v1/policies"))["policies"]
+        decided = {one["name"]: one["decided"]["kernel"]["hit"] for one in listed}
+        self.assertEqual(decided, {"01-origin": 0, "10-mine": 5})
 
     def outage(self, origin):
         origin.healthy = False

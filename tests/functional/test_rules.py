@@ -20,6 +20,10 @@ class Rules:
     """Tests with BPF and without; `self.ask` asks daemon_here."""
 
     sanitized = True
+    too_many = (  # when three others are there
+        ("POST", (HOST, "http://0.example.com/"), "4 rules"),
+        ("PUT", "abcd", "4 rules"),
+    )
 
     def setUp(self):
         super().setUp()
@@ -120,11 +124,7 @@ class Rules:
         self.assertEqual([self.ask(HIT), self.ask("http://2.example.com/")], ["hit", "denied"])
         # Of many rules, all are refused, also those that there would be room for.
         full = self.rules()
-        for method, prefixes, told in (
-            ("POST", (HOST, "http://0.example.com/"), "4 rules"),
-            ("PUT", "abcd", "4 rules"),
-            ("PUT", ("http:", HOST), "same time"),
-        ):
+        for method, prefixes, told in self.too_many:
             rules = [{"prefix": prefix, "verdict": "hit"} for prefix in prefixes]
             status, reply = self.daemon_here.request(method, "/v1/rules", {"rules": rules})
             self.assertEqual(status, 409)
@@ -146,6 +146,8 @@ class Kernel(Rules, Wire):
     """The pinned map."""
 
     mode = "native"
+    # Prefixes of one family are in the map together while they are exchanged.
+    too_many = (*Rules.too_many, ("PUT", ("http:", HOST), "same time"))
 
     def key(self, prefix, *verdict):
         """The lines that `rules key` prints, by command: update, delete."""
@@ -331,6 +333,27 @@ class Changes(Wire):
         self.assertEqual(self.change("flush").stdout, "300 rules removed\n")
         self.assertEqual(self.rules(), {})
         self.assertEqual(self.ask(HIT), "hit")
+
+
+class ManyRules(Wire):
+    """A change takes a time that hardly grows faster than it: this many would take minutes."""
+
+    mode = "off"
+    xdp = False
+    COUNT = 200_000
+
+    def test_load_replace(self):
+        daemon = self.responder(settings=f"rules_max = {self.COUNT}").start()
+        path = self.directory() / "rules"
+        path.write_text("".join(f"http://{n}.e.org/\thit\n" for n in range(self.COUNT)))
+        last = f"http://{self.COUNT - 1}.e.org/"
+        self.assertEqual(self.ask(last), "miss")
+        daemon.icpctl("rules", "load", path)
+        self.assertEqual(self.ask(last), "hit")
+        path.write_text("".join(f"http://{n}.e.org/x\tdenied\n" for n in range(self.COUNT)))
+        daemon.icpctl("rules", "replace", path)
+        self.assertEqual([self.ask(last), self.ask(f"{last}x")], ["miss", "denied"])
+        self.assertEqual(daemon.count("rules"), self.COUNT)
 
 
 class ChangesInTheKernel(Changes):

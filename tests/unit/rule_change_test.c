@@ -43,6 +43,7 @@ struct rules {
 	unsigned int before[URLS], after[URLS];
 	bool switched[URLS];
 	bool undoes; /* a write has failed */
+	bool local;
 };
 
 static unsigned int decides(const unsigned int *verdicts, size_t url)
@@ -102,6 +103,24 @@ int rules_write(struct rules *rules, const struct rule_write *writes, size_t num
 		look(rules);
 	}
 	return 0;
+}
+
+bool rules_are_local(const struct rules *rules)
+{
+	return rules->local;
+}
+
+void rules_replace(struct rules *rules, struct byteset *set)
+{
+	assert_true(rules->local);
+	memset(rules->verdicts, 0, sizeof(rules->verdicts));
+	for (size_t i = 0; i < byteset_count(set); i++) {
+		struct byteset_member member = byteset_get(set, i);
+
+		rules->verdicts[number_of(member.text, member.length)] = member.verdict;
+	}
+	byteset_free(set);
+	look(rules);
 }
 
 int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback each, void *context,
@@ -209,6 +228,12 @@ static void change_at_random(uint64_t *state)
 	assert_int_equal(run(&rules, wanted, replace, &error), RULE_CHANGE_DONE);
 	assert_memory_equal(rules.verdicts, after, sizeof(after));
 	writes = rules.writes;
+	memcpy(rules.verdicts, before, sizeof(before));
+	expect(&rules, after);
+	rules.local = true;
+	assert_int_equal(run(&rules, wanted, replace, &error), RULE_CHANGE_DONE);
+	assert_memory_equal(rules.verdicts, after, sizeof(after));
+	rules.local = false;
 	for (size_t i = 1; i <= writes; i++) {
 		memcpy(rules.verdicts, before, sizeof(before));
 		expect(&rules, after);
@@ -262,6 +287,10 @@ TEST(a_full_table)
 	assert_non_null(
 		strstr(error.text, "need room for 7 at the same time, and there is room for 6"));
 	rules.max = 7;
+	assert_int_equal(run(&rules, wider, true, &error), RULE_CHANGE_DONE);
+
+	rules.local = true; /* they are never there at the same time */
+	rules.max = 5;
 	assert_int_equal(run(&rules, wider, true, &error), RULE_CHANGE_DONE);
 
 	rules.max = 3;

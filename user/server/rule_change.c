@@ -20,6 +20,11 @@ struct step {
 	ssize_t need;
 };
 
+/* In two sorted lists, before and wanted. */
+struct places {
+	size_t before, wanted;
+};
+
 struct rule_change {
 	struct rules *rules;
 	bool replace;
@@ -34,7 +39,9 @@ struct rule_change {
 	size_t count;
 	size_t next; /* step to write, or behind the one to undo */
 	size_t removed;
-	struct error reason; /* for undoing */
+	struct error reason;	/* for undoing */
+	struct byteset *result; /* of a change to a table in the daemon; as far as it is built */
+	struct places built;
 };
 
 struct rule_change *rule_change_new(struct rules *rules, bool replace)
@@ -55,6 +62,7 @@ void rule_change_free(struct rule_change *change)
 	rule_list_free(&change->wanted);
 	rule_list_free(&change->before);
 	free(change->steps);
+	byteset_free(change->result);
 	free(change);
 }
 
@@ -158,23 +166,34 @@ static enum rule_change_state plan_step(struct rule_change *change, const struct
 	return RULE_CHANGE_RUNS;
 }
 
+/* Take the next prefix; what it was and what is wanted, one of them NULL or none. False: no more. */
+static bool next_prefix(const struct rule_change *change, struct places *places,
+			const struct rule_line **was, const struct rule_line **will)
+{
+	const struct rule_line *before = change->before.rules + places->before;
+	const struct rule_line *wanted = change->wanted.rules + places->wanted;
+	bool more_before = places->before < change->before.count;
+	bool more_wanted = places->wanted < change->wanted.count;
+	int order = more_before - more_wanted;
+
+	if (more_before && more_wanted)
+		order = -rule_compare(before, wanted);
+	*was = more_before && order >= 0 ? before : NULL;
+	*will = more_wanted && order <= 0 ? wanted : NULL;
+	places->before += !!*was;
+	places->wanted += !!*will;
+	return *was || *will;
+}
+
 /* Plan a step for each difference of two sorted lists. */
 static enum rule_change_state compare_lists(struct rule_change *change, struct error *error)
 {
-	const struct rule_list *before = &change->before, *wanted = &change->wanted;
 	enum rule_change_state state = RULE_CHANGE_RUNS;
-	size_t i = 0, k = 0;
+	const struct rule_line *was, *will;
+	struct places places = { 0 };
 
-	while (state == RULE_CHANGE_RUNS && (i < before->count || k < wanted->count)) {
-		int order = i == before->count ? 1
-			    : k == wanted->count
-				    ? -1
-				    : rule_compare(&before->rules[i], &wanted->rules[k]);
-		const struct rule_line *was = order <= 0 ? &before->rules[i++] : NULL;
-		const struct rule_line *will = order >= 0 ? &wanted->rules[k++] : NULL;
-
+	while (state == RULE_CHANGE_RUNS && next_prefix(change, &places, &was, &will))
 		state = plan_step(change, was, will, error);
-	}
 	return state;
 }
 
@@ -249,7 +268,7 @@ static int check_room(const struct rule_change *change, struct error *error)
 			"there would be %zu rules, and there is no room for more than %zu; "
 			"remove some, or set rules_max higher and restart the daemon",
 			count, max);
-	if (most > max)
+	if (most > max && !rules_are_local(change->rules))
 		return error_set(
 			error,
 			"former and new rules need room for %zu at the same time, and there "
@@ -305,6 +324,37 @@ static struct rule_write write_of(const struct rule_line *rule, const struct rul
 		.removes = !result,
 		.verdict = result ? result->verdict : ICP_OP_INVALID,
 	};
+}
+
+#define BUILD_STEP 4096 /* rules */
+
+/* Build the result of the change in a table of its own, and replace the table. */
+static enum rule_change_state build_step(struct rule_change *change, struct error *error)
+{
+	const struct rule_line *was, *will;
+	struct byteset_conflict conflict; /* there is none: the prefixes differ */
+	bool more = true;
+
+	error_write(error, "out of memory");
+	if (!change->result && !(change->result = byteset_new()))
+		return RULE_CHANGE_FAILED;
+	for (int i = 0; i < BUILD_STEP && more; i++) {
+		more = next_prefix(change, &change->built, &was, &will);
+		if (more && !will && !change->replace)
+			will = was;
+		if (more && will && will->verdict != ICP_OP_INVALID &&
+		    byteset_append(change->result, will->prefix, will->length, will->verdict, 0))
+			return RULE_CHANGE_FAILED;
+	}
+	if (more)
+		return RULE_CHANGE_RUNS;
+	if (byteset_finish(change->result, &conflict))
+		return RULE_CHANGE_FAILED;
+	rules_replace(change->rules, change->result);
+	change->result = NULL;
+	for (; change->next < change->count; change->next++)
+		change->removed += !change->steps[change->next].after;
+	return RULE_CHANGE_DONE;
 }
 
 static enum rule_change_state write_step(struct rule_change *change)
@@ -379,7 +429,8 @@ enum rule_change_state rule_change_step(struct rule_change *change, struct error
 	case STAGE_READ:
 		return read_step(change, error);
 	case STAGE_WRITE:
-		return write_step(change);
+		return rules_are_local(change->rules) ? build_step(change, error)
+						      : write_step(change);
 	default:
 		return undo_step(change, error);
 	}

@@ -94,22 +94,21 @@ int rules_remove(struct rules *rules, const char *prefix, size_t length, struct 
 	return byteset_remove(rules->local, prefix, length) ? 0 : 1;
 }
 
+bool rules_are_local(const struct rules *rules)
+{
+	return !rules->pinned;
+}
+
+void rules_replace(struct rules *rules, struct byteset *set)
+{
+	byteset_free(rules->local);
+	rules->local = set;
+}
+
 int rules_write(struct rules *rules, const struct rule_write *writes, size_t count, size_t *done,
 		struct error *error)
 {
-	int result = 0;
-
-	if (rules->pinned)
-		return pinned_rules_write(rules->pinned, writes, count, done, error);
-	for (*done = 0; *done < count && *done < RULES_STEP && result >= 0; *done += result >= 0) {
-		const struct rule_write *one = &writes[*done];
-
-		if (one->removes)
-			result = rules_remove(rules, one->prefix, one->length, error);
-		else
-			result = rules_put(rules, one->prefix, one->length, one->verdict, error);
-	}
-	return result < 0 ? -1 : 0;
+	return pinned_rules_write(rules->pinned, writes, count, done, error);
 }
 
 int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback each, void *context,

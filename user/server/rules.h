@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+#include "lib/byteset.h"
 #include "lib/error.h"
 #include "icp.h"
 #include "xdp/rules.h"
@@ -35,9 +36,18 @@ int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_o
 /* Remove a rule. Return 0, 1 if there was none, or -1 and `error`. */
 int rules_remove(struct rules *rules, const char *prefix, size_t length, struct error *error);
 
+/* Return whether the rules are in a table in the daemon. */
+bool rules_are_local(const struct rules *rules);
+
 /*
- * Make several changes in this order, at most RULES_STEP. What is to be removed may be missing.
- * Return 0, or -1 and `error`; `*done` receives how many were made.
+ * Replace all rules of a table in the daemon by a set that is finished, owned from now on. Many single
+ * changes would take a time quadratic in the number of rules.
+ */
+void rules_replace(struct rules *rules, struct byteset *set);
+
+/*
+ * Make several changes of pinned rules in this order, at most RULES_STEP. What is to be removed may be
+ * missing. Return 0, or -1 and `error`; `*done` receives how many were made.
  */
 int rules_write(struct rules *rules, const struct rule_write *writes, size_t count, size_t *done,
 		struct error *error);

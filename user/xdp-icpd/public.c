@@ -22,8 +22,7 @@
 #define CHECK_BURST 10		/* checks that may come at once */
 #define URL_MAX 4096		/* characters */
 
-struct public
-{
+struct public_view {
 	struct kept {
 		json_t *reply;
 		uint64_t made; /* nanoseconds of the monotonic clock */
@@ -32,21 +31,21 @@ struct public
 	uint64_t granted;    /* the time up to which checks have been granted */
 };
 
-void public_free(struct public *public)
+void public_free(struct public_view *view)
 {
-	if (!public)
+	if (!view)
 		return;
-	json_decref(public->status.reply);
-	json_decref(public->policies.reply);
-	free(public);
+	json_decref(view->status.reply);
+	json_decref(view->policies.reply);
+	free(view);
 }
 
 /* NULL: out of memory. */
-static struct public *public_of(struct daemon *daemon)
+static struct public_view *public_of(struct daemon *daemon)
 {
-	if (!daemon->public)
-		daemon->public = calloc(1, sizeof(*daemon->public));
-	return daemon->public;
+	if (!daemon->public_view)
+		daemon->public_view = calloc(1, sizeof(*daemon->public_view));
+	return daemon->public_view;
 }
 
 /* --- status and policies */
@@ -91,20 +90,20 @@ static void reply_with(struct daemon *daemon, struct control_request *request, s
 
 static void get_status(void *context, struct control_request *request)
 {
-	struct public *public = public_of(context);
+	struct public_view *view = public_of(context);
 
-	if (public)
-		reply_with(context, request, &public->status, make_status);
+	if (view)
+		reply_with(context, request, &view->status, make_status);
 	else
 		control_reply(request, NULL);
 }
 
 static void get_policies(void *context, struct control_request *request)
 {
-	struct public *public = public_of(context);
+	struct public_view *view = public_of(context);
 
-	if (public)
-		reply_with(context, request, &public->policies, make_policies);
+	if (view)
+		reply_with(context, request, &view->policies, make_policies);
 	else
 		control_reply(request, NULL);
 }
@@ -120,16 +119,15 @@ static bool is_from_elsewhere(const struct control_request *request)
 }
 
 /* Take one check from what is granted. False: it is too early. */
-static bool take_check(struct public *public)
+static bool take_check(struct public_view *view)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	if (public->granted < now)
-	public->granted = now;
-	if (public->checks >= CHECKS_AT_ONCE ||
-	    public->granted - now > (CHECK_BURST - 1) * CHECK_PACE)
+	if (view->granted < now)
+		view->granted = now;
+	if (view->checks >= CHECKS_AT_ONCE || view->granted - now > (CHECK_BURST - 1) * CHECK_PACE)
 		return false;
-	public->granted += CHECK_PACE;
+	view->granted += CHECK_PACE;
 	return true;
 }
 
@@ -137,7 +135,7 @@ static void get_check(void *context, struct control_request *request)
 {
 	const char *url = control_argument(request, "url");
 	const char *source = control_argument(request, "source");
-	struct public *public = public_of(context);
+	struct public_view *view = public_of(context);
 	json_t *body;
 
 	if (!url || strlen(url) > URL_MAX) {
@@ -150,7 +148,7 @@ static void get_check(void *context, struct control_request *request)
 			       "a page of another site may not ask");
 		return;
 	}
-	if (public && !take_check(public)) {
+	if (view && !take_check(view)) {
 		control_refuse(request, CONTROL_STATUS_OVER_QUOTA,
 			       "too many checks; try again in a second");
 		return;
@@ -161,7 +159,7 @@ static void get_check(void *context, struct control_request *request)
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
 			       "not UTF-8; write other bytes as \\xHH");
 	else
-		check_begin(context, request, body, public ? &public->checks : NULL);
+		check_begin(context, request, body, view ? &view->checks : NULL);
 	json_decref(body);
 }
 

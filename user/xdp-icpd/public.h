@@ -5,12 +5,12 @@
 
 #include "control/server.h"
 
-struct public;
+struct public_view;
 
 /* For control_open_tcp(), with the struct daemon as context. */
 extern const struct control_resource public_resources[];
 
 /* Free what it keeps, once there are no requests any more. NULL is ignored. */
-void public_free(struct public *public);
+void public_free(struct public_view *view);
 
 #endif
