@@ -32,14 +32,14 @@ ICP_INLINE int pass(enum icp_counter reason)
 }
 
 /*
- * Count the outcome of a query, and record it if there is a trace; the first three are of struct
- * decision. Neither inline nor static, so that the verifier follows it once, by itself.
+ * Count the outcome of a query, by the members of struct decision, and record it if there is a trace.
+ * Neither inline nor static, so that the verifier follows it once, by itself; to it, the chain may be
+ * NULL.
  */
-__attribute__((noinline)) int finish(__u32 counter, __u32 verdict, __u32 rank, __u32 slot,
-				     __u32 url_length)
+__attribute__((noinline)) int finish(const struct map_chain *chain, __u32 counter, __u32 verdict,
+				     __u32 rank, __u32 url_length)
 {
 	const struct map_control *control = lookup_control();
-	const struct map_chain *chain = lookup_chain(slot);
 
 	if (!control || !chain) /* never */
 		return XDP_PASS;
@@ -78,7 +78,7 @@ int xdp_icp(struct xdp_md *ctx)
 		return pass(ICP_COUNT_PASSED_FAILED);
 	found = message_read(ctx, chain, scratch, &message);
 	if (found != ICP_COUNT_ANSWERED)
-		return finish(found, ICP_OP_INVALID, RANK_NONE, slot, 0);
+		return finish(chain, found, ICP_OP_INVALID, RANK_NONE, 0);
 
 	/* match */
 	decision = match(control->drain, chain, slot, scratch, message.form, &lookups, NULL);
@@ -87,7 +87,7 @@ int xdp_icp(struct xdp_md *ctx)
 	if (decision.counter == ICP_COUNT_ANSWERED &&
 	    answer_send(ctx, scratch, &message, decision.verdict) != XDP_TX)
 		decision = decision_pass(ICP_COUNT_PASSED_FAILED);
-	return finish(decision.counter, decision.verdict.opcode, decision.rank, slot,
+	return finish(chain, decision.counter, decision.verdict.opcode, decision.rank,
 		      message.url_length);
 }
 
