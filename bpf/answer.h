@@ -74,7 +74,7 @@ ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch
 		return bpf_xdp_adjust_head(ctx, ANSWER_SHIFT) == 0;
 	if (bpf_xdp_adjust_tail(ctx, -ANSWER_SHIFT))
 		return false;
-	/* It is less: a bound for the verifier, which before Linux 6.4 forgets one across a call. */
+	/* It is less: a bound for the verifier, which on Linux 6.1 forgets one that is on the stack. */
 	length = scratch_url_length(scratch) % PREFIX_MAX;
 	ICP_BOUNDED(length);
 	/* Cannot fail: so many bytes have been read 4 bytes further back. */

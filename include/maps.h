@@ -178,10 +178,10 @@ ICP_INLINE bool answer_precedes(__u32 a, __u32 b)
  * a half is for its next user to subtract.
  */
 struct decided {
-	__u64 verdicts
-		[DECIDED_VERDICTS]; /* by the lowest bits of the opcode, which tell the verdicts apart */
+	__u64 verdicts[DECIDED_VERDICTS]; /* by decided_verdict() */
 };
 
+/* The lowest bits of the opcode tell the verdicts apart. */
 ICP_INLINE __u32 decided_verdict(enum icp_opcode verdict)
 {
 	return verdict % DECIDED_VERDICTS;

@@ -70,9 +70,9 @@ struct config {
 #define CONFIG_WORKERS_MAX 64
 
 /*
- * Read a file and those that it includes, without the policies that were added at run time (dropin.h). Root reads only files
- * that no other user can change. Options not in the file have their defaults: both wildcard
- * addresses, port 3130, mode auto, verdict miss, user nobody. With a configuration that is `running`
+ * Read a file and those that it includes, without the policies that were added at run time
+ * (dropin.h). Root reads only files that no other user can change. Options not in the files have
+ * their defaults: both wildcard addresses, port 3130, mode auto, verdict miss, user nobody. With a configuration that is `running`
  * (NULL: none), an environment variable that this one does not name must be in the environment: a
  * daemon may have kept no others. Returns -1 with an error and nothing allocated.
  */

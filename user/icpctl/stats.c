@@ -11,10 +11,6 @@
 #define DIFF_SECONDS 1
 #define DIFF_SECONDS_MAX 86400
 
-enum {
-	OPTION_DIFF = 1
-}; /* has no short name */
-
 #define OPTION_DIFF 0x200
 
 struct input {

@@ -13,10 +13,6 @@
 #define WATCH_SECONDS 2
 #define WATCH_SECONDS_MAX 86400
 
-enum {
-	OPTION_WATCH = 1
-}; /* has no short name */
-
 #define OPTION_WATCH 0x200
 
 struct input {

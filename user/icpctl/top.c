@@ -21,10 +21,6 @@
 #define SECONDS_MAX 3600
 #define MS 1000000u /* in nanoseconds */
 
-enum {
-	OPTION_INTERVAL = 1
-}; /* has no short name */
-
 #define OPTION_INTERVAL 0x200
 
 struct input {
@@ -255,13 +251,10 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.doc = "Fills the terminal with the rates, the policies, interfaces and maps of the "
-	       "daemon, "
-	       "until q or Ctrl-C.\v"
+	       "daemon, until q or Ctrl-C.\v"
 	       "Up, down, page up, page down, home and end select a policy, of which the last "
-	       "lines "
-	       "tell more. s sorts by rank, rate, total and name. With NO_COLOR in the "
-	       "environment, "
-	       "there are no colours.",
+	       "lines tell more. s sorts by rank, rate, total and name. With NO_COLOR in the "
+	       "environment, there are no colours.",
 };
 
 int icpctl_top(struct icpctl *ctl, int argc, char **argv)

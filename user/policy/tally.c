@@ -28,8 +28,8 @@ void tally_unref(struct decider_tally *tally)
 		free(tally);
 }
 
-void tally_add(struct decider_counts *counts, enum icp_opcode verdict, uint64_t more)
+void tally_add(struct decider_counts *counts, enum icp_opcode verdict, uint64_t more, time_t now)
 {
 	atomic_fetch_add_explicit(&counts->verdicts[verdict], more, memory_order_relaxed);
-	atomic_store_explicit(&counts->last, time(NULL), memory_order_relaxed);
+	atomic_store_explicit(&counts->last, now, memory_order_relaxed);
 }

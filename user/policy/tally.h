@@ -33,7 +33,7 @@ struct decider_tally *tally_new(void);
 struct decider_tally *tally_ref(struct decider_tally *tally);
 void tally_unref(struct decider_tally *tally);
 
-/* Add a number of decisions up to now. Thread-safe. */
-void tally_add(struct decider_counts *counts, enum icp_opcode verdict, uint64_t more);
+/* Add a number of decisions, the last of them now. Thread-safe. */
+void tally_add(struct decider_counts *counts, enum icp_opcode verdict, uint64_t more, time_t now);
 
 #endif

@@ -144,11 +144,12 @@ static void count_decision(struct responder *responder, const struct responder_o
 			   enum icp_opcode replied)
 {
 	struct responder_tallies *tallies = responder->tallies;
-	struct decider_tally *tally = NULL;
+	struct decider_tally *tally;
+	time_t now = time(NULL);
 
 	if (!tallies)
 		return;
-	tally_add(&tallies->all.daemon, replied, 1);
+	tally_add(&tallies->all.daemon, replied, 1, now);
 	if (!icp_is_verdict(outcome->verdict.opcode)) /* there was no URL to decide about */
 		return;
 	if (outcome->policy)
@@ -157,7 +158,7 @@ static void count_decision(struct responder *responder, const struct responder_o
 		tally = &tallies->by_drain;
 	else
 		tally = outcome->by_rule ? &tallies->by_rule : &tallies->by_default;
-	tally_add(&tally->daemon, replied, 1);
+	tally_add(&tally->daemon, replied, 1, now);
 }
 
 static bool complete(struct responder *responder, const struct icp_header *header,

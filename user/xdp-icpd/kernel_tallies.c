@@ -26,15 +26,16 @@ static void count_entry(struct kernel_tallies *kernel_tallies, uint32_t index,
 	static const enum icp_opcode verdicts[] = { ICP_OP_HIT, ICP_OP_MISS, ICP_OP_ERR,
 						    ICP_OP_MISS_NOFETCH, ICP_OP_DENIED };
 	struct decided *seen = &kernel_tallies->seen[index];
+	time_t last = time(NULL);
 
 	for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++) {
 		uint32_t place = decided_verdict(verdicts[i]);
 		uint64_t more = now->verdicts[place] - seen->verdicts[place];
 
 		if (more && tally)
-			tally_add(&tally->kernel, verdicts[i], more);
+			tally_add(&tally->kernel, verdicts[i], more, last);
 		if (more)
-			tally_add(&kernel_tallies->tallies->all.kernel, verdicts[i], more);
+			tally_add(&kernel_tallies->tallies->all.kernel, verdicts[i], more, last);
 	}
 	*seen = *now;
 }

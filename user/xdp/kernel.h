@@ -115,8 +115,8 @@ struct kernel_load {
 enum kernel_result kernel_load(const struct kernel_load *load, struct error *error);
 
 /*
- * Detach the program from an interface, or with NULL from all. The pins are removed with the last interface or, if a daemon uses them, when
- * that ends. A program that is not attached is no error.
+ * Detach the program from an interface, or with NULL from all. The pins are removed with the last
+ * interface or, if a daemon uses them, when that ends. A program that is not attached is no error.
  */
 enum kernel_result kernel_unload(const char *pin_dir, const char *interface, struct error *error);
 

@@ -66,8 +66,8 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 		error_set(error, "%s/control: %s", dir->path, strerror(errno));
 		goto fail;
 	}
-	kernel->control.trace_until =
-		0; /* left by a daemon that died, written with the next change */
+	/* Left by a daemon that died. Written back with the next change. */
+	kernel->control.trace_until = 0;
 	kernel->control.namespace = network_namespace();
 	return kernel;
 
