@@ -76,10 +76,17 @@ class Screen:
     def wait(self):
         return self.process.wait(PATIENCE)
 
+    def await_restored(self):
+        """
+        Wait until the terminal's modes are those of the beginning, and the cursor is shown. What a
+        process has written last arrives some time after its end.
+        """
+        until(self.is_restored, "the terminal to be restored")
+
     def is_restored(self):
-        """The terminal's modes are those of the beginning, and the cursor is shown."""
-        modes = termios.tcgetattr(self.slave)
-        return modes == self.before and b"\x1b[?25h" in self.raw[-100:]
+        with self.lock:
+            shows_cursor = b"\x1b[?25h" in self.raw[-100:]
+        return shows_cursor and termios.tcgetattr(self.slave) == self.before
 
     def close(self):
         if self.process.poll() is None:

@@ -96,7 +96,7 @@ class Top(Wire):
         screen.await_text("q quit")
         screen.press(b"q")
         self.assertEqual(screen.wait(), 0)
-        self.assertTrue(screen.is_restored())
+        screen.await_restored()
 
     def test_rates(self):
         screen = self.top()
@@ -125,14 +125,14 @@ class Top(Wire):
             screen.await_text(" 2 of 3")
             screen.press(b"q")
             self.assertEqual(screen.wait(), 0)
-        self.assertTrue(screen.is_restored())
+        screen.await_restored()
 
     def test_a_signal_restores_the_terminal(self):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             screen = self.top()
             screen.process.send_signal(number)
             self.assertEqual(screen.wait(), 0)
-            self.assertTrue(screen.is_restored())
+            screen.await_restored()
 
     def test_without_a_terminal(self):
         done = subprocess.run(self.icpctl("top"), capture_output=True, text=True)
