@@ -96,7 +96,7 @@ static void server_open(struct server *server, bool v6, const char *config)
 		assert_true(probe >= 0);
 		close(probe);
 		loopback_address(&server->address, v6, server->port);
-		server->listener = listener_open(&server->address, &error);
+		server->listener = listener_open(&server->address, false, &error);
 	}
 	if (!server->listener)
 		fail_msg("%s", error.text);

@@ -471,7 +471,7 @@ FIXTURE(open_server)
 		getsockname(probe, (struct sockaddr *)&any, &size);
 		close(probe);
 		memcpy(&address, &any, sizeof(any));
-		listener = listener_open(&address, &error);
+		listener = listener_open(&address, false, &error);
 	}
 	assert_non_null(listener);
 	assert_int_equal(listener_start(listener, base, &responder), 0);

@@ -20,7 +20,7 @@ TEST(queries_for_a_server_that_never_started)
 	int client = socket(AF_INET, SOCK_DGRAM, 0);
 
 	memcpy(&storage, &address, sizeof(address));
-	assert_int_equal(server_open(&server, &storage, 1, 1, &error), 0);
+	assert_int_equal(server_open(&server, &storage, 1, 1, false, &error), 0);
 	assert_int_equal(
 		getsockname(listener_fd(server.listeners[0]), (struct sockaddr *)&address, &size),
 		0);

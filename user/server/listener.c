@@ -59,6 +59,7 @@ _Static_assert(sizeof(struct pending) <= EVALUATION_CONTEXT_MAX, "what waits is 
 struct listener {
 	int fd;
 	__be16 port;
+	bool stamped;	    /* receives the time of receipt with each datagram */
 	bool for_multicast; /* replies to multicast, of which every socket gets a copy */
 	LIST_HEAD(pending_list, pending) pending;
 	struct event *event;
@@ -115,7 +116,7 @@ static struct listener *listener_new(__be16 port, struct error *error)
 }
 
 static struct listener *open_socket(const struct sockaddr_storage *address, bool beside,
-				    struct error *error)
+				    bool stamped, struct error *error)
 {
 	bool v6 = address->ss_family == AF_INET6;
 	struct listener *listener = listener_new(port_of(address), error);
@@ -124,6 +125,7 @@ static struct listener *open_socket(const struct sockaddr_storage *address, bool
 
 	if (!listener)
 		return NULL;
+	listener->stamped = stamped;
 	sockaddr_text(address, text);
 	listener->fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (listener->fd < 0) {
@@ -136,8 +138,8 @@ static struct listener *open_socket(const struct sockaddr_storage *address, bool
 		setsockopt(listener->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	set_buffer_size(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	set_buffer_size(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
-	/* What waits in the socket's buffer is late too; without, latencies are not counted. */
-	setsockopt(listener->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+	if (stamped)
+		setsockopt(listener->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 	if (beside)
 		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	if (setsockopt(listener->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
@@ -149,9 +151,10 @@ static struct listener *open_socket(const struct sockaddr_storage *address, bool
 	return NULL;
 }
 
-struct listener *listener_open(const struct sockaddr_storage *address, struct error *error)
+struct listener *listener_open(const struct sockaddr_storage *address, bool stamped,
+			       struct error *error)
 {
-	struct listener *listener = open_socket(address, false, error);
+	struct listener *listener = open_socket(address, false, stamped, error);
 
 	if (listener)
 		listener->for_multicast = true;
@@ -173,7 +176,7 @@ struct listener *listener_open_sibling(const struct listener *first, struct erro
 		error_set(error, "a second socket for an address: %s", strerror(errno));
 		return NULL;
 	}
-	return open_socket(&address, true, error);
+	return open_socket(&address, true, first->stamped, error);
 }
 
 struct listener *listener_share(const struct listener *first, struct error *error)

@@ -16,8 +16,14 @@
 
 struct listener;
 
-/* Bind a socket. Return NULL and `error` on failure. */
-struct listener *listener_open(const struct sockaddr_storage *address, struct error *error);
+/*
+ * Bind a socket. `stamped`: count latencies from the receipt by the host on, so that the wait in the
+ * socket's buffer is in them; then the kernel reads the clock for each packet of the host that passes
+ * through its stack, those that the program answers in generic mode included. Return NULL and `error` on
+ * failure.
+ */
+struct listener *listener_open(const struct sockaddr_storage *address, bool stamped,
+			       struct error *error);
 
 /*
  * Bind another socket to the address of `first`, one of listener_open(). The kernel distributes

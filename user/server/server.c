@@ -4,7 +4,7 @@
 #include "server/server.h"
 
 int server_open(struct server *server, const struct sockaddr_storage *addresses, size_t count,
-		unsigned int workers, struct error *error)
+		unsigned int workers, bool latencies, struct error *error)
 {
 	unsigned int wanted = workers_wanted(workers);
 
@@ -13,7 +13,7 @@ int server_open(struct server *server, const struct sockaddr_storage *addresses,
 		return error_set(error, "out of memory");
 	server->listener_count = count;
 	for (size_t i = 0; i < count; i++) {
-		server->listeners[i] = listener_open(&addresses[i], error);
+		server->listeners[i] = listener_open(&addresses[i], latencies, error);
 		if (!server->listeners[i])
 			return -1;
 	}

@@ -29,11 +29,12 @@ struct server {
 };
 
 /*
- * Bind the addresses, for a number of workers as in the configuration (0: as CPUs suggest). Return
- * 0, or -1 and `error`; call server_close() in either case.
+ * Bind the addresses, for a number of workers as in the configuration (0: as CPUs suggest), and count
+ * `latencies` or not (listener.h says what that costs). Return 0, or -1 and `error`; call server_close()
+ * in either case.
  */
 int server_open(struct server *server, const struct sockaddr_storage *addresses, size_t count,
-		unsigned int workers, struct error *error);
+		unsigned int workers, bool latencies, struct error *error);
 
 /*
  * Reply by the responder, which is complete except for rules and trace log, and by `rules`, owned

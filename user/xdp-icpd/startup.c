@@ -289,7 +289,7 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 		return -1;
 	/* First what can fail without having changed anything. */
 	if (server_open(&daemon->server, config->listen, config->listen_count, config->workers,
-			error))
+			config->metrics.ss_family != AF_UNSPEC, error))
 		return -1;
 	if (config->metrics.ss_family != AF_UNSPEC) {
 		start->metrics = control_tcp_bind(&config->metrics, "metrics", error);
