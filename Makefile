@@ -33,11 +33,11 @@ ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) $(COUNTS) -pie -Wl,-z,relro,-z,now,--as-
 LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
 
 # The rooms of user/, each a static library; a room may use those before it (scripts/check-layers).
-ROOMS := lib icp automaton helper control policy config chain xdp server
+ROOMS := lib cluster icp automaton helper control policy config chain xdp server
 ROOM_SOURCES := $(foreach room,$(ROOMS),$(wildcard user/$(room)/*.c user/$(room)/*/*.c))
 ARCHIVES := $(foreach room,$(ROOMS),$(BUILD)/user/$(room).a)
 # For the linker: what uses others stands before them.
-LINKED := $(foreach room,server xdp chain config policy control helper automaton icp lib,$(BUILD)/user/$(room).a)
+LINKED := $(foreach room,server xdp chain config policy control helper automaton icp cluster lib,$(BUILD)/user/$(room).a)
 
 # Each program has a room of its own, which uses those and no other program's.
 PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua icpblast
@@ -297,7 +297,7 @@ $(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
 # The only one that needs Lua, and nothing else: it starts quickly.
 $(BUILD)/user/xdp-icp-lua/main.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
 $(BUILD)/xdp-icp-lua: LDLIBS = $(shell pkg-config --libs lua5.4 jansson)
-$(BUILD)/icpblast: LDLIBS += -lm
+$(BUILD)/icpblast $(BUILD)/tests/order_test: LDLIBS += -lm
 $(BUILD)/icpctl: LDLIBS += $(shell pkg-config --libs ncurses)
 
 define program_rule

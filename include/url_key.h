@@ -40,7 +40,7 @@ struct url_key_form {
 struct url_key {
 	__u32 begin;
 	__u32 end;
-	__u32 lower; /* what is before counts in lower case */
+	__u32 lower;   /* what is before counts in lower case */
 	__u32 slashes; /* that are still wanted */
 	struct host_place place;
 };

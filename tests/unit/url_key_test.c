@@ -30,7 +30,8 @@ static void check(const char *name, bool query, const char *url, const char *wan
 	size_t length = read_key(name, query, url, strlen(url), text);
 
 	if (length != strlen(wanted) || strcmp(text, wanted) != 0)
-		fail_msg("%s of %s is '%s' of %zu bytes, not '%s'", name, url, text, length, wanted);
+		fail_msg("%s of %s is '%s' of %zu bytes, not '%s'", name, url, text, length,
+			 wanted);
 }
 
 TEST(examples)
@@ -126,9 +127,9 @@ static size_t slow_key(const char *name, bool query, const char *url, char *text
 
 TEST(random_keys)
 {
-	static const char *const forms[] = { "url",	"host",	  "host+0", "host+1",
-					     "host+2",	"host+7", "path",   "path+0",
-					     "path+1",	"path+3", "host+15" };
+	static const char *const forms[] = { "url",    "host",	 "host+0", "host+1",
+					     "host+2", "host+7", "path",   "path+0",
+					     "path+1", "path+3", "host+15" };
 	static const char *const begins[] = { "", "http://", "HTTPS://", "a+b-c.1://", "1http://" };
 	static const char likely[] = "/////?#:@[].AZaz09-\xff\x01";
 	uint64_t seed = 2187;
@@ -157,9 +158,9 @@ TEST(random_keys)
 
 TEST(names)
 {
-	static const char *const wrong[] = { "",	"urls",	   "url+1",  "host+",  "host+16",
-					     "host+-1", "host+1x", "hos",    "path+ 1", "+1",
-					     "URL" };
+	static const char *const wrong[] = { "",	"urls",	   "url+1",   "host+",
+					     "host+16", "host+-1", "host+1x", "hos",
+					     "path+ 1", "+1",	   "URL" };
 	struct url_key_form form;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)

@@ -8,9 +8,12 @@
 #include "url_key.h"
 
 /* Entries of a kind's table of settings. */
-#define POLICY_KEY_SETTINGS                                                                       \
-	{ "key", "the part of the URL that counts: url, host, host+N, path or path+N directories" }, \
-	{ "query", "does the query count, if the key is 'url' or 'path'; default true" }
+#define POLICY_KEY_SETTINGS                                                                        \
+	{ "key",                                                                                   \
+	  "the part of the URL that counts: url, host, host+N, path or path+N directories" },      \
+	{                                                                                          \
+		"query", "does the query count, if the key is 'url' or 'path'; default true"       \
+	}
 
 #define KEY_NAME_SIZE 16 /* bytes */
 
@@ -21,7 +24,6 @@ int url_key_parse(const char *name, struct url_key_form *form);
 void url_key_name(const struct url_key_form *form, char name[KEY_NAME_SIZE]);
 
 /* Read both settings; without `key` the whole URL counts. Returns -1 with an error. */
-int policy_spec_key(const struct policy_spec *spec, struct url_key_form *form,
-		    struct error *error);
+int policy_spec_key(const struct policy_spec *spec, struct url_key_form *form, struct error *error);
 
 #endif

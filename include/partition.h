@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The place of this host among the owners of a URL. The hash of the URL's key (url_key.h) is one of
+ * PARTITION_SLOTS slots, and a table has for each the number of members that come before this one:
+ * 0 for the owner. user/cluster/order.c makes the table; its size does not depend on the members, so
+ * that a lookup costs the hash and one cache line with three of them as with a thousand.
+ *
+ * All members must compute the same: what is here is defined in xdp-icp-partition(7), with examples,
+ * and cannot be changed.
+ */
+#ifndef XDP_ICP_PARTITION_H
+#define XDP_ICP_PARTITION_H
+
+#include "url_key.h"
+
+#define PARTITION_SLOTS (1u << 20)
+
+/* The places that a table tells apart; all behind them are PARTITION_DEPTH_MAX. */
+#define PARTITION_DEPTH_MAX 15u
+
+/* Four bits for each slot; the even slot's are the lower ones of its byte. */
+struct partition_table {
+	__u8 places[PARTITION_SLOTS / 2];
+};
+
+/* What is hashed, and with which seed. */
+struct partition {
+	__u64 seed; /* of the cluster's name */
+	struct url_key_form form;
+};
+
+/* Mix all bits of a sum with each other. Different sums give different results. */
+ICP_INLINE __u64 partition_mix(__u64 sum)
+{
+	sum = (sum ^ sum >> 32) * 0xd6e8feb86659fd93ULL;
+	sum = (sum ^ sum >> 32) * 0xd6e8feb86659fd93ULL;
+	return sum ^ sum >> 32;
+}
+
+/* The hash of a key, from 8 bytes at a time and its length. Parameters as those of url_key_find(). */
+ICP_INLINE __u64 partition_hash(__u64 seed, const struct url_key *key, const __u8 *url, __u32 size)
+{
+	__u32 length = key->end - key->begin;
+	__u64 sum = seed;
+
+	for (__u32 i = 0; i <= size / ICP_WORD; i++) {
+		if (i * ICP_WORD >= length)
+			break;
+		sum = (sum ^ url_key_read(key, i, url, size)) * 0x9e3779b97f4a7c15ULL;
+		sum ^= sum >> 32;
+	}
+	return partition_mix(sum ^ length);
+}
+
+ICP_INLINE __u32 partition_slot(__u64 hash)
+{
+	return hash >> 44;
+}
+
+_Static_assert(1ULL << (64 - 44) == PARTITION_SLOTS, "the highest bits of the hash");
+
+/* The place of this host in the order of a slot; `slot` is less than PARTITION_SLOTS. */
+ICP_INLINE __u32 partition_place(const struct partition_table *table, __u32 slot)
+{
+	return table->places[slot / 2] >> slot % 2 * 4 & PARTITION_DEPTH_MAX;
+}
+
+#endif
