@@ -14,7 +14,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
 
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
-LIBRARIES := libbpf libxdp libconfuse libevent libmicrohttpd libcurl libpcre2-8 libmnl libcap-ng jansson
+LIBRARIES := libbpf libxdp libconfuse libevent libmicrohttpd libcurl libpcre2-8 libmnl libcap-ng jansson zlib
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	    -Wwrite-strings -Wformat=2 -Wundef -Wno-missing-field-initializers \
 	    $(if $(CI),-Werror)
@@ -33,11 +33,11 @@ ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) $(COUNTS) -pie -Wl,-z,relro,-z,now,--as-
 LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
 
 # The rooms of user/, each a static library; a room may use those before it (scripts/check-layers).
-ROOMS := lib cluster icp automaton helper control policy config chain xdp server
+ROOMS := lib icp cluster automaton helper control policy config chain xdp server
 ROOM_SOURCES := $(foreach room,$(ROOMS),$(wildcard user/$(room)/*.c user/$(room)/*/*.c))
 ARCHIVES := $(foreach room,$(ROOMS),$(BUILD)/user/$(room).a)
 # For the linker: what uses others stands before them.
-LINKED := $(foreach room,server xdp chain config policy control helper automaton icp cluster lib,$(BUILD)/user/$(room).a)
+LINKED := $(foreach room,server xdp chain config policy control helper automaton cluster icp lib,$(BUILD)/user/$(room).a)
 
 # Each program has a room of its own, which uses those and no other program's.
 PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua icpblast
