@@ -159,11 +159,11 @@ static void serve(const char *path, int ready)
 {
 	struct event_base *base = event_base_new();
 	struct event *end = evsignal_new(base, SIGTERM, stop, base);
-	struct control_socket socket = { .fd = -1 };
+	struct socket_file socket = { .fd = -1 };
 	struct control *control = NULL;
 	struct error error;
 
-	if (control_socket_bind(&socket, path, &error) == 0)
+	if (socket_file_bind(&socket, &control_socket, path, &error) == 0)
 		control = control_open(base, &socket, resources, &waiting, &error);
 	if (!control) {
 		fprintf(stderr, "%s\n", error.text);

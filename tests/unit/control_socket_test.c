@@ -4,17 +4,17 @@
 #include <sys/stat.h>
 
 #include "control/client.h"
-#include "control/socket.h"
+#include "control/server.h"
 #include "support/control.h"
 
 TEST_EACH(control_set_up, control_tear_down)
 
 static void expect_no_open(const char *path, const char *text)
 {
-	struct control_socket socket = { .fd = -1 };
+	struct socket_file socket = { .fd = -1 };
 	struct error error = { "" };
 
-	assert_int_equal(control_socket_bind(&socket, path, &error), -1);
+	assert_int_equal(socket_file_bind(&socket, &control_socket, path, &error), -1);
 	assert_non_null(strstr(error.text, path));
 	assert_non_null(strstr(error.text, text));
 }

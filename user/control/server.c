@@ -32,10 +32,17 @@ struct control {
 	struct quota quota;
 	int refused[REFUSED_MAX]; /* a ring; 0: none */
 	size_t next_refused;
-	struct control_socket socket;
+	struct socket_file socket;
 	bool tcp; /* peers are unknown, and may only read */
 	unsigned int accepted_count;
 	const char *name; /* of the socket, in messages */
+};
+
+const struct socket_use control_socket = {
+	.name = "control socket",
+	.setting = "control",
+	.type = SOCK_STREAM,
+	.mode = 0660,
 };
 
 /* --- resources */
@@ -354,7 +361,7 @@ static int listen_on(struct control *control, struct event_base *base, struct er
 	return 0;
 }
 
-static struct control *open_control(struct event_base *base, const struct control_socket *socket,
+static struct control *open_control(struct event_base *base, const struct socket_file *socket,
 				    const char *name, const struct control_resource *resources,
 				    void *context, struct error *error)
 {
@@ -362,7 +369,7 @@ static struct control *open_control(struct event_base *base, const struct contro
 
 	if (!control) {
 		error_set(error, "%s: out of memory", name);
-		control_socket_unlink(socket);
+		socket_file_unlink(socket);
 		close(socket->fd);
 		return NULL;
 	}
@@ -381,7 +388,7 @@ static struct control *open_control(struct event_base *base, const struct contro
 	return control;
 }
 
-struct control *control_open(struct event_base *base, const struct control_socket *socket,
+struct control *control_open(struct event_base *base, const struct socket_file *socket,
 			     const struct control_resource *resources, void *context,
 			     struct error *error)
 {
@@ -392,7 +399,7 @@ struct control *control_open_tcp(struct event_base *base, int fd, const char *na
 				 const struct control_resource *resources, void *context,
 				 struct error *error)
 {
-	const struct control_socket socket = { .fd = fd }; /* of no file */
+	const struct socket_file socket = { .fd = fd }; /* of no file */
 
 	return open_control(base, &socket, name, resources, context, error);
 }
@@ -424,7 +431,7 @@ void control_close(struct control *control)
 	if (control->forget)
 		event_free(control->forget);
 	close_refused(-1, 0, control);
-	control_socket_unlink(&control->socket);
+	socket_file_unlink(&control->socket);
 	if (control->accept)
 		event_free(control->accept);
 	if (control->resume)

@@ -13,8 +13,8 @@
 #include <jansson.h>
 
 #include "control/protocol.h"
-#include "control/socket.h"
 #include "lib/error.h"
+#include "lib/socket_file.h"
 
 #define CONTROL_BACKLOG_MAX (1u << 20) /* bytes of a streamed response that the peer has not read */
 #define CONTROL_DEADLINE 20	   /* seconds for a whole request, and to read a whole response */
@@ -57,13 +57,16 @@ struct control_resource {
 
 struct control;
 
+/* For socket_file_bind(): the owner and the group of its file may connect. */
+extern const struct socket_use control_socket;
+
 /*
  * Listen on a bound socket, of which this takes ownership, also on an error. The owner and the
  * group of its file may connect. `resources` ends with an entry without a method and must outlive
  * the control socket. From then on the process ignores SIGPIPE. NULL with an error that names the
  * path and the remedy.
  */
-struct control *control_open(struct event_base *base, const struct control_socket *socket,
+struct control *control_open(struct event_base *base, const struct socket_file *socket,
 			     const struct control_resource *resources, void *context,
 			     struct error *error);
 

@@ -28,7 +28,7 @@
 struct start {
 	uid_t uid; /* the user to become */
 	gid_t gid;
-	struct control_socket control;
+	struct socket_file control;
 	int metrics;  /* the socket; -1: none, or passed on */
 	pid_t loader; /* the child; 0: none */
 	int channel;  /* to it */
@@ -227,7 +227,8 @@ static int start_as_root(struct daemon *daemon, struct start *start, struct erro
 {
 	const struct config *config = daemon->config;
 
-	if (control_socket_prepare(&start->control, config->control, start->uid, start->gid, error))
+	if (socket_file_prepare(&start->control, &control_socket, config->control, start->uid,
+				start->gid, error))
 		return -1;
 	if (start_loader(daemon, start, error))
 		return -1;
@@ -309,7 +310,7 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 	/* Gates have priority 0 (gate.h), everything else 1. */
 	if (!daemon->base || event_base_priority_init(daemon->base, 2))
 		return error_set(error, "out of memory");
-	if (control_socket_bind(&start->control, config->control, error))
+	if (socket_file_bind(&start->control, &control_socket, config->control, error))
 		return -1;
 	daemon->control =
 		control_open(daemon->base, &start->control, daemon_resources, daemon, error);
@@ -345,7 +346,7 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 	result = start_up(daemon, &start, error);
 	end_loader(&start);
 	if (start.control.fd >= 0) {
-		control_socket_unlink(&start.control);
+		socket_file_unlink(&start.control);
 		close(start.control.fd);
 	}
 	if (start.metrics >= 0)

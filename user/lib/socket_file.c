@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/socket.h"
 #include "lib/path_safety.h"
+#include "lib/socket_file.h"
 
 #define PATH_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 
@@ -52,8 +52,8 @@ static int set_owner(const char *path, int flags, uid_t uid, gid_t gid, struct e
 }
 
 /* Create missing directories; as root only within those that only root can write. */
-static int make_directories(const char *path, bool as_root, uid_t uid, gid_t gid,
-			    struct error *error)
+static int make_directories(const struct socket_use *use, const char *path, bool as_root, uid_t uid,
+			    gid_t gid, struct error *error)
 {
 	char directory[PATH_SIZE], above[PATH_SIZE], real[PATH_MAX];
 	struct stat status;
@@ -68,9 +68,8 @@ static int make_directories(const char *path, bool as_root, uid_t uid, gid_t gid
 			if (mkdir(directory, 0755) && errno != EEXIST)
 				return error_set(error,
 						 "%s: cannot create the directory: %s; create it, "
-						 "or set `control` to a path where the daemon may "
-						 "write",
-						 directory, strerror(errno));
+						 "or set `%s` to a path where the daemon may write",
+						 directory, strerror(errno), use->setting);
 			if (as_root && !strchr(slash + 1, '/') &&
 			    set_owner(directory, O_DIRECTORY, uid, gid, error))
 				return -1;
@@ -80,10 +79,10 @@ static int make_directories(const char *path, bool as_root, uid_t uid, gid_t gid
 	return 0;
 }
 
-/* Does a process listen? 1 yes, 0 no, or -1 and errno. */
-static int is_live(const struct sockaddr_un *address)
+/* Does a process have such a socket there? 1 yes, 0 no, or -1 and errno. */
+static int is_live(const struct socket_use *use, const struct sockaddr_un *address)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, use->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int result;
 
 	if (fd < 0)
@@ -98,7 +97,8 @@ static int is_live(const struct sockaddr_un *address)
 }
 
 /* Remove a stale socket at the path. Anything else there is an error. */
-static int remove_stale(const struct sockaddr_un *address, struct error *error)
+static int remove_stale(const struct socket_use *use, const struct sockaddr_un *address,
+			struct error *error)
 {
 	const char *path = address->sun_path;
 	struct stat status;
@@ -106,22 +106,22 @@ static int remove_stale(const struct sockaddr_un *address, struct error *error)
 	if (lstat(path, &status)) {
 		if (errno == ENOENT)
 			return 0;
-		return error_set(error, "%s: %s; set `control` to another path", path,
-				 strerror(errno));
+		return error_set(error, "%s: %s; set `%s` to another path", path, strerror(errno),
+				 use->setting);
 	}
 	if (!S_ISSOCK(status.st_mode))
 		return error_set(error,
-				 "%s: exists and is not a socket; remove it, or set `control` to "
+				 "%s: exists and is not a socket; remove it, or set `%s` to "
 				 "another path",
-				 path);
-	switch (is_live(address)) {
+				 path, use->setting);
+	switch (is_live(use, address)) {
 	case 0:
 		break;
 	case 1:
 		return error_set(error,
-				 "%s: another daemon listens there; stop it, or set `control` to "
+				 "%s: another daemon listens there; stop it, or set `%s` to "
 				 "another path",
-				 path);
+				 path, use->setting);
 	default:
 		return error_set(error,
 				 "%s: cannot tell whether another daemon listens there: %s; remove "
@@ -135,25 +135,25 @@ static int remove_stale(const struct sockaddr_un *address, struct error *error)
 }
 
 /* Bind a socket. The umask sets its mode, since chmod() would follow the name. */
-static int bind_socket(struct control_socket *name, struct error *error)
+static int bind_socket(struct socket_file *name, const struct socket_use *use, struct error *error)
 {
 	const struct sockaddr_un *address = &name->address;
 	struct stat status;
 	mode_t mask;
 	int failed;
 
-	name->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	name->fd = socket(AF_UNIX, use->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (name->fd < 0)
 		return error_set(error, "%s: cannot create a socket: %s", address->sun_path,
 				 strerror(errno));
-	mask = umask(0117);
+	mask = umask(0777 & ~use->mode);
 	failed = bind(name->fd, (const struct sockaddr *)address, sizeof(*address));
 	umask(mask);
 	if (failed || lstat(address->sun_path, &status)) {
 		error_set(error,
-			  "%s: cannot bind the control socket: %s; let the daemon's user write "
-			  "into its directory, or set `control` to another path",
-			  address->sun_path, strerror(errno));
+			  "%s: cannot bind the %s: %s; let the daemon's user write into its "
+			  "directory, or set `%s` to another path",
+			  address->sun_path, use->name, strerror(errno), use->setting);
 		close(name->fd);
 		name->fd = -1;
 		return -1;
@@ -163,48 +163,50 @@ static int bind_socket(struct control_socket *name, struct error *error)
 	return 0;
 }
 
-static int set_path(struct control_socket *name, const char *path, struct error *error)
+static int set_path(struct socket_file *name, const struct socket_use *use, const char *path,
+		    struct error *error)
 {
-	*name = (struct control_socket){ .fd = -1, .address.sun_family = AF_UNIX };
+	*name = (struct socket_file){ .fd = -1, .address.sun_family = AF_UNIX };
 	if (!*path || strlen(path) >= sizeof(name->address.sun_path))
-		return error_set(error, "control socket '%s': the path must have 1 to %zu bytes",
+		return error_set(error, "%s '%s': the path must have 1 to %zu bytes", use->name,
 				 path, sizeof(name->address.sun_path) - 1);
 	memcpy(name->address.sun_path, path, strlen(path) + 1);
 	return 0;
 }
 
-int control_socket_prepare(struct control_socket *name, const char *path, uid_t uid, gid_t gid,
-			   struct error *error)
+int socket_file_prepare(struct socket_file *name, const struct socket_use *use, const char *path,
+			uid_t uid, gid_t gid, struct error *error)
 {
 	char directory[PATH_SIZE], real[PATH_MAX];
 
-	if (set_path(name, path, error) || make_directories(path, true, uid, gid, error))
+	if (set_path(name, use, path, error) || make_directories(use, path, true, uid, gid, error))
 		return -1;
 	directory_of(path, directory);
 	if (!only_root_can_write(directory, real))
 		return 0;
-	if (remove_stale(&name->address, error) || bind_socket(name, error))
+	if (remove_stale(use, &name->address, error) || bind_socket(name, use, error))
 		return -1;
 	return set_owner(path, 0, uid, gid, error);
 }
 
-int control_socket_bind(struct control_socket *name, const char *path, struct error *error)
+int socket_file_bind(struct socket_file *name, const struct socket_use *use, const char *path,
+		     struct error *error)
 {
 	char directory[PATH_SIZE], real[PATH_MAX];
 
 	if (name->fd >= 0)
 		return 0;
-	if (set_path(name, path, error) || make_directories(path, false, 0, 0, error))
+	if (set_path(name, use, path, error) || make_directories(use, path, false, 0, 0, error))
 		return -1;
 	directory_of(path, directory);
 	if (geteuid() == 0 && path_resolve_safe(directory, real, error))
-		return error_prefix(error, "control socket %s: ", path);
-	if (remove_stale(&name->address, error))
+		return error_prefix(error, "%s %s: ", use->name, path);
+	if (remove_stale(use, &name->address, error))
 		return -1;
-	return bind_socket(name, error);
+	return bind_socket(name, use, error);
 }
 
-void control_socket_unlink(const struct control_socket *name)
+void socket_file_unlink(const struct socket_file *name)
 {
 	struct stat status;
 
