@@ -4,6 +4,7 @@
 
 import contextlib
 import fcntl
+import grp
 import os
 import pwd
 import shutil
@@ -322,12 +323,23 @@ class Start(Private, Wire):
         self.assertIn("user nobody cannot read", self.daemon_here.log.read_text())
         self.assertNotEqual(self.daemon_here.icpctl("reload", check=False).returncode, 0)
 
+    def test_a_log_that_the_user_may_not_read(self):
+        log = self.directory() / "access.log"
+        log.touch(0o640)
+        os.chown(log, 0, grp.getgrnam("adm").gr_gid)
+        self.daemon_here.configure(
+            f'policy "p" {{ kind = "recent" verdict = "hit" window = 1m log = "{log}" host = "e" }}'
+        )
+        text = f"{log}: cannot read the log: Permission denied"
+        self.refused(self.daemon_here, text, "`usermod -aG adm nobody`")
+        self.assertIn(text, self.check().stderr)
+
     def test_remaining_privileges(self):
         self.daemon_here.start()
         with open(f"/proc/{self.daemon_here.process.pid}/status") as lines:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in lines)
         self.assertEqual(status["NoNewPrivs"], "1")
-        self.assertEqual(status["Groups"].split(), [])
+        self.assertEqual(status["Groups"].split(), [str(NOGROUP)])
         self.assertEqual(set(status["Uid"].split()), {str(NOBODY)})
         self.assertEqual(set(status["Gid"].split()), {str(NOGROUP)})
         for kind in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb"):

@@ -44,7 +44,7 @@ int privileges_drop(uid_t uid, gid_t gid, struct error *error)
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (maps_need_capability())
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_BPF);
-	if (capng_change_id(uid, gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
+	if (capng_change_id(uid, gid, CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING))
 		return error_set(error, "cannot become uid %u: %s", uid, strerror(errno));
 	if (setuid(0) == 0)
 		return error_set(error, "uid %u can become root again", uid);
