@@ -33,11 +33,11 @@ ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) $(COUNTS) -pie -Wl,-z,relro,-z,now,--as-
 LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
 
 # The rooms of user/, each a static library; a room may use those before it (scripts/check-layers).
-ROOMS := lib icp cluster automaton helper control policy config chain xdp server
+ROOMS := lib icp cluster recent automaton helper control policy config chain xdp server
 ROOM_SOURCES := $(foreach room,$(ROOMS),$(wildcard user/$(room)/*.c user/$(room)/*/*.c))
 ARCHIVES := $(foreach room,$(ROOMS),$(BUILD)/user/$(room).a)
 # For the linker: what uses others stands before them.
-LINKED := $(foreach room,server xdp chain config policy control helper automaton cluster icp lib,$(BUILD)/user/$(room).a)
+LINKED := $(foreach room,server xdp chain config policy control helper automaton recent cluster icp lib,$(BUILD)/user/$(room).a)
 
 # Each program has a room of its own, which uses those and no other program's.
 PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua icpblast
@@ -107,7 +107,7 @@ sanitized: $(filter-out %/icpblast,$(BINARIES)) $(PLUGINS) \
 # Of what threads call. Those of control and of lua have none, and times that do not suit so slow a
 # program.
 THREAD_TESTS := $(filter-out %/policy_lua_test, \
-		$(filter $(addprefix $(BUILD)/tests/,chain_test evaluation_test policy_% responder_test), \
+		$(filter $(addprefix $(BUILD)/tests/,chain_test evaluation_test policy_% recent_store_test responder_test), \
 		$(UNIT_TESTS)))
 
 .PHONY: tsan

@@ -4,7 +4,9 @@
 
 import json
 import os
+import socket
 import subprocess
+import time
 
 from daemon import BUILD, ForgedSocketServer
 from lab import Lab, main
@@ -65,6 +67,41 @@ class Icpctl(Wire):
             # The client's kernel reports its multicast groups now and then, by an extension header.
             del status["uptime"], status["clock_ms"], status["passed"]["ipv6_extension"]
         self.assertEqual(printed, said)
+
+    def test_recent(self):
+        directory, icpctl = self.directory(), self.daemon_here.icpctl
+        log, feed = directory / "access.log", directory / "warm.sock"
+        settings = (f"log={log}", f"feed={feed}", "feed_mode=0666", "key=host+1", "host=e.net")
+        icpctl("policy", "add", "99-warm", "kind=recent", "verdict=denied", "window=1h", *settings)
+
+        def keys(*words):
+            return json.loads(icpctl("--json", "recent", *words, "list", "99-warm").stdout)
+
+        def known(*expected):
+            until(lambda: {one["key"] for one in keys()["keys"]} == set(expected), expected)
+
+        icpctl("recent", "add", "99-warm", "http://E.net/by-hand/1", "http://e.net/odd\\xff/")
+        when = time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime())
+        log.write_text(f'::1 - - [{when}] "GET /by-log/1 HTTP/1.1" 200 1\n\0\n')
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"http://e.net/by-feed/1", str(feed))
+        known("e.net/by-hand/", "e.net/by-log/", "e.net/by-feed/", "e.net/odd\\xff/")
+        self.assertEqual(self.predicted("http://e.net/by-log/2")[0], "denied")
+        self.assert_answered_by(self.daemon_here, "daemon", "denied", "http://e.net/by-feed/2")
+        self.assertEqual(self.predicted("http://e.net/else/")[0], "miss")
+        icpctl("recent", "del", "99-warm", "http://e.net/by-hand/2", "http://e.net/odd\\xff/x")
+        known("e.net/by-log/", "e.net/by-feed/")
+        until(lambda: keys()["skipped"] == 1, "the line with a NUL")
+        self.assertEqual(len(keys("-n", 1)["keys"]), 1)
+        self.assertIn("1 of 2 keys shown", icpctl("recent", "-n", 1, "list", "99-warm").stdout)
+        self.assertIn("fed since", icpctl("policy", "list").stdout)
+        icpctl("recent", "flush", "99-warm")
+        self.assertEqual(keys()["entries"], 0)
+        self.assertEqual(self.predicted("http://e.net/by-log/2")[0], "miss")
+        for policy, text in ("none", "there is no policy"), ("10-costly", "of the kind exact"):
+            self.assertIn(text, icpctl("recent", "flush", policy, check=False).stderr)
+        done = icpctl("recent", "add", "99-warm", "a b", check=False)
+        self.assertIn("'a b': a URL has", done.stderr)
 
     def test_check_is_not_counted_as_a_query(self):
         before = self.daemon_here.status()["answered"]

@@ -174,7 +174,7 @@ class Manuals(Lab):
 
     def test_actions_of_icpctl(self):
         commands = sections(sections(source("icpctl.1"))["COMMANDS"], "##")
-        for command in ("policy", "rules"):
+        for command in ("policy", "recent", "rules"):
             usage = re.findall(r"\[OPTION\.\.\.\] (\w+)", help_of(BUILD / "icpctl", command))
             synopsis = commands[command].split("\n\n")[1]
             shown = re.findall(r"(?<![-\w])(\w+)\*(?: _[A-Z]|\+\+|$)", synopsis, re.M)

@@ -172,7 +172,8 @@ TEST(configuration_errors)
 		  "c:3: unknown option 'colour' of a policy; the options are kind, verdict, cost, "
 		  "not, urls, url, file, texts, text, patterns, pattern, hosts, host, from, above, "
 		  "below, pressure, interval, tcp, http, timeout, fall, rise, path, times, "
-		  "children, ttl, program, arguments" },
+		  "log, format, scheme, feed, feed_mode, feed_group, key, query, window, "
+		  "entries_max, children, ttl, program, arguments" },
 		{ "\ndefault = hot", "c:2: default: unknown verdict 'hot'; it can be hit, miss, "
 				     "miss_nofetch, denied or err" },
 		{ "default = query", "c:1: default: unknown verdict 'query'; it can be hit, miss, "

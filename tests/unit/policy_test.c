@@ -33,7 +33,7 @@ static enum icp_opcode ask(const struct chain *chain, const char *url)
 
 #define KINDS                                                                                      \
 	"prefix, exact, substring, suffix, glob, regex, host, source, load, health, flag, "        \
-	"schedule, lua, helper, plugin"
+	"schedule, recent, lua, helper, plugin"
 
 TEST(a_prefix_is_one_of_bytes)
 {

@@ -36,6 +36,7 @@ typedef int (*icpctl_run)(struct icpctl *ctl, int argc, char **argv);
 int icpctl_query(struct icpctl *ctl, int argc, char **argv);
 int icpctl_check(struct icpctl *ctl, int argc, char **argv);
 int icpctl_policy(struct icpctl *ctl, int argc, char **argv);
+int icpctl_recent(struct icpctl *ctl, int argc, char **argv);
 int icpctl_rules(struct icpctl *ctl, int argc, char **argv);
 int icpctl_status(struct icpctl *ctl, int argc, char **argv);
 int icpctl_stats(struct icpctl *ctl, int argc, char **argv);

@@ -23,22 +23,27 @@ static int check_file(int fd, size_t max, struct error *reason)
 	return 0;
 }
 
-FILE *regular_file_open(const char *path, size_t max, struct error *reason)
+int regular_file_descriptor(const char *path, size_t max, struct error *reason)
 {
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	FILE *stream;
 
-	if (fd < 0) {
-		/* ENXIO: a socket, or a device without a driver. */
-		error_set(reason, "%s", errno == ENXIO ? "not a regular file" : strerror(errno));
-		return NULL;
-	}
-	if (check_file(fd, max, reason)) {
-		close(fd);
-		return NULL;
-	}
-	stream = fdopen(fd, "r");
-	if (!stream) {
+	/* ENXIO: a socket, or a device without a driver. */
+	if (fd < 0)
+		return error_set(reason, "%s",
+				 errno == ENXIO ? "not a regular file" : strerror(errno));
+	if (check_file(fd, max, reason) == 0)
+		return fd;
+	close(fd);
+	errno = EINVAL;
+	return -1;
+}
+
+FILE *regular_file_open(const char *path, size_t max, struct error *reason)
+{
+	int fd = regular_file_descriptor(path, max, reason);
+	FILE *stream = fd < 0 ? NULL : fdopen(fd, "r");
+
+	if (fd >= 0 && !stream) {
 		error_set(reason, "%s", strerror(errno));
 		close(fd);
 	}

@@ -13,7 +13,13 @@
 #include "lib/error.h"
 
 /*
- * Open a file of at most `max` bytes for reading, without blocking. The caller closes the stream.
+ * Open a file of at most `max` bytes for reading, without blocking. Returns a descriptor, or -1 and
+ * `reason`, such as "not a regular file"; errno is that of open(), or EINVAL.
+ */
+int regular_file_descriptor(const char *path, size_t max, struct error *reason);
+
+/*
+ * Likewise, as a stream that the caller closes.
  * NULL and `reason`, such as "not a regular file"; the caller adds the path and the remedy.
  */
 FILE *regular_file_open(const char *path, size_t max, struct error *reason);

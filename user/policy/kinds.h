@@ -17,6 +17,7 @@ extern const struct policy_kind policy_load;
 extern const struct policy_kind policy_health;
 extern const struct policy_kind policy_flag;
 extern const struct policy_kind policy_schedule;
+extern const struct policy_kind policy_recent;
 extern const struct policy_kind policy_lua;
 extern const struct policy_kind policy_helper;
 extern const struct policy_kind policy_plugin;

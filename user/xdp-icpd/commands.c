@@ -16,6 +16,7 @@
 #include "icp/counter_names.h"
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/drain.h"
+#include "xdp-icpd/recent.h"
 #include "xdp-icpd/reload.h"
 #include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
@@ -597,6 +598,9 @@ const struct control_resource daemon_resources[] = {
 	{ "GET", "/v1/policies", get_policies, false, "the policies in their order" },
 	{ "PUT", "/v1/policies/", put_policy, true, "insert or replace a policy" },
 	{ "DELETE", "/v1/policies/", delete_policy, true, "remove a policy" },
+	{ "GET", "/v1/recent/", get_recent, false, "the keys of a policy of the kind recent" },
+	{ "POST", "/v1/recent/", post_recent, true, "add and remove keys by their URLs" },
+	{ "DELETE", "/v1/recent/", delete_recent, true, "remove all keys" },
 	{ "GET", "/v1/rules", get_rules, false, "the operator's rules" },
 	{ "POST", "/v1/rules", post_rules, true, "insert, change or remove rules" },
 	{ "PUT", "/v1/rules", put_rules, true, "replace all rules" },

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What operators may do with a policy of the kind recent, beside its feeds. All in the main thread. */
+#ifndef XDP_ICP_POLICY_RECENT_H
+#define XDP_ICP_POLICY_RECENT_H
+
+#include "policy/policy.h"
+#include "recent/store.h"
+
+/* Is it of this kind? Only then the functions below may be called. */
+bool policy_is_recent(const struct policy *policy);
+
+/* Note a URL of `length` bytes as handled now. Returns -1 with an error that names it. */
+int policy_recent_add(const struct policy *policy, const char *url, size_t length,
+		      struct error *error);
+
+/* Forget the key of a URL of `length` bytes. Returns whether it was known. */
+bool policy_recent_remove(const struct policy *policy, const char *url, size_t length);
+
+/*
+ * Forget everything. To be called while no other thread evaluates the policy. Returns 0, or -1 with an
+ * error.
+ */
+int policy_recent_flush(struct policy *policy, struct error *error);
+
+struct policy_recent_counts {
+	struct recent_usage usage;
+	uint64_t requests; /* taken from the feeds since the daemon knows the policy */
+	uint64_t skipped;  /* lines and datagrams that were none */
+};
+struct policy_recent_counts policy_recent_counts(const struct policy *policy);
+
+/* Its keys, as recent_store_list(), with the seconds since each was seen. */
+typedef bool (*policy_recent_tell)(void *context, const char *key, size_t length, unsigned int age);
+void policy_recent_list(const struct policy *policy, policy_recent_tell tell, void *context);
+
+#endif
