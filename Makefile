@@ -297,7 +297,7 @@ $(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
 # The only one that needs Lua, and nothing else: it starts quickly.
 $(BUILD)/user/xdp-icp-lua/main.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
 $(BUILD)/xdp-icp-lua: LDLIBS = $(shell pkg-config --libs lua5.4 jansson)
-$(BUILD)/icpblast $(BUILD)/tests/order_test: LDLIBS += -lm
+$(BUILD)/icpblast $(BUILD)/tests/order_test $(FIDELITY): LDLIBS += -lm
 $(BUILD)/icpctl: LDLIBS += $(shell pkg-config --libs ncurses)
 
 define program_rule

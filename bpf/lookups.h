@@ -72,6 +72,12 @@ ICP_INLINE const struct automaton_group *lookup_group(__u32 index)
 	return bpf_map_lookup_elem(&automata, &index);
 }
 
+ICP_INLINE const struct partition_line *lookup_places(void *maps, __u32 index)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&partitions, &index);
+}
+
 ICP_INLINE __u64 lookup_now(void *maps)
 {
 	(void)maps;

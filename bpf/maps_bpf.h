@@ -95,6 +95,14 @@ struct {
 } automata SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * PARTITION_LINES);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct partition_line);
+} partitions SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 1); /* twice sources_max */
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -11,6 +11,23 @@
 
 /* --- readings of the URL, but for URL_FORWARD */
 
+/* match_host() of the query that is being processed. */
+__attribute__((noinline)) int find_host(void)
+{
+	struct scratch *scratch = lookup_scratch();
+
+	if (!scratch) /* never: for the verifier */
+		return HOST_NONE;
+	return match_host(NULL, scratch);
+}
+
+ICP_INLINE enum host_form lookup_host(void *maps, struct scratch *scratch)
+{
+	(void)maps;
+	(void)scratch;
+	return find_host();
+}
+
 struct turned_search {
 	const struct prefix_tree *tree;
 	struct scratch *scratch;
@@ -49,7 +66,7 @@ __attribute__((noinline)) __u32 find_reading(__u32 slot, __u32 reading)
 	if (!chain || !scratch || reading >= URL_READINGS) /* never: for the verifier */
 		return PREFIX_COLLISION;
 	ICP_BOUNDED(reading);
-	return match_reading(chain, scratch, reading, turned_find, NULL);
+	return match_reading(chain, scratch, reading, turned_find, lookup_host, NULL);
 }
 
 /* match_place() for that query. */
@@ -113,7 +130,7 @@ ICP_INLINE __u32 lookup_readings(void *maps, __u32 slot, __u32 answer)
 	return find_readings(slot, answer);
 }
 
-/* --- patterns */
+/* --- patterns, and the partition */
 
 /* What the callback knows; it looks the scratch memory up again. */
 struct group_loop {
@@ -122,12 +139,18 @@ struct group_loop {
 };
 
 ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+ICP_INLINE __u32 lookup_searches(void *maps, __u32 slot, __u32 best);
+ICP_INLINE __u32 lookup_partition(void *maps, __u32 slot);
 
 static const struct match_lookups lookups = {
 	.bucket_at = lookup_bucket,
 	.line_at = lookup_line,
 	.readings = lookup_readings,
 	.groups = lookup_groups,
+	.searches = lookup_searches,
+	.host = lookup_host,
+	.partition = lookup_partition,
+	.places = lookup_places,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
 	.source = lookup_source,
@@ -159,6 +182,40 @@ ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, 
 	(void)scratch;
 	bpf_loop(count & 7, walk_group, &loop, 0);
 	return !loop.failed;
+}
+
+/* match_partition() for the query that is being processed. */
+__attribute__((noinline)) __u32 find_partition(__u32 slot)
+{
+	const struct map_chain *chain = lookup_chain(slot);
+	struct scratch *scratch = lookup_scratch();
+
+	if (!chain || !scratch) /* never: for the verifier */
+		return MATCH_FAILED;
+	return match_partition(chain, slot, scratch, &lookups, NULL);
+}
+
+ICP_INLINE __u32 lookup_partition(void *maps, __u32 slot)
+{
+	(void)maps;
+	return find_partition(slot);
+}
+
+/* match_searches() for the query that is being processed. */
+__attribute__((noinline)) __u32 find_searches(__u32 slot, __u32 best)
+{
+	const struct map_chain *chain = lookup_chain(slot);
+	struct scratch *scratch = lookup_scratch();
+
+	if (!chain || !scratch) /* never: for the verifier */
+		return MATCH_FAILED;
+	return match_searches(best, chain, slot, scratch, &lookups, NULL);
+}
+
+ICP_INLINE __u32 lookup_searches(void *maps, __u32 slot, __u32 best)
+{
+	(void)maps;
+	return find_searches(slot, best);
 }
 
 #endif

@@ -13,6 +13,7 @@
  *   texts         array     struct prefix_line       and their bytes
  *   answers       array     struct prefix_answer     and their verdicts
  *   automata      array     struct automaton_group   both chains' patterns
+ *   partitions    array     struct partition_line    both chains' places among the owners of URLs
  *   sources       LPM trie  struct source_key        both chains' querier addresses
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
  *   watch         array[2]  struct map_watch         of each chain: the daemon's heartbeat, the gates
@@ -28,7 +29,7 @@
  * a probe of it touches one cold line where one of the kernel's hash maps touches two, and it is
  * written through shared memory where the kernel's need system calls.
  *
- * `prefixes`, `texts`, `answers`, `automata` and `decided` have two halves, one for each chain.
+ * `prefixes`, `texts`, `answers`, `automata`, `partitions` and `decided` have two halves, one for each chain.
  *
  * Structures are in the host's byte order unless a member says otherwise, without padding.
  */
@@ -40,10 +41,10 @@
 #include "filter.h"
 #include "grams.h"
 #include "icp.h"
-#include "readings.h"
+#include "partition.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 9
+#define ICP_MAP_ABI 10
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -116,6 +117,13 @@ struct map_control {
  */
 #define RANK_NONE 0xffffffffu
 
+/* The policy that divides URLs among the members of a cluster. */
+struct map_partition {
+	struct partition hashed;
+	__u32 rank;   /* of the policy */
+	__u32 answer; /* of place 0; the other places' follow it */
+};
+
 struct map_chain {
 	__u32 generation; /* number of the chain, which its entries in other maps carry */
 	__u32 horizon;	  /* rank */
@@ -132,6 +140,7 @@ struct map_chain {
 	__u32 first_decided;		  /* index in `decided` of the chain's rank 0 */
 	struct prefix_tree trees[URL_READINGS];
 	struct gram_filter grams; /* of URL_INSIDE */
+	struct map_partition partition;
 	struct filter filter; /* of automata: four bits for each group, the first in the lowest */
 };
 
@@ -140,9 +149,10 @@ struct map_chain {
  * test of one word.
  */
 enum chain_other {
-	OTHER_READINGS = 1, /* texts of readings other than URL_FORWARD */
-	OTHER_SOURCES = 2,  /* entries in `sources` */
-	OTHER_PATTERNS = 4, /* groups in `automata` */
+	OTHER_READINGS = 1,  /* texts of readings other than URL_FORWARD */
+	OTHER_SOURCES = 2,   /* entries in `sources` */
+	OTHER_PATTERNS = 4,  /* groups in `automata` */
+	OTHER_PARTITION = 8, /* a place among the owners, in `partitions` */
 };
 
 /* What an entry of `verdicts` applies to. */

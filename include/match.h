@@ -9,6 +9,9 @@
 #include "decide.h"
 #include "scratch.h"
 
+/* match_host() of the query. */
+typedef enum host_form (*match_find_host)(void *maps, struct scratch *scratch);
+
 /*
  * Lookups in the maps of maps.h; `maps` is what match() was given. NULL: there is no such entry, or
  * it cannot be read. An entry stays valid until the next call of the same function.
@@ -23,6 +26,12 @@ struct match_lookups {
 	 * false. False: one cannot be read.
 	 */
 	bool (*groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+	/* match_searches() of the chain in this slot. */
+	__u32 (*searches)(void *maps, __u32 slot, __u32 best);
+	match_find_host host;
+	/* match_partition() of that chain. */
+	__u32 (*partition)(void *maps, __u32 slot);
+	const struct partition_line *(*places)(void *maps, __u32 index);
 	const struct rule *(*rule)(void *maps, const struct rule_key *key);
 	const struct prefix_answer *(*answer)(void *maps, __u32 index);
 	const struct source_entry *(*source)(void *maps, const struct source_key *key);
@@ -55,6 +64,14 @@ ICP_INLINE struct candidate match_source(const struct map_chain *chain,
 	if (!entry)
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	return candidate_of(entry->rank, entry->verdict, entry->cost);
+}
+
+/* Find the host of the URL: scratch->host. */
+ICP_INLINE enum host_form match_host(void *maps, struct scratch *scratch)
+{
+	(void)maps;
+	return host_find(&scratch->host, scratch->message.bytes + ICP_QUERY_HEADER_SIZE,
+			 PREFIX_MAX);
 }
 
 /*
@@ -93,31 +110,68 @@ ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_grou
 	return true;
 }
 
-/* The policies on patterns that can still win against `best`. False: they cannot be evaluated. */
-ICP_INLINE bool match_automata(struct candidate *best, const struct map_chain *chain, __u32 slot,
-			       struct scratch *scratch, const struct match_lookups *lookups,
-			       void *maps)
+/* Stands in for an answer: what would tell cannot be read. */
+#define MATCH_FAILED 0x40000u
+
+/*
+ * The answer of the first policy on patterns that matches and has a rank less than `best`.
+ * PREFIX_NO_ANSWER: none does. MATCH_FAILED: they cannot be evaluated.
+ */
+ICP_INLINE __u32 match_automata(__u32 best, const struct map_chain *chain, __u32 slot,
+				struct scratch *scratch, const struct match_lookups *lookups,
+				void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
-	const struct prefix_answer *said;
-	__u32 automata = filter_text(&chain->filter, url, scratch_url_length(scratch), PREFIX_WORDS,
-				     best->rank);
+	__u32 automata =
+		filter_text(&chain->filter, url, scratch_url_length(scratch), PREFIX_WORDS, best);
 
 	if (!automata)
-		return true;
+		return PREFIX_NO_ANSWER;
 	scratch->groups.automata = automata;
 	scratch->groups.first_answer = chain->first_answer;
 	scratch->groups.answer = AUTOMATON_NO_ANSWER;
-	scratch->groups.best = best->rank;
+	scratch->groups.best = best;
 	if (!lookups->groups(maps, scratch, slot * AUTOMATON_GROUPS, chain->groups))
-		return false;
-	if (ICP_READ_BACK(scratch->groups.answer) == AUTOMATON_NO_ANSWER)
-		return true;
-	said = lookups->answer(maps, ICP_READ_BACK(scratch->groups.answer) + chain->first_answer);
-	if (!said)
-		return false;
-	*best = candidate_of(said->rank, said->verdict, said->cost);
-	return true;
+		return MATCH_FAILED;
+	return ICP_READ_BACK(scratch->groups.answer);
+}
+
+/* The answer of this host's place among the owners of the URL. Returns MATCH_FAILED likewise. */
+ICP_INLINE __u32 match_partition(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+				 const struct match_lookups *lookups, void *maps)
+{
+	const struct map_partition *partition = &chain->partition;
+	const __u8 *url = scratch->message.bytes + ICP_QUERY_HEADER_SIZE;
+	const struct partition_line *line;
+	enum host_form host = HOST_NONE;
+	__u32 owned;
+
+	if (partition->hashed.form.kind != URL_KEY_URL)
+		host = lookups->host(maps, scratch);
+	url_key_find(&scratch->key, &partition->hashed.form, host, &scratch->host, url,
+		     scratch_url_length(scratch), PREFIX_MAX);
+	owned = partition_slot(
+		partition_hash(partition->hashed.seed, &scratch->key, url, PREFIX_MAX));
+	line = lookups->places(maps, slot * PARTITION_LINES + owned / PARTITION_LINE_SLOTS);
+	return line ? partition->answer + partition_place(line, owned) : MATCH_FAILED;
+}
+
+/*
+ * The answer of the policies that are not texts at the beginning of a reading: those on patterns, and
+ * behind them the partition, which has one for every URL. Returns as match_automata().
+ */
+ICP_INLINE __u32 match_searches(__u32 best, const struct map_chain *chain, __u32 slot,
+				struct scratch *scratch, const struct match_lookups *lookups,
+				void *maps)
+{
+	__u32 answer = PREFIX_NO_ANSWER;
+
+	if (chain->others & OTHER_PATTERNS)
+		answer = match_automata(best, chain, slot, scratch, lookups, maps);
+	if (answer == PREFIX_NO_ANSWER && chain->others & OTHER_PARTITION &&
+	    chain->partition.rank < best)
+		answer = lookups->partition(maps, slot);
+	return answer;
 }
 
 /* Look up what the daemon has decided for this URL before. RANK_NONE: nothing that is valid. */
@@ -158,12 +212,16 @@ typedef __u32 (*match_find)(void *maps, const struct prefix_tree *tree, struct s
  * MATCH_UNREADABLE.
  */
 ICP_INLINE __u32 match_reading(const struct map_chain *chain, struct scratch *scratch,
-			       enum url_reading reading, match_find find, void *maps)
+			       enum url_reading reading, match_find find, match_find_host host,
+			       void *maps)
 {
 	const struct prefix_tree *tree = &chain->trees[reading];
 
-	if (!url_turn(&scratch->turned, reading, tree, scratch->message.bytes,
-		      ICP_QUERY_HEADER_SIZE, scratch_url_length(scratch)))
+	if (reading == URL_BACKWARD)
+		url_turn_backward(&scratch->turned, tree, scratch->message.bytes,
+				  ICP_QUERY_HEADER_SIZE, scratch_url_length(scratch));
+	else if (!url_turn_host(&scratch->turned, tree, scratch->message.bytes,
+				ICP_QUERY_HEADER_SIZE, host(maps, scratch), &scratch->host))
 		return MATCH_UNREADABLE;
 	return find(maps, tree, scratch);
 }
@@ -346,9 +404,14 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 		}
 		if (chain->others & OTHER_SOURCES)
 			best = candidate_first(best, match_source(chain, scratch, lookups, maps));
-		if (chain->others & OTHER_PATTERNS &&
-		    !match_automata(&best, chain, slot, scratch, lookups, maps))
-			return decision_pass(ICP_COUNT_PASSED_FAILED);
+		if (chain->others & (OTHER_PATTERNS | OTHER_PARTITION)) {
+			answer = lookups->searches(maps, slot, best.rank);
+			said = lookups->answer(maps, answer + chain->first_answer);
+			if (answer == MATCH_FAILED || !said)
+				return decision_pass(ICP_COUNT_PASSED_FAILED);
+			if (answer != PREFIX_NO_ANSWER)
+				best = candidate_of(said->rank, said->verdict, said->cost);
+		}
 	}
 
 	/* Before all gates and before the horizon the lease does not matter. */

@@ -18,10 +18,13 @@
 /* The places that a table tells apart; all behind them are PARTITION_DEPTH_MAX. */
 #define PARTITION_DEPTH_MAX 15u
 
-/* Four bits for each slot; the even slot's are the lower ones of its byte. */
-struct partition_table {
-	__u8 places[PARTITION_SLOTS / 2];
-};
+#define PARTITION_LINE_SLOTS 128u
+#define PARTITION_LINES (PARTITION_SLOTS / PARTITION_LINE_SLOTS)
+
+/* A cache line of the table: four bits for each slot, the even one's the lower of its byte. */
+struct partition_line {
+	__u8 places[PARTITION_LINE_SLOTS / 2];
+} __attribute__((aligned(PREFIX_LINE)));
 
 /* What is hashed, and with which seed. */
 struct partition {
@@ -40,7 +43,7 @@ ICP_INLINE __u64 partition_mix(__u64 sum)
 /* The hash of a key, from 8 bytes at a time and its length. Parameters as those of url_key_find(). */
 ICP_INLINE __u64 partition_hash(__u64 seed, const struct url_key *key, const __u8 *url, __u32 size)
 {
-	__u32 length = key->end - key->begin;
+	__u32 length = ICP_READ_BACK(key->end) - ICP_READ_BACK(key->begin);
 	__u64 sum = seed;
 
 	for (__u32 i = 0; i <= size / ICP_WORD; i++) {
@@ -59,10 +62,12 @@ ICP_INLINE __u32 partition_slot(__u64 hash)
 
 _Static_assert(1ULL << (64 - 44) == PARTITION_SLOTS, "the highest bits of the hash");
 
-/* The place of this host in the order of a slot; `slot` is less than PARTITION_SLOTS. */
-ICP_INLINE __u32 partition_place(const struct partition_table *table, __u32 slot)
+/* The place of this host in the order of a slot, in the slot's line of the table. */
+ICP_INLINE __u32 partition_place(const struct partition_line *line, __u32 slot)
 {
-	return table->places[slot / 2] >> slot % 2 * 4 & PARTITION_DEPTH_MAX;
+	__u32 at = slot % PARTITION_LINE_SLOTS;
+
+	return line->places[at / 2] >> at % 2 * 4 & PARTITION_DEPTH_MAX;
 }
 
 #endif

@@ -160,7 +160,6 @@ struct turned_url {
 	struct prefix_sums sums;
 	__u32 length; /* bytes, without the NUL; 0 to PREFIX_URL_MAX */
 	__u32 whole;  /* words before the last one that is filled */
-	struct host_place place;
 };
 
 /* Bytes of the memory that a URL to be turned is in, with at least ICP_WORD before the URL. */
@@ -215,14 +214,18 @@ ICP_INLINE void turn_bytes(struct turned_url *turned, const struct prefix_tree *
 	prefix_fill(&turned->sums, &tree->keys, turned->words, whole);
 }
 
-/* Turn the host of a URL that begins at the offset `url`. False: that cannot be done here. */
-ICP_INLINE bool turn_host(struct turned_url *turned, const struct prefix_tree *tree,
-			  const __u8 *memory, __u32 url)
+/*
+ * Make the reading URL_HOST of a URL that begins at the offset `url` in `memory`, which has TURN_ROOM +
+ * ICP_WORD bytes, and in which host_find() has found this host. False: it cannot be made: the host is
+ * in brackets, or too long for the tree, or may be none.
+ */
+ICP_INLINE bool url_turn_host(struct turned_url *turned, const struct prefix_tree *tree,
+			      const __u8 *memory, __u32 url, enum host_form form,
+			      const struct host_place *place)
 {
-	struct host_place *place = &turned->place;
 	__u32 begin = 0, length = 0;
 
-	switch (host_find(place, memory + url, PREFIX_MAX)) {
+	switch (form) {
 	case HOST_BRACKET:
 	case HOST_PORT:
 		return false;
@@ -242,19 +245,11 @@ ICP_INLINE bool turn_host(struct turned_url *turned, const struct prefix_tree *t
 	return true;
 }
 
-/*
- * Make the reading URL_BACKWARD or URL_HOST of a URL of `length` bytes, 1 to PREFIX_URL_MAX, that
- * begins at the offset `url` in `memory`, which has TURN_ROOM + ICP_WORD bytes. False: it cannot be
- * made: the host is in brackets, or too long for the tree, or may be none.
- */
-ICP_INLINE bool url_turn(struct turned_url *turned, enum url_reading reading,
-			 const struct prefix_tree *tree, const __u8 *memory, __u32 url,
-			 __u32 length)
+/* Make the reading URL_BACKWARD of a URL of `length` bytes, 1 to PREFIX_URL_MAX, in that memory. */
+ICP_INLINE void url_turn_backward(struct turned_url *turned, const struct prefix_tree *tree,
+				  const __u8 *memory, __u32 url, __u32 length)
 {
-	if (reading == URL_HOST)
-		return turn_host(turned, tree, memory, url);
 	turn_bytes(turned, tree, memory, url + length, length, URL_BACKWARD);
-	return true;
 }
 
 /* Make the reading URL_INSIDE at an offset in that memory at which `length` bytes of the URL are. */

@@ -72,6 +72,8 @@ struct scratch {
 		__u32 automata;	    /* that may match, as bits of the filter */
 		struct automaton_walk walk;
 	} groups;
+	struct host_place host; /* of the URL */
+	struct url_key key;	/* that decides who owns the URL */
 	struct {
 		__u32 answer; /* so far, of the texts of URL_INSIDE */
 		__u32 left;   /* places that may still be looked at */
@@ -89,8 +91,9 @@ struct scratch {
 	struct turned_url turned;
 };
 
-_Static_assert(offsetof(struct scratch, message) + TURN_ROOM + ICP_WORD <= sizeof(struct scratch),
-	       "the room around a URL that is turned");
+_Static_assert(offsetof(struct scratch, message) + ICP_QUERY_HEADER_SIZE + TURN_ROOM + ICP_WORD <=
+		       sizeof(struct scratch),
+	       "the room around a URL that is turned, and behind one whose key is read");
 
 /*
  * Read the URL's length back. The verifier forgets what a loop over the URL has taught it of the

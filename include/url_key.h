@@ -42,7 +42,6 @@ struct url_key {
 	__u32 end;
 	__u32 lower;   /* what is before counts in lower case */
 	__u32 slashes; /* that are still wanted */
-	struct host_place place;
 };
 
 /*
@@ -112,20 +111,19 @@ ICP_INLINE void url_key_find_directories(struct url_key *key, const __u8 *url, _
 
 /* Narrow a key that has the whole URL to the part that the form names, if the URL has that part. */
 ICP_INLINE void url_key_narrow(struct url_key *key, const struct url_key_form *form,
-			       const __u8 *url, __u32 size)
+			       enum host_form host, const struct host_place *place, const __u8 *url,
+			       __u32 size)
 {
-	__u32 kind = form->kind;
+	__u32 kind = form->kind, authority = ICP_READ_BACK(place->end);
 	bool path = kind == URL_KEY_PATH || kind == URL_KEY_PATH_DIRECTORIES;
-	enum host_form host = host_find(&key->place, url, size);
-	__u32 authority = ICP_READ_BACK(key->place.end);
 
-	if (host == HOST_NONE || !key->place.scheme)
+	if (host == HOST_NONE || !place->scheme)
 		return;
-	key->begin = path ? authority : ICP_READ_BACK(key->place.begin);
+	key->begin = path ? authority : ICP_READ_BACK(place->begin);
 	key->lower = path ? 0 : authority;
 	if (kind == URL_KEY_HOST) {
 		/* The first colon is within the brackets of an address. */
-		key->end = host == HOST_BRACKET ? authority : ICP_READ_BACK(key->place.colon);
+		key->end = host == HOST_BRACKET ? authority : ICP_READ_BACK(place->colon);
 	} else if (kind != URL_KEY_PATH) {
 		key->end = authority;
 		key->slashes = form->directories + 1;
@@ -134,31 +132,46 @@ ICP_INLINE void url_key_narrow(struct url_key *key, const struct url_key_form *f
 }
 
 /*
- * Find the key of a URL of `length` bytes, which ends with a NUL or has `size` bytes. In the kernel
- * `key` is in memory that is not on the stack, and `size` a constant (host_find).
+ * Find the key of a URL of `length` bytes, in which host_find() has found this host. `url` and `size`
+ * are as there; in the kernel `key` is in memory that is not on the stack.
  */
-ICP_INLINE void url_key_find(struct url_key *key, const struct url_key_form *form, const __u8 *url,
+ICP_INLINE void url_key_find(struct url_key *key, const struct url_key_form *form,
+			     enum host_form host, const struct host_place *place, const __u8 *url,
 			     __u32 length, __u32 size)
 {
 	key->begin = 0;
 	key->end = length;
 	key->lower = 0;
 	if (form->kind != URL_KEY_URL)
-		url_key_narrow(key, form, url, size);
+		url_key_narrow(key, form, host, place, url, size);
 	if (!form->query && (form->kind == URL_KEY_URL || form->kind == URL_KEY_PATH))
 		url_key_leave_query(key, url, size);
+}
+
+/* The key of a URL of `length` bytes; for userspace. */
+ICP_INLINE struct url_key url_key_of(const struct url_key_form *form, const char *url, __u32 length)
+{
+	const __u8 *bytes = (const __u8 *)url;
+	struct host_place place = { 0 };
+	enum host_form host = HOST_NONE;
+	struct url_key key;
+
+	if (form->kind != URL_KEY_URL)
+		host = host_find(&place, bytes, length);
+	url_key_find(&key, form, host, &place, bytes, length, length);
+	return key;
 }
 
 /* The word `i` of a key, from 0; its bytes behind the key's end are zero. */
 ICP_INLINE __u64 url_key_read(const struct url_key *key, __u32 i, const __u8 *url, __u32 size)
 {
-	__u32 at = key->begin + i * ICP_WORD;
+	__u32 at = ICP_READ_BACK(key->begin) + i * ICP_WORD;
 	__u64 word = url_key_word(url, at, size);
-	__u32 left = key->end - at, lower = key->lower - at;
+	__u32 left = ICP_READ_BACK(key->end) - at, lower = ICP_READ_BACK(key->lower) - at;
 
 	if (left < ICP_WORD)
 		word &= (1ULL << 8 * left) - 1;
-	if (at < key->lower) {
+	if ((__s32)lower > 0) {
 		__u64 letters = word_between(word, 'A', 'Z');
 
 		if (lower < ICP_WORD)

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "configuration.h"
+#include "owners.h"
 #include "seams.h"
+#include "texts.h"
 
 static const char *const list_keys[KIND_MAX] = {
 	[KIND_PREFIX] = "urls",	 [KIND_EXACT] = "urls",	   [KIND_SUBSTRING] = "texts",
@@ -53,6 +55,34 @@ static void write_file(const struct policy_setup *policy, const char *path)
 	fclose(file);
 }
 
+static void write_partition(const struct policy_setup *policy, FILE *out)
+{
+	const struct owners owners = owners_of(policy);
+	struct text prefix, owner;
+
+	fprintf(out, " key = '%s' query = %s depth = %d others = %s member = '%.*s' members = {",
+		owners.key, owners.query ? "yes" : "no", owners.depth, verdict_name(owners.others),
+		(int)owners.self.length, owners.self.at);
+	for (size_t i = 0; i < owners.count; i++)
+		fprintf(out, "%s '%.*s %u'", i ? "," : "", (int)owners.members[i].name.length,
+			owners.members[i].name.at, owners.members[i].weight);
+	fputs(" } assign = {", out);
+	for (size_t i = 0, count = 0; i < policy->count; i++) {
+		const struct entry *entry = &policy->entries[i];
+		char line[TEXT_MOST + 64];
+		struct text text = { line, 0 };
+
+		if (!is_assigned(entry, &prefix, &owner))
+			continue;
+		text.length = snprintf(line, sizeof(line), "%s %.*s", prefix.at,
+				       entry->verdict ? 64 : (int)owner.length,
+				       entry->verdict ? verdict_name(entry->verdict) : owner.at);
+		fputs(count++ ? ", " : " ", out);
+		quote(text, out);
+	}
+	fputs(" }", out);
+}
+
 /* The settings of the kinds that are no lists. */
 static void write_settings(const struct policy_setup *policy, const char *path, FILE *out)
 {
@@ -85,6 +115,9 @@ static void write_settings(const struct policy_setup *policy, const char *path, 
 			plugin_path(policy->sees, policy->ttl > 0 ? policy->ttl : 0));
 		quote(policy->name, out);
 		fputs(" }", out);
+		break;
+	case KIND_PARTITION:
+		write_partition(policy, out);
 		break;
 	default:
 		break;

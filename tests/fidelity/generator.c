@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,7 +152,7 @@ static enum kind any_kind(struct generator *g)
 	static const enum kind kinds[] = {
 		KIND_PREFIX, KIND_PREFIX,    KIND_PREFIX, KIND_PREFIX, KIND_EXACT,
 		KIND_EXACT,  KIND_SUBSTRING, KIND_SUFFIX, KIND_GLOB,   KIND_REGEX,
-		KIND_HOST,   KIND_SOURCE,    KIND_SOURCE, KIND_FLAG,
+		KIND_HOST,   KIND_SOURCE,    KIND_SOURCE, KIND_FLAG,   KIND_PARTITION,
 	};
 	static const enum kind lively[] = {
 		KIND_HELPER, KIND_HELPER, KIND_HELPER, KIND_LUA,      KIND_PLUGIN,
@@ -161,6 +162,53 @@ static enum kind any_kind(struct generator *g)
 	if (g->lively && one_in(g, 2))
 		return lively[below(g, g->limits->host ? 9 : 6)];
 	return kinds[below(g, sizeof(kinds) / sizeof(kinds[0]))];
+}
+
+/* A partition's settings, members, and prefixes that are assigned to them, or have a verdict. */
+static void add_partition(struct generator *g, struct text name)
+{
+	static const char *const keys[] = { "url",     "host", "host+0", "host+1", "host+2",
+					    "host+15", "path", "path+0", "path+1", "path+3" };
+	static const char *const members[] = { "a",  "b",  "c",	 "aa", "A",	    "origin-1",
+					       "d.", "_e", "-f", "10", "origin.10", "z" };
+	unsigned int count = 1 + below(g, one_in(g, 3) ? 12 : 3), first = below(g, 12);
+	size_t from = g->script->count;
+	struct draft draft = { 0 };
+
+	draft.length =
+		sprintf(draft.at, " key %s %s depth %u others %s of %s", keys[below(g, 10)],
+			one_in(g, 2) ? "query" : "short", 1 + below(g, one_in(g, 2) ? 3 : 15),
+			verdict_name(any_verdict(g)), members[first]);
+	add_entry(g, name, KIND_PARTITION, &draft, VERDICT_NONE);
+	for (unsigned int i = 0; i < count; i++) {
+		draft.length = sprintf(draft.at, " member %s %u", members[(first + 5 * i) % 12],
+				       one_in(g, 2) ? 100 : 1 + below(g, 10000));
+		add_entry(g, name, KIND_PARTITION, &draft, VERDICT_NONE);
+	}
+	/* Those with a verdict are lines, which come last. */
+	for (unsigned int i = below(g, one_in(g, 4) ? 24 : 4), lines = i / 3; i; i--) {
+		struct draft prefix;
+		bool listed = false;
+
+		prefix_of_stock(g, &prefix);
+		for (size_t k = from; k < g->script->count; k++) {
+			struct text text = g->script->steps[k].text;
+
+			listed = listed || (text.length >= prefix.length &&
+					    memcmp(text.at + text.length - prefix.length, prefix.at,
+						   prefix.length) == 0);
+		}
+		if (listed || prefix.length == 0 || prefix.at[0] == '#')
+			continue;
+		if (i > lines) {
+			draft.length = sprintf(draft.at, " owner %s ",
+					       members[(first + 5 * below(g, count)) % 12]);
+			append(&draft, prefix.at, prefix.length);
+			add_entry(g, name, KIND_PARTITION, &draft, VERDICT_NONE);
+		} else {
+			add_entry(g, name, KIND_PARTITION, &prefix, any_verdict(g));
+		}
+	}
 }
 
 static unsigned int any_count(struct generator *g, enum kind kind)
@@ -185,14 +233,16 @@ static void add_policy(struct generator *g)
 	step->name = name;
 	step->policy = kind;
 	step->verdict = any_verdict(g);
-	step->on = one_in(g, 8);
-	if (one_in(g, 2))
+	step->on = kind != KIND_PARTITION && one_in(g, 8);
+	if (kind != KIND_PARTITION && one_in(g, 2))
 		step->cost = one_in(g, 3) ? below(g, 2) * 65535 : below(g, 65536);
 	if (kind_replies(kind)) {
 		step->ttl = (int)below(g, 5) - 1;
 		step->sees = kind == KIND_PLUGIN ? below(g, SIGHT_MAX) : SEES_URL;
 	}
-	if ((kind == KIND_PREFIX || kind == KIND_SUFFIX || least) && one_in(g, 8)) {
+	if (kind == KIND_PARTITION) {
+		add_partition(g, name);
+	} else if ((kind == KIND_PREFIX || kind == KIND_SUFFIX || least) && one_in(g, 8)) {
 		add_nest(g, name, kind, least);
 	} else if (kind == KIND_HOST && one_in(g, 8)) {
 		add_nested_domains(g, name);

@@ -4,6 +4,7 @@
 
 #include "matching.h"
 #include "oracle.h"
+#include "owners.h"
 
 #define LONGEST_IN_KERNEL 255
 #define TTL_MOST 86400 /* seconds; of a plugin that sets none, but looks at the querier */
@@ -60,12 +61,16 @@ static uint8_t best_entry(const struct policy_setup *policy, const struct step *
 	return verdict;
 }
 
-/* The verdict of the policy of that rank; VERDICT_NONE: none. */
-static uint8_t ask_policy(const struct walk *walk, size_t rank, struct text host, bool lost)
+/* The verdict of the policy of that rank, and the cost, or -1; VERDICT_NONE: none. */
+static uint8_t ask_policy(const struct walk *walk, size_t rank, struct text host, bool lost,
+			  int *cost)
 {
 	const struct policy_setup *policy = &walk->setup->policies[rank];
 	uint8_t verdict = VERDICT_NONE;
 
+	*cost = policy->cost;
+	if (policy->kind == KIND_PARTITION)
+		return owners_verdict(policy, walk->ask->text, cost);
 	if (kind_is_gate(policy->kind))
 		verdict = policy->matches ? policy->verdict : VERDICT_NONE;
 	else if (!kind_replies(policy->kind))
@@ -128,8 +133,9 @@ static bool kernel_evaluates(const struct policy_setup *policy, struct text url)
 	    policy->kind == KIND_REGEX)
 		return has_automaton(policy);
 	return kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE ||
-	       policy->kind == KIND_PREFIX || policy->kind == KIND_EXACT ||
-	       policy->kind == KIND_SUFFIX || (policy->kind == KIND_HOST && has_plain_host(url));
+	       policy->kind == KIND_PARTITION || policy->kind == KIND_PREFIX ||
+	       policy->kind == KIND_EXACT || policy->kind == KIND_SUFFIX ||
+	       (policy->kind == KIND_HOST && has_plain_host(url));
 }
 
 /* --- how long a decision may be used again */
@@ -182,7 +188,8 @@ static struct text host_of(const struct walk *walk, char *normal)
 static bool apply(struct walk *walk, struct text host, bool lost)
 {
 	const struct policy_setup *policy = &walk->setup->policies[walk->rank];
-	uint8_t verdict = ask_policy(walk, walk->rank, host, lost);
+	int cost;
+	uint8_t verdict = ask_policy(walk, walk->rank, host, lost, &cost);
 
 	if (!kernel_evaluates(policy, walk->ask->text) ||
 	    (kind_is_gate(policy->kind) && !walk->setup->watched))
@@ -190,7 +197,7 @@ static bool apply(struct walk *walk, struct text host, bool lost)
 	if (!verdict)
 		return false;
 	walk->expected.verdict = verdict;
-	walk->expected.cost = walk->ask->on ? policy->cost : -1;
+	walk->expected.cost = walk->ask->on ? cost : -1;
 	walk->expected.decider = BY_POLICY;
 	walk->expected.name = policy->name;
 	if (kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE)

@@ -16,7 +16,7 @@ struct chunk {
 
 const char *const kind_names[KIND_MAX] = {
 	"prefix", "exact", "substring", "suffix",   "glob",   "regex", "host",	 "source",
-	"flag",	  "load",  "health",	"schedule", "helper", "lua",   "plugin",
+	"flag",	  "load",  "health",	"schedule", "helper", "lua",   "plugin", "partition",
 };
 
 const char *const sight_names[SIGHT_MAX] = { "url", "source", "anything" };

@@ -11,6 +11,10 @@
  *	policy "40" plugin hit ttl 2 sees url	url, source or anything
  *	text "20" "http://e.org/"		an entry of it in the configuration; of a gate: what
  *						it watches, see gate_text()
+ *	text "80" " member a 200"		a partition's: with its weight
+ *	text "80" " key host+1 query depth 3 others miss of a"	`a` is this member
+ *	text "80" " owner a http://e.org/x"	a prefix that is assigned to a member; a line with a
+ *						verdict of its own gives it to all
  *	line "20" "http://e.org/a" denied	one in its file, with or without a verdict of its own
  *	line "30" "/a/" denied from 10.0.0.1	a helper's: URLs that contain it, of this querier only
  *	remove "20"
@@ -81,6 +85,7 @@ enum kind {
 	KIND_HELPER,
 	KIND_LUA,
 	KIND_PLUGIN,
+	KIND_PARTITION,
 	KIND_MAX,
 };
 

@@ -99,7 +99,7 @@ static __u32 read_reading(void *maps, __u32 slot, enum url_reading reading)
 	if (reading == URL_INSIDE)
 		return match_inside(&view->image->chain, slot, &view->scratch, find_place,
 				    bucket_at, maps);
-	return match_reading(&view->image->chain, &view->scratch, reading, find, maps);
+	return match_reading(&view->image->chain, &view->scratch, reading, find, match_host, maps);
 }
 
 static __u32 read_readings(void *maps, __u32 slot, __u32 answer)
@@ -109,15 +109,44 @@ static __u32 read_readings(void *maps, __u32 slot, __u32 answer)
 	return match_readings(&view->image->chain, slot, answer, read_reading, maps);
 }
 
+static const struct partition_line *places_at(void *maps, __u32 index)
+{
+	const struct view *view = maps;
+
+	return index < PARTITION_LINES ? &view->image->compiled->partition.lines[index] : NULL;
+}
+
+static __u32 find_searches(void *maps, __u32 slot, __u32 best);
+static __u32 find_partition(void *maps, __u32 slot);
+
+static const struct match_lookups lookups = {
+	.bucket_at = bucket_at,
+	.line_at = line_at,
+	.answer = answer_at,
+	.readings = read_readings,
+	.host = match_host,
+	.searches = find_searches,
+	.partition = find_partition,
+	.places = places_at,
+	.rule = no_rule,
+};
+
+static __u32 find_searches(void *maps, __u32 slot, __u32 best)
+{
+	struct view *view = maps;
+
+	return match_searches(best, &view->image->chain, slot, &view->scratch, &lookups, maps);
+}
+
+static __u32 find_partition(void *maps, __u32 slot)
+{
+	struct view *view = maps;
+
+	return match_partition(&view->image->chain, slot, &view->scratch, &lookups, maps);
+}
+
 struct decision image_decide(struct image *image, const char *url, size_t length)
 {
-	static const struct match_lookups lookups = {
-		.bucket_at = bucket_at,
-		.line_at = line_at,
-		.answer = answer_at,
-		.readings = read_readings,
-		.rule = no_rule,
-	};
 	static struct view view;
 	text_word *words = view.scratch.message.words + MESSAGE_URL_WORD;
 

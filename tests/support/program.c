@@ -254,6 +254,14 @@ void program_set_chain(struct program *program, const struct compiled *compiled,
 						     &index, &compiled->groups[i], BPF_ANY),
 				 0);
 	}
+	for (uint32_t i = 0; i < PARTITION_LINES && compiled->partition.lines; i++) {
+		uint32_t index = PARTITION_LINES + i;
+
+		assert_int_equal(
+			bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.partitions), &index,
+					    &compiled->partition.lines[i], BPF_ANY),
+			0);
+	}
 	program_put_chain(program, &chain);
 }
 

@@ -59,9 +59,9 @@ static void make(struct cluster *cluster, size_t left_out)
 	cluster->order = order_new(order_seed("c"));
 	for (size_t i = 0; i < cluster->count; i++)
 		if (i != left_out)
-			assert_int_equal(order_add(cluster->order, cluster->names[i],
-						   cluster->weights[i]),
-					 0);
+			assert_int_equal(
+				order_add(cluster->order, cluster->names[i], cluster->weights[i]),
+				0);
 }
 
 static void make_random(struct cluster *cluster, uint64_t *seed, size_t count, bool weighted)
@@ -225,33 +225,38 @@ TEST(shares_and_moves)
 	order_free(cluster.order);
 }
 
+static unsigned int place_in(const struct partition_line *table, uint32_t slot)
+{
+	return partition_place(&table[slot / PARTITION_LINE_SLOTS], slot);
+}
+
 TEST(table)
 {
-	static struct partition_table table;
+	static struct partition_line table[PARTITION_LINES];
 	struct cluster cluster = { 0 };
 	uint64_t seed = 5;
 	unsigned int places[4] = { 0 };
 
 	make_random(&cluster, &seed, 12, true);
-	order_fill(cluster.order, 3, 3, &table);
+	order_fill(cluster.order, 3, 3, table);
 	for (uint32_t slot = 0; slot < PARTITION_SLOTS; slot += slot < 64 ? 1 : 97) {
-		unsigned int place = partition_place(&table, slot);
+		unsigned int place = place_in(table, slot);
 
 		assert_int_equal(place, order_place(cluster.order, slot, 3, ORDER_NO_MEMBER, 3));
 		places[place]++;
 	}
 	for (int i = 0; i < 4; i++)
 		assert_true(places[i] > 0);
-	order_fill(cluster.order, ORDER_NO_MEMBER, PARTITION_DEPTH_MAX, &table);
+	order_fill(cluster.order, ORDER_NO_MEMBER, PARTITION_DEPTH_MAX, table);
 	for (uint32_t slot = 0; slot < PARTITION_SLOTS; slot += 97)
-		assert_int_equal(partition_place(&table, slot), PARTITION_DEPTH_MAX);
+		assert_int_equal(place_in(table, slot), PARTITION_DEPTH_MAX);
 	order_free(cluster.order);
 }
 
 TEST(many_members)
 {
 	struct order *order = order_new(order_seed("many"));
-	static struct partition_table table;
+	static struct partition_line table[PARTITION_LINES];
 	size_t owned = 0;
 	char name[16];
 
@@ -260,9 +265,9 @@ TEST(many_members)
 		assert_int_equal(order_add(order, name, 1), 0);
 	}
 	assert_int_equal(order_add(order, "z", 1), -1);
-	order_fill(order, 77, 3, &table);
+	order_fill(order, 77, 3, table);
 	for (uint32_t slot = 0; slot < PARTITION_SLOTS; slot++)
-		owned += partition_place(&table, slot) == 0;
+		owned += place_in(table, slot) == 0;
 	/* About a hundred: the share of one in ten thousand. */
 	assert_in_range(owned, 60, 150);
 	order_free(order);

@@ -121,6 +121,7 @@ TEST(random_urls)
 	for (int round = 0; round < 200000; round++) {
 		char *url = (char *)memory + URL_OFFSET, key[258] = { 0 };
 		size_t length, begin, end;
+		struct host_place place;
 		enum host_form form;
 		bool made;
 
@@ -133,12 +134,13 @@ TEST(random_urls)
 
 		for (size_t i = 0; i < length; i++)
 			key[i] = url[length - 1 - i];
-		assert_true(url_turn(&turned, URL_BACKWARD, &tree, memory, URL_OFFSET, length));
+		url_turn_backward(&turned, &tree, memory, URL_OFFSET, length);
 		check_turned(&turned, &tree, key, length);
 
 		form = slow_host(url, &begin, &end);
 		forms[form]++;
-		made = url_turn(&turned, URL_HOST, &tree, memory, URL_OFFSET, length);
+		made = url_turn_host(&turned, &tree, memory, URL_OFFSET,
+				     host_find(&place, (__u8 *)url, PREFIX_MAX), &place);
 		if (form == HOST_BRACKET || form == HOST_PORT || end - begin > 254) {
 			assert_false(made);
 			continue;

@@ -10,10 +10,9 @@ static size_t read_key(const char *name, bool query, const char *url, size_t len
 	struct url_key key;
 	size_t words;
 
-	memset(&key, 0x55, sizeof(key));
 	assert_int_equal(url_key_parse(name, &form), 0);
 	form.query = query;
-	url_key_find(&key, &form, (const __u8 *)url, length, length);
+	key = url_key_of(&form, url, length);
 	assert_true(key.begin <= key.end && key.end <= length);
 	words = (key.end - key.begin) / ICP_WORD + 1;
 	for (size_t i = 0; i < words; i++) {

@@ -205,7 +205,7 @@ bool chain_apply(const struct chain *chain, size_t rank, struct policy_match mat
 	decision->policy = policy;
 	decision->rank = rank;
 	decision->verdict.opcode = match.verdict;
-	decision->verdict.cost = policy->cost;
+	decision->verdict.cost = match.has_cost ? match.cost : policy->cost;
 	return true;
 }
 

@@ -62,7 +62,7 @@ uint16_t compiled_answer(struct compiled *compiled, __u32 rank, enum icp_opcode 
 	const struct prefix_answer *answers = compiled->answers;
 
 	for (size_t i = compiled->answer_count; i > 0 && answers[i - 1].rank == rank; i--)
-		if (answers[i - 1].verdict == verdict)
+		if (answers[i - 1].verdict == verdict && answers[i - 1].cost == cost)
 			return i;
 	return add_answer(compiled, rank, verdict, cost);
 }
@@ -94,7 +94,9 @@ static int collect_policy(struct collection *collection, struct compiled *compil
 		if (member.length > PREFIX_MAX)
 			continue;
 		if (!policy->negate)
-			answer = compiled_answer(compiled, rank, member.verdict, policy->cost);
+			answer = compiled_answer(compiled, rank, member.verdict,
+						 member.cost == ICP_NO_COST ? policy->cost
+									    : member.cost);
 		if (answer == PREFIX_NO_ANSWER)
 			return -1;
 		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
@@ -143,6 +145,21 @@ static int collect_inside(struct collection *collection, struct compiled *compil
 	free(items);
 	collection->count += count;
 	collection->ends[collection->runs++] = collection->count;
+	return 0;
+}
+
+/* Take the policy's table, with an answer for each place. -1: no room for them. */
+static int collect_partition(struct compiled *compiled, const struct policy *policy, __u32 rank)
+{
+	const struct policy_partition *partition = policy_partition(policy);
+	struct map_partition map = { partition->hashed, rank, compiled->answer_count + 1 };
+
+	for (unsigned int place = 0; place <= partition->depth; place++)
+		if (add_answer(compiled, rank, partition->verdicts[place].opcode,
+			       partition->verdicts[place].cost) == PREFIX_NO_ANSWER)
+			return -1;
+	compiled->partition.map = map;
+	compiled->partition.lines = partition->lines;
 	return 0;
 }
 
@@ -203,9 +220,20 @@ bool policy_in_kernel(const struct policy *policy, struct error *reason)
 	return false;
 }
 
-static __u32 find_horizon(const struct chain *chain, struct error *reason)
+/* The number of policies up to the first that gives a verdict to every URL. */
+static size_t reached_policies(const struct chain *chain)
 {
 	for (size_t rank = 0; rank < chain_count(chain); rank++)
+		if (policy_partition(chain_policy(chain, rank)))
+			return rank + 1;
+	return chain_count(chain);
+}
+
+static __u32 find_horizon(const struct chain *chain, struct error *reason)
+{
+	size_t reached = reached_policies(chain);
+
+	for (size_t rank = 0; rank < reached; rank++)
 		if (!policy_in_kernel(chain_policy(chain, rank), reason))
 			return rank;
 	return RANK_NONE;
@@ -249,7 +277,7 @@ static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 
 static size_t compiled_policies(const struct chain *chain, const struct compiled *compiled)
 {
-	return compiled->horizon == RANK_NONE ? chain_count(chain) : compiled->horizon;
+	return compiled->horizon == RANK_NONE ? reached_policies(chain) : compiled->horizon;
 }
 
 /* Allocate the collections of all readings. Returns -1: out of memory. */
@@ -304,6 +332,8 @@ static void collect_policies(struct collection *collections, struct compile_patt
 			result = collect_inside(&collections[URL_INSIDE], compiled, policy, rank);
 		else if (policy->kind->automaton)
 			result = compile_patterns_add(patterns, compiled, policy, rank);
+		if (!result && policy_partition(policy))
+			result = collect_partition(compiled, policy, rank);
 		if (result) {
 			compiled->horizon = rank;
 			return;

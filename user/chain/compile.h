@@ -47,7 +47,11 @@ struct compiled {
 	__u32 first_gate; /* rank of the first policy on the host's state, or RANK_NONE */
 	size_t group_count;
 	struct automaton_group *groups;
-	struct filter filter;	  /* before them */
+	struct filter filter; /* before them */
+	struct {
+		const struct partition_line *lines; /* the policy's; NULL: there is none */
+		struct map_partition map;
+	} partition;
 	enum chain_memory memory; /* by what decisions of the daemon are remembered */
 };
 

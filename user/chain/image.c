@@ -21,6 +21,8 @@ static __u32 find_others(const struct compiled *compiled)
 		others |= OTHER_SOURCES;
 	if (compiled->group_count)
 		others |= OTHER_PATTERNS;
+	if (compiled->partition.lines)
+		others |= OTHER_PARTITION;
 
 	for (int reading = 0; reading < URL_READINGS; reading++)
 		if (reading != URL_FORWARD && compiled->texts[reading].count)
@@ -42,6 +44,7 @@ int chain_image_write(struct map_chain *chain, const struct compiled *compiled,
 		.memory = compiled->memory,
 		.groups = compiled->group_count,
 		.first_answer = place->first_answer,
+		.partition = compiled->partition.map,
 		.filter = compiled->filter,
 	};
 	for (int reading = 0; reading < URL_READINGS; reading++) {

@@ -182,13 +182,14 @@ size_t order_list(const struct order *order, uint32_t slot, size_t first, size_t
 }
 
 void order_fill(const struct order *order, size_t member, unsigned int most,
-		struct partition_table *table)
+		struct partition_line *lines)
 {
 	for (uint32_t slot = 0; slot < PARTITION_SLOTS; slot += 2) {
 		unsigned int even = order_place(order, slot, member, ORDER_NO_MEMBER, most);
 		unsigned int odd = order_place(order, slot + 1, member, ORDER_NO_MEMBER, most);
 
-		table->places[slot / 2] = even | odd << 4;
+		lines[slot / PARTITION_LINE_SLOTS].places[slot % PARTITION_LINE_SLOTS / 2] =
+			even | odd << 4;
 	}
 }
 

@@ -51,9 +51,9 @@ unsigned int order_place(const struct order *order, uint32_t slot, size_t member
 size_t order_list(const struct order *order, uint32_t slot, size_t first, size_t *members,
 		  size_t most);
 
-/* Fill the table with the places of a member, or ORDER_NO_MEMBER, at most `most`. */
+/* Fill the PARTITION_LINES of a table with the places of a member, or ORDER_NO_MEMBER. */
 void order_fill(const struct order *order, size_t member, unsigned int most,
-		struct partition_table *table);
+		struct partition_line *lines);
 
 /* The slot of a text that is hashed whole. */
 uint32_t order_text_slot(const struct order *order, const char *text, size_t length);

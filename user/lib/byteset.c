@@ -11,7 +11,8 @@
 struct member {
 	uint64_t offset : 48; /* of the text in `texts` */
 	uint64_t length : 16;
-	uint32_t verdict;
+	uint32_t verdict : 8;
+	uint32_t cost : 17; /* ICP_NO_COST + 1 is 0 */
 	union {
 		uint32_t parent; /* index of the member, or NO_PARENT; once finished */
 		uint32_t tag;	 /* until then */
@@ -124,6 +125,11 @@ int byteset_append(struct byteset *set, const char *text, size_t length, enum ic
 	return 0;
 }
 
+void byteset_set_cost(struct byteset *set, int cost)
+{
+	set->members[set->count - 1].cost = cost + 1;
+}
+
 static bool is_prefix(const struct byteset *set, const struct member *prefix,
 		      const struct member *member)
 {
@@ -185,7 +191,7 @@ int byteset_finish(struct byteset *set, struct byteset_conflict *conflict)
 
 		if (!last || compare_text(set, last, text_of(set, member), member->length) != 0) {
 			set->members[kept++] = *member;
-		} else if (last->verdict != member->verdict) {
+		} else if (last->verdict != member->verdict || last->cost != member->cost) {
 			conflict->first_tag = last->tag;
 			conflict->second_tag = member->tag;
 			return 1;
@@ -209,6 +215,7 @@ struct byteset_member byteset_get(const struct byteset *set, size_t index)
 		.text = text_of(set, member),
 		.length = member->length,
 		.verdict = member->verdict,
+		.cost = (int)member->cost - 1,
 	};
 }
 

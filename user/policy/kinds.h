@@ -13,6 +13,7 @@ extern const struct policy_kind policy_glob;
 extern const struct policy_kind policy_regex;
 extern const struct policy_kind policy_host;
 extern const struct policy_kind policy_source;
+extern const struct policy_kind policy_partition_kind;
 extern const struct policy_kind policy_load;
 extern const struct policy_kind policy_health;
 extern const struct policy_kind policy_flag;

@@ -16,7 +16,7 @@
 #include "policy/spec.h"
 #include "policy/tally.h"
 #include "icp/query.h"
-#include "readings.h"
+#include "partition.h"
 
 struct automaton;
 struct helper_pool;
@@ -41,6 +41,8 @@ struct policy_setting {
 struct policy_match {
 	enum icp_opcode verdict; /* ICP_OP_INVALID: the policy does not match */
 	bool gave_up;		 /* stopped at a limit; counts as no match */
+	bool has_cost;		 /* `cost` counts, else that of the policy */
+	uint16_t cost;
 };
 
 /*
@@ -75,6 +77,14 @@ struct policy_state {
  * state begins or ceases to match.
  */
 typedef void (*policy_changed)(void *context, struct policy *policy);
+
+/* The verdicts by this host's place among the owners of a URL. */
+struct policy_partition {
+	struct partition hashed;
+	const struct partition_line *lines; /* PARTITION_LINES */
+	unsigned int depth;		    /* the last place that the table has */
+	struct icp_verdict verdicts[PARTITION_DEPTH_MAX + 1]; /* of places 0 to `depth` */
+};
 
 struct policy_kind {
 	const char *name;
@@ -140,6 +150,20 @@ struct policy_kind {
 	 * `not`, or an automaton. NULL: nor has the kind.
 	 */
 	const struct patterns *(*inside)(const struct policy *policy);
+
+	/*
+	 * The policy's table of owners, owned by the policy, which gives a verdict to every URL that
+	 * begins with none of its texts(). NULL: the kind has none.
+	 */
+	const struct policy_partition *(*partition)(const struct policy *policy);
+
+	/*
+	 * Tell operators why the policy gives its verdict to this URL, such as the owner, in a text of
+	 * at most `size` bytes with its NUL, in which bytes of the URL are not escaped. NULL: there is
+	 * nothing to tell.
+	 */
+	void (*explain)(const struct policy *policy, const struct query *query, char *text,
+			size_t size);
 
 	/*
 	 * The whole policy, `not` included, as an automaton whose answers are verdicts, owned by the
@@ -212,6 +236,12 @@ static inline const struct patterns *policy_inside(const struct policy *policy)
 static inline const struct byteset *policy_texts(const struct policy *policy)
 {
 	return policy->kind->texts ? policy->kind->texts(policy) : NULL;
+}
+
+/* What the kind's partition() returns; NULL: the kind has none. */
+static inline const struct policy_partition *policy_partition(const struct policy *policy)
+{
+	return policy->kind->partition ? policy->kind->partition(policy) : NULL;
 }
 
 #endif

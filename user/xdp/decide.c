@@ -19,6 +19,7 @@ struct copies {
 	struct rule rule;
 	struct prefix_answer answer;
 	struct automaton_group group;
+	struct partition_line places;
 	struct source_entry source;
 	struct map_watch watch;
 	struct verdict_entry verdict;
@@ -70,8 +71,8 @@ static __u32 find_reading(void *maps, __u32 slot, enum url_reading reading)
 		answer = match_inside(&copies->chain, slot, &copies->scratch, find_place,
 				      lookup_bucket, maps);
 	else
-		answer =
-			match_reading(&copies->chain, &copies->scratch, reading, find_turned, maps);
+		answer = match_reading(&copies->chain, &copies->scratch, reading, find_turned,
+				       match_host, maps);
 	if (answer == MATCH_UNREADABLE && copy_entry(copies, PIN_ANSWERS, &index, &least) &&
 	    least.rank < copies->reason.horizon)
 		copies->reason.horizon = least.rank;
@@ -84,6 +85,16 @@ static __u32 lookup_readings(void *maps, __u32 slot, __u32 answer)
 
 	return match_readings(&copies->chain, slot, answer, find_reading, maps);
 }
+
+static const struct partition_line *lookup_places(void *maps, __u32 index)
+{
+	struct copies *copies = maps;
+
+	return copy_entry(copies, PIN_PARTITIONS, &index, &copies->places);
+}
+
+static __u32 lookup_searches(void *maps, __u32 slot, __u32 best);
+static __u32 lookup_partition(void *maps, __u32 slot);
 
 static const struct rule *lookup_rule(void *maps, const struct rule_key *key)
 {
@@ -134,6 +145,10 @@ static const struct match_lookups lookups = {
 	.line_at = lookup_line,
 	.readings = lookup_readings,
 	.groups = lookup_groups,
+	.searches = lookup_searches,
+	.host = match_host,
+	.partition = lookup_partition,
+	.places = lookup_places,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
 	.source = lookup_source,
@@ -141,6 +156,20 @@ static const struct match_lookups lookups = {
 	.verdict = lookup_verdict,
 	.now = lookup_now,
 };
+
+static __u32 lookup_searches(void *maps, __u32 slot, __u32 best)
+{
+	struct copies *copies = maps;
+
+	return match_searches(best, &copies->chain, slot, &copies->scratch, &lookups, maps);
+}
+
+static __u32 lookup_partition(void *maps, __u32 slot)
+{
+	struct copies *copies = maps;
+
+	return match_partition(&copies->chain, slot, &copies->scratch, &lookups, maps);
+}
 
 static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)
 {

@@ -407,6 +407,24 @@ static int write_automata(const struct kernel *kernel, const struct compiled *co
 	return err;
 }
 
+/* Write the places among the owners of URLs. Return 0 or -errno. */
+static int write_partition(const struct kernel *kernel, const struct compiled *compiled,
+			   uint32_t slot)
+{
+	struct half lines;
+	int err;
+
+	if (!compiled->partition.lines)
+		return 0;
+	lines = half_open(kernel->fd[PIN_PARTITIONS], slot, sizeof(struct partition_line));
+	err = lines.map == MAP_FAILED ? -errno : 0;
+	if (!err)
+		memcpy(lines.entries, compiled->partition.lines,
+		       PARTITION_LINES * sizeof(struct partition_line));
+	half_close(&lines);
+	return err;
+}
+
 /* Insert the addresses under the new generation. Return 0 or -errno. */
 static int write_sources(const struct kernel *kernel, const struct compiled *compiled,
 			 uint32_t generation)
@@ -507,6 +525,8 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 	chain->lease = lease * 1000000ull;
 	if (!err)
 		err = write_automata(kernel, compiled, prepared->slot);
+	if (!err)
+		err = write_partition(kernel, compiled, prepared->slot);
 	if (!err)
 		err = write_sources(kernel, compiled, chain->generation);
 	if (err)

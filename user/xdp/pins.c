@@ -18,9 +18,9 @@
 #include "lib/path_safety.h"
 
 const char *const pin_names[PIN_MAX] = {
-	"abi",	    "rules",	"interfaces", "destinations", "control", "chain",
-	"prefixes", "texts",	"answers",    "automata",     "sources", "verdicts",
-	"watch",    "counters", "decided",    "trace",
+	"abi",	    "rules", "interfaces", "destinations", "control",	 "chain",
+	"prefixes", "texts", "answers",	   "automata",	   "partitions", "sources",
+	"verdicts", "watch", "counters",   "decided",	   "trace",
 };
 
 /*
@@ -40,6 +40,7 @@ static const struct {
 	[PIN_TEXTS] = { sizeof(uint32_t), sizeof(struct prefix_line) },
 	[PIN_ANSWERS] = { sizeof(uint32_t), sizeof(struct prefix_answer) },
 	[PIN_AUTOMATA] = { sizeof(uint32_t), sizeof(struct automaton_group) },
+	[PIN_PARTITIONS] = { sizeof(uint32_t), sizeof(struct partition_line) },
 	[PIN_SOURCES] = { sizeof(struct source_key), sizeof(struct source_entry) },
 	[PIN_VERDICTS] = { sizeof(struct verdict_key), sizeof(struct verdict_entry) },
 	[PIN_WATCH] = { sizeof(uint32_t), sizeof(struct map_watch) },
