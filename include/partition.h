@@ -5,7 +5,7 @@
  * 0 for the owner. user/cluster/order.c makes the table; its size does not depend on the members, so
  * that a lookup costs the hash and one cache line with three of them as with a thousand.
  *
- * All members must compute the same: what is here is defined in xdp-icp-partition(7), with examples,
+ * All members must compute the same: what is here is defined in xdp-icp-cluster(7), with examples,
  * and cannot be changed.
  */
 #ifndef XDP_ICP_PARTITION_H

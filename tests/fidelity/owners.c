@@ -140,18 +140,19 @@ static size_t write_key(const struct owners *owners, struct text url, char *key)
 		part.at = owners->key[0] == 'p' ? path : host;
 		part.length = url.at + url.length - part.at;
 		if (plus)
-			part.length = path - part.at +
-				      cut_path(path, url.at + url.length - path, 1 + atoi(plus + 1));
+			part.length =
+				path - part.at +
+				cut_path(path, url.at + url.length - path, 1 + atoi(plus + 1));
 		else if (owners->key[0] == 'h')
-			part.length = host[0] == '[' ? (size_t)(path - host)
-						     : strcspn(host, ":/?#");
+			part.length =
+				host[0] == '[' ? (size_t)(path - host) : strcspn(host, ":/?#");
 	}
 	if (!owners->query && !plus && owners->key[0] != 'h' &&
 	    strcspn(part.at, "?#") < part.length)
 		part.length = strcspn(part.at, "?#");
 	for (size_t i = 0; i < part.length; i++) {
-		bool of_host = part.at != url.at && owners->key[0] == 'h' &&
-			       i < strcspn(part.at, "/?#");
+		bool of_host =
+			part.at != url.at && owners->key[0] == 'h' && i < strcspn(part.at, "/?#");
 
 		key[i] = part.at[i];
 		if (of_host && key[i] >= 'A' && key[i] <= 'Z')

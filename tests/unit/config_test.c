@@ -170,9 +170,11 @@ TEST(configuration_errors)
 		  "${XDP_ICP_NONE:-DEFAULT}, ${XDP_ICP_NONE:-} for an empty text" },
 		{ "policy p {\n\n colour = red }",
 		  "c:3: unknown option 'colour' of a policy; the options are kind, verdict, cost, "
-		  "not, urls, url, file, texts, text, patterns, pattern, hosts, host, from, above, "
+		  "not, urls, url, file, texts, text, patterns, pattern, hosts, host, key, query, "
+		  "cluster, "
+		  "member, members, others, depth, assign, from, above, "
 		  "below, pressure, interval, tcp, http, timeout, fall, rise, path, times, "
-		  "log, format, scheme, feed, feed_mode, feed_group, key, query, window, "
+		  "log, format, scheme, feed, feed_mode, feed_group, window, "
 		  "entries_max, children, ttl, program, arguments" },
 		{ "\ndefault = hot", "c:2: default: unknown verdict 'hot'; it can be hit, miss, "
 				     "miss_nofetch, denied or err" },

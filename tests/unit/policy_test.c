@@ -32,7 +32,8 @@ static enum icp_opcode ask(const struct chain *chain, const char *url)
 }
 
 #define KINDS                                                                                      \
-	"prefix, exact, substring, suffix, glob, regex, host, source, load, health, flag, "        \
+	"prefix, exact, substring, suffix, glob, regex, host, partition, source, load, health, "   \
+	"flag, "                                                                                   \
 	"schedule, recent, lua, helper, plugin"
 
 TEST(a_prefix_is_one_of_bytes)

@@ -220,8 +220,7 @@ bool policy_in_kernel(const struct policy *policy, struct error *reason)
 	return false;
 }
 
-/* The number of policies up to the first that gives a verdict to every URL. */
-static size_t reached_policies(const struct chain *chain)
+size_t chain_reached(const struct chain *chain)
 {
 	for (size_t rank = 0; rank < chain_count(chain); rank++)
 		if (policy_partition(chain_policy(chain, rank)))
@@ -231,7 +230,7 @@ static size_t reached_policies(const struct chain *chain)
 
 static __u32 find_horizon(const struct chain *chain, struct error *reason)
 {
-	size_t reached = reached_policies(chain);
+	size_t reached = chain_reached(chain);
 
 	for (size_t rank = 0; rank < reached; rank++)
 		if (!policy_in_kernel(chain_policy(chain, rank), reason))
@@ -277,7 +276,7 @@ static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 
 static size_t compiled_policies(const struct chain *chain, const struct compiled *compiled)
 {
-	return compiled->horizon == RANK_NONE ? reached_policies(chain) : compiled->horizon;
+	return compiled->horizon == RANK_NONE ? chain_reached(chain) : compiled->horizon;
 }
 
 /* Allocate the collections of all readings. Returns -1: out of memory. */

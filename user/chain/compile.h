@@ -58,6 +58,9 @@ struct compiled {
 /* Compile a chain, which must outlive the result. Returns -1 with an error: out of memory. */
 int chain_compile(const struct chain *chain, struct compiled **compiled, struct error *error);
 
+/* The number of policies up to the first that gives a verdict to every URL; none behind is asked. */
+size_t chain_reached(const struct chain *chain);
+
 /*
  * Return the first policy on the host's state that matches now, for the kernel's gate. Rank
  * RANK_NONE: none does.

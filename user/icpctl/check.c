@@ -44,6 +44,7 @@ static void print_result(const json_t *result, const char *source)
 	const char *policy = json_string_value(json_object_get(result, "policy"));
 	const json_t *rule = json_object_get(result, "rule");
 	const char *why = json_string_value(json_object_get(result, "why"));
+	const char *explanation = json_string_value(json_object_get(result, "explanation"));
 
 	if (json_is_null(json_object_get(result, "verdict"))) {
 		printf("no answer  %s  (%s)\n", icpctl_string(result, "url"),
@@ -54,7 +55,7 @@ static void print_result(const json_t *result, const char *source)
 	if (rule)
 		printf("rule %s", json_is_string(rule) ? json_string_value(rule) : "(gone)");
 	else if (policy)
-		printf("policy %s", policy);
+		printf(explanation ? "policy %s (%s)" : "policy %s", policy, explanation);
 	else if (json_object_get(result, "policy"))
 		printf("default");
 	else if (json_is_true(json_object_get(result, "drain")))

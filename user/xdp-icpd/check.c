@@ -20,7 +20,7 @@
 
 #define URLS_STEP 4	 /* per event */
 #define PENDING_MAX 16	 /* that wait for policies, which queries need too */
-#define RESULT_SIZE 1024 /* approximate size of a result without its texts, in bytes */
+#define RESULT_SIZE 4096 /* approximate size of a result without its texts, in bytes */
 
 /* A URL whose evaluation is pending. */
 struct check_item {
@@ -107,6 +107,17 @@ static bool depends_on_source(const struct chain *chain, const struct responder_
 	return false;
 }
 
+/* Why the policy gives this verdict, if its kind tells. */
+static void add_explanation(const struct policy *policy, const struct query *query, json_t *result)
+{
+	char text[2048];
+
+	if (!policy || !policy->kind->explain)
+		return;
+	policy->kind->explain(policy, query, text, sizeof(text));
+	json_object_set_new(result, "explanation", control_text(text));
+}
+
 static void add_decider(struct check *check, const struct query *query,
 			const struct responder_outcome *outcome, size_t index)
 {
@@ -118,6 +129,7 @@ static void add_decider(struct check *check, const struct query *query,
 	}
 	json_object_set_new(result, "policy",
 			    outcome->policy ? control_text(outcome->policy->name) : json_null());
+	add_explanation(outcome->policy, query, result);
 	if (outcome->by_rule)
 		rule_search_add(&check->search, query->url, query->length, index);
 	else

@@ -345,6 +345,8 @@ static void add_place(const struct daemon *daemon, const struct policy *policy, 
 	const char *reason = why_userspace(daemon);
 	const struct automaton *automaton;
 
+	if (!reason && rank >= chain_reached(daemon->chain))
+		reason = "never asked: a partition before it gives a verdict to every URL";
 	json_object_set_new(one, "kernel", json_boolean(!reason && rank < horizon->rank));
 	if (reason)
 		json_object_set_new(one, "why", control_message(reason));

@@ -84,12 +84,17 @@ static void print_loaded_room(const struct config *config, const struct compiled
 
 static int print_shadows(const struct chain *chain, struct error *error)
 {
-	size_t count = chain_count(chain);
+	size_t count = chain_count(chain), reached = chain_reached(chain);
 	struct shadow *shadows = calloc(count + 1, sizeof(*shadows));
 	int result = shadows ? chain_find_shadows(chain, shadows, error)
 			     : error_set(error, "out of memory");
 
-	for (size_t rank = 0; rank < count && result == 0; rank++) {
+	if (reached < count && result == 0)
+		print(stdout,
+		      "policy '%s' gives a verdict to every URL: '%s' and all behind it are never "
+		      "asked",
+		      chain_policy(chain, reached - 1)->name, chain_policy(chain, reached)->name);
+	for (size_t rank = 0; rank < reached && result == 0; rank++) {
 		const struct shadow *shadow = &shadows[rank];
 
 		if (shadow->count)

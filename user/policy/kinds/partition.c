@@ -13,205 +13,325 @@
  * of this member's places (partition.h).
  */
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cluster/order.h"
+#include "cluster/registry.h"
 #include "icp/opcode.h"
 #include "lib/byteset.h"
-#include "lib/vec.h"
 #include "policy/key.h"
 #include "policy/kinds.h"
 #include "policy/url.h"
 
-#define MEMBER_NAME_MAX 64 /* bytes */
 #define DEPTH_DEFAULT 3
-
-struct member {
-	char name[MEMBER_NAME_MAX + 1];
-	unsigned int weight;
-	const struct spec_value *value;
-};
-
-/* What is needed to create the policy. */
-struct plan {
-	const struct policy_spec *spec;
-	struct member *members; /* sorted by name */
-	size_t count;
-};
+#define WEIGHT_DEFAULT 100
 
 struct partition_state {
 	struct policy_partition partition;
 	struct partition_line *lines;
 	struct byteset *assigned;
+	const struct membership *map; /* NULL: that of the cluster is not known yet */
 	struct order *order;
-	char (*names)[MEMBER_NAME_MAX + 1]; /* of the order's members */
-	char *member;			    /* this one's name */
-	size_t self;			    /* its number, or ORDER_NO_MEMBER */
+	const char **names; /* of the order's members, which are not drained */
+	size_t self;	    /* number of this member in the order, or ORDER_NO_MEMBER */
 };
 
-/* --- the members */
+/* --- the map of members that are listed in the configuration */
 
 static int wrong(const struct spec_value *value, struct error *error, const char *why)
 {
 	return error_set(error, "%s: '%s' %s", value->where, value->text, why);
 }
 
-#define NAME_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-
-/* The length of a member's name at the beginning of a text; 0: it is none. */
-static size_t name_length(const char *text)
+/* Is there a name of a member, and of no verdict? */
+static bool is_name(const char *text, size_t length)
 {
-	size_t length = strspn(text, NAME_BYTES);
-
-	if (length > MEMBER_NAME_MAX || verdict_from_name(text, length) != ICP_OP_INVALID)
-		return 0;
-	return length;
+	return membership_is_name(text, length) &&
+	       verdict_from_name(text, length) == ICP_OP_INVALID;
 }
 
-/* Parse a member, NAME or NAME WEIGHT. */
-static int parse_member(const struct spec_value *value, struct member *member, struct error *error)
+/* Add a key and a value of JSON, which is freed. NULL: out of memory. */
+static int add_key(struct membership_changes *changes, const char *folder, const char *name,
+		   size_t length, char *value, struct error *error)
 {
-	size_t length = name_length(value->text);
-	const char *rest = value->text + length;
-	long weight = 100;
+	char key[MEMBERSHIP_PREFIX_MAX + 16];
+	size_t used = snprintf(key, sizeof(key), "%s/", folder);
+	int result;
+
+	if (!value)
+		return error_set(error, "out of memory");
+	memcpy(key + used, name, length);
+	result = membership_changes_add(changes, key, used + length, value, strlen(value), error);
+	free(value);
+	return result;
+}
+
+/* Read a member: NAME, or NAME WEIGHT. */
+static int read_member(struct membership_changes *changes, const struct spec_value *value,
+		       struct error *error)
+{
+	size_t length = strcspn(value->text, " ");
+	const char *rest = value->text + length + strspn(value->text + length, " ");
+	char name[MEMBERSHIP_NAME_MAX + 1];
+	struct cluster_member member = {
+		.name = name,
+		.weight = WEIGHT_DEFAULT,
+		.version = "",
+		.addresses = "",
+	};
+	long weight;
 	struct error why;
 
-	if (!length || (*rest && *rest != ' '))
+	if (!is_name(value->text, length))
 		return wrong(value, error,
 			     "is no member; write a name of 1 to 64 letters, digits, dots, hyphens "
 			     "and underscores, which is no verdict's, and optionally its weight, "
 			     "as in \"origin-b 200\"");
-	rest += strspn(rest, " ");
-	if (*rest && parse_number(rest, 1, ORDER_WEIGHT_MAX, &weight, &why))
-		return error_set(error, "%s: the weight of '%.*s': %s", value->where, (int)length,
-				 value->text, why.text);
-	snprintf(member->name, sizeof(member->name), "%.*s", (int)length, value->text);
-	member->weight = weight;
-	member->value = value;
-	return 0;
-}
-
-static int compare_members(const void *a, const void *b)
-{
-	return strcmp(((const struct member *)a)->name, ((const struct member *)b)->name);
-}
-
-static int read_members(struct plan *plan, struct error *error)
-{
-	const struct spec_setting *members = policy_spec_find(plan->spec, "members");
-
-	plan->count = members->count;
-	plan->members = calloc(plan->count, sizeof(*plan->members));
-	if (!plan->members)
-		return error_set(error, "out of memory");
-	if (plan->count > ORDER_MEMBERS_MAX)
-		return error_set(error, "%s: policy '%s' has %zu members; it can have %u",
-				 plan->spec->where, plan->spec->name, plan->count,
-				 ORDER_MEMBERS_MAX);
-	for (size_t i = 0; i < plan->count; i++)
-		if (parse_member(&members->values[i], &plan->members[i], error))
-			return -1;
-	qsort(plan->members, plan->count, sizeof(*plan->members), compare_members);
-	for (size_t i = 1; i < plan->count; i++)
-		if (compare_members(&plan->members[i - 1], &plan->members[i]) == 0)
-			return error_set(error, "%s: member '%s' is there twice, also at %s",
-					 plan->members[i].value->where, plan->members[i].name,
-					 plan->members[i - 1].value->where);
-	return 0;
-}
-
-static int make_order(struct partition_state *state, const struct plan *plan)
-{
-	state->order = order_new(state->partition.hashed.seed);
-	state->names = calloc(plan->count + 1, sizeof(*state->names));
-	if (!state->order || !state->names)
-		return -1;
-	for (size_t i = 0; i < plan->count; i++) {
-		memcpy(state->names[i], plan->members[i].name, sizeof(state->names[i]));
-		if (order_add(state->order, plan->members[i].name, plan->members[i].weight))
-			return -1;
+	snprintf(name, sizeof(name), "%.*s", (int)length, value->text);
+	if (*rest) {
+		if (parse_number(rest, 1, MEMBERSHIP_WEIGHT_MAX, &weight, &why))
+			return error_set(error, "%s: the weight in '%s': %s", value->where,
+					 value->text, why.text);
+		member.weight = weight;
 	}
+	if (add_key(changes, "members", value->text, length, membership_member_value(&member),
+		    &why))
+		return error_set(error, "%s: '%s': %s", value->where, value->text, why.text);
 	return 0;
 }
 
-/* The number of the member with this name, or ORDER_NO_MEMBER. */
-static size_t find_member(const struct partition_state *state, const char *name)
-{
-	const char *found = bsearch(name, state->names, order_count(state->order),
-				    sizeof(*state->names),
-				    (int (*)(const void *, const void *))strcmp);
-
-	if (!found)
-		return ORDER_NO_MEMBER;
-	return (found - state->names[0]) / sizeof(*state->names);
-}
-
-/* --- assigned prefixes */
-
-/* Add a prefix that belongs to a member, or has a verdict for all. */
-static int add_prefix(struct partition_state *state, const char *prefix, size_t length,
-		      size_t owner, enum icp_opcode verdict, unsigned int tag)
-{
-	struct icp_verdict given = { verdict, ICP_NO_COST };
-
-	if (verdict == ICP_OP_INVALID) {
-		uint32_t slot = order_text_slot(state->order, prefix, length);
-
-		given = state->partition.verdicts[order_place(
-			state->order, slot, state->self, owner, state->partition.depth)];
-	}
-	if (byteset_append(state->assigned, prefix, length, given.opcode, tag))
-		return -1;
-	byteset_set_cost(state->assigned, given.cost);
-	return 0;
-}
-
-/* Read one line of `assign`: PREFIX MEMBER or PREFIX VERDICT. */
-static int read_assignment(struct partition_state *state, const struct spec_value *value,
-			   unsigned int tag, struct error *error)
+/* Read an assignment: PREFIX MEMBER, or PREFIX VERDICT. */
+static int read_assignment(struct membership_changes *changes, const struct spec_value *value,
+			   struct error *error)
 {
 	size_t length = strcspn(value->text, " ");
 	const char *owner = value->text + length + strspn(value->text + length, " ");
-	enum icp_opcode verdict = verdict_from_name(owner, strlen(owner));
-	size_t member = find_member(state, owner);
+	struct cluster_assignment assignment = {
+		.member = owner,
+		.verdict = verdict_from_name(owner, strlen(owner)),
+	};
+	struct error why;
 
-	if (length > URL_MAX)
-		return wrong(value, error, "is longer than a URL can be");
-	if (!*owner)
-		return wrong(value, error,
-			     "assigns nothing; write a prefix of URLs, a space, and a member or a "
-			     "verdict, as in \"http://www.example.org/admin/ origin-c\"");
-	if (verdict == ICP_OP_INVALID && member == ORDER_NO_MEMBER)
+	if (!length || !*owner || length > MEMBERSHIP_PREFIX_MAX)
+		return wrong(
+			value, error,
+			"assigns nothing; write a prefix of URLs of at most 1024 bytes, a space, "
+			"and a member or a verdict, as in \"http://www.example.org/admin/ "
+			"origin-c\"");
+	if (assignment.verdict != ICP_OP_INVALID)
+		assignment.member = NULL;
+	else if (!is_name(owner, strlen(owner)))
 		return error_set(error,
-				 "%s: '%s' is neither one of the 'members' nor a verdict (" VERDICT_NAMES
-				 ")",
+				 "%s: '%s' is neither one of the 'members' nor a verdict, which "
+				 "can be " VERDICT_NAMES,
 				 value->where, owner);
-	if (add_prefix(state, value->text, length, member, verdict, tag))
-		return error_set(error, "out of memory");
+	if (add_key(changes, "assign", value->text, length,
+		    membership_assignment_value(&assignment), &why))
+		return error_set(error, "%s: '%s': %s", value->where, value->text, why.text);
 	return 0;
 }
 
-static int read_assignments(struct partition_state *state, const struct plan *plan,
-			    struct error *error)
+static int compare_values(const void *a, const void *b)
 {
-	const struct spec_setting *assign = policy_spec_find(plan->spec, "assign");
-	struct byteset_conflict conflict;
+	const struct spec_value *const *left = a, *const *right = b;
+	const char *first = (*left)->text, *second = (*right)->text;
+	int order = byteset_compare(first, strcspn(first, " "), second, strcspn(second, " "));
 
-	for (size_t i = 0; assign && i < assign->count; i++)
-		if (read_assignment(state, &assign->values[i], i, error))
-			return -1;
-	switch (byteset_finish(state->assigned, &conflict)) {
-	case 0:
-		return 0;
-	case 1:
-		return wrong(&assign->values[conflict.second_tag], error,
-			     "assigns a prefix that is assigned otherwise before");
-	default:
+	return order ? order : (*left > *right) - (*left < *right);
+}
+
+/* Refuse a list in which the first word of two values is the same. */
+static int check_twice(const struct spec_setting *list, struct error *error)
+{
+	const struct spec_value **sorted = calloc(list->count, sizeof(*sorted));
+	int result = 0;
+
+	if (!sorted)
 		return error_set(error, "out of memory");
+	for (size_t i = 0; i < list->count; i++)
+		sorted[i] = &list->values[i];
+	qsort(sorted, list->count, sizeof(*sorted), compare_values);
+	for (size_t i = 1; i < list->count && !result; i++) {
+		size_t length = strcspn(sorted[i]->text, " ");
+
+		if (strcspn(sorted[i - 1]->text, " ") == length &&
+		    memcmp(sorted[i - 1]->text, sorted[i]->text, length) == 0)
+			result = error_set(error, "%s: '%.*s' is there twice, also at %s",
+					   sorted[i]->where, (int)length, sorted[i]->text,
+					   sorted[i - 1]->where);
 	}
+	free(sorted);
+	return result;
+}
+
+static int read_list(struct membership_changes *changes, const struct spec_setting *list,
+		     int (*read)(struct membership_changes *changes, const struct spec_value *value,
+				 struct error *error),
+		     struct error *error)
+{
+	if (!list)
+		return 0;
+	for (size_t i = 0; i < list->count; i++)
+		if (read(changes, &list->values[i], error))
+			return -1;
+	return check_twice(list, error);
+}
+
+/* What only the list of members can tell: whether this one, and the owners, are in it. */
+static int check_names(const struct policy_spec *spec, const struct membership *map,
+		       struct error *error)
+{
+	const struct spec_setting *assign = policy_spec_find(spec, "assign");
+	const struct spec_setting *member = policy_spec_find(spec, "member");
+
+	for (size_t i = 0; assign && i < assign->count; i++) {
+		const char *text = assign->values[i].text;
+		const char *owner = text + strcspn(text, " ");
+
+		owner += strspn(owner, " ");
+		if (verdict_from_name(owner, strlen(owner)) == ICP_OP_INVALID &&
+		    !membership_member(map, owner))
+			return error_set(error,
+					 "%s: '%s' is neither one of the 'members' nor a verdict, "
+					 "which can be " VERDICT_NAMES,
+					 assign->values[i].where, owner);
+	}
+	if (membership_member(map, map->self))
+		return 0;
+	return error_set(error,
+			 "%s: policy '%s': '%s' is not one of the 'members'; set 'member' to the "
+			 "name of this one%s",
+			 member ? member->values[0].where : spec->where, spec->name, map->self,
+			 member ? "" : ", which is the host's by default");
+}
+
+/* Make the map. Returns NULL with an error. */
+static const struct membership *list_members(const struct policy_spec *spec, struct error *error)
+{
+	const struct spec_setting *members = policy_spec_find(spec, "members");
+	struct membership_changes *changes = membership_changes_new(true);
+	const struct spec_value *value = NULL;
+	const struct membership *map = NULL;
+	char host[HOST_NAME_MAX + 1] = "";
+	struct membership_head head = { .cluster = "", .self = host };
+	int result = -1;
+
+	gethostname(host, sizeof(host) - 1);
+	if (!changes)
+		error_set(error, "out of memory");
+	else if (policy_spec_text(spec, "member", &value, error) >= 0)
+		result = read_list(changes, members, read_member, error);
+	if (!result)
+		result = read_list(changes, policy_spec_find(spec, "assign"), read_assignment,
+				   error);
+	if (!result) {
+		head.self = value ? value->text : host;
+		map = membership_make(NULL, changes, &head, error);
+	}
+	membership_changes_free(changes);
+	if (map && check_names(spec, map, error)) {
+		membership_unref(map);
+		return NULL;
+	}
+	return map;
+}
+
+/* --- from a map to places */
+
+/* The number of the member with this name in the order, or ORDER_NO_MEMBER. */
+static size_t find_member(const struct partition_state *state, const char *name)
+{
+	size_t begin = 0, end = order_count(state->order);
+
+	while (begin < end) {
+		size_t middle = begin + (end - begin) / 2;
+		int order = strcmp(state->names[middle], name);
+
+		if (order == 0)
+			return middle;
+		if (order < 0)
+			begin = middle + 1;
+		else
+			end = middle;
+	}
+	return ORDER_NO_MEMBER;
+}
+
+/* Put the members that are not drained in order. -1: out of memory. */
+static int make_order(struct partition_state *state)
+{
+	const struct membership *map = state->map;
+
+	state->order = order_new(state->partition.hashed.seed);
+	state->names = calloc(map->member_count + 1, sizeof(*state->names));
+	if (!state->order || !state->names)
+		return -1;
+	for (size_t i = 0; i < map->member_count; i++) {
+		const struct cluster_member *member = &map->members[i];
+
+		if (member->drained)
+			continue;
+		state->names[order_count(state->order)] = member->name;
+		if (order_add(state->order, member->name, member->weight))
+			return -1;
+	}
+	state->self = map->isolated ? ORDER_NO_MEMBER : find_member(state, map->self);
+	return 0;
+}
+
+/* The owner that a prefix is assigned to; ORDER_NO_MEMBER: it is not there now. */
+static size_t find_owner(const struct partition_state *state,
+			 const struct cluster_assignment *assignment)
+{
+	return assignment->member ? find_member(state, assignment->member) : ORDER_NO_MEMBER;
+}
+
+static struct icp_verdict assigned_verdict(const struct partition_state *state,
+					   const struct cluster_assignment *assignment)
+{
+	const struct policy_partition *partition = &state->partition;
+	uint32_t slot;
+
+	if (!assignment->member)
+		return (struct icp_verdict){ assignment->verdict, ICP_NO_COST };
+	slot = order_text_slot(state->order, assignment->prefix, assignment->length);
+	return partition->verdicts[order_place(state->order, slot, state->self,
+					       find_owner(state, assignment), partition->depth)];
+}
+
+/* Fill the set of assigned prefixes. -1: out of memory. */
+static int fill_assigned(struct partition_state *state)
+{
+	struct byteset_conflict none;
+
+	for (size_t i = 0; state->map && i < state->map->assignment_count; i++) {
+		const struct cluster_assignment *one = &state->map->assignments[i];
+		struct icp_verdict verdict = assigned_verdict(state, one);
+
+		if (byteset_append(state->assigned, one->prefix, one->length, verdict.opcode, i))
+			return -1;
+		byteset_set_cost(state->assigned, verdict.cost);
+	}
+	return byteset_finish(state->assigned, &none) ? -1 : 0;
+}
+
+/* Compute all places. -1: out of memory. */
+static int fill_places(struct partition_state *state)
+{
+	if (state->map) {
+		state->partition.hashed.seed = order_seed(state->map->cluster);
+		state->lines = aligned_alloc(PREFIX_LINE, PARTITION_LINES * sizeof(*state->lines));
+		if (!state->lines || make_order(state))
+			return -1;
+		order_fill(state->order, state->self, state->partition.depth, state->lines);
+		state->partition.lines = state->lines;
+	}
+	state->assigned = byteset_new();
+	return state->assigned ? fill_assigned(state) : -1;
 }
 
 /* --- the kind */
@@ -245,60 +365,46 @@ static int read_verdicts(struct policy *policy, const struct policy_spec *spec,
 	return 0;
 }
 
-/* The name of this member: that of the host by default. */
-static int read_name(struct partition_state *state, const struct policy_spec *spec,
-		     struct error *error)
+/* Exactly one of `cluster` and `members` tells who the members are. */
+static int read_map(struct partition_state *state, const struct policy_spec *spec,
+		    struct error *error)
 {
-	char host[HOST_NAME_MAX + 1] = "";
-	const struct spec_value *value = NULL;
+	static const char *const listed[] = { "members", "member", "assign" };
+	const struct spec_value *cluster = NULL;
 
-	if (policy_spec_text(spec, "member", &value, error) < 0)
+	if (policy_spec_text(spec, "cluster", &cluster, error) < 0)
 		return -1;
-	gethostname(host, sizeof(host) - 1);
-	state->member = strdup(value ? value->text : host);
-	if (!state->member)
-		return error_set(error, "out of memory");
-	state->self = find_member(state, state->member);
-	if (state->self != ORDER_NO_MEMBER)
-		return 0;
-	return error_set(error,
-			 "%s: policy '%s': '%s' is not one of the 'members'; set 'member' to the "
-			 "name of this one%s",
-			 value ? value->where : spec->where, spec->name, state->member,
-			 value ? "" : ", which is the host's by default");
-}
-
-static int fill(struct partition_state *state, const struct plan *plan, struct error *error)
-{
-	size_t size = PARTITION_LINES * sizeof(*state->lines);
-
-	state->lines = aligned_alloc(PREFIX_LINE, size);
-	state->assigned = byteset_new();
-	if (!state->lines || !state->assigned || make_order(state, plan))
-		return error_set(error, "out of memory");
-	if (read_name(state, plan->spec, error))
-		return -1;
-	order_fill(state->order, state->self, state->partition.depth, state->lines);
-	state->partition.lines = state->lines;
-	return read_assignments(state, plan, error);
+	if (!cluster && !policy_spec_find(spec, "members"))
+		return error_set(error,
+				 "%s: policy '%s' has no members; list them in 'members', or name "
+				 "a 'cluster'",
+				 spec->where, spec->name);
+	if (!cluster) {
+		state->map = list_members(spec, error);
+		return state->map ? 0 : -1;
+	}
+	for (size_t i = 0; i < sizeof(listed) / sizeof(listed[0]); i++)
+		if (policy_spec_find(spec, listed[i]))
+			return error_set(error,
+					 "%s: policy '%s': '%s' comes from cluster '%s'; leave it "
+					 "out here",
+					 spec->where, spec->name, listed[i], cluster->text);
+	state->map = cluster_membership(cluster->text);
+	return 0;
 }
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct partition_state *state = calloc(1, sizeof(*state));
-	struct plan plan = { .spec = spec };
-	int result = -1;
 
 	if (!state)
 		return error_set(error, "out of memory");
 	policy->state = state;
-	state->partition.hashed.seed = order_seed("");
-	if (read_verdicts(policy, spec, &state->partition, error) == 0 &&
-	    policy_spec_key(spec, &state->partition.hashed.form, error) == 0 &&
-	    read_members(&plan, error) == 0)
-		result = fill(state, &plan, error);
-	free(plan.members);
-	return result;
+	if (read_verdicts(policy, spec, &state->partition, error) ||
+	    policy_spec_key(spec, &state->partition.hashed.form, error) ||
+	    read_map(state, spec, error))
+		return -1;
+	return fill_places(state) ? error_set(error, "out of memory") : 0;
 }
 
 static void destroy(struct policy *policy)
@@ -307,7 +413,7 @@ static void destroy(struct policy *policy)
 
 	free(state->lines);
 	free(state->names);
-	free(state->member);
+	membership_unref(state->map);
 	order_free(state->order);
 	byteset_free(state->assigned);
 	free(state);
@@ -318,8 +424,8 @@ static uint32_t find_slot(const struct partition_state *state, const struct quer
 	const struct partition *hashed = &state->partition.hashed;
 	const struct url_key key = url_key_of(&hashed->form, query->url, query->length);
 
-	return partition_slot(partition_hash(hashed->seed, &key, (const __u8 *)query->url,
-					     query->length));
+	return partition_slot(
+		partition_hash(hashed->seed, &key, (const __u8 *)query->url, query->length));
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
@@ -330,6 +436,8 @@ static struct policy_match match(const struct policy *policy, const struct query
 
 	if (byteset_longest(state->assigned, query->url, query->length, &assigned)) {
 		verdict = (struct icp_verdict){ assigned.verdict, assigned.cost };
+	} else if (!state->map) {
+		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	} else {
 		uint32_t slot = find_slot(state, query);
 
@@ -354,17 +462,90 @@ static const struct policy_partition *partition(const struct policy *policy)
 {
 	const struct partition_state *state = policy->state;
 
-	return &state->partition;
+	return state->map ? &state->partition : NULL;
+}
+
+/* --- for operators */
+
+static int compare_assignment(const void *key, const void *element)
+{
+	const struct byteset_member *member = key;
+	const struct cluster_assignment *assignment = element;
+
+	return byteset_compare(member->text, member->length, assignment->prefix,
+			       assignment->length);
+}
+
+static void add_text(char *text, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void add_text(char *text, size_t size, const char *format, ...)
+{
+	size_t used = strlen(text);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text + used, size - used, format, arguments);
+	va_end(arguments);
+}
+
+/* Write the first members of a slot: the owner, and who follows it. */
+static void add_owners(const struct partition_state *state, uint32_t slot, size_t first, char *text,
+		       size_t size)
+{
+	size_t owners[PARTITION_DEPTH_MAX + 1];
+	size_t count = order_list(state->order, slot, first, owners, state->partition.depth);
+
+	for (size_t i = 0; i < count; i++)
+		add_text(text, size, "%s %s",
+			 i == 0	  ? ": owner"
+			 : i == 1 ? ", then"
+				  : ",",
+			 state->names[owners[i]]);
+	if (!count)
+		add_text(text, size, ": no member takes part");
+}
+
+static void explain(const struct policy *policy, const struct query *query, char *text, size_t size)
+{
+	const struct partition_state *state = policy->state;
+	const struct cluster_assignment *assignment;
+	struct byteset_member prefix;
+	struct url_key key;
+
+	text[0] = '\0';
+	if (byteset_longest(state->assigned, query->url, query->length, &prefix)) {
+		assignment = bsearch(&prefix, state->map->assignments, state->map->assignment_count,
+				     sizeof(*assignment), compare_assignment);
+		add_text(text, size, "prefix %s", assignment->prefix);
+		if (!assignment->member)
+			add_text(text, size, ": a verdict for all members");
+		else
+			add_owners(state, order_text_slot(state->order, prefix.text, prefix.length),
+				   find_owner(state, assignment), text, size);
+	} else if (state->map) {
+		key = url_key_of(&state->partition.hashed.form, query->url, query->length);
+		add_text(text, size, "key %.*s", (int)(key.end - key.begin),
+			 query->url + key.begin);
+		add_owners(state, find_slot(state, query), ORDER_NO_MEMBER, text, size);
+	}
+	if (state->map && state->map->isolated)
+		add_text(text, size, "; this member is cut off from the cluster");
 }
 
 static const struct policy_setting settings[] = {
 	POLICY_KEY_SETTINGS,
-	{ "member", "the name of this member; default the host's name" },
-	{ "members", "the names of all members, each optionally with its weight (100)",
-	  .list = true, .required = true },
+	{ "cluster",
+	  "the name of a cluster whose members, of which this host is one, divide the URLs" },
+	{ "member", "without 'cluster': the name of this member; default the host's name" },
+	{ "members",
+	  "without 'cluster': the names of all members, each optionally with its weight (100)",
+	  .list = true },
 	{ "others", "the verdict if another member owns the URL; default miss" },
 	{ "depth", "the places, the owner's included, that are told by costs; default 3" },
-	{ "assign", "prefixes of URLs, each with the member that owns them, or a verdict for all",
+	{ "assign",
+	  "without 'cluster': prefixes of URLs, each with the member that owns them, or a verdict "
+	  "for all",
 	  .list = true },
 	{ NULL },
 };
@@ -380,4 +561,5 @@ const struct policy_kind policy_partition_kind = {
 	.reading = URL_FORWARD,
 	.texts = texts,
 	.partition = partition,
+	.explain = explain,
 };

@@ -61,10 +61,9 @@ static struct recent_key key_of(const struct recent *recent, const char *url, si
 				text_word *words)
 {
 	const __u8 *bytes = (const __u8 *)url;
-	struct url_key place;
+	const struct url_key place = url_key_of(&recent->form, url, length);
 	size_t count;
 
-	url_key_find(&place, &recent->form, bytes, length, length);
 	count = (place.end - place.begin) / ICP_WORD + 1;
 	for (size_t i = 0; i < count; i++)
 		words[i] = word_little(url_key_read(&place, i, bytes, length));
