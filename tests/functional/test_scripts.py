@@ -196,7 +196,7 @@ class Scripts(Wire):
         self.assert_answered_by(daemon, "daemon", "denied", BAR)
 
     def test_plugin_on_the_url_is_remembered_for_all_sources(self):
-        policy = self.plugin(BUILD / "plugins/partition.so", "arguments = { 0, 2 }")
+        policy = self.plugin(BUILD / "plugins/share.so", "arguments = { 50 }")
         daemon = self.responder(policy).start()
         verdicts = set()
         for number in range(20):

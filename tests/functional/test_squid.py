@@ -240,10 +240,10 @@ class Native(Generic):
 
 class ManualChain(Squid):
     """
-    The examples of the manual: a prefix, a suffix, a pattern, and the sample plugin, which divides
-    the URLs; and what takes an origin out of service. Then the other origin must serve its URLs,
-    although Squid has it as the second parent: it replies MISS to what is not its own. With
-    MISS_NOFETCH, Squid would take the first parent, the very one that is out of service.
+    The examples of the manual: a prefix, a suffix, a pattern, and a partition, which divides the URLs;
+    and what takes an origin out of service. Then the other origin must serve its URLs, although Squid
+    has it as the second parent: it replies MISS to what is not its own. With MISS_NOFETCH, Squid
+    would take the first parent, the very one that is out of service.
 
     Connections to the origins persist, as is Squid's default: the access log then has the code of the
     request that opened the connection.
@@ -261,12 +261,12 @@ class ManualChain(Squid):
         mine = self.example("squid", "10-mine") + self.example("squid", "20-not-mine")
         self.assertIn(f"http://{SITE}/a/", mine)
         others = self.example("policies", "20-images") + self.example("policies", "30-thumbs")
-        place = "@PREFIX@/lib/xdp-icp/partition.so"
-        plugin = self.example("policies", "90-mine", place, BUILD / "plugins/partition.so")
+        site = self.example("policies", "80-site").replace(', "origin-c"', "")
+        site = site.replace("origin-c", "origin-b")
         return {
-            "a": outages + mine + others + plugin.replace('"0", "3"', '"0", "2"'),
+            "a": outages + mine + others + site,
             "b": mine.replace("/a/", "/x/").replace("/b/", "/a/").replace("/x/", "/b/")
-            + plugin.replace('"0", "3"', '"1", "2"'),
+            + site.replace('"origin-a"\n', '"origin-b"\n'),
         }
 
     def example(self, page, name, former="", new=""):
@@ -302,7 +302,7 @@ class ManualChain(Squid):
             expected[url] = f"{choice}/{self.origins['ab'.index(origin)].address}"
             self.assertEqual(self.get(url), (200, origin), url)
 
-        # Directories that the plugin gives to one origin or the other.
+        # Directories that the partition gives to one origin or the other.
         first, second = (
             next(f"c{n}" for n in range(64) if self.is_first(f"http://{SITE}/c{n}/") == wanted)
             for wanted in (True, False)
@@ -315,8 +315,8 @@ class ManualChain(Squid):
             begin()
             until(lambda: self.verdict(f"http://{SITE}/a/") == "ICP_OP_MISS_NOFETCH", outage)
             ask(f"a/{outage}", "b", "CLOSEST_PARENT_MISS")
-            ask(f"{first}/{outage}", "b", "FIRST_PARENT_MISS")
-            ask(f"{first}/{outage}-too.png", "b", "FIRST_PARENT_MISS")
+            ask(f"{first}/{outage}", "b", "CLOSEST_PARENT_MISS")
+            ask(f"{first}/{outage}-too.png", "b", "CLOSEST_PARENT_MISS")
             end()
             until(lambda: self.is_first(f"http://{SITE}/a/"), f"no {outage}")
         ask(f"{first}/1", "a", "PARENT_HIT")
