@@ -87,6 +87,45 @@ void membership_unref(const struct membership *map)
 		free(counted(map));
 }
 
+static size_t count_of(const struct membership *former, enum kind kind)
+{
+	if (!former)
+		return 0;
+	return kind == KIND_MEMBER    ? former->member_count
+	       : kind == KIND_DRAINED ? former->drained_count
+				      : former->assignment_count;
+}
+
+static struct entry entry_of(const struct membership *former, enum kind kind, size_t number)
+{
+	const struct cluster_assignment *assignment = &former->assignments[number];
+	const struct cluster_member *member = &former->members[number];
+
+	switch (kind) {
+	case KIND_MEMBER:
+		return (struct entry){ member->name,
+				       strlen(member->name),
+				       member->weight,
+				       { member->version, member->addresses } };
+	case KIND_DRAINED:
+		return (struct entry){
+			former->drained[number], strlen(former->drained[number]), 0, { NULL, NULL }
+		};
+	default:
+		return (struct entry){ assignment->prefix,
+				       assignment->length,
+				       assignment->verdict,
+				       { assignment->member, NULL } };
+	}
+}
+
+static int compare_keys(const struct entry *a, const struct entry *b)
+{
+	int order = memcmp(a->key, b->key, a->length < b->length ? a->length : b->length);
+
+	return order ? order : (a->length > b->length) - (a->length < b->length);
+}
+
 static int compare_member(const void *name, const void *member)
 {
 	return strcmp(name, ((const struct cluster_member *)member)->name);
@@ -96,6 +135,29 @@ const struct cluster_member *membership_member(const struct membership *map, con
 {
 	return bsearch(name, map->members, map->member_count, sizeof(*map->members),
 		       compare_member);
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool membership_is_same(const struct membership *a, const struct membership *b)
+{
+	if (count_of(a, KIND_MEMBER) != count_of(b, KIND_MEMBER) ||
+	    count_of(a, KIND_DRAINED) != count_of(b, KIND_DRAINED) ||
+	    count_of(a, KIND_ASSIGNMENT) != count_of(b, KIND_ASSIGNMENT))
+		return false;
+	for (enum kind kind = 0; kind < KINDS; kind++)
+		for (size_t i = 0; i < count_of(a, kind); i++) {
+			struct entry left = entry_of(a, kind, i), right = entry_of(b, kind, i);
+
+			if (compare_keys(&left, &right) != 0 || left.number != right.number ||
+			    !is_same_text(left.texts[0], right.texts[0]) ||
+			    !is_same_text(left.texts[1], right.texts[1]))
+				return false;
+		}
+	return true;
 }
 
 bool membership_is_name(const char *name, size_t length)
@@ -201,14 +263,14 @@ static enum kind key_kind(const char *key, size_t length, struct entry *entry)
 	return kind;
 }
 
-static int check_prefix(const struct entry *entry, struct error *error)
+int membership_check_prefix(const char *prefix, size_t length, struct error *error)
 {
-	if (!entry->length)
+	if (!length)
 		return error_set(error, "an empty prefix; it would assign everything");
-	if (entry->length > MEMBERSHIP_PREFIX_MAX)
-		return error_set(error, "a prefix of %zu bytes; one has at most %u", entry->length,
+	if (length > MEMBERSHIP_PREFIX_MAX)
+		return error_set(error, "a prefix of %zu bytes; one has at most %u", length,
 				 MEMBERSHIP_PREFIX_MAX);
-	if (icp_url_form((const __u8 *)entry->key, entry->length, entry->length) != ICP_FORM_QUERY)
+	if (icp_url_form((const __u8 *)prefix, length, length) != ICP_FORM_QUERY)
 		return error_set(error, "the prefix has white space or a NUL in it; no URL has");
 	return 0;
 }
@@ -219,7 +281,7 @@ static int check_key(enum kind kind, const struct entry *entry, struct error *er
 		return error_set(error, "unknown; the keys are members/NAME, drained/NAME and "
 					"assign/PREFIX");
 	if (kind == KIND_ASSIGNMENT)
-		return check_prefix(entry, error);
+		return membership_check_prefix(entry->key, entry->length, error);
 	if (!membership_is_name(entry->key, entry->length))
 		return error_set(error, "not the name of a member; it has 1 to %u of A-Za-z0-9._-",
 				 MEMBERSHIP_NAME_MAX);
@@ -390,45 +452,6 @@ static void emit(struct sink *sink, enum kind kind, const struct entry *from)
 	}
 }
 
-static size_t former_count(const struct membership *former, enum kind kind)
-{
-	if (!former)
-		return 0;
-	return kind == KIND_MEMBER    ? former->member_count
-	       : kind == KIND_DRAINED ? former->drained_count
-				      : former->assignment_count;
-}
-
-static struct entry former_entry(const struct membership *former, enum kind kind, size_t number)
-{
-	const struct cluster_assignment *assignment = &former->assignments[number];
-	const struct cluster_member *member = &former->members[number];
-
-	switch (kind) {
-	case KIND_MEMBER:
-		return (struct entry){ member->name,
-				       strlen(member->name),
-				       member->weight,
-				       { member->version, member->addresses } };
-	case KIND_DRAINED:
-		return (struct entry){
-			former->drained[number], strlen(former->drained[number]), 0, { NULL, NULL }
-		};
-	default:
-		return (struct entry){ assignment->prefix,
-				       assignment->length,
-				       assignment->verdict,
-				       { assignment->member, NULL } };
-	}
-}
-
-static int compare_keys(const struct entry *a, const struct entry *b)
-{
-	int order = memcmp(a->key, b->key, a->length < b->length ? a->length : b->length);
-
-	return order ? order : (a->length > b->length) - (a->length < b->length);
-}
-
 static int compare_changes(const void *left, const void *right)
 {
 	const struct change *a = *(struct change *const *)left, *b = *(struct change *const *)right;
@@ -448,7 +471,7 @@ static bool is_same_key(const struct change *a, const struct change *b)
 static void merge_kind(const struct membership *former, const struct membership_changes *changes,
 		       enum kind kind, size_t *next, struct sink *sink)
 {
-	size_t count = former_count(former, kind), i = 0;
+	size_t count = count_of(former, kind), i = 0;
 
 	for (;;) {
 		const struct change *change = *next < changes->count ? changes->list[*next] : NULL;
@@ -458,7 +481,7 @@ static void merge_kind(const struct membership *former, const struct membership_
 		if (change && change->kind != kind)
 			change = NULL;
 		if (i < count)
-			entry = former_entry(former, kind, i);
+			entry = entry_of(former, kind, i);
 		if (change)
 			order = i < count ? compare_keys(&change->entry, &entry) : -1;
 		else if (i == count)

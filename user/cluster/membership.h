@@ -71,8 +71,14 @@ void membership_unref(const struct membership *map);
 /* Return a member, or NULL. */
 const struct cluster_member *membership_member(const struct membership *map, const char *name);
 
+/* Do they say the same of all members, prefixes and drained names? */
+bool membership_is_same(const struct membership *a, const struct membership *b);
+
 /* Is it the name of a member, of a cluster? */
 bool membership_is_name(const char *name, size_t length);
+
+/* Can it be assigned? -1 with an error: empty, too long, with white space or a NUL. */
+int membership_check_prefix(const char *prefix, size_t length, struct error *error);
 
 /* --- making the next map */
 

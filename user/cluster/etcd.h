@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A client of etcd, 3.4 and later, by its gateway of HTTP and JSON. It is used in one thread, in whose
+ * etcd_run() the callbacks are called; any thread may wake that up. Calls go to one endpoint, the same
+ * until the caller moves on to the next. With a user, a token is got before the first call, and again
+ * when etcd does not accept it any more.
+ */
+#ifndef XDP_ICP_CLUSTER_ETCD_H
+#define XDP_ICP_CLUSTER_ETCD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "lib/error.h"
+
+#define ETCD_ENDPOINTS_MAX 16u
+#define ETCD_REPLY_MAX (16u << 20) /* bytes of a reply, and of a line of a watch */
+#define ETCD_PASSWORD_MAX 1024u	   /* bytes of its file */
+
+/* What an etcd is like. The texts must outlive the client. Files are read when they are needed. */
+struct etcd_settings {
+	size_t endpoint_count;	     /* 1 to ETCD_ENDPOINTS_MAX */
+	char *const *endpoints;	     /* "https://HOST:PORT" */
+	const char *ca, *cert, *key; /* paths; NULL: the system's authorities, no certificate */
+	const char *user, *password_file; /* NULL: no authentication */
+};
+
+enum etcd_outcome {
+	ETCD_OK,
+	ETCD_UNREACHABLE, /* the next endpoint may do better */
+	ETCD_COMPACTED,	  /* that revision is no longer there */
+	ETCD_TOO_LARGE,	  /* more than ETCD_REPLY_MAX */
+	ETCD_REFUSED,	  /* etcd's error; it is the same at all endpoints */
+};
+
+struct etcd_result {
+	enum etcd_outcome outcome;
+	json_t *reply;	    /* an object; NULL unless ETCD_OK */
+	struct error error; /* set unless ETCD_OK: names the endpoint */
+	uint64_t sent;	    /* when the call began, see etcd_now() */
+};
+
+struct etcd;
+
+/* The time in milliseconds of a clock that goes on while the machine sleeps, and never jumps. */
+uint64_t etcd_now(void);
+
+/* NULL with an error. */
+struct etcd *etcd_new(const struct etcd_settings *settings, struct error *error);
+void etcd_free(struct etcd *etcd); /* calls are dropped; NULL is ignored */
+
+/*
+ * Post a body (takes the reference; NULL: out of memory) to a path such as "kv/range". `done` is called
+ * once, within `timeout` milliseconds (and as many for a token), unless the call is dropped before.
+ */
+typedef void (*etcd_done)(void *context, const struct etcd_result *result);
+void etcd_call(struct etcd *etcd, const char *path, json_t *body, unsigned int timeout,
+	       etcd_done done, void *context);
+
+/*
+ * Likewise a call whose reply is a stream: `line` gets the "result" of each object. `done` is called at
+ * its end, which is never ETCD_OK.
+ */
+typedef void (*etcd_line)(void *context, const json_t *result);
+void etcd_stream(struct etcd *etcd, const char *path, json_t *body, etcd_line line, etcd_done done,
+		 void *context);
+
+/* Drop all calls of a context, without calling back. NULL: all calls. Not from a callback of `line`. */
+void etcd_drop(struct etcd *etcd, const void *context);
+
+/* The endpoint to which calls go, and moving on to the next one; running calls stay where they are. */
+const char *etcd_endpoint(const struct etcd *etcd);
+void etcd_next_endpoint(struct etcd *etcd);
+
+/* Get a new token before the next call. */
+void etcd_forget_token(struct etcd *etcd);
+
+/* Process what happens, and return after `timeout` milliseconds, or once something has happened. */
+void etcd_run(struct etcd *etcd, unsigned int timeout);
+
+/* Let etcd_run() return, from any thread. */
+void etcd_wake(struct etcd *etcd);
+
+/* --- what replies have in them: numbers are texts, bytes are base64, and what is zero is left out */
+
+/* Return a number. 0: there is none. */
+uint64_t etcd_number(const json_t *object, const char *name);
+
+/* Return bytes, to be freed, with a NUL that *length does not count; they may be empty. NULL: no base64, or out of memory. */
+char *etcd_bytes(const json_t *object, const char *name, size_t *length);
+
+/* For bodies. NULL: out of memory. */
+json_t *etcd_make_number(uint64_t number);
+json_t *etcd_make_bytes(const void *bytes, size_t length);
+
+#endif

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cluster/etcd.h"
+#include "cluster/saved_map.h"
+#include "lib/path_safety.h"
+#include "lib/regular_file.h"
+#include "lib/shell_quote.h"
+
+#define FILE_MAX ((size_t)4 << 30) /* bytes; more than the bounds of a map allow */
+#define PAUSE 1000		   /* milliseconds between two writes, at least */
+#define PAUSE_FACTOR 10		   /* and so many times what one takes */
+#define TOUCH_PERIOD 60000	   /* milliseconds */
+
+int saved_map_open(struct saved_map *saved, const char *directory, const char *cluster)
+{
+	*saved = (struct saved_map){ .next = 0 };
+	return snprintf(saved->path, sizeof(saved->path), "%s/cluster-%s", directory, cluster) <
+			       PATH_MAX - (int)sizeof(".new")
+		       ? 0
+		       : -1;
+}
+
+/* --- reading */
+
+static const struct membership *read_opened(FILE *file, const char *cluster, const char *self,
+					    uint64_t *lease, struct error *error)
+{
+	const struct membership *map = membership_read(file, cluster, self, lease, error);
+	const struct membership *dated = NULL;
+	struct stat status;
+	struct membership_head head;
+
+	if (!map || fstat(fileno(file), &status) || status.st_mtime <= map->as_of)
+		return map;
+	head = (struct membership_head){ cluster, self, map->revision, status.st_mtime, false };
+	dated = membership_make(map, NULL, &head, error);
+	membership_unref(map);
+	return dated;
+}
+
+const struct membership *saved_map_read(struct saved_map *saved, const char *cluster,
+					const char *self, uint64_t *lease, struct error *error)
+{
+	const struct membership *map = NULL;
+	char real[PATH_MAX];
+	struct error reason;
+	FILE *file;
+
+	*lease = 0;
+	error->text[0] = '\0';
+	if (path_resolve_safe(saved->path, real, error)) {
+		if (errno == ENOENT)
+			error->text[0] = '\0';
+		else
+			error_prefix(error, "%s is not read: ", saved->path);
+		return NULL;
+	}
+	file = regular_file_open(real, FILE_MAX, &reason);
+	if (file) {
+		map = read_opened(file, cluster, self, lease, &reason);
+		fclose(file);
+	}
+	if (!map)
+		error_set(error, "%s: cannot be used: %s; remove it, etcd has the map", saved->path,
+			  reason.text);
+	return map;
+}
+
+/* --- writing, in a thread */
+
+static int sync_directory(const char *directory)
+{
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = fd < 0 ? -1 : fsync(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
+static int write_file(const char *path, const struct membership *map, uint64_t lease)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), reason = 0;
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+
+	if (!file) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	if (membership_write(map, lease, file) || fflush(file) || fsync(fd))
+		reason = errno;
+	if (fclose(file) && !reason)
+		reason = errno;
+	errno = reason;
+	return reason ? -1 : 0;
+}
+
+/* Replace the file in a directory that no other user can change. Return 0, or -1 with errno. */
+static int replace(const char *directory, const char *name, const struct membership *map,
+		   uint64_t lease)
+{
+	char path[PATH_MAX], new_path[PATH_MAX];
+	int reason;
+
+	errno = ENAMETOOLONG;
+	if (snprintf(path, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX ||
+	    snprintf(new_path, PATH_MAX, "%s/%s.new", directory, name) >= PATH_MAX)
+		return -1;
+	unlink(new_path); /* a daemon that was killed has left it */
+	if (write_file(new_path, map, lease) == 0 && rename(new_path, path) == 0)
+		return sync_directory(directory);
+	reason = errno;
+	unlink(new_path);
+	errno = reason;
+	return -1;
+}
+
+static void write_map(struct saved_map *saved)
+{
+	char directory[PATH_MAX], real[PATH_MAX], quoted[SHELL_QUOTE_SIZE(PATH_MAX)];
+	const char *name = strrchr(saved->path, '/') + 1;
+	struct error *error = &saved->result;
+
+	error->text[0] = '\0';
+	snprintf(directory, sizeof(directory), "%.*s", (int)(name - 1 - saved->path), saved->path);
+	if (path_resolve_safe(directory, real, error)) {
+		if (errno == ENOENT)
+			error_set(error, "%s: %s; as root: install -d -o %u %s", directory,
+				  strerror(ENOENT), geteuid(), shell_quote(directory, quoted));
+		error_prefix(error, "the map is not saved: ");
+	} else if (replace(real, name, saved->writing, saved->writing_lease)) {
+		error_set(error,
+			  "the map is not saved: %s: %s; let the daemon's user write into %s",
+			  saved->path, strerror(errno), directory);
+	}
+}
+
+static void *run(void *context)
+{
+	struct saved_map *saved = context;
+
+	pthread_setname_np(pthread_self(), "cluster-file");
+	write_map(saved);
+	saved->done = true;
+	return NULL;
+}
+
+/* --- in the cluster's thread */
+
+static void start(struct saved_map *saved, uint64_t now)
+{
+	saved->writing = saved->map;
+	saved->writing_lease = saved->lease;
+	saved->map = NULL;
+	saved->done = false;
+	saved->next = now;
+	saved->touched = now;
+	saved->running = pthread_create(&saved->thread, NULL, run, saved) == 0;
+	if (saved->running)
+		return;
+	saved->map = saved->writing;
+	saved->writing = NULL;
+	saved->next = now + PAUSE;
+}
+
+static void finish(struct saved_map *saved, uint64_t now)
+{
+	pthread_join(saved->thread, NULL);
+	saved->running = false;
+	saved->failure = saved->result;
+	saved->next = now + PAUSE + PAUSE_FACTOR * (now - saved->next);
+	if (saved->failure.text[0] && !saved->map)
+		saved->map = saved->writing; /* again */
+	else
+		membership_unref(saved->writing);
+	saved->writing = NULL;
+}
+
+void saved_map_put(struct saved_map *saved, const struct membership *map, uint64_t lease)
+{
+	const struct membership *former = saved->map;
+
+	saved->map = membership_ref(map);
+	saved->lease = lease;
+	membership_unref(former);
+}
+
+bool saved_map_step(struct saved_map *saved, uint64_t now)
+{
+	if (saved->running && saved->done)
+		finish(saved, now);
+	if (!saved->running && saved->map && now >= saved->next)
+		start(saved, now);
+	return !saved->running && !saved->map;
+}
+
+void saved_map_confirm(struct saved_map *saved, uint64_t now)
+{
+	if (saved->running || saved->map || now < saved->touched + TOUCH_PERIOD)
+		return;
+	saved->touched = now;
+	utimensat(AT_FDCWD, saved->path, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+void saved_map_close(struct saved_map *saved)
+{
+	if (saved->running)
+		finish(saved, etcd_now());
+	if (saved->map) {
+		saved->writing = saved->map;
+		saved->writing_lease = saved->lease;
+		write_map(saved);
+		membership_unref(saved->map);
+		saved->map = NULL;
+	}
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a cluster's thread does with etcd: its parts, which call each other. All of it belongs to that
+ * thread, but for what cluster.c has a lock for. Times are those of etcd_now(), in milliseconds.
+ */
+#ifndef XDP_ICP_CLUSTER_SESSION_H
+#define XDP_ICP_CLUSTER_SESSION_H
+
+#include "cluster/cluster.h"
+#include "cluster/saved_map.h"
+#include "lib/log.h"
+
+/* This member's lease and key (presence.c). */
+struct presence {
+	uint64_t lease;	      /* 0: none */
+	uint64_t valid_until; /* the lease is surely there until then */
+	uint64_t next;	      /* when to do something */
+	bool asked, claims;   /* a call runs; the next one puts the key */
+	bool written;	      /* the key is there */
+	unsigned int refusals;
+};
+
+/* Reading and watching the keys (view.c). */
+struct view {
+	enum {
+		VIEW_IDLE,
+		VIEW_READS,
+		VIEW_BEGINS, /* to watch */
+		VIEW_WATCHES
+	} state;
+	bool whole;	   /* all must be read again */
+	uint64_t next;	   /* when to do something; of VIEW_BEGINS: when it has taken too long */
+	uint64_t revision; /* up to which all is known */
+	uint64_t reading;  /* revision of the pages */
+	char *cursor;	   /* key with which the next page begins */
+	size_t cursor_length;
+	unsigned int page; /* keys */
+	unsigned int refusals;
+	struct membership_changes *changes;
+	size_t bad_keys;
+};
+
+struct session {
+	const struct cluster_settings *settings;
+	struct etcd *etcd;
+	struct presence presence;
+	struct view view;
+	struct saved_map saved;
+	struct cluster_status status;	      /* copied for other threads */
+	unsigned int failures;		      /* of calls, since one has succeeded */
+	unsigned int connection;	      /* number; calls of a former one were dropped */
+	bool connection_error;		      /* that is what status.error is about */
+	const struct membership *known, *map; /* etcd's, and the one that counts; NULL: none */
+	bool fresh;			      /* they differ, or may */
+	uint64_t hold_until;		      /* members may come back until then */
+	uint64_t make_next;		      /* when to make the next map */
+	bool published;			      /* set when there is another map that counts */
+	uint64_t log_next;		      /* when to log an error like the last one */
+	struct log_limit errors, bad_keys;
+};
+
+#define session_of(part, name) ((struct session *)((char *)(part)-offsetof(struct session, name)))
+
+/* -1 with an error; nothing is to be closed then. */
+int session_open(struct session *session, const struct cluster_settings *settings,
+		 struct error *error);
+
+/* Read the file; the map in it counts. */
+void session_read(struct session *session);
+
+/* Do what is due; return after `most` milliseconds, or earlier. */
+void session_step(struct session *session, unsigned int most);
+
+/*
+ * End the lease, if `leaves`, and write what is not written yet. etcd has `most` milliseconds. Then
+ * free everything.
+ */
+void session_close(struct session *session, bool leaves, unsigned int most);
+
+/* --- for the parts */
+
+/* An endpoint has replied, if only with an error. */
+void session_reached(struct session *session);
+
+/* It has not: drop all calls, and move on to the next. */
+void session_unreachable(struct session *session, const struct error *error);
+
+/* Note etcd's error, and return when to try again after so many of them. */
+uint64_t session_retry(struct session *session, unsigned int refusals, const struct error *error);
+
+/* Milliseconds that a short call may take. */
+unsigned int session_timeout(const struct session *session);
+
+/* Return a key below the cluster's prefix, for a body. NULL: out of memory. */
+json_t *session_key(const struct session *session, const char *key, size_t length);
+
+/* Make the next map, up to view.revision, of changes, which are freed. `whole`: all was read. */
+void session_update(struct session *session, struct membership_changes *changes, bool whole);
+
+void presence_begin(struct session *session, uint64_t when);
+void presence_step(struct session *session, uint64_t now);
+
+/* This member's key has been changed or deleted: look at it. */
+void presence_recheck(struct session *session);
+
+/* End the lease; presence.lease is 0 when that is done. */
+void presence_leave(struct session *session);
+
+/* Begin at that time, by reading all again or where the watch has ended. */
+void view_begin(struct session *session, bool whole, uint64_t when);
+void view_step(struct session *session, uint64_t now);
+
+/* etcd has replied, and is at this revision: is what has been seen of it all? */
+void view_confirm(struct session *session, uint64_t revision);
+/* When view_step() has something to do, unless a call ends before. */
+uint64_t view_due(const struct session *session);
+
+void view_end(struct session *session);
+
+#endif

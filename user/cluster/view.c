@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * All keys are read in pages of one revision; then a watch tells what has changed since. If it ends, it is
+ * resumed behind the last change that was seen. All is read again if etcd has compacted what would
+ * come next, has lost this member's lease, or is behind what was seen: then it was wiped, or restored.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/session.h"
+#include "lib/escape.h"
+
+#define PAGE_MAX 4000 /* keys */
+#define KEYS_MAX (MEMBERSHIP_ASSIGNMENTS_MAX + 3 * MEMBERSHIP_MEMBERS_MAX)
+#define PAGE_TIMEOUT 10000 /* milliseconds */
+#define KEY_SHOWN 64	   /* bytes */
+#define CHANGES_MAX 100000 /* of a watch, before they are made into a map in any case */
+#define LOGGED_BAD_KEYS 10 /* in a period (log.h) */
+
+/* --- keys */
+
+/* Log and count a key that makes no sense. */
+static void tell_bad_key(struct session *session, const char *key, size_t length,
+			 const struct error *error)
+{
+	char *escaped = escape(key, length < KEY_SHOWN ? length : KEY_SHOWN);
+	char more[LOG_LIMIT_TEXT];
+
+	session->view.bad_keys++;
+	error_write(&session->status.bad_key, "%s/%s%s: %s", session->settings->prefix,
+		    escaped ? escaped : "", length > KEY_SHOWN ? "..." : "", error->text);
+	free(escaped);
+	if (log_limit_allows(&session->bad_keys, LOGGED_BAD_KEYS, more))
+		log_write(LOG_WARNING, "cluster '%s': key %s; it changes nothing%s",
+			  session->settings->name, session->status.bad_key.text, more);
+}
+
+/* Note one of etcd's keys, which was set or deleted. -1: out of memory. */
+static int add_key(struct session *session, const json_t *kv, bool deleted)
+{
+	size_t head = strlen(session->settings->prefix) + 1, key_length = 0, value_length = 0;
+	char *key = etcd_bytes(kv, "key", &key_length);
+	char *value = etcd_bytes(kv, "value", &value_length);
+	struct error error;
+
+	if (!key || !value || key_length < head) {
+		free(key);
+		free(value);
+		return -1;
+	}
+	if (membership_changes_add(session->view.changes, key + head, key_length - head,
+				   deleted ? NULL : value, value_length, &error))
+		tell_bad_key(session, key + head, key_length - head, &error);
+	if (strncmp(key + head, "members/", strlen("members/")) == 0 &&
+	    strcmp(key + head + strlen("members/"), session->settings->self) == 0 &&
+	    etcd_number(kv, "lease") != session->presence.lease)
+		presence_recheck(session);
+	free(key);
+	free(value);
+	return 0;
+}
+
+static void fail_with(struct session *session, const char *why)
+{
+	struct error error;
+
+	error_set(&error, "%s: %s", etcd_endpoint(session->etcd), why);
+	session_unreachable(session, &error);
+}
+
+/* After an error of etcd: to the next endpoint, or try again later. */
+static void view_failed(struct session *session, const struct etcd_result *result, bool whole)
+{
+	struct view *view = &session->view;
+
+	if (result->outcome == ETCD_UNREACHABLE) {
+		session_unreachable(session, &result->error);
+		return;
+	}
+	session_reached(session);
+	view_begin(session, whole,
+		   result->outcome == ETCD_COMPACTED
+			   ? etcd_now()
+			   : session_retry(session, view->refusals++, &result->error));
+}
+
+static json_t *range_end(const struct session *session)
+{
+	/* The byte behind the slash. */
+	char *end = NULL;
+	int length = asprintf(&end, "%s0", session->settings->prefix);
+	json_t *json = length < 0 ? NULL : etcd_make_bytes(end, (size_t)length);
+
+	free(end);
+	return json;
+}
+
+/* --- the watch */
+
+static void on_events(struct session *session, const json_t *result)
+{
+	struct view *view = &session->view;
+	const json_t *event;
+	uint64_t last = view->revision;
+	size_t i;
+
+	json_array_foreach (json_object_get(result, "events"), i, event) {
+		const json_t *kv = json_object_get(event, "kv");
+		const char *type = json_string_value(json_object_get(event, "type"));
+		uint64_t revision = etcd_number(kv, "mod_revision");
+
+		if (add_key(session, kv, type && strcmp(type, "DELETE") == 0)) {
+			fail_with(session, "an event that makes no sense");
+			return;
+		}
+		if (revision > last)
+			last = revision;
+	}
+	/* The rest of a change that comes in parts must be asked for as well. */
+	if (!json_is_true(json_object_get(result, "fragment")))
+		view->revision = last;
+}
+
+static void on_line(void *context, const json_t *result)
+{
+	struct session *session = session_of(context, view);
+	struct view *view = context;
+	const char *reason = json_string_value(json_object_get(result, "cancel_reason"));
+
+	if (etcd_number(result, "compact_revision")) {
+		log_write(LOG_NOTICE,
+			  "cluster '%s': etcd has compacted the changes; all keys are read",
+			  session->settings->name);
+		view_begin(session, true, etcd_now());
+	} else if (json_is_true(json_object_get(result, "canceled"))) {
+		etcd_forget_token(session->etcd);
+		fail_with(session, reason ? reason : "it cancelled the watch");
+	} else if (json_is_true(json_object_get(result, "created"))) {
+		session_reached(session);
+		view->state = VIEW_WATCHES;
+		view->refusals = 0;
+		view_confirm(session, etcd_number(json_object_get(result, "header"), "revision"));
+	} else {
+		on_events(session, result);
+	}
+}
+
+static void on_watch_end(void *context, const struct etcd_result *result)
+{
+	const struct view *view = context;
+
+	view_failed(session_of(context, view), result,
+		    result->outcome == ETCD_COMPACTED || result->outcome == ETCD_TOO_LARGE ||
+			    view->whole);
+}
+
+static void watch(struct session *session, uint64_t now)
+{
+	struct view *view = &session->view;
+	json_t *create = json_pack("{s:o, s:o, s:o, s:b}", "key", session_key(session, "", 0),
+				   "range_end", range_end(session), "start_revision",
+				   etcd_make_number(view->revision + 1), "fragment", true);
+
+	view->state = VIEW_BEGINS;
+	view->next = now + session_timeout(session);
+	etcd_stream(session->etcd, "watch", json_pack("{s:o}", "create_request", create), on_line,
+		    on_watch_end, view);
+}
+
+/* --- reading all */
+
+static void read_page(struct session *session);
+
+/* The pages are complete. */
+static void have_all(struct session *session)
+{
+	struct view *view = &session->view;
+	struct membership_changes *changes = view->changes;
+
+	if (view->reading < view->revision)
+		log_write(
+			LOG_WARNING,
+			"cluster '%s': etcd is at revision %llu, and was at %llu: it was wiped or "
+			"restored",
+			session->settings->name, (unsigned long long)view->reading,
+			(unsigned long long)view->revision);
+	view->changes = NULL;
+	view->revision = view->reading;
+	view->whole = false;
+	session->status.reads++;
+	view->changes = membership_changes_new(false);
+	if (view->changes)
+		watch(session, etcd_now());
+	else
+		fail_with(session, "out of memory");
+	session_update(session, changes, true);
+}
+
+static void too_many(struct session *session)
+{
+	struct error error;
+
+	error_set(&error, "%s: more than %u keys below %s", etcd_endpoint(session->etcd), KEYS_MAX,
+		  session->settings->prefix);
+	view_begin(session, true, session_retry(session, session->view.refusals++, &error));
+}
+
+/* The next page begins behind the last key of this one. -1: that is none, or not behind the former. */
+static int move_on(struct view *view, const json_t *kvs)
+{
+	size_t count = json_array_size(kvs), length, common;
+	char *key = count ? etcd_bytes(json_array_get(kvs, count - 1), "key", &length) : NULL;
+	int order = 1;
+
+	if (!key)
+		return -1;
+	if (view->cursor) {
+		common = length < view->cursor_length ? length : view->cursor_length;
+		order = memcmp(key, view->cursor, common);
+		if (!order)
+			order = length >= view->cursor_length ? 1 : -1;
+	}
+	free(view->cursor);
+	view->cursor = key;
+	view->cursor_length = length + 1; /* with a NUL */
+	return order > 0 ? 0 : -1;
+}
+
+static void on_page(void *context, const struct etcd_result *result)
+{
+	struct session *session = session_of(context, view);
+	struct view *view = context;
+	const json_t *kvs = json_object_get(result->reply, "kvs"), *kv;
+	size_t i;
+
+	if (result->outcome == ETCD_TOO_LARGE && view->page > 1) {
+		view->page = view->page > 8 ? view->page / 8 : 1;
+		read_page(session);
+		return;
+	}
+	if (result->outcome != ETCD_OK) {
+		view_failed(session, result, true);
+		return;
+	}
+	session_reached(session);
+	view->refusals = 0;
+	if (!view->reading)
+		view->reading = etcd_number(json_object_get(result->reply, "header"), "revision");
+	json_array_foreach (kvs, i, kv) {
+		if (add_key(session, kv, false) == 0)
+			continue;
+		fail_with(session, "a key that makes no sense");
+		return;
+	}
+	if (!json_is_true(json_object_get(result->reply, "more")))
+		have_all(session);
+	else if (membership_changes_count(view->changes) > KEYS_MAX)
+		too_many(session);
+	else if (move_on(view, kvs))
+		fail_with(session, "a page that does not go on");
+	else
+		read_page(session);
+}
+
+static void read_page(struct session *session)
+{
+	struct view *view = &session->view;
+	json_t *key = view->cursor ? etcd_make_bytes(view->cursor, view->cursor_length)
+				   : session_key(session, "", 0);
+	json_t *body = json_pack("{s:o, s:o, s:o}", "key", key, "range_end", range_end(session),
+				 "limit", etcd_make_number(view->page));
+
+	if (view->reading && body)
+		json_object_set_new(body, "revision", etcd_make_number(view->reading));
+	etcd_call(session->etcd, "kv/range", body, PAGE_TIMEOUT, on_page, view);
+}
+
+static void read_all(struct session *session)
+{
+	struct view *view = &session->view;
+
+	view->state = VIEW_READS;
+	view->reading = 0;
+	view->page = PAGE_MAX;
+	view->bad_keys = 0;
+	session->status.bad_key.text[0] = '\0';
+	free(view->cursor);
+	view->cursor = NULL;
+	membership_changes_free(view->changes);
+	view->changes = membership_changes_new(true);
+	if (view->changes)
+		read_page(session);
+	else
+		fail_with(session, "out of memory");
+}
+
+/* --- steps */
+
+void view_begin(struct session *session, bool whole, uint64_t when)
+{
+	struct view *view = &session->view;
+
+	etcd_drop(session->etcd, view);
+	view->whole = view->whole || whole || view->state == VIEW_READS;
+	view->state = VIEW_IDLE;
+	view->next = when;
+	session->status.watching = false;
+}
+
+/* The changes that have come, made into a map no more often than is reasonable for their size. */
+static void flush(struct session *session, uint64_t now)
+{
+	struct view *view = &session->view;
+	struct membership_changes *changes = view->changes;
+	size_t count = changes ? membership_changes_count(changes) : 0;
+
+	if (view->state == VIEW_READS || view->whole || !count ||
+	    (now < session->make_next && count < CHANGES_MAX))
+		return;
+	view->changes = membership_changes_new(false);
+	if (view->changes)
+		session_update(session, changes, false);
+	else
+		view->changes = changes;
+}
+
+void view_step(struct session *session, uint64_t now)
+{
+	struct view *view = &session->view;
+
+	if (view->state == VIEW_BEGINS && now >= view->next)
+		fail_with(session, "no reply to a watch");
+	else if (view->state == VIEW_IDLE && now >= view->next && view->whole)
+		read_all(session);
+	else if (view->state == VIEW_IDLE && now >= view->next)
+		watch(session, now);
+	session->status.watching = view->state == VIEW_WATCHES;
+	session->status.bad_keys = view->bad_keys;
+	flush(session, now);
+}
+
+uint64_t view_due(const struct session *session)
+{
+	const struct view *view = &session->view;
+
+	if (view->state == VIEW_IDLE || view->state == VIEW_BEGINS)
+		return view->next;
+	return view->state == VIEW_WATCHES && membership_changes_count(view->changes)
+		       ? session->make_next
+		       : UINT64_MAX;
+}
+
+void view_confirm(struct session *session, uint64_t revision)
+{
+	const struct view *view = &session->view;
+
+	if (view->state != VIEW_WATCHES)
+		return;
+	if (revision < view->revision) {
+		view_begin(session, true, etcd_now());
+		return;
+	}
+	session->status.confirmed = time(NULL);
+	if (session->map && !session->fresh)
+		saved_map_confirm(&session->saved, etcd_now());
+}
+
+void view_end(struct session *session)
+{
+	membership_changes_free(session->view.changes);
+	free(session->view.cursor);
+}
