@@ -7,6 +7,7 @@
  *	@kinds			every policy kind in one line
  *	@settings common	the settings that all kinds take
  *	@settings KIND		the settings of one kind
+ *	@cluster		those of a cluster
  *
  * Any other such line is an error, so that a page cannot name a kind that does not exist.
  */
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/cluster_config.h"
 #include "counters.h"
 #include "policy/policy.h"
 
@@ -63,6 +65,19 @@ static void put_kinds(void)
 		put_entry(policy_kinds[i]->name, "", policy_kinds[i]->help);
 }
 
+static void put_settings_of(const struct policy_setting *settings)
+{
+	for (; settings->name; settings++) {
+		const char *remark = settings->list ? " = { _VALUE_, ... }" : " = _VALUE_";
+
+		if (settings->replaced_by)
+			continue;
+		printf("*%s*%s%s\n", settings->name, remark,
+		       settings->required ? " (required)" : "");
+		put_sentence(settings->help);
+	}
+}
+
 static int put_settings(const char *name)
 {
 	const struct policy_setting *settings = NULL;
@@ -74,15 +89,7 @@ static int put_settings(const char *name)
 			settings = policy_kinds[i]->settings;
 	if (!settings)
 		return -1;
-	for (; settings->name; settings++) {
-		const char *remark = settings->list ? " = { _VALUE_, ... }" : " = _VALUE_";
-
-		if (settings->replaced_by)
-			continue;
-		printf("*%s*%s%s\n", settings->name, remark,
-		       settings->required ? " (required)" : "");
-		put_sentence(settings->help);
-	}
+	put_settings_of(settings);
 	return 0;
 }
 
@@ -95,6 +102,8 @@ static int put_table(const char *directive)
 		put_counters();
 	else if (strcmp(directive, "kinds") == 0)
 		put_kinds();
+	else if (strcmp(directive, "cluster") == 0)
+		put_settings_of(cluster_config_settings);
 	else if (strncmp(directive, settings, strlen(settings)) == 0)
 		return put_settings(directive + strlen(settings));
 	else

@@ -130,7 +130,7 @@ class Manuals(Lab):
     def test_options_of_the_configuration(self):
         known = re.search(r"the options are (.*)", self.complaint("no_such_option = 1\n"))[1]
         page = sections(source("xdp-icp.conf.5"))["OPTIONS"]
-        self.assertEqual(names(page) | {"policy"}, set(known.split(", ")))
+        self.assertEqual(names(page) | {"policy", "cluster"}, set(known.split(", ")))
 
     def test_kinds(self):
         complaint = self.complaint('policy "p" { kind = "no-such-kind" }\n')
@@ -174,7 +174,7 @@ class Manuals(Lab):
 
     def test_actions_of_icpctl(self):
         commands = sections(sections(source("icpctl.1"))["COMMANDS"], "##")
-        for command in ("policy", "recent", "rules"):
+        for command in ("cluster", "policy", "recent", "rules"):
             usage = re.findall(r"\[OPTION\.\.\.\] (\w+)", help_of(BUILD / "icpctl", command))
             synopsis = commands[command].split("\n\n")[1]
             shown = re.findall(r"(?<![-\w])(\w+)\*(?: _[A-Z]|\+\+|$)", synopsis, re.M)

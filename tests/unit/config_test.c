@@ -145,9 +145,12 @@ TEST(quotes)
 #define TOP_OPTIONS                                                                                \
 	"include, listen, interfaces, mode, control, metrics, pin_dir, user, default, "            \
 	"answer_request_zero, "                                                                    \
-	"rules_max, prefixes_max, verdicts_max, lease, drain_time, on_exit, log, workers, policy"
+	"rules_max, prefixes_max, verdicts_max, lease, drain_time, on_exit, log, workers, "        \
+	"policy, cluster"
 #define ADDRESS_FORM "; write it as 192.0.2.1:3130 or [2001:db8::1]:3130, with numbers, not names"
 #define VALUE_FORM "write NAME = VALUE, with quotes around a text and braces around a list"
+
+#define CLUSTER "cluster s { etcd = 'http://a:2379'  member = m\n"
 
 TEST(configuration_errors)
 {
@@ -228,7 +231,37 @@ TEST(configuration_errors)
 		  "012345678901234567890123456789012345678'",
 		  "c:1: control: a path of 108 bytes; a socket's has 1 to 107" },
 		{ "policy p { }\n\npolicy p { }",
-		  "c:3: there is a policy named 'p' already; each needs a name of its own" },
+		  "c:3: there is one named 'p' already; each policy and each cluster needs a name "
+		  "of its own" },
+		{ "cluster { }", "c:1: a cluster needs a name; write cluster \"NAME\" { ... }" },
+		{ "cluster s {\nkind = x }",
+		  "c:2: unknown option 'kind' of a cluster; the options are etcd, prefix, member, "
+		  "weight, addresses, ttl, state, members_min, when_isolated, ca, cert, key, user, "
+		  "password_file" },
+		{ "\ncluster s { }", "c:2: cluster 's': 'etcd' is missing; write etcd = "
+				     "\"https://HOST:2379\"" },
+		{ "cluster '.s' {\netcd = 'http://a' }",
+		  "c:1: cluster '.s': a name has 1 to 64 of A-Za-z0-9._-, and no dot at its "
+		  "beginning" },
+		{ "cluster s {\netcd = { 'http://a',\n'ftp://b' } }",
+		  "c:3: etcd 'ftp://b': must be https://HOST:PORT or http://HOST:PORT" },
+		{ CLUSTER "etcd += 'https://a/b' }",
+		  "c:2: etcd 'https://a/b': must be https://HOST:PORT or http://HOST:PORT" },
+		{ CLUSTER "prefix = '/a/' }",
+		  "c:2: prefix '/a/': it has at most 255 bytes, and no slash at its end" },
+		{ CLUSTER "prefix = a }", "c:2: prefix 'a': the path must begin with a slash" },
+		{ "cluster s { etcd = 'http://a:2379'\nmember = 'a b' }",
+		  "c:2: member 'a b': a name has 1 to 64 of A-Za-z0-9._-, and is no verdict's" },
+		{ CLUSTER "weight = 0 }", "c:2: weight: '0' is not a number from 1 to 10000" },
+		{ CLUSTER "ttl = 20ms }",
+		  "c:2: ttl: '20ms' is not a duration from 1s to 10m; write 200ms, 5s, 2m or 1h" },
+		{ CLUSTER "state = '' }",
+		  "c:2: state '': it must not be empty, or longer than a path" },
+		{ CLUSTER "when_isolated = hit }",
+		  "c:2: when_isolated 'hit': must be keep or miss" },
+		{ CLUSTER "key = /k }", "c:1: cluster 's': 'key' is of no use without 'cert'" },
+		{ CLUSTER "user = u }",
+		  "c:1: cluster 's': 'user' and 'password_file' go together" },
 		{ "policy { }", "c:1: a policy needs a name; write policy \"NAME\" { ... }" },
 		{ "policy p\nkind = x", "c:2: a policy is missing its {; write policy \"NAME\" { "
 					"... }" },
@@ -438,7 +471,7 @@ TEST(startup_options)
 		strcat(strcat(known, rows[i].name), ", ");
 	}
 	/* There are no other options. */
-	strcat(known, "policy");
+	strcat(known, "policy, cluster");
 	assert_int_equal(config_parse_text("none = 1", 8, "c", &config, &error), -1);
 	assert_string_equal(strstr(error.text, "are ") + 4, known);
 }

@@ -178,7 +178,8 @@ TEST(members_of_a_cluster)
 	assert_int_equal(share(policy, ICP_OP_INVALID, ICP_NO_COST), 1000);
 	assert_null(policy_partition(policy));
 	policy_free(policy);
-	chain = make_chain("default = denied policy p { kind = partition cluster = site }");
+	chain = make_chain("cluster site { etcd = 'http://a:2379' member = a } "
+			   "default = denied policy p { kind = partition cluster = site }");
 	assert_int_equal(decide_url(chain, "http://e.org/").verdict.opcode, ICP_OP_DENIED);
 	chain_free(chain);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "chain/chain.h"
+#include "config/cluster_config.h"
 #include "lib/byteset.h"
 #include "policy/patterns.h"
 
@@ -46,6 +47,10 @@ int chain_create(const struct config *config, struct chain **chain, struct error
 			return -1;
 		}
 		made->count++;
+	}
+	if (cluster_config_check_policies(config, error)) {
+		chain_free(made);
+		return -1;
 	}
 	qsort(made->policies, made->count, sizeof(made->policies[0]), compare_policies);
 	*chain = made;

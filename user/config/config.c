@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/cluster_config.h"
 #include "config/include.h"
 #include "config/options.h"
 #include "config/text.h"
@@ -76,35 +77,39 @@ static void on_error(cfg_t *section, const char *format, va_list args)
 static void on_error(cfg_t *section, const char *format, va_list args)
 {
 	static const struct {
-		const char *theirs, *before, *after;
+		const char *theirs, *before, *between, *after; /* NULL: nothing more */
 	} texts[] = {
 		{ "missing equal sign after option '%s'", "'",
-		  "' must be followed by = and a value" },
+		  "' must be followed by = and a value", NULL },
 		{ "unexpected token '%s'", "unexpected '",
-		  "'; write NAME = VALUE, with quotes around a text and braces around a list" },
-		{ "premature end of file", "the file ends within an option",
-		  "; write NAME = VALUE" },
-		{ "found duplicate title '%s'", "there is a policy named '",
-		  "' already; each needs a name of its own" },
-		{ "missing title for section '%s'", "a ",
-		  " needs a name; write policy \"NAME\" { ... }" },
-		{ "missing opening brace for section '%s'", "a ",
-		  " is missing its {; write policy \"NAME\" { ... }" },
+		  "'; write NAME = VALUE, with quotes around a text and braces around a list",
+		  NULL },
+		{ "premature end of file", "the file ends within an option", "; write NAME = VALUE",
+		  NULL },
+		{ "found duplicate title '%s'", "there is one named '",
+		  "' already; each policy and each cluster needs a name of its own", NULL },
+		{ "missing title for section '%s'", "a ", " needs a name; write ",
+		  " \"NAME\" { ... }" },
+		{ "missing opening brace for section '%s'", "a ", " is missing its {; write ",
+		  " \"NAME\" { ... }" },
 	};
 	char message[512];
+	const char *name = "";
 
 	if (strcmp(format, "no such option '%s'") == 0) {
 		list_names(section, message, sizeof(message));
-		fail(section->line, "unknown option '%.200s'%s; the options are %s",
-		     va_arg(args, const char *), section == parse.root ? "" : " of a policy",
-		     message);
+		fail(section->line, "unknown option '%.200s'%s%s; the options are %s",
+		     va_arg(args, const char *), section == parse.root ? "" : " of a ",
+		     section == parse.root ? "" : section->name, message);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		if (strcmp(format, texts[i].theirs))
 			continue;
-		fail(section->line, "%s%.200s%s", texts[i].before,
-		     strchr(format, '%') ? va_arg(args, const char *) : "", texts[i].after);
+		if (strchr(format, '%'))
+			name = va_arg(args, const char *);
+		fail(section->line, "%s%.200s%s%.200s%s", texts[i].before, name, texts[i].between,
+		     texts[i].after ? name : "", texts[i].after ? texts[i].after : "");
 		return;
 	}
 	vsnprintf(message, sizeof(message), format, args);
@@ -184,7 +189,8 @@ static unsigned int section_line(const cfg_t *section)
 	return section->line;
 }
 
-static int read_policy(struct config *config, const cfg_t *section)
+/* Append the section of a policy or a cluster to a list. */
+static int read_section(struct policy_spec ***list, size_t *count, const cfg_t *section)
 {
 	struct policy_spec **added, *spec;
 	char where[512];
@@ -197,7 +203,7 @@ static int read_policy(struct config *config, const cfg_t *section)
 		policy_spec_free(spec);
 		return -1;
 	}
-	added = vec_append(config->policies, config->policy_count);
+	added = vec_append(*list, *count);
 	if (!added) {
 		policy_spec_free(spec);
 		return fail(section->line, OUT_OF_MEMORY);
@@ -209,12 +215,18 @@ static int read_policy(struct config *config, const cfg_t *section)
 static int read_tree(struct config *config, cfg_t *root)
 {
 	const cfg_opt_t *policies = cfg_getopt(root, "policy");
+	const cfg_opt_t *clusters = cfg_getopt(root, "cluster");
 
 	for (const struct config_option *option = config_options; option->name; option++)
 		if (read_option(config, option, cfg_getopt(root, option->name)))
 			return -1;
 	for (unsigned int i = 0; i < policies->nvalues; i++)
-		if (read_policy(config, policies->values[i]->section))
+		if (read_section(&config->policies, &config->policy_count,
+				 policies->values[i]->section))
+			return -1;
+	for (unsigned int i = 0; i < clusters->nvalues; i++)
+		if (read_section(&config->clusters, &config->cluster_count,
+				 clusters->values[i]->section))
 			return -1;
 	return 0;
 }
@@ -246,6 +258,7 @@ static void add_setting(cfg_opt_t *settings, const char *name, bool removed)
 static cfg_t *make_root(void)
 {
 	cfg_opt_t settings[NAMES_MAX] = { { .name = NULL } }, top[NAMES_MAX] = { { .name = NULL } };
+	cfg_opt_t cluster[NAMES_MAX] = { { .name = NULL } };
 	size_t count = 0;
 
 	for (size_t i = 0; policy_common_settings[i].name; i++)
@@ -253,6 +266,8 @@ static cfg_t *make_root(void)
 	for (size_t kind = 0; policy_kinds[kind]; kind++)
 		for (const struct policy_setting *s = policy_kinds[kind]->settings; s->name; s++)
 			add_setting(settings, s->name, s->replaced_by);
+	for (const struct policy_setting *s = cluster_config_settings; s->name; s++)
+		add_setting(cluster, s->name, false);
 	for (; config_options[count].name; count++)
 		add_setting(top, config_options[count].name, false);
 	top[count] = (cfg_opt_t){
@@ -261,6 +276,9 @@ static cfg_t *make_root(void)
 		.flags = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES,
 		.subopts = settings,
 	};
+	top[count + 1] = top[count];
+	top[count + 1].name = "cluster";
+	top[count + 1].subopts = cluster;
 	return cfg_init(top, CFGF_NONE);
 }
 
@@ -348,6 +366,8 @@ static int complete(struct config *made, int result, struct config **config, str
 {
 	if (result == 0)
 		result = config_default_listen(made, error);
+	if (result == 0)
+		result = cluster_config_check(made, error);
 	if (result)
 		config_free(made);
 	else
@@ -399,7 +419,10 @@ void config_free(struct config *config)
 		free(config->interfaces[i]);
 	for (size_t i = 0; i < config->policy_count; i++)
 		policy_spec_free(config->policies[i]);
+	for (size_t i = 0; i < config->cluster_count; i++)
+		policy_spec_free(config->clusters[i]);
 	config_variables_free(&config->variables);
+	free(config->clusters);
 	free(config->policies);
 	free(config->interfaces);
 	free(config->includes);

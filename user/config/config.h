@@ -61,7 +61,9 @@ struct config {
 	enum config_on_exit on_exit;
 	bool log_json; /* the daemon logs JSON */
 	size_t policy_count;
-	struct policy_spec **policies;	   /* in the order of the file; names are unique */
+	struct policy_spec **policies; /* in the order of the file; names are unique */
+	size_t cluster_count;
+	struct policy_spec **clusters;	   /* likewise (cluster_config.h) */
 	struct config_variables variables; /* environment variables named at the start */
 	uint64_t given; /* a bit for each of config_options[] (options.h) that a file has set */
 };

@@ -58,23 +58,24 @@ static int by_name(const void *a, const void *b)
 }
 
 /* libconfuse has checked each file for itself. */
-static int check_names(const struct config *config, struct error *error)
+static int check_names(struct policy_spec *const *list, size_t count, const char *what,
+		       struct error *error)
 {
-	size_t count = config->policy_count;
 	struct policy_spec **sorted = calloc(count + 1, sizeof(struct policy_spec *));
 	int result = 0;
 
 	if (!sorted)
 		return error_set(error, "out of memory");
 	if (count)
-		memcpy(sorted, config->policies, count * sizeof(*sorted));
+		memcpy(sorted, list, count * sizeof(*sorted));
 	qsort(sorted, count, sizeof(*sorted), by_name);
 	for (size_t i = 1; i < count && result == 0; i++)
 		if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
 			result = error_set(error,
-					   "%s: there is a policy named '%s' already, at %s; each "
+					   "%s: there is a %s named '%s' already, at %s; each "
 					   "needs a name of its own",
-					   sorted[i]->where, sorted[i]->name, sorted[i - 1]->where);
+					   sorted[i]->where, what, sorted[i]->name,
+					   sorted[i - 1]->where);
 	free(sorted);
 	return result;
 }
@@ -87,5 +88,11 @@ int config_read_included(struct config *config, const char *path,
 	for (size_t i = 0; i < count; i++)
 		if (read_path(config, config->includes[i], path, known, error))
 			return -1;
-	return count ? check_names(config, error) : 0;
+	if (!count)
+		return 0;
+	return check_names(config->policies, config->policy_count, "policy", error) ||
+			       check_names(config->clusters, config->cluster_count, "cluster",
+					   error)
+		       ? -1
+		       : 0;
 }

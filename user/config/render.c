@@ -40,9 +40,9 @@ static void print_value(FILE *out, const char *text, size_t index, size_t count)
 		fputs(" }", out);
 }
 
-void render_policy(FILE *out, const struct policy_spec *spec)
+static void print_section(FILE *out, const char *what, const struct policy_spec *spec)
 {
-	fputs("policy ", out);
+	fprintf(out, "%s ", what);
 	print_quoted(out, spec->name);
 	fputs(" {\n", out);
 	for (size_t i = 0; i < spec->count; i++) {
@@ -54,6 +54,16 @@ void render_policy(FILE *out, const struct policy_spec *spec)
 		putc('\n', out);
 	}
 	fputs("}\n", out);
+}
+
+void render_policy(FILE *out, const struct policy_spec *spec)
+{
+	print_section(out, "policy", spec);
+}
+
+void render_cluster(FILE *out, const struct policy_spec *spec)
+{
+	print_section(out, "cluster", spec);
 }
 
 static void print_option(FILE *out, const struct config *config, const struct config_option *option)
@@ -78,21 +88,22 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*left)->name, (*right)->name);
 }
 
-static int print_policies(FILE *out, const struct config *config)
+/* Print the sections of a list by name, each with its place. */
+static int print_sections(FILE *out, const char *what, struct policy_spec *const *list,
+			  size_t count)
 {
-	size_t count = config->policy_count;
 	struct policy_spec **sorted = calloc(count + 1, sizeof(struct policy_spec *));
 
 	if (!sorted)
 		return -1;
 	if (count)
-		memcpy(sorted, config->policies, count * sizeof(struct policy_spec *));
+		memcpy(sorted, list, count * sizeof(struct policy_spec *));
 	qsort(sorted, count, sizeof(struct policy_spec *), by_name);
 	for (size_t i = 0; i < count; i++) {
 		char *where = escape(sorted[i]->where, strlen(sorted[i]->where));
 
 		fprintf(out, "\n# %s\n", where ? where : "");
-		render_policy(out, sorted[i]);
+		print_section(out, what, sorted[i]);
 		free(where);
 	}
 	free(sorted);
@@ -110,7 +121,9 @@ char *render_config(const struct config *config)
 		return NULL;
 	for (const struct config_option *option = config_options; option->name; option++)
 		print_option(out, config, option);
-	failed = print_policies(out, config) || ferror(out);
+	failed = print_sections(out, "cluster", config->clusters, config->cluster_count) ||
+		 print_sections(out, "policy", config->policies, config->policy_count) ||
+		 ferror(out);
 	if (fclose(out) == 0 && !failed)
 		return text;
 	free(text);

@@ -7,8 +7,9 @@
 
 #include "config/config.h"
 
-/* Print the section of a policy. */
+/* Print the section of a policy, or of a cluster. */
 void render_policy(FILE *out, const struct policy_spec *spec);
+void render_cluster(FILE *out, const struct policy_spec *spec);
 
 /*
  * Return all options with the values that they have, defaults included, and the policies in the order of
