@@ -37,6 +37,7 @@ int icpctl_query(struct icpctl *ctl, int argc, char **argv);
 int icpctl_check(struct icpctl *ctl, int argc, char **argv);
 int icpctl_policy(struct icpctl *ctl, int argc, char **argv);
 int icpctl_recent(struct icpctl *ctl, int argc, char **argv);
+int icpctl_cluster(struct icpctl *ctl, int argc, char **argv);
 int icpctl_rules(struct icpctl *ctl, int argc, char **argv);
 int icpctl_status(struct icpctl *ctl, int argc, char **argv);
 int icpctl_stats(struct icpctl *ctl, int argc, char **argv);
@@ -121,6 +122,9 @@ const char *icpctl_string(const json_t *object, const char *key);
 
 /* Print the state of a policy, such as "down since TIME, matches (why)", and a newline. */
 void icpctl_print_state(const json_t *state);
+
+/* Print the state of a cluster in a line. */
+void icpctl_print_cluster(const json_t *cluster);
 
 /* Return an unescaped argument (escape.h), for free(). */
 char *icpctl_unescape(const char *text, size_t *length);

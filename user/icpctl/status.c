@@ -156,6 +156,19 @@ static void print_states(const json_t *states)
 	}
 }
 
+static void print_clusters(const json_t *clusters)
+{
+	const char *name = "clusters";
+	const json_t *cluster;
+	size_t i;
+
+	json_array_foreach (clusters, i, cluster) {
+		printf("%-11s ", name);
+		icpctl_print_cluster(cluster);
+		name = "";
+	}
+}
+
 /* `before` is an earlier status, for rates, or NULL. */
 static void print_status(const json_t *before, const json_t *reply)
 {
@@ -172,6 +185,7 @@ static void print_status(const json_t *before, const json_t *reply)
 	print_listen(json_object_get(reply, "listen"));
 	print_line("policies", "%" JSON_INTEGER_FORMAT, number_of(reply, "policies"));
 	print_states(json_object_get(reply, "states"));
+	print_clusters(json_object_get(reply, "clusters"));
 	print_line("prefixes", "%" JSON_INTEGER_FORMAT, number_of(reply, "prefixes"));
 	if (json_object_get(reply, "prefixes_used"))
 		print_line("in kernel", "%" JSON_INTEGER_FORMAT " of at most %" JSON_INTEGER_FORMAT,

@@ -7,6 +7,7 @@
 
 #include "xdp-icpd/census.h"
 #include "xdp-icpd/check.h"
+#include "xdp-icpd/cluster_commands.h"
 #include "xdp-icpd/rules.h"
 #include "xdp-icpd/commands.h"
 #include "automaton/pack.h"
@@ -210,6 +211,7 @@ json_t *status_json(struct daemon *daemon)
 			  control_text(daemon->config->pin_dir));
 	json_object_set_new(reply, "clock_ms", json_integer(clock_ms));
 	json_object_set_new(reply, "states", policy_states_json(daemon));
+	json_object_set_new(reply, "clusters", clusters_json(daemon));
 	json_object_set_new(reply, "config", config_path(daemon));
 	json_object_set_new(reply, "generation",
 			    json_integer((json_int_t)daemon_generation(daemon)));
@@ -603,6 +605,13 @@ const struct control_resource daemon_resources[] = {
 	{ "GET", "/v1/recent/", get_recent, false, "the keys of a policy of the kind recent" },
 	{ "POST", "/v1/recent/", post_recent, true, "add and remove keys by their URLs" },
 	{ "DELETE", "/v1/recent/", delete_recent, true, "remove all keys" },
+	{ "GET", "/v1/clusters", get_clusters, false, "the clusters and their members" },
+	{ "PUT", "/v1/clusters/assignments", put_assignment, true,
+	  "assign a prefix to a member of a cluster, or a verdict" },
+	{ "DELETE", "/v1/clusters/assignments", delete_assignment, true, "end an assignment" },
+	{ "PUT", "/v1/clusters/drained", put_cluster_drain, true,
+	  "take a member out of the order of a cluster" },
+	{ "DELETE", "/v1/clusters/drained", delete_cluster_drain, true, "end that" },
 	{ "GET", "/v1/rules", get_rules, false, "the operator's rules" },
 	{ "POST", "/v1/rules", post_rules, true, "insert, change or remove rules" },
 	{ "PUT", "/v1/rules", put_rules, true, "replace all rules" },

@@ -8,6 +8,7 @@
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/census.h"
 #include "xdp-icpd/chain.h"
+#include "xdp-icpd/clusters.h"
 #include "xdp-icpd/drain.h"
 #include "xdp-icpd/metrics.h"
 #include "xdp-icpd/public.h"
@@ -68,6 +69,7 @@ static void on_end(evutil_socket_t number, short what, void *context)
 	if (wait && !daemon->ending) {
 		daemon->ending = true;
 		log_write(LOG_NOTICE, "drains for %u ms on %s, then ends", wait, strsignal(number));
+		daemon_leave_clusters(daemon);
 		if (!daemon->server.responder.drain &&
 		    daemon_drain(daemon, ICP_OP_MISS_NOFETCH, &error))
 			log_write(LOG_ERR, "%s", error.text);
@@ -180,6 +182,7 @@ void daemon_stop(struct daemon *daemon)
 {
 	struct error error;
 
+	daemon_stop_clusters(daemon, !keeps_chain(daemon));
 	daemon_finish_rules(daemon);
 	daemon_cancel_changes(daemon);
 	daemon_stop_remembering(daemon);

@@ -26,6 +26,7 @@ struct horizon {
 };
 
 TAILQ_HEAD(rules_jobs, rules_job);
+SLIST_HEAD(running_clusters, running);
 
 struct daemon {
 	const char *config_path;
@@ -42,13 +43,14 @@ struct daemon {
 	struct metrics_text {
 		char *text; /* NULL: not written yet */
 		size_t length;
-		uint64_t written;	 /* nanoseconds of the monotonic clock */
-	} metrics_texts[2];		 /* of the two formats (metrics.c) */
-	struct public_view *public_view; /* NULL: not asked for yet (public.c) */
-	struct census *census;		 /* NULL: nothing has been counted yet (census.c) */
-	struct tracing *tracing;	 /* NULL: not in use (trace.c) */
-	struct changes *changes;	 /* of the chain (reload.c) */
-	struct rules_jobs rule_changes;	 /* the first one is being made (rules.c) */
+		uint64_t written;	  /* nanoseconds of the monotonic clock */
+	} metrics_texts[2];		  /* of the two formats (metrics.c) */
+	struct public_view *public_view;  /* NULL: not asked for yet (public.c) */
+	struct census *census;		  /* NULL: nothing has been counted yet (census.c) */
+	struct tracing *tracing;	  /* NULL: not in use (trace.c) */
+	struct changes *changes;	  /* of the chain (reload.c) */
+	struct running_clusters clusters; /* (clusters.c) */
+	struct rules_jobs rule_changes;	  /* the first one is being made (rules.c) */
 	struct event *heartbeat;
 	struct event *log_later; /* NULL: not needed yet (states.c) */
 	struct event *watchdog;	 /* NULL: the service manager waits for no messages */

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "xdp-icpd/chain.h"
+#include "xdp-icpd/clusters.h"
 #include "xdp-icpd/reload.h"
 #include "config/dropin.h"
 #include "lib/log.h"
@@ -35,7 +36,8 @@
 enum change_kind {
 	CHANGE_RELOAD,
 	CHANGE_PUT,
-	CHANGE_REMOVE
+	CHANGE_REMOVE,
+	CHANGE_REBUILD
 };
 enum change_stage {
 	STAGE_BUILD,
@@ -79,7 +81,7 @@ SLIST_HEAD(released_list, released);
 
 struct changes {
 	struct daemon *daemon;
-	struct log_limit failures; /* of reloads */
+	struct log_limit failures; /* of reloads and rebuilds */
 	struct change_list waiting;
 	size_t waiting_count;
 	struct change *current;
@@ -180,6 +182,9 @@ static int build(const struct changes *changes, struct change *change)
 		return next_chain_build(&change->next, change->config, daemon->xdp.kernel,
 					&changes->cancel, &change->error);
 	}
+	if (change->kind == CHANGE_REBUILD)
+		return next_chain_build(&change->next, &config, daemon->xdp.kernel,
+					&changes->cancel, &change->error);
 	if (change->save && open_file(changes, change))
 		return -1;
 	if (list_policies(&config, change) ||
@@ -305,6 +310,9 @@ static void log_change(struct daemon *daemon, const struct change *change)
 		else
 			log_write(LOG_NOTICE, "policy '%s' removed", change->name);
 		break;
+	case CHANGE_REBUILD:
+		log_write(LOG_INFO, "the chain is built by the new map of a cluster");
+		break;
 	}
 }
 
@@ -319,7 +327,7 @@ static void exchange_config(struct config *config, struct config *former, struct
 			log_write(LOG_WARNING, "%s: the change takes effect at the next start",
 				  restart);
 		change->config = former;
-	} else {
+	} else if (change->kind != CHANGE_REBUILD) {
 		struct policy_spec **policies = former->policies;
 
 		former->policies = change->policies;
@@ -344,6 +352,7 @@ static int activate(struct changes *changes, struct change *change)
 			daemon->reloads++;
 			daemon->last_reload = time(NULL);
 			daemon->last_reload_error.text[0] = '\0';
+			daemon_sync_clusters(daemon);
 		}
 		log_change(daemon, change);
 		/* Evaluations may still hold references. */
@@ -367,6 +376,15 @@ static void reload_failed(struct changes *changes, const struct error *error)
 		log_write(LOG_ERR, "reload failed, nothing is changed: %s%s", error->text, more);
 }
 
+static void rebuild_failed(struct changes *changes, const struct error *error)
+{
+	char more[LOG_LIMIT_TEXT];
+
+	if (log_limit_allows(&changes->failures, 10, more))
+		log_write(LOG_ERR, "the map of a cluster has changed, and the chain has not: %s%s",
+			  error->text, more);
+}
+
 static void complete(struct changes *changes, struct change *change)
 {
 	const char *restored = change->active && change->kind == CHANGE_REMOVE && change->spec
@@ -375,6 +393,8 @@ static void complete(struct changes *changes, struct change *change)
 
 	if (change->failed && change->kind == CHANGE_RELOAD)
 		reload_failed(changes, &change->error);
+	if (change->failed && change->kind == CHANGE_REBUILD && !changes->cancel)
+		rebuild_failed(changes, &change->error);
 	if (change->done)
 		change->done(change->context, changes->daemon, restored,
 			     change->failed ? &change->error : NULL);
@@ -433,7 +453,7 @@ static struct change *add(struct daemon *daemon, enum change_kind kind, struct e
 
 	if (changes->cancel)
 		error_set(error, "the daemon ends");
-	else if (changes->waiting_count == CHANGES_MAX)
+	else if (changes->waiting_count >= CHANGES_MAX && kind != CHANGE_REBUILD)
 		error_set(error, "%d changes of the chain wait already; try again later",
 			  CHANGES_MAX);
 	else if (!(change = calloc(1, sizeof(*change))))
@@ -484,6 +504,18 @@ struct change *daemon_remove_policy(struct daemon *daemon, const char *name, boo
 		error_set(error, "out of memory");
 	free(copy);
 	return NULL;
+}
+
+void daemon_rebuild(struct daemon *daemon)
+{
+	const struct change *change;
+	struct error error;
+
+	TAILQ_FOREACH (change, &daemon->changes->waiting, link)
+		if (change->kind == CHANGE_REBUILD)
+			return;
+	if (!add(daemon, CHANGE_REBUILD, &error))
+		rebuild_failed(daemon->changes, &error);
 }
 
 void change_then(struct change *change, change_done done, void *context)

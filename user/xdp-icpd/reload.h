@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Changes of the chain while the daemon runs: reloads, and the commands of icpctl policy. They are
- * made one at a time, in the order of the requests, while the event loop continues.
+ * Changes of the chain while the daemon runs: reloads, the commands of icpctl policy, and other maps of
+ * clusters. They are made one at a time, in the order of the requests, while the event loop continues.
  */
 #ifndef XDP_ICP_DAEMON_RELOAD_H
 #define XDP_ICP_DAEMON_RELOAD_H
@@ -49,6 +49,12 @@ struct change *daemon_remove_policy(struct daemon *daemon, const char *name, boo
 typedef void (*change_done)(void *context, struct daemon *daemon, const char *restored,
 			    const struct error *error);
 void change_then(struct change *change, change_done done, void *context);
+
+/*
+ * Queue the building of the same chain once more, for policies that read what has changed, such as the
+ * map of a cluster; unless one waits.
+ */
+void daemon_rebuild(struct daemon *daemon);
 
 /* On SIGHUP: queue a reload, unless the last change in the queue is one. */
 void daemon_reload_on_signal(struct daemon *daemon);

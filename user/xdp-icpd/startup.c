@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "xdp-icpd/clusters.h"
 #include "xdp-icpd/commands.h"
 #include "xdp-icpd/public.h"
 #include "chain/compile.h"
@@ -301,15 +302,15 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 		return -1;
 
 	/* From here on unprivileged: what works now works at a reload too. */
-	if (config_load_drop_ins(daemon->config_path, daemon->config, error) ||
-	    saved_drain_read(daemon->config_path, &daemon->saved_drain, error) ||
-	    chain_create(config, &daemon->chain, error) ||
-	    chain_compile(daemon->chain, &start->compiled, error))
-		return -1;
 	daemon->base = event_base_new();
 	/* Gates have priority 0 (gate.h), everything else 1. */
 	if (!daemon->base || event_base_priority_init(daemon->base, 2))
 		return error_set(error, "out of memory");
+	if (config_load_drop_ins(daemon->config_path, daemon->config, error) ||
+	    saved_drain_read(daemon->config_path, &daemon->saved_drain, error) ||
+	    daemon_start_clusters(daemon, error) || chain_create(config, &daemon->chain, error) ||
+	    chain_compile(daemon->chain, &start->compiled, error))
+		return -1;
 	if (socket_file_bind(&start->control, &control_socket, config->control, error))
 		return -1;
 	daemon->control =

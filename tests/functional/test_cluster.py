@@ -1,0 +1,514 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Clusters: membership and assignments by a real etcd, with faults, and by a hostile one."""
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+
+from etcd import PORT, Etcd
+from lab import Lab, main
+from net import PATIENCE, run, until
+from neighbour import NOBODY
+
+ADMIN = "http://www.example.org/admin/"
+POLICY = 'policy "80-site" { kind = "partition"  cluster = "site"  verdict = "hit"  others = "miss" }'
+
+
+def listen(port):
+    return (f"127.0.0.1:{port}",)
+
+
+class ClusterLab(Lab):
+    ttl = "2s"
+    endpoint = f"http://127.0.0.1:{PORT}"
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.namespace("server")
+
+    def member(self, name, port, settings="", endpoints=None, state=None):
+        daemon = self.daemon(self.server, listen=listen(port))
+        if not state:
+            state = self.directory()
+            os.chown(state, NOBODY, -1)
+            os.chmod(state, 0o755)
+        daemon.state = state / "cluster-site"
+        etcd = ", ".join(f'"{one}"' for one in endpoints or [self.endpoint])
+        daemon.settings.append(
+            f'cluster "site" {{ etcd = {{ {etcd} }} member = "{name}" ttl = {self.ttl}\n'
+            f'state = "{state}"\n{settings} }}'
+        )
+        daemon.configure(POLICY)
+        return daemon
+
+    def etcd(self, *options, **settings):
+        etcd = Etcd(self.server, self.directory(), *options, **settings)
+        self.addCleanup(etcd.kill)
+        return etcd
+
+    @staticmethod
+    def cluster(daemon):
+        return daemon.ask_control("GET", "/v1/clusters")["clusters"][0]
+
+    def until_state(self, daemon, state, **more):
+        """Wait until the state is that, and other members have those values."""
+        wanted = {"state": state, **more}
+
+        def reached():
+            cluster = self.cluster(daemon)
+            return all(cluster[name] == value for name, value in wanted.items())
+
+        try:
+            until(reached, f"{wanted}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.cluster(daemon)}") from error
+
+    def names(self, daemon):
+        return [one["name"] for one in self.cluster(daemon)["list"]]
+
+    def drained(self, daemon):
+        return [one["name"] for one in self.cluster(daemon)["list"] if one["drained"]]
+
+
+class Cluster(ClusterLab):
+    def test_members_and_what_operators_change(self):
+        etcd = self.etcd().start()
+        a = self.member("origin-a", 3130, "weight = 200").start()
+        b = self.member("origin-b", 3131).start()
+        for daemon in (a, b):
+            self.until_state(daemon, "ok", members=2)
+        self.assertEqual(
+            self.cluster(b)["list"][0],
+            {
+                "name": "origin-a",
+                "weight": 200,
+                "drained": False,
+                "version": a.status()["version"],
+                "addresses": "127.0.0.1:3130",
+            },
+        )
+
+        a.icpctl("cluster", "drain", "origin-b")
+        until(lambda: self.drained(a) == self.drained(b) == ["origin-b"], "the drain")
+        urls = [f"http://www.example.org/{i}" for i in range(20)]
+        until(lambda: {a.checked(url) for url in urls} == {"ICP_OP_HIT"}, "all to be taken over")
+        self.assertEqual({b.checked(url) for url in urls}, {"ICP_OP_MISS"})
+        b.icpctl("cluster", "undrain", "origin-b")
+        until(lambda: self.drained(a) == self.drained(b) == [], "the end of the drain")
+
+        strange = "http://e.org/\\xff\\\\"
+        for prefix, target in (
+            (ADMIN, "origin-b"),
+            ("http://e.org/", "MISS"),
+            (strange, "origin-a"),
+        ):
+            a.icpctl("cluster", "assign", prefix, target)
+        self.until_state(b, "ok", assignments=3)
+        until(
+            lambda: [b.checked(ADMIN), a.checked(ADMIN)] == ["ICP_OP_HIT", "ICP_OP_MISS"],
+            "the owner",
+        )
+        value = etcd.ctl("get", "--print-value-only", f"/xdp-icp/site/assign/{ADMIN}").stdout
+        self.assertEqual(json.loads(value), {"member": "origin-b"})
+        self.refused(a, "there is no member 'x'", "assign", ADMIN, "x")
+        self.refused(a, "there is no member 'x'", "drain", "x")
+        self.refused(a, "not drained", "undrain", "origin-a")
+        self.refused(a, "white space", "assign", "http://e.org/ ", "miss")
+        self.refused(a, "not assigned", "unassign", ADMIN + "x")
+        for prefix in (ADMIN, strange):
+            b.icpctl("cluster", "unassign", prefix)
+        self.until_state(a, "ok", assignments=1)
+
+        self.ask_for_help(a)
+        self.try_nonsense(etcd, a, b)
+        self.try_the_own_key(etcd, a, b)
+        self.reload(a, b)
+        b.stop()
+        self.until_state(a, "ok", members=1)
+
+    def refused(self, daemon, text, *words):
+        done = daemon.icpctl("cluster", *words, check=False)
+        self.assertEqual(done.returncode, 3, done)
+        self.assertIn(text, done.stderr)
+
+    def ask_for_help(self, a):
+        text = a.icpctl("cluster", "status").stdout
+        self.assertIn("site, ok, 2 members, 1 assigned prefix, confirmed", text)
+        self.assertRegex(text, r"\n  origin-a +weight 200, this one, 127\.0\.0\.1:3130\n")
+        self.assertRegex(a.icpctl("status").stdout, r"\nclusters +site, ok, 2 members,")
+        self.assertIn('cluster "site" {', a.icpctl("config", "dump").stdout)
+        status = json.loads(a.icpctl("--json", "cluster", "status").stdout)["clusters"][0]
+        self.assertNotIn("list", a.status()["clusters"][0])
+        self.assertEqual(status["members"], 2)
+
+    def try_nonsense(self, etcd, a, b):
+        """It is told, and everything else is as it was."""
+        before = self.cluster(a)["list"]
+        keys = {
+            "members/zero": '{"weight": 0}',
+            "members/no-json": "\xff{",
+            "members/a b": '{"weight": 1}',
+            f"members/{'x' * 65}": '{"weight": 1}',
+            "members/origin-b": '{"weight": 1, "name": "origin-a"}',
+            "assign/": '{"member": "origin-a"}',
+            "other": "x" * 100000,
+        }
+        for number, (key, value) in enumerate(keys.items()):
+            etcd.put(key, value)
+            until(lambda: self.cluster(a)["bad_keys"] == number + 1, f"{key} is bad")
+        etcd.put("assign/http://unknown.org/", '{"member": "unknown"}')
+        self.until_state(a, "ok", assignments=2)
+        until(lambda: "weight" in a.log.read_text(), "a message")
+        for key in keys:
+            if key != "members/origin-b":
+                etcd.delete("--", f"/xdp-icp/site/{key}")
+        etcd.delete("--", "/xdp-icp/site/assign/http://unknown.org/")
+        self.until_state(a, "ok", assignments=1)
+        self.assertEqual(self.cluster(a)["list"], before)
+        # Its own key, which another has overwritten without a lease, is not its own any more.
+        self.until_state(b, "unregistered")
+        self.assertIn("another has the name", self.cluster(b)["error"])
+        etcd.delete("/xdp-icp/site/members/origin-b")
+        self.until_state(b, "ok", members=2)
+
+    def try_the_own_key(self, etcd, a, b):
+        """It comes back when it is deleted, and when the lease is lost."""
+        etcd.delete("/xdp-icp/site/members/origin-a")
+        self.until_state(a, "ok", members=2)
+        lease = self.cluster(a)["lease"]
+        etcd.ctl("lease", "revoke", lease)
+        until(lambda: self.cluster(a)["lease"] not in (None, lease), "another lease")
+        for daemon in (a, b):
+            self.until_state(daemon, "ok", members=2)
+
+    def reload(self, a, b):
+        """A cluster that has changed is started again, with the same lease; the same one goes on."""
+        lease, reads = self.cluster(a)["lease"], self.cluster(a)["reads"]
+        a.icpctl("reload")
+        self.assertEqual(self.cluster(a)["reads"], reads)
+        a.settings[-1] = a.settings[-1].replace("weight = 200", "weight = 201")
+        a.configure(POLICY)
+        a.icpctl("reload")
+        until(
+            lambda: self.names(b) == ["origin-a", "origin-b"]
+            and self.cluster(b)["list"][0]["weight"] == 201,
+            "the weight",
+        )
+        self.until_state(a, "ok", members=2, lease=lease)
+        settings = a.settings.pop()
+        a.configure(POLICY)
+        self.assertEqual(a.icpctl("reload", check=False).returncode, 3)  # the policy is left
+        a.configure("")
+        a.icpctl("reload")
+        until(lambda: a.ask_control("GET", "/v1/clusters")["clusters"] == [], "no cluster")
+        self.until_state(b, "ok", members=1)
+        a.settings.append(settings)
+        a.configure(POLICY)
+        a.icpctl("reload")
+        self.until_state(b, "ok", members=2)
+        until(lambda: self.names(a) == ["origin-a", "origin-b"], "the members")
+
+    def test_two_daemons_of_one_name(self):
+        """The second one says so, and takes over when the first ends."""
+        self.etcd().start()
+        a = self.member("origin-a", 3130).start()
+        self.until_state(a, "ok", members=1)
+        b = self.member("origin-a", 3131).start()
+        self.until_state(b, "unregistered", members=1)
+        self.assertIn("127.0.0.1:3130", self.cluster(b)["error"])
+        self.until_state(a, "ok", members=1)
+        a.stop()
+        self.until_state(b, "ok", members=1)
+
+
+class Faults(ClusterLab):
+    ttl = "60s"  # the lease lasts, unless a test is about that
+
+    def test_etcd_comes_and_goes(self):
+        etcd = self.etcd()
+        a = self.member("origin-a", 3130).start()
+        until(lambda: self.cluster(a)["error"], "an error")
+        self.assertEqual(self.cluster(a)["members"], 0)
+        self.assertIsNone(self.cluster(a)["age"])
+        self.refused_in_time(a)
+        etcd.start()
+        self.until_state(a, "ok", members=1, saved=True)
+        lease = self.cluster(a)["lease"]
+        etcd.put("assign/http://e.org/", '{"verdict": "miss"}')
+        self.until_state(a, "ok", assignments=1, saved=True)
+
+        # Gone: the last map stays, also for a daemon that is killed and started.
+        etcd.kill()
+        self.until_state(a, "unreachable", members=1, assignments=1)
+        a.kill()
+        a.start()
+        self.until_state(a, "unreachable", members=1, assignments=1, lease=None)
+        self.assertIsNotNone(self.cluster(a)["age"])
+
+        # Back: with the lease of before.
+        etcd.start()
+        self.until_state(a, "ok", members=1, assignments=1, lease=lease)
+        self.compact(etcd, a)
+        self.damage(etcd, a)
+
+    def refused_in_time(self, a):
+        """A change that etcd does not hear of ends with its reason."""
+        done = a.icpctl("cluster", "assign", ADMIN, "miss", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("etcd has not replied", done.stderr)
+        self.assertIn("Failed to connect", done.stderr)
+
+    def compact(self, etcd, a):
+        """What the watch would be resumed with is gone: all is read again."""
+        reads = self.cluster(a)["reads"]
+        a.process.send_signal(signal.SIGSTOP)
+        try:
+            etcd.kill()
+            etcd.start()
+            etcd.put("assign/http://f.org/", '{"verdict": "hit"}')
+            etcd.put("assign/http://g.org/", '{"verdict": "hit"}')
+            etcd.ctl("compact", str(etcd.revision()))
+        finally:
+            a.process.send_signal(signal.SIGCONT)
+        self.until_state(a, "ok", assignments=3, saved=True)
+        self.assertEqual(self.cluster(a)["reads"], reads + 1)
+        self.assertIn("compacted", a.log.read_text())
+
+        # Resumed where it was, without that.
+        etcd.kill()
+        self.until_state(a, "unreachable")
+        etcd.start()
+        etcd.delete("/xdp-icp/site/assign/http://g.org/")
+        self.until_state(a, "ok", assignments=2, saved=True)
+        self.assertEqual(self.cluster(a)["reads"], reads + 1)
+
+    def damage(self, etcd, a):
+        """A file that is damaged, or another user's, is not used."""
+        a.stop()
+        etcd.kill()
+        text = a.state.read_bytes()
+        a.state.write_bytes(text.replace(b"f.org", b"g.org"))
+        a.start()
+        self.assertEqual(self.cluster(a)["members"], 0)
+        self.assertIn("damaged", self.cluster(a)["state_error"])
+        a.kill()
+        a.state.write_bytes(text)
+        os.chown(a.state, 12345, -1)
+        a.start()
+        self.assertEqual(self.cluster(a)["members"], 0)
+        self.assertIn("12345", self.cluster(a)["state_error"])
+
+    def test_a_wiped_etcd_is_no_reason_to_own_everything(self):
+        self.ttl = "2s"
+        etcd = self.etcd().start()
+        a, b, c = [
+            self.member(f"origin-{name}", port).start()
+            for name, port in (("a", 3130), ("b", 3131), ("c", 3132))
+        ]
+        self.until_state(a, "ok", members=3, saved=True)
+        b.kill()
+        c.kill()
+        etcd.wipe()
+        etcd.start()
+        self.until_state(a, "below_floor", members=3, members_found=1, members_min=2)
+        self.assertIn("wiped or restored", a.log.read_text())
+        self.assertIn("the last map stays", a.icpctl("cluster", "status").stdout)
+        a.stop()
+        a.start()
+        self.until_state(a, "below_floor", members=3)
+        b.start()
+        self.until_state(a, "ok", members=2)
+
+    def test_a_member_that_is_cut_off(self):
+        self.ttl = "1s"
+        etcd = self.etcd().start()
+        a = self.member("origin-a", 3130, 'when_isolated = "miss"').start()
+        self.until_state(a, "ok", members=1, saved=True)
+        etcd.process.send_signal(signal.SIGSTOP)
+        self.until_state(a, "isolated", members=1)
+        until(lambda: a.checked(ADMIN) == "ICP_OP_MISS", "nothing to be its own")
+        etcd.process.send_signal(signal.SIGCONT)
+        self.until_state(a, "ok", members=1)
+        until(lambda: a.checked(ADMIN) == "ICP_OP_HIT", "all to be its own")
+        self.assertRegex(a.log.read_text(), "cut off, its lease is over[^$]*no longer cut off")
+
+    def test_an_endpoint_that_says_nothing(self):
+        self.etcd().start()
+        with self.server.socket(socket.AF_INET, socket.SOCK_STREAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            self.ttl = "2s"
+            a = self.member("origin-a", 3130, endpoints=[endpoint, self.endpoint]).start()
+            self.until_state(a, "ok", members=1, endpoint=self.endpoint)
+
+
+class Secrets(ClusterLab):
+    """TLS with certificates of both sides, and a user with a password."""
+
+    ttl = "60s"
+    endpoint = f"https://127.0.0.1:{PORT}"
+
+    def certificates(self):
+        directory = self.directory()
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        for name in ("ca", "server", "client"):
+            extra = [] if name == "ca" else ["-CA", "ca.pem", "-CAkey", "ca.key"]
+            # The gateway refuses users whose certificate has a name of its own.
+            subject = "/O=xdp-icp" if name == "client" else f"/CN={name}"
+            if name != "ca":
+                extra += ["-addext", "basicConstraints=critical,CA:FALSE"]
+            run(
+                *make, *extra, "-nodes", "-days", "2", "-subj", subject,
+                "-addext", "subjectAltName=IP:127.0.0.1",
+                "-keyout", f"{name}.key", "-out", f"{name}.pem", cwd=directory,
+            )  # fmt: skip
+        os.chown(directory / "client.key", NOBODY, -1)
+        return directory
+
+    def test_tls_and_tokens(self):
+        files = self.certificates()
+        client = [f"--cacert={files}/ca.pem", f"--cert={files}/client.pem"]
+        etcd = self.etcd(
+            "--client-cert-auth",
+            f"--trusted-ca-file={files}/ca.pem",
+            f"--cert-file={files}/server.pem",
+            f"--key-file={files}/server.key",
+            scheme="https",
+            client=[*client, f"--key={files}/client.key"],
+        ).start()
+        etcd.ctl("user", "add", "root:secret")
+        etcd.ctl("user", "grant-role", "root", "root")
+        etcd.ctl("user", "add", "icp:hunter2")
+        etcd.ctl("role", "add", "icp")
+        etcd.ctl("role", "grant-permission", "icp", "readwrite", "--prefix=true", "/xdp-icp/")
+        etcd.ctl("user", "grant-role", "icp", "icp")
+        etcd.ctl("auth", "enable")
+        etcd.client.append("--user=root:secret")
+
+        password = files / "password"
+        password.write_text("wrong\n")
+        tls = f'ca = "{files}/ca.pem"  cert = "{files}/client.pem"  key = "{files}/client.key"\n'
+        login = f'user = "icp"  password_file = "{password}"'
+        a = self.member("origin-a", 3130, tls + login).start()
+        until(lambda: "authentication failed" in (self.cluster(a)["error"] or ""), "a refusal")
+        self.assertIn("user icp: ", self.cluster(a)["error"])
+        password.write_text("hunter2\n")
+        self.until_state(a, "ok", members=1)
+
+        # etcd forgets tokens by a restart.
+        etcd.kill()
+        etcd.start()
+        etcd.put("assign/http://e.org/", '{"verdict": "hit"}')
+        self.until_state(a, "ok", members=1, assignments=1)
+        a.icpctl("cluster", "assign", ADMIN, "origin-a")
+        self.until_state(a, "ok", assignments=2)
+
+        b = self.member("origin-b", 3131, login).start()
+        until(lambda: "certificate" in (self.cluster(b)["error"] or ""), "a refusal")
+        self.assertEqual(self.cluster(b)["members"], 0)
+
+
+class Hostile(ClusterLab):
+    """What listens there says what it likes: it is told, and the daemon lives."""
+
+    sanitized = True
+    ttl = "60s"
+
+    def serve(self, answer):
+        """Send answer(path) to each request, and all that it yields."""
+        listener = self.server.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", PORT))
+        listener.listen()
+        threads = []
+
+        def reply(stream):
+            with stream, contextlib.suppress(OSError, IndexError, ValueError):
+                with stream.makefile("rb") as request:
+                    path = request.readline().split()[1].decode()
+                    while line := request.readline().strip():
+                        if line.lower().startswith(b"content-length:"):
+                            length = int(line.split()[1])
+                    request.read(length)
+                stream.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+                for part in answer(path):
+                    stream.sendall(part)
+
+        def accept():
+            with contextlib.suppress(OSError):
+                while True:
+                    stream, _ = listener.accept()
+                    stream.settimeout(PATIENCE)
+                    threads.append(threading.Thread(target=reply, args=[stream], daemon=True))
+                    threads[-1].start()
+
+        acceptor = threading.Thread(target=accept)
+        acceptor.start()
+
+        def end():
+            listener.shutdown(socket.SHUT_RDWR)
+            acceptor.join()
+            listener.close()
+            for thread in threads:
+                thread.join(PATIENCE)
+
+        return end
+
+    @staticmethod
+    def endless(part):
+        while True:
+            yield part
+
+    def test_hostile_replies(self):
+        lease = b'{"ID": "7", "TTL": "2"}'
+        claimed = b'{"succeeded": true}'
+        alive = b'{"result": {"ID": "7", "TTL": "2"}}'
+        key = base64.b64encode(b"/xdp-icp/site/assign/http://e.org/").decode()
+        page = f'{{"header": {{"revision": "5"}}, "kvs": [{{"key": "{key}"}}], "more": true}}'
+        good = {
+            "lease/grant": [lease],
+            "lease/keepalive": [alive],
+            "kv/txn": [claimed],
+            "kv/range": [b'{"header": {"revision": "5"}}'],
+            "watch": [b'{"result": {"created": true, "header": {"revision": "5"}}}\n'],
+        }
+        a = self.member("origin-a", 3130).start()
+        for what, bad, told in (
+            ("lease/grant", [b""], "no JSON"),
+            ("lease/grant", [b"[1"], "no JSON"),
+            ("lease/grant", [b'{"ID": "x", "TTL": "-1"}'], "a lease without"),
+            ("kv/range", [b"{" + b'"a":{' * 100000], "no JSON"),
+            ("kv/range", [b'{"kvs": [{"key": "!"}]}'], "makes no sense"),
+            ("kv/range", [b'{"kvs": [7]}'], "makes no sense"),
+            ("kv/range", [b'{"more": true}'], "does not go on"),
+            ("kv/range", [page.encode()], "does not go on"),
+            ("kv/range", self.endless(b" " * 100000), "too large"),
+            ("watch", [b"x\n"], "no object"),
+            ("watch", [b'{"result": {"canceled": true}}\n'], "cancelled"),
+            ("watch", [b'{"result": {"events": [{"kv": {"key": 7}}]}}\n'], "makes no sense"),
+            ("watch", self.endless(b"x" * 100000), "too large"),
+        ):
+            with self.subTest(what=what, told=told):
+                replies = {f"/v3/{path}": parts for path, parts in good.items()}
+                replies[f"/v3/{what}"] = bad
+                end = self.serve(lambda path: replies.get(path, [b"{}"]))
+                try:
+                    until(lambda: told in (self.cluster(a)["error"] or ""), told)
+                finally:
+                    end()
+        self.assertLess(self.memory(a), 200 << 20)
+
+    @staticmethod
+    def memory(daemon):
+        with open(f"/proc/{daemon.process.pid}/status", encoding="utf-8") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmRSS"))
+
+
+if __name__ == "__main__":
+    main()

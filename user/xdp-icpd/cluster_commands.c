@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/registry.h"
+#include "icp/opcode.h"
+#include "lib/escape.h"
+#include "xdp-icpd/cluster_commands.h"
+#include "xdp-icpd/clusters.h"
+
+#define MEMBER_SIZE 1500 /* bytes of a member in a response, at most */
+
+/* --- the state */
+
+static json_t *message(const struct error *error)
+{
+	return error->text[0] ? control_message(error->text) : json_null();
+}
+
+static json_t *age_json(const struct cluster_status *status)
+{
+	time_t age = time(NULL) - status->confirmed;
+
+	return status->confirmed ? json_integer(age > 0 ? age : 0) : json_null();
+}
+
+static json_t *cluster_json(struct cluster *cluster, const struct membership *map)
+{
+	struct cluster_status status;
+	json_t *one;
+
+	cluster_status(cluster, &status);
+	one = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:o, s:I, s:I, s:I}", "name",
+			cluster_settings(cluster)->name, "member", cluster_settings(cluster)->self,
+			"state", cluster_state(&status), "connected", status.connected,
+			"registered", status.registered, "isolated", status.isolated, "age",
+			age_json(&status), "members", (json_int_t)(map ? map->member_count : 0),
+			"assignments", (json_int_t)(map ? map->assignment_count : 0), "revision",
+			(json_int_t)(map ? map->revision : 0));
+	json_object_set_new(one, "members_found", json_integer((json_int_t)status.found));
+	json_object_set_new(one, "members_min", json_integer((json_int_t)status.floor));
+	json_object_set_new(one, "endpoint", control_text(status.endpoint));
+	json_object_set_new(one, "lease",
+			    status.lease ? json_sprintf("%llx", (unsigned long long)status.lease)
+					 : json_null());
+	json_object_set_new(one, "failures", json_integer((json_int_t)status.failures));
+	json_object_set_new(one, "reads", json_integer((json_int_t)status.reads));
+	json_object_set_new(one, "changes", json_integer((json_int_t)status.changes));
+	json_object_set_new(one, "bad_keys", json_integer((json_int_t)status.bad_keys));
+	json_object_set_new(one, "saved", json_boolean(status.saved));
+	json_object_set_new(one, "error", message(&status.error));
+	json_object_set_new(one, "bad_key", message(&status.bad_key));
+	json_object_set_new(one, "state_error", message(&status.state_error));
+	return one;
+}
+
+static int add_summary(void *context, struct cluster *cluster)
+{
+	const struct membership *map = cluster_membership(cluster_settings(cluster)->name);
+
+	json_array_append_new(context, cluster_json(cluster, map));
+	membership_unref(map);
+	return 0;
+}
+
+json_t *clusters_json(struct daemon *daemon)
+{
+	json_t *list = json_array();
+
+	daemon_each_cluster(daemon, add_summary, list);
+	return list;
+}
+
+static json_t *members_json(const struct membership *map)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; map && i < map->member_count; i++) {
+		const struct cluster_member *member = &map->members[i];
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:I, s:b, s:o, s:o}", "name", member->name, "weight",
+					(json_int_t)member->weight, "drained", member->drained,
+					"version", control_text(member->version), "addresses",
+					control_text(member->addresses)));
+	}
+	return list;
+}
+
+/* Names that are drained and of no member. */
+static json_t *absent_json(const struct membership *map)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; map && i < map->drained_count; i++)
+		if (!membership_member(map, map->drained[i]))
+			json_array_append_new(list, json_string(map->drained[i]));
+	return list;
+}
+
+struct listing {
+	struct control_request *request;
+	json_t *list;
+};
+
+static int add_cluster(void *context, struct cluster *cluster)
+{
+	const struct membership *map = cluster_membership(cluster_settings(cluster)->name);
+	struct listing *listing = context;
+	json_t *one;
+
+	if (map && !control_reserve(listing->request, map->member_count * MEMBER_SIZE)) {
+		membership_unref(map);
+		return -1;
+	}
+	one = cluster_json(cluster, map);
+	json_object_set_new(one, "list", members_json(map));
+	json_object_set_new(one, "drained", absent_json(map));
+	json_array_append_new(listing->list, one);
+	membership_unref(map);
+	return 0;
+}
+
+void get_clusters(void *context, struct control_request *request)
+{
+	struct listing listing = { request, json_array() };
+
+	if (daemon_each_cluster(context, add_cluster, &listing) == 0) {
+		control_reply(request, json_pack("{s:o}", "clusters", listing.list));
+		return;
+	}
+	json_decref(listing.list);
+	control_refuse(request, CONTROL_STATUS_OVER_QUOTA, "too many members at once");
+}
+
+/* --- changes */
+
+/* A request that waits for etcd. */
+struct waiting {
+	struct control_request *request;
+	const char *missing; /* the error if there was no such key; NULL: that is none */
+};
+
+static void on_changed(void *context, bool found, const struct error *error)
+{
+	struct waiting *waiting = context;
+
+	if (error)
+		control_refuse(waiting->request, CONTROL_STATUS_REFUSED, "%s", error->text);
+	else if (waiting->missing && !found)
+		control_refuse(waiting->request, CONTROL_STATUS_NOT_FOUND, "%s", waiting->missing);
+	else
+		control_reply(waiting->request, json_object());
+	free(waiting);
+}
+
+/* Set or delete a key, whose bytes are those of a head and a rest, and reply when it is done. */
+static void change(struct control_request *request, struct cluster *cluster, const char *head,
+		   const char *rest, size_t length, const char *value, const char *missing)
+{
+	struct waiting *waiting = malloc(sizeof(*waiting));
+	size_t head_length = strlen(head);
+	char *key = malloc(head_length + length + 1);
+	struct error error;
+
+	if (!waiting || !key) {
+		free(waiting);
+		free(key);
+		control_reply(request, NULL);
+		return;
+	}
+	*waiting = (struct waiting){ request, missing };
+	memcpy(stpcpy(key, head), rest, length);
+	if (cluster_change(cluster, key, head_length + length, value, on_changed, waiting,
+			   &error)) {
+		control_refuse(request, CONTROL_STATUS_OVER_QUOTA, "%s", error.text);
+		free(waiting);
+	}
+	free(key);
+}
+
+struct search {
+	const char *name; /* NULL: any */
+	struct cluster *found;
+	unsigned int count;
+};
+
+static int look_at(void *context, struct cluster *cluster)
+{
+	struct search *search = context;
+
+	if (search->name && strcmp(search->name, cluster_settings(cluster)->name) != 0)
+		return 0;
+	search->found = cluster;
+	search->count++;
+	return 0;
+}
+
+/* Return the cluster of that name, or the only one. NULL after refusing the request. */
+static struct cluster *find(struct daemon *daemon, struct control_request *request,
+			    const char *name)
+{
+	struct search search = { .name = name };
+
+	daemon_each_cluster(daemon, look_at, &search);
+	if (search.count == 1)
+		return search.found;
+	if (search.count)
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "there are %u clusters; name one with --cluster", search.count);
+	else if (name)
+		control_refuse(request, CONTROL_STATUS_NOT_FOUND,
+			       "there is no cluster '%s'; `icpctl cluster status` lists them",
+			       name);
+	else
+		control_refuse(request, CONTROL_STATUS_NOT_FOUND,
+			       "no cluster is configured; see xdp-icp.conf(5)");
+	return NULL;
+}
+
+static bool has_member(const struct cluster *cluster, const char *name)
+{
+	const struct membership *map = cluster_membership(cluster_settings(cluster)->name);
+	bool found = map && membership_member(map, name);
+
+	membership_unref(map);
+	return found;
+}
+
+/* Refuse a request that names a member that there is not. */
+static void refuse_member(struct control_request *request, const char *name, const char *or_else)
+{
+	control_refuse(request, CONTROL_STATUS_NOT_FOUND,
+		       "there is no member '%s'%s; `icpctl cluster status` lists them", name,
+		       or_else);
+}
+
+/* Return the value of an assignment to a member or a verdict, for free(), or NULL after refusing. */
+static char *assignment_value(const struct cluster *cluster, struct control_request *request,
+			      const char *target)
+{
+	struct cluster_assignment assignment = { .member = target };
+	char *value;
+
+	if (!has_member(cluster, target)) {
+		assignment.member = NULL;
+		assignment.verdict = verdict_from_name(target, strlen(target));
+		if (assignment.verdict == ICP_OP_INVALID) {
+			refuse_member(request, target, ", nor such a verdict");
+			return NULL;
+		}
+	}
+	value = membership_assignment_value(&assignment);
+	if (!value)
+		control_reply(request, NULL);
+	return value;
+}
+
+/* Return the bytes of an escaped prefix, for free(), or NULL after refusing the request. */
+static char *read_prefix(struct control_request *request, const char *escaped, size_t *length)
+{
+	char *prefix = escaped ? unescape(escaped, strlen(escaped), length) : NULL;
+	struct error error;
+
+	if (prefix && membership_check_prefix(prefix, *length, &error) == 0)
+		return prefix;
+	if (prefix || !escaped)
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "%s",
+			       prefix ? error.text : "no \"prefix\", a text");
+	else
+		control_reply(request, NULL);
+	free(prefix);
+	return NULL;
+}
+
+static const char *text_of(struct control_request *request, const char *name)
+{
+	return json_string_value(json_object_get(control_body(request), name));
+}
+
+void put_assignment(void *context, struct control_request *request)
+{
+	struct cluster *cluster = find(context, request, text_of(request, "cluster"));
+	const char *target = text_of(request, "to");
+	char *value = NULL, *prefix = NULL;
+	size_t length;
+
+	if (cluster && !target)
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "no \"to\", a member or a verdict");
+	if (cluster && target)
+		prefix = read_prefix(request, text_of(request, "prefix"), &length);
+	if (prefix)
+		value = assignment_value(cluster, request, target);
+	if (value)
+		change(request, cluster, "assign/", prefix, length, value, NULL);
+	free(value);
+	free(prefix);
+}
+
+void delete_assignment(void *context, struct control_request *request)
+{
+	struct cluster *cluster = find(context, request, control_argument(request, "cluster"));
+	size_t length;
+	char *prefix =
+		cluster ? read_prefix(request, control_argument(request, "prefix"), &length) : NULL;
+
+	if (prefix)
+		change(request, cluster, "assign/", prefix, length, NULL,
+		       "that prefix is not assigned; it must be the very same");
+	free(prefix);
+}
+
+/* A name as a key has it. */
+static bool check_name(struct control_request *request, const char *name)
+{
+	if (name && membership_is_name(name, strlen(name)))
+		return true;
+	control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+		       "no \"member\", a name of 1 to %u of A-Za-z0-9._-", MEMBERSHIP_NAME_MAX);
+	return false;
+}
+
+void put_cluster_drain(void *context, struct control_request *request)
+{
+	struct cluster *cluster = find(context, request, text_of(request, "cluster"));
+	const char *name = text_of(request, "member");
+
+	if (!cluster || !check_name(request, name))
+		return;
+	if (has_member(cluster, name))
+		change(request, cluster, "drained/", name, strlen(name), "{}", NULL);
+	else
+		refuse_member(request, name, "");
+}
+
+void delete_cluster_drain(void *context, struct control_request *request)
+{
+	struct cluster *cluster = find(context, request, control_argument(request, "cluster"));
+	const char *name = control_argument(request, "member");
+
+	if (cluster && check_name(request, name))
+		change(request, cluster, "drained/", name, strlen(name), NULL,
+		       "that member is not drained");
+}

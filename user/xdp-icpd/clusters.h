@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The clusters that the configuration describes, as they run. */
+#ifndef XDP_ICP_DAEMON_CLUSTERS_H
+#define XDP_ICP_DAEMON_CLUSTERS_H
+
+#include "cluster/cluster.h"
+#include "xdp-icpd/daemon.h"
+
+/*
+ * Start the clusters of daemon->config, so that the maps in their files are known to the first chain.
+ * Return 0, or -1 and `error`.
+ */
+int daemon_start_clusters(struct daemon *daemon, struct error *error);
+
+/* After a reload: end what is no longer configured, start what is new, let the rest alone. */
+void daemon_sync_clusters(struct daemon *daemon);
+
+/* When a drain before the end begins: let the other members take over. */
+void daemon_leave_clusters(struct daemon *daemon);
+
+/*
+ * End all. `leaves`: let the other members take over at once, for which etcd has at most a second.
+ */
+void daemon_stop_clusters(struct daemon *daemon, bool leaves);
+
+/*
+ * Call `each` for the clusters that run, in the order of their names. Return the first result that is not
+ * 0, or 0.
+ */
+int daemon_each_cluster(struct daemon *daemon, int (*each)(void *context, struct cluster *cluster),
+			void *context);
+
+#endif
