@@ -78,6 +78,13 @@ ICP_INLINE const struct partition_line *lookup_places(void *maps, __u32 index)
 	return bpf_map_lookup_elem(&partitions, &index);
 }
 
+ICP_INLINE const struct recent_entry *lookup_recent_entry(void *maps,
+							  const struct recent_hash *hash)
+{
+	(void)maps;
+	return bpf_map_lookup_elem(&recent, hash);
+}
+
 ICP_INLINE __u64 lookup_now(void *maps)
 {
 	(void)maps;

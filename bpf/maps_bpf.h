@@ -102,6 +102,15 @@ struct {
 	__type(value, struct partition_line);
 } partitions SEC(".maps");
 
+/* Memory is taken as entries come. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1); /* twice what the policies may have */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct recent_hash);
+	__type(value, struct recent_entry);
+} recent SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, 1); /* twice sources_max */

@@ -141,6 +141,8 @@ struct group_loop {
 ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 ICP_INLINE __u32 lookup_searches(void *maps, __u32 slot, __u32 best);
 ICP_INLINE __u32 lookup_partition(void *maps, __u32 slot);
+ICP_INLINE __u32 lookup_recent(void *maps, __u32 slot, __u32 number, __u64 now);
+ICP_INLINE __u32 lookup_recents(void *maps, __u32 slot, __u32 best, __u64 now);
 
 static const struct match_lookups lookups = {
 	.bucket_at = lookup_bucket,
@@ -151,6 +153,9 @@ static const struct match_lookups lookups = {
 	.host = lookup_host,
 	.partition = lookup_partition,
 	.places = lookup_places,
+	.recent = lookup_recent,
+	.recents = lookup_recents,
+	.recent_entry = lookup_recent_entry,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
 	.source = lookup_source,
@@ -199,6 +204,40 @@ ICP_INLINE __u32 lookup_partition(void *maps, __u32 slot)
 {
 	(void)maps;
 	return find_partition(slot);
+}
+
+/* match_recent() for the query that is being processed. */
+__attribute__((noinline)) __u32 find_recent(__u32 slot, __u32 number, __u64 now)
+{
+	const struct map_chain *chain = lookup_chain(slot);
+	struct scratch *scratch = lookup_scratch();
+
+	if (!chain || !scratch || number >= RECENTS_MAX) /* never: for the verifier */
+		return RECENT_UNKNOWN;
+	ICP_BOUNDED(number);
+	return match_recent(chain, slot, number, scratch, now, &lookups, NULL);
+}
+
+ICP_INLINE __u32 lookup_recent(void *maps, __u32 slot, __u32 number, __u64 now)
+{
+	(void)maps;
+	return find_recent(slot, number, now);
+}
+
+/* match_recents() for that query. */
+__attribute__((noinline)) __u32 find_recents(__u32 slot, __u32 best, __u64 now)
+{
+	const struct map_chain *chain = lookup_chain(slot);
+
+	if (!chain) /* never: for the verifier */
+		return MATCH_UNREADABLE;
+	return match_recents(chain, slot, best, now, &lookups, NULL);
+}
+
+ICP_INLINE __u32 lookup_recents(void *maps, __u32 slot, __u32 best, __u64 now)
+{
+	(void)maps;
+	return find_recents(slot, best, now);
 }
 
 /* match_searches() for the query that is being processed. */

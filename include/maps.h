@@ -14,6 +14,7 @@
  *   answers       array     struct prefix_answer     and their verdicts
  *   automata      array     struct automaton_group   both chains' patterns
  *   partitions    array     struct partition_line    both chains' places among the owners of URLs
+ *   recent        hash      struct recent_hash       what was seen lately, of the daemon's stores
  *   sources       LPM trie  struct source_key        both chains' querier addresses
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
  *   watch         array[2]  struct map_watch         of each chain: the daemon's heartbeat, the gates
@@ -42,6 +43,7 @@
 #include "grams.h"
 #include "icp.h"
 #include "partition.h"
+#include "recent.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
 #define ICP_MAP_ABI 10
@@ -124,13 +126,22 @@ struct map_partition {
 	__u32 answer; /* of place 0; the other places' follow it */
 };
 
+/* A policy on what was seen lately. */
+struct map_recent {
+	struct url_key_form form;
+	__u32 rank; /* RANK_NONE: there is none */
+	enum icp_opcode verdict;
+	__s32 cost;
+	__u32 negate; /* 1: matches what was not seen */
+};
+
 struct map_chain {
 	__u32 generation; /* number of the chain, which its entries in other maps carry */
 	__u32 horizon;	  /* rank */
 	__u32 default_rank;
 	enum icp_opcode default_verdict;
 	__u32 answer_request_zero; /* 0 or 1 */
-	__u32 first_gate;	   /* rank of the first policy on the host's state, or RANK_NONE */
+	__u32 first_gate;	   /* rank of the first policy that needs the lease, or RANK_NONE */
 	__u32 others;		   /* bits of enum chain_other */
 	__u32 memory;		   /* enum chain_memory */
 	__u64 lease;		   /* nanoseconds that a heartbeat is valid */
@@ -141,6 +152,8 @@ struct map_chain {
 	struct prefix_tree trees[URL_READINGS];
 	struct gram_filter grams; /* of URL_INSIDE */
 	struct map_partition partition;
+	struct map_recent recents[RECENTS_MAX]; /* in the order of ranks */
+	struct prefix_keys recent_keys;		/* of the hash of their keys */
 	struct filter filter; /* of automata: four bits for each group, the first in the lowest */
 };
 
@@ -153,6 +166,7 @@ enum chain_other {
 	OTHER_SOURCES = 2,   /* entries in `sources` */
 	OTHER_PATTERNS = 4,  /* groups in `automata` */
 	OTHER_PARTITION = 8, /* a place among the owners, in `partitions` */
+	OTHER_RECENTS = 16,  /* policies on what was seen lately */
 };
 
 /* What an entry of `verdicts` applies to. */
@@ -265,6 +279,11 @@ struct map_watch {
 		__u64 gate_word;
 		struct map_gate gate;
 	};
+	/*
+	 * Of each of the chain's policies on what was seen lately the store in `recent`; 0: the kernel does
+	 * not have all of it, and passes queries up that depend on it.
+	 */
+	__u32 recents[RECENTS_MAX];
 };
 
 /*

@@ -32,6 +32,10 @@ struct match_lookups {
 	/* match_partition() of that chain. */
 	__u32 (*partition)(void *maps, __u32 slot);
 	const struct partition_line *(*places)(void *maps, __u32 index);
+	/* match_recent() and match_recents() of that chain. */
+	__u32 (*recent)(void *maps, __u32 slot, __u32 number, __u64 now);
+	__u32 (*recents)(void *maps, __u32 slot, __u32 best, __u64 now);
+	const struct recent_entry *(*recent_entry)(void *maps, const struct recent_hash *hash);
 	const struct rule *(*rule)(void *maps, const struct rule_key *key);
 	const struct prefix_answer *(*answer)(void *maps, __u32 index);
 	const struct source_entry *(*source)(void *maps, const struct source_key *key);
@@ -110,6 +114,9 @@ ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_grou
 	return true;
 }
 
+/* Stands in for an answer: the reading of the URL that would tell cannot be made here. */
+#define MATCH_UNREADABLE 0x20000u
+
 /* Stands in for an answer: what would tell cannot be read. */
 #define MATCH_FAILED 0x40000u
 
@@ -174,6 +181,81 @@ ICP_INLINE __u32 match_searches(__u32 best, const struct map_chain *chain, __u32
 	return answer;
 }
 
+/*
+ * Read a key of the URL into scratch->recent, zero-padded. Returns its hash. In the kernel, `length` has
+ * been bounded.
+ */
+ICP_INLINE __u64 match_recent_key(const struct prefix_keys *keys, struct scratch *scratch,
+				  __u32 length)
+{
+	const __u8 *url = scratch->message.bytes + ICP_QUERY_HEADER_SIZE;
+	__u64 sum = length * keys->length;
+
+	for (__u32 i = 0; i <= RECENT_WORDS; i++) {
+		__u64 word;
+
+		if (i * ICP_WORD > length)
+			break;
+		word = word_little(url_key_read(&scratch->key, i, url, PREFIX_MAX));
+		scratch->recent[i] = word;
+		sum += prefix_product(word, keys->word[i]);
+	}
+	return prefix_mix(sum);
+}
+
+/* Was the key that policy `number` wants of the URL seen lately? An enum recent_found. */
+ICP_INLINE __u32 match_recent(const struct map_chain *chain, __u32 slot, __u32 number,
+			      struct scratch *scratch, __u64 now,
+			      const struct match_lookups *lookups, void *maps)
+{
+	const struct url_key_form *form = &chain->recents[number].form;
+	const struct map_watch *watch = lookups->watch(maps, slot);
+	const struct recent_entry *entry;
+	enum host_form host = HOST_NONE;
+	struct recent_hash hash;
+	__u32 store, length;
+
+	store = watch ? ICP_READ_BACK(watch->recents[number]) : 0;
+	if (!store)
+		return RECENT_UNKNOWN;
+	if (form->kind != URL_KEY_URL)
+		host = lookups->host(maps, scratch);
+	url_key_find(&scratch->key, form, host, &scratch->host,
+		     scratch->message.bytes + ICP_QUERY_HEADER_SIZE, scratch_url_length(scratch),
+		     PREFIX_MAX);
+	length = ICP_READ_BACK(scratch->key.end) - ICP_READ_BACK(scratch->key.begin);
+	if (length > RECENT_TEXT_MAX)
+		return RECENT_UNKNOWN;
+	ICP_BOUNDED(length);
+	hash.hash = recent_hash(match_recent_key(&chain->recent_keys, scratch, length), store);
+	entry = lookups->recent_entry(maps, &hash);
+	if (!entry)
+		return RECENT_ABSENT;
+	return recent_read(entry, hash.hash, store, scratch->recent, length, now);
+}
+
+/*
+ * The first policy on what was seen lately that matches and has a rank less than `best`: its number, or
+ * RECENTS_MAX: none does. With MATCH_UNREADABLE: whether this one matches cannot be told here.
+ */
+ICP_INLINE __u32 match_recents(const struct map_chain *chain, __u32 slot, __u32 best, __u64 now,
+			       const struct match_lookups *lookups, void *maps)
+{
+	for (__u32 i = 0; i < RECENTS_MAX; i++) {
+		const struct map_recent *recent = &chain->recents[i];
+		__u32 found;
+
+		if (recent->rank >= best)
+			break;
+		found = lookups->recent(maps, slot, i, now);
+		if (found == RECENT_UNKNOWN)
+			return i | MATCH_UNREADABLE;
+		if ((found == RECENT_THERE) != (recent->negate != 0))
+			return i;
+	}
+	return RECENTS_MAX;
+}
+
 /* Look up what the daemon has decided for this URL before. RANK_NONE: nothing that is valid. */
 ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 					  const struct scratch *scratch, __u64 now,
@@ -197,9 +279,6 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	return verdict_read(chain, entry, key.hash, url, length, source, now);
 }
-
-/* Stands in for an answer: the reading of the URL that would tell cannot be made here. */
-#define MATCH_UNREADABLE 0x20000u
 
 /* Places of a URL at which texts of URL_INSIDE are looked up at most. */
 #define MATCH_PLACES_MAX 32u
@@ -425,6 +504,15 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	if (!guard || !lease_valid(guard, chain, now))
 		return decision_pass(ICP_COUNT_PASSED_LEASE_EXPIRED);
 	best = candidate_first(best, candidate_gate(guard));
+	if (chain->others & OTHER_RECENTS) {
+		answer = lookups->recents(maps, slot, best.rank, now);
+		if (answer >= MATCH_UNREADABLE)
+			return decision_pass(ICP_COUNT_PASSED_HORIZON);
+		if (answer < RECENTS_MAX)
+			best = candidate_of(chain->recents[answer].rank,
+					    chain->recents[answer].verdict,
+					    chain->recents[answer].cost);
+	}
 	if (best.rank < horizon)
 		return decision_by(best);
 	if (chain->memory == MEMORY_NONE)

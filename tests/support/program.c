@@ -59,6 +59,7 @@ void program_open(struct program *program, unsigned int verdicts)
 	bpf_map__set_max_entries(program->skeleton->maps.prefixes,
 				 2 * chain_image_buckets(PROGRAM_PREFIXES));
 	bpf_map__set_max_entries(program->skeleton->maps.texts, 2 * PROGRAM_PREFIXES);
+	bpf_map__set_max_entries(program->skeleton->maps.recent, 2 * PROGRAM_RECENTS);
 	bpf_map__set_max_entries(program->skeleton->maps.sources, PROGRAM_PREFIXES);
 	bpf_map__set_max_entries(program->skeleton->maps.verdicts, verdicts);
 	err = xdp_icp__load(program->skeleton);

@@ -20,6 +20,7 @@
 #define PROGRAM_RULES 64
 #define PROGRAM_PREFIXES 8192
 #define PROGRAM_VERDICTS PROGRAM_PREFIXES
+#define PROGRAM_RECENTS 64 /* a chain */
 #define PROGRAM_GENERATION 7
 
 struct program {

@@ -6,6 +6,7 @@
 #include "config/cluster_config.h"
 #include "lib/byteset.h"
 #include "policy/patterns.h"
+#include "recent.h"
 
 struct chain {
 	unsigned int references;
@@ -167,10 +168,21 @@ struct chain_decision chain_initial_decision(const struct chain *chain)
 	};
 }
 
-/* Restrict what may be remembered of a decision by the result of one of its policies. */
-static void limit_caching(const struct policy *policy, struct policy_match match, uint64_t asked,
-			  struct chain_decision *decision)
+size_t chain_recents(const struct chain *chain, size_t rank)
 {
+	size_t count = 0;
+
+	for (size_t i = 0; i < rank; i++)
+		count += chain->policies[i]->kind->basis == POLICY_BASIS_RECENT;
+	return count;
+}
+
+/* Restrict what may be remembered of a decision by the result of one of its policies. */
+static void limit_caching(const struct chain *chain, size_t rank, struct policy_match match,
+			  uint64_t asked, struct chain_decision *decision)
+{
+	const struct policy *policy = chain->policies[rank];
+
 	switch (policy->kind->basis) {
 	case POLICY_BASIS_URL:
 		break;
@@ -178,6 +190,11 @@ static void limit_caching(const struct policy *policy, struct policy_match match
 	case POLICY_BASIS_HOST:
 		/* Where they do not match, the kernel itself checks whether that still holds. */
 		if (match.verdict != ICP_OP_INVALID)
+			decision->cacheable = false;
+		break;
+	case POLICY_BASIS_RECENT:
+		/* Likewise, as far as the kernel evaluates them. */
+		if (match.verdict != ICP_OP_INVALID || chain_recents(chain, rank) >= RECENTS_MAX)
 			decision->cacheable = false;
 		break;
 	case POLICY_BASIS_OTHER:
@@ -203,7 +220,7 @@ bool chain_apply(const struct chain *chain, size_t rank, struct policy_match mat
 {
 	const struct policy *policy = chain->policies[rank];
 
-	limit_caching(policy, match, asked, decision);
+	limit_caching(chain, rank, match, asked, decision);
 	decision->gave_up += match.gave_up;
 	if (match.verdict == ICP_OP_INVALID)
 		return false;

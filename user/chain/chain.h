@@ -111,6 +111,12 @@ bool chain_apply(const struct chain *chain, size_t rank, struct policy_match mat
 size_t chain_count(const struct chain *chain);
 struct policy *chain_policy(const struct chain *chain, size_t rank);
 
+/*
+ * The number of policies on what was seen lately before a rank. Of a chain the kernel evaluates the first
+ * RECENTS_MAX (recent.h).
+ */
+size_t chain_recents(const struct chain *chain, size_t rank);
+
 /* The verdict if no policy decides. */
 enum icp_opcode chain_default_verdict(const struct chain *chain);
 

@@ -24,6 +24,7 @@
 #include "chain/flatten.h"
 #include "lib/byteset.h"
 #include "lib/bytesort.h"
+#include "policy/kinds/recent.h"
 #include "policy/patterns.h"
 
 /* The texts of one reading while they are collected. */
@@ -211,7 +212,7 @@ bool policy_in_kernel(const struct policy *policy, struct error *reason)
 	const char *refused;
 
 	if (kind->basis == POLICY_BASIS_HOST || kind->basis == POLICY_BASIS_SOURCE ||
-	    policy_texts(policy) || policy_inside(policy))
+	    kind->basis == POLICY_BASIS_RECENT || policy_texts(policy) || policy_inside(policy))
 		return true;
 	if (kind->automaton && kind->automaton(policy, &refused))
 		return true;
@@ -232,16 +233,23 @@ static __u32 find_horizon(const struct chain *chain, struct error *reason)
 {
 	size_t reached = chain_reached(chain);
 
-	for (size_t rank = 0; rank < reached; rank++)
+	for (size_t rank = 0; rank < reached; rank++) {
 		if (!policy_in_kernel(chain_policy(chain, rank), reason))
 			return rank;
+		if (chain_recents(chain, rank + 1) <= RECENTS_MAX)
+			continue;
+		error_set(reason, "the kernel evaluates %u policies of its kind", RECENTS_MAX);
+		return rank;
+	}
 	return RANK_NONE;
 }
 
+/* The first policy that the kernel evaluates by what the daemon tells it. */
 static __u32 find_gate(const struct chain *chain)
 {
 	for (size_t rank = 0; rank < chain_count(chain); rank++)
-		if (chain_policy(chain, rank)->kind->basis == POLICY_BASIS_HOST)
+		if (chain_policy(chain, rank)->kind->basis == POLICY_BASIS_HOST ||
+		    policy_is_recent(chain_policy(chain, rank)))
 			return rank;
 	return RANK_NONE;
 }
@@ -272,6 +280,26 @@ static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 		if (policy_expires(chain_policy(chain, rank)))
 			return MEMORY_URL_SOURCE;
 	return MEMORY_URL;
+}
+
+/* Behind the horizon as well: they stand before what is remembered. */
+static void compile_recents(struct compiled *compiled, const struct chain *chain)
+{
+	for (size_t rank = 0; rank < chain_count(chain) && compiled->recent_count < RECENTS_MAX;
+	     rank++) {
+		const struct policy *policy = chain_policy(chain, rank);
+
+		if (!policy_is_recent(policy))
+			continue;
+		compiled->recents[compiled->recent_count++] = (struct map_recent){
+			.form = *policy_recent_form(policy),
+			.rank = rank,
+			.verdict = policy->verdict,
+			.cost = policy->cost,
+			.negate = policy->negate,
+		};
+		compiled->recent_entries += policy_recent_entries_max(policy);
+	}
 }
 
 static size_t compiled_policies(const struct chain *chain, const struct compiled *compiled)
@@ -405,6 +433,7 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
 		compiled_free(made);
 		return error_set(error, "out of memory for %zu texts", chain_text_count(chain));
 	}
+	compile_recents(made, chain);
 	made->first_gate = find_gate(chain);
 	made->memory = find_memory(chain, made->horizon);
 	*compiled = made;

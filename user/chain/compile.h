@@ -44,7 +44,7 @@ struct compiled {
 	struct prefix_answer *answers; /* by rank; entries number them from 1 */
 	size_t source_count;
 	struct compiled_source *sources; /* a network before those within it */
-	__u32 first_gate; /* rank of the first policy on the host's state, or RANK_NONE */
+	__u32 first_gate; /* rank of the first policy that needs the lease, or RANK_NONE */
 	size_t group_count;
 	struct automaton_group *groups;
 	struct filter filter; /* before them */
@@ -52,6 +52,9 @@ struct compiled {
 		const struct partition_line *lines; /* the policy's; NULL: there is none */
 		struct map_partition map;
 	} partition;
+	struct map_recent recents[RECENTS_MAX];
+	size_t recent_count;
+	size_t recent_entries;	  /* that their stores may have together */
 	enum chain_memory memory; /* by what decisions of the daemon are remembered */
 };
 

@@ -2,6 +2,7 @@
 #include "chain/gram_filter.h"
 #include "chain/image.h"
 #include "chain/tree.h"
+#include "recent/store.h"
 
 /*
  * One text a line, but for an empty one in each tree, and what each tree has beside its entries'; and
@@ -23,11 +24,21 @@ static __u32 find_others(const struct compiled *compiled)
 		others |= OTHER_PATTERNS;
 	if (compiled->partition.lines)
 		others |= OTHER_PARTITION;
-
+	if (compiled->recent_count)
+		others |= OTHER_RECENTS;
 	for (int reading = 0; reading < URL_READINGS; reading++)
 		if (reading != URL_FORWARD && compiled->texts[reading].count)
 			others |= OTHER_READINGS;
 	return others;
+}
+
+static void set_recents(struct map_chain *chain, const struct compiled *compiled)
+{
+	for (size_t i = 0; i < RECENTS_MAX; i++)
+		chain->recents[i] = i < compiled->recent_count
+					    ? compiled->recents[i]
+					    : (struct map_recent){ .rank = RANK_NONE };
+	chain->recent_keys = *recent_hash_keys();
 }
 
 int chain_image_write(struct map_chain *chain, const struct compiled *compiled,
@@ -47,6 +58,7 @@ int chain_image_write(struct map_chain *chain, const struct compiled *compiled,
 		.partition = compiled->partition.map,
 		.filter = compiled->filter,
 	};
+	set_recents(chain, compiled);
 	for (int reading = 0; reading < URL_READINGS; reading++) {
 		const struct compiled_texts *texts = &compiled->texts[reading];
 		struct prefix_tree *tree = &chain->trees[reading];

@@ -53,6 +53,7 @@ enum policy_basis {
 	POLICY_BASIS_URL,    /* the URL alone; valid for the life of the chain */
 	POLICY_BASIS_SOURCE, /* the querier's address alone */
 	POLICY_BASIS_HOST,   /* the host's state alone: a gate, open or shut for every query */
+	POLICY_BASIS_RECENT, /* the URL, and what the daemon was told lately */
 	POLICY_BASIS_OTHER,  /* anything, the URL and the querier's address included */
 };
 

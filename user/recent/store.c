@@ -40,7 +40,10 @@ struct second {
 struct recent_store {
 	atomic_uint references;
 	unsigned int window; /* seconds */
-	struct prefix_keys keys;
+	uint32_t id;
+	const struct prefix_keys *keys;
+	const struct recent_mirror *mirror; /* NULL: none */
+	uint32_t mirrored;		    /* entries before this index are in it */
 	uint32_t entries_max, count;
 	uint32_t used;	 /* entries from this index on have never been used */
 	uint32_t unused; /* the first of those that are free again */
@@ -56,6 +59,35 @@ struct recent_store {
 };
 
 /* --- creation */
+
+static struct prefix_keys hash_keys;
+static bool hash_keys_made;
+static uint32_t first_id; /* at random: a mirror may have entries of former processes */
+
+static void make_hash_keys(void)
+{
+	hash_keys_made = getrandom(&hash_keys, sizeof(hash_keys), 0) == sizeof(hash_keys) &&
+			 getrandom(&first_id, sizeof(first_id), 0) == sizeof(first_id);
+}
+
+const struct prefix_keys *recent_hash_keys(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_hash_keys);
+	return &hash_keys;
+}
+
+static uint32_t next_id(void)
+{
+	static atomic_uint made;
+	uint32_t id;
+
+	do
+		id = first_id + made++;
+	while (id == 0);
+	return id;
+}
 
 static bool allocate(struct recent_store *store)
 {
@@ -89,8 +121,9 @@ struct recent_store *recent_store_new(unsigned int window, size_t entries_max)
 	store->unused = NONE;
 	for (unsigned int i = 0; i < LOCKS; i++)
 		pthread_mutex_init(&store->locks[i], NULL);
-	if (allocate(store) &&
-	    getrandom(&store->keys, sizeof(store->keys), 0) == sizeof(store->keys))
+	store->keys = recent_hash_keys();
+	store->id = next_id();
+	if (hash_keys_made && allocate(store))
 		return store;
 	recent_store_unref(store);
 	return NULL;
@@ -146,22 +179,24 @@ void recent_store_unref(struct recent_store *store)
 
 /* --- lookups */
 
-/* Blocks of PREFIX_MAX bytes, each hashed with the result for those before. */
+/* Blocks of PREFIX_MAX bytes, the second and all others with the result for those before. */
 static uint64_t hash_key(const struct recent_store *store, struct recent_key key)
 {
 	struct prefix_sums sums;
 	uint64_t hash = 0;
 	size_t done = 0;
 
-	do {
+	for (;;) {
 		const text_word *words = key.words + done / ICP_WORD;
 		size_t length = key.length - done < PREFIX_MAX ? key.length - done : PREFIX_MAX;
 
-		prefix_fill(&sums, &store->keys, words, length / ICP_WORD);
-		hash = prefix_mix(hash ^ prefix_hash(&store->keys, words, &sums, length));
+		prefix_fill(&sums, store->keys, words, length / ICP_WORD);
+		hash = (done ? prefix_mix(hash) : 0) ^
+		       prefix_hash(store->keys, words, &sums, length);
 		done += length;
-	} while (done < key.length);
-	return hash;
+		if (done == key.length)
+			return hash;
+	}
 }
 
 static pthread_mutex_t *lock_of(struct recent_store *store, uint64_t hash)
@@ -244,13 +279,79 @@ static uint32_t first(struct recent_store *store)
 	return second_of(store, store->oldest)->oldest;
 }
 
+/* --- the mirror */
+
+static struct recent_copy copy_of(const struct recent_store *store, uint32_t i)
+{
+	const struct entry *entry = &store->entries[i];
+
+	return (struct recent_copy){
+		.store = store->id,
+		.hash = entry->hash,
+		.key = entry->key,
+		.length = entry->length,
+		.expires = entry->expires,
+	};
+}
+
+static bool copy(struct recent_store *store, uint32_t i)
+{
+	struct recent_copy what = copy_of(store, i);
+
+	if (store->mirror->put(store->mirror->context, &what))
+		return true;
+	store->mirrored = 0;
+	store->mirror->incomplete(store->mirror->context);
+	return false;
+}
+
+/* An entry has changed. Those that have not been copied yet will be. */
+static void copy_change(struct recent_store *store, uint32_t i)
+{
+	if (!store->mirror || i > store->mirrored)
+		return;
+	if (copy(store, i) && i == store->mirrored)
+		store->mirrored++;
+}
+
+uint32_t recent_store_id(const struct recent_store *store)
+{
+	return store->id;
+}
+
+void recent_store_set_mirror(struct recent_store *store, const struct recent_mirror *mirror)
+{
+	if (mirror != store->mirror)
+		store->mirrored = 0;
+	store->mirror = mirror;
+}
+
+bool recent_store_fill(struct recent_store *store, size_t most)
+{
+	for (; store->mirrored < store->used && most; most--) {
+		if (store->entries[store->mirrored].key && !copy(store, store->mirrored))
+			return false;
+		store->mirrored++;
+	}
+	return store->mirrored == store->used;
+}
+
+uint32_t recent_store_mirrored(const struct recent_store *store)
+{
+	return store->mirror && store->mirrored == store->used ? store->id : 0;
+}
+
 /* --- changes */
 
 static void drop(struct recent_store *store, uint32_t i)
 {
 	struct entry *entry = &store->entries[i];
 	uint32_t *link = &store->buckets[entry->hash & store->mask];
+	struct recent_copy what = copy_of(store, i);
 
+	/* Also what may not have been copied: an incomplete mirror may have it from before. */
+	if (store->mirror)
+		store->mirror->remove(store->mirror->context, &what);
 	list_remove(store, i);
 	pthread_mutex_lock(lock_of(store, entry->hash));
 	while (*link != i)
@@ -304,6 +405,7 @@ static void prolong(struct recent_store *store, uint32_t i, uint64_t expires)
 	entry->expires = expires;
 	pthread_mutex_unlock(lock_of(store, entry->hash));
 	list_add(store, i);
+	copy_change(store, i);
 }
 
 static bool insert(struct recent_store *store, struct recent_key key, uint64_t hash,
@@ -337,6 +439,7 @@ static bool insert(struct recent_store *store, struct recent_key key, uint64_t h
 	pthread_mutex_unlock(lock_of(store, hash));
 	store->count++;
 	store->bytes += key.length;
+	copy_change(store, i);
 	return true;
 }
 

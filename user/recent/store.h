@@ -45,6 +45,9 @@ void recent_store_unref(struct recent_store *store);
 /* Is the key there, and does it expire after `now`? For any thread. */
 bool recent_store_has(struct recent_store *store, struct recent_key key, uint64_t now);
 
+/* The keys of the hash by which all stores of this process find a text (prefix.h). */
+const struct prefix_keys *recent_hash_keys(void);
+
 /* --- for the writer */
 
 /*
@@ -59,6 +62,38 @@ bool recent_store_remove(struct recent_store *store, struct recent_key key, uint
 
 /* Remove at most `most` keys that have expired. Returns how many. */
 size_t recent_store_expire(struct recent_store *store, uint64_t now, size_t most);
+
+/* A key as it is copied elsewhere. */
+struct recent_copy {
+	uint32_t store; /* the store's number, never 0 */
+	uint64_t hash;	/* of keys of up to PREFIX_MAX bytes: prefix_hash() by recent_hash_keys() */
+	const char *key;
+	size_t length;	  /* bytes */
+	uint64_t expires; /* not set if it is removed */
+};
+
+/* A copy of stores, such as the kernel's. */
+struct recent_mirror {
+	bool (*put)(void *context, const struct recent_copy *copy); /* false: it could not be */
+	void (*remove)(void *context, const struct recent_copy *copy);
+	void (*incomplete)(void *context); /* put() has returned false */
+	void *context;
+};
+
+/* The number of a store, which no other in the same process has had. */
+uint32_t recent_store_id(const struct recent_store *store);
+
+/*
+ * Have the store copied as it changes; a mirror that it does not have yet, once recent_store_fill() has
+ * copied the rest. NULL: no more.
+ */
+void recent_store_set_mirror(struct recent_store *store, const struct recent_mirror *mirror);
+
+/* Copy at most `most` more keys. Returns whether the copy is complete. */
+bool recent_store_fill(struct recent_store *store, size_t most);
+
+/* The number of a store whose copy is complete, else 0. */
+uint32_t recent_store_mirrored(const struct recent_store *store);
 
 /* What a store holds, expired keys that are not removed yet included. */
 struct recent_usage {

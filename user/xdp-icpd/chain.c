@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "chain/compile.h"
 #include "xdp-icpd/chain.h"
+#include "xdp-icpd/recent.h"
 #include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
 #include "lib/log.h"
@@ -138,8 +139,11 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 	if (!daemon->kernel_tallies ||
 	    kernel_prepare_chain(kernel, compiled, config->answer_request_zero, config->lease,
 				 &prepared, error) ||
-	    kernel_tallies_expect(daemon->kernel_tallies, prepared.slot, daemon->chain, error) ||
-	    kernel_switch_chain(kernel, &prepared, &gate, error))
+	    kernel_tallies_expect(daemon->kernel_tallies, prepared.slot, daemon->chain, error))
+		return -1;
+	prepared.recents_of = daemon->chain;
+	if (kernel_switch_chain(kernel, &prepared, &gate, error) ||
+	    daemon_start_recents(daemon, error))
 		return -1;
 	server_pause(&daemon->server);
 	set_kernel_chain(daemon, compiled);
@@ -148,12 +152,13 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 }
 
 /* Activate the chain in the kernel. Its lease begins with the switch. */
-static int switch_kernel(struct daemon *daemon, const struct next_chain *next, struct error *error)
+static int switch_kernel(struct daemon *daemon, struct next_chain *next, struct error *error)
 {
 	const struct candidate gate = chain_gate(next->chain);
 
 	if (kernel_tallies_expect(daemon->kernel_tallies, next->prepared.slot, next->chain, error))
 		return -1;
+	next->prepared.recents_of = next->chain;
 	return kernel_switch_chain(daemon->xdp.kernel, &next->prepared, &gate, error);
 }
 

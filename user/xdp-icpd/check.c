@@ -14,6 +14,7 @@
 #include "icp/counter_names.h"
 #include "decide.h"
 #include "lib/escape.h"
+#include "policy/kinds/recent.h"
 #include "chain/evaluation.h"
 #include "server/rule_search.h"
 #include "icp/opcode.h"
@@ -141,11 +142,13 @@ static void add_decider(struct check *check, const struct query *query,
 static void add_horizon(const struct daemon *daemon, __u32 rank, json_t *result)
 {
 	const struct policy *policy = chain_policy(daemon->chain, rank);
-	const char *reason = policy_inside(policy)
-				     ? "its texts could begin at too many places of this URL"
-				     : "the kernel cannot read this URL's host";
+	const char *reason = "the kernel cannot read this URL's host";
 	struct error why;
 
+	if (policy_inside(policy))
+		reason = "its texts could begin at too many places of this URL";
+	if (policy_is_recent(policy))
+		reason = "the kernel has no keys of this length, or not all of them yet";
 	if (rank == daemon->horizon.rank)
 		reason = daemon->horizon.reason.text;
 

@@ -204,6 +204,8 @@ void daemon_stop(struct daemon *daemon)
 	xdp_unwatch_network(&daemon->xdp);
 	if (daemon->heartbeat)
 		event_free(daemon->heartbeat);
+	if (daemon->recents)
+		event_free(daemon->recents);
 	if (daemon->log_later)
 		event_free(daemon->log_later);
 	if (daemon->watchdog)

@@ -52,6 +52,7 @@ struct daemon {
 	struct running_clusters clusters; /* (clusters.c) */
 	struct rules_jobs rule_changes;	  /* the first one is being made (rules.c) */
 	struct event *heartbeat;
+	struct event *recents;	 /* NULL: userspace alone (recent.c) */
 	struct event *log_later; /* NULL: not needed yet (states.c) */
 	struct event *watchdog;	 /* NULL: the service manager waits for no messages */
 	struct event *signals[3];

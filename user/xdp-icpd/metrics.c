@@ -9,6 +9,7 @@
 #include "icp/opcode.h"
 #include "lib/clock.h"
 #include "lib/openmetrics.h"
+#include "policy/kinds/recent.h"
 #include "xdp-icpd/census.h"
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/metrics.h"
@@ -310,6 +311,52 @@ static void write_policies(struct writer *writer)
 					  LABELS("policy", policy_at(writer, rank)->name));
 }
 
+/* Families with a sample for each policy of the kind recent, if there is one. */
+static const struct recent_metric {
+	enum metric_type type;
+	const char *name, *help;
+	size_t offset; /* in struct policy_recent_counts */
+} recent_metrics[] = {
+	{ METRIC_GAUGE, "xdp_icp_recent_keys", "Keys that the policy knows.",
+	  offsetof(struct policy_recent_counts, keys) },
+	{ METRIC_GAUGE, "xdp_icp_recent_keys_max", "Keys that the policy may know.",
+	  offsetof(struct policy_recent_counts, keys_max) },
+	{ METRIC_GAUGE, "xdp_icp_recent_bytes", "Bytes of the policy's keys.",
+	  offsetof(struct policy_recent_counts, bytes) },
+	{ METRIC_COUNTER, "xdp_icp_recent_requests",
+	  "Requests that were taken from the policy's feeds.",
+	  offsetof(struct policy_recent_counts, requests) },
+	{ METRIC_COUNTER, "xdp_icp_recent_skipped", "Lines and datagrams that were no requests.",
+	  offsetof(struct policy_recent_counts, skipped) },
+	{ METRIC_COUNTER, "xdp_icp_recent_evicted",
+	  "Keys that made room for others before their time.",
+	  offsetof(struct policy_recent_counts, evicted) },
+	{ .name = NULL },
+};
+
+static void write_recent(struct writer *writer, const struct recent_metric *metric,
+			 const struct policy *policy)
+{
+	const struct policy_recent_counts counts = policy_recent_counts(policy);
+	uint64_t value = *(const uint64_t *)((const char *)&counts + metric->offset);
+
+	if (metric->type == METRIC_COUNTER)
+		openmetrics_counter(&writer->text, value, writer->started,
+				    LABELS("policy", policy->name));
+	else
+		openmetrics_gauge(&writer->text, value, LABELS("policy", policy->name));
+}
+
+static void write_recents(struct writer *writer)
+{
+	for (const struct recent_metric *metric = recent_metrics; metric->name; metric++) {
+		openmetrics_family(&writer->text, metric->type, metric->name, metric->help);
+		for (size_t rank = 0; rank < writer->policies; rank++)
+			if (policy_is_recent(policy_at(writer, rank)))
+				write_recent(writer, metric, policy_at(writer, rank));
+	}
+}
+
 /* --- the daemon */
 
 static void write_daemon(struct writer *writer)
@@ -420,6 +467,7 @@ static char *write_all(struct daemon *daemon, bool classic, size_t *length)
 	write_latency(&writer);
 	write_policies(&writer);
 	write_helpers(&writer);
+	write_recents(&writer);
 	write_interfaces(&writer);
 	write_heartbeat(&writer);
 	write_maps(&writer);

@@ -8,10 +8,13 @@
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/recent.h"
 
-#define URLS_MAX 1000	  /* of a request */
-#define KEYS_DEFAULT 100  /* of a response */
-#define KEYS_MAX 10000	  /* likewise */
-#define BYTES_MAX 1000000 /* of the keys of a response */
+#define URLS_MAX 1000	   /* of a request */
+#define KEYS_DEFAULT 100   /* of a response */
+#define KEYS_MAX 10000	   /* likewise */
+#define BYTES_MAX 1000000  /* of the keys of a response */
+#define COPIED_AT_ONCE 500 /* keys, to the kernel */
+#define COPY_INTERVAL 10   /* ms */
+#define LOOK_INTERVAL 1000 /* ms, if everything has been copied */
 
 /* Return the policy of a request, or NULL after refusing the request. */
 static struct policy *find_policy(const struct daemon *daemon, struct control_request *request)
@@ -76,13 +79,13 @@ void get_recent(void *context, struct control_request *request)
 	listing.keys = json_array();
 	policy_recent_list(policy, add_key, &listing);
 	counts = policy_recent_counts(policy);
-	control_reply(request, json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "keys",
-					 listing.keys, "entries", (json_int_t)counts.usage.entries,
-					 "entries_max", (json_int_t)counts.usage.entries_max,
-					 "bytes", (json_int_t)counts.usage.bytes, "evicted",
-					 (json_int_t)counts.usage.evicted, "requests",
-					 (json_int_t)counts.requests, "skipped",
-					 (json_int_t)counts.skipped));
+	control_reply(request,
+		      json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "keys", listing.keys,
+				"entries", (json_int_t)counts.keys, "entries_max",
+				(json_int_t)counts.keys_max, "bytes", (json_int_t)counts.bytes,
+				"evicted", (json_int_t)counts.evicted, "requests",
+				(json_int_t)counts.requests, "skipped",
+				(json_int_t)counts.skipped));
 }
 
 /* --- changes */
@@ -153,17 +156,42 @@ void delete_recent(void *context, struct control_request *request)
 	struct daemon *daemon = context;
 	struct policy *policy = find_policy(daemon, request);
 	struct error error;
-	size_t entries;
+	uint64_t entries;
 	int result;
 
 	if (!policy)
 		return;
-	entries = policy_recent_counts(policy).usage.entries;
+	entries = policy_recent_counts(policy).keys;
 	server_pause(&daemon->server);
 	result = policy_recent_flush(policy, &error);
 	server_resume(&daemon->server);
+	if (result == 0 && daemon->xdp.kernel)
+		kernel_refresh_recents(daemon->xdp.kernel, daemon->chain);
 	if (result)
 		control_refuse(request, CONTROL_STATUS_FAILED, "%s", error.text);
 	else
 		control_reply(request, json_pack("{s:I}", "removed", (json_int_t)entries));
+}
+
+/* --- the kernel's copy */
+
+static void on_recents(evutil_socket_t fd, short what, void *context)
+{
+	struct daemon *daemon = context;
+	bool done = kernel_step_recents(daemon->xdp.kernel, COPIED_AT_ONCE);
+	unsigned int interval = done ? LOOK_INTERVAL : COPY_INTERVAL;
+	const struct timeval wait = { interval / 1000, interval % 1000 * 1000 };
+
+	(void)fd;
+	(void)what;
+	event_add(daemon->recents, &wait);
+}
+
+int daemon_start_recents(struct daemon *daemon, struct error *error)
+{
+	daemon->recents = evtimer_new(daemon->base, on_recents, daemon);
+	if (!daemon->recents)
+		return error_set(error, "out of memory");
+	event_active(daemon->recents, EV_TIMEOUT, 0);
+	return 0;
 }

@@ -20,6 +20,7 @@ struct copies {
 	struct prefix_answer answer;
 	struct automaton_group group;
 	struct partition_line places;
+	struct recent_entry recent;
 	struct source_entry source;
 	struct map_watch watch;
 	struct verdict_entry verdict;
@@ -110,6 +111,16 @@ static const struct prefix_answer *lookup_answer(void *maps, __u32 index)
 	return copy_entry(copies, PIN_ANSWERS, &index, &copies->answer);
 }
 
+static const struct recent_entry *lookup_recent_entry(void *maps, const struct recent_hash *hash)
+{
+	struct copies *copies = maps;
+
+	return copy_entry(copies, PIN_RECENT, hash, &copies->recent);
+}
+
+static __u32 lookup_recent(void *maps, __u32 slot, __u32 number, __u64 now);
+static __u32 lookup_recents(void *maps, __u32 slot, __u32 best, __u64 now);
+
 static const struct source_entry *lookup_source(void *maps, const struct source_key *key)
 {
 	struct copies *copies = maps;
@@ -149,6 +160,9 @@ static const struct match_lookups lookups = {
 	.host = match_host,
 	.partition = lookup_partition,
 	.places = lookup_places,
+	.recent = lookup_recent,
+	.recents = lookup_recents,
+	.recent_entry = lookup_recent_entry,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
 	.source = lookup_source,
@@ -169,6 +183,23 @@ static __u32 lookup_partition(void *maps, __u32 slot)
 	struct copies *copies = maps;
 
 	return match_partition(&copies->chain, slot, &copies->scratch, &lookups, maps);
+}
+
+static __u32 lookup_recent(void *maps, __u32 slot, __u32 number, __u64 now)
+{
+	struct copies *copies = maps;
+
+	return match_recent(&copies->chain, slot, number, &copies->scratch, now, &lookups, maps);
+}
+
+static __u32 lookup_recents(void *maps, __u32 slot, __u32 best, __u64 now)
+{
+	struct copies *copies = maps;
+	__u32 found = match_recents(&copies->chain, slot, best, now, &lookups, maps);
+
+	if (found >= MATCH_UNREADABLE)
+		copies->reason.horizon = copies->chain.recents[found % RECENTS_MAX].rank;
+	return found;
 }
 
 static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)

@@ -36,10 +36,11 @@ struct kernel_sizes {
 	uint32_t rules; /* entries of the rules map */
 	uint32_t
 		prefixes; /* lines per chain; a prefix of up to 64 bytes takes one, a longer one more */
+	uint32_t recents;  /* keys that were seen lately, per chain */
 	uint32_t sources;  /* addresses per chain */
 	uint32_t verdicts; /* entries of the verdicts map */
 	/* Existing maps with less are replaced; 0 in sizes that maps have. */
-	uint32_t prefixes_needed, sources_needed;
+	uint32_t prefixes_needed, sources_needed, recents_needed;
 };
 
 /*
@@ -160,7 +161,7 @@ struct kernel_room {
 };
 
 /* Tell of the maps whose use is known without reading them; return how many they are. */
-#define KERNEL_ROOMS 5
+#define KERNEL_ROOMS 6
 size_t kernel_rooms(const struct kernel *kernel, struct kernel_room rooms[KERNEL_ROOMS]);
 
 /* A walk that counts; zero-initialised it begins. */
@@ -213,6 +214,11 @@ struct kernel_chain {
 	struct kernel_use {
 		uint32_t lines, answers, groups, sources;
 	} use;
+	/*
+	 * The chain whose policies on what was seen lately have their stores copied, from the switch on, to
+	 * be set before that; NULL: none are, and the kernel passes up what depends on them.
+	 */
+	const struct chain *recents_of;
 };
 
 /*
@@ -224,6 +230,18 @@ struct kernel_chain {
 int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
 			 bool answer_request_zero, unsigned int lease,
 			 struct kernel_chain *prepared, struct error *error);
+
+/*
+ * A policy on what was seen lately of the active chain has another store. As the stores themselves, for
+ * the main thread alone.
+ */
+void kernel_refresh_recents(struct kernel *kernel, const struct chain *chain);
+
+/*
+ * Copy at most `most` more keys of each of those stores, and remove some that belong to no store. Return
+ * whether all is done. To be called now and then.
+ */
+bool kernel_step_recents(struct kernel *kernel, size_t most);
 
 /*
  * Activate the chain prepared last. A query gets the reply of the previous or of the new chain, and

@@ -105,6 +105,7 @@ static void former_read(struct former *former, const struct kernel_load *load)
 	former->fits = former->sizes.rules >= load->sizes.rules &&
 		       former->sizes.prefixes >= load->sizes.prefixes_needed &&
 		       former->sizes.sources >= load->sizes.sources_needed &&
+		       former->sizes.recents >= load->sizes.recents_needed &&
 		       former->sizes.verdicts == load->sizes.verdicts;
 }
 
@@ -118,11 +119,12 @@ static void former_describe(const struct former *former, const struct kernel_loa
 		snprintf(text, 192, "are of ABI version %u (this is %d)", former->abi, ICP_MAP_ABI);
 	else
 		snprintf(text, 192,
-			 "hold %u rules, %u prefixes, %u sources, %u verdicts (%u, %u, %u, %u are "
-			 "required)",
+			 "hold %u rules, %u prefixes, %u sources, %u recent keys, %u verdicts (%u, "
+			 "%u, %u, %u, %u are required)",
 			 former->sizes.rules, former->sizes.prefixes, former->sizes.sources,
-			 former->sizes.verdicts, load->sizes.rules, load->sizes.prefixes,
-			 load->sizes.sources, load->sizes.verdicts);
+			 former->sizes.recents, former->sizes.verdicts, load->sizes.rules,
+			 load->sizes.prefixes, load->sizes.sources, load->sizes.recents,
+			 load->sizes.verdicts);
 }
 
 static void copy_rules(struct former *former, const struct pin_dir *pin_dir)

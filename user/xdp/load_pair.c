@@ -72,7 +72,8 @@ enum kernel_result load_receive(int channel, struct kernel_sizes *sizes, struct 
 	if (!sizes)
 		return KERNEL_OK;
 	if (!is_size(message.sizes.rules) || !is_size(message.sizes.prefixes) ||
-	    !is_size(message.sizes.sources) || !is_size(message.sizes.verdicts)) {
+	    !is_size(message.sizes.sources) || !is_size(message.sizes.recents) ||
+	    !is_size(message.sizes.verdicts)) {
 		error_set(error, "the chain needs a map of no entries or of more than %u",
 			  CONFIG_ENTRIES_MAX);
 		return KERNEL_FAILED;

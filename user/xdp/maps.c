@@ -18,6 +18,7 @@
 #include "xdp/bpflog.h"
 #include "xdp/namespace.h"
 #include "xdp/pins.h"
+#include "xdp/recents.h"
 
 struct kernel {
 	int fd[PIN_MAX];
@@ -29,6 +30,7 @@ struct kernel {
 	struct map_control control; /* copy of the map, if this process holds the lock */
 	struct kernel_use use;	    /* of the current chain */
 	uint32_t destinations;
+	struct recents recents;
 };
 
 struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
@@ -61,6 +63,7 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 		error_set(error, "out of memory");
 		goto fail;
 	}
+	recents_open(&kernel->recents, kernel->fd[PIN_RECENT]);
 	kernel->sizes = pin_sizes(dir);
 	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &zero, &kernel->control)) {
 		error_set(error, "%s/control: %s", dir->path, strerror(errno));
@@ -80,6 +83,7 @@ void kernel_close(struct kernel *kernel)
 {
 	if (!kernel)
 		return;
+	recents_close(&kernel->recents);
 	if (kernel->watch)
 		munmap(kernel->watch, sysconf(_SC_PAGESIZE));
 	if (kernel->rules) {
@@ -122,6 +126,7 @@ size_t kernel_rooms(const struct kernel *kernel, struct kernel_room rooms[KERNEL
 		{ "prefixes", use->lines, kernel->sizes.prefixes },
 		{ "answers", use->answers, ANSWERS_MAX - 1 },
 		{ "automata", use->groups, AUTOMATON_GROUPS },
+		{ "recent", recents_count(&kernel->recents), kernel->sizes.recents },
 		{ "sources", use->sources, kernel->sizes.sources },
 		{ "destinations", kernel->destinations, map_entries(kernel->fd[PIN_DESTINATIONS]) },
 	};
@@ -504,6 +509,12 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 			"the chain has %zu " TEXTS_NAME " of %zu lines of %u bytes, and the "
 			"kernel's maps have room for %u; " RESTART,
 			compiled->count, compiled->lines, PREFIX_LINE, kernel->sizes.prefixes);
+	if (compiled->recent_entries > kernel->sizes.recents)
+		return error_set(
+			error,
+			"the policies of the kind recent may have %zu keys, and the kernel's map "
+			"has room for %u; " RESTART,
+			compiled->recent_entries, kernel->sizes.recents);
 	if (compiled->source_count > kernel->sizes.sources)
 		return error_set(
 			error,
@@ -511,6 +522,7 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 			"%u; " RESTART,
 			compiled->source_count, kernel->sizes.sources);
 	prepared->slot = !active;
+	prepared->recents_of = NULL;
 	prepared->use = (struct kernel_use){
 		.lines = compiled->lines,
 		.answers = compiled->answer_count,
@@ -537,10 +549,30 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepared,
 			const struct candidate *gate, struct error *error)
 {
-	if (switch_chain(kernel, prepared->chain, prepared->slot, gate, error))
-		return -1;
-	kernel->use = prepared->use;
-	return 0;
+	struct map_watch *watch = &kernel->watch[prepared->slot];
+	struct recent_store *stores[RECENTS_MAX];
+	int result;
+
+	recents_begin_switch(&kernel->recents, prepared->recents_of, stores, watch);
+	result = switch_chain(kernel, prepared->chain, prepared->slot, gate, error);
+	recents_end_switch(&kernel->recents, stores, watch, result == 0);
+	if (result == 0)
+		kernel->use = prepared->use;
+	return result;
+}
+
+void kernel_refresh_recents(struct kernel *kernel, const struct chain *chain)
+{
+	struct map_watch *watch = &kernel->watch[kernel->slot];
+	struct recent_store *stores[RECENTS_MAX];
+
+	recents_begin_switch(&kernel->recents, chain, stores, watch);
+	recents_end_switch(&kernel->recents, stores, watch, true);
+}
+
+bool kernel_step_recents(struct kernel *kernel, size_t most)
+{
+	return recents_step(&kernel->recents, most);
 }
 
 int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,

@@ -7,6 +7,8 @@
 #include "xdp/pins.h"
 #include "xdp/skeleton.h"
 
+#define RECENTS_LEAST 131072 /* keys, for policies that are added later */
+
 static uint32_t size_of(size_t entries)
 {
 	return entries < CONFIG_ENTRIES_MAX ? entries : CONFIG_ENTRIES_MAX;
@@ -21,13 +23,16 @@ static uint32_t room_for(size_t entries, uint32_t least)
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled)
 {
 	size_t lines = compiled->lines, sources = compiled->source_count;
+	size_t recents = compiled->recent_entries;
 	struct kernel_sizes sizes = {
 		.rules = config->rules_max,
 		.prefixes = config->prefixes_max,
+		.recents = recents < RECENTS_LEAST ? RECENTS_LEAST : size_of(recents),
 		.sources = room_for(sources, 1024),
 		.verdicts = config->verdicts_max,
 		.prefixes_needed = config->prefixes_max,
 		.sources_needed = size_of(sources + sources / 4),
+		.recents_needed = size_of(recents),
 	};
 
 	if (sizes.prefixes == 0) {
@@ -42,6 +47,7 @@ static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes
 	bpf_map__set_max_entries(skeleton->maps.rules, sizes->rules);
 	bpf_map__set_max_entries(skeleton->maps.prefixes, 2 * chain_image_buckets(sizes->prefixes));
 	bpf_map__set_max_entries(skeleton->maps.texts, 2 * sizes->prefixes);
+	bpf_map__set_max_entries(skeleton->maps.recent, 2 * sizes->recents);
 	bpf_map__set_max_entries(skeleton->maps.sources, 2 * sizes->sources);
 	bpf_map__set_max_entries(skeleton->maps.verdicts, sizes->verdicts);
 }

@@ -52,6 +52,7 @@ struct recent {
 	void *context;
 	time_t since; /* of the state */
 	uint64_t requests, skipped;
+	uint64_t evicted; /* by former stores */
 };
 
 /* --- keys */
@@ -198,9 +199,12 @@ static void inherit(struct policy *policy, const struct policy *old)
 
 	recent->requests = before->requests;
 	recent->skipped = before->skipped;
+	recent->evicted = before->evicted;
 	if (memcmp(&recent->form, &before->form, sizeof(recent->form)) != 0 ||
-	    recent->window != before->window || recent->entries_max != before->entries_max)
+	    recent->window != before->window || recent->entries_max != before->entries_max) {
+		recent->evicted += recent_store_usage(before->store).evicted;
 		return;
+	}
 	recent_store_unref(recent->store);
 	recent->store = recent_store_ref(before->store);
 	recent->since = before->since;
@@ -253,6 +257,21 @@ bool policy_is_recent(const struct policy *policy)
 	return policy->kind == &policy_recent;
 }
 
+const struct url_key_form *policy_recent_form(const struct policy *policy)
+{
+	return &((const struct recent *)policy->state)->form;
+}
+
+size_t policy_recent_entries_max(const struct policy *policy)
+{
+	return ((const struct recent *)policy->state)->entries_max;
+}
+
+struct recent_store *policy_recent_store(const struct policy *policy)
+{
+	return ((const struct recent *)policy->state)->store;
+}
+
 int policy_recent_add(const struct policy *policy, const char *url, size_t length,
 		      struct error *error)
 {
@@ -284,6 +303,7 @@ int policy_recent_flush(struct policy *policy, struct error *error)
 
 	if (!empty)
 		return error_set(error, "out of memory");
+	recent->evicted += recent_store_usage(recent->store).evicted;
 	recent_store_unref(recent->store);
 	recent->store = empty;
 	return 0;
@@ -292,11 +312,15 @@ int policy_recent_flush(struct policy *policy, struct error *error)
 struct policy_recent_counts policy_recent_counts(const struct policy *policy)
 {
 	const struct recent *recent = policy->state;
+	struct recent_usage usage = recent_store_usage(recent->store);
 
 	return (struct policy_recent_counts){
-		.usage = recent_store_usage(recent->store),
+		.keys = usage.entries,
+		.keys_max = usage.entries_max,
+		.bytes = usage.bytes,
 		.requests = recent->requests,
 		.skipped = recent->skipped,
+		.evicted = recent->evicted + usage.evicted,
 	};
 }
 
@@ -511,7 +535,7 @@ static const struct policy_setting settings[] = {
 const struct policy_kind policy_recent = {
 	.name = "recent",
 	.help = "the URL's key was requested within 'window'",
-	.basis = POLICY_BASIS_OTHER,
+	.basis = POLICY_BASIS_RECENT,
 	.settings = settings,
 	.create = create,
 	.destroy = destroy,

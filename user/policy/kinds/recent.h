@@ -5,9 +5,15 @@
 
 #include "policy/policy.h"
 #include "recent/store.h"
+#include "url_key.h"
 
 /* Is it of this kind? Only then the functions below may be called. */
 bool policy_is_recent(const struct policy *policy);
+
+/* Its key, how many there may be, and its store, which belongs to it. */
+const struct url_key_form *policy_recent_form(const struct policy *policy);
+size_t policy_recent_entries_max(const struct policy *policy);
+struct recent_store *policy_recent_store(const struct policy *policy);
 
 /* Note a URL of `length` bytes as handled now. Returns -1 with an error that names it. */
 int policy_recent_add(const struct policy *policy, const char *url, size_t length,
@@ -23,9 +29,11 @@ bool policy_recent_remove(const struct policy *policy, const char *url, size_t l
 int policy_recent_flush(struct policy *policy, struct error *error);
 
 struct policy_recent_counts {
-	struct recent_usage usage;
-	uint64_t requests; /* taken from the feeds since the daemon knows the policy */
-	uint64_t skipped;  /* lines and datagrams that were none */
+	uint64_t keys, keys_max; /* some of them just expired */
+	uint64_t bytes;		 /* of all keys */
+	uint64_t requests;	 /* taken from the feeds since the daemon knows the policy */
+	uint64_t skipped;	 /* lines and datagrams that were none */
+	uint64_t evicted;	 /* keys that made room for others before their time */
 };
 struct policy_recent_counts policy_recent_counts(const struct policy *policy);
 

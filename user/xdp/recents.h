@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The map `recent`: copies of the stores (recent/store.h) of a chain's policies on what was seen lately.
+ * All in the main thread.
+ *
+ * A store is copied as it changes, and what was in it before is copied in steps. As long as a copy is not
+ * complete, or if an entry could not be written, the kernel passes up what depends on the store. What a
+ * store that is no longer in use has left in the map is removed in steps too.
+ */
+#ifndef XDP_ICP_KERNEL_RECENTS_H
+#define XDP_ICP_KERNEL_RECENTS_H
+
+#include "chain/chain.h"
+#include "maps.h"
+#include "recent/store.h"
+
+struct recents {
+	int fd; /* of the map */
+	struct recent_mirror mirror;
+	struct recent_store *stores[RECENTS_MAX]; /* of the active chain, with references */
+	struct map_watch *watch;		  /* of that chain */
+	bool sweeps;				  /* entries of other stores are being removed */
+	bool sweep_goes;			  /* the first step has been made */
+	uint32_t sweep_next;
+};
+
+void recents_open(struct recents *recents, int fd);
+void recents_close(struct recents *recents);
+
+/*
+ * Begin to copy the stores of a chain (NULL: of none) that is about to become active, and write which are complete
+ * to its lease. recents_end_switch() must follow, with the result.
+ */
+void recents_begin_switch(struct recents *recents, const struct chain *chain,
+			  struct recent_store *next[RECENTS_MAX], struct map_watch *watch);
+void recents_end_switch(struct recents *recents, struct recent_store *next[RECENTS_MAX],
+			struct map_watch *watch, bool active);
+
+/* How many keys the stores have. */
+uint32_t recents_count(const struct recents *recents);
+
+/* Copy at most `most` more keys, and remove some that are no store's. Returns whether all is done. */
+bool recents_step(struct recents *recents, size_t most);
+
+#endif
