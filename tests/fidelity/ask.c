@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lately.h"
 #include "subject_state.h"
 
 #define CHECK_ONE_OF 8 /* queries; it takes many system calls */
@@ -122,7 +123,8 @@ static bool finish(struct subject *subject, const struct setup *setup, struct fl
 		return outcome != WRONG;
 	}
 	outcome = ask_kernel(subject, setup, ask, &expected, FAULT_WARM, report);
-	if (outcome == PASSED && subject->watched && !subject->responder.drain && !expected.sent_up)
+	if (outcome == PASSED && subject->watched && !subject->responder.drain &&
+	    !expected.sent_up && lately_fits(setup, ask->text))
 		return wrong(report, FAULT_FORGOT, &expected, "");
 	subject->tally->warm += outcome == ANSWERED;
 	return outcome != WRONG;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "configuration.h"
+#include "lately.h"
 #include "owners.h"
 #include "seams.h"
 #include "texts.h"
@@ -118,6 +119,11 @@ static void write_settings(const struct policy_setup *policy, const char *path, 
 		break;
 	case KIND_PARTITION:
 		write_partition(policy, out);
+		break;
+	case KIND_RECENT:
+		fprintf(out, " key = '%s' query = %s window = %us entries_max = %u",
+			lately_settings(policy).key, lately_settings(policy).query ? "yes" : "no",
+			lately_settings(policy).window, lately_settings(policy).most);
 		break;
 	default:
 		break;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lately.h"
 #include "setup.h"
 #include "texts.h"
 
@@ -159,16 +160,21 @@ static enum kind any_kind(struct generator *g)
 		KIND_PLUGIN, KIND_LOAD,	  KIND_HEALTH, KIND_SCHEDULE,
 	};
 
+	if (g->limits->host && one_in(g, 8))
+		return KIND_RECENT;
 	if (g->lively && one_in(g, 2))
 		return lively[below(g, g->limits->host ? 9 : 6)];
 	return kinds[below(g, sizeof(kinds) / sizeof(kinds[0]))];
 }
 
+#define KEYS 10
+
+static const char *const keys[KEYS] = { "url",	   "host", "host+0", "host+1", "host+2",
+					"host+15", "path", "path+0", "path+1", "path+3" };
+
 /* A partition's settings, members, and prefixes that are assigned to them, or have a verdict. */
 static void add_partition(struct generator *g, struct text name)
 {
-	static const char *const keys[] = { "url",     "host", "host+0", "host+1", "host+2",
-					    "host+15", "path", "path+0", "path+1", "path+3" };
 	static const char *const members[] = { "a",  "b",  "c",	 "aa", "A",	    "origin-1",
 					       "d.", "_e", "-f", "10", "origin.10", "z" };
 	unsigned int count = 1 + below(g, one_in(g, 3) ? 12 : 3), first = below(g, 12);
@@ -176,7 +182,7 @@ static void add_partition(struct generator *g, struct text name)
 	struct draft draft = { 0 };
 
 	draft.length =
-		sprintf(draft.at, " key %s %s depth %u others %s of %s", keys[below(g, 10)],
+		sprintf(draft.at, " key %s %s depth %u others %s of %s", keys[below(g, KEYS)],
 			one_in(g, 2) ? "query" : "short", 1 + below(g, one_in(g, 2) ? 3 : 15),
 			verdict_name(any_verdict(g)), members[first]);
 	add_entry(g, name, KIND_PARTITION, &draft, VERDICT_NONE);
@@ -211,6 +217,18 @@ static void add_partition(struct generator *g, struct text name)
 	}
 }
 
+/* A recent's settings. */
+static void add_recent(struct generator *g, struct text name)
+{
+	struct draft draft = { 0 };
+
+	draft.length = sprintf(draft.at, " key %s %s window %u most %u", keys[below(g, KEYS)],
+			       one_in(g, 2) ? "query" : "short", 1 + below(g, 3),
+			       1 + below(g, LATELY_MOST));
+	add_entry(g, name, KIND_RECENT, &draft, VERDICT_NONE);
+	g->recents[g->recent_count < RECENTS ? g->recent_count++ : below(g, RECENTS)] = name;
+}
+
 static unsigned int any_count(struct generator *g, enum kind kind)
 {
 	if (kind_is_gate(kind) && kind != KIND_SCHEDULE)
@@ -242,6 +260,8 @@ static void add_policy(struct generator *g)
 	}
 	if (kind == KIND_PARTITION) {
 		add_partition(g, name);
+	} else if (kind == KIND_RECENT) {
+		add_recent(g, name);
 	} else if ((kind == KIND_PREFIX || kind == KIND_SUFFIX || least) && one_in(g, 8)) {
 		add_nest(g, name, kind, least);
 	} else if (kind == KIND_HOST && one_in(g, 8)) {
@@ -307,6 +327,26 @@ static void add_rule(struct generator *g)
 	step = script_add(g->script, STEP_RULE);
 	step->text = g->rules[g->rule_count++] = finish(g, &draft);
 	step->verdict = one_in(g, 6) ? VERDICT_NONE : any_verdict(g);
+}
+
+/* A recent is told of a URL: one that is asked, mostly. */
+static void add_seen(struct generator *g)
+{
+	struct draft draft;
+	struct step *step;
+	struct text url;
+
+	if (g->recent_count == 0)
+		return;
+	take_stock(g, &draft);
+	url = g->asked_count && !one_in(g, 4) ? g->asked[below(g, g->asked_count)].url
+					      : finish(g, &draft);
+	if (url.length == 0 || strpbrk(url.at, "\t\n\v\f\r "))
+		return;
+	step = script_add(g->script, STEP_RECENT);
+	step->name = g->recents[below(g, g->recent_count)];
+	step->on = !one_in(g, 4);
+	step->text = url;
 }
 
 static void add_change(struct generator *g)
@@ -517,6 +557,8 @@ void generate(struct script *script, uint64_t seed, const struct generator_limit
 			add_ask(&g, STEP_ASK);
 			if (g.lively && one_in(&g, 4))
 				add_life(&g);
+			if (one_in(&g, 3))
+				add_seen(&g);
 		}
 		/* What is rare ends soon. */
 		script_add(script, STEP_DRAIN);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lately.h"
 #include "matching.h"
 #include "oracle.h"
 #include "owners.h"
@@ -71,7 +72,9 @@ static uint8_t ask_policy(const struct walk *walk, size_t rank, struct text host
 	*cost = policy->cost;
 	if (policy->kind == KIND_PARTITION)
 		return owners_verdict(policy, walk->ask->text, cost);
-	if (kind_is_gate(policy->kind))
+	if (policy->kind == KIND_RECENT)
+		verdict = lately_matches(policy, walk->ask->text) ? policy->verdict : VERDICT_NONE;
+	else if (kind_is_gate(policy->kind))
 		verdict = policy->matches ? policy->verdict : VERDICT_NONE;
 	else if (!kind_replies(policy->kind))
 		verdict = best_entry(policy, walk->ask, host);
@@ -129,6 +132,8 @@ static bool kernel_evaluates(const struct policy_setup *policy, struct text url)
 	/* A longer URL may have more places where texts could be than the kernel looks at. */
 	if (has_grams(policy))
 		return url.length <= 32;
+	if (policy->kind == KIND_RECENT)
+		return lately_is_short(policy, url);
 	if (policy->kind == KIND_SUBSTRING || policy->kind == KIND_GLOB ||
 	    policy->kind == KIND_REGEX)
 		return has_automaton(policy);
@@ -154,12 +159,24 @@ static uint64_t expiry(const struct setup *setup, const struct policy_setup *pol
 	return setup->now + 1000 * (ttl ? ttl : TTL_MOST);
 }
 
+/* Does the kernel have what the recent of that rank knows? */
+static bool is_copied(const struct setup *setup, size_t rank)
+{
+	unsigned int before = 0;
+
+	for (size_t i = 0; i < rank; i++)
+		before += setup->policies[i].kind == KIND_RECENT;
+	return before < LATELY_IN_KERNEL;
+}
+
 /* Notes that the policy is asked now. */
 static void note_asked(struct walk *walk, size_t rank)
 {
 	const struct policy_setup *policy = &walk->setup->policies[rank];
 	uint64_t expires;
 
+	if (policy->kind == KIND_RECENT && !is_copied(walk->setup, rank))
+		walk->expires = 0;
 	if (!kind_replies(policy->kind))
 		return;
 	expires = expiry(walk->setup, policy);
@@ -184,6 +201,12 @@ static struct text host_of(const struct walk *walk, char *normal)
 	return host;
 }
 
+/* Does the daemon tell the kernel what it needs to know of the policy, as long as it is there? */
+static bool depends_on_watch(enum kind kind)
+{
+	return kind_is_gate(kind) || kind == KIND_RECENT;
+}
+
 /* The policy at walk->rank has replied, or decided otherwise. True: the walk is over. */
 static bool apply(struct walk *walk, struct text host, bool lost)
 {
@@ -192,7 +215,8 @@ static bool apply(struct walk *walk, struct text host, bool lost)
 	uint8_t verdict = ask_policy(walk, walk->rank, host, lost, &cost);
 
 	if (!kernel_evaluates(policy, walk->ask->text) ||
-	    (kind_is_gate(policy->kind) && !walk->setup->watched))
+	    (depends_on_watch(policy->kind) && !walk->setup->watched) ||
+	    (policy->kind == KIND_RECENT && !is_copied(walk->setup, walk->rank)))
 		walk->expected.kernel_knows = false;
 	if (!verdict)
 		return false;
@@ -200,7 +224,7 @@ static bool apply(struct walk *walk, struct text host, bool lost)
 	walk->expected.cost = walk->ask->on ? cost : -1;
 	walk->expected.decider = BY_POLICY;
 	walk->expected.name = policy->name;
-	if (kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE)
+	if (depends_on_watch(policy->kind) || policy->kind == KIND_SOURCE)
 		walk->expires = 0;
 	return true;
 }

@@ -126,33 +126,30 @@ static size_t scheme_length(const char *url)
 	return strncmp(url + length, "://", 3) == 0 ? length + 3 : 0;
 }
 
-/* Write the key of a URL, as long as it at most. Returns its length. */
-static size_t write_key(const struct owners *owners, struct text url, char *key)
+size_t url_key(const char *form, bool query, struct text url, char *key)
 {
-	const char *plus = strchr(owners->key, '+'), *host = url.at + scheme_length(url.at);
+	const char *plus = strchr(form, '+'), *host = url.at + scheme_length(url.at);
 	const char *path = host + strcspn(host, "/?#");
 	struct text part = url;
 
 	for (const char *c = host; host > url.at && c < path; c++)
 		if (*c == '@')
 			host = c + 1;
-	if (owners->key[0] != 'u' && host > url.at && !strchr(":/?#", *host)) {
-		part.at = owners->key[0] == 'p' ? path : host;
+	if (form[0] != 'u' && host > url.at && !strchr(":/?#", *host)) {
+		part.at = form[0] == 'p' ? path : host;
 		part.length = url.at + url.length - part.at;
 		if (plus)
 			part.length =
 				path - part.at +
 				cut_path(path, url.at + url.length - path, 1 + atoi(plus + 1));
-		else if (owners->key[0] == 'h')
+		else if (form[0] == 'h')
 			part.length =
 				host[0] == '[' ? (size_t)(path - host) : strcspn(host, ":/?#");
 	}
-	if (!owners->query && !plus && owners->key[0] != 'h' &&
-	    strcspn(part.at, "?#") < part.length)
+	if (!query && !plus && form[0] != 'h' && strcspn(part.at, "?#") < part.length)
 		part.length = strcspn(part.at, "?#");
 	for (size_t i = 0; i < part.length; i++) {
-		bool of_host =
-			part.at != url.at && owners->key[0] == 'h' && i < strcspn(part.at, "/?#");
+		bool of_host = part.at != url.at && form[0] == 'h' && i < strcspn(part.at, "/?#");
 
 		key[i] = part.at[i];
 		if (of_host && key[i] >= 'A' && key[i] <= 'Z')
@@ -235,7 +232,7 @@ uint8_t owners_verdict(const struct policy_setup *policy, struct text url, int *
 	const struct owners owners = owners_of(policy);
 	struct text first = { "", 0 }, prefix, owner, longest = { "", 0 };
 	char key[url.length + 1];
-	size_t length = write_key(&owners, url, key);
+	size_t length = url_key(owners.key, owners.query, url, key);
 	uint8_t verdict = VERDICT_NONE;
 	int place;
 

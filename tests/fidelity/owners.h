@@ -26,6 +26,11 @@ struct owners {
 /* Read the entries, but for assigned prefixes. What is missing has a value that makes sense. */
 struct owners owners_of(const struct policy_setup *policy);
 
+/*
+ * Write the key of a URL, by the name of its form, as long as the URL at most. Returns its length.
+ */
+size_t url_key(const char *form, bool query, struct text url, char *key);
+
 /* Is the entry an assigned prefix? Sets the prefix, and its owner if it has no verdict. */
 bool is_assigned(const struct entry *entry, struct text *prefix, struct text *owner);
 

@@ -15,8 +15,8 @@ struct chunk {
 };
 
 const char *const kind_names[KIND_MAX] = {
-	"prefix", "exact", "substring", "suffix",   "glob",   "regex", "host",	 "source",
-	"flag",	  "load",  "health",	"schedule", "helper", "lua",   "plugin", "partition",
+	"prefix", "exact",  "substring", "suffix", "glob", "regex",  "host",	  "source", "flag",
+	"load",	  "health", "schedule",	 "helper", "lua",  "plugin", "partition", "recent",
 };
 
 const char *const sight_names[SIGHT_MAX] = { "url", "source", "anything" };
@@ -36,6 +36,7 @@ static const struct grammar {
 	[STEP_FLAG] = { "flag", .name = true },
 	[STEP_LOAD] = { "load", .name = true, .number = true },
 	[STEP_ORIGIN] = { "origin", .name = true },
+	[STEP_RECENT] = { "recent", .name = true, .text = true },
 	[STEP_CLOCK] = { "clock", .text = true },
 	[STEP_TIME] = { "time", .number = true },
 	[STEP_WATCH] = { "watch" },
@@ -168,6 +169,7 @@ static void verdict_write(const struct step *step, FILE *out)
 		fprintf(out, " %s", step->verdict ? verdict_name(step->verdict) : "off");
 		break;
 	case STEP_FLAG:
+	case STEP_RECENT:
 	case STEP_WATCH:
 		fputs(step->on ? " on" : " off", out);
 		break;

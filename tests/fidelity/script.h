@@ -15,6 +15,7 @@
  *	text "80" " key host+1 query depth 3 others miss of a"	`a` is this member
  *	text "80" " owner a http://e.org/x"	a prefix that is assigned to a member; a line with a
  *						verdict of its own gives it to all
+ *	text "85" " key host+1 query window 2 most 4"	a recent's: seconds, and how many keys
  *	line "20" "http://e.org/a" denied	one in its file, with or without a verdict of its own
  *	line "30" "/a/" denied from 10.0.0.1	a helper's: URLs that contain it, of this querier only
  *	remove "20"
@@ -22,6 +23,7 @@
  *	flag "a" on				the file exists, or not
  *	load "cpu" 41				load (the load average), cpu, memory, io: a new value
  *	origin "a" down				a health check fails, or succeeds (up)
+ *	recent "85" "http://e.org/" on		a recent's feed has this URL; off: it is taken back
  *	clock "Mon 02:30"			the local time, which otherwise stands still
  *	time 1500				milliseconds pass on the monotonic clock
  *	watch off				the daemon falls silent, or comes back
@@ -56,6 +58,7 @@ enum step_kind {
 	STEP_FLAG,
 	STEP_LOAD,
 	STEP_ORIGIN,
+	STEP_RECENT,
 	STEP_CLOCK,
 	STEP_TIME,
 	STEP_WATCH,
@@ -86,6 +89,7 @@ enum kind {
 	KIND_LUA,
 	KIND_PLUGIN,
 	KIND_PARTITION,
+	KIND_RECENT,
 	KIND_MAX,
 };
 
@@ -134,8 +138,8 @@ struct text {
 struct step {
 	enum step_kind kind;
 	enum kind policy; /* the kind of a new policy */
-	bool on;	  /* flag, watch; origin: down; a policy's `not`; a query's SRC_RTT */
-	bool from;	  /* an entry is for the querier `address` only */
+	bool on;   /* flag, watch, recent; origin: down; a policy's `not`; a query's SRC_RTT */
+	bool from; /* an entry is for the querier `address` only */
 	enum sight sees;
 	uint8_t verdict;
 	int cost;	     /* -1: none */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lately.h"
 #include "setup.h"
 
 const char *const load_names[LOAD_MAX] = { "load", "cpu", "memory", "io" };
@@ -13,6 +14,7 @@ void setup_begin(struct setup *setup)
 	setup->default_verdict = 3;
 	setup->watched = true;
 	setup->stale = true;
+	lately_begin();
 }
 
 void setup_end(struct setup *setup)
@@ -270,14 +272,17 @@ static bool look(const struct setup *setup, const struct policy_setup *policy, b
 	}
 }
 
-static bool inherited(const struct setup *setup, const struct policy_setup *policy)
+static const struct former_gate *find_former(const struct setup *setup,
+					     const struct policy_setup *policy)
 {
+	static const struct former_gate none;
+
 	for (size_t i = 0; i < setup->former_count; i++)
 		if (setup->former[i].kind == policy->kind &&
 		    text_equal(setup->former[i].name, policy->name) &&
 		    text_equal(setup->former[i].watches, gate_text(policy)))
-			return setup->former[i].matches;
-	return false;
+			return &setup->former[i];
+	return &none;
 }
 
 /* All gates look again. */
@@ -287,12 +292,12 @@ static void look_again(struct setup *setup)
 	for (size_t i = 0; i < setup->policy_count; i++) {
 		struct policy_setup *policy = &setup->policies[i];
 
-		if (!kind_is_gate(policy->kind))
+		if (!kind_is_gate(policy->kind) && policy->kind != KIND_RECENT)
 			continue;
 		policy->matches = look(setup, policy, policy->matches);
 		setup->former[setup->former_count++] =
 			(struct former_gate){ policy->name, gate_text(policy), policy->kind,
-					      policy->matches };
+					      policy->matches, policy->lately };
 	}
 }
 
@@ -300,8 +305,14 @@ void setup_settle(struct setup *setup)
 {
 	if (!setup->stale)
 		return;
-	for (size_t i = 0; i < setup->policy_count; i++)
-		setup->policies[i].matches = inherited(setup, &setup->policies[i]);
+	for (size_t i = 0; i < setup->policy_count; i++) {
+		struct policy_setup *policy = &setup->policies[i];
+		const struct former_gate *former = find_former(setup, policy);
+
+		policy->matches = former->matches;
+		if (policy->kind == KIND_RECENT)
+			policy->lately = lately_new(former->lately);
+	}
 	look_again(setup);
 	setup->stale = false;
 	setup->epoch++;
@@ -417,6 +428,11 @@ bool setup_take(struct setup *setup, const struct step *step)
 	case STEP_ORIGIN:
 		set_origin(setup, step);
 		break;
+	case STEP_RECENT:
+		policy = find_policy(setup, step->name);
+		if (policy && policy->kind == KIND_RECENT)
+			lately_tell(policy, step->text, step->on);
+		break;
 	case STEP_CLOCK:
 		setup->clock = step->text;
 		break;
@@ -443,6 +459,7 @@ bool setup_take(struct setup *setup, const struct step *step)
 	default:
 		return false;
 	}
+	lately_time(setup->now);
 	look_again(setup);
 	return false;
 }

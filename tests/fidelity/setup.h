@@ -38,7 +38,8 @@ struct policy_setup {
 	int cost; /* -1: none */
 	int ttl;  /* seconds; -1: none */
 	bool negate;
-	bool matches; /* a gate's state */
+	bool matches;	     /* a gate's state */
+	unsigned int lately; /* what a recent knows (lately.h) */
 	size_t count, room;
 	struct entry *entries; /* those of its file come last */
 };
@@ -63,12 +64,13 @@ struct setup {
 	size_t policy_count, rule_count;
 	struct policy_setup policies[POLICIES_MAX]; /* in the byte order of their names */
 	struct rule_setup rules[RULES_MAX];
-	/* The gates of the chain before, whose state those of the same name and kind inherit. */
+	/* The gates, and recents, of the chain before, whose state those of the same name and kind inherit. */
 	size_t former_count;
 	struct former_gate {
 		struct text name, watches;
 		enum kind kind;
 		bool matches;
+		unsigned int lately;
 	} former[POLICIES_MAX];
 };
 

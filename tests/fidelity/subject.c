@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "xdp/rules.h"
 #include "policy/kinds/load.h"
+#include "policy/kinds/recent.h"
 #include "policy/kinds/schedule.h"
 #include "subject_state.h"
 
@@ -210,6 +211,23 @@ static void set_drain(struct subject *subject, uint8_t verdict)
 	subject->responder.drain = drain;
 }
 
+/* A recent is told of a URL, or that it is to forget it. */
+static void tell_recent(struct subject *subject, const struct setup *setup, const struct step *step)
+{
+	struct error error;
+
+	for (size_t i = 0; !subject->refused && i < setup->policy_count; i++) {
+		const struct policy *policy = chain_policy(subject->chain, i);
+
+		if (!text_equal(setup->policies[i].name, step->name) || !policy_is_recent(policy))
+			continue;
+		if (!step->on)
+			policy_recent_remove(policy, step->text.at, step->text.length);
+		else if (policy_recent_add(policy, step->text.at, step->text.length, &error))
+			fail_msg("%s", error.text);
+	}
+}
+
 void subject_take(struct subject *subject, const struct setup *setup, const struct step *step)
 {
 	struct error error;
@@ -231,6 +249,9 @@ void subject_take(struct subject *subject, const struct setup *setup, const stru
 		break;
 	case STEP_ORIGIN:
 		look(subject, setup, KIND_HEALTH, step);
+		break;
+	case STEP_RECENT:
+		tell_recent(subject, setup, step);
 		break;
 	case STEP_CLOCK:
 		look(subject, setup, KIND_SCHEDULE, step);
@@ -296,20 +317,33 @@ static int make(const struct subject *subject, const struct setup *setup, struct
 	return result;
 }
 
+/* Put the chain into the kernel, with what its recents know. */
+static int set_kernel_chain(const struct subject *subject, const struct chain *chain,
+			    const struct compiled *compiled, struct error *error)
+{
+	const struct candidate gate = chain_gate(chain);
+	struct kernel_chain prepared;
+
+	if (kernel_prepare_chain(subject->kernel, compiled, false, LEASE, &prepared, error))
+		return -1;
+	prepared.recents_of = chain;
+	if (kernel_switch_chain(subject->kernel, &prepared, subject->watched ? &gate : NULL, error))
+		return -1;
+	while (!kernel_step_recents(subject->kernel, 1000))
+		;
+	return 0;
+}
+
 /* A chain that is refused leaves the former in place, as in the daemon. */
 void subject_renew(struct subject *subject, const struct setup *setup)
 {
 	struct compiled *compiled;
-	struct candidate gate;
 	struct chain *chain;
 
 	subject->refused = make(subject, setup, &chain, &compiled, &subject->error);
 	if (!subject->refused) {
-		gate = chain_gate(chain);
 		seams_begin_chain();
-		subject->refused =
-			kernel_set_chain(subject->kernel, compiled, false, LEASE,
-					 subject->watched ? &gate : NULL, &subject->error);
+		subject->refused = set_kernel_chain(subject, chain, compiled, &subject->error);
 	}
 	if (subject->refused)
 		return;

@@ -13,6 +13,7 @@
 #define ASKED 96 /* URLs that may be asked again */
 #define ASKERS 4 /* queriers that often ask */
 #define REPLIES 32
+#define RECENTS 8
 #define TEXT_MOST 700 /* bytes of a URL */
 
 struct generator {
@@ -32,6 +33,8 @@ struct generator {
 	size_t asked_count;
 	struct step replies[REPLIES]; /* entries of helpers and plugins, some of them */
 	size_t reply_count;
+	struct text recents[RECENTS]; /* names of such policies, some of them gone */
+	size_t recent_count;
 	bool lively; /* what replies, and the host's state, change between queries */
 	uint8_t askers[ASKERS][16];
 	struct text rules[8];
