@@ -115,6 +115,64 @@ class Origin:
         return f"cache_peer {self.address} parent 80 3130 no-digest no-netdb-exchange originserver"
 
 
+class NginxOrigin(Origin):
+    """The HTTP server is nginx, which names the origin in its pages and logs requests."""
+
+    CONFIG = """
+    daemon off;
+    user nobody nogroup;
+    pid {directory}/nginx.pid;
+    error_log stderr;
+    events {{}}
+    http {{
+        access_log {log};
+        client_body_temp_path {directory}/body;
+        proxy_temp_path {directory}/proxy;
+        fastcgi_temp_path {directory}/fastcgi;
+        uwsgi_temp_path {directory}/uwsgi;
+        scgi_temp_path {directory}/scgi;
+        server {{
+            listen {address}:80;
+            return 200 {name};
+        }}
+    }}
+    """
+
+    def serve(self, lab):
+        directory = lab.directory()
+        self.config = directory / "nginx.conf"
+        log = lab.logs[self.name]
+        self.config.write_text(
+            self.CONFIG.format(directory=directory, log=log, address=self.address, name=self.name)
+        )
+        self.start_server()
+        lab.addCleanup(self.stop_server)
+
+    def start_server(self):
+        self.server = subprocess.Popen(
+            self.namespace.command(shutil.which("nginx"), "-e", "stderr", "-c", self.config),
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until(lambda: self.get("/") == self.name, "nginx to serve")
+
+    def stop_server(self):
+        self.server.terminate()
+        self.server.wait(PATIENCE)
+
+    def get(self, path):
+        """The page, from the server itself; None: it does not reply."""
+        connection = http.client.HTTPConnection(self.address, timeout=PATIENCE)
+        try:
+            with self.namespace.entered():
+                connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        except ConnectionRefusedError:
+            return None
+        finally:
+            connection.close()
+
+
 class Squid(Lab):
     mode = "off"
     sanitized = True
@@ -123,6 +181,7 @@ class Squid(Lab):
     # which is why the XDP program exists; but Squid is a process as well, and ignores a reply that
     # it reads too late. This test is about the effect of replies, so it extends the deadline.
     settings = "icp_query_timeout 5000"
+    origin_class = Origin
 
     def setUp(self):
         super().setUp()
@@ -132,7 +191,7 @@ class Squid(Lab):
         self.squid_namespace = self.namespace("squid")
         # Squid probes its parents when it starts: start them first.
         self.origins = [
-            Origin(self, name, number, policies)
+            self.origin_class(self, name, number, policies)
             for number, (name, policies) in enumerate(self.chains().items(), 1)
         ]
         self.start_squid()
@@ -332,6 +391,73 @@ class ManualChainInTheKernel(ManualChain):
     mode = "generic"
     xdp = True
     sanitized = False
+
+
+class Recent(Squid):
+    """
+    Directories stick to the origin that has handled them first; of one that is restarted they go to the
+    other, and stay.
+    """
+
+    mode = "generic"
+    xdp = True
+    sanitized = False
+    settings = f"{Squid.settings}\nserver_persistent_connections off"
+    origin_class = NginxOrigin
+    POLICY = """
+        policy "50-warm" {{
+            kind = "recent" verdict = "hit" log = "{log}" host = "{site}" key = "host+1" window = 1h
+        }}
+        """
+
+    def chains(self):
+        if not shutil.which("nginx"):
+            self.skipTest("nginx is not installed")
+        self.logs = {name: self.directory() / "access.log" for name in "ab"}
+        return {
+            name: self.POLICY.format(log=log, site=SITE) for name, log in self.logs.items()
+        }
+
+    def knows(self, origin, directory):
+        """Wait until the origin claims the directory."""
+        url = f"http://{SITE}/{directory}/"
+        until(lambda: "ICP_OP_HIT" in origin.responder.icpctl("check", url).stdout, url)
+
+    def ask(self, directory, origin):
+        self.asked += 1
+        url = f"http://{SITE}/{directory}/{self.asked}"
+        self.expected[url] = f"PARENT_HIT/{origin.address}"
+        self.assertEqual(self.get(url), (200, origin.name), url)
+
+    def test_each_request_goes_to_its_origin(self):
+        first, second = self.origins
+        self.expected, self.asked = {}, 0
+        directories = {"a1": first, "b1": second, "a2": first, "b2": second}
+        for directory, origin in directories.items():
+            origin.get(f"/{directory}/0")
+            self.knows(origin, directory)
+        for _ in range(5):
+            for directory, origin in directories.items():
+                self.ask(directory, origin)
+        # One that none has handled goes anywhere, and the next time to the same.
+        where = self.get(f"http://{SITE}/new/0")[1]
+        newcomer = self.origins["ab".index(where)]
+        self.knows(newcomer, "new")
+        self.ask("new", newcomer)
+
+        second.responder.icpctl("drain")
+        second.stop_server()
+        for directory in ("b1", "b2"):
+            self.assertEqual(self.get(f"http://{SITE}/{directory}/moves"), (200, "a"))
+            self.knows(first, directory)
+        second.start_server()
+        second.responder.icpctl("recent", "flush", "50-warm")
+        second.responder.icpctl("undrain")
+        for directory in directories:
+            self.ask(directory, first)
+        until(lambda: len(self.choices()) == len(self.expected) + 3, "the access log")
+        self.assertEqual(self.choices() | self.expected, self.choices())
+        self.assertGreater(second.responder.count("answered.kernel"), 20)
 
 
 if __name__ == "__main__":
