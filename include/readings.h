@@ -55,15 +55,26 @@ ICP_INLINE __u64 host_scheme_bytes(__u64 word)
 /* The bytes that an authority ends before. */
 ICP_INLINE __u64 host_end_bytes(__u64 word)
 {
-	return word_equal(word, '/') | word_equal(word, '?') | word_equal(word, '#') |
+	/* A slash and a question mark differ in one bit. */
+	return word_equal(word & ~(('/' ^ '?') * WORD_ONES), '/') | word_equal(word, '#') |
 	       word_equal(word, '\0');
 }
+
+/* The first word of http:// without the byte behind it. */
+#define HTTP_WORD 0x2f2f3a70747468ULL
+#define HTTP_MASK 0xffffffffffffffULL
 
 /* Find where the authority begins: behind SCHEME://, or at the beginning. */
 ICP_INLINE void host_find_begin(struct host_place *place, const __u8 *url, __u32 size)
 {
 	__u32 end;
 
+	/* What nearly all URLs begin with. */
+	if ((word_of_text(url, 0, size) & HTTP_MASK) == HTTP_WORD) {
+		place->begin = 7;
+		place->scheme = 1;
+		return;
+	}
 	place->begin = 0;
 	place->scheme = 0;
 	place->end = 0;

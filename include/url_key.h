@@ -42,6 +42,7 @@ struct url_key {
 	__u32 end;
 	__u32 lower;   /* what is before counts in lower case */
 	__u32 slashes; /* that are still wanted */
+	__u32 next;    /* that is hashed */
 };
 
 /*
@@ -54,6 +55,15 @@ ICP_INLINE __u64 url_key_word(const __u8 *url, __u32 at, __u32 size)
 	at %= TURN_ROOM;
 #endif
 	return word_of_text(url, at, size);
+}
+
+/* A bound for the verifier of the place of a key's words, which are read behind it in that memory. */
+ICP_INLINE __u32 url_key_bound(__u32 at)
+{
+#ifdef __bpf__
+	at %= TURN_ROOM / 2;
+#endif
+	return at;
 }
 
 /* The bytes that a path ends before. */
@@ -162,23 +172,32 @@ ICP_INLINE struct url_key url_key_of(const struct url_key_form *form, const char
 	return key;
 }
 
+/* Letters before byte `end` of a word (any number) in lower case. */
+ICP_INLINE __u64 url_key_lower(__u64 word, __u32 end)
+{
+	__u64 letters = word_between(word, 'A', 'Z');
+
+	if (end < ICP_WORD)
+		letters &= (1ULL << 8 * end) - 1;
+	return word | letters >> 2;
+}
+
+/* Is the whole word at byte `at` of the URL in the key, and begins with what counts in lower case? */
+ICP_INLINE bool url_key_is_lower(const struct url_key *key, __u32 at)
+{
+	return at < ICP_READ_BACK(key->lower) && at + ICP_WORD <= ICP_READ_BACK(key->end);
+}
+
 /* The word `i` of a key, from 0; its bytes behind the key's end are zero. */
 ICP_INLINE __u64 url_key_read(const struct url_key *key, __u32 i, const __u8 *url, __u32 size)
 {
 	__u32 at = ICP_READ_BACK(key->begin) + i * ICP_WORD;
+	__s32 left = ICP_READ_BACK(key->end) - at, lower = ICP_READ_BACK(key->lower) - at;
 	__u64 word = url_key_word(url, at, size);
-	__u32 left = ICP_READ_BACK(key->end) - at, lower = ICP_READ_BACK(key->lower) - at;
 
-	if (left < ICP_WORD)
-		word &= (1ULL << 8 * left) - 1;
-	if ((__s32)lower > 0) {
-		__u64 letters = word_between(word, 'A', 'Z');
-
-		if (lower < ICP_WORD)
-			letters &= (1ULL << 8 * lower) - 1;
-		word |= letters >> 2;
-	}
-	return word;
+	if (left < (__s32)ICP_WORD)
+		word &= left > 0 ? (1ULL << 8 * left) - 1 : 0;
+	return lower > 0 ? url_key_lower(word, lower) : word;
 }
 
 #endif

@@ -177,7 +177,6 @@ static uint64_t hash(uint64_t seed, const char *text, size_t length)
 		for (size_t k = 0; k < 8 && i + k < length; k++)
 			word += (uint64_t)(unsigned char)text[i + k] << 8 * k;
 		seed = (seed ^ word) * 0x9e3779b97f4a7c15;
-		seed ^= seed >> 32;
 	}
 	return mix(seed ^ length);
 }

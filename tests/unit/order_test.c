@@ -19,10 +19,10 @@ TEST(vectors)
 		uint32_t slot;
 		const char *order;
 	} vectors[] = {
-		{ "", 850699, "acb" },
-		{ "www.example.org/", 229737, "bca" },
-		{ "www.example.org/docs/api/", 347688, "abc" },
-		{ "http://www.example.org/a?b=c", 638702, "cba" },
+		{ "", 602658, "acb" },
+		{ "www.example.org/", 764165, "bac" },
+		{ "www.example.org/docs/api/", 127528, "acb" },
+		{ "http://www.example.org/a?b=c", 194665, "bca" },
 	};
 	static const char *const names[] = { "origin-a", "origin-b", "origin-c" };
 	static const unsigned int weights[] = { 100, 200, 100 };
@@ -85,7 +85,6 @@ static uint64_t slow_text(uint64_t seed, const char *text)
 		for (size_t k = 0; k < 8 && i + k < length; k++)
 			word |= (uint64_t)(uint8_t)text[i + k] << 8 * k;
 		sum = (sum ^ word) * 0x9e3779b97f4a7c15;
-		sum ^= sum >> 32;
 	}
 	return partition_mix(sum ^ length);
 }

@@ -23,13 +23,13 @@ TEST(places)
 	static const struct {
 		const char *url, *order;
 	} urls[] = {
-		{ "http://www.example.org/docs/x", "adbc" },
-		{ "http://www.example.org/docs/y?z", "adbc" },
-		{ "http://www.example.org/img/1/2", "dbca" },
-		{ "http://WWW.example.org/img/", "dbca" },
+		{ "http://www.example.org/docs/x", "abcd" },
+		{ "http://www.example.org/docs/y?z", "abcd" },
+		{ "http://www.example.org/img/1/2", "bcda" },
+		{ "http://WWW.example.org/img/", "bcda" },
 		{ "https://e.org:8443/a/b/c", "cbad" },
-		{ "urn:x", "badc" },
-		{ "e.org:443", "badc" },
+		{ "urn:x", "cabd" },
+		{ "e.org:443", "bcad" },
 	};
 
 	for (char self = 'a'; self <= 'd'; self++) {
@@ -53,11 +53,11 @@ TEST(other_verdicts_and_depths)
 	struct policy *policy =
 		make_policy(COMMON "member = b verdict = miss others = denied depth = 1");
 
-	assert_place(policy, "urn:x", ICP_OP_MISS, ICP_NO_COST);
-	assert_place(policy, "http://www.example.org/img/", ICP_OP_DENIED, ICP_NO_COST);
+	assert_place(policy, "e.org:443", ICP_OP_MISS, ICP_NO_COST);
+	assert_place(policy, "http://www.example.org/docs/", ICP_OP_DENIED, ICP_NO_COST);
 	policy_free(policy);
 	policy = make_policy(COMMON "member = d depth = 15");
-	assert_place(policy, "urn:x", ICP_OP_MISS, 2);
+	assert_place(policy, "http://www.example.org/img/", ICP_OP_MISS, 2);
 	assert_place(policy, "https://e.org:8443/a/", ICP_OP_MISS, 3);
 	policy_free(policy);
 }
@@ -68,7 +68,7 @@ TEST(assigned)
 	static const char assign[] = "assign = { 'http://www.example.org/admin/ c', "
 				     "'http://www.example.org/admin/x/ b', "
 				     "'http://www.example.org/admin/x/y miss_nofetch' }";
-	static const char *const orders[] = { "cadb", "bcda" };
+	static const char *const orders[] = { "cabd", "bdca" };
 	char settings[400];
 
 	for (char self = 'a'; self <= 'd'; self++) {
@@ -112,9 +112,9 @@ TEST(explanations)
 	char text[30];
 
 	explained(policy, "http://u@www.example.org:80/img/1/2",
-		  "key www.example.org:80/img/: owner b, then c, d");
+		  "key www.example.org:80/img/: owner a, then c, d");
 	explained(policy, "http://www.example.org/admin/7",
-		  "prefix http://www.example.org/admin/: owner c, then a, d");
+		  "prefix http://www.example.org/admin/: owner c, then a, b");
 	explained(policy, "urn:x", "prefix urn:: a verdict for all members");
 	/* Never more than there is room for. */
 	policy->kind->explain(policy, &(struct query){ .url = "e.org:443", .length = 9 }, text,
@@ -191,7 +191,7 @@ TEST(members_of_a_cluster)
 	assert_in_range(owned, 400, 600);
 	assert_int_equal(share(policy, ICP_OP_MISS, 1), 1000 - owned);
 	/* What is assigned to a member that is drained, or not there, goes to its successor. */
-	explained(policy, "urn:x", "prefix urn:: owner a, then b");
+	explained(policy, "urn:x", "prefix urn:: owner b, then a");
 	assert_place(policy, "xyz", ICP_OP_HIT, ICP_NO_COST);
 	explained(policy, "y", "prefix y: owner a, then b");
 	policy_free(policy);

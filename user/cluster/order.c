@@ -64,7 +64,7 @@ static uint64_t distance(uint64_t hash)
 
 static uint64_t hash_text(uint64_t seed, const char *text, size_t length)
 {
-	const struct url_key whole = { .end = length };
+	struct url_key whole = { .end = length };
 
 	return partition_hash(seed, &whole, (const __u8 *)text, length);
 }

@@ -422,7 +422,7 @@ static void destroy(struct policy *policy)
 static uint32_t find_slot(const struct partition_state *state, const struct query *query)
 {
 	const struct partition *hashed = &state->partition.hashed;
-	const struct url_key key = url_key_of(&hashed->form, query->url, query->length);
+	struct url_key key = url_key_of(&hashed->form, query->url, query->length);
 
 	return partition_slot(
 		partition_hash(hashed->seed, &key, (const __u8 *)query->url, query->length));
