@@ -75,6 +75,8 @@ ICP_INLINE void host_find_begin(struct host_place *place, const __u8 *url, __u32
 		place->scheme = 1;
 		return;
 	}
+	/* Else the compiler enters the loop behind its first load, a loop that Linux 6.1 refuses. */
+	ICP_BOUNDED(url);
 	place->begin = 0;
 	place->scheme = 0;
 	place->end = 0;
