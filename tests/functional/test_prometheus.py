@@ -39,6 +39,8 @@ SOUND = {
     f'xdp_icp_helper_children{{{HERE},policy="90",state="dead"}}': "0x60",
     f'xdp_icp_policy_trouble{{{HERE},policy="20",kind="health"}}': "0x60",
     f'xdp_icp_policy_trouble{{{HERE},policy="90",kind="helper"}}': "0x60",
+    f'xdp_icp_cluster_trouble{{{HERE},cluster="site"}}': "0x60",
+    f'xdp_icp_cluster_confirmed_timestamp_seconds{{{HERE},cluster="site"}}': "0+60x60",
 }
 # What is different when an alert is to fire: a part of a series' name, and its samples.
 WRONG = {
@@ -51,6 +53,8 @@ WRONG = {
     "XdpIcpReloadFailed": ("successful", "0x60"),
     "XdpIcpHelperDead": ("dead", "2x60"),
     "XdpIcpPolicyTrouble": ("health", "1x60"),
+    "XdpIcpClusterTrouble": ("cluster_trouble", "1x60"),
+    "XdpIcpClusterMapOld": ("confirmed", "0-3600x60"),
 }
 
 
@@ -162,6 +166,7 @@ class Rules(WithPrometheus):
 
 
 POLICIES = """
+cluster "site" { etcd = "http://127.0.0.1:1"  member = "a"  state = "/nonexistent" }
 policy "10-mine" { kind = "prefix" verdict = "hit" url = "http://a/" }
 policy "99 \\"up\\\\\\xff" { kind = "health" verdict = "miss_nofetch" tcp = "127.0.0.1:1" fall = 1 }
 policy "90-ask" {
@@ -282,9 +287,12 @@ class Scraped(WithPrometheus):
                 until(lambda query=always: self.values(query), f"values of {always}")
                 seen += 1
         self.assertEqual(seen, len(re.findall("- (?:alert|record):", RULES.read_text())))
-        until(lambda: self.api("alerts")["alerts"], "an alert: the origin is down")
-        pending = {one["labels"]["alertname"] for one in self.api("alerts")["alerts"]}
-        self.assertEqual(pending, {"XdpIcpPolicyTrouble"})
+        expected = {"XdpIcpPolicyTrouble", "XdpIcpClusterTrouble", "XdpIcpClusterMapOld"}
+        until(lambda: expected <= self.alerts(), "alerts: the origin is down, and etcd")
+        self.assertEqual(self.alerts(), expected)
+
+    def alerts(self):
+        return {one["labels"]["alertname"] for one in self.api("alerts")["alerts"]}
 
     def dashboard(self):
         dashboard = json.loads(DASHBOARD.read_text())

@@ -11,6 +11,7 @@
 #include "lib/openmetrics.h"
 #include "policy/kinds/recent.h"
 #include "xdp-icpd/census.h"
+#include "xdp-icpd/cluster_metrics.h"
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/metrics.h"
 #include "xdp-icpd/states.h"
@@ -468,6 +469,7 @@ static char *write_all(struct daemon *daemon, bool classic, size_t *length)
 	write_policies(&writer);
 	write_helpers(&writer);
 	write_recents(&writer);
+	cluster_metrics_write(&writer.text, daemon);
 	write_interfaces(&writer);
 	write_heartbeat(&writer);
 	write_maps(&writer);
