@@ -218,6 +218,9 @@ class Scraped(WithPrometheus):
         text = self.fetch(9130, "/metrics")
         self.assertEqual(self.promtool("check", "metrics", text=text), "")
         self.query_much()
+        cluster = json.loads(self.fetch(9130, "/v1/status"))["clusters"][0]
+        self.assertEqual((cluster["name"], cluster["members"]), ("site", 0))
+        self.assertFalse({"endpoint", "error", "lease"} & set(cluster))
         with self.subTest("the manual"):
             self.manual()
         with self.subTest("as icpctl says"):

@@ -50,13 +50,24 @@ static struct public_view *public_of(struct daemon *daemon)
 
 /* --- status and policies */
 
+static void hide(json_t *object, const char *const *names)
+{
+	for (; *names; names++)
+		json_object_del(object, *names);
+}
+
 static json_t *make_status(struct daemon *daemon)
 {
-	static const char *const own[] = { "config", "pin_dir", "pid", "listen", "metrics" };
+	static const char *const own[] = { "config", "pin_dir", "pid", "listen", "metrics", NULL };
+	static const char *const of_etcd[] = { "endpoint", "lease",	  "revision", "error",
+					       "bad_key",  "state_error", NULL };
 	json_t *status = status_json(daemon), *reload = json_object_get(status, "last_reload");
+	json_t *cluster;
+	size_t i;
 
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		json_object_del(status, own[i]);
+	hide(status, own);
+	json_array_foreach (json_object_get(status, "clusters"), i, cluster)
+		hide(cluster, of_etcd);
 	if (json_is_string(json_object_get(reload, "error")))
 		json_object_set_new(reload, "error",
 				    json_string("it failed: icpctl status tells why"));
