@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Policies on what was seen lately: what the XDP program makes of the kernel's copy of their stores. */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "lib/clock.h"
 #include "policy/kinds/recent.h"
 #include "support/program_check.h"
@@ -346,4 +349,77 @@ TEST(random_keys)
 		check_same(url);
 	}
 	close_chain();
+}
+
+/* --- beside the writer */
+
+#define QUERIES 100000
+#define ASKED 6
+#define MESSAGE_OFFSET 42 /* Ethernet, IPv4, UDP */
+
+static atomic_bool ended;
+
+/* The first two URLs are seen again and again, the second two come and go, the last never come. */
+static void name_url(int number, char url[128])
+{
+	snprintf(url, 128, "http://www.example.org/%070d", number);
+}
+
+static void *see(void *context)
+{
+	char url[128];
+
+	(void)context;
+	for (int i = 0; !ended; i++) {
+		name_url(i % 4, url);
+		if (i % 4 < 2 || i % 8 < 4)
+			add(0, url);
+		else
+			drop(0, url);
+	}
+	return NULL;
+}
+
+/* What has been overwritten while it was read may be passed up, but decides nothing. */
+TEST(entries_that_are_overwritten)
+{
+	struct envelope envelope = envelope_v4();
+	struct bytes frames[ASKED], out, message;
+	size_t replies = 0, wrong = 0;
+	pthread_t writer;
+	char url[128];
+
+	open_chain("policy 1 { kind = recent verdict = hit window = 1h entries_max = 9 }\n");
+	for (int i = 0; i < ASKED; i++) {
+		struct datagram datagram = { .options = 0x40000000, .url = url };
+
+		name_url(i, url);
+		datagram.url_size = strlen(url) + 1;
+		message_build(&message, &datagram);
+		frame_build(&frames[i], &envelope, &message);
+	}
+	name_url(0, url);
+	add(0, url);
+	name_url(1, url);
+	add(0, url);
+	ended = false;
+	assert_int_equal(pthread_create(&writer, NULL, see, NULL), 0);
+	for (int i = 0; i < QUERIES; i++) {
+		int asked = i % ASKED;
+		uint32_t action;
+
+		program_run(&program, &frames[asked], &out, &action);
+		if (action != XDP_TX)
+			continue;
+		replies++;
+		if (asked < 2)
+			wrong += out.at[MESSAGE_OFFSET] != HIT;
+		else if (asked >= 4)
+			wrong += out.at[MESSAGE_OFFSET] != MISS;
+	}
+	ended = true;
+	pthread_join(writer, NULL);
+	close_chain();
+	assert_true(replies > QUERIES / 2);
+	assert_int_equal(wrong, 0);
 }
