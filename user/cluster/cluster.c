@@ -286,8 +286,9 @@ static void tell_to_end(struct cluster *cluster, bool leaves)
 	pthread_mutex_lock(&cluster->lock);
 	cluster->stops = true;
 	cluster->leaves = leaves;
-	pthread_mutex_unlock(&cluster->lock);
+	/* The thread frees the client, but not before it has seen this. */
 	etcd_wake(cluster->session.etcd);
+	pthread_mutex_unlock(&cluster->lock);
 }
 
 void cluster_end(struct cluster *cluster, bool leaves, void (*ended)(void *context), void *context)

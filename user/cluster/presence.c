@@ -77,6 +77,8 @@ static void on_kept(void *context, const struct etcd_result *result)
 		if (!session->presence.refusals)
 			session->presence.next = etcd_now();
 	}
+	if (session->view.state == VIEW_WATCHES)
+		session->failures = 0;
 	view_confirm(session, etcd_number(json_object_get(reply, "header"), "revision"));
 }
 

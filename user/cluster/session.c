@@ -67,7 +67,6 @@ void session_reached(struct session *session)
 	if (!session->status.connected)
 		session->log_next = 0;
 	session->status.connected = true;
-	session->failures = 0;
 	if (session->connection_error)
 		session->status.error.text[0] = '\0';
 	session->connection_error = false;
@@ -148,7 +147,7 @@ static bool lacks_members(const struct session *session)
 	for (size_t i = 0; map && i < map->member_count; i++)
 		if (!membership_member(session->known, map->members[i].name))
 			return true;
-	return !map && !session->presence.written;
+	return !map && !membership_member(session->known, session->settings->self);
 }
 
 static bool is_below_floor(struct session *session)

@@ -46,10 +46,10 @@ struct session {
 	struct presence presence;
 	struct view view;
 	struct saved_map saved;
-	struct cluster_status status;	      /* copied for other threads */
-	unsigned int failures;		      /* of calls, since one has succeeded */
-	unsigned int connection;	      /* number; calls of a former one were dropped */
-	bool connection_error;		      /* that is what status.error is about */
+	struct cluster_status status; /* copied for other threads */
+	unsigned int failures;	      /* of endpoints, since lease and watch were in order */
+	unsigned int connection;      /* number; calls of a former one were dropped */
+	bool connection_error;	      /* that is what status.error is about */
 	const struct membership *known, *map; /* etcd's, and the one that counts; NULL: none */
 	bool fresh;			      /* they differ, or may */
 	uint64_t hold_until;		      /* members may come back until then */

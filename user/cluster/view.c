@@ -10,9 +10,11 @@
 #include "cluster/session.h"
 #include "lib/escape.h"
 
-#define PAGE_MAX 4000 /* keys */
+/* etcd looks at all that is behind a page, so large ones are better; most have no more than 16 MiB. */
+#define PAGE_MAX 60000 /* keys */
 #define KEYS_MAX (MEMBERSHIP_ASSIGNMENTS_MAX + 3 * MEMBERSHIP_MEMBERS_MAX)
-#define PAGE_TIMEOUT 10000 /* milliseconds */
+#define PAGE_TIMEOUT 30000 /* milliseconds; whether etcd lives is known earlier (presence.c) */
+#define WATCH_TIMEOUT 5000 /* milliseconds until it begins */
 #define KEY_SHOWN 64	   /* bytes */
 #define CHANGES_MAX 100000 /* of a watch, before they are made into a map in any case */
 #define LOGGED_BAD_KEYS 10 /* in a period (log.h) */
@@ -162,7 +164,7 @@ static void watch(struct session *session, uint64_t now)
 				   etcd_make_number(view->revision + 1), "fragment", true);
 
 	view->state = VIEW_BEGINS;
-	view->next = now + session_timeout(session);
+	view->next = now + WATCH_TIMEOUT;
 	etcd_stream(session->etcd, "watch", json_pack("{s:o}", "create_request", create), on_line,
 		    on_watch_end, view);
 }
@@ -234,7 +236,7 @@ static void on_page(void *context, const struct etcd_result *result)
 	size_t i;
 
 	if (result->outcome == ETCD_TOO_LARGE && view->page > 1) {
-		view->page = view->page > 8 ? view->page / 8 : 1;
+		view->page /= 2;
 		read_page(session);
 		return;
 	}
