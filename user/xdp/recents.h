@@ -28,8 +28,8 @@ void recents_open(struct recents *recents, int fd);
 void recents_close(struct recents *recents);
 
 /*
- * Begin to copy the stores of a chain (NULL: of none) that is about to become active, and write which are complete
- * to its lease. recents_end_switch() must follow, with the result.
+ * Begin to copy the stores of a chain (NULL: of none) that is about to become active, and write to
+ * its lease which are complete. recents_end_switch() must follow, with the result.
  */
 void recents_begin_switch(struct recents *recents, const struct chain *chain,
 			  struct recent_store *next[RECENTS_MAX], struct map_watch *watch);
