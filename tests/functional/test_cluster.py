@@ -340,6 +340,18 @@ class Faults(ClusterLab):
         until(lambda: a.checked(ADMIN) == "ICP_OP_HIT", "all to be its own")
         self.assertRegex(a.log.read_text(), "cut off, its lease is over[^$]*no longer cut off")
 
+    def test_without_a_directory_nothing_is_saved(self):
+        """That is told, with the remedy, and all else works."""
+        self.etcd().start()
+        directory = self.directory()
+        os.chmod(directory, 0o755)
+        missing = directory / "missing"
+        a = self.member("origin-a", 3130, state=missing).start()
+        self.until_state(a, "ok", members=1, saved=False)
+        remedy = f"as root: install -d -o {NOBODY} {missing}"
+        until(lambda: remedy in (self.cluster(a)["state_error"] or ""), "the remedy")
+        self.assertEqual(a.log.read_text().count(remedy), 1)
+
     def test_an_endpoint_that_says_nothing(self):
         self.etcd().start()
         with self.server.socket(socket.AF_INET, socket.SOCK_STREAM) as silent:

@@ -16,6 +16,7 @@
 #define FILE_MAX ((size_t)4 << 30) /* bytes; more than the bounds of a map allow */
 #define PAUSE 1000		   /* milliseconds between two writes, at least */
 #define PAUSE_FACTOR 10		   /* and so many times what one takes */
+#define PAUSE_FAILED 10000	   /* milliseconds more after a failure */
 #define TOUCH_PERIOD 60000	   /* milliseconds */
 
 int saved_map_open(struct saved_map *saved, const char *directory, const char *cluster)
@@ -177,6 +178,8 @@ static void finish(struct saved_map *saved, uint64_t now)
 	saved->running = false;
 	saved->failure = saved->result;
 	saved->next = now + PAUSE + PAUSE_FACTOR * (now - saved->next);
+	if (saved->failure.text[0])
+		saved->next += PAUSE_FAILED;
 	if (saved->failure.text[0] && !saved->map)
 		saved->map = saved->writing; /* again */
 	else

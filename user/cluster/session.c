@@ -263,7 +263,6 @@ void session_read(struct session *session)
 		session->status.confirmed = map->as_of;
 		publish(session, map);
 	} else if (error.text[0]) {
-		log_write(LOG_WARNING, "cluster '%s': %s", settings->name, error.text);
 		session->saved.failure = error;
 	}
 }
@@ -291,6 +290,19 @@ static unsigned int wait_time(const struct session *session, unsigned int most)
 	return due > now ? (unsigned int)(due - now) : 0;
 }
 
+/* Log an error of the file when it is another one. */
+static void tell_file_error(struct session *session)
+{
+	const struct error *failure = &session->saved.failure;
+	struct error *told = &session->status.state_error;
+
+	if (strcmp(told->text, failure->text) == 0)
+		return;
+	*told = *failure;
+	if (told->text[0])
+		log_write(LOG_WARNING, "cluster '%s': %s", session->settings->name, told->text);
+}
+
 void session_step(struct session *session, unsigned int most)
 {
 	struct cluster_status *status = &session->status;
@@ -304,7 +316,7 @@ void session_step(struct session *session, unsigned int most)
 	update_isolation(session, now);
 	status->saved = saved_map_step(&session->saved, now) && session->map;
 	status->endpoint = etcd_endpoint(session->etcd);
-	status->state_error = session->saved.failure;
+	tell_file_error(session);
 }
 
 void session_close(struct session *session, bool leaves, unsigned int most)
