@@ -432,8 +432,6 @@ class Secrets(ClusterLab):
 class Hostile(ClusterLab):
     """What listens there says what it likes: it is told, and the daemon lives."""
 
-    sanitized = True
-
     def serve(self, answer):
         """Send answer(path) to each request, and all that it yields."""
         listener = self.server.socket(socket.AF_INET, socket.SOCK_STREAM)
