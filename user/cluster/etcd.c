@@ -55,7 +55,7 @@ struct call {
 	CURL *easy; /* NULL: not yet */
 	struct curl_slist *headers;
 	char *text; /* that has been received and not processed */
-	size_t length;
+	size_t length, capacity;
 	bool too_large;
 	char why[CURL_ERROR_SIZE];
 };
@@ -132,13 +132,19 @@ static void fail(struct call *call, enum etcd_outcome outcome, const char *why)
 static size_t receive(char *bytes, size_t one, size_t size, void *context)
 {
 	struct call *call = context;
-	char *text;
+	size_t needed = call->length + size + 1;
+	char *text = call->text;
 
 	(void)one;
 	call->too_large = size > ETCD_REPLY_MAX - call->length;
-	text = call->too_large ? NULL : realloc(call->text, call->length + size + 1);
-	if (!text)
+	if (call->too_large)
 		return 0; /* libcurl ends the transfer */
+	if (!text || needed > call->capacity) {
+		call->capacity = needed + (text ? call->capacity : 0);
+		text = realloc(text, call->capacity);
+	}
+	if (!text)
+		return 0;
 	memcpy(text + call->length, bytes, size);
 	call->text = text;
 	call->length += size;
