@@ -164,7 +164,7 @@ ICP_INLINE struct url_key url_key_of(const struct url_key_form *form, const char
 	const __u8 *bytes = (const __u8 *)url;
 	struct host_place place = { 0 };
 	enum host_form host = HOST_NONE;
-	struct url_key key;
+	struct url_key key = { 0 };
 
 	if (form->kind != URL_KEY_URL)
 		host = host_find(&place, bytes, length);

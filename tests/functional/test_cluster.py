@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import threading
+import urllib.parse
 
 from etcd import PORT, Etcd
 from lab import Lab, main
@@ -123,6 +124,7 @@ class Cluster(ClusterLab):
         self.refused(a, "not drained", "undrain", "origin-a")
         self.refused(a, "white space", "assign", "http://e.org/ ", "miss")
         self.refused(a, "not assigned", "unassign", ADMIN + "x")
+        self.plan(a, strange)
         for prefix in (ADMIN, strange):
             b.icpctl("cluster", "unassign", prefix)
         self.until_state(a, "ok", assignments=1)
@@ -215,6 +217,24 @@ class Cluster(ClusterLab):
         a.icpctl("reload")
         self.until_state(b, "ok", members=2)
         until(lambda: self.names(a) == ["origin-a", "origin-b"], "the members")
+
+    def plan(self, a, strange):
+        """Plans know the assignments of the daemon's map."""
+        file = self.directory() / "urls"
+        file.write_text(f"{ADMIN}1\nhttp://e.org/1\n{strange}1\n{strange}1\n")
+        for words, expected in (
+            ((), []),
+            (("--unassign", strange), [("origin-a", "ICP_OP_MISS", 2)]),
+            ((f"--assign={ADMIN}=origin-a", "--without=origin-b"), [("origin-b", "origin-a", 1)]),
+        ):
+            told = json.loads(a.icpctl("--json", "cluster", "plan", *words, file).stdout)
+            moves = [(one["from"], one["to"], one["requests"]) for one in told["moves"]]
+            self.assertEqual(moves, expected)
+        page = a.ask_control("GET", "/v1/clusters/assignments?limit=2")
+        self.assertEqual((len(page["assignments"]), page["count"]), (2, 3))
+        last = urllib.parse.quote(page["assignments"][-1]["prefix"])
+        rest = a.ask_control("GET", f"/v1/clusters/assignments?limit=2&after={last}")["assignments"]
+        self.assertEqual([one["prefix"] for one in rest], [ADMIN])
 
     def test_two_daemons_of_one_name(self):
         """The second one says so, and takes over when the first ends."""

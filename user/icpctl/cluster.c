@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "icpctl/icpctl.h"
+#include "icpctl/cluster_plan.h"
 #include "lib/plural.h"
 
 #define OPTION_CLUSTER 0x200
@@ -13,6 +13,7 @@ struct input {
 	struct icpctl *ctl;
 	struct icpctl_words words;
 	const char *cluster; /* NULL: the only one */
+	struct cluster_plan plan;
 };
 
 /* --- status */
@@ -174,12 +175,20 @@ static int run_undrain(const void *context)
 	return delete (input, "/v1/clusters/drained", "member", input->words.argv[1]);
 }
 
+static int run_plan(const void *context)
+{
+	const struct input *input = context;
+
+	return cluster_plan_run(&input->plan, input->cluster, input->words.argv[1]);
+}
+
 static const struct icpctl_action actions[] = {
 	{ "status", "", 1, 1, run_status },
 	{ "assign", " PREFIX MEMBER|VERDICT", 3, 3, run_assign },
 	{ "unassign", " PREFIX", 2, 2, run_unassign },
 	{ "drain", " MEMBER", 2, 2, run_drain },
 	{ "undrain", " MEMBER", 2, 2, run_undrain },
+	{ "plan", " FILE|-", 2, 2, run_plan },
 	{ NULL },
 };
 
@@ -187,6 +196,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
+	if (key == ARGP_KEY_INIT)
+		state->child_inputs[0] = &input->plan;
 	if (key != OPTION_CLUSTER)
 		return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
 	input->cluster = argument;
@@ -198,24 +209,37 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
+static const struct argp_child children[] = {
+	{ &cluster_plan_options, 0, "Options of plan:", 0 },
+	{ 0 },
+};
+
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
+	.children = children,
 	.args_doc = "status\nassign PREFIX MEMBER|VERDICT\nunassign PREFIX\ndrain MEMBER\n"
-		    "undrain MEMBER",
+		    "undrain MEMBER\nplan FILE|-",
 	.doc = "Prints the state of clusters and their members, and changes in etcd what counts "
 	       "for all of them.\v"
 	       "assign gives the URLs that begin with PREFIX to a member, or all members the same "
 	       "verdict for them; the longest prefix counts. A member that is drained is nobody's "
 	       "owner or successor until undrain.\n"
 	       "\n"
-	       "  icpctl cluster assign http://www.example.org/admin/ origin-c",
+	       "plan tells how many keys and requests of FILE, an access log or a list of URLs, "
+	       "the changes of its options would move from whom to whom; it changes nothing.\n"
+	       "\n"
+	       "  icpctl cluster assign http://www.example.org/admin/ origin-c\n"
+	       "  icpctl cluster plan --key host+1 --without origin-b access.log",
 };
 
 int icpctl_cluster(struct icpctl *ctl, int argc, char **argv)
 {
-	struct input input = { .ctl = ctl };
+	struct input input = { .ctl = ctl, .plan = { .ctl = ctl } };
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
-	return status ? status : input.words.action->run(&input);
+	if (status == 0)
+		status = input.words.action->run(&input);
+	free(input.plan.changes);
+	return status;
 }

@@ -31,6 +31,8 @@ static const struct {
 	  "the members of clusters; take one out of the order, and in again" },
 	{ "cluster", icpctl_cluster, " assign PREFIX MEMBER|VERDICT | unassign PREFIX",
 	  "give URLs to a member, or all members the same verdict for them" },
+	{ "cluster", icpctl_cluster, " plan [OPTION...] FILE|-",
+	  "how many requests of an access log a change would move, and from whom to whom" },
 	{ "rules", icpctl_rules, " list | add PREFIX VERDICT | del PREFIX | load FILE",
 	  "list and edit the operator's rules, which stand before all policies" },
 	{ "rules", icpctl_rules, " key PREFIX [VERDICT]",

@@ -5,11 +5,16 @@
 
 #include "cluster/registry.h"
 #include "icp/opcode.h"
+#include "lib/byteset.h"
 #include "lib/escape.h"
+#include "policy/spec.h"
 #include "xdp-icpd/cluster_commands.h"
 #include "xdp-icpd/clusters.h"
 
-#define MEMBER_SIZE 1500 /* bytes of a member in a response, at most */
+#define MEMBER_SIZE 1500     /* bytes of a member in a response, at most */
+#define ASSIGNMENT_SIZE 4608 /* the same of an assignment */
+#define ASSIGNMENTS_MAX 5000 /* in a response */
+#define ASSIGNMENTS_DEFAULT 100
 
 /* --- the state */
 
@@ -309,6 +314,76 @@ void delete_assignment(void *context, struct control_request *request)
 	if (prefix)
 		change(request, cluster, "assign/", prefix, length, NULL,
 		       "that prefix is not assigned; it must be the very same");
+	free(prefix);
+}
+
+/* The number of the first assignment behind a prefix, NULL: of all. */
+static size_t first_behind(const struct membership *map, const char *prefix, size_t length)
+{
+	size_t begin = 0, end = map->assignment_count;
+
+	while (prefix && begin < end) {
+		size_t middle = begin + (end - begin) / 2;
+		const struct cluster_assignment *one = &map->assignments[middle];
+
+		if (byteset_compare(one->prefix, one->length, prefix, length) <= 0)
+			begin = middle + 1;
+		else
+			end = middle;
+	}
+	return begin;
+}
+
+/* Return a page of assignments, which has the members that their values have in etcd. */
+static json_t *assignments_json(const struct membership *map, size_t first, size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = first; i < map->assignment_count && i - first < count; i++) {
+		const struct cluster_assignment *one = &map->assignments[i];
+		json_t *json = one->member ? json_pack("{s:s}", "member", one->member)
+					   : json_pack("{s:s}", "verdict",
+						       opcode_short_name(one->verdict));
+
+		json_object_set_new(json, "prefix", control_bytes(one->prefix, one->length));
+		json_array_append_new(list, json);
+	}
+	return list;
+}
+
+void get_assignments(void *context, struct control_request *request)
+{
+	struct cluster *cluster = find(context, request, control_argument(request, "cluster"));
+	const char *after = control_argument(request, "after");
+	const char *limit = control_argument(request, "limit");
+	const struct membership *map;
+	long count = ASSIGNMENTS_DEFAULT;
+	struct error error;
+	size_t length = 0;
+	char *prefix = NULL;
+
+	if (!cluster)
+		return;
+	if (limit && parse_number(limit, 1, ASSIGNMENTS_MAX, &count, &error)) {
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "\"limit\": %s", error.text);
+		return;
+	}
+	if (after && !(prefix = read_prefix(request, after, &length)))
+		return;
+	map = cluster_membership(cluster_settings(cluster)->name);
+	if (!map)
+		control_refuse(request, CONTROL_STATUS_REFUSED,
+			       "no map of the cluster is known yet");
+	else if (!control_reserve(request, (size_t)count * ASSIGNMENT_SIZE))
+		control_refuse(request, CONTROL_STATUS_OVER_QUOTA,
+			       "too many assignments at once; a smaller \"limit\" has fewer");
+	else
+		control_reply(request,
+			      json_pack("{s:I, s:I, s:o}", "revision", (json_int_t)map->revision,
+					"count", (json_int_t)map->assignment_count, "assignments",
+					assignments_json(map, first_behind(map, prefix, length),
+							 (size_t)count)));
+	membership_unref(map);
 	free(prefix);
 }
 

@@ -11,6 +11,7 @@ json_t *clusters_json(struct daemon *daemon);
 
 /* Handlers (control/server.h), with the struct daemon as context. */
 void get_clusters(void *context, struct control_request *request);
+void get_assignments(void *context, struct control_request *request);
 void put_assignment(void *context, struct control_request *request);
 void delete_assignment(void *context, struct control_request *request);
 void put_cluster_drain(void *context, struct control_request *request);

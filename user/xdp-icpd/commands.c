@@ -606,6 +606,8 @@ const struct control_resource daemon_resources[] = {
 	{ "POST", "/v1/recent/", post_recent, true, "add and remove keys by their URLs" },
 	{ "DELETE", "/v1/recent/", delete_recent, true, "remove all keys" },
 	{ "GET", "/v1/clusters", get_clusters, false, "the clusters and their members" },
+	{ "GET", "/v1/clusters/assignments", get_assignments, false,
+	  "the assigned prefixes of a cluster" },
 	{ "PUT", "/v1/clusters/assignments", put_assignment, true,
 	  "assign a prefix to a member of a cluster, or a verdict" },
 	{ "DELETE", "/v1/clusters/assignments", delete_assignment, true, "end an assignment" },
