@@ -574,13 +574,26 @@ static int take(struct suggest *suggest, const struct step *step)
 	return take_leaf(suggest, step->from, step->leaf, step->to);
 }
 
-static bool is_balanced(const struct suggest *suggest)
+static double sum_excess(const struct suggest *suggest)
 {
+	double sum = 0;
+
 	for (size_t i = 0; i < suggest->map->member_count; i++)
-		if (excess(&suggest->result.members[i], (double)suggest->result.members[i].after) >
-		    0)
-			return false;
-	return true;
+		sum += excess(&suggest->result.members[i],
+			      (double)suggest->result.members[i].after);
+	return sum;
+}
+
+/*
+ * Find the next step. False: all is well, none helps, or so small ones would not do even if as many
+ * followed as may: where a key exceeds a share, a long list would gain nothing.
+ */
+static bool find_useful_step(struct suggest *suggest, struct step *step)
+{
+	double sum = sum_excess(suggest);
+	double left = SUGGEST_MAX - (double)suggest->result.count;
+
+	return sum > 0 && left > 0 && find_step(suggest, step) && -step->excess * left >= sum;
 }
 
 static void set_shares(struct suggest *suggest)
@@ -612,10 +625,10 @@ const struct suggest_result *suggest_finish(struct suggest *suggest)
 		return NULL;
 	set_shares(suggest);
 	count_all_parts(suggest);
-	while (result->count < SUGGEST_MAX && !is_balanced(suggest) && find_step(suggest, &step))
+	while (find_useful_step(suggest, &step))
 		if (take(suggest, &step))
 			return NULL;
-	result->balanced = is_balanced(suggest);
+	result->balanced = sum_excess(suggest) <= 0;
 	if (suggest->hottest)
 		result->hottest = (struct suggestion){
 			.prefix = suggest->heads.texts + suggest->hottest->text,

@@ -372,10 +372,10 @@ static void print_outcome(const struct membership *map, const struct suggest_res
 		       percent((double)hottest->requests, all), map->members[hottest->to].name,
 		       percent(result->members[hottest->to].wanted, all));
 		free(text);
-	} else if (result->count == SUGGEST_MAX) {
-		printf(" by %u assignments\n", SUGGEST_MAX);
 	} else {
-		puts(": the keys are too few or too unequal; a --key of more parts divides them");
+		printf(" by at most %u assignments: the keys are too few, too many or too "
+		       "unequal\n",
+		       SUGGEST_MAX);
 	}
 }
 
