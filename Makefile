@@ -134,6 +134,10 @@ check-page: deps all ## the page of `metrics` in Chromium; screenshots in build/
 	$(Q)scripts/install-deps page
 	$(Q)tests/run --page
 
+.PHONY: check-site
+check-site: deps all ## ten origins, three etcd and a Squid: what happens to a site of many origins
+	$(Q)tests/run --site
+
 .PHONY: coverage
 coverage: deps ## which lines the tests reach: build/coverage/report.html, and the figure
 	$(Q)scripts/install-deps coverage

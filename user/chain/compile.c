@@ -342,17 +342,40 @@ static void close_collections(const struct collection *collections)
 	}
 }
 
+/* The lines that the texts of a policy take at most: those of other policies may be the same. */
+static size_t count_lines(const struct policy *policy)
+{
+	const struct byteset *set = policy_texts(policy);
+	const struct patterns *inside = policy_inside(policy);
+	size_t lines = 0;
+
+	for (size_t i = 0; set && i < byteset_count(set); i++)
+		lines += PREFIX_LINES(byteset_get(set, i).length);
+	for (size_t i = 0; inside && i < inside->count; i++)
+		lines += PREFIX_LINES(inside->list[i].length);
+	return lines;
+}
+
 /* Collect all policies up to the horizon, which what has no room moves. */
 static void collect_policies(struct collection *collections, struct compile_patterns *patterns,
-			     struct compiled *compiled, bool *negated, const struct chain *chain)
+			     struct compiled *compiled, bool *negated, const struct chain *chain,
+			     size_t lines_max)
 {
-	size_t policies = compiled_policies(chain, compiled);
+	size_t policies = compiled_policies(chain, compiled), lines = 0;
 
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
 		int result = 0;
 
-		if (policy_texts(policy))
+		if (lines_max != SIZE_MAX)
+			lines += count_lines(policy);
+		if (lines > lines_max)
+			result = error_set(
+				&compiled->horizon_reason,
+				"its %zu texts have no room in the kernel's maps, which have %zu "
+				"lines of %u bytes; a restart of the daemon makes room",
+				policy_text_count(policy), lines_max, PREFIX_LINE);
+		else if (policy_texts(policy))
 			result = collect_policy(&collections[policy->kind->reading], compiled,
 						negated, policy, rank);
 		else if (policy_inside(policy))
@@ -394,7 +417,7 @@ static void finish_texts(struct compiled_texts *texts, struct collection *collec
 }
 
 /* Fill the members about texts and patterns. Returns -1: out of memory. */
-static int compile_policies(struct compiled *compiled, const struct chain *chain)
+static int compile_policies(struct compiled *compiled, const struct chain *chain, size_t lines_max)
 {
 	struct collection collections[URL_READINGS] = { 0 };
 	struct compile_patterns patterns = { 0 };
@@ -405,7 +428,7 @@ static int compile_policies(struct compiled *compiled, const struct chain *chain
 	if (!compiled->answers)
 		result = -1;
 	if (!result)
-		collect_policies(collections, &patterns, compiled, negated, chain);
+		collect_policies(collections, &patterns, compiled, negated, chain, lines_max);
 	if (!result)
 		result = compile_patterns_finish(&patterns, compiled);
 	for (int reading = 0; reading < URL_READINGS && !result; reading++) {
@@ -422,6 +445,12 @@ static int compile_policies(struct compiled *compiled, const struct chain *chain
 
 int chain_compile(const struct chain *chain, struct compiled **compiled, struct error *error)
 {
+	return chain_compile_within(chain, SIZE_MAX, compiled, error);
+}
+
+int chain_compile_within(const struct chain *chain, size_t lines_max, struct compiled **compiled,
+			 struct error *error)
+{
 	struct compiled *made = calloc(1, sizeof(*made));
 
 	if (!made)
@@ -429,7 +458,7 @@ int chain_compile(const struct chain *chain, struct compiled **compiled, struct 
 	made->horizon = find_horizon(chain, &made->horizon_reason);
 	made->default_rank = chain_count(chain);
 	made->default_verdict = chain_default_verdict(chain);
-	if (compile_policies(made, chain) || compile_sources(chain, made)) {
+	if (compile_policies(made, chain, lines_max) || compile_sources(chain, made)) {
 		compiled_free(made);
 		return error_set(error, "out of memory for %zu texts", chain_text_count(chain));
 	}

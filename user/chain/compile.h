@@ -61,6 +61,10 @@ struct compiled {
 /* Compile a chain, which must outlive the result. Returns -1 with an error: out of memory. */
 int chain_compile(const struct chain *chain, struct compiled **compiled, struct error *error);
 
+/* The same with the horizon at the first policy whose texts would need more than this many lines. */
+int chain_compile_within(const struct chain *chain, size_t lines_max, struct compiled **compiled,
+			 struct error *error);
+
 /* The number of policies up to the first that gives a verdict to every URL; none behind is asked. */
 size_t chain_reached(const struct chain *chain);
 

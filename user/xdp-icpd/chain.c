@@ -16,10 +16,16 @@ static bool is_cancelled(const atomic_bool *cancel)
 int next_chain_build(struct next_chain *next, const struct config *config,
 		     const struct kernel *kernel, const atomic_bool *cancel, struct error *error)
 {
+	size_t lines_max = SIZE_MAX;
+
 	*next = (struct next_chain){ 0 };
 	if (chain_create(config, &next->chain, error))
 		return -1;
-	if (!is_cancelled(cancel) && chain_compile(next->chain, &next->compiled, error))
+	/* What others assign must not keep this member from what else they change. */
+	if (kernel && config->cluster_count)
+		lines_max = kernel_sizes(kernel).prefixes;
+	if (!is_cancelled(cancel) &&
+	    chain_compile_within(next->chain, lines_max, &next->compiled, error))
 		goto fail;
 	if (!is_cancelled(cancel) && kernel && daemon_check_room(config, next->compiled, error))
 		goto fail;

@@ -36,7 +36,7 @@ struct kernel_sizes kernel_sizes_for(const struct config *config, const struct c
 	};
 
 	if (sizes.prefixes == 0) {
-		sizes.prefixes = room_for(lines, 4096);
+		sizes.prefixes = room_for(lines, config->cluster_count ? 65536 : 4096);
 		sizes.prefixes_needed = size_of(lines + lines / 4);
 	}
 	return sizes;
