@@ -25,10 +25,10 @@ from neighbour import NOBODY  # noqa: E402
 from net import PATIENCE, until  # noqa: E402
 from test_squid import SITE  # noqa: E402
 
-HIT, MISS = "ICP_OP_HIT", "ICP_OP_MISS"
+HIT, MISS = "hit", "miss"
 
 NAMES = "abcdefghij"
-TTL = 3
+TTL = 6
 POLICY = 'policy "80-site" { kind = "partition"  key = "host+1"  cluster = "site" }'
 CLUSTER = """
 cluster "site" {{

@@ -288,6 +288,28 @@ static void assert_entry(const struct compiled *compiled, size_t number, const c
 			 cost);
 }
 
+/* A policy whose texts have no room goes to the daemon, with all behind it. */
+TEST(too_many_lines)
+{
+	struct chain *chain = make_chain("policy 1 { kind = prefix verdict = hit urls = { a, b } }"
+					 "policy 2 { kind = exact verdict = miss urls = { c, d } }"
+					 "policy 3 { kind = prefix verdict = denied url = e }");
+	struct compiled *compiled;
+	struct error error;
+
+	assert_int_equal(chain_compile_within(chain, 5, &compiled, &error), 0);
+	assert_int_equal(compiled->horizon, RANK_NONE);
+	compiled_free(compiled);
+	assert_int_equal(chain_compile_within(chain, 3, &compiled, &error), 0);
+	assert_int_equal(compiled->horizon, 1);
+	assert_int_equal(compiled->lines, 2);
+	assert_string_equal(compiled->horizon_reason.text,
+			    "its 2 texts have no room in the kernel's maps, which have 3 lines of "
+			    "64 bytes; a restart of the daemon makes room");
+	compiled_free(compiled);
+	chain_free(chain);
+}
+
 TEST(nested_prefixes_of_two_policies)
 {
 	struct chain *chain =
