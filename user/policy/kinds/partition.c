@@ -147,7 +147,7 @@ static int compare_values(const void *a, const void *b)
 /* Refuse a list in which the first word of two values is the same. */
 static int check_twice(const struct spec_setting *list, struct error *error)
 {
-	const struct spec_value **sorted = calloc(list->count, sizeof(*sorted));
+	const struct spec_value **sorted = calloc(list->count + 1, sizeof(*sorted));
 	int result = 0;
 
 	if (!sorted)
