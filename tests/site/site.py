@@ -228,6 +228,8 @@ class Site(test_squid.Native):
         self.squid_namespace.run("ip", "link", "set", dead.squid_side, "up")
         dead.responder.start()
         self.await_members(10)
+        # Squid does not wait for a parent that it takes for dead, and takes the successor meanwhile.
+        until(lambda: self.get(moved[0]) == (200, "d"), "Squid to find it alive")
 
     def cut_off(self, before):
         """An origin that no etcd is reached from goes on; the others take it for dead, until it is back."""
