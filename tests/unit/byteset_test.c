@@ -71,6 +71,7 @@ static void assert_same(const struct byteset *set, const struct naive *members, 
 		assert_int_equal(member.length, expected->length);
 		assert_memory_equal(member.text, expected->text, expected->length);
 		assert_int_equal(member.verdict, expected->verdict);
+		assert_ptr_equal(byteset_get(set, member.index).text, member.text);
 	}
 }
 
@@ -95,6 +96,11 @@ TEST(random_sets)
 		}
 		assert_int_equal(byteset_finish(set, &conflict), 0);
 		assert_same(set, members, count, &seed);
+		for (size_t i = 0; i < byteset_count(set); i++) {
+			byteset_set(set, i, ICP_OP_DENIED, (int)i - 1);
+			assert_int_equal(byteset_get(set, i).verdict, ICP_OP_DENIED);
+			assert_int_equal(byteset_get(set, i).cost, (int)i - 1);
+		}
 		byteset_free(set);
 	}
 }

@@ -156,6 +156,29 @@ TEST(equal_scores)
 	order_free(order);
 }
 
+/* It changes nothing for the others. */
+TEST(a_member_without_weight)
+{
+	struct order *without = order_new(order_seed("c")), *with = order_new(order_seed("c"));
+	size_t expected[2], list[3];
+
+	order_add(without, "a", 100);
+	order_add(without, "c", 300);
+	order_add(with, "a", 100);
+	order_add(with, "b", 0);
+	order_add(with, "c", 300);
+	for (uint32_t slot = 0; slot < 1000; slot++) {
+		assert_int_equal(order_list(without, slot, ORDER_NO_MEMBER, expected, 2), 2);
+		assert_int_equal(order_list(with, slot, ORDER_NO_MEMBER, list, 3), 2);
+		for (size_t i = 0; i < 2; i++) {
+			assert_int_equal(list[i], 2 * expected[i]);
+			assert_int_equal(order_place(with, slot, list[i], ORDER_NO_MEMBER, 3), i);
+		}
+	}
+	order_free(without);
+	order_free(with);
+}
+
 static size_t owner_of(const struct order *order, uint32_t slot)
 {
 	size_t owner = ORDER_NO_MEMBER;

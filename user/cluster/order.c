@@ -161,7 +161,7 @@ size_t order_list(const struct order *order, uint32_t slot, size_t first, size_t
 	for (size_t i = 0; i < order->count; i++) {
 		size_t place = count;
 
-		if (i == first)
+		if (i == first || !order->members[i].weight)
 			continue;
 		while (place > fixed) {
 			size_t other = members[place - 1];
@@ -191,6 +191,13 @@ void order_fill(const struct order *order, size_t member, unsigned int most,
 		lines[slot / PARTITION_LINE_SLOTS].places[slot % PARTITION_LINE_SLOTS / 2] =
 			even | odd << 4;
 	}
+}
+
+uint32_t order_url_slot(const struct order *order, const char *url, size_t length,
+			struct url_key key)
+{
+	return partition_slot(
+		partition_hash(order->seed, &key, (const __u8 *)url, (uint32_t)length));
 }
 
 uint32_t order_text_slot(const struct order *order, const char *text, size_t length)

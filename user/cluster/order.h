@@ -34,7 +34,10 @@ uint64_t order_seed(const char *cluster);
 struct order *order_new(uint64_t seed);
 void order_free(struct order *order);
 
-/* Add a member with a weight from 1 to ORDER_WEIGHT_MAX. -1: out of memory, or too many. */
+/*
+ * Add a member with a weight up to ORDER_WEIGHT_MAX; with 0 it takes no part, and is but counted. -1:
+ * out of memory, or too many.
+ */
 int order_add(struct order *order, const char *name, unsigned int weight);
 
 /* The number of members. */
@@ -55,7 +58,9 @@ size_t order_list(const struct order *order, uint32_t slot, size_t first, size_t
 void order_fill(const struct order *order, size_t member, unsigned int most,
 		struct partition_line *lines);
 
-/* The slot of a text that is hashed whole. */
+/* The slot of a URL with this key (url_key.h), and of a text that is hashed whole. */
+uint32_t order_url_slot(const struct order *order, const char *url, size_t length,
+			struct url_key key);
 uint32_t order_text_slot(const struct order *order, const char *text, size_t length);
 
 #endif

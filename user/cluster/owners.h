@@ -1,35 +1,57 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The owner of each URL by a map of a cluster (membership.h), as the members compute it: the longest
- * assigned prefix decides, else the order of the key's slot (order.h).
+ * Whose the URLs are by a map of a cluster (membership.h): the longest assigned prefix decides, else the
+ * slot of the URL's key (partition.h). Of a prefix that has a member this one comes first, if it takes
+ * part; all others follow in the order of the slot, that of the prefix itself then (order.h).
  */
 #ifndef XDP_ICP_CLUSTER_OWNERS_H
 #define XDP_ICP_CLUSTER_OWNERS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cluster/membership.h"
 
-/*
- * An owner is the number of a member in the map, or one of these: a verdict that all members give, or
- * no member at all.
- */
-#define OWNER_VERDICT(verdict) (MEMBERSHIP_MEMBERS_MAX + (unsigned int)(verdict))
-#define OWNER_NOBODY (MEMBERSHIP_MEMBERS_MAX + 256u)
-#define OWNERS_MAX (OWNER_NOBODY + 1)
-
+struct byteset;
 struct url_key;
-struct owners;
+
+/* Members and prefixes are numbered as in the map. */
+struct owners {
+	const struct membership *map;
+	struct order *order;	  /* those that are drained take no part */
+	struct byteset *prefixes; /* assigned; what the set says of them is the caller's */
+	uint16_t *slots;	  /* the owner of each + 1, or 0: unknown; NULL: all are */
+};
+
+/* What has the same owner and successors. */
+struct ownership {
+	const struct cluster_assignment *assigned; /* whose prefix decides; NULL: none */
+	uint32_t slot;
+	size_t first; /* the member before those of the slot, or ORDER_NO_MEMBER */
+};
 
 /* The map must outlive the owners. NULL: out of memory. */
 struct owners *owners_new(const struct membership *map);
 void owners_free(struct owners *owners); /* NULL is ignored */
 
+/* The number of a member that takes part, or ORDER_NO_MEMBER. */
+size_t owners_member(const struct owners *owners, const char *name);
+
+/* Of a URL with this key (url_key.h), and of all URLs for which this assignment decides. */
+struct ownership owners_find(const struct owners *owners, const char *url, size_t length,
+			     const struct url_key *key);
+struct ownership owners_assigned(const struct owners *owners,
+				 const struct cluster_assignment *assigned);
+
 /*
- * Return the owner of a URL with this key (url_key.h), and the length of the assigned prefix that
- * decides, 0 if none does. Not for several threads at a time: owners of slots are remembered.
+ * An owner is the number of a member, or one of these: a verdict that all members give, or no member
+ * at all.
  */
-unsigned int owners_find(struct owners *owners, const char *url, size_t length,
-			 const struct url_key *key, size_t *assigned);
+#define OWNER_VERDICT(verdict) (MEMBERSHIP_MEMBERS_MAX + (unsigned int)(verdict))
+#define OWNER_NOBODY (MEMBERSHIP_MEMBERS_MAX + 256u)
+#define OWNERS_MAX (OWNER_NOBODY + 1)
+
+/* Not for several threads at a time: those of slots are remembered. */
+unsigned int owners_owner(struct owners *owners, const struct ownership *ownership);
 
 #endif

@@ -107,13 +107,14 @@ int plan_add(struct plan *plan, const char *url, size_t length, struct error *er
 	struct url_key key = url_key_of(&plan->form, url, (uint32_t)length);
 	uint16_t numbers[PLAN_MAPS];
 	char text[UINT16_MAX];
-	size_t assigned;
 
 	if (length > sizeof(text))
 		return error_set(error, "a URL of %zu bytes", length);
-	for (int i = 0; i < PLAN_MAPS; i++)
-		numbers[i] = plan->numbers[i][owners_find(plan->owners[i], url, length, &key,
-							  &assigned)];
+	for (int i = 0; i < PLAN_MAPS; i++) {
+		struct ownership found = owners_find(plan->owners[i], url, length, &key);
+
+		numbers[i] = plan->numbers[i][owners_owner(plan->owners[i], &found)];
+	}
 	for (uint32_t at = key.begin; at < key.end; at++)
 		text[at - key.begin] = at < key.lower && url[at] >= 'A' && url[at] <= 'Z'
 					       ? url[at] | 0x20

@@ -115,11 +115,13 @@ static size_t head_length(const struct url_key_form *form, const struct url_key 
 int suggest_add(struct suggest *suggest, const char *url, size_t length, struct error *error)
 {
 	struct url_key key = url_key_of(&suggest->form, url, (uint32_t)length);
-	size_t assigned, head = head_length(&suggest->form, &key, url, length);
-	unsigned int owner = owners_find(suggest->owners, url, length, &key, &assigned);
+	struct ownership found = owners_find(suggest->owners, url, length, &key);
+	size_t head = head_length(&suggest->form, &key, url, length);
+	size_t assigned = found.assigned ? found.assigned->length : 0;
 
 	return key_counts_add(&suggest->heads, url, head > assigned ? head : assigned,
-			      (uint16_t)owner, (uint16_t)assigned, error);
+			      (uint16_t)owners_owner(suggest->owners, &found), (uint16_t)assigned,
+			      error);
 }
 
 /* --- heads */

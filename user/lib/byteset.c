@@ -216,7 +216,14 @@ struct byteset_member byteset_get(const struct byteset *set, size_t index)
 		.length = member->length,
 		.verdict = member->verdict,
 		.cost = (int)member->cost - 1,
+		.index = index,
 	};
+}
+
+void byteset_set(struct byteset *set, size_t index, enum icp_opcode verdict, int cost)
+{
+	set->members[index].verdict = verdict;
+	set->members[index].cost = cost + 1;
 }
 
 /* Return the number of members that are not greater than the text. */

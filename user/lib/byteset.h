@@ -28,6 +28,7 @@ struct byteset_member {
 	size_t length;	  /* bytes, 0 to BYTESET_TEXT_MAX; may contain NULs */
 	enum icp_opcode verdict;
 	int cost; /* 0 to 65535, or ICP_NO_COST */
+	size_t index;
 };
 
 /* The tags of two members with the same text and different verdicts or costs. */
@@ -63,6 +64,9 @@ size_t byteset_count(const struct byteset *set);
 
 /* Return the member of an index from 0 to byteset_count() - 1, in the order of their bytes. */
 struct byteset_member byteset_get(const struct byteset *set, size_t index);
+
+/* Change what the member of an index says. */
+void byteset_set(struct byteset *set, size_t index, enum icp_opcode verdict, int cost);
 
 /* Find the longest member that is a prefix of the text. False: there is none. */
 bool byteset_longest(const struct byteset *set, const char *text, size_t length,

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "cluster/order.h"
+#include "cluster/owners.h"
 #include "cluster/registry.h"
 #include "icp/opcode.h"
 #include "lib/byteset.h"
@@ -33,11 +34,8 @@
 struct partition_state {
 	struct policy_partition partition;
 	struct partition_line *lines;
-	struct byteset *assigned;
 	const struct membership *map; /* NULL: that of the cluster is not known yet */
-	struct order *order;
-	const char **names; /* of the order's members, which are not drained */
-	size_t self;	    /* number of this member in the order, or ORDER_NO_MEMBER */
+	struct owners *owners;	      /* the prefixes have this member's verdicts */
 };
 
 /* --- the map of members that are listed in the configuration */
@@ -242,96 +240,44 @@ static const struct membership *list_members(const struct policy_spec *spec, str
 
 /* --- from a map to places */
 
-/* The number of the member with this name in the order, or ORDER_NO_MEMBER. */
-static size_t find_member(const struct partition_state *state, const char *name)
-{
-	size_t begin = 0, end = order_count(state->order);
-
-	while (begin < end) {
-		size_t middle = begin + (end - begin) / 2;
-		int order = strcmp(state->names[middle], name);
-
-		if (order == 0)
-			return middle;
-		if (order < 0)
-			begin = middle + 1;
-		else
-			end = middle;
-	}
-	return ORDER_NO_MEMBER;
-}
-
-/* Put the members that are not drained in order. -1: out of memory. */
-static int make_order(struct partition_state *state)
-{
-	const struct membership *map = state->map;
-
-	state->order = order_new(state->partition.hashed.seed);
-	state->names = calloc(map->member_count + 1, sizeof(*state->names));
-	if (!state->order || !state->names)
-		return -1;
-	for (size_t i = 0; i < map->member_count; i++) {
-		const struct cluster_member *member = &map->members[i];
-
-		if (member->drained)
-			continue;
-		state->names[order_count(state->order)] = member->name;
-		if (order_add(state->order, member->name, member->weight))
-			return -1;
-	}
-	state->self = map->isolated ? ORDER_NO_MEMBER : find_member(state, map->self);
-	return 0;
-}
-
-/* The owner that a prefix is assigned to; ORDER_NO_MEMBER: it is not there now. */
-static size_t find_owner(const struct partition_state *state,
-			 const struct cluster_assignment *assignment)
-{
-	return assignment->member ? find_member(state, assignment->member) : ORDER_NO_MEMBER;
-}
-
-static struct icp_verdict assigned_verdict(const struct partition_state *state,
-					   const struct cluster_assignment *assignment)
+static struct icp_verdict assigned_verdict(const struct partition_state *state, size_t self,
+					   const struct cluster_assignment *assigned)
 {
 	const struct policy_partition *partition = &state->partition;
-	uint32_t slot;
+	const struct ownership found = owners_assigned(state->owners, assigned);
 
-	if (!assignment->member)
-		return (struct icp_verdict){ assignment->verdict, ICP_NO_COST };
-	slot = order_text_slot(state->order, assignment->prefix, assignment->length);
-	return partition->verdicts[order_place(state->order, slot, state->self,
-					       find_owner(state, assignment), partition->depth)];
-}
-
-/* Fill the set of assigned prefixes. -1: out of memory. */
-static int fill_assigned(struct partition_state *state)
-{
-	struct byteset_conflict none;
-
-	for (size_t i = 0; state->map && i < state->map->assignment_count; i++) {
-		const struct cluster_assignment *one = &state->map->assignments[i];
-		struct icp_verdict verdict = assigned_verdict(state, one);
-
-		if (byteset_append(state->assigned, one->prefix, one->length, verdict.opcode, i))
-			return -1;
-		byteset_set_cost(state->assigned, verdict.cost);
-	}
-	return byteset_finish(state->assigned, &none) ? -1 : 0;
+	if (!assigned->member)
+		return (struct icp_verdict){ assigned->verdict, ICP_NO_COST };
+	return partition->verdicts[order_place(state->owners->order, found.slot, self, found.first,
+					       partition->depth)];
 }
 
 /* Compute all places. -1: out of memory. */
 static int fill_places(struct partition_state *state)
 {
-	if (state->map) {
-		state->partition.hashed.seed = order_seed(state->map->cluster);
-		state->lines = aligned_alloc(PREFIX_LINE, PARTITION_LINES * sizeof(*state->lines));
-		if (!state->lines || make_order(state))
-			return -1;
-		order_fill(state->order, state->self, state->partition.depth, state->lines);
-		state->partition.lines = state->lines;
+	static const struct membership unknown = { .cluster = "", .self = "" };
+	const struct membership *map = state->map ? state->map : &unknown;
+	size_t self = ORDER_NO_MEMBER;
+
+	state->owners = owners_new(map);
+	if (!state->owners)
+		return -1;
+	if (!map->isolated)
+		self = owners_member(state->owners, map->self);
+	for (size_t i = 0; i < map->assignment_count; i++) {
+		struct icp_verdict verdict = assigned_verdict(state, self, &map->assignments[i]);
+
+		byteset_set(state->owners->prefixes, i, verdict.opcode, verdict.cost);
 	}
-	state->assigned = byteset_new();
-	return state->assigned ? fill_assigned(state) : -1;
+	if (!state->map)
+		return 0;
+	state->partition.hashed.seed = order_seed(map->cluster);
+	state->lines = aligned_alloc(PREFIX_LINE, PARTITION_LINES * sizeof(*state->lines));
+	state->partition.lines = state->lines;
+	if (!state->lines)
+		return -1;
+	order_fill(state->owners->order, self, state->partition.depth, state->lines);
+	return 0;
 }
 
 /* --- the kind */
@@ -412,20 +358,9 @@ static void destroy(struct policy *policy)
 	struct partition_state *state = policy->state;
 
 	free(state->lines);
-	free(state->names);
+	owners_free(state->owners);
 	membership_unref(state->map);
-	order_free(state->order);
-	byteset_free(state->assigned);
 	free(state);
-}
-
-static uint32_t find_slot(const struct partition_state *state, const struct query *query)
-{
-	const struct partition *hashed = &state->partition.hashed;
-	struct url_key key = url_key_of(&hashed->form, query->url, query->length);
-
-	return partition_slot(
-		partition_hash(hashed->seed, &key, (const __u8 *)query->url, query->length));
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
@@ -433,14 +368,16 @@ static struct policy_match match(const struct policy *policy, const struct query
 	const struct partition_state *state = policy->state;
 	struct byteset_member assigned;
 	struct icp_verdict verdict;
+	struct url_key key;
+	uint32_t slot;
 
-	if (byteset_longest(state->assigned, query->url, query->length, &assigned)) {
+	if (byteset_longest(state->owners->prefixes, query->url, query->length, &assigned)) {
 		verdict = (struct icp_verdict){ assigned.verdict, assigned.cost };
 	} else if (!state->map) {
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	} else {
-		uint32_t slot = find_slot(state, query);
-
+		key = url_key_of(&state->partition.hashed.form, query->url, query->length);
+		slot = order_url_slot(state->owners->order, query->url, query->length, key);
 		verdict = state->partition.verdicts[partition_place(
 			&state->lines[slot / PARTITION_LINE_SLOTS], slot)];
 	}
@@ -455,7 +392,7 @@ static const struct byteset *texts(const struct policy *policy)
 {
 	const struct partition_state *state = policy->state;
 
-	return state->assigned;
+	return state->owners->prefixes;
 }
 
 static const struct policy_partition *partition(const struct policy *policy)
@@ -466,15 +403,6 @@ static const struct policy_partition *partition(const struct policy *policy)
 }
 
 /* --- for operators */
-
-static int compare_assignment(const void *key, const void *element)
-{
-	const struct byteset_member *member = key;
-	const struct cluster_assignment *assignment = element;
-
-	return byteset_compare(member->text, member->length, assignment->prefix,
-			       assignment->length);
-}
 
 static void add_text(char *text, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -489,47 +417,38 @@ static void add_text(char *text, size_t size, const char *format, ...)
 	va_end(arguments);
 }
 
-/* Write the first members of a slot: the owner, and who follows it. */
-static void add_owners(const struct partition_state *state, uint32_t slot, size_t first, char *text,
-		       size_t size)
+static void explain(const struct policy *policy, const struct query *query, char *text, size_t size)
 {
-	size_t owners[PARTITION_DEPTH_MAX + 1];
-	size_t count = order_list(state->order, slot, first, owners, state->partition.depth);
+	const struct partition_state *state = policy->state;
+	size_t members[PARTITION_DEPTH_MAX], count = 0;
+	struct ownership found;
+	struct url_key key;
 
+	text[0] = '\0';
+	if (!state->map)
+		return;
+	key = url_key_of(&state->partition.hashed.form, query->url, query->length);
+	found = owners_find(state->owners, query->url, query->length, &key);
+	if (found.assigned)
+		add_text(text, size, "prefix %s", found.assigned->prefix);
+	else
+		add_text(text, size, "key %.*s", (int)(key.end - key.begin),
+			 query->url + key.begin);
+	if (found.assigned && !found.assigned->member) {
+		add_text(text, size, ": a verdict for all members");
+	} else {
+		count = order_list(state->owners->order, found.slot, found.first, members,
+				   state->partition.depth);
+		if (!count)
+			add_text(text, size, ": no member takes part");
+	}
 	for (size_t i = 0; i < count; i++)
 		add_text(text, size, "%s %s",
 			 i == 0	  ? ": owner"
 			 : i == 1 ? ", then"
 				  : ",",
-			 state->names[owners[i]]);
-	if (!count)
-		add_text(text, size, ": no member takes part");
-}
-
-static void explain(const struct policy *policy, const struct query *query, char *text, size_t size)
-{
-	const struct partition_state *state = policy->state;
-	const struct cluster_assignment *assignment;
-	struct byteset_member prefix;
-	struct url_key key;
-
-	text[0] = '\0';
-	if (byteset_longest(state->assigned, query->url, query->length, &prefix)) {
-		assignment = bsearch(&prefix, state->map->assignments, state->map->assignment_count,
-				     sizeof(*assignment), compare_assignment);
-		add_text(text, size, "prefix %s", assignment->prefix);
-		if (!assignment->member)
-			add_text(text, size, ": a verdict for all members");
-		else
-			add_owners(state, order_text_slot(state->order, prefix.text, prefix.length),
-				   find_owner(state, assignment), text, size);
-	} else if (state->map) {
-		key = url_key_of(&state->partition.hashed.form, query->url, query->length);
-		add_text(text, size, "key %.*s", (int)(key.end - key.begin),
-			 query->url + key.begin);
-		add_owners(state, find_slot(state, query), ORDER_NO_MEMBER, text, size);
-	}
-	if (state->map && state->map->isolated)
+			 state->map->members[members[i]].name);
+	if (state->map->isolated)
 		add_text(text, size, "; this member is cut off from the cluster");
 }
 
