@@ -9,8 +9,10 @@ import os
 import signal
 import socket
 import threading
+import time
 import urllib.parse
 
+from daemon import BUILD
 from etcd import PORT, Etcd
 from lab import Lab, main
 from net import PATIENCE, run, until
@@ -32,8 +34,8 @@ class ClusterLab(Lab):
         super().setUp()
         self.server = self.namespace("server")
 
-    def member(self, name, port, settings="", endpoints=None, state=None):
-        daemon = self.daemon(self.server, listen=listen(port))
+    def member(self, name, port, settings="", endpoints=None, state=None, **more):
+        daemon = self.daemon(self.server, listen=listen(port), **more)
         if not state:
             state = self.directory()
             os.chown(state, NOBODY, -1)
@@ -349,8 +351,12 @@ class Faults(ClusterLab):
 
     def test_a_member_that_is_cut_off(self):
         self.ttl = "1s"
+        self.need_xdp()
         etcd = self.etcd().start()
-        a = self.member("origin-a", 3130, 'when_isolated = "miss"').start()
+        a = self.member(
+            "origin-a", 3130, 'when_isolated = "miss"',
+            mode="generic", interfaces=["lo"], pin_dir=self.pin_dir(), lease="500ms",
+        ).start()  # fmt: skip
         self.until_state(a, "ok", members=1, saved=True)
         etcd.process.send_signal(signal.SIGSTOP)
         self.until_state(a, "isolated", members=1)
@@ -359,6 +365,47 @@ class Faults(ClusterLab):
         self.until_state(a, "ok", members=1)
         until(lambda: a.checked(ADMIN) == "ICP_OP_HIT", "all to be its own")
         self.assertRegex(a.log.read_text(), "cut off, its lease is over[^$]*no longer cut off")
+        self.lose_the_daemon(a)
+
+    def lose_the_daemon(self, a):
+        """The kernel goes on, unless that is only for a member that is not cut off."""
+        client = self.client(self.server)
+        client.socket.connect(("127.0.0.1", 3130))  # or a closed port is no error
+        first = 'policy "10" { kind = exact  verdict = denied  url = "http://e.org/" }\n'
+
+        def ask(url):
+            try:
+                return client.ask(url, "127.0.0.1")
+            except ConnectionRefusedError:
+                return None  # the kernel has passed it up
+
+        for setting, lives in (("miss", "; in the kernel while the daemon lives"), ("keep", "")):
+            a.settings[-1] = a.settings[-1].replace('"miss"', f'"{setting}"')
+            a.configure(first + POLICY)
+            if a.process:
+                a.icpctl("reload")
+            else:
+                a.start()
+            self.until_state(a, "ok", members=1)
+            until(lambda: a.checked(ADMIN) == "ICP_OP_HIT", "the map")
+            result = a.ask_control("POST", "/v1/check", {"urls": [ADMIN]})["results"][0]
+            self.assertEqual(result["explanation"], f"key {ADMIN}: owner origin-a{lives}")
+            listed = a.ask_control("GET", "/v1/policies")["policies"]
+            self.assertEqual([one["lease"] for one in listed], [False, bool(lives)])
+            self.assertEqual("only while the daemon" in self.check(a), bool(lives))
+            self.assertEqual("the daemon lives" in a.icpctl("policy", "list").stdout, bool(lives))
+            before = a.count("answered.kernel")
+            until(lambda: ask(ADMIN) == "hit" and a.count("answered.kernel") > before, "the kernel")
+            a.kill()
+            if lives:
+                until(lambda: ask(ADMIN) is None, "the end of the daemon's lease")
+            else:
+                time.sleep(1)
+            self.assertEqual((ask(ADMIN), ask("http://e.org/")), (None if lives else "hit", "denied"))
+
+    @staticmethod
+    def check(daemon):
+        return daemon.namespace.run(BUILD / "xdp-icpd", "-c", daemon.config, "--check").stdout
 
     def test_without_a_directory_nothing_is_saved(self):
         """That is told, with the remedy, and all else works."""

@@ -238,8 +238,9 @@ static const struct membership *read_map(const char *text, size_t size, const ch
 					 const char *self, uint64_t *lease)
 {
 	FILE *file = fmemopen((void *)text, size, "r");
+	const struct membership_head now = { .cluster = cluster, .self = self };
 	struct error error;
-	const struct membership *map = membership_read(file, cluster, self, lease, &error);
+	const struct membership *map = membership_read(file, &now, lease, &error);
 
 	if (!map)
 		assert_int_not_equal(error.text[0], '\0');

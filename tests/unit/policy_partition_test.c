@@ -123,12 +123,16 @@ TEST(explanations)
 	policy_free(policy);
 }
 
-static const struct membership *make_map(const char *const keys[][2], bool isolated)
+/* Let a map of the cluster count. */
+static void publish(const char *const keys[][2], bool isolated, bool leased)
 {
 	struct membership_changes *changes = membership_changes_new(true);
-	const struct membership_head head = { .cluster = "site",
-					      .self = "a",
-					      .isolated = isolated };
+	const struct membership_head head = {
+		.cluster = "site",
+		.self = "a",
+		.isolated = isolated,
+		.leased = leased,
+	};
 	const struct membership *map;
 	struct error error;
 
@@ -139,7 +143,8 @@ static const struct membership *make_map(const char *const keys[][2], bool isola
 	map = membership_make(NULL, changes, &head, &error);
 	assert_non_null(map);
 	membership_changes_free(changes);
-	return map;
+	assert_int_equal(cluster_publish(map), 0);
+	membership_unref(map);
 }
 
 /* The share of a thousand URLs that get a verdict and cost. */
@@ -169,7 +174,6 @@ TEST(members_of_a_cluster)
 		{ "assign/y", "{\"member\": \"nobody\"}" }, { NULL, NULL },
 	};
 	static const char settings[] = "kind = partition cluster = site key = 'host+1'";
-	const struct membership *map;
 	struct policy *policy = make_policy(settings);
 	struct chain *chain;
 	unsigned int owned;
@@ -183,9 +187,7 @@ TEST(members_of_a_cluster)
 	assert_int_equal(decide_url(chain, "http://e.org/").verdict.opcode, ICP_OP_DENIED);
 	chain_free(chain);
 
-	map = make_map(keys, false);
-	assert_int_equal(cluster_publish(map), 0);
-	membership_unref(map);
+	publish(keys, false, false);
 	policy = make_policy(settings);
 	owned = share(policy, ICP_OP_HIT, ICP_NO_COST);
 	assert_in_range(owned, 400, 600);
@@ -196,13 +198,48 @@ TEST(members_of_a_cluster)
 	explained(policy, "y", "prefix y: owner a, then b");
 	policy_free(policy);
 
-	map = make_map(keys, true);
-	assert_int_equal(cluster_publish(map), 0);
-	membership_unref(map);
+	publish(keys, true, false);
 	policy = make_policy(settings);
 	assert_int_equal(share(policy, ICP_OP_MISS, ICP_NO_COST), 1000);
 	assert_place(policy, "xyz", ICP_OP_MISS, ICP_NO_COST);
 	policy_free(policy);
+	cluster_withdraw("site");
+}
+
+/* Without the main thread, neither the kernel nor a worker goes on with a partition that is leased. */
+TEST(a_lease)
+{
+	static const char *const keys[][2] = {
+		{ "members/a", "{\"weight\": 100}" },
+		{ "assign/urn:", "{\"member\": \"a\"}" },
+		{ NULL, NULL },
+	};
+	static const char *const urls[] = { "http://e.org/7", "http://e.org/8", "urn:x" };
+
+	for (int leased = 0; leased < 2; leased++) {
+		struct chain_decision decision;
+		struct chain *chain;
+		struct image image;
+
+		publish(keys, false, leased);
+		chain = make_chain("cluster site { etcd = 'http://a:2379' member = a }\n"
+				   "policy '10' { kind = exact verdict = denied url = "
+				   "'http://e.org/7' }\n"
+				   "policy '20' { kind = partition cluster = site }\n");
+		image_build(&image, chain);
+		assert_int_equal(image.compiled->horizon, RANK_NONE);
+		assert_int_equal(image.chain.first_gate, leased ? 1 : RANK_NONE);
+		for (int i = 0; i < 3; i++) {
+			struct query query = { .url = urls[i], .length = strlen(urls[i]) };
+
+			assert_int_equal(chain_decide_in_worker(chain, &query, false, &decision),
+					 i == 0 || !leased);
+			assert_true(chain_decide_in_worker(chain, &query, true, &decision));
+			assert_int_equal(decision.rank, i > 0);
+		}
+		image_free(&image);
+		chain_free(chain);
+	}
 	cluster_withdraw("site");
 }
 

@@ -242,9 +242,9 @@ struct chain_decision chain_decide(const struct chain *chain, const struct query
 	return decision;
 }
 
-static bool worker_may_ask(const struct policy_kind *kind, bool gates_current)
+static bool worker_may_ask(const struct policy *policy, bool gates_current)
 {
-	return !kind->main_thread && (kind->basis != POLICY_BASIS_HOST || gates_current);
+	return !policy->kind->main_thread && (gates_current || !policy_is_watched(policy));
 }
 
 bool chain_decide_in_worker(const struct chain *chain, const struct query *query,
@@ -252,7 +252,7 @@ bool chain_decide_in_worker(const struct chain *chain, const struct query *query
 {
 	*decision = chain_initial_decision(chain);
 	for (size_t i = 0; i < chain->count; i++) {
-		if (!worker_may_ask(chain->policies[i]->kind, gates_current))
+		if (!worker_may_ask(chain->policies[i], gates_current))
 			return false;
 		/* The time is unused: kinds whose results expire are for the main thread. */
 		if (chain_apply(chain, i, policy_match(chain->policies[i], query), 0, decision))

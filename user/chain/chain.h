@@ -92,7 +92,7 @@ struct chain_decision chain_decide(const struct chain *chain, const struct query
 
 /*
  * Likewise in any thread. Returns false if the evaluation reached a policy reserved for the main
- * thread; unless `gates_current`, that includes those on the host's state.
+ * thread; unless `gates_current`, that includes those that are watched (policy_is_watched).
  */
 bool chain_decide_in_worker(const struct chain *chain, const struct query *query,
 			    bool gates_current, struct chain_decision *decision);

@@ -244,12 +244,15 @@ static __u32 find_horizon(const struct chain *chain, struct error *reason)
 	return RANK_NONE;
 }
 
-/* The first policy that the kernel evaluates by what the daemon tells it. */
+bool policy_needs_lease(const struct policy *policy)
+{
+	return policy_is_watched(policy) || policy_is_recent(policy);
+}
+
 static __u32 find_gate(const struct chain *chain)
 {
 	for (size_t rank = 0; rank < chain_count(chain); rank++)
-		if (chain_policy(chain, rank)->kind->basis == POLICY_BASIS_HOST ||
-		    policy_is_recent(chain_policy(chain, rank)))
+		if (policy_needs_lease(chain_policy(chain, rank)))
 			return rank;
 	return RANK_NONE;
 }

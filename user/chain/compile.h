@@ -68,6 +68,9 @@ int chain_compile_within(const struct chain *chain, size_t lines_max, struct com
 /* The number of policies up to the first that gives a verdict to every URL; none behind is asked. */
 size_t chain_reached(const struct chain *chain);
 
+/* Does the kernel need the lease to evaluate it, as the daemon tells it what counts? */
+bool policy_needs_lease(const struct policy *policy);
+
 /*
  * Return the first policy on the host's state that matches now, for the kernel's gate. Rank
  * RANK_NONE: none does.

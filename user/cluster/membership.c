@@ -547,6 +547,7 @@ static struct membership *allocate(struct sink *sink, const struct membership_he
 		.revision = head->revision,
 		.as_of = head->as_of,
 		.isolated = head->isolated,
+		.leased = head->leased,
 		.member_count = sink->counts[KIND_MEMBER],
 		.members = (struct cluster_member *)lists,
 		.drained_count = sink->counts[KIND_DRAINED],

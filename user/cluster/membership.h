@@ -53,6 +53,7 @@ struct membership {
 	uint64_t revision;   /* etcd's */
 	time_t as_of;	     /* when etcd told it; later confirmations are not noted here */
 	bool isolated;	     /* this member must not call anything its own */
+	bool leased;	     /* nor must it when its daemon is not heard of */
 	size_t member_count;
 	struct cluster_member *members; /* sorted by name, each once */
 	size_t drained_count;
@@ -107,7 +108,7 @@ struct membership_head {
 	const char *cluster, *self;
 	uint64_t revision;
 	time_t as_of;
-	bool isolated;
+	bool isolated, leased;
 };
 
 /*
@@ -132,11 +133,11 @@ char *membership_assignment_value(const struct cluster_assignment *assignment);
 int membership_write(const struct membership *map, uint64_t lease, FILE *file);
 
 /*
- * Read a map that was written. `cluster` and `self` are those of now: the lease is that of the file if
- * it was of the same member, else 0. Returns a reference. NULL with an error: it is of another cluster,
+ * Read a map that was written. The head is that of now, but for the revision and the time, which are the
+ * file's; the lease is the file's if that is of the same member, else 0. Returns a reference. NULL with an error: it is of another cluster,
  * damaged, or exceeds a bound.
  */
-const struct membership *membership_read(FILE *file, const char *cluster, const char *self,
+const struct membership *membership_read(FILE *file, const struct membership_head *now,
 					 uint64_t *lease, struct error *error);
 
 #endif

@@ -158,8 +158,9 @@ static json_t *read_line(struct input *input, struct error *error)
 	return NULL;
 }
 
-static int read_head(struct input *input, const char *cluster, const char *self, uint64_t *lease,
-		     struct membership_head *head, struct error *error)
+/* Complete the head. */
+static int read_head(struct input *input, struct membership_head *head, uint64_t *lease,
+		     struct error *error)
 {
 	json_t *json = read_line(input, error);
 	const char *of_cluster = json_string_value(json_object_get(json, "cluster"));
@@ -171,18 +172,14 @@ static int read_head(struct input *input, const char *cluster, const char *self,
 	if (json_integer_value(json_object_get(json, "format")) != FORMAT || !of_cluster ||
 	    !of_member)
 		result = damaged(input, error, "not a map of a cluster of this version");
-	else if (strcmp(of_cluster, cluster) != 0)
+	else if (strcmp(of_cluster, head->cluster) != 0)
 		result = error_set(error, "the map of the cluster '%s'", of_cluster);
 	else
-		*lease = strcmp(of_member, self) == 0
+		*lease = strcmp(of_member, head->self) == 0
 				 ? (uint64_t)json_integer_value(json_object_get(json, "lease"))
 				 : 0;
-	*head = (struct membership_head){
-		.cluster = cluster,
-		.self = self,
-		.revision = (uint64_t)json_integer_value(json_object_get(json, "revision")),
-		.as_of = (time_t)json_integer_value(json_object_get(json, "as_of")),
-	};
+	head->revision = (uint64_t)json_integer_value(json_object_get(json, "revision"));
+	head->as_of = (time_t)json_integer_value(json_object_get(json, "as_of"));
 	json_decref(json);
 	return result;
 }
@@ -229,20 +226,20 @@ static int read_keys(struct input *input, struct membership_changes *changes, st
 	}
 }
 
-const struct membership *membership_read(FILE *file, const char *cluster, const char *self,
+const struct membership *membership_read(FILE *file, const struct membership_head *now,
 					 uint64_t *lease, struct error *error)
 {
 	struct input *input = calloc(1, sizeof(*input));
 	struct membership_changes *changes = membership_changes_new(true);
 	const struct membership *map = NULL;
-	struct membership_head head;
+	struct membership_head head = *now;
 
 	if (!input || !changes) {
 		error_set(error, "out of memory");
 	} else {
 		input->file = file;
 		input->sum = crc32(0, NULL, 0);
-		if (read_head(input, cluster, self, lease, &head, error) == 0 &&
+		if (read_head(input, &head, lease, error) == 0 &&
 		    read_keys(input, changes, error) == 0)
 			map = membership_make(NULL, changes, &head, error);
 	}

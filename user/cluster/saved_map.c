@@ -30,24 +30,24 @@ int saved_map_open(struct saved_map *saved, const char *directory, const char *c
 
 /* --- reading */
 
-static const struct membership *read_opened(FILE *file, const char *cluster, const char *self,
+static const struct membership *read_opened(FILE *file, struct membership_head head,
 					    uint64_t *lease, struct error *error)
 {
-	const struct membership *map = membership_read(file, cluster, self, lease, error);
+	const struct membership *map = membership_read(file, &head, lease, error);
 	const struct membership *dated = NULL;
 	struct stat status;
-	struct membership_head head;
 
 	if (!map || fstat(fileno(file), &status) || status.st_mtime <= map->as_of)
 		return map;
-	head = (struct membership_head){ cluster, self, map->revision, status.st_mtime, false };
+	head.revision = map->revision;
+	head.as_of = status.st_mtime;
 	dated = membership_make(map, NULL, &head, error);
 	membership_unref(map);
 	return dated;
 }
 
-const struct membership *saved_map_read(struct saved_map *saved, const char *cluster,
-					const char *self, uint64_t *lease, struct error *error)
+const struct membership *saved_map_read(struct saved_map *saved, const struct membership_head *now,
+					uint64_t *lease, struct error *error)
 {
 	const struct membership *map = NULL;
 	char real[PATH_MAX];
@@ -65,7 +65,7 @@ const struct membership *saved_map_read(struct saved_map *saved, const char *clu
 	}
 	file = regular_file_open(real, FILE_MAX, &reason);
 	if (file) {
-		map = read_opened(file, cluster, self, lease, &reason);
+		map = read_opened(file, *now, lease, &reason);
 		fclose(file);
 	}
 	if (!map)

@@ -36,11 +36,11 @@ struct saved_map {
 int saved_map_open(struct saved_map *saved, const char *directory, const char *cluster);
 
 /*
- * Read the file. Returns a reference, with the time of the file. NULL: there is none, or it cannot be used,
- * with an error.
+ * Read the file (membership_read). Returns a reference, with the time of the file. NULL: there is none, or
+ * it cannot be used, with an error.
  */
-const struct membership *saved_map_read(struct saved_map *saved, const char *cluster,
-					const char *self, uint64_t *lease, struct error *error);
+const struct membership *saved_map_read(struct saved_map *saved, const struct membership_head *now,
+					uint64_t *lease, struct error *error);
 
 /* Write a map soon; a later one takes its place. */
 void saved_map_put(struct saved_map *saved, const struct membership *map, uint64_t lease);

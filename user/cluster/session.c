@@ -119,6 +119,7 @@ static const struct membership *make(const struct session *session, const struct
 		.revision = changes || !former ? session->view.revision : former->revision,
 		.as_of = changes || !former ? time(NULL) : former->as_of,
 		.isolated = isolated,
+		.leased = session->settings->isolated_misses,
 	};
 
 	return membership_make(former, changes, &head, error);
@@ -254,9 +255,14 @@ int session_open(struct session *session, const struct cluster_settings *setting
 void session_read(struct session *session)
 {
 	const struct cluster_settings *settings = session->settings;
+	const struct membership_head now = {
+		.cluster = settings->name,
+		.self = settings->self,
+		.leased = settings->isolated_misses,
+	};
 	struct error error;
-	const struct membership *map = saved_map_read(
-		&session->saved, settings->name, settings->self, &session->presence.lease, &error);
+	const struct membership *map =
+		saved_map_read(&session->saved, &now, &session->presence.lease, &error);
 
 	if (map) {
 		session->view.revision = map->revision;

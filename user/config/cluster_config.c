@@ -29,7 +29,8 @@ const struct policy_setting cluster_config_settings[] = {
 	  "with fewer members the last map stays, 1 to 10000; default half of its members" },
 	{ "when_isolated",
 	  "what counts while etcd cannot be reached for longer than 'ttl': keep, the last map, or "
-	  "miss, nothing is this member's; default keep" },
+	  "miss, nothing is this member's, and the kernel replies by it no longer than the daemon "
+	  "lives; default keep" },
 	{ "ca", "a file with the authorities of etcd's certificate; default those of the system" },
 	{ "cert", "a file with this client's certificate" },
 	{ "key", "a file with its key; default that of 'cert'" },

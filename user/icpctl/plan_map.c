@@ -109,11 +109,13 @@ static const struct membership *read_saved(FILE *file, const char *cluster, stru
 {
 	char *saved = cluster ? NULL : read_cluster(file);
 	uint64_t lease;
-	const struct membership *map = membership_read(file,
-						       cluster ? cluster
-						       : saved ? saved
-							       : "",
-						       "", &lease, error);
+	const struct membership_head now = {
+		.cluster = cluster ? cluster
+			   : saved ? saved
+				   : "",
+		.self = "",
+	};
+	const struct membership *map = membership_read(file, &now, &lease, error);
 
 	free(saved);
 	return map;
@@ -356,7 +358,7 @@ static int change_assignment(struct membership_changes *changes, const struct pl
 			     struct error *error)
 {
 	const char *equals = strrchr(change->text, '=');
-	struct cluster_assignment assignment;
+	struct cluster_assignment assignment = { .prefix = NULL };
 	char *prefix;
 	size_t length;
 	int result;

@@ -59,11 +59,11 @@ static void print_policy(const json_t *policy)
 	const json_t *states = json_object_get(policy, "states");
 	const json_t *texts = json_object_get(policy, "texts");
 	bool negate = json_is_true(json_object_get(policy, "not"));
+	bool kernel = json_is_true(json_object_get(policy, "kernel"));
 
 	printf("%-24s %-10s %s%-*s %-7s %s", json_string_value(json_object_get(policy, "name")),
 	       json_string_value(json_object_get(policy, "kind")), negate ? "not " : "",
-	       negate ? 20 : 24, verdict ? verdict : "(varies)",
-	       json_is_true(json_object_get(policy, "kernel")) ? "kernel" : "daemon",
+	       negate ? 20 : 24, verdict ? verdict : "(varies)", kernel ? "kernel" : "daemon",
 	       where ? where : "");
 	if (states)
 		printf(" (%" JSON_INTEGER_FORMAT " states, %" JSON_INTEGER_FORMAT " bytes)",
@@ -72,6 +72,8 @@ static void print_policy(const json_t *policy)
 	if (texts)
 		printf(" (%" JSON_INTEGER_FORMAT " %s)", json_integer_value(texts),
 		       plural((size_t)json_integer_value(texts), "text", "texts"));
+	if (kernel && json_is_true(json_object_get(policy, "lease")))
+		printf(" (while the daemon lives)");
 	if (why)
 		printf(" (%s)", why);
 	putchar('\n');

@@ -83,7 +83,8 @@ typedef void (*policy_changed)(void *context, struct policy *policy);
 struct policy_partition {
 	struct partition hashed;
 	const struct partition_line *lines; /* PARTITION_LINES */
-	unsigned int depth;		    /* the last place that the table has */
+	bool leased;	    /* counts only while the daemon is heard of, as what it watches */
+	unsigned int depth; /* the last place that the table has */
 	struct icp_verdict verdicts[PARTITION_DEPTH_MAX + 1]; /* of places 0 to `depth` */
 };
 
@@ -243,6 +244,14 @@ static inline const struct byteset *policy_texts(const struct policy *policy)
 static inline const struct policy_partition *policy_partition(const struct policy *policy)
 {
 	return policy->kind->partition ? policy->kind->partition(policy) : NULL;
+}
+
+/* Does its verdict count only while the main thread, which watches what it depends on, is heard of? */
+static inline bool policy_is_watched(const struct policy *policy)
+{
+	const struct policy_partition *partition = policy_partition(policy);
+
+	return policy->kind->basis == POLICY_BASIS_HOST || (partition && partition->leased);
 }
 
 #endif

@@ -350,6 +350,7 @@ static void add_place(const struct daemon *daemon, const struct policy *policy, 
 	if (!reason && rank >= chain_reached(daemon->chain))
 		reason = "never asked: a partition before it gives a verdict to every URL";
 	json_object_set_new(one, "kernel", json_boolean(!reason && rank < horizon->rank));
+	json_object_set_new(one, "lease", json_boolean(policy_needs_lease(policy)));
 	if (reason)
 		json_object_set_new(one, "why", control_message(reason));
 	else if (rank == horizon->rank)

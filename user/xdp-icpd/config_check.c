@@ -13,6 +13,7 @@
 #include "automaton/pack.h"
 #include "chain/compile.h"
 #include "chain/shadow.h"
+#include "config/cluster_config.h"
 #include "config/dropin.h"
 #include "config/saved_drain.h"
 #include "helper/child.h"
@@ -42,6 +43,22 @@ static void print_horizon(const struct chain *chain, const struct compiled *comp
 	if (compiled->horizon != RANK_NONE)
 		print(stdout, "policy '%s' and all behind it are evaluated by the daemon: %s",
 		      chain_policy(chain, compiled->horizon)->name, compiled->horizon_reason.text);
+}
+
+static void print_clusters(const struct config *config)
+{
+	for (size_t i = 0; i < config->cluster_count; i++) {
+		struct error error;
+		struct cluster_settings *settings =
+			cluster_config_read(config->clusters[i], config, &error);
+
+		if (settings && settings->isolated_misses)
+			print(stdout,
+			      "cluster '%s': the kernel replies by its partition only while the "
+			      "daemon lives (when_isolated)",
+			      settings->name);
+		cluster_config_free(settings);
+	}
 }
 
 static void print_room(const struct config *config, const struct compiled *compiled)
@@ -307,6 +324,7 @@ int config_check(const char *path)
 			      "`icpctl undrain`",
 			      path, drain_name(drain));
 		print_horizon(chain, compiled);
+		print_clusters(config);
 		print_room(config, compiled);
 		print_loaded_room(config, compiled);
 		result = print_shadows(chain, &error);

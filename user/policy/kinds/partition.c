@@ -271,6 +271,7 @@ static int fill_places(struct partition_state *state)
 	}
 	if (!state->map)
 		return 0;
+	state->partition.leased = map->leased;
 	state->partition.hashed.seed = order_seed(map->cluster);
 	state->lines = aligned_alloc(PREFIX_LINE, PARTITION_LINES * sizeof(*state->lines));
 	state->partition.lines = state->lines;
@@ -450,6 +451,8 @@ static void explain(const struct policy *policy, const struct query *query, char
 			 state->map->members[members[i]].name);
 	if (state->map->isolated)
 		add_text(text, size, "; this member is cut off from the cluster");
+	else if (state->map->leased)
+		add_text(text, size, "; in the kernel while the daemon lives");
 }
 
 static const struct policy_setting settings[] = {
