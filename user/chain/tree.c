@@ -6,12 +6,22 @@
 
 #include "chain/tree.h"
 
+#define WAITING_MAX 32u /* a power of two */
+
+/* A node whose bucket is on its way from memory: they are cold, and waiting for each takes most of the time. */
+struct waiting_node {
+	struct prefix_node node;
+	uint32_t home;
+};
+
 struct builder {
 	struct prefix_tree *tree;
 	const struct prefix_entry *entries;
 	struct prefix_bucket *buckets;
 	struct prefix_line *lines;
 	uint32_t next_line;
+	struct waiting_node waiting[WAITING_MAX];
+	size_t inserted, begun; /* nodes so far */
 };
 
 /* The entries from `begin` up to `end`, which share their first `head` bytes and are longer. */
@@ -53,26 +63,46 @@ static uint64_t hash_text(const struct prefix_keys *keys, const char *text, uint
 }
 
 /* Returns false if no slot is within reach of a lookup, or one on the way has the same tag. */
+static bool insert_next(struct builder *builder)
+{
+	const struct waiting_node *next = &builder->waiting[builder->inserted++ % WAITING_MAX];
+
+	for (uint32_t at = next->home; at <= next->home + PREFIX_PROBE_MAX; at++) {
+		struct prefix_node *nodes = builder->buckets[at].node;
+
+		for (size_t i = 0; i < PREFIX_BUCKET_NODES; i++) {
+			if (nodes[i].tag == next->node.tag)
+				return false;
+			if (!nodes[i].tag) {
+				nodes[i] = next->node;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Begin to insert a node; its place does not depend on the order. False: as of insert_next(). */
 static bool insert_node(struct builder *builder, struct prefix_node node, const char *text,
 			uint32_t head)
 {
 	uint64_t hash = hash_text(&builder->tree->keys, text, head);
 	uint32_t home = prefix_home(hash, builder->tree->buckets);
 
+	if (builder->begun - builder->inserted == WAITING_MAX && !insert_next(builder))
+		return false;
 	node.tag = prefix_tag(hash);
-	for (uint32_t at = home; at <= home + PREFIX_PROBE_MAX; at++) {
-		struct prefix_node *nodes = builder->buckets[at].node;
+	builder->waiting[builder->begun++ % WAITING_MAX] = (struct waiting_node){ node, home };
+	__builtin_prefetch(&builder->buckets[home], 1);
+	return true;
+}
 
-		for (size_t i = 0; i < PREFIX_BUCKET_NODES; i++) {
-			if (nodes[i].tag == node.tag)
-				return false;
-			if (!nodes[i].tag) {
-				nodes[i] = node;
-				return true;
-			}
-		}
-	}
-	return false;
+static bool insert_waiting(struct builder *builder)
+{
+	while (builder->inserted < builder->begun)
+		if (!insert_next(builder))
+			return false;
+	return true;
 }
 
 static uint32_t store_text(struct builder *builder, const struct prefix_entry *entry)
@@ -190,7 +220,9 @@ static bool build_below(struct builder *builder, const struct group *group, size
 int prefix_tree_build(struct prefix_tree *tree, const struct prefix_entry *entries, size_t count,
 		      struct prefix_bucket *buckets, struct prefix_line *lines)
 {
-	struct builder builder = { tree, entries, buckets, lines, 0 };
+	struct builder builder = {
+		.tree = tree, .entries = entries, .buckets = buckets, .lines = lines
+	};
 	struct group all = { .end = count };
 
 	*tree = (struct prefix_tree){ .buckets = home_buckets(count) };
@@ -208,7 +240,8 @@ int prefix_tree_build(struct prefix_tree *tree, const struct prefix_entry *entri
 			return -1;
 		memset(buckets, 0, prefix_tree_buckets(count) * sizeof(*buckets));
 		builder.next_line = 0;
-		if (build_group(&builder, &all))
+		builder.inserted = builder.begun = 0;
+		if (build_group(&builder, &all) && insert_waiting(&builder))
 			return 0;
 	}
 	errno = EAGAIN;
