@@ -37,15 +37,15 @@ static const struct membership *make(const struct membership *former,
 static const char *text_of(const struct membership *map)
 {
 	static char text[4096];
+	struct assignment_cursor cursor = assignments_begin(&map->assignments);
+	const struct cluster_assignment *one;
 	size_t used = 0;
 
 	text[0] = '\0';
 	for (size_t i = 0; i < map->member_count; i++)
 		used += sprintf(text + used, "%s=%u%s ", map->members[i].name,
 				map->members[i].weight, map->members[i].drained ? "!" : "");
-	for (size_t i = 0; i < map->assignment_count; i++) {
-		const struct cluster_assignment *one = &map->assignments[i];
-
+	while ((one = assignments_next(&cursor))) {
 		assert_int_equal(strlen(one->prefix), one->length);
 		used += sprintf(text + used, "%s=%s ", one->prefix,
 				one->member		     ? one->member
@@ -305,8 +305,9 @@ TEST(values_are_those_that_are_read)
 {
 	const struct membership *map = sample();
 	char *member = membership_member_value(&map->members[0]);
-	char *first = membership_assignment_value(&map->assignments[0]);
-	char *second = membership_assignment_value(&map->assignments[1]);
+	struct assignment_cursor cursor = assignments_begin(&map->assignments);
+	char *first = membership_assignment_value(assignments_next(&cursor));
+	char *second = membership_assignment_value(assignments_next(&cursor));
 
 	assert_string_equal(member,
 			    "{\"name\":\"a\",\"weight\":100,\"version\":\"1.0\",\"addresses\":"

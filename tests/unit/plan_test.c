@@ -106,7 +106,8 @@ static const struct membership *make_random(const struct membership *former, uin
 static const char *owner_of(const struct membership *map, const struct url_key_form *form,
 			    const char *url)
 {
-	const struct cluster_assignment *found = NULL;
+	struct assignment_cursor cursor = assignments_begin(&map->assignments);
+	const struct cluster_assignment *found = NULL, *one;
 	const struct cluster_member *member = NULL;
 	struct order *order = order_new(order_seed(map->cluster));
 	struct url_key key = url_key_of(form, url, strlen(url));
@@ -114,10 +115,10 @@ static const char *owner_of(const struct membership *map, const struct url_key_f
 	uint32_t slot = partition_slot(
 		partition_hash(order_seed(map->cluster), &key, (const __u8 *)url, strlen(url)));
 
-	for (size_t i = 0; i < map->assignment_count; i++)
-		if (strncmp(url, map->assignments[i].prefix, map->assignments[i].length) == 0 &&
-		    (!found || found->length < map->assignments[i].length))
-			found = &map->assignments[i];
+	while ((one = assignments_next(&cursor)))
+		if (strncmp(url, one->prefix, one->length) == 0 &&
+		    (!found || found->length < one->length))
+			found = one;
 	for (size_t i = 0; i < map->member_count; i++) {
 		if (map->members[i].drained)
 			continue;
@@ -273,7 +274,7 @@ static size_t check_suggestions(const struct membership *map, const struct url_k
 	}
 	assert_int_equal(result->balanced, *balanced);
 	assignments = result->count;
-	assert_int_equal(after->assignment_count - map->assignment_count <= assignments, true);
+	assert_int_equal(after->assignments.count - map->assignments.count <= assignments, true);
 	suggest_free(suggest);
 	membership_unref(after);
 	return assignments;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A map is one allocation, with its lists and all texts behind it. It is made by a merge of the former
- * map's sorted lists with the sorted changes, twice: the first time to count what there will be.
+ * A map is one allocation, with its members, drained names and their texts behind it; of its assignments
+ * it shares most with the former map (assignments.h). It is made by a merge of the former map's sorted
+ * lists with the sorted changes.
  */
 #include <ctype.h>
 #include <stdatomic.h>
@@ -16,11 +17,11 @@
 
 #define OUT_OF_MEMORY "out of memory"
 
-/* What a key of etcd is about. */
+/* What a key of etcd is about, in the order of keys: then what is read is sorted. */
 enum kind {
-	KIND_MEMBER,
-	KIND_DRAINED,
 	KIND_ASSIGNMENT,
+	KIND_DRAINED,
+	KIND_MEMBER,
 	KINDS
 };
 
@@ -29,9 +30,9 @@ static const struct {
 	const char *many;
 	size_t max;
 } kinds[KINDS] = {
-	[KIND_MEMBER] = { "members/", "members", MEMBERSHIP_MEMBERS_MAX },
-	[KIND_DRAINED] = { "drained/", "drained names", MEMBERSHIP_MEMBERS_MAX },
 	[KIND_ASSIGNMENT] = { "assign/", "assigned prefixes", MEMBERSHIP_ASSIGNMENTS_MAX },
+	[KIND_DRAINED] = { "drained/", "drained names", MEMBERSHIP_MEMBERS_MAX },
+	[KIND_MEMBER] = { "members/", "members", MEMBERSHIP_MEMBERS_MAX },
 };
 
 /* One key and what it says, of any kind. */
@@ -82,41 +83,73 @@ const struct membership *membership_ref(const struct membership *map)
 
 void membership_unref(const struct membership *map)
 {
-	if (map &&
-	    atomic_fetch_sub_explicit(&counted(map)->references, 1, memory_order_acq_rel) == 1)
-		free(counted(map));
+	if (!map ||
+	    atomic_fetch_sub_explicit(&counted(map)->references, 1, memory_order_acq_rel) > 1)
+		return;
+	assignments_free(&counted(map)->map.assignments);
+	free(counted(map));
 }
 
-static size_t count_of(const struct membership *former, enum kind kind)
+/* Where a merge is in a list of the former map, of one kind. */
+struct source {
+	const struct membership *former; /* NULL: there is none */
+	enum kind kind;
+	size_t number; /* not of assignments, which have the cursor */
+	struct assignment_cursor cursor;
+};
+
+static struct source source_of(const struct membership *former, enum kind kind)
 {
+	struct source source = { .former = former, .kind = kind };
+
+	if (former)
+		source.cursor = assignments_begin(&former->assignments);
+	return source;
+}
+
+/* Get the entry there. False: it is the end. */
+static bool look(const struct source *source, struct entry *entry)
+{
+	const struct membership *former = source->former;
+	const struct cluster_assignment *assignment;
+	const struct cluster_member *member;
+
 	if (!former)
-		return 0;
-	return kind == KIND_MEMBER    ? former->member_count
-	       : kind == KIND_DRAINED ? former->drained_count
-				      : former->assignment_count;
+		return false;
+	switch (source->kind) {
+	case KIND_MEMBER:
+		if (source->number == former->member_count)
+			return false;
+		member = &former->members[source->number];
+		*entry = (struct entry){ member->name,
+					 strlen(member->name),
+					 member->weight,
+					 { member->version, member->addresses } };
+		return true;
+	case KIND_DRAINED:
+		if (source->number == former->drained_count)
+			return false;
+		*entry = (struct entry){ .key = former->drained[source->number] };
+		entry->length = strlen(entry->key);
+		return true;
+	default:
+		assignment = assignments_at(&source->cursor);
+		if (!assignment)
+			return false;
+		*entry = (struct entry){ assignment->prefix,
+					 assignment->length,
+					 assignment->verdict,
+					 { assignment->member, NULL } };
+		return true;
+	}
 }
 
-static struct entry entry_of(const struct membership *former, enum kind kind, size_t number)
+static void move_on(struct source *source)
 {
-	const struct cluster_assignment *assignment = &former->assignments[number];
-	const struct cluster_member *member = &former->members[number];
-
-	switch (kind) {
-	case KIND_MEMBER:
-		return (struct entry){ member->name,
-				       strlen(member->name),
-				       member->weight,
-				       { member->version, member->addresses } };
-	case KIND_DRAINED:
-		return (struct entry){
-			former->drained[number], strlen(former->drained[number]), 0, { NULL, NULL }
-		};
-	default:
-		return (struct entry){ assignment->prefix,
-				       assignment->length,
-				       assignment->verdict,
-				       { assignment->member, NULL } };
-	}
+	if (source->kind == KIND_ASSIGNMENT)
+		assignments_next(&source->cursor);
+	else
+		source->number++;
 }
 
 static int compare_keys(const struct entry *a, const struct entry *b)
@@ -142,22 +175,26 @@ static bool is_same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+static bool have_same(const struct membership *a, const struct membership *b, enum kind kind)
+{
+	struct source of_a = source_of(a, kind), of_b = source_of(b, kind);
+	struct entry left, right;
+
+	while (look(&of_a, &left)) {
+		if (!look(&of_b, &right) || compare_keys(&left, &right) != 0 ||
+		    left.number != right.number || !is_same_text(left.texts[0], right.texts[0]) ||
+		    !is_same_text(left.texts[1], right.texts[1]))
+			return false;
+		move_on(&of_a);
+		move_on(&of_b);
+	}
+	return !look(&of_b, &right);
+}
+
 bool membership_is_same(const struct membership *a, const struct membership *b)
 {
-	if (count_of(a, KIND_MEMBER) != count_of(b, KIND_MEMBER) ||
-	    count_of(a, KIND_DRAINED) != count_of(b, KIND_DRAINED) ||
-	    count_of(a, KIND_ASSIGNMENT) != count_of(b, KIND_ASSIGNMENT))
-		return false;
-	for (enum kind kind = 0; kind < KINDS; kind++)
-		for (size_t i = 0; i < count_of(a, kind); i++) {
-			struct entry left = entry_of(a, kind, i), right = entry_of(b, kind, i);
-
-			if (compare_keys(&left, &right) != 0 || left.number != right.number ||
-			    !is_same_text(left.texts[0], right.texts[0]) ||
-			    !is_same_text(left.texts[1], right.texts[1]))
-				return false;
-		}
-	return true;
+	return assignments_are_same(&a->assignments, &b->assignments) &&
+	       have_same(a, b, KIND_DRAINED) && have_same(a, b, KIND_MEMBER);
 }
 
 bool membership_is_name(const char *name, size_t length)
@@ -175,7 +212,7 @@ struct membership_changes *membership_changes_new(bool whole)
 	struct membership_changes *changes = calloc(1, sizeof(*changes));
 
 	if (changes)
-		changes->whole = whole;
+		*changes = (struct membership_changes){ .whole = whole, .sorted = true };
 	return changes;
 }
 
@@ -227,6 +264,16 @@ static size_t entry_size(const struct entry *entry)
 	return entry->length + 1 + text_size(entry->texts[0]) + text_size(entry->texts[1]);
 }
 
+static int compare_changes(const void *left, const void *right)
+{
+	const struct change *a = *(struct change *const *)left, *b = *(struct change *const *)right;
+	int order = a->kind == b->kind ? compare_keys(&a->entry, &b->entry) : 0;
+
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	return order ? order : (a->number > b->number) - (a->number < b->number);
+}
+
 static int add_change(struct membership_changes *changes, enum kind kind, enum operation operation,
 		      const struct entry *entry, struct error *error)
 {
@@ -242,8 +289,9 @@ static int add_change(struct membership_changes *changes, enum kind kind, enum o
 	change->operation = operation;
 	change->number = changes->count;
 	change->entry = copy_entry(entry, &place);
-	changes->sorted = false;
 	*added = change;
+	if (changes->count > 1)
+		changes->sorted = changes->sorted && compare_changes(added - 1, added) <= 0;
 	return 0;
 }
 
@@ -414,52 +462,34 @@ int membership_changes_add(struct membership_changes *changes, const char *key, 
 
 /* --- the merge */
 
-/* What a merge does with the entries that there will be, in order. */
-struct sink {
+/* What there will be, in order. */
+struct merged {
+	struct entry *lists[KINDS]; /* not of assignments */
 	size_t counts[KINDS], text_size;
-	struct membership *map; /* NULL: only count */
-	char *place;		/* for the next text */
+	struct assignments_maker maker;
+	bool failed; /* out of memory */
 };
 
-static void emit(struct sink *sink, enum kind kind, const struct entry *from)
+static void emit(struct merged *merged, enum kind kind, const struct entry *entry)
 {
-	size_t number = sink->counts[kind]++;
-	struct entry entry;
+	const struct cluster_assignment assignment = {
+		.prefix = entry->key,
+		.length = entry->length,
+		.member = entry->texts[0],
+		.verdict = entry->number,
+	};
+	struct entry *place;
 
-	sink->text_size += entry_size(from);
-	if (!sink->map)
+	if (kind == KIND_ASSIGNMENT) {
+		assignments_add(&merged->maker, &assignment);
 		return;
-	entry = copy_entry(from, &sink->place);
-	switch (kind) {
-	case KIND_MEMBER:
-		sink->map->members[number] = (struct cluster_member){
-			.name = entry.key,
-			.weight = entry.number,
-			.version = entry.texts[0],
-			.addresses = entry.texts[1],
-		};
-		break;
-	case KIND_DRAINED:
-		sink->map->drained[number] = entry.key;
-		break;
-	default:
-		sink->map->assignments[number] = (struct cluster_assignment){
-			.prefix = entry.key,
-			.length = entry.length,
-			.member = entry.texts[0],
-			.verdict = entry.number,
-		};
 	}
-}
-
-static int compare_changes(const void *left, const void *right)
-{
-	const struct change *a = *(struct change *const *)left, *b = *(struct change *const *)right;
-	int order = a->kind == b->kind ? compare_keys(&a->entry, &b->entry) : 0;
-
-	if (a->kind != b->kind)
-		return a->kind < b->kind ? -1 : 1;
-	return order ? order : (a->number > b->number) - (a->number < b->number);
+	place = vec_append(merged->lists[kind], merged->counts[kind]);
+	if (place)
+		*place = *entry;
+	else
+		merged->failed = true;
+	merged->text_size += entry_size(entry);
 }
 
 static bool is_same_key(const struct change *a, const struct change *b)
@@ -467,98 +497,104 @@ static bool is_same_key(const struct change *a, const struct change *b)
 	return a->kind == b->kind && compare_keys(&a->entry, &b->entry) == 0;
 }
 
+/* Share what comes before a change, or the end, of the former map's assignments. */
+static bool share(struct merged *merged, struct source *source, const struct change *change)
+{
+	return source->kind == KIND_ASSIGNMENT && source->former &&
+	       assignments_share(&merged->maker, &source->cursor, change ? change->entry.key : NULL,
+				 change ? change->entry.length : 0);
+}
+
 /* Merge one kind; `next` counts the changes of all kinds. */
 static void merge_kind(const struct membership *former, const struct membership_changes *changes,
-		       enum kind kind, size_t *next, struct sink *sink)
+		       enum kind kind, size_t *next, struct merged *merged)
 {
-	size_t count = count_of(former, kind), i = 0;
+	struct source source = source_of(former, kind);
 
 	for (;;) {
 		const struct change *change = *next < changes->count ? changes->list[*next] : NULL;
 		struct entry entry;
-		int order = 1; /* of the change and the former entry */
+		int order; /* of the change and the former entry */
+		bool there;
 
 		if (change && change->kind != kind)
 			change = NULL;
-		if (i < count)
-			entry = entry_of(former, kind, i);
-		if (change)
-			order = i < count ? compare_keys(&change->entry, &entry) : -1;
-		else if (i == count)
+		if (!changes->whole && share(merged, &source, change))
+			continue;
+		there = look(&source, &entry);
+		if (!change && !there)
 			return;
-		if (order <= 0)
-			++*next;
+		order = !change ? 1 : there ? compare_keys(&change->entry, &entry) : -1;
+		if (order <= 0 && ++*next < changes->count &&
+		    is_same_key(change, changes->list[*next]))
+			continue; /* a later one counts */
 		if (order >= 0)
-			i++;
-		if (order > 0) {
-			if (!changes->whole)
-				emit(sink, kind, &entry);
-			continue;
-		}
-		if (*next < changes->count && is_same_key(change, changes->list[*next])) {
-			/* A later one counts; it finds the former entry again. */
-			i -= order == 0;
-			continue;
-		}
-		if (change->operation == CHANGE_SET)
-			emit(sink, kind, &change->entry);
-		else if (change->operation == CHANGE_KEEP && order == 0)
-			emit(sink, kind, &entry);
+			move_on(&source);
+		if (order <= 0 && change->operation == CHANGE_SET)
+			emit(merged, kind, &change->entry);
+		else if (order == 0 ? change->operation == CHANGE_KEEP
+				    : order > 0 && !changes->whole)
+			emit(merged, kind, &entry);
 	}
 }
 
-static void merge(const struct membership *former, const struct membership_changes *changes,
-		  struct sink *sink)
+static int check_bounds(const struct merged *merged, const struct assignments *assignments,
+			struct error *error)
 {
-	size_t next = 0;
+	size_t texts = merged->text_size + assignments->text_size;
 
-	for (enum kind kind = 0; kind < KINDS; kind++)
-		merge_kind(former, changes, kind, &next, sink);
-}
+	for (enum kind kind = 0; kind < KINDS; kind++) {
+		size_t count = kind == KIND_ASSIGNMENT ? assignments->count : merged->counts[kind];
 
-static int check_bounds(const struct sink *sink, struct error *error)
-{
-	for (enum kind kind = 0; kind < KINDS; kind++)
-		if (sink->counts[kind] > kinds[kind].max)
-			return error_set(error, "%zu %s; at most %zu are possible",
-					 sink->counts[kind], kinds[kind].many, kinds[kind].max);
-	if (sink->text_size > MEMBERSHIP_TEXT_MAX)
+		if (count > kinds[kind].max)
+			return error_set(error, "%zu %s; at most %zu are possible", count,
+					 kinds[kind].many, kinds[kind].max);
+	}
+	if (texts > MEMBERSHIP_TEXT_MAX)
 		return error_set(error, "%zu bytes of names and prefixes; at most %u are possible",
-				 sink->text_size, MEMBERSHIP_TEXT_MAX);
+				 texts, MEMBERSHIP_TEXT_MAX);
 	return 0;
 }
 
-/* Allocate a map for what a sink has counted, with the head's texts; the sink continues with them. */
-static struct membership *allocate(struct sink *sink, const struct membership_head *head)
+/* Allocate a map and fill all but its assignments. NULL: out of memory. */
+static struct membership *allocate(const struct merged *merged, const struct membership_head *head)
 {
-	size_t members = sink->counts[KIND_MEMBER] * sizeof(struct cluster_member);
-	size_t assignments = sink->counts[KIND_ASSIGNMENT] * sizeof(struct cluster_assignment);
-	size_t drained = sink->counts[KIND_DRAINED] * sizeof(char *);
-	size_t texts = text_size(head->cluster) + text_size(head->self) + sink->text_size;
-	struct counted *made = malloc(sizeof(*made) + members + assignments + drained + texts);
+	size_t members = merged->counts[KIND_MEMBER] * sizeof(struct cluster_member);
+	size_t drained = merged->counts[KIND_DRAINED] * sizeof(char *);
+	size_t texts = text_size(head->cluster) + text_size(head->self) + merged->text_size;
+	struct counted *made = malloc(sizeof(*made) + members + drained + texts);
 	struct membership *map = made ? &made->map : NULL;
-	char *lists;
+	char *lists, *place;
 
 	if (!made)
 		return NULL;
 	lists = (char *)(made + 1);
+	place = lists + members + drained;
 	atomic_init(&made->references, 1);
 	*map = (struct membership){
+		.cluster = put_text(&place, head->cluster, strlen(head->cluster)),
+		.self = put_text(&place, head->self, strlen(head->self)),
 		.revision = head->revision,
 		.as_of = head->as_of,
 		.isolated = head->isolated,
 		.leased = head->leased,
-		.member_count = sink->counts[KIND_MEMBER],
+		.member_count = merged->counts[KIND_MEMBER],
 		.members = (struct cluster_member *)lists,
-		.drained_count = sink->counts[KIND_DRAINED],
-		.drained = (const char **)(lists + members + assignments),
-		.assignment_count = sink->counts[KIND_ASSIGNMENT],
-		.assignments = (struct cluster_assignment *)(lists + members),
-		.text_size = sink->text_size,
+		.drained_count = merged->counts[KIND_DRAINED],
+		.drained = (const char **)(lists + members),
 	};
-	*sink = (struct sink){ .map = map, .place = lists + members + assignments + drained };
-	map->cluster = put_text(&sink->place, head->cluster, strlen(head->cluster));
-	map->self = put_text(&sink->place, head->self, strlen(head->self));
+	for (size_t i = 0; i < map->member_count; i++) {
+		struct entry entry = copy_entry(&merged->lists[KIND_MEMBER][i], &place);
+
+		map->members[i] = (struct cluster_member){
+			.name = entry.key,
+			.weight = entry.number,
+			.version = entry.texts[0],
+			.addresses = entry.texts[1],
+		};
+	}
+	for (size_t i = 0; i < map->drained_count; i++)
+		map->drained[i] = copy_entry(&merged->lists[KIND_DRAINED][i], &place).key;
 	return map;
 }
 
@@ -576,26 +612,45 @@ static void mark_drained(struct membership *map)
 	}
 }
 
+/* Make a map of what was merged. NULL with an error. */
+static struct membership *finish(struct merged *merged, const struct membership_head *head,
+				 struct error *error)
+{
+	struct membership *map = NULL;
+	struct assignments assignments;
+
+	if (assignments_finish(&merged->maker, &assignments) || merged->failed)
+		error_set(error, OUT_OF_MEMORY);
+	else if (check_bounds(merged, &assignments, error) == 0 && !(map = allocate(merged, head)))
+		error_set(error, OUT_OF_MEMORY);
+	if (!map) {
+		assignments_free(&assignments);
+		return NULL;
+	}
+	map->text_size = merged->text_size + assignments.text_size;
+	map->assignments = assignments;
+	mark_drained(map);
+	return map;
+}
+
 const struct membership *membership_make(const struct membership *former,
 					 struct membership_changes *changes,
 					 const struct membership_head *head, struct error *error)
 {
 	struct membership_changes none = { .sorted = true };
-	struct sink sink = { .map = NULL };
+	struct merged merged = { .failed = false };
+	struct membership *map;
+	size_t next = 0;
 
 	if (!changes)
 		changes = &none;
-	if (!changes->sorted && changes->count)
+	if (!changes->sorted)
 		qsort(changes->list, changes->count, sizeof(*changes->list), compare_changes);
 	changes->sorted = true;
-	merge(former, changes, &sink);
-	if (check_bounds(&sink, error))
-		return NULL;
-	if (!allocate(&sink, head)) {
-		error_set(error, OUT_OF_MEMORY);
-		return NULL;
-	}
-	merge(former, changes, &sink);
-	mark_drained(sink.map);
-	return sink.map;
+	for (enum kind kind = 0; kind < KINDS; kind++)
+		merge_kind(former, changes, kind, &next, &merged);
+	map = finish(&merged, head, error);
+	for (enum kind kind = 0; kind < KINDS; kind++)
+		free(merged.lists[kind]);
+	return map;
 }

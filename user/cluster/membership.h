@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "cluster/assignments.h"
 #include "icp.h"
 #include "lib/error.h"
 
@@ -40,13 +41,6 @@ struct cluster_member {
 	const char *addresses; /* separated by ", "; likewise */
 };
 
-struct cluster_assignment {
-	const char *prefix; /* any bytes but white space and NUL, with a NUL behind them */
-	size_t length;	    /* bytes, 1 to MEMBERSHIP_PREFIX_MAX */
-	const char *member; /* maybe of no member that there is now; NULL: the verdict is for all */
-	enum icp_opcode verdict;
-};
-
 struct membership {
 	const char *cluster; /* name: seeds the order */
 	const char *self;    /* name of this member, which may not be in the list */
@@ -58,9 +52,8 @@ struct membership {
 	struct cluster_member *members; /* sorted by name, each once */
 	size_t drained_count;
 	const char **drained; /* names, maybe of no member; sorted, each once */
-	size_t assignment_count;
-	struct cluster_assignment *assignments; /* sorted by their bytes, each once */
-	size_t text_size;			/* bytes of all texts */
+	struct assignments assignments;
+	size_t text_size; /* bytes of all texts */
 };
 
 /* Add a reference, in any thread. Returns its argument. */
@@ -113,8 +106,8 @@ struct membership_head {
 
 /*
  * Make the next map of a former one (NULL: none) and changes (NULL: none), of which the last counts for
- * each key. Takes a time in proportion to the size of both. Returns a reference. NULL with an error:
- * out of memory, or a bound is exceeded.
+ * each key. What they do not change of the assignments is shared. Returns a reference. NULL with an
+ * error: out of memory, or a bound is exceeded.
  */
 const struct membership *membership_make(const struct membership *former,
 					 struct membership_changes *changes,

@@ -101,6 +101,8 @@ static int write_key(struct output *output, const char *head, const char *rest, 
 int membership_write(const struct membership *map, uint64_t lease, FILE *file)
 {
 	struct output output = { .file = file, .sum = crc32(0, NULL, 0) };
+	const struct cluster_assignment *one;
+	struct assignment_cursor cursor;
 
 	if (write_line(&output, json_pack("{s:i, s:s, s:s, s:I, s:I, s:I}", "format", FORMAT,
 					  "cluster", map->cluster, "self", map->self, "lease",
@@ -115,9 +117,8 @@ int membership_write(const struct membership *map, uint64_t lease, FILE *file)
 		if (write_key(&output, "drained/", map->drained[i], strlen(map->drained[i]),
 			      json_object()))
 			return -1;
-	for (size_t i = 0; i < map->assignment_count; i++)
-		if (write_key(&output, "assign/", map->assignments[i].prefix,
-			      map->assignments[i].length, assignment_json(&map->assignments[i])))
+	for (cursor = assignments_begin(&map->assignments); (one = assignments_next(&cursor));)
+		if (write_key(&output, "assign/", one->prefix, one->length, assignment_json(one)))
 			return -1;
 	return write_line(&output, json_pack("{s:I}", "crc32", (json_int_t)output.sum));
 }

@@ -132,22 +132,33 @@ static bool precedes(const struct order *order, size_t a, uint64_t slot_hash, si
 	return ours > theirs || (ours == theirs && a < b);
 }
 
-unsigned int order_place(const struct order *order, uint32_t slot, size_t member, size_t first,
-			 unsigned int most)
+unsigned int order_place(const struct order *order, uint32_t slot, size_t member, unsigned int most)
 {
 	uint64_t slot_hash = partition_mix(slot), own;
-	unsigned int place;
+	unsigned int place = 0;
 
 	if (member == ORDER_NO_MEMBER)
 		return most;
+	own = distance(member_hash(&order->members[member], slot_hash));
+	for (size_t i = 0; i < order->count && place < most; i++)
+		if (i != member)
+			place += precedes(order, i, slot_hash, member, own);
+	return place;
+}
+
+unsigned int order_place_behind(const struct order *order, uint32_t slot, size_t member,
+				size_t first, unsigned int place, unsigned int most)
+{
+	uint64_t slot_hash = partition_mix(slot);
+
+	if (member == ORDER_NO_MEMBER || first == ORDER_NO_MEMBER)
+		return place;
 	if (member == first)
 		return 0;
-	own = distance(member_hash(&order->members[member], slot_hash));
-	place = first != ORDER_NO_MEMBER;
-	for (size_t i = 0; i < order->count && place < most; i++)
-		if (i != member && i != first)
-			place += precedes(order, i, slot_hash, member, own);
-	return place < most ? place : most;
+	if (place == most)
+		return most;
+	return place + !precedes(order, first, slot_hash, member,
+				 distance(member_hash(&order->members[member], slot_hash)));
 }
 
 size_t order_list(const struct order *order, uint32_t slot, size_t first, size_t *members,
@@ -185,8 +196,8 @@ void order_fill(const struct order *order, size_t member, unsigned int most,
 		struct partition_line *lines)
 {
 	for (uint32_t slot = 0; slot < PARTITION_SLOTS; slot += 2) {
-		unsigned int even = order_place(order, slot, member, ORDER_NO_MEMBER, most);
-		unsigned int odd = order_place(order, slot + 1, member, ORDER_NO_MEMBER, most);
+		unsigned int even = order_place(order, slot, member, most);
+		unsigned int odd = order_place(order, slot + 1, member, most);
 
 		lines[slot / PARTITION_LINE_SLOTS].places[slot % PARTITION_LINE_SLOTS / 2] =
 			even | odd << 4;

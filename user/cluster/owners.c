@@ -8,17 +8,20 @@
 
 _Static_assert(OWNERS_MAX <= UINT16_MAX, "one more takes 16 bits");
 
+/* The texts of prefixes stay in the map. */
 static int fill(struct owners *owners, const struct membership *map)
 {
+	struct assignment_cursor cursor = assignments_begin(&map->assignments);
+	const struct cluster_assignment *one;
 	struct byteset_conflict none;
 
 	for (size_t i = 0; i < map->member_count; i++)
 		if (order_add(owners->order, map->members[i].name,
 			      map->members[i].drained ? 0 : map->members[i].weight))
 			return -1;
-	for (size_t i = 0; i < map->assignment_count; i++)
-		if (byteset_append(owners->prefixes, map->assignments[i].prefix,
-				   map->assignments[i].length, ICP_OP_INVALID, 0))
+	byteset_lend(owners->prefixes);
+	while ((one = assignments_next(&cursor)))
+		if (byteset_append(owners->prefixes, one->prefix, one->length, ICP_OP_INVALID, 0))
 			return -1;
 	return byteset_finish(owners->prefixes, &none) ? -1 : 0;
 }
@@ -62,7 +65,8 @@ struct ownership owners_find(const struct owners *owners, const char *url, size_
 	struct byteset_member prefix;
 
 	if (byteset_longest(owners->prefixes, url, length, &prefix))
-		return owners_assigned(owners, &owners->map->assignments[prefix.index]);
+		return owners_assigned(owners, assignments_find(&owners->map->assignments,
+								prefix.text, prefix.length));
 	return (struct ownership){
 		.slot = order_url_slot(owners->order, url, length, *key),
 		.first = ORDER_NO_MEMBER,

@@ -185,7 +185,7 @@ static void consider(struct session *session, uint64_t now)
 	publish(session, membership_ref(known));
 	saved_map_put(&session->saved, known, session->presence.lease);
 	log_write(LOG_INFO, "cluster '%s': %zu members, %zu assigned prefixes, revision %llu",
-		  session->settings->name, known->member_count, known->assignment_count,
+		  session->settings->name, known->member_count, known->assignments.count,
 		  (unsigned long long)known->revision);
 }
 

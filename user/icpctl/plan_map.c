@@ -334,15 +334,6 @@ static bool is_drained(const struct membership *map, const char *name)
 	return false;
 }
 
-static bool is_assigned(const struct membership *map, const char *prefix, size_t length)
-{
-	for (size_t i = 0; i < map->assignment_count; i++)
-		if (map->assignments[i].length == length &&
-		    memcmp(map->assignments[i].prefix, prefix, length) == 0)
-			return true;
-	return false;
-}
-
 static int change_weight(struct membership_changes *changes, const struct plan_change *change,
 			 struct error *error)
 {
@@ -379,7 +370,7 @@ static int end_assignment(struct membership_changes *changes, const struct membe
 {
 	size_t length;
 	char *prefix = icpctl_unescape(text, &length);
-	int result = is_assigned(map, prefix, length)
+	int result = assignments_find(&map->assignments, prefix, length)
 			     ? change_key(changes, "assign/", prefix, length, NULL, error)
 			     : error_set(error, "that prefix is not assigned");
 

@@ -9,7 +9,7 @@
 #define NO_PARENT UINT32_MAX
 
 struct member {
-	uint64_t offset : 48; /* of the text in `texts` */
+	uint64_t offset : 48; /* of the text in `texts`; the address of one that is lent */
 	uint64_t length : 16;
 	uint32_t verdict : 8;
 	uint32_t cost : 17; /* ICP_NO_COST + 1 is 0 */
@@ -24,6 +24,7 @@ struct byteset {
 	size_t count, members_allocated;
 	char *texts; /* of all members, concatenated */
 	size_t texts_used, texts_allocated;
+	bool lent;   /* the texts are not in `texts` */
 	bool sorted; /* members have been appended in order so far */
 };
 
@@ -36,7 +37,7 @@ int byteset_compare(const char *a, size_t a_length, const char *b, size_t b_leng
 
 static const char *text_of(const struct byteset *set, const struct member *member)
 {
-	return set->texts + member->offset;
+	return set->lent ? (const char *)(uintptr_t)member->offset : set->texts + member->offset;
 }
 
 static int compare_text(const struct byteset *set, const struct member *member, const char *text,
@@ -71,10 +72,13 @@ void byteset_free(struct byteset *set)
 	free(set);
 }
 
-/* Make room for a member with a text of `length` bytes. -1: out of memory, or too much. */
-static int make_room(struct byteset *set, size_t length)
+/* Make room for a member with this text. -1: out of memory, or too much. */
+static int make_room(struct byteset *set, const char *text, size_t length)
 {
 	if (length > BYTESET_TEXT_MAX || set->count >= NO_PARENT)
+		return -1;
+	/* Linux gives out no larger addresses unless asked to. */
+	if (set->lent && (uint64_t)(uintptr_t)text >> 48)
 		return -1;
 	if (set->count == set->members_allocated) {
 		size_t wanted = set->count ? set->count + set->count / 2 + 1 : 16;
@@ -85,7 +89,7 @@ static int make_room(struct byteset *set, size_t length)
 		set->members = members;
 		set->members_allocated = wanted;
 	}
-	if (set->texts_allocated - set->texts_used < length) {
+	if (!set->lent && set->texts_allocated - set->texts_used < length) {
 		size_t wanted = set->texts_allocated + set->texts_allocated / 2 + length;
 		char *texts = realloc(set->texts, wanted);
 
@@ -97,16 +101,25 @@ static int make_room(struct byteset *set, size_t length)
 	return 0;
 }
 
-/* Copy a text behind the others, for which there is room; return its member. */
+/* Copy a text behind the others, for which there is room, or note where it is; return its member. */
 static struct member store(struct byteset *set, const char *text, size_t length,
 			   enum icp_opcode verdict)
 {
 	struct member member = { .offset = set->texts_used, .length = length, .verdict = verdict };
 
+	if (set->lent) {
+		member.offset = (uintptr_t)text;
+		return member;
+	}
 	if (length)
 		memcpy(set->texts + set->texts_used, text, length);
 	set->texts_used += length;
 	return member;
+}
+
+void byteset_lend(struct byteset *set)
+{
+	set->lent = true;
 }
 
 int byteset_append(struct byteset *set, const char *text, size_t length, enum icp_opcode verdict,
@@ -114,7 +127,7 @@ int byteset_append(struct byteset *set, const char *text, size_t length, enum ic
 {
 	struct member *last;
 
-	if (make_room(set, length))
+	if (make_room(set, text, length))
 		return -1;
 	set->members[set->count] = store(set, text, length, verdict);
 	set->members[set->count].tag = tag;
@@ -216,7 +229,6 @@ struct byteset_member byteset_get(const struct byteset *set, size_t index)
 		.length = member->length,
 		.verdict = member->verdict,
 		.cost = (int)member->cost - 1,
-		.index = index,
 	};
 }
 
@@ -285,7 +297,7 @@ int byteset_put(struct byteset *set, const char *text, size_t length, enum icp_o
 		set->members[index].verdict = verdict;
 		return 0;
 	}
-	if (make_room(set, length))
+	if (make_room(set, text, length))
 		return -1;
 	memmove(&set->members[index + 1], &set->members[index],
 		(set->count - index) * sizeof(*set->members));

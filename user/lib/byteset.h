@@ -28,7 +28,6 @@ struct byteset_member {
 	size_t length;	  /* bytes, 0 to BYTESET_TEXT_MAX; may contain NULs */
 	enum icp_opcode verdict;
 	int cost; /* 0 to 65535, or ICP_NO_COST */
-	size_t index;
 };
 
 /* The tags of two members with the same text and different verdicts or costs. */
@@ -42,6 +41,12 @@ struct byteset *byteset_new(void);
 
 /* NULL is ignored. */
 void byteset_free(struct byteset *set);
+
+/*
+ * Before the first member: let the set refer to the texts of members, which must outlive it unchanged,
+ * instead of copying them. It is then neither for byteset_put() nor for byteset_remove().
+ */
+void byteset_lend(struct byteset *set);
 
 /*
  * Append a member before byteset_finish(), which reports `tag` on a conflict. -1: out of memory,

@@ -41,7 +41,7 @@ static json_t *cluster_json(struct cluster *cluster, const struct membership *ma
 			"state", cluster_state(&status), "connected", status.connected,
 			"registered", status.registered, "isolated", status.isolated, "age",
 			age_json(&status), "members", (json_int_t)(map ? map->member_count : 0),
-			"assignments", (json_int_t)(map ? map->assignment_count : 0), "revision",
+			"assignments", (json_int_t)(map ? map->assignments.count : 0), "revision",
 			(json_int_t)(map ? map->revision : 0));
 	json_object_set_new(one, "members_found", json_integer((json_int_t)status.found));
 	json_object_set_new(one, "members_min", json_integer((json_int_t)status.floor));
@@ -317,30 +317,20 @@ void delete_assignment(void *context, struct control_request *request)
 	free(prefix);
 }
 
-/* The number of the first assignment behind a prefix, NULL: of all. */
-static size_t first_behind(const struct membership *map, const char *prefix, size_t length)
+/*
+ * Return a page of assignments behind a prefix, or the first ones (NULL), which has the members that
+ * their values have in etcd.
+ */
+static json_t *assignments_json(const struct membership *map, const char *prefix, size_t length,
+				long count)
 {
-	size_t begin = 0, end = map->assignment_count;
-
-	while (prefix && begin < end) {
-		size_t middle = begin + (end - begin) / 2;
-		const struct cluster_assignment *one = &map->assignments[middle];
-
-		if (byteset_compare(one->prefix, one->length, prefix, length) <= 0)
-			begin = middle + 1;
-		else
-			end = middle;
-	}
-	return begin;
-}
-
-/* Return a page of assignments, which has the members that their values have in etcd. */
-static json_t *assignments_json(const struct membership *map, size_t first, size_t count)
-{
+	struct assignment_cursor cursor =
+		prefix ? assignments_behind(&map->assignments, prefix, length)
+		       : assignments_begin(&map->assignments);
+	const struct cluster_assignment *one;
 	json_t *list = json_array();
 
-	for (size_t i = first; i < map->assignment_count && i - first < count; i++) {
-		const struct cluster_assignment *one = &map->assignments[i];
+	while (count-- > 0 && (one = assignments_next(&cursor))) {
 		json_t *json = one->member ? json_pack("{s:s}", "member", one->member)
 					   : json_pack("{s:s}", "verdict",
 						       opcode_short_name(one->verdict));
@@ -380,9 +370,8 @@ void get_assignments(void *context, struct control_request *request)
 	else
 		control_reply(request,
 			      json_pack("{s:I, s:I, s:o}", "revision", (json_int_t)map->revision,
-					"count", (json_int_t)map->assignment_count, "assignments",
-					assignments_json(map, first_behind(map, prefix, length),
-							 (size_t)count)));
+					"count", (json_int_t)map->assignments.count, "assignments",
+					assignments_json(map, prefix, length, count)));
 	membership_unref(map);
 	free(prefix);
 }

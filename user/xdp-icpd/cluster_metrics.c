@@ -29,7 +29,7 @@ static int take(void *context, struct cluster *cluster)
 		.name = name,
 		.state = cluster_state(&status),
 		.members = map ? map->member_count : 0,
-		.assignments = map ? map->assignment_count : 0,
+		.assignments = map ? map->assignments.count : 0,
 		.bad_keys = status.bad_keys,
 		.confirmed = status.confirmed,
 	};

@@ -240,37 +240,45 @@ static const struct membership *list_members(const struct policy_spec *spec, str
 
 /* --- from a map to places */
 
+/* The place of this member by an assignment. Mostly there is no need to look for the owner. */
+static unsigned int assigned_place(const struct partition_state *state, size_t self,
+				   const struct cluster_assignment *assigned)
+{
+	const struct order *order = state->owners->order;
+	uint32_t slot = order_text_slot(order, assigned->prefix, assigned->length);
+	unsigned int depth = state->partition.depth;
+	unsigned int place = partition_place(&state->lines[slot / PARTITION_LINE_SLOTS], slot);
+
+	if (place == depth && strcmp(assigned->member, state->map->self) != 0)
+		return depth;
+	return order_place_behind(order, slot, self, owners_member(state->owners, assigned->member),
+				  place, depth);
+}
+
 static struct icp_verdict assigned_verdict(const struct partition_state *state, size_t self,
 					   const struct cluster_assignment *assigned)
 {
-	const struct policy_partition *partition = &state->partition;
-	const struct ownership found = owners_assigned(state->owners, assigned);
-
 	if (!assigned->member)
 		return (struct icp_verdict){ assigned->verdict, ICP_NO_COST };
-	return partition->verdicts[order_place(state->owners->order, found.slot, self, found.first,
-					       partition->depth)];
+	return state->partition.verdicts[assigned_place(state, self, assigned)];
 }
 
 /* Compute all places. -1: out of memory. */
 static int fill_places(struct partition_state *state)
 {
 	static const struct membership unknown = { .cluster = "", .self = "" };
-	const struct membership *map = state->map ? state->map : &unknown;
+	const struct membership *map = state->map;
+	const struct cluster_assignment *one;
+	struct assignment_cursor cursor;
 	size_t self = ORDER_NO_MEMBER;
 
-	state->owners = owners_new(map);
+	state->owners = owners_new(map ? map : &unknown);
 	if (!state->owners)
 		return -1;
+	if (!map)
+		return 0;
 	if (!map->isolated)
 		self = owners_member(state->owners, map->self);
-	for (size_t i = 0; i < map->assignment_count; i++) {
-		struct icp_verdict verdict = assigned_verdict(state, self, &map->assignments[i]);
-
-		byteset_set(state->owners->prefixes, i, verdict.opcode, verdict.cost);
-	}
-	if (!state->map)
-		return 0;
 	state->partition.leased = map->leased;
 	state->partition.hashed.seed = order_seed(map->cluster);
 	state->lines = aligned_alloc(PREFIX_LINE, PARTITION_LINES * sizeof(*state->lines));
@@ -278,6 +286,12 @@ static int fill_places(struct partition_state *state)
 	if (!state->lines)
 		return -1;
 	order_fill(state->owners->order, self, state->partition.depth, state->lines);
+	cursor = assignments_begin(&map->assignments);
+	for (size_t i = 0; (one = assignments_next(&cursor)); i++) {
+		struct icp_verdict verdict = assigned_verdict(state, self, one);
+
+		byteset_set(state->owners->prefixes, i, verdict.opcode, verdict.cost);
+	}
 	return 0;
 }
 
