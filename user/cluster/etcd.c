@@ -583,13 +583,20 @@ static void process_messages(struct etcd *etcd)
 	}
 }
 
+void etcd_send(struct etcd *etcd)
+{
+	int running;
+
+	/* What is received at the same time is only stored. */
+	curl_multi_perform(etcd->multi, &running);
+}
+
 void etcd_run(struct etcd *etcd, unsigned int timeout)
 {
 	struct call *call, *next;
-	int running;
 
 	curl_multi_poll(etcd->multi, NULL, 0, (int)timeout, NULL);
-	curl_multi_perform(etcd->multi, &running);
+	etcd_send(etcd);
 	TAILQ_FOREACH (call, &etcd->calls, link)
 		if (call->state == CALL_RUNS && call->line)
 			process_lines(call);

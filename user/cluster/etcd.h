@@ -78,6 +78,9 @@ void etcd_next_endpoint(struct etcd *etcd);
 /* Get a new token before the next call. */
 void etcd_forget_token(struct etcd *etcd);
 
+/* Send calls now that etcd_run() would send, before something that takes long. */
+void etcd_send(struct etcd *etcd);
+
 /* Process what happens, and return after `timeout` milliseconds, or once something has happened. */
 void etcd_run(struct etcd *etcd, unsigned int timeout);
 

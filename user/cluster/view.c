@@ -233,6 +233,7 @@ static void on_page(void *context, const struct etcd_result *result)
 	struct session *session = session_of(context, view);
 	struct view *view = context;
 	const json_t *kvs = json_object_get(result->reply, "kvs"), *kv;
+	bool more = json_is_true(json_object_get(result->reply, "more"));
 	size_t i;
 
 	if (result->outcome == ETCD_TOO_LARGE && view->page > 1) {
@@ -248,20 +249,27 @@ static void on_page(void *context, const struct etcd_result *result)
 	view->refusals = 0;
 	if (!view->reading)
 		view->reading = etcd_number(json_object_get(result->reply, "header"), "revision");
+	if (more && membership_changes_count(view->changes) > KEYS_MAX) {
+		too_many(session);
+		return;
+	}
+	if (more && move_on(view, kvs)) {
+		fail_with(session, "a page that does not go on");
+		return;
+	}
+	/* etcd makes the next page while this one is processed. */
+	if (more) {
+		read_page(session);
+		etcd_send(session->etcd);
+	}
 	json_array_foreach (kvs, i, kv) {
 		if (add_key(session, kv, false) == 0)
 			continue;
 		fail_with(session, "a key that makes no sense");
 		return;
 	}
-	if (!json_is_true(json_object_get(result->reply, "more")))
+	if (!more)
 		have_all(session);
-	else if (membership_changes_count(view->changes) > KEYS_MAX)
-		too_many(session);
-	else if (move_on(view, kvs))
-		fail_with(session, "a page that does not go on");
-	else
-		read_page(session);
 }
 
 static void read_page(struct session *session)

@@ -32,9 +32,13 @@ char *base64_encode(const void *bytes, size_t length)
 /* Return the number of a digit. -1: it is none. */
 static int digit(char character)
 {
-	const char *found = character ? strchr(digits, character) : NULL;
-
-	return found ? (int)(found - digits) : -1;
+	if (character >= 'a' && character <= 'z')
+		return character - 'a' + 26;
+	if (character >= 'A' && character <= 'Z')
+		return character - 'A';
+	if (character >= '0' && character <= '9')
+		return character - '0' + 52;
+	return character == '+' ? 62 : character == '/' ? 63 : -1;
 }
 
 char *base64_decode(const char *text, size_t size, size_t *length)
