@@ -4,13 +4,15 @@
 
 #include "cluster/registry.h"
 #include "cluster/session.h"
+#include "lib/plural.h"
 
 #define BACK_OFF_FIRST 100     /* milliseconds */
 #define BACK_OFF_REFUSED 10000 /* at most, if etcd refuses */
 #define BACK_OFF_STEPS 7
 #define LOGGED_ERRORS 5 /* in a period (log.h) */
 #define LOG_PAUSE 60000 /* milliseconds, of errors that follow each other */
-#define MAKE_PAUSE 3	/* times what it takes to make a map */
+#define MAKE_PAUSE 50	/* milliseconds between two maps, at least */
+#define MAKE_FACTOR 3	/* and so many times what it takes to make one */
 #define FILE_POLL 50	/* milliseconds, while it is written */
 
 /* --- errors and when to try again */
@@ -163,9 +165,10 @@ static bool is_below_floor(struct session *session)
 	below = status->found < status->floor;
 	if (below && !status->below_floor)
 		log_write(LOG_WARNING,
-			  "cluster '%s': etcd has %zu members, fewer than %zu (members_min); the "
+			  "cluster '%s': etcd has %zu %s, fewer than %zu (members_min); the "
 			  "last map, of %zu, counts",
-			  session->settings->name, status->found, status->floor, last);
+			  session->settings->name, status->found,
+			  plural(status->found, "member", "members"), status->floor, last);
 	status->below_floor = below;
 	return below;
 }
@@ -184,8 +187,10 @@ static void consider(struct session *session, uint64_t now)
 	session->status.changes++;
 	publish(session, membership_ref(known));
 	saved_map_put(&session->saved, known, session->presence.lease);
-	log_write(LOG_INFO, "cluster '%s': %zu members, %zu assigned prefixes, revision %llu",
-		  session->settings->name, known->member_count, known->assignments.count,
+	log_write(LOG_INFO, "cluster '%s': %zu %s, %zu assigned %s, revision %llu",
+		  session->settings->name, known->member_count,
+		  plural(known->member_count, "member", "members"), known->assignments.count,
+		  plural(known->assignments.count, "prefix", "prefixes"),
 		  (unsigned long long)known->revision);
 }
 
@@ -206,7 +211,7 @@ void session_update(struct session *session, struct membership_changes *changes,
 	membership_unref(session->known);
 	session->known = made;
 	session->fresh = true;
-	session->make_next = etcd_now() + MAKE_PAUSE * (etcd_now() - begin);
+	session->make_next = etcd_now() + MAKE_PAUSE + MAKE_FACTOR * (etcd_now() - begin);
 	if (whole)
 		session->hold_until = begin + session->settings->ttl;
 	consider(session, begin);
