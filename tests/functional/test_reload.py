@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The configuration: errors name file and line, and change nothing."""
 
+import json
 import os
 import pwd
 import re
 import time
+import zlib
 
 from daemon import BUILD, listed
 from lab import Lab, main
@@ -260,6 +262,32 @@ class InTheKernel(Wire):
         self.assertRegex(done.stderr, "5 prefixes.*prefixes_max is 4")
         self.assertEqual(self.program(), (None, None))
         self.assertFalse(os.path.exists(self.pins))
+
+    def test_assigned_prefixes_without_room_are_the_daemons(self):
+        """What others assign does not keep it from starting; it says why the kernel does not reply."""
+        state = self.directory()
+        keys = [("members/a", {"weight": 1})]
+        keys += [(f"assign/{URL}{number}", {"verdict": "denied"}) for number in range(5)]
+        head = {"format": 1, "cluster": "site", "self": "a", "lease": 0, "revision": 1, "as_of": 1}
+        lines = [head, *({"key": key, "value": value} for key, value in keys)]
+        text = "".join(f"{json.dumps(line)}\n" for line in lines)
+        text += json.dumps({"crc32": zlib.crc32(text.encode())})
+        (state / "cluster-site").write_text(f"{text}\n")
+        os.chmod(state, 0o755)
+        policy = """policy "10" { kind = "exact" verdict = "hit" url = "http://first/" }
+        policy "20" { kind = "partition" cluster = "site" }"""
+        cluster = f"""cluster "site" {{
+            etcd = {{ "http://127.0.0.1:9" }} member = "a" state = "{state}"
+        }}"""
+        for room, who, told in ((5, "daemon", 1), (6, "kernel", 0)):
+            daemon = self.responder(policy, settings=f"prefixes_max = {room} {cluster}").start()
+            self.assert_answered_by(daemon, "kernel", "hit", "http://first/")
+            self.assert_answered_by(daemon, who, "denied", f"{URL}4")
+            daemon.icpctl("reload")
+            self.assert_answered_by(daemon, who, "denied", f"{URL}3")
+            said = daemon.log.read_text()
+            self.assertEqual(said.count("its 5 texts have no room"), told, said)
+            daemon.stop()
 
     def test_the_chain_doubles_without_a_restart(self):
         daemon = self.responder(of_many(2500)).start()

@@ -372,11 +372,13 @@ static void collect_policies(struct collection *collections, struct compile_patt
 
 		if (lines_max != SIZE_MAX)
 			lines += count_lines(policy);
-		if (lines > lines_max)
+		compiled->lacks_room = lines > lines_max;
+		if (compiled->lacks_room)
 			result = error_set(
 				&compiled->horizon_reason,
 				"its %zu texts have no room in the kernel's maps, which have %zu "
-				"lines of %u bytes; a restart of the daemon makes room",
+				"lines of %u bytes; a restart of the daemon makes room, with a "
+				"larger prefixes_max if that is set",
 				policy_text_count(policy), lines_max, PREFIX_LINE);
 		else if (policy_texts(policy))
 			result = collect_policy(&collections[policy->kind->reading], compiled,

@@ -36,6 +36,7 @@ struct compiled {
 	/* rank of the first policy that the kernel cannot evaluate or store, or RANK_NONE */
 	__u32 horizon;
 	struct error horizon_reason; /* why it cannot, if there is one */
+	bool lacks_room;	     /* that it needs more lines than there may be is why */
 	__u32 default_rank;	     /* the number of policies */
 	enum icp_opcode default_verdict;
 	struct compiled_texts texts[URL_READINGS];

@@ -16,14 +16,11 @@ static bool is_cancelled(const atomic_bool *cancel)
 int next_chain_build(struct next_chain *next, const struct config *config,
 		     const struct kernel *kernel, const atomic_bool *cancel, struct error *error)
 {
-	size_t lines_max = SIZE_MAX;
+	size_t lines_max = daemon_room_max(config, kernel ? kernel_sizes(kernel).prefixes : 0);
 
 	*next = (struct next_chain){ 0 };
 	if (chain_create(config, &next->chain, error))
 		return -1;
-	/* What others assign must not keep this member from what else they change. */
-	if (kernel && config->cluster_count)
-		lines_max = kernel_sizes(kernel).prefixes;
 	if (!is_cancelled(cancel) &&
 	    chain_compile_within(next->chain, lines_max, &next->compiled, error))
 		goto fail;
@@ -115,10 +112,15 @@ void daemon_stop_remembering(struct daemon *daemon)
 
 void daemon_note_chain(struct daemon *daemon, const struct compiled *compiled)
 {
+	/* Other members' operators may be the cause: it is to be seen, but not with each of their changes. */
+	bool warns = compiled->lacks_room && !daemon->horizon.lacks_room;
+
 	daemon->generation++;
-	daemon->horizon = (struct horizon){ compiled->horizon, compiled->horizon_reason };
+	daemon->horizon = (struct horizon){ compiled->horizon, compiled->horizon_reason,
+					    compiled->lacks_room };
 	if (compiled->horizon != RANK_NONE)
-		log_write(LOG_INFO, "policy '%s' and all behind it are evaluated by the daemon: %s",
+		log_write(warns ? LOG_WARNING : LOG_INFO,
+			  "policy '%s' and all behind it are evaluated by the daemon: %s",
 			  chain_policy(daemon->chain, compiled->horizon)->name,
 			  compiled->horizon_reason.text);
 }

@@ -311,7 +311,8 @@ int config_check(const char *path)
 	    config_load_drop_ins(path, config, &error) == 0 &&
 	    saved_drain_read(path, &drain, &error) == 0 &&
 	    chain_create(config, &chain, &error) == 0 &&
-	    chain_compile(chain, &compiled, &error) == 0 &&
+	    chain_compile_within(chain, daemon_room_max(config, config->prefixes_max), &compiled,
+				 &error) == 0 &&
 	    daemon_check_room(config, compiled, &error) == 0) {
 		size_t policies = chain_count(chain), texts = chain_text_count(chain);
 

@@ -23,6 +23,7 @@
 struct horizon {
 	__u32 rank; /* RANK_NONE: there is none */
 	struct error reason;
+	bool lacks_room; /* as in struct compiled */
 };
 
 TAILQ_HEAD(rules_jobs, rules_job);
@@ -79,6 +80,13 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
  */
 int daemon_become(const struct config *config, const char *config_path, uid_t uid, gid_t gid,
 		  struct error *error);
+
+/*
+ * Return the lines that the chain may take in the kernel's maps, which have room for so many (0: it is not
+ * known yet): what the other members of a cluster assign must neither keep this one from starting nor
+ * from what else they change.
+ */
+size_t daemon_room_max(const struct config *config, size_t lines);
 
 /* Return 0 if the kernel's maps will hold the chain, else -1 and `error`. */
 int daemon_check_room(const struct config *config, const struct compiled *compiled,

@@ -210,6 +210,11 @@ int daemon_become(const struct config *config, const char *config_path, uid_t ui
 	return 0;
 }
 
+size_t daemon_room_max(const struct config *config, size_t lines)
+{
+	return lines && config->cluster_count && config->mode != CONFIG_MODE_OFF ? lines : SIZE_MAX;
+}
+
 int daemon_check_room(const struct config *config, const struct compiled *compiled,
 		      struct error *error)
 {
@@ -309,7 +314,8 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 	if (config_load_drop_ins(daemon->config_path, daemon->config, error) ||
 	    saved_drain_read(daemon->config_path, &daemon->saved_drain, error) ||
 	    daemon_start_clusters(daemon, error) || chain_create(config, &daemon->chain, error) ||
-	    chain_compile(daemon->chain, &start->compiled, error))
+	    chain_compile_within(daemon->chain, daemon_room_max(config, config->prefixes_max),
+				 &start->compiled, error))
 		return -1;
 	if (socket_file_bind(&start->control, &control_socket, config->control, error))
 		return -1;
