@@ -159,6 +159,12 @@ bench: deps ## measure: tables, build/bench/report.md; ONLY=word for some, QUICK
 	$(Q)$(MAKE) -s --no-print-directory all $(BENCH_BPF) $(BUILD)/bench/recvmmsg_loop
 	$(Q)tests/bench/run $(if $(QUICK),--quick) $(ONLY)
 
+.PHONY: bench-cluster
+bench-cluster: deps ## measure a member of a large cluster: MEMBERS=1000 ASSIGNMENTS=1000000
+	$(Q)$(MAKE) -s --no-print-directory all $(BENCH_BPF)
+	$(Q)tests/bench/cluster $(if $(MEMBERS),--members $(MEMBERS)) \
+		$(if $(ASSIGNMENTS),--assignments $(ASSIGNMENTS))
+
 .PHONY: fuzz
 fuzz: $(FUZZERS) ## fuzz the parser, the configuration and automata, SECONDS=60 each
 	$(Q)for fuzzer in $(FUZZERS); do \

@@ -91,6 +91,25 @@ class Run(Lab):
             self.assertGreater(row["rate"], 0, row)
         self.assertEqual(results["failed"], [])
 
+    def test_a_small_cluster(self):
+        """The same as the large one: that the kernel alone has replied is checked there."""
+        directory = self.directory()
+        sizes = {"members": 5, "assignments": 1000, "changes": 4, "burst": 100}
+        options = [f"--{name}={size}" for name, size in sizes.items()]
+        net.run(ROOT / "tests/bench/cluster", "--output", directory, *options)
+        results = json.loads((directory / "cluster.json").read_text())
+        self.assertEqual((results["members"], results["assignments"]), (5, 1000))
+        found = {row["key"]: row["value"] for row in results["rows"]}
+        for kind in ("assign", "drain"):
+            self.assertEqual(found[kind]["count"], 4)
+            self.assertLessEqual(found[kind]["p50"], found[kind]["p99"])
+        for key in ("first_read_seconds", "daemon_bytes", "maps_bytes", "restart_seconds"):
+            self.assertGreater(found[key], 0, key)
+        self.assertLess(found["burst_maps"], 100)
+        text = (directory / "cluster.md").read_text()
+        self.assertIn("5 members, 1,000 assigned prefixes", text)
+        self.assertIn("| from the put of an assignment to the kernel's reply, 4 times | p50 ", text)
+
 
 if __name__ == "__main__":
     main()
