@@ -9,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "cluster/membership.h"
-#include "icp/opcode.h"
+#include "cluster/values.h"
 #include "lib/vec.h"
 
 #define OUT_OF_MEMORY "out of memory"
@@ -338,108 +336,55 @@ static int check_key(enum kind kind, const struct entry *entry, struct error *er
 
 /* --- values */
 
-/* Return the text of a member of an object, NULL if it has none. -1: it is no text, or too long. */
-static int read_note(const json_t *object, const char *name, const char **text, struct error *error)
-{
-	const json_t *value = json_object_get(object, name);
-
-	*text = value ? json_string_value(value) : "";
-	if (!*text || strlen(*text) > MEMBERSHIP_NOTE_MAX)
-		return error_set(error, "'%s' must be a text of at most %u bytes", name,
-				 MEMBERSHIP_NOTE_MAX);
-	return 0;
-}
-
-static int read_addresses(const json_t *object, char text[MEMBERSHIP_NOTE_MAX + 1],
-			  struct error *error)
-{
-	const json_t *list = json_object_get(object, "addresses"), *item;
-	size_t used = 0, i;
-
-	text[0] = '\0';
-	if (list && !json_is_array(list))
-		return error_set(error, "'addresses' must be a list of texts");
-	json_array_foreach (list, i, item) {
-		const char *address = json_string_value(item);
-		size_t size = MEMBERSHIP_NOTE_MAX + 1 - used;
-
-		if (!address ||
-		    (size_t)snprintf(text + used, size, "%s%s", used ? ", " : "", address) >= size)
-			return error_set(error,
-					 "'addresses' must be a list of texts, of at most %u bytes",
-					 MEMBERSHIP_NOTE_MAX);
-		used += strlen(text + used);
-	}
-	return 0;
-}
-
-static int read_member(const json_t *object, struct entry *entry,
-		       char addresses[MEMBERSHIP_NOTE_MAX + 1], struct error *error)
-{
-	const json_t *weight = json_object_get(object, "weight");
-	const json_t *name = json_object_get(object, "name");
-	json_int_t number = json_integer_value(weight);
-
-	if (!json_is_integer(weight) || number < 1 || number > MEMBERSHIP_WEIGHT_MAX)
-		return error_set(error, "'weight' must be a number from 1 to %u",
-				 MEMBERSHIP_WEIGHT_MAX);
-	if (name && (!json_is_string(name) || json_string_length(name) != entry->length ||
-		     memcmp(json_string_value(name), entry->key, entry->length) != 0))
-		return error_set(error, "'name' must be that of the key");
-	entry->number = (unsigned int)number;
-	entry->texts[1] = addresses;
-	return read_note(object, "version", &entry->texts[0], error) ||
-			       read_addresses(object, addresses, error)
-		       ? -1
-		       : 0;
-}
-
-static int read_assignment(const json_t *object, struct entry *entry, struct error *error)
-{
-	const json_t *member = json_object_get(object, "member");
-	const char *verdict = json_string_value(json_object_get(object, "verdict"));
-
-	if (!member == !verdict)
-		return error_set(error, "give it either a 'member' or a 'verdict'");
-	entry->number = ICP_OP_INVALID;
-	if (verdict) {
-		entry->number = verdict_from_name(verdict, strlen(verdict));
-		return entry->number == ICP_OP_INVALID
-			       ? error_set(error, "unknown verdict '%s'; it can be " VERDICT_NAMES,
-					   verdict)
-			       : 0;
-	}
-	entry->texts[0] = json_string_value(member);
-	if (!entry->texts[0] || !membership_is_name(entry->texts[0], json_string_length(member)))
-		return error_set(error, "'member' must be a name of 1 to %u of A-Za-z0-9._-",
-				 MEMBERSHIP_NAME_MAX);
-	return 0;
-}
-
 /* Read the value of a key that is in order, and add the change. */
 static int add_value(struct membership_changes *changes, enum kind kind, struct entry entry,
-		     const char *value, size_t length, struct error *error)
+		     const json_t *value, struct error *error)
 {
 	char addresses[MEMBERSHIP_NOTE_MAX + 1];
-	json_t *object;
-	int result;
+	struct cluster_member member = { .addresses = addresses };
+	struct cluster_assignment assignment;
 
-	if (length > MEMBERSHIP_VALUE_MAX)
-		return error_set(error, "a value of %zu bytes; one has at most %u", length,
-				 MEMBERSHIP_VALUE_MAX);
-	if (kind == KIND_DRAINED)
-		return add_change(changes, kind, CHANGE_SET, &entry, error);
-	object = json_loadb(value, length, JSON_REJECT_DUPLICATES, NULL);
-	if (!json_is_object(object))
-		result = error_set(error, "the value is not an object of JSON");
-	else if (kind == KIND_MEMBER)
-		result = read_member(object, &entry, addresses, error);
-	else
-		result = read_assignment(object, &entry, error);
-	if (result == 0)
-		result = add_change(changes, kind, CHANGE_SET, &entry, error);
-	json_decref(object);
-	return result;
+	switch (kind) {
+	case KIND_MEMBER:
+		if (value_read_member(value, entry.key, entry.length, &member, addresses, error))
+			return -1;
+		entry.number = member.weight;
+		entry.texts[0] = member.version;
+		entry.texts[1] = member.addresses;
+		break;
+	case KIND_ASSIGNMENT:
+		if (value_read_assignment(value, &assignment, error))
+			return -1;
+		entry.number = assignment.verdict;
+		entry.texts[0] = assignment.member;
+		break;
+	default:
+		break;
+	}
+	return add_change(changes, kind, CHANGE_SET, &entry, error);
+}
+
+/* A value that makes no sense leaves the former meaning. Returns -1. */
+static int keep(struct membership_changes *changes, enum kind kind, const struct entry *entry,
+		struct error *error)
+{
+	struct error failed;
+
+	if (changes->whole && add_change(changes, kind, CHANGE_KEEP, entry, &failed))
+		*error = failed;
+	return -1;
+}
+
+int membership_changes_add_json(struct membership_changes *changes, const char *key,
+				size_t key_length, const json_t *value, struct error *error)
+{
+	struct entry entry = { 0 };
+	enum kind kind = key_kind(key, key_length, &entry);
+
+	if (check_key(kind, &entry, error))
+		return -1;
+	return add_value(changes, kind, entry, value, error) ? keep(changes, kind, &entry, error)
+							     : 0;
 }
 
 int membership_changes_add(struct membership_changes *changes, const char *key, size_t key_length,
@@ -447,17 +392,22 @@ int membership_changes_add(struct membership_changes *changes, const char *key, 
 {
 	struct entry entry = { 0 };
 	enum kind kind = key_kind(key, key_length, &entry);
-	struct error failed;
+	json_t *json;
+	int result;
 
 	if (check_key(kind, &entry, error))
 		return -1;
 	if (!value)
 		return add_change(changes, kind, CHANGE_DELETE, &entry, error);
-	if (add_value(changes, kind, entry, value, value_length, error) == 0)
-		return 0;
-	if (changes->whole && add_change(changes, kind, CHANGE_KEEP, &entry, &failed))
-		*error = failed;
-	return -1;
+	if (value_length > MEMBERSHIP_VALUE_MAX) {
+		error_set(error, "a value of %zu bytes; one has at most %u", value_length,
+			  MEMBERSHIP_VALUE_MAX);
+		return keep(changes, kind, &entry, error);
+	}
+	json = json_loadb(value, value_length, JSON_REJECT_DUPLICATES, NULL);
+	result = membership_changes_add_json(changes, key, key_length, json, error);
+	json_decref(json);
+	return result;
 }
 
 /* --- the merge */

@@ -96,6 +96,11 @@ size_t membership_changes_count(const struct membership_changes *changes);
 int membership_changes_add(struct membership_changes *changes, const char *key, size_t key_length,
 			   const char *value, size_t value_length, struct error *error);
 
+/* Likewise a key that was set, with its value as it was parsed (NULL: it is no JSON). */
+struct json_t;
+int membership_changes_add_json(struct membership_changes *changes, const char *key,
+				size_t key_length, const struct json_t *value, struct error *error);
+
 /* What a map has beside its keys; the texts are copied. */
 struct membership_head {
 	const char *cluster, *self;

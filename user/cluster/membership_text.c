@@ -7,59 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
 #include <zlib.h>
 
 #include "cluster/membership.h"
-#include "icp/opcode.h"
+#include "cluster/values.h"
 #include "lib/escape.h"
 
 #define FORMAT 1
 /* Of a line, in bytes: a prefix escaped twice, and the notes of a member as \u0000. */
 #define LINE_MAX_SIZE (16u << 10)
-
-/* --- values */
-
-static json_t *member_json(const struct cluster_member *member)
-{
-	json_t *list = json_array();
-	const char *rest = member->addresses;
-
-	while (*rest) {
-		const char *comma = strstr(rest, ", ");
-		size_t length = comma ? (size_t)(comma - rest) : strlen(rest);
-
-		json_array_append_new(list, json_stringn(rest, length));
-		rest += length + (comma ? 2 : 0);
-	}
-	return json_pack("{s:s, s:I, s:s, s:o}", "name", member->name, "weight",
-			 (json_int_t)member->weight, "version", member->version, "addresses", list);
-}
-
-static json_t *assignment_json(const struct cluster_assignment *assignment)
-{
-	if (assignment->member)
-		return json_pack("{s:s}", "member", assignment->member);
-	return json_pack("{s:s}", "verdict", opcode_short_name(assignment->verdict));
-}
-
-static char *dump(json_t *json)
-{
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-	json_decref(json);
-	return text;
-}
-
-char *membership_member_value(const struct cluster_member *member)
-{
-	return dump(member_json(member));
-}
-
-char *membership_assignment_value(const struct cluster_assignment *assignment)
-{
-	return dump(assignment_json(assignment));
-}
 
 /* --- writing */
 
@@ -70,10 +26,11 @@ struct output {
 
 static int write_line(struct output *output, json_t *json)
 {
-	char *text = dump(json);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	size_t length;
 	int result;
 
+	json_decref(json);
 	if (!text) {
 		errno = ENOMEM;
 		return -1;
@@ -111,14 +68,15 @@ int membership_write(const struct membership *map, uint64_t lease, FILE *file)
 		return -1;
 	for (size_t i = 0; i < map->member_count; i++)
 		if (write_key(&output, "members/", map->members[i].name,
-			      strlen(map->members[i].name), member_json(&map->members[i])))
+			      strlen(map->members[i].name), value_of_member(&map->members[i])))
 			return -1;
 	for (size_t i = 0; i < map->drained_count; i++)
 		if (write_key(&output, "drained/", map->drained[i], strlen(map->drained[i]),
 			      json_object()))
 			return -1;
 	for (cursor = assignments_begin(&map->assignments); (one = assignments_next(&cursor));)
-		if (write_key(&output, "assign/", one->prefix, one->length, assignment_json(one)))
+		if (write_key(&output, "assign/", one->prefix, one->length,
+			      value_of_assignment(one)))
 			return -1;
 	return write_line(&output, json_pack("{s:I}", "crc32", (json_int_t)output.sum));
 }
@@ -189,7 +147,7 @@ static int read_key(const struct input *input, struct membership_changes *change
 		    const json_t *json, struct error *error)
 {
 	const json_t *escaped = json_object_get(json, "key");
-	char *value = json_dumps(json_object_get(json, "value"), JSON_COMPACT);
+	const json_t *value = json_object_get(json, "value");
 	size_t length = 0;
 	char *key = json_is_string(escaped) ? unescape(json_string_value(escaped),
 						       json_string_length(escaped), &length)
@@ -197,11 +155,10 @@ static int read_key(const struct input *input, struct membership_changes *change
 	int result = -1;
 
 	if (key && value)
-		result = membership_changes_add(changes, key, length, value, strlen(value), error);
+		result = membership_changes_add_json(changes, key, length, value, error);
 	else
 		damaged(input, error, "a key or a value is missing");
 	free(key);
-	free(value);
 	return result;
 }
 
