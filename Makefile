@@ -20,8 +20,9 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpo
 	    $(if $(CI),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -DXDP_ICP_VERSION='"$(VERSION)"' -DXDP_ICP_USER='"$(DAEMON_USER)"' \
 	    -Iinclude -Iuser -I$(BUILD) \
-	    $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
-CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
+	    $(LIBRARY_CPPFLAGS)
+# Reports of sanitizers need lines, not variables.
+CFLAGS ?= $(if $(SANITIZE),-O1 -g1,-O2 -g)
 HARDENING ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
 SANITIZERS_thread := -fsanitize=thread
 SANITIZERS_1 := -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all
@@ -30,7 +31,10 @@ SANITIZERS := $(if $(SANITIZE),$(SANITIZERS_$(SANITIZE)) -fno-omit-frame-pointer
 COUNTS := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) $(COUNTS) -fPIE -MMD -MP
 ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) $(COUNTS) -pie -Wl,-z,relro,-z,now,--as-needed
-LDLIBS = $(shell pkg-config --libs $(LIBRARIES)) -lelf -pthread
+LDLIBS = $(LIBRARY_LDLIBS) -lelf -pthread
+# Asked once, but not before `deps` has installed them.
+LIBRARY_CPPFLAGS = $(eval LIBRARY_CPPFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null))$(LIBRARY_CPPFLAGS)
+LIBRARY_LDLIBS = $(eval LIBRARY_LDLIBS := $(shell pkg-config --libs $(LIBRARIES)))$(LIBRARY_LDLIBS)
 
 # The rooms of user/, each a static library; a room may use those before it (scripts/check-layers).
 ROOMS := lib icp cluster recent automaton helper control policy config chain xdp server
@@ -345,6 +349,9 @@ $(BUILD)/tests/support/%.o: tests/support/%.c $(SKELETON) | $(BUILD)/tests/suppo
 
 $(SUPPORT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# Some hundred programs are linked: by the quicker linker, if it is there.
+$(BUILD)/tests/%: ALL_LDFLAGS += $(if $(shell command -v ld.gold),-fuse-ld=gold)
 
 $(UNIT_TESTS): $(BUILD)/tests/%: tests/unit/%.c $(SUPPORT) $(ARCHIVES) | $(BUILD)/tests/
 	$(call say,TEST,$@)

@@ -18,6 +18,8 @@ from net import PATIENCE, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("XDP_ICP_BUILD", "build")
+# What starts often, and sanitizers would only slow down.
+QUICK = BUILD if BUILD.name == "coverage" else ROOT / "build"
 EVERYWHERE = ("0.0.0.0:3130", "[::]:3130")
 VERDICTS_MAX = 4096  # less than the default: the kernel clears all entries when it makes the map
 
@@ -39,6 +41,8 @@ def listed(words):
 
 class Daemon:
     """xdp-icpd in a namespace, with a directory for its files; start() runs it."""
+
+    build_of_icpctl = QUICK  # with sanitizers where the test is about it
 
     def __init__(
         self,
@@ -109,7 +113,8 @@ class Daemon:
         return reply is not None and reply[0] == 200
 
     def icpctl(self, *words, check=True):
-        return self.namespace.run(BUILD / "icpctl", "-S", self.control, *words, check=check)
+        program = self.build_of_icpctl / "icpctl"
+        return self.namespace.run(program, "-S", self.control, *words, check=check)
 
     def request(self, method, resource, body=None):
         """Status and reply of a request to the control socket. There is no process for it."""

@@ -62,6 +62,7 @@ class Lab(unittest.TestCase):
     sanitized = False  # run a second time, with programs that are built with sanitizers
     xdp = False  # needs a kernel that can load the program
     numbers = itertools.count(1)
+    about_icpctl = False  # then it has sanitizers as the daemon has
     LOG_LINES = 100
 
     def setUp(self):
@@ -117,6 +118,8 @@ class Lab(unittest.TestCase):
     def daemon(self, namespace, policies="", **settings):
         """A daemon that must exit cleanly after the test, unless the test has ended it."""
         daemon = Daemon(namespace, self.directory(), policies, **settings)
+        if self.about_icpctl:
+            daemon.build_of_icpctl = BUILD
         self.keep(daemon.log)
         self.addCleanup(lambda: daemon.process and daemon.stop())
         return daemon

@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import itertools
 import json
 import os
@@ -17,7 +18,10 @@ import icp
 PATIENCE = 120  # seconds: a limit that only a hanging test reaches
 NETNS = "/run/netns"
 CLONE_NEWNET = 0x40000000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 RTF_LOCAL = 0x80000000
+RTM_GETLINK, NLM_F_REQUEST, IFLA_IFNAME, IFLA_OPERSTATE = 18, 1, 3, 16
+OPERSTATE_UP = 6
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,13 +56,15 @@ def run(*command, check=True, **options):
 class Namespace:
     """
     A network namespace. A process that stays enters it by nsenter: `ip netns exec` would hide the
-    bpffs. Commands that end are forked from a thread that is there, without another program.
+    bpffs. Commands that end are forked from a thread that is there, without another program. What each
+    test does needs as few processes as possible: they make up most of what the tests cost.
     """
 
     def __init__(self, name):
         self.name = name
         run("ip", "netns", "add", name)
-        self.ip("link set lo up")
+        with self.socket(socket.AF_INET) as any_socket:
+            set_up(any_socket, "lo")
 
     def ip(self, *lines):
         """Commands of `ip` in here, by one process."""
@@ -90,6 +96,21 @@ class Namespace:
     def link(self, device):
         """What `ip link` prints of a device; /sys may belong to another namespace."""
         return json.loads(self.run("ip", "-json", "link", "show", "dev", device).stdout)[0]
+
+    def is_operational(self, device):
+        """Whether the device is up and has a carrier, and the kernel has acted on that."""
+        attribute = struct.pack("=HH16s", 20, IFLA_IFNAME, device.encode())
+        message = struct.pack("=IHHII16x", 32 + len(attribute), RTM_GETLINK, NLM_F_REQUEST, 0, 0)
+        with self.socket(socket.AF_NETLINK, socket.SOCK_RAW) as netlink:
+            netlink.send(message + attribute)
+            reply = netlink.recv(65536)
+        at = 32
+        while at < len(reply):
+            length, kind = struct.unpack_from("=HH", reply, at)
+            if kind == IFLA_OPERSTATE:
+                return reply[at + 4] == OPERSTATE_UP
+            at += (length + 3) & ~3
+        raise AssertionError(f"no state of {device}: {reply!r}")
 
     def mac(self, device):
         with self.socket(socket.AF_PACKET, socket.SOCK_RAW) as packets:
@@ -125,6 +146,12 @@ def adding(device, address):
     return f"addr add {address} dev {device} {'nodad' if ':' in address else ''}"
 
 
+def set_up(any_socket, device):
+    """Have the device of the socket's namespace up."""
+    request = struct.pack("16sH14x", device.encode(), IFF_UP)
+    fcntl.ioctl(any_socket, SIOCSIFFLAGS, request)
+
+
 def set_namespace(file):
     if LIBC.setns(file.fileno(), CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
@@ -132,10 +159,15 @@ def set_namespace(file):
 
 def remove_namespace(name):
     """Kill the remaining processes of the namespace by their ids, and delete it."""
+    namespace = os.stat(f"{NETNS}/{name}").st_ino
+
+    def is_inside(pid):
+        with contextlib.suppress(OSError):  # it has ended, or root may not look at it
+            return os.stat(f"/proc/{pid}/ns/net").st_ino == namespace
 
     def pids():
-        found = run("ip", "netns", "pids", name, check=False).stdout.split()
-        return [int(pid) for pid in found if int(pid) != os.getpid()]
+        found = (int(name) for name in os.listdir("/proc") if name.isdigit())
+        return [pid for pid in found if is_inside(pid) and pid != os.getpid()]
 
     if left := pids():
         for pid in left:
@@ -160,7 +192,7 @@ def connect(one, one_device, one_addresses, other, other_device, other_addresses
             f"link set {device} up",
         )
     for namespace, device, addresses in ends:
-        until(lambda: namespace.link(device)["operstate"] == "UP", f"{device} to come up")
+        until(lambda: namespace.is_operational(device), f"{device} to come up")
         for address in addresses:
             namespace.await_address(address)
 

@@ -420,7 +420,7 @@ class Refusals(Blast):
         self.server_side.run("ip", "link", "set", "b0", "addrgenmode", "none")
         self.server_side.add_address("b0", f"{SERVER_2}/24")
         self.server_side.run("ip", "link", "set", "b0", "up")
-        net.until(lambda: self.server_side.link("b0")["operstate"] == "UP", "the bridge")
+        net.until(lambda: self.server_side.is_operational("b0"), "the bridge")
         self.responder(interfaces=[]).start()
         self.refused(SERVER_2)
         said = self.blast(

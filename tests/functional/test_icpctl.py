@@ -33,6 +33,7 @@ policy "10-costly" {{ kind = "exact" verdict = "miss" cost = 7 urls = {{ "{COSTL
 class Icpctl(Wire):
     mode = "native"
     sanitized = True
+    about_icpctl = True
 
     def setUp(self):
         super().setUp()
@@ -173,6 +174,7 @@ class NamesOfAnyBytes(Wire):
     PRINTED = r"10 \xe9\x9b31m \\"
     URL = r"http://e.org/\x1b]0;\x9b\\"
     sanitized = True
+    about_icpctl = True
 
     def setUp(self):
         super().setUp()

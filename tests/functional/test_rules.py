@@ -20,6 +20,7 @@ class Rules:
     """Tests with BPF and without; `self.ask` asks daemon_here."""
 
     sanitized = True
+    about_icpctl = True
     too_many = (  # when three others are there
         ("POST", (HOST, "http://0.example.com/"), "4 rules"),
         ("PUT", "abcd", "4 rules"),

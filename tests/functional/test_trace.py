@@ -198,6 +198,7 @@ class Tracing:
 
 class Userspace(Tracing, Lab):
     sanitized = True
+    about_icpctl = True
     server = client_address = "127.0.0.1"
     other_address = "127.0.0.9"
 
@@ -236,6 +237,7 @@ class Userspace(Tracing, Lab):
 
 class Kernel(Tracing, Wire):
     sanitized = True
+    about_icpctl = True
     server, client_address = SERVER, CLIENT
     other_address = "10.1.0.9"
 

@@ -8,7 +8,7 @@ import subprocess
 
 import icp
 import net
-from daemon import BUILD, ROOT, VERDICTS_MAX
+from daemon import BUILD, QUICK, ROOT, VERDICTS_MAX
 from lab import Lab
 
 CLIENT, SERVER = "10.1.0.1", "10.1.0.2"
@@ -43,8 +43,7 @@ HIT, NOFETCH = "http://hit.example.com/x", "http://nofetch.example.com/x"
 DENIED, LATE, MISS = "http://e.org/admin/x", "http://late.example.com/x", "http://e.org/x"
 
 
-# It has one thread: sanitizers would only slow it down.
-FLOOD = (BUILD if BUILD.name == "coverage" else ROOT / "build") / "tests/flood"
+FLOOD = QUICK / "tests/flood"
 ENDLESS = 200_000_000  # queries of a flood that runs until end_flood()
 
 

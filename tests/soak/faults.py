@@ -220,7 +220,7 @@ def take_a_link_down(stage, random):
         side.run("ip", "link", "set", device, "down")
     stage.steady(f"{device} down")
     side.run("ip", "link", "set", device, "up")
-    until(lambda: side.link(device)["operstate"] == "UP", f"{device} to come up")
+    until(lambda: side.is_operational(device), f"{device} to come up")
     side.run("ip", "addr", "del", f"{ADDRESS6[device]}/64", "dev", device, check=False)
     side.add_address(device, f"{ADDRESS6[device]}/64")
     stage.introduce()
