@@ -160,12 +160,11 @@ static enum kind any_kind(struct generator *g)
 		KIND_PLUGIN, KIND_LOAD,	  KIND_HEALTH, KIND_SCHEDULE,
 	};
 
-	if (g->limits->host && one_in(g, 8))
+	if (one_in(g, 8))
 		return KIND_RECENT;
 	if (g->lively && one_in(g, 2))
 		return lively[below(g, g->limits->host ? 9 : 6)];
-	/* Over the wire, steps.py writes the configuration: it knows no partitions. */
-	return kinds[below(g, sizeof(kinds) / sizeof(kinds[0]) - !g->limits->host)];
+	return kinds[below(g, sizeof(kinds) / sizeof(kinds[0]))];
 }
 
 #define KEYS 10
@@ -221,13 +220,14 @@ static void add_partition(struct generator *g, struct text name)
 /* A recent's settings. */
 static void add_recent(struct generator *g, struct text name)
 {
+	unsigned int window = g->limits->host || one_in(g, 8) ? 1 + below(g, 3) : LATELY_LONG;
 	struct draft draft = { 0 };
 
 	draft.length = sprintf(draft.at, " key %s %s window %u most %u", keys[below(g, KEYS)],
-			       one_in(g, 2) ? "query" : "short", 1 + below(g, 3),
-			       1 + below(g, LATELY_MOST));
+			       one_in(g, 2) ? "query" : "short", window, 1 + below(g, LATELY_MOST));
 	add_entry(g, name, KIND_RECENT, &draft, VERDICT_NONE);
-	g->recents[g->recent_count < RECENTS ? g->recent_count++ : below(g, RECENTS)] = name;
+	g->recents[g->recent_count < RECENTS ? g->recent_count++ : below(g, RECENTS)] =
+		(struct fed){ name, window };
 }
 
 static unsigned int any_count(struct generator *g, enum kind kind)
@@ -333,11 +333,16 @@ static void add_rule(struct generator *g)
 /* A recent is told of a URL: one that is asked, mostly. */
 static void add_seen(struct generator *g)
 {
+	const struct fed *fed;
 	struct draft draft;
 	struct step *step;
 	struct text url;
 
 	if (g->recent_count == 0)
+		return;
+	fed = &g->recents[below(g, g->recent_count)];
+	/* Over the wire that takes time. */
+	if (!g->limits->host && fed->window < LATELY_LONG && !one_in(g, 6))
 		return;
 	take_stock(g, &draft);
 	url = g->asked_count && !one_in(g, 4) ? g->asked[below(g, g->asked_count)].url
@@ -345,9 +350,10 @@ static void add_seen(struct generator *g)
 	if (url.length == 0 || strpbrk(url.at, "\t\n\v\f\r "))
 		return;
 	step = script_add(g->script, STEP_RECENT);
-	step->name = g->recents[below(g, g->recent_count)];
+	step->name = fed->name;
 	step->on = !one_in(g, 4);
-	step->text = url;
+	if (step->on || !one_in(g, 8))
+		step->text = url;
 }
 
 static void add_change(struct generator *g)

@@ -8,6 +8,7 @@
 #define LATELY_MOST 8	    /* keys that such a policy of a script may have */
 #define LATELY_IN_KERNEL 4  /* policies of a chain */
 #define LATELY_LONGEST 104u /* bytes of a key in the kernel */
+#define LATELY_LONG 1000    /* seconds: a window that no script outlasts */
 
 /* A policy's settings, as its entries have them. */
 struct lately_settings {

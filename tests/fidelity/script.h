@@ -23,7 +23,8 @@
  *	flag "a" on				the file exists, or not
  *	load "cpu" 41				load (the load average), cpu, memory, io: a new value
  *	origin "a" down				a health check fails, or succeeds (up)
- *	recent "85" "http://e.org/" on		a recent's feed has this URL; off: it is taken back
+ *	recent "85" "http://e.org/" on		a recent's feed has this URL; off: it is taken back;
+ *						"" off: all that it knows
  *	clock "Mon 02:30"			the local time, which otherwise stands still
  *	time 1500				milliseconds pass on the monotonic clock
  *	watch off				the daemon falls silent, or comes back

@@ -403,6 +403,18 @@ static bool change_chain(struct setup *setup, const struct step *step)
 	}
 }
 
+static void tell_lately(struct setup *setup, struct policy_setup *policy, const struct step *step)
+{
+	unsigned int window = lately_settings(policy).window;
+
+	if (step->text.length)
+		lately_tell(policy, step->text, step->on);
+	else /* queries in flight know what former chains knew */
+		policy->lately = lately_new(0);
+	if (setup->windows_pass && step->on && window < LATELY_LONG)
+		setup->now += 1000 * (uint64_t)window;
+}
+
 bool setup_take(struct setup *setup, const struct step *step)
 {
 	struct policy_setup *policy;
@@ -431,7 +443,7 @@ bool setup_take(struct setup *setup, const struct step *step)
 	case STEP_RECENT:
 		policy = find_policy(setup, step->name);
 		if (policy && policy->kind == KIND_RECENT)
-			lately_tell(policy, step->text, step->on);
+			tell_lately(setup, policy, step);
 		break;
 	case STEP_CLOCK:
 		setup->clock = step->text;

@@ -53,7 +53,8 @@ struct setup {
 	uint8_t default_verdict;
 	uint8_t drain;
 	bool watched;
-	bool scripts_at_once; /* no script is waited for: over the wire nothing holds one back */
+	/* Over the wire nothing holds a script back, and a window passes before the next step. */
+	bool scripts_at_once, windows_pass;
 	bool flags[FLAGS_MAX];
 	int loads[LOAD_MAX];
 	struct text clock;    /* as in the step; empty: Mon 00:00 */

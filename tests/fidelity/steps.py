@@ -18,6 +18,9 @@ LISTS = {
     "helper": "program",
     "plugin": "arguments",
 }
+SEVERAL = {*LISTS.values(), "members", "assign"}  # settings that have lists
+CHAIN_STEPS = {"default", "policy", "text", "line", "remove"}
+LONG = 1000  # seconds: a window that no script outlasts
 
 
 def unquote(text):
@@ -166,6 +169,10 @@ class Policy:
             return [*pairs, (b"path", bytes(flags / name.decode()))]
         if self.replies():
             return pairs + self.reply_settings(path)
+        if self.kind == "partition":
+            return pairs + self.partition_settings()
+        if self.kind == "recent":
+            return pairs + [*self.recent_settings().items()]
         lines = [(e.text, e.verdict) for e in self.entries if e.in_file]
         pairs += [(LISTS[self.kind].encode(), e.text) for e in self.entries if not e.in_file]
         if lines or not self.entries:
@@ -177,6 +184,50 @@ class Policy:
             )
             pairs.append((b"file", bytes(path)))
         return pairs
+
+    def entry_words(self, name):
+        """What follows in the entries that begin with this name."""
+        head = b" %s " % name
+        return [e.text.removeprefix(head) for e in self.entries if e.text.startswith(head)]
+
+    def partition_settings(self):
+        """As in owners.h: what is missing has a value that makes sense, and each member is one once."""
+        words = [b"url", b"short", b"depth", b"3", b"others", b"miss", b"of", b"a"]
+        for text in self.entry_words(b"key"):
+            words = text.split(b" ")
+        form, query, _, depth, _, others, _, member = words
+        members = {}
+        for text in self.entry_words(b"member"):
+            members.setdefault(text.split(b" ")[0], text)
+        members.setdefault(member, member + b" 1")
+        assigned = [b" ".join(text.split(b" ", 1)[::-1]) for text in self.entry_words(b"owner")]
+        assigned += [b"%s %s" % (e.text, e.verdict.encode()) for e in self.entries if e.verdict]
+        return [
+            (b"key", form),
+            (b"query", b"yes" if query == b"query" else b"no"),
+            (b"depth", depth),
+            (b"others", others),
+            (b"member", member),
+            *((b"members", text) for text in members.values()),
+            *((b"assign", text) for text in assigned),
+        ]
+
+    def recent_settings(self):
+        """As in lately.h."""
+        words = [b"url", b"query", b"window", b"2", b"most", b"4"]
+        for text in self.entry_words(b"key")[:1]:
+            words = text.split(b" ")
+        form, query, _, window, _, most = words
+        return {
+            b"key": form,
+            b"query": b"yes" if query == b"query" else b"no",
+            b"window": window + b"s",
+            b"entries_max": most,
+        }
+
+    def window(self):
+        """Seconds that a recent knows a URL."""
+        return int(self.recent_settings()[b"window"][:-1])
 
     def reply_settings(self, path):
         """The programs lie beside `path`. A chain that is replaced keeps its own words."""
@@ -207,7 +258,7 @@ def section(name, settings):
     for key, value in settings:
         lists.setdefault(key, []).append(value)
     for key, values in lists.items():
-        if key.decode() in LISTS.values():
+        if key.decode() in SEVERAL:
             lines.append(key + b" = { " + b", ".join(map(quoted, values)) + b" }")
         else:
             lines.append(key + b" = " + quoted(values[0]))

@@ -211,17 +211,35 @@ static void set_drain(struct subject *subject, uint8_t verdict)
 	subject->responder.drain = drain;
 }
 
+static void copy_recents(const struct subject *subject)
+{
+	while (!kernel_step_recents(subject->kernel, 1000))
+		;
+}
+
+static void flush_recent(struct subject *subject, struct policy *policy)
+{
+	struct error error;
+
+	if (policy_recent_flush(policy, &error))
+		fail_msg("%s", error.text);
+	kernel_refresh_recents(subject->kernel, subject->chain);
+	copy_recents(subject);
+}
+
 /* A recent is told of a URL, or that it is to forget it. */
 static void tell_recent(struct subject *subject, const struct setup *setup, const struct step *step)
 {
 	struct error error;
 
 	for (size_t i = 0; !subject->refused && i < setup->policy_count; i++) {
-		const struct policy *policy = chain_policy(subject->chain, i);
+		struct policy *policy = chain_policy(subject->chain, i);
 
 		if (!text_equal(setup->policies[i].name, step->name) || !policy_is_recent(policy))
 			continue;
-		if (!step->on)
+		if (step->text.length == 0)
+			flush_recent(subject, policy);
+		else if (!step->on)
 			policy_recent_remove(policy, step->text.at, step->text.length);
 		else if (policy_recent_add(policy, step->text.at, step->text.length, &error))
 			fail_msg("%s", error.text);
@@ -329,8 +347,7 @@ static int set_kernel_chain(const struct subject *subject, const struct chain *c
 	prepared.recents_of = chain;
 	if (kernel_switch_chain(subject->kernel, &prepared, subject->watched ? &gate : NULL, error))
 		return -1;
-	while (!kernel_step_recents(subject->kernel, 1000))
-		;
+	copy_recents(subject);
 	return 0;
 }
 

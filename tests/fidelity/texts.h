@@ -33,7 +33,10 @@ struct generator {
 	size_t asked_count;
 	struct step replies[REPLIES]; /* entries of helpers and plugins, some of them */
 	size_t reply_count;
-	struct text recents[RECENTS]; /* names of such policies, some of them gone */
+	struct fed { /* policies of that kind, some of them gone */
+		struct text name;
+		unsigned int window;
+	} recents[RECENTS];
 	size_t recent_count;
 	bool lively; /* what replies, and the host's state, change between queries */
 	uint8_t askers[ASKERS][16];

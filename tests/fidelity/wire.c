@@ -119,7 +119,7 @@ int wire_expectations(void)
 		return 2;
 	}
 	setup_begin(&setup);
-	setup.scripts_at_once = true;
+	setup.scripts_at_once = setup.windows_pass = true;
 	for (size_t i = 0; i < script.count; i++) {
 		const struct step *step = &script.steps[i];
 
