@@ -364,6 +364,28 @@ TEST(add_remove_flush_list)
 	policy_free(policy);
 }
 
+/* What the log has by then is forgotten as well, whether it has been read or not. */
+TEST(flush_with_a_log)
+{
+	struct error error;
+	struct policy *policy;
+
+	append("log", "a/1", 0);
+	policy = start(make(""));
+	assert_int_equal(policy_recent_flush(policy, &error), 0);
+	append("log", "b/1", 0);
+	await(policy, "http://e.org/b/1");
+	assert_false(said_hit(policy, "http://e.org/a/1"));
+	append("log", "c/1", 0);
+	rename(below("log"), below("log.1"));
+	append("log", "d/1", 0);
+	assert_int_equal(policy_recent_flush(policy, &error), 0);
+	append("log", "e/1", 0);
+	await(policy, "http://e.org/e/1");
+	assert_state(policy, "fed", "1 of *");
+	policy_free(policy);
+}
+
 /* Of the longest URL a key can be all. */
 TEST(long_urls)
 {

@@ -85,21 +85,23 @@ static void end_tail(struct tail *tail)
 	tail->fd = -1;
 }
 
-/* Begin with the log's last part, or behind it. */
-static void begin_first(struct follower *follower, int fd)
+/* Begin with the last `most` bytes of what is in the file. */
+static void begin_last(struct tail *tail, int fd, off_t most)
 {
-	struct tail *tail = &follower->current;
 	struct stat status;
 	off_t size = fstat(fd, &status) == 0 ? status.st_size : 0;
 
-	begin_tail(tail, fd, size);
-	if (follower->history)
-		tail->offset = size > FOLLOWER_HISTORY_MAX ? size - FOLLOWER_HISTORY_MAX : 0;
+	begin_tail(tail, fd, size > most ? size - most : 0);
 	/* In the midst of a line, as it seems: its rest is no line. */
 	if (tail->offset > 0) {
 		tail->offset--;
 		tail->skips = true;
 	}
+}
+
+static void begin_first(struct follower *follower, int fd)
+{
+	begin_last(&follower->current, fd, follower->history ? FOLLOWER_HISTORY_MAX : 0);
 }
 
 /* Does the path name another file than the one that is read? */
@@ -318,6 +320,17 @@ void follower_inherit(struct follower *follower, const struct follower *other)
 	/* Without a descriptor, which is improbable, what comes from now on is read. */
 	follower->begun = (follower->current.fd >= 0) == (other->current.fd >= 0);
 	follower->history = false;
+}
+
+void follower_skip(struct follower *follower)
+{
+	follower->history = false;
+	if (!follower->begun)
+		return;
+	look(follower);
+	end_tail(&follower->former);
+	if (follower->current.fd >= 0)
+		begin_last(&follower->current, follower->current.fd, 0);
 }
 
 const char *follower_path(const struct follower *follower)

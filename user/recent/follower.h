@@ -47,6 +47,9 @@ int follower_start(struct follower *follower, struct event_base *base);
 /* Continue where another follower of the same path is. To be called before follower_start(). */
 void follower_inherit(struct follower *follower, const struct follower *other);
 
+/* Do not read what has been written to the log by now. */
+void follower_skip(struct follower *follower);
+
 const char *follower_path(const struct follower *follower);
 
 enum follower_state {

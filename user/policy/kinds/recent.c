@@ -306,6 +306,8 @@ int policy_recent_flush(struct policy *policy, struct error *error)
 	recent->evicted += recent_store_usage(recent->store).evicted;
 	recent_store_unref(recent->store);
 	recent->store = empty;
+	for (size_t i = 0; i < recent->log_count; i++)
+		follower_skip(recent->logs[i]);
 	return 0;
 }
 
