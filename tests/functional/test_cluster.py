@@ -26,6 +26,18 @@ def listen(port):
     return (f"127.0.0.1:{port}",)
 
 
+class WallClock:
+    """That of a process with tests/plugins/jump.c."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def jump(self, seconds):
+        new = self.path.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.rename(self.path)
+
+
 class ClusterLab(Lab):
     ttl = "2s"
     endpoint = f"http://127.0.0.1:{PORT}"
@@ -76,6 +88,17 @@ class ClusterLab(Lab):
 
     def names(self, daemon):
         return [one["name"] for one in self.cluster(daemon)["list"]]
+
+    @staticmethod
+    def verdicts(daemon):
+        return [daemon.checked(f"http://www.example.org/{i}") for i in range(20)]
+
+    def owners(self, *daemons):
+        """For each of some URLs the number of the daemon that owns it; None: they do not agree."""
+        found = list(zip(*map(self.verdicts, daemons)))
+        if any(of_url.count("ICP_OP_HIT") != 1 for of_url in found):
+            return None
+        return [of_url.index("ICP_OP_HIT") for of_url in found]
 
     def drained(self, daemon):
         return [one["name"] for one in self.cluster(daemon)["list"] if one["drained"]]
@@ -256,7 +279,7 @@ class Faults(ClusterLab):
 
     def test_etcd_comes_and_goes(self):
         etcd = self.etcd()
-        a = self.member("origin-a", 3130).start()
+        a = self.member("origin-a", 3130, 'when_isolated = "miss"').start()
         until(lambda: self.cluster(a)["error"], "an error")
         self.assertEqual(self.cluster(a)["members"], 0)
         self.assertIsNone(self.cluster(a)["age"])
@@ -271,15 +294,29 @@ class Faults(ClusterLab):
         etcd.kill()
         self.until_state(a, "unreachable", members=1, assignments=1)
         a.kill()
-        a.start()
+        clock = self.wall_clock()
+        a.start("env", f"LD_PRELOAD={BUILD}/tests/plugins/jump.so", f"XDP_ICP_JUMP={clock.path}")
         self.until_state(a, "unreachable", members=1, assignments=1, lease=None)
         self.assertIsNotNone(self.cluster(a)["age"])
 
+        # That the wall clock has passed the end of the lease means nothing.
+        clock.jump(1_000_000_000)
+        failures = self.cluster(a)["failures"]
+        until(lambda: self.cluster(a)["failures"] > failures, "another attempt")
+        self.until_state(a, "unreachable", isolated=False)
+        self.assertEqual(a.checked(ADMIN), "ICP_OP_HIT")
+
         # Back: with the lease of before.
+        clock.jump(-1_000_000_000)
         etcd.start()
         self.until_state(a, "ok", members=1, assignments=1, lease=lease)
         self.compact(etcd, a)
         self.damage(etcd, a)
+
+    def wall_clock(self):
+        clock = WallClock(self.directory() / "clock")
+        clock.jump(0)
+        return clock
 
     def refused_in_time(self, a):
         """A change that etcd does not hear of ends with its reason."""
@@ -336,12 +373,26 @@ class Faults(ClusterLab):
             for name, port in (("a", 3130), ("b", 3131), ("c", 3132))
         ]
         self.until_state(a, "ok", members=3, saved=True)
+        before = until(lambda: self.owners(a, b, c), "all to agree")
+        self.assertEqual(set(before), {0, 1, 2})
+        # All are there: they register again, and meanwhile none takes everything for its own.
+        etcd.wipe()
+        etcd.start()
+        until(
+            lambda: self.assertIn("ICP_OP_MISS", self.verdicts(a))
+            or "wiped or restored" in a.log.read_text(),
+            "the loss to be seen",
+        )
+        for daemon in (a, b, c):
+            self.until_state(daemon, "ok", members=3)
+        until(lambda: self.owners(a, b, c) == before, "all to own what they did")
         b.kill()
         c.kill()
         etcd.wipe()
         etcd.start()
+        of_a = [owner == 0 for owner in before]
         self.until_state(a, "below_floor", members=3, members_found=1, members_min=2)
-        self.assertIn("wiped or restored", a.log.read_text())
+        self.assertEqual([verdict == "ICP_OP_HIT" for verdict in self.verdicts(a)], of_a)
         self.assertIn("the last map stays", a.icpctl("cluster", "status").stdout)
         a.stop()
         a.start()
