@@ -15,6 +15,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "functional"))
 
@@ -40,6 +41,7 @@ cluster "site" {{
 """
 URLS = [f"http://{SITE}/{number}/page" for number in range(60)]
 ASSIGNED = 10_000
+DRAINS = 5
 BATCH = 100  # operations of one etcd transaction
 
 
@@ -200,14 +202,50 @@ class Site(test_squid.Native):
     def drain(self, before):
         """A drain anywhere takes effect everywhere, and ends so."""
         orders = self.orders("a")
-        self.origin("j").responder.icpctl("cluster", "drain", "origin-c")
-        self.await_members(9)
         after = {url: order[1] if order[0] == "c" else order[0] for url, order in orders.items()}
         self.assertNotEqual(after, before)
-        self.assert_served(after)
-        self.origin("b").responder.icpctl("cluster", "undrain", "origin-c")
-        self.await_members(10)
+        successors = self.successors("c")
+        times = {"drain": [], "undrain": []}
+        for _ in range(DRAINS):
+            times["drain"].append(self.time_of("j", "drain", successors, MISS, HIT))
+            self.await_members(9)
+            self.assert_served(after)
+            times["undrain"].append(self.time_of("b", "undrain", successors, HIT, MISS))
+            self.await_members(10)
         self.assert_served(before)
+        for command, found in times.items():
+            seconds = ", ".join(f"{one:.2f}" for one in sorted(found))
+            print(f"# {command}, until all origins reply accordingly: {seconds} s", flush=True)
+
+    def successors(self, owner):
+        """{origin: a URL of the owner whose first successor the origin is} for all others"""
+        found = {}
+        for number in range(100_000):
+            url = f"http://{SITE}/succession-{number}/"
+            first, second = self.order("a", url)[:2]
+            if first == owner:
+                found.setdefault(second, url)
+            if len(found) == len(NAMES) - 1:
+                break
+        return found
+
+    def time_of(self, name, command, successors, left_by, taken_by):
+        """Seconds from the command on origin-c until the new verdicts are on the wire."""
+        client = self.client(self.squid_namespace)
+        left = {("c", url): left_by for url in successors.values()}
+        left |= {(one, url): taken_by for one, url in successors.items()}
+        self.assertEqual({one for one, _ in left}, set(NAMES))
+        begin = time.monotonic()
+        self.origin(name).responder.icpctl("cluster", command, "origin-c")
+
+        def all_new():
+            for (one, url), verdict in list(left.items()):
+                if client.ask(url, self.origin(one).address) == verdict:
+                    del left[one, url]
+            return not left
+
+        until(all_new, f"the {command}")
+        return time.monotonic() - begin
 
     def death(self, before):
         """
