@@ -160,6 +160,9 @@ static enum kind any_kind(struct generator *g)
 		KIND_PLUGIN, KIND_LOAD,	  KIND_HEALTH, KIND_SCHEDULE,
 	};
 
+	/* Over the wire scripts are few. */
+	if (!g->limits->host && one_in(g, 3))
+		return one_in(g, 2) ? KIND_RECENT : KIND_PARTITION;
 	if (one_in(g, 8))
 		return KIND_RECENT;
 	if (g->lively && one_in(g, 2))
