@@ -54,9 +54,10 @@ size_t prefix_tree_lines(const struct prefix_entry *entries, size_t count)
 
 static uint64_t hash_text(const struct prefix_keys *keys, const char *text, uint32_t length)
 {
-	__u64 words[PREFIX_WORDS + 1] = { 0 };
+	__u64 words[PREFIX_WORDS + 1];
 	struct prefix_sums sums;
 
+	words[length / ICP_WORD] = 0; /* of which not all bytes may be the text's */
 	memcpy(words, text, length);
 	prefix_fill(&sums, keys, words, length / ICP_WORD);
 	return prefix_hash(keys, words, &sums, length);
@@ -109,9 +110,10 @@ static uint32_t store_text(struct builder *builder, const struct prefix_entry *e
 {
 	uint32_t line = builder->next_line;
 	size_t lines = PREFIX_LINES(entry->length);
+	char *place = builder->lines[line].text;
 
-	memset(&builder->lines[line], 0, lines * sizeof(*builder->lines));
-	memcpy(builder->lines[line].text, entry->text, entry->length);
+	memcpy(place, entry->text, entry->length);
+	memset(place + entry->length, 0, lines * PREFIX_LINE - entry->length);
 	builder->next_line += lines;
 	return line;
 }
