@@ -289,6 +289,19 @@ class InTheKernel(Wire):
             self.assertEqual(said.count("its 5 texts have no room"), told, said)
             daemon.stop()
 
+    def test_check_tells_the_room_for_keys_seen_lately(self):
+        recent = 'policy "%s" { kind = "recent" verdict = "hit" window = 1h entries_max = 200000 }'
+        daemon = self.responder(recent % "10" + recent % "20")
+        check = ("-c", daemon.config, "--check")
+        lines = run(BUILD / "xdp-icpd", *check).stdout.splitlines()
+        found = re.fullmatch(
+            "room in the kernel for keys seen lately: 400000 of 400000, which take (.*) MiB",
+            lines[2],
+        )
+        self.assertGreater(float(found[1]), 400000 * 104 / (1 << 20))
+        daemon.configure("")
+        self.assertNotIn("keys", run(BUILD / "xdp-icpd", *check).stdout)
+
     def test_the_chain_doubles_without_a_restart(self):
         daemon = self.responder(of_many(2500)).start()
         self.assertEqual(daemon.count("prefixes_max"), 5000)

@@ -72,6 +72,11 @@ static void print_room(const struct config *config, const struct compiled *compi
 	      ", %zu of %u networks, %zu of %u groups of automata",
 	      compiled->lines, sizes.prefixes, compiled->source_count, sizes.sources,
 	      compiled->group_count, AUTOMATON_GROUPS);
+	if (compiled->recent_count)
+		print(stdout,
+		      "room in the kernel for keys seen lately: %zu of %u, which take %.1f MiB",
+		      compiled->recent_entries, sizes.recents,
+		      (double)kernel_recent_bytes(sizes.recents) / (1 << 20));
 }
 
 /* The maps of a running daemon, which a reload cannot enlarge. */
@@ -89,9 +94,12 @@ static void print_loaded_room(const struct config *config, const struct compiled
 	kernel = dir ? kernel_open(dir, &ignored) : NULL;
 	if (kernel) {
 		sizes = kernel_sizes(kernel);
-		print(stdout, "the maps in %s have room for %u lines and %u networks%s",
-		      config->pin_dir, sizes.prefixes, sizes.sources,
-		      compiled->lines > sizes.prefixes || compiled->source_count > sizes.sources
+		print(stdout,
+		      "the maps in %s have room for %u lines, %u networks and %u keys seen "
+		      "lately%s",
+		      config->pin_dir, sizes.prefixes, sizes.sources, sizes.recents,
+		      compiled->lines > sizes.prefixes || compiled->source_count > sizes.sources ||
+				      compiled->recent_entries > sizes.recents
 			      ? ": too few for a reload, restart the daemon"
 			      : "");
 	}

@@ -50,6 +50,9 @@ struct kernel_sizes {
  */
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled);
 
+/* The bytes of the kernel's memory that so many keys seen lately take, at most. */
+size_t kernel_recent_bytes(uint32_t keys);
+
 /* The directory in which the maps are pinned. It must be in a bpffs. */
 struct pin_dir;
 

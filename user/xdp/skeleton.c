@@ -8,6 +8,7 @@
 #include "xdp/skeleton.h"
 
 #define RECENTS_LEAST 131072 /* keys, for policies that are added later */
+#define RECENT_MEMORY 192    /* bytes that a key takes in the kernel (recent.h) */
 
 static uint32_t size_of(size_t entries)
 {
@@ -40,6 +41,11 @@ struct kernel_sizes kernel_sizes_for(const struct config *config, const struct c
 		sizes.prefixes_needed = size_of(lines + lines / 4);
 	}
 	return sizes;
+}
+
+size_t kernel_recent_bytes(uint32_t keys)
+{
+	return (size_t)keys * RECENT_MEMORY;
 }
 
 static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes)
