@@ -546,6 +546,11 @@ class Secrets(ClusterLab):
         self.until_error(b, "certificate")
         self.assertEqual(self.cluster(b)["members"], 0)
 
+        # The certificate is for 127.0.0.1.
+        c = self.member("origin-c", 3132, tls + login, [f"https://localhost:{PORT}"]).start()
+        self.until_error(c, "localhost")
+        self.until_error(c, "certificate subject name")
+
 
 class Hostile(ClusterLab):
     """What listens there says what it likes: it is told, and the daemon lives."""

@@ -21,6 +21,9 @@
 #define CONNECT_TIMEOUT 3000 /* milliseconds, of a stream */
 #define CONNECTIONS_KEPT 4
 #define MESSAGE_SHOWN 200 /* bytes of etcd's own words */
+#define TOKEN_MAX 8192u	  /* bytes */
+#define VALUES_FREE 1000u /* of a reply of any size, and one more for each */
+#define VALUE_BYTES 8u	  /* bytes of text */
 #define OUT_OF_MEMORY "out of memory"
 
 /* Codes of gRPC in etcd's errors. */
@@ -194,6 +197,7 @@ static bool set_options(struct call *call)
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_QUICK_EXIT, 1L); /* a call that ends does not wait for a resolver */
 	SET(CURLOPT_HTTPHEADER, call->headers);
 	SET(CURLOPT_POSTFIELDS, call->body);
 	SET(CURLOPT_ERRORBUFFER, call->why);
@@ -281,6 +285,17 @@ static void after_login(struct etcd *etcd, const struct etcd_result *login)
 	}
 }
 
+/* It becomes a part of a header. */
+static bool is_token(const char *text)
+{
+	size_t length = text ? strnlen(text, TOKEN_MAX + 1) : 0;
+
+	for (size_t i = 0; i < length; i++)
+		if (!isgraph((unsigned char)text[i]))
+			return false;
+	return length >= 1 && length <= TOKEN_MAX;
+}
+
 static void on_login(void *context, const struct etcd_result *result)
 {
 	const char *token = json_string_value(json_object_get(result->reply, "token"));
@@ -288,7 +303,7 @@ static void on_login(void *context, const struct etcd_result *result)
 	struct etcd *etcd = context;
 
 	free(etcd->token);
-	etcd->token = token ? strdup(token) : NULL;
+	etcd->token = is_token(token) ? strdup(token) : NULL;
 	if (result->outcome == ETCD_OK && !etcd->token) {
 		login.outcome = ETCD_UNREACHABLE;
 		error_set(&login.error, "%s: no token in its reply", etcd_endpoint(etcd));
@@ -303,16 +318,22 @@ static void log_in(struct etcd *etcd, unsigned int timeout)
 	struct etcd_result failed = { .outcome = ETCD_REFUSED };
 	char *password = read_password(etcd->settings.password_file, &failed.error);
 	struct call *call;
+	json_t *body;
 
 	if (!password) {
 		after_login(etcd, &failed);
 		return;
 	}
-	call = call_new(etcd, "auth/authenticate",
-			json_pack("{s:s, s:s}", "name", etcd->settings.user, "password", password),
-			on_login, etcd);
+	body = json_pack("{s:s, s:s}", "name", etcd->settings.user, "password", password);
 	explicit_bzero(password, strlen(password));
 	free(password);
+	if (!body) {
+		error_set(&failed.error, "%s: the password, or 'user', is not UTF-8",
+			  etcd->settings.password_file);
+		after_login(etcd, &failed);
+		return;
+	}
+	call = call_new(etcd, "auth/authenticate", body, on_login, etcd);
 	if (call) {
 		call->timeout = timeout ? timeout : CONNECT_TIMEOUT;
 		etcd->login = call;
@@ -391,14 +412,27 @@ static long status_of(const struct call *call)
 	return status;
 }
 
+/*
+ * Parse a text of JSON. NULL: it is none, or has more values than keys of etcd have: two bytes can
+ * become 300 of memory.
+ */
+static json_t *parse(const char *text, size_t length, size_t flags)
+{
+	size_t values = 0;
+
+	for (size_t i = 0; i < length; i++)
+		values += text[i] == ',' || (text[i] | 0x20) == '{'; /* or '[' */
+	return values <= VALUES_FREE + length / VALUE_BYTES ? json_loadb(text, length, flags, NULL)
+							    : NULL;
+}
+
 /* A whole reply. */
 static void process_reply(struct call *call)
 {
 	struct etcd_result result = { .outcome = ETCD_OK };
 	long status = status_of(call);
 
-	result.reply = json_loadb(call->text ? call->text : "", call->length,
-				  JSON_DISABLE_EOF_CHECK, NULL);
+	result.reply = parse(call->text ? call->text : "", call->length, JSON_DISABLE_EOF_CHECK);
 	if (json_is_object(result.reply) && status == 200) {
 		finish(call, &result);
 		return;
@@ -417,7 +451,7 @@ static void process_reply(struct call *call)
 
 static void process_line(struct call *call, const char *line, size_t length)
 {
-	json_t *json = json_loadb(line, length, 0, NULL);
+	json_t *json = parse(line, length, 0);
 	const json_t *result = json_object_get(json, "result");
 
 	if (json_is_object(result))

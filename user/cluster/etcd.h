@@ -68,7 +68,7 @@ typedef void (*etcd_line)(void *context, const json_t *result);
 void etcd_stream(struct etcd *etcd, const char *path, json_t *body, etcd_line line, etcd_done done,
 		 void *context);
 
-/* Drop all calls of a context, without calling back. NULL: all calls. Not from a callback of `line`. */
+/* Drop all calls of a context, without calling back. NULL: all calls. */
 void etcd_drop(struct etcd *etcd, const void *context);
 
 /* The endpoint to which calls go, and moving on to the next one; running calls stay where they are. */

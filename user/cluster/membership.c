@@ -59,7 +59,8 @@ struct change {
 struct membership_changes {
 	bool whole, sorted;
 	struct change **list;
-	size_t count;
+	size_t count, text_size;
+	struct error failure; /* why one is missing; an empty text: none is */
 };
 
 /* A map with its count of references. */
@@ -275,14 +276,20 @@ static int compare_changes(const void *left, const void *right)
 static int add_change(struct membership_changes *changes, enum kind kind, enum operation operation,
 		      const struct entry *entry, struct error *error)
 {
-	struct change *change = malloc(sizeof(*change) + entry_size(entry));
+	size_t size = entry_size(entry);
+	bool fits = size <= MEMBERSHIP_TEXT_MAX - changes->text_size;
+	struct change *change = fits ? malloc(sizeof(*change) + size) : NULL;
 	struct change **added = change ? vec_append(changes->list, changes->count) : NULL;
 	char *place = change ? change->text : NULL;
 
 	if (!added) {
 		free(change);
-		return error_set(error, OUT_OF_MEMORY);
+		error_set(&changes->failure, "%s",
+			  fits ? OUT_OF_MEMORY : "too many bytes of names and prefixes");
+		*error = changes->failure;
+		return -1;
 	}
+	changes->text_size += size;
 	change->kind = kind;
 	change->operation = operation;
 	change->number = changes->count;
@@ -594,6 +601,10 @@ const struct membership *membership_make(const struct membership *former,
 
 	if (!changes)
 		changes = &none;
+	if (changes->failure.text[0]) {
+		*error = changes->failure;
+		return NULL;
+	}
 	if (!changes->sorted)
 		qsort(changes->list, changes->count, sizeof(*changes->list), compare_changes);
 	changes->sorted = true;

@@ -10,6 +10,7 @@
 
 #define KEEPALIVES 3	  /* in the time of a lease */
 #define RECHECK_PAUSE 200 /* milliseconds before a key that was changed is put again */
+#define TTL_MAX 86400	  /* seconds that are believed */
 
 static unsigned int ttl_seconds(const struct session *session)
 {
@@ -21,7 +22,7 @@ static void extend(struct session *session, const struct etcd_result *result, ui
 {
 	struct presence *presence = &session->presence;
 
-	presence->valid_until = result->sent + ttl * 1000;
+	presence->valid_until = result->sent + (ttl < TTL_MAX ? ttl : TTL_MAX) * 1000;
 	presence->next = result->sent + session->settings->ttl / KEEPALIVES;
 	session->status.lease = presence->lease;
 }
@@ -29,13 +30,14 @@ static void extend(struct session *session, const struct etcd_result *result, ui
 static void lose(struct session *session)
 {
 	struct presence *presence = &session->presence;
+	struct error error;
 
-	log_write(LOG_WARNING, "cluster '%s': the lease of member '%s' is lost; a new one is taken",
-		  session->settings->name, session->settings->self);
+	error_set(&error, "the lease of member '%s' is lost; a new one is taken",
+		  session->settings->self);
 	presence->lease = 0;
 	presence->written = false;
 	presence->claims = false;
-	presence->next = etcd_now();
+	presence->next = session_retry(session, presence->refusals++, &error);
 	session->status.lease = 0;
 	session->status.registered = false;
 	/* etcd has forgotten more than that if it was wiped. */

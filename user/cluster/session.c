@@ -38,19 +38,31 @@ static unsigned int back_off(unsigned int failures, unsigned int most)
 	return time / 2 + random % (time / 2 + 1);
 }
 
+void session_log(struct session *session, int priority, const char *format, ...)
+{
+	char more[LOG_LIMIT_TEXT];
+	struct error text;
+	va_list args;
+
+	if (!log_limit_allows(&session->errors, LOGGED_ERRORS, more))
+		return;
+	va_start(args, format);
+	vsnprintf(text.text, sizeof(text.text), format, args);
+	va_end(args);
+	log_write(priority, "cluster '%s': %s%s", session->settings->name, text.text, more);
+}
+
 static void note(struct session *session, bool connection, const struct error *error)
 {
 	bool repeated = session->log_next > etcd_now() && session->connection_error == connection;
-	char more[LOG_LIMIT_TEXT];
 
 	session->connection_error = connection;
 	session->status.error = *error;
 	if (repeated)
 		return;
 	session->log_next = etcd_now() + LOG_PAUSE;
-	if (log_limit_allows(&session->errors, LOGGED_ERRORS, more))
-		log_write(LOG_WARNING, "cluster '%s': %s%s%s", session->settings->name, error->text,
-			  session->map ? "; the last map counts" : "; there is no map yet", more);
+	session_log(session, LOG_WARNING, "%s%s", error->text,
+		    session->map ? "; the last map counts" : "; there is no map yet");
 }
 
 uint64_t session_retry(struct session *session, unsigned int refusals, const struct error *error)
@@ -61,13 +73,10 @@ uint64_t session_retry(struct session *session, unsigned int refusals, const str
 
 void session_reached(struct session *session)
 {
-	char more[LOG_LIMIT_TEXT];
-
-	if (!session->status.connected && log_limit_allows(&session->errors, LOGGED_ERRORS, more))
-		log_write(LOG_NOTICE, "cluster '%s': etcd replies, %s%s", session->settings->name,
-			  etcd_endpoint(session->etcd), more);
-	if (!session->status.connected)
+	if (!session->status.connected) {
+		session_log(session, LOG_NOTICE, "etcd replies, %s", etcd_endpoint(session->etcd));
 		session->log_next = 0;
+	}
 	session->status.connected = true;
 	if (session->connection_error)
 		session->status.error.text[0] = '\0';
@@ -208,6 +217,7 @@ void session_update(struct session *session, struct membership_changes *changes,
 		view_begin(session, true, session_retry(session, session->view.refusals++, &error));
 		return;
 	}
+	session->view.refusals = 0;
 	membership_unref(session->known);
 	session->known = made;
 	session->fresh = true;

@@ -34,7 +34,8 @@ struct view {
 	uint64_t reading;  /* revision of the pages */
 	char *cursor;	   /* key with which the next page begins */
 	size_t cursor_length;
-	unsigned int page; /* keys */
+	unsigned int page;  /* keys */
+	uint64_t read_next; /* when all may be read again */
 	unsigned int refusals;
 	struct membership_changes *changes;
 	size_t bad_keys;
@@ -78,6 +79,10 @@ void session_step(struct session *session, unsigned int most);
 void session_close(struct session *session, bool leaves, unsigned int most);
 
 /* --- for the parts */
+
+/* Log what etcd can cause, but not by the thousand. */
+void session_log(struct session *session, int priority, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* An endpoint has replied, if only with an error. */
 void session_reached(struct session *session);

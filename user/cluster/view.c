@@ -13,11 +13,13 @@
 /* etcd looks at all that is behind a page, so large ones are better; most have no more than 16 MiB. */
 #define PAGE_MAX 60000 /* keys */
 #define KEYS_MAX (MEMBERSHIP_ASSIGNMENTS_MAX + 3 * MEMBERSHIP_MEMBERS_MAX)
-#define PAGE_TIMEOUT 30000 /* milliseconds; whether etcd lives is known earlier (presence.c) */
-#define WATCH_TIMEOUT 5000 /* milliseconds until it begins */
-#define KEY_SHOWN 64	   /* bytes */
-#define CHANGES_MAX 100000 /* of a watch, before they are made into a map in any case */
-#define LOGGED_BAD_KEYS 10 /* in a period (log.h) */
+#define BAD_KEYS_MAX 100000u /* that make no sense, in a read */
+#define READ_PAUSE 500	     /* milliseconds between two complete reads */
+#define PAGE_TIMEOUT 30000   /* milliseconds; whether etcd lives is known earlier (presence.c) */
+#define WATCH_TIMEOUT 5000   /* milliseconds until it begins */
+#define KEY_SHOWN 64	     /* bytes */
+#define CHANGES_MAX 100000   /* of a watch, before they are made into a map in any case */
+#define LOGGED_BAD_KEYS 10   /* in a period (log.h) */
 
 /* --- keys */
 
@@ -37,6 +39,16 @@ static void tell_bad_key(struct session *session, const char *key, size_t length
 			  session->settings->name, session->status.bad_key.text, more);
 }
 
+/* Is it this member's key? It has a NUL behind it. */
+static bool is_own_key(const struct session *session, const char *key, size_t length)
+{
+	const char *self = session->settings->self;
+
+	return length == strlen("members/") + strlen(self) &&
+	       strncmp(key, "members/", strlen("members/")) == 0 &&
+	       strcmp(key + strlen("members/"), self) == 0;
+}
+
 /* Note one of etcd's keys, which was set or deleted. -1: out of memory. */
 static int add_key(struct session *session, const json_t *kv, bool deleted)
 {
@@ -53,8 +65,7 @@ static int add_key(struct session *session, const json_t *kv, bool deleted)
 	if (membership_changes_add(session->view.changes, key + head, key_length - head,
 				   deleted ? NULL : value, value_length, &error))
 		tell_bad_key(session, key + head, key_length - head, &error);
-	if (strncmp(key + head, "members/", strlen("members/")) == 0 &&
-	    strcmp(key + head + strlen("members/"), session->settings->self) == 0 &&
+	if (is_own_key(session, key + head, key_length - head) &&
 	    etcd_number(kv, "lease") != session->presence.lease)
 		presence_recheck(session);
 	free(key);
@@ -130,9 +141,8 @@ static void on_line(void *context, const json_t *result)
 	const char *reason = json_string_value(json_object_get(result, "cancel_reason"));
 
 	if (etcd_number(result, "compact_revision")) {
-		log_write(LOG_NOTICE,
-			  "cluster '%s': etcd has compacted the changes; all keys are read",
-			  session->settings->name);
+		session_log(session, LOG_NOTICE,
+			    "etcd has compacted the changes; all keys are read");
 		view_begin(session, true, etcd_now());
 	} else if (json_is_true(json_object_get(result, "canceled"))) {
 		etcd_forget_token(session->etcd);
@@ -180,15 +190,13 @@ static void have_all(struct session *session)
 	struct membership_changes *changes = view->changes;
 
 	if (view->reading < view->revision)
-		log_write(
-			LOG_WARNING,
-			"cluster '%s': etcd is at revision %llu, and was at %llu: it was wiped or "
-			"restored",
-			session->settings->name, (unsigned long long)view->reading,
-			(unsigned long long)view->revision);
+		session_log(session, LOG_WARNING,
+			    "etcd is at revision %llu, and was at %llu: it was wiped or restored",
+			    (unsigned long long)view->reading, (unsigned long long)view->revision);
 	view->changes = NULL;
 	view->revision = view->reading;
 	view->whole = false;
+	view->read_next = etcd_now() + READ_PAUSE;
 	session->status.reads++;
 	view->changes = membership_changes_new(false);
 	if (view->changes)
@@ -200,10 +208,12 @@ static void have_all(struct session *session)
 
 static void too_many(struct session *session)
 {
+	bool bad = session->view.bad_keys > BAD_KEYS_MAX;
 	struct error error;
 
-	error_set(&error, "%s: more than %u keys below %s", etcd_endpoint(session->etcd), KEYS_MAX,
-		  session->settings->prefix);
+	error_set(&error, "%s: more than %u keys below %s%s", etcd_endpoint(session->etcd),
+		  bad ? BAD_KEYS_MAX : KEYS_MAX, session->settings->prefix,
+		  bad ? " make no sense; is 'prefix' right?" : "");
 	view_begin(session, true, session_retry(session, session->view.refusals++, &error));
 }
 
@@ -246,10 +256,10 @@ static void on_page(void *context, const struct etcd_result *result)
 		return;
 	}
 	session_reached(session);
-	view->refusals = 0;
 	if (!view->reading)
 		view->reading = etcd_number(json_object_get(result->reply, "header"), "revision");
-	if (more && membership_changes_count(view->changes) > KEYS_MAX) {
+	if (more &&
+	    (membership_changes_count(view->changes) > KEYS_MAX || view->bad_keys > BAD_KEYS_MAX)) {
 		too_many(session);
 		return;
 	}
@@ -313,7 +323,7 @@ void view_begin(struct session *session, bool whole, uint64_t when)
 	etcd_drop(session->etcd, view);
 	view->whole = view->whole || whole || view->state == VIEW_READS;
 	view->state = VIEW_IDLE;
-	view->next = when;
+	view->next = view->whole && when < view->read_next ? view->read_next : when;
 	session->status.watching = false;
 }
 
