@@ -41,6 +41,12 @@ SOUND = {
     f'xdp_icp_policy_trouble{{{HERE},policy="90",kind="helper"}}': "0x60",
     f'xdp_icp_cluster_trouble{{{HERE},cluster="site"}}': "0x60",
     f'xdp_icp_cluster_confirmed_timestamp_seconds{{{HERE},cluster="site"}}': "0+60x60",
+    f'xdp_icp_cluster_isolated{{{HERE},cluster="site"}}': "0x60",
+    f'xdp_icp_cluster_members_found{{{HERE},cluster="site"}}': "50x20 40x40",
+    f'xdp_icp_cluster_drained{{{HERE},cluster="site"}}': "0x60",
+    f'xdp_icp_recent_requests_total{{{HERE},policy="50"}}': "0+900x60",
+    f'xdp_icp_recent_skipped_total{{{HERE},policy="50"}}': "0+100x60",
+    f'xdp_icp_recent_evicted_total{{{HERE},policy="50"}}': "7x60",
 }
 # What is different when an alert is to fire: a part of a series' name, and its samples.
 WRONG = {
@@ -55,6 +61,11 @@ WRONG = {
     "XdpIcpPolicyTrouble": ("health", "1x60"),
     "XdpIcpClusterTrouble": ("cluster_trouble", "1x60"),
     "XdpIcpClusterMapOld": ("confirmed", "0-3600x60"),
+    "XdpIcpClusterIsolated": ("isolated", "1x60"),
+    "XdpIcpClusterMembersLost": ("found", "50x20 39x40"),
+    "XdpIcpClusterDrained": ("drained", "1x60"),
+    "XdpIcpRecentFull": ("evicted", "0+1x60"),
+    "XdpIcpRecentSkipped": ("skipped", "0+101x60"),
 }
 
 
@@ -169,6 +180,8 @@ POLICIES = """
 cluster "site" { etcd = "http://127.0.0.1:1"  member = "a"  state = "/nonexistent" }
 policy "10-mine" { kind = "prefix" verdict = "hit" url = "http://a/" }
 policy "99 \\"up\\\\\\xff" { kind = "health" verdict = "miss_nofetch" tcp = "127.0.0.1:1" fall = 1 }
+policy "50-lately" { kind = "recent" verdict = "hit" key = "host" window = "1m"
+                      log = "/nonexistent/log"  host = "a" }
 policy "90-ask" {
     kind = "helper" ttl = "1h"
     program = { "/bin/sh", "-c", 'while read -r url source; do echo miss; done' }
@@ -267,7 +280,7 @@ class Scraped(WithPrometheus):
         self.assertEqual(self.value('xdp_icp_helper_children{state="idle"}'), asked["running"])
         self.assertEqual(
             [(one["policy"][:2], one["state"]) for one, _ in self.values("xdp_icp_policy_state")],
-            [("90", "running"), ("99", "down")],
+            [("50", "waiting for a log"), ("90", "running"), ("99", "down")],
         )
         self.assertEqual(self.value("xdp_icp_lease_seconds"), 3600)
         self.assertLess(self.value("xdp_icp_heartbeat_age_seconds"), 3600)
@@ -290,7 +303,9 @@ class Scraped(WithPrometheus):
                 until(lambda query=always: self.values(query), f"values of {always}")
                 seen += 1
         self.assertEqual(seen, len(re.findall("- (?:alert|record):", RULES.read_text())))
-        expected = {"XdpIcpPolicyTrouble", "XdpIcpClusterTrouble", "XdpIcpClusterMapOld"}
+        expected = {"XdpIcpPolicyTrouble"} | {
+            f"XdpIcpCluster{name}" for name in ("Trouble", "MapOld", "Isolated")
+        }
         until(lambda: expected <= self.alerts(), "alerts: the origin is down, and etcd")
         self.assertEqual(self.alerts(), expected)
 

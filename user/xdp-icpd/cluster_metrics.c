@@ -8,7 +8,8 @@
 /* What is told of a cluster. */
 struct sample {
 	const char *name, *state;
-	size_t members, assignments, bad_keys;
+	size_t members, found, floor, assignments, bad_keys;
+	bool drained, isolated;
 	time_t confirmed;
 };
 
@@ -21,6 +22,7 @@ static int take(void *context, struct cluster *cluster)
 {
 	const char *name = cluster_settings(cluster)->name;
 	const struct membership *map = cluster_membership(name);
+	const struct cluster_member *self = map ? membership_member(map, map->self) : NULL;
 	struct samples *samples = context;
 	struct cluster_status status;
 
@@ -30,6 +32,10 @@ static int take(void *context, struct cluster *cluster)
 		.state = cluster_state(&status),
 		.members = map ? map->member_count : 0,
 		.assignments = map ? map->assignments.count : 0,
+		.found = status.found,
+		.floor = status.floor,
+		.drained = self && self->drained,
+		.isolated = status.isolated,
 		.bad_keys = status.bad_keys,
 		.confirmed = status.confirmed,
 	};
@@ -40,6 +46,26 @@ static int take(void *context, struct cluster *cluster)
 static double members(const struct sample *sample)
 {
 	return (double)sample->members;
+}
+
+static double found(const struct sample *sample)
+{
+	return (double)sample->found;
+}
+
+static double floor_of(const struct sample *sample)
+{
+	return (double)sample->floor;
+}
+
+static double drained(const struct sample *sample)
+{
+	return sample->drained;
+}
+
+static double isolated(const struct sample *sample)
+{
+	return sample->isolated;
 }
 
 static double assignments(const struct sample *sample)
@@ -67,6 +93,10 @@ static const struct {
 	double (*value)(const struct sample *sample);
 } families[] = {
 	{ "xdp_icp_cluster_members", "Members in the map that counts.", members },
+	{ "xdp_icp_cluster_members_found", "Members in etcd's map.", found },
+	{ "xdp_icp_cluster_members_min", "Members that a map must have to count.", floor_of },
+	{ "xdp_icp_cluster_drained", "Is this member drained?", drained },
+	{ "xdp_icp_cluster_isolated", "Is this member's lease over?", isolated },
 	{ "xdp_icp_cluster_assignments", "Prefixes that are assigned in it.", assignments },
 	{ "xdp_icp_cluster_bad_keys", "Keys in etcd that make no sense.", bad_keys },
 	{ "xdp_icp_cluster_confirmed_timestamp_seconds",
