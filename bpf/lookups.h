@@ -78,11 +78,10 @@ ICP_INLINE const struct partition_line *lookup_places(void *maps, __u32 index)
 	return bpf_map_lookup_elem(&partitions, &index);
 }
 
-ICP_INLINE const struct recent_entry *lookup_recent_entry(void *maps,
-							  const struct recent_hash *hash)
+ICP_INLINE const struct recent_slot *lookup_recent_slot(void *maps, __u32 index)
 {
 	(void)maps;
-	return bpf_map_lookup_elem(&recent, hash);
+	return bpf_map_lookup_elem(&recent, &index);
 }
 
 ICP_INLINE __u64 lookup_now(void *maps)

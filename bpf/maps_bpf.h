@@ -102,13 +102,12 @@ struct {
 	__type(value, struct partition_line);
 } partitions SEC(".maps");
 
-/* Memory is taken as entries come. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1); /* twice what the policies may have */
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct recent_hash);
-	__type(value, struct recent_entry);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 + RECENT_REACH_MAX); /* for what the policies may have */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct recent_slot);
 } recent SEC(".maps");
 
 struct {

@@ -28,6 +28,20 @@ ICP_INLINE enum host_form lookup_host(void *maps, struct scratch *scratch)
 	return find_host();
 }
 
+/* match_key() of that query. */
+__attribute__((noinline)) int find_key(struct scratch *scratch, const struct url_key_form *form)
+{
+	if (scratch && form) /* always: for the verifier */
+		match_key(NULL, scratch, form);
+	return 0;
+}
+
+ICP_INLINE void lookup_key(void *maps, struct scratch *scratch, const struct url_key_form *form)
+{
+	(void)maps;
+	find_key(scratch, form);
+}
+
 struct turned_search {
 	const struct prefix_tree *tree;
 	struct scratch *scratch;
@@ -139,23 +153,24 @@ struct group_loop {
 };
 
 ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-ICP_INLINE __u32 lookup_searches(void *maps, __u32 slot, __u32 best);
-ICP_INLINE __u32 lookup_partition(void *maps, __u32 slot);
-ICP_INLINE __u32 lookup_recent(void *maps, __u32 slot, __u32 number, __u64 now);
-ICP_INLINE __u32 lookup_recents(void *maps, __u32 slot, __u32 best, __u64 now);
+ICP_INLINE __u32 lookup_automata(void *maps, __u32 slot, __u32 best);
+ICP_INLINE __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
+				  struct scratch *scratch);
+ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
+			       struct scratch *scratch, __u64 now);
 
 static const struct match_lookups lookups = {
 	.bucket_at = lookup_bucket,
 	.line_at = lookup_line,
 	.readings = lookup_readings,
 	.groups = lookup_groups,
-	.searches = lookup_searches,
+	.automata = lookup_automata,
 	.host = lookup_host,
+	.key = lookup_key,
 	.partition = lookup_partition,
 	.places = lookup_places,
 	.recent = lookup_recent,
-	.recents = lookup_recents,
-	.recent_entry = lookup_recent_entry,
+	.recent_slot = lookup_recent_slot,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
 	.source = lookup_source,
@@ -190,71 +205,53 @@ ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, 
 }
 
 /* match_partition() for the query that is being processed. */
-__attribute__((noinline)) __u32 find_partition(__u32 slot)
+__attribute__((noinline)) __u32 find_partition(const struct map_chain *chain, __u32 slot,
+					       struct scratch *scratch)
 {
-	const struct map_chain *chain = lookup_chain(slot);
-	struct scratch *scratch = lookup_scratch();
-
 	if (!chain || !scratch) /* never: for the verifier */
 		return MATCH_FAILED;
 	return match_partition(chain, slot, scratch, &lookups, NULL);
 }
 
-ICP_INLINE __u32 lookup_partition(void *maps, __u32 slot)
+ICP_INLINE __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
+				  struct scratch *scratch)
 {
 	(void)maps;
-	return find_partition(slot);
+	return find_partition(chain, slot, scratch);
 }
 
-/* match_recent() for the query that is being processed. */
-__attribute__((noinline)) __u32 find_recent(__u32 slot, __u32 number, __u64 now)
+/* match_recent() for that query. */
+__attribute__((noinline)) __u32 find_recent(const struct map_chain *chain, __u32 number,
+					    __u32 store, struct scratch *scratch, __u64 now)
 {
-	const struct map_chain *chain = lookup_chain(slot);
-	struct scratch *scratch = lookup_scratch();
-
 	if (!chain || !scratch || number >= RECENTS_MAX) /* never: for the verifier */
 		return RECENT_UNKNOWN;
 	ICP_BOUNDED(number);
-	return match_recent(chain, slot, number, scratch, now, &lookups, NULL);
+	return match_recent(chain, number, store, scratch, now, &lookups, NULL);
 }
 
-ICP_INLINE __u32 lookup_recent(void *maps, __u32 slot, __u32 number, __u64 now)
+ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
+			       struct scratch *scratch, __u64 now)
 {
 	(void)maps;
-	return find_recent(slot, number, now);
+	return find_recent(chain, number, store, scratch, now);
 }
 
-/* match_recents() for that query. */
-__attribute__((noinline)) __u32 find_recents(__u32 slot, __u32 best, __u64 now)
-{
-	const struct map_chain *chain = lookup_chain(slot);
-
-	if (!chain) /* never: for the verifier */
-		return MATCH_UNREADABLE;
-	return match_recents(chain, slot, best, now, &lookups, NULL);
-}
-
-ICP_INLINE __u32 lookup_recents(void *maps, __u32 slot, __u32 best, __u64 now)
-{
-	(void)maps;
-	return find_recents(slot, best, now);
-}
-
-/* match_searches() for the query that is being processed. */
-__attribute__((noinline)) __u32 find_searches(__u32 slot, __u32 best)
+/* match_automata() for the query that is being processed. */
+__attribute__((noinline)) __u32 find_automata(__u32 slot, __u32 best)
 {
 	const struct map_chain *chain = lookup_chain(slot);
 	struct scratch *scratch = lookup_scratch();
 
 	if (!chain || !scratch) /* never: for the verifier */
 		return MATCH_FAILED;
-	return match_searches(best, chain, slot, scratch, &lookups, NULL);
+	return match_automata(best, chain, slot, scratch, &lookups, NULL);
 }
 
-ICP_INLINE __u32 lookup_searches(void *maps, __u32 slot, __u32 best)
+ICP_INLINE __u32 lookup_automata(void *maps, __u32 slot, __u32 best)
 {
 	(void)maps;
-	return find_searches(slot, best);
+	return find_automata(slot, best);
 }
 
 #endif

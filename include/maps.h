@@ -14,7 +14,7 @@
  *   answers       array     struct prefix_answer     and their verdicts
  *   automata      array     struct automaton_group   both chains' patterns
  *   partitions    array     struct partition_line    both chains' places among the owners of URLs
- *   recent        hash      struct recent_hash       what was seen lately, of the daemon's stores
+ *   recent        array     struct recent_slot       what was seen lately, of the daemon's stores
  *   sources       LPM trie  struct source_key        both chains' querier addresses
  *   verdicts      LRU hash  struct verdict_key       whole URLs that the daemon has decided
  *   watch         array[2]  struct map_watch         of each chain: the daemon's heartbeat, the gates
@@ -28,7 +28,7 @@
  * the kernel and from the daemon alike, and costs nothing while it is empty. `prefixes` is written
  * by the daemon alone, which can prepare it (prefix.h). It is a hash table of our own in an array:
  * a probe of it touches one cold line where one of the kernel's hash maps touches two, and it is
- * written through shared memory where the kernel's need system calls.
+ * written through shared memory where the kernel's need system calls. So is `recent`.
  *
  * `prefixes`, `texts`, `answers`, `automata`, `partitions` and `decided` have two halves, one for each chain.
  *
@@ -46,7 +46,7 @@
 #include "recent.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 10
+#define ICP_MAP_ABI 11
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -154,6 +154,8 @@ struct map_chain {
 	struct map_partition partition;
 	struct map_recent recents[RECENTS_MAX]; /* in the order of ranks */
 	struct prefix_keys recent_keys;		/* of the hash of their keys */
+	__u32 recent_homes;			/* of the table in `recent` */
+	__u32 zero;
 	struct filter filter; /* of automata: four bits for each group, the first in the lowest */
 };
 

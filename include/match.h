@@ -26,16 +26,19 @@ struct match_lookups {
 	 * false. False: one cannot be read.
 	 */
 	bool (*groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-	/* match_searches() of the chain in this slot. */
-	__u32 (*searches)(void *maps, __u32 slot, __u32 best);
+	/* match_automata() of the chain in this slot. */
+	__u32 (*automata)(void *maps, __u32 slot, __u32 best);
 	match_find_host host;
+	/* Find a key of the URL: scratch->key. */
+	void (*key)(void *maps, struct scratch *scratch, const struct url_key_form *form);
 	/* match_partition() of that chain. */
-	__u32 (*partition)(void *maps, __u32 slot);
+	__u32 (*partition)(void *maps, const struct map_chain *chain, __u32 slot,
+			   struct scratch *scratch);
 	const struct partition_line *(*places)(void *maps, __u32 index);
-	/* match_recent() and match_recents() of that chain. */
-	__u32 (*recent)(void *maps, __u32 slot, __u32 number, __u64 now);
-	__u32 (*recents)(void *maps, __u32 slot, __u32 best, __u64 now);
-	const struct recent_entry *(*recent_entry)(void *maps, const struct recent_hash *hash);
+	/* match_recent() of that chain. */
+	__u32 (*recent)(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
+			struct scratch *scratch, __u64 now);
+	recent_slot_at recent_slot;
 	const struct rule *(*rule)(void *maps, const struct rule_key *key);
 	const struct prefix_answer *(*answer)(void *maps, __u32 index);
 	const struct source_entry *(*source)(void *maps, const struct source_key *key);
@@ -76,6 +79,15 @@ ICP_INLINE enum host_form match_host(void *maps, struct scratch *scratch)
 	(void)maps;
 	return host_find(&scratch->host, scratch->message.bytes + ICP_QUERY_HEADER_SIZE,
 			 PREFIX_MAX);
+}
+
+/* Find a key of the URL: scratch->key. */
+ICP_INLINE void match_key(void *maps, struct scratch *scratch, const struct url_key_form *form)
+{
+	(void)maps;
+	url_key_find(&scratch->key, form, &scratch->host,
+		     scratch->message.bytes + ICP_QUERY_HEADER_SIZE, scratch_url_length(scratch),
+		     PREFIX_MAX);
 }
 
 /*
@@ -150,95 +162,81 @@ ICP_INLINE __u32 match_partition(const struct map_chain *chain, __u32 slot, stru
 	const struct map_partition *partition = &chain->partition;
 	const __u8 *url = scratch->message.bytes + ICP_QUERY_HEADER_SIZE;
 	const struct partition_line *line;
-	enum host_form host = HOST_NONE;
 	__u32 owned;
 
-	if (partition->hashed.form.kind != URL_KEY_URL)
-		host = lookups->host(maps, scratch);
-	url_key_find(&scratch->key, &partition->hashed.form, host, &scratch->host, url,
-		     scratch_url_length(scratch), PREFIX_MAX);
+	lookups->key(maps, scratch, &partition->hashed.form);
 	owned = partition_slot(
 		partition_hash(partition->hashed.seed, &scratch->key, url, PREFIX_MAX));
 	line = lookups->places(maps, slot * PARTITION_LINES + owned / PARTITION_LINE_SLOTS);
 	return line ? partition->answer + partition_place(line, owned) : MATCH_FAILED;
 }
 
-/*
- * The answer of the policies that are not texts at the beginning of a reading: those on patterns, and
- * behind them the partition, which has one for every URL. Returns as match_automata().
- */
-ICP_INLINE __u32 match_searches(__u32 best, const struct map_chain *chain, __u32 slot,
-				struct scratch *scratch, const struct match_lookups *lookups,
-				void *maps)
-{
-	__u32 answer = PREFIX_NO_ANSWER;
+/* A key that is read, and its hash so far. */
+struct recent_reading {
+	const struct prefix_keys *keys;
+	struct recent_query *query;
+	__u64 sum;
+};
 
-	if (chain->others & OTHER_PATTERNS)
-		answer = match_automata(best, chain, slot, scratch, lookups, maps);
-	if (answer == PREFIX_NO_ANSWER && chain->others & OTHER_PARTITION &&
-	    chain->partition.rank < best)
-		answer = lookups->partition(maps, slot);
-	return answer;
+ICP_INLINE void recent_take(void *context, __u64 word)
+{
+	struct recent_reading *reading = context;
+	__u32 i = ICP_READ_BACK(reading->query->words);
+
+	if (i >= RECENT_WORDS) /* never: for the verifier */
+		return;
+	ICP_BOUNDED(i);
+	word = word_little(word);
+	reading->query->key[i] = word;
+	reading->query->words = i + 1;
+	reading->sum += prefix_product(word, reading->keys->word[i]);
 }
 
-/*
- * Read a key of the URL into scratch->recent, zero-padded. Returns its hash. In the kernel, `length` has
- * been bounded.
- */
+/* Read the key of `length` bytes that has been found. Returns its prefix_hash(). */
 ICP_INLINE __u64 match_recent_key(const struct prefix_keys *keys, struct scratch *scratch,
 				  __u32 length)
 {
-	const __u8 *url = scratch->message.bytes + ICP_QUERY_HEADER_SIZE;
-	__u64 sum = length * keys->length;
+	struct recent_reading reading = { keys, &scratch->recent, length * keys->length };
 
-	for (__u32 i = 0; i <= RECENT_WORDS; i++) {
-		__u64 word;
-
-		if (i * ICP_WORD > length)
-			break;
-		word = word_little(url_key_read(&scratch->key, i, url, PREFIX_MAX));
-		scratch->recent[i] = word;
-		sum += prefix_product(word, keys->word[i]);
+	reading.query->words = 0;
+	url_key_read(&scratch->key, scratch->message.bytes + ICP_QUERY_HEADER_SIZE, PREFIX_MAX,
+		     recent_take, &reading);
+	if (length % ICP_WORD == 0) {
+		length /= ICP_WORD;
+		ICP_BOUNDED(length);
+		if (length <= RECENT_WORDS)
+			reading.sum += prefix_product(0, keys->word[length]);
 	}
-	return prefix_mix(sum);
+	return prefix_mix(reading.sum);
 }
 
 /* Was the key that policy `number` wants of the URL seen lately? An enum recent_found. */
-ICP_INLINE __u32 match_recent(const struct map_chain *chain, __u32 slot, __u32 number,
+ICP_INLINE __u32 match_recent(const struct map_chain *chain, __u32 number, __u32 store,
 			      struct scratch *scratch, __u64 now,
 			      const struct match_lookups *lookups, void *maps)
 {
-	const struct url_key_form *form = &chain->recents[number].form;
-	const struct map_watch *watch = lookups->watch(maps, slot);
-	const struct recent_entry *entry;
-	enum host_form host = HOST_NONE;
-	struct recent_hash hash;
-	__u32 store, length;
+	struct recent_query *query = &scratch->recent;
+	__u32 length;
 
-	store = watch ? ICP_READ_BACK(watch->recents[number]) : 0;
 	if (!store)
 		return RECENT_UNKNOWN;
-	if (form->kind != URL_KEY_URL)
-		host = lookups->host(maps, scratch);
-	url_key_find(&scratch->key, form, host, &scratch->host,
-		     scratch->message.bytes + ICP_QUERY_HEADER_SIZE, scratch_url_length(scratch),
-		     PREFIX_MAX);
+	lookups->key(maps, scratch, &chain->recents[number].form);
 	length = ICP_READ_BACK(scratch->key.end) - ICP_READ_BACK(scratch->key.begin);
 	if (length > RECENT_TEXT_MAX)
 		return RECENT_UNKNOWN;
 	ICP_BOUNDED(length);
-	hash.hash = recent_hash(match_recent_key(&chain->recent_keys, scratch, length), store);
-	entry = lookups->recent_entry(maps, &hash);
-	if (!entry)
-		return RECENT_ABSENT;
-	return recent_read(entry, hash.hash, store, scratch->recent, length, now);
+	query->store = store;
+	query->length = length;
+	query->hash = recent_hash(match_recent_key(&chain->recent_keys, scratch, length), store);
+	return recent_find(chain->recent_homes, query, now, lookups->recent_slot, maps);
 }
 
 /*
  * The first policy on what was seen lately that matches and has a rank less than `best`: its number, or
  * RECENTS_MAX: none does. With MATCH_UNREADABLE: whether this one matches cannot be told here.
  */
-ICP_INLINE __u32 match_recents(const struct map_chain *chain, __u32 slot, __u32 best, __u64 now,
+ICP_INLINE __u32 match_recents(const struct map_chain *chain, const struct map_watch *watch,
+			       struct scratch *scratch, __u32 best, __u64 now,
 			       const struct match_lookups *lookups, void *maps)
 {
 	for (__u32 i = 0; i < RECENTS_MAX; i++) {
@@ -247,7 +245,8 @@ ICP_INLINE __u32 match_recents(const struct map_chain *chain, __u32 slot, __u32 
 
 		if (recent->rank >= best)
 			break;
-		found = lookups->recent(maps, slot, i, now);
+		found = lookups->recent(maps, chain, i, ICP_READ_BACK(watch->recents[i]), scratch,
+					now);
 		if (found == RECENT_UNKNOWN)
 			return i | MATCH_UNREADABLE;
 		if ((found == RECENT_THERE) != (recent->negate != 0))
@@ -483,13 +482,18 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 		}
 		if (chain->others & OTHER_SOURCES)
 			best = candidate_first(best, match_source(chain, scratch, lookups, maps));
-		if (chain->others & (OTHER_PATTERNS | OTHER_PARTITION)) {
-			answer = lookups->searches(maps, slot, best.rank);
+		answer = PREFIX_NO_ANSWER;
+		if (chain->others & OTHER_PATTERNS)
+			answer = lookups->automata(maps, slot, best.rank);
+		/* It has a verdict on every URL: no policy behind it is in the maps. */
+		if (chain->others & OTHER_PARTITION && answer == PREFIX_NO_ANSWER &&
+		    chain->partition.rank < best.rank)
+			answer = lookups->partition(maps, chain, slot, scratch);
+		if (answer != PREFIX_NO_ANSWER) {
 			said = lookups->answer(maps, answer + chain->first_answer);
 			if (answer == MATCH_FAILED || !said)
 				return decision_pass(ICP_COUNT_PASSED_FAILED);
-			if (answer != PREFIX_NO_ANSWER)
-				best = candidate_of(said->rank, said->verdict, said->cost);
+			best = candidate_of(said->rank, said->verdict, said->cost);
 		}
 	}
 
@@ -505,7 +509,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 		return decision_pass(ICP_COUNT_PASSED_LEASE_EXPIRED);
 	best = candidate_first(best, candidate_gate(guard));
 	if (chain->others & OTHER_RECENTS) {
-		answer = lookups->recents(maps, slot, best.rank, now);
+		answer = match_recents(chain, guard, scratch, best.rank, now, lookups, maps);
 		if (answer >= MATCH_UNREADABLE)
 			return decision_pass(ICP_COUNT_PASSED_HORIZON);
 		if (answer < RECENTS_MAX)

@@ -45,42 +45,20 @@ ICP_INLINE __u64 partition_add(__u64 sum, __u64 word)
 	return (sum ^ word) * 0x9e3779b97f4a7c15ULL;
 }
 
-/*
- * The hash of a key, from 8 bytes at a time and its length. Parameters as those of url_key_find(). What
- * counts in lower case comes first, then whole words, of which a step is five instructions.
- */
+ICP_INLINE void partition_take(void *context, __u64 word)
+{
+	__u64 *sum = context;
+
+	*sum = partition_add(*sum, word);
+}
+
+/* The hash of a key, from 8 bytes at a time and its length. Parameters as those of url_key_read(). */
 ICP_INLINE __u64 partition_hash(__u64 seed, struct url_key *key, const __u8 *url, __u32 size)
 {
-	__u32 length = ICP_READ_BACK(key->end) - ICP_READ_BACK(key->begin), at;
-	__u64 sum = seed, word;
-	__s32 left;
+	__u64 sum = seed;
 
-	key->next = key->begin;
-	for (__u32 i = 0; i <= size / ICP_WORD; i++) {
-		at = ICP_READ_BACK(key->next);
-		if (!url_key_is_lower(key, at))
-			break;
-		sum = partition_add(sum, url_key_lower(url_key_word(url, at, size),
-						       ICP_READ_BACK(key->lower) - at));
-		key->next = at + ICP_WORD;
-	}
-	at = ICP_READ_BACK(key->next);
-	left = ICP_READ_BACK(key->end) - at;
-	at = url_key_bound(at);
-	for (__u32 i = 0; i < size / ICP_WORD; i++) {
-		if (left < (__s32)ICP_WORD)
-			break;
-		sum = partition_add(sum, word_of_text(url + at, i * ICP_WORD, size - at));
-		left -= ICP_WORD;
-	}
-	if (left > 0) {
-		at = ICP_READ_BACK(key->end) - left;
-		word = url_key_word(url, at, size) & ((1ULL << 8 * left) - 1);
-		if (ICP_READ_BACK(key->lower) > at)
-			word = url_key_lower(word, ICP_READ_BACK(key->lower) - at);
-		sum = partition_add(sum, word);
-	}
-	return partition_mix(sum ^ length);
+	url_key_read(key, url, size, partition_take, &sum);
+	return partition_mix(sum ^ (ICP_READ_BACK(key->end) - ICP_READ_BACK(key->begin)));
 }
 
 ICP_INLINE __u32 partition_slot(__u64 hash)

@@ -72,9 +72,9 @@ struct scratch {
 		__u32 automata;	    /* that may match, as bits of the filter */
 		struct automaton_walk walk;
 	} groups;
-	struct host_place host;		    /* of the URL */
-	struct url_key key;		    /* of the URL, for one of the policies on it */
-	text_word recent[RECENT_WORDS + 1]; /* the bytes of such a key */
+	struct host_place host;	    /* of the URL */
+	struct url_key key;	    /* of the URL, for one of the policies on it */
+	struct recent_query recent; /* of such a key */
 	struct {
 		__u32 answer; /* so far, of the texts of URL_INSIDE */
 		__u32 left;   /* places that may still be looked at */

@@ -72,35 +72,72 @@ ICP_INLINE __u64 url_key_path_end(__u64 word)
 	return word_equal(word, '?') | word_equal(word, '#') | word_equal(word, '\0');
 }
 
-/* Set the end of a key before the query. */
-ICP_INLINE void url_key_leave_query(struct url_key *key, const __u8 *url, __u32 size)
-{
-	for (__u32 at = 0; at <= size; at += ICP_WORD) {
-		__u64 end = url_key_path_end(url_key_word(url, at, size));
+/*
+ * Set the end of a key at the first byte that `stops` finds, from its beginning on. There is one: a URL is
+ * followed by a NUL.
+ */
+typedef __u64 (*url_key_stops)(__u64 word);
 
-		if (end) {
-			key->end = at + mask_first(end);
+ICP_INLINE void url_key_end_before(struct url_key *key, const __u8 *url, __u32 size,
+				   url_key_stops stops)
+{
+	for (__u32 i = 0; i <= size / ICP_WORD; i++) {
+		__u32 at = ICP_READ_BACK(key->begin) + i * ICP_WORD;
+		__u64 stop = stops(url_key_word(url, at, size));
+
+		if (stop) {
+			key->end = at + mask_first(stop);
 			return;
 		}
 	}
 }
 
-/*
- * Set the end of a key behind slash number key->slashes (from 1) of the path, which begins at
- * key->end, or behind its last one.
- */
-ICP_INLINE void url_key_find_directories(struct url_key *key, const __u8 *url, __u32 size)
+/* The bytes that the host without its port ends before. */
+ICP_INLINE __u64 url_key_host_end(__u64 word)
 {
-	__u32 path = ICP_READ_BACK(key->end);
-	__u32 at = path / ICP_WORD * ICP_WORD;
-	__u64 part = ~0ULL << 8 * (path % ICP_WORD); /* of the word */
+	return host_end_bytes(word) | word_equal(word, ':');
+}
 
-	for (__u32 i = 0; i <= size / ICP_WORD; i++) {
-		__u32 slashes = ICP_READ_BACK(key->slashes), count;
+/* May a word have one of ? # @ and NUL? One test for what few words have. */
+ICP_INLINE bool url_key_has_marks(__u64 word)
+{
+	__u64 low = word & ~WORD_HIGH;
+	__u64 others = (low + (0x80 - '$') * WORD_ONES) | word;			/* from $ on */
+	__u64 close = ((low + WORD_ONES) & 0x7e * WORD_ONES) ^ '@' * WORD_ONES; /* 0: ? or @ */
+
+	return (others & (close + ~WORD_HIGH) & WORD_HIGH) != WORD_HIGH;
+}
+
+/*
+ * Find the authority and directories of a URL, in one pass from key->begin on, which is behind the scheme:
+ * the authority begins at key->begin and ends at key->lower, and key->end is behind slash number
+ * key->slashes (from 1) of the path, or behind its last one.
+ */
+ICP_INLINE void url_key_scan(struct url_key *key, const __u8 *url, __u32 size)
+{
+	__u32 at = ICP_READ_BACK(key->begin);
+
+	for (__u32 i = 0; i <= size / ICP_WORD; i++, at += ICP_WORD) {
 		__u64 word = url_key_word(url, at, size);
-		__u64 end = url_key_path_end(word) & part;
-		__u64 found = word_equal(word, '/') & part & mask_before(end);
+		__u64 found = word_equal(word, '/'), end = 0;
+		__u32 slashes, count;
 
+		if (url_key_has_marks(word)) {
+			end = url_key_path_end(word);
+			found &= mask_before(end);
+			/* The last @: a user name may contain others, for Squid and for servers. */
+			if (!ICP_READ_BACK(key->lower)) {
+				__u64 user = word_equal(word, '@') & mask_before(found | end);
+
+				if (user)
+					key->begin = at + mask_count(mask_up_to_last(user));
+			}
+		}
+		if (!(found | end))
+			continue;
+		if (!ICP_READ_BACK(key->lower))
+			key->end = key->lower = at + mask_first(found | end);
+		slashes = ICP_READ_BACK(key->slashes);
 		count = mask_count(found);
 		if (count >= slashes) {
 			for (__u32 before = 1; before < ICP_WORD; before++)
@@ -114,61 +151,64 @@ ICP_INLINE void url_key_find_directories(struct url_key *key, const __u8 *url, _
 		key->slashes = slashes - count;
 		if (end)
 			return;
-		part = ~0ULL;
-		at += ICP_WORD;
 	}
 }
 
 /* Narrow a key that has the whole URL to the part that the form names, if the URL has that part. */
 ICP_INLINE void url_key_narrow(struct url_key *key, const struct url_key_form *form,
-			       enum host_form host, const struct host_place *place, const __u8 *url,
-			       __u32 size)
+			       struct host_place *place, const __u8 *url, __u32 length, __u32 size)
 {
-	__u32 kind = form->kind, authority = ICP_READ_BACK(place->end);
-	bool path = kind == URL_KEY_PATH || kind == URL_KEY_PATH_DIRECTORIES;
+	__u32 begin, authority;
 
-	if (host == HOST_NONE || !place->scheme)
+	host_find_begin(place, url, size);
+	if (!place->scheme)
 		return;
-	key->begin = path ? authority : ICP_READ_BACK(place->begin);
-	key->lower = path ? 0 : authority;
-	if (kind == URL_KEY_HOST) {
-		/* The first colon is within the brackets of an address. */
-		key->end = host == HOST_BRACKET ? authority : ICP_READ_BACK(place->colon);
-	} else if (kind != URL_KEY_PATH) {
+	key->begin = ICP_READ_BACK(place->begin);
+	key->slashes = form->directories + 1;
+	url_key_scan(key, url, size);
+	begin = ICP_READ_BACK(key->begin);
+	authority = ICP_READ_BACK(key->lower);
+	if (begin == authority || (__u8)url_key_word(url, begin, size) == ':') { /* no host */
+		key->begin = 0;
+		key->end = length;
+		key->lower = 0;
+		return;
+	}
+	if (form->kind == URL_KEY_HOST) {
 		key->end = authority;
-		key->slashes = form->directories + 1;
-		url_key_find_directories(key, url, size);
+		if ((__u8)url_key_word(url, begin, size) != '[')
+			url_key_end_before(key, url, size, url_key_host_end);
+	} else if (form->kind != URL_KEY_HOST_DIRECTORIES) {
+		key->begin = authority;
+		key->lower = 0;
+		if (form->kind == URL_KEY_PATH)
+			key->end = length;
 	}
 }
 
 /*
- * Find the key of a URL of `length` bytes, in which host_find() has found this host. `url` and `size`
- * are as there; in the kernel `key` is in memory that is not on the stack.
+ * Find the key of a URL of `length` bytes, or that ends with a NUL before. `url` and `size` are as for
+ * host_find(); in the kernel `key` and `place` are in memory that is not on the stack.
  */
 ICP_INLINE void url_key_find(struct url_key *key, const struct url_key_form *form,
-			     enum host_form host, const struct host_place *place, const __u8 *url,
-			     __u32 length, __u32 size)
+			     struct host_place *place, const __u8 *url, __u32 length, __u32 size)
 {
 	key->begin = 0;
 	key->end = length;
 	key->lower = 0;
 	if (form->kind != URL_KEY_URL)
-		url_key_narrow(key, form, host, place, url, size);
+		url_key_narrow(key, form, place, url, length, size);
 	if (!form->query && (form->kind == URL_KEY_URL || form->kind == URL_KEY_PATH))
-		url_key_leave_query(key, url, size);
+		url_key_end_before(key, url, size, url_key_path_end);
 }
 
 /* The key of a URL of `length` bytes; for userspace. */
 ICP_INLINE struct url_key url_key_of(const struct url_key_form *form, const char *url, __u32 length)
 {
-	const __u8 *bytes = (const __u8 *)url;
 	struct host_place place = { 0 };
-	enum host_form host = HOST_NONE;
 	struct url_key key = { 0 };
 
-	if (form->kind != URL_KEY_URL)
-		host = host_find(&place, bytes, length);
-	url_key_find(&key, form, host, &place, bytes, length, length);
+	url_key_find(&key, form, &place, (const __u8 *)url, length, length);
 	return key;
 }
 
@@ -182,22 +222,45 @@ ICP_INLINE __u64 url_key_lower(__u64 word, __u32 end)
 	return word | letters >> 2;
 }
 
-/* Is the whole word at byte `at` of the URL in the key, and begins with what counts in lower case? */
-ICP_INLINE bool url_key_is_lower(const struct url_key *key, __u32 at)
-{
-	return at < ICP_READ_BACK(key->lower) && at + ICP_WORD <= ICP_READ_BACK(key->end);
-}
+/* Takes the next word of a key; the bytes behind the key's end are zero. */
+typedef void (*url_key_take)(void *context, __u64 word);
 
-/* The word `i` of a key, from 0; its bytes behind the key's end are zero. */
-ICP_INLINE __u64 url_key_read(const struct url_key *key, __u32 i, const __u8 *url, __u32 size)
+/*
+ * Read the words of a key, in order; none if it is empty. Parameters as those of url_key_find(). What
+ * counts in lower case comes first, then whole words, then the bytes that are left.
+ */
+ICP_INLINE void url_key_read(struct url_key *key, const __u8 *url, __u32 size, url_key_take take,
+			     void *context)
 {
-	__u32 at = ICP_READ_BACK(key->begin) + i * ICP_WORD;
-	__s32 left = ICP_READ_BACK(key->end) - at, lower = ICP_READ_BACK(key->lower) - at;
-	__u64 word = url_key_word(url, at, size);
+	__u64 word;
+	__s32 left;
+	__u32 at;
 
-	if (left < (__s32)ICP_WORD)
-		word &= left > 0 ? (1ULL << 8 * left) - 1 : 0;
-	return lower > 0 ? url_key_lower(word, lower) : word;
+	key->next = key->begin;
+	for (__u32 i = 0; i <= size / ICP_WORD; i++) {
+		at = ICP_READ_BACK(key->next);
+		if (at >= ICP_READ_BACK(key->lower) || at + ICP_WORD > ICP_READ_BACK(key->end))
+			break;
+		take(context,
+		     url_key_lower(url_key_word(url, at, size), ICP_READ_BACK(key->lower) - at));
+		key->next = at + ICP_WORD;
+	}
+	at = ICP_READ_BACK(key->next);
+	left = ICP_READ_BACK(key->end) - at;
+	at = url_key_bound(at);
+	for (__u32 i = 0; i < size / ICP_WORD; i++) {
+		if (left < (__s32)ICP_WORD)
+			break;
+		take(context, word_of_text(url + at, i * ICP_WORD, size - at));
+		left -= ICP_WORD;
+	}
+	if (left <= 0)
+		return;
+	at = ICP_READ_BACK(key->end) - left;
+	word = url_key_word(url, at, size) & ((1ULL << 8 * left) - 1);
+	if (ICP_READ_BACK(key->lower) > at)
+		word = url_key_lower(word, ICP_READ_BACK(key->lower) - at);
+	take(context, word);
 }
 
 #endif

@@ -116,8 +116,9 @@ static const struct partition_line *places_at(void *maps, __u32 index)
 	return index < PARTITION_LINES ? &view->image->compiled->partition.lines[index] : NULL;
 }
 
-static __u32 find_searches(void *maps, __u32 slot, __u32 best);
-static __u32 find_partition(void *maps, __u32 slot);
+static __u32 find_automata(void *maps, __u32 slot, __u32 best);
+static __u32 find_partition(void *maps, const struct map_chain *chain, __u32 slot,
+			    struct scratch *scratch);
 
 static const struct match_lookups lookups = {
 	.bucket_at = bucket_at,
@@ -125,24 +126,24 @@ static const struct match_lookups lookups = {
 	.answer = answer_at,
 	.readings = read_readings,
 	.host = match_host,
-	.searches = find_searches,
+	.key = match_key,
+	.automata = find_automata,
 	.partition = find_partition,
 	.places = places_at,
 	.rule = no_rule,
 };
 
-static __u32 find_searches(void *maps, __u32 slot, __u32 best)
+static __u32 find_automata(void *maps, __u32 slot, __u32 best)
 {
 	struct view *view = maps;
 
-	return match_searches(best, &view->image->chain, slot, &view->scratch, &lookups, maps);
+	return match_automata(best, &view->image->chain, slot, &view->scratch, &lookups, maps);
 }
 
-static __u32 find_partition(void *maps, __u32 slot)
+static __u32 find_partition(void *maps, const struct map_chain *chain, __u32 slot,
+			    struct scratch *scratch)
 {
-	struct view *view = maps;
-
-	return match_partition(&view->image->chain, slot, &view->scratch, &lookups, maps);
+	return match_partition(chain, slot, scratch, &lookups, maps);
 }
 
 struct decision image_decide(struct image *image, const char *url, size_t length)

@@ -59,7 +59,8 @@ void program_open(struct program *program, unsigned int verdicts)
 	bpf_map__set_max_entries(program->skeleton->maps.prefixes,
 				 2 * chain_image_buckets(PROGRAM_PREFIXES));
 	bpf_map__set_max_entries(program->skeleton->maps.texts, 2 * PROGRAM_PREFIXES);
-	bpf_map__set_max_entries(program->skeleton->maps.recent, 2 * PROGRAM_RECENTS);
+	bpf_map__set_max_entries(program->skeleton->maps.recent,
+				 RECENT_SLOTS(RECENT_HOMES(PROGRAM_RECENTS)));
 	bpf_map__set_max_entries(program->skeleton->maps.sources, PROGRAM_PREFIXES);
 	bpf_map__set_max_entries(program->skeleton->maps.verdicts, verdicts);
 	err = xdp_icp__load(program->skeleton);
@@ -182,6 +183,13 @@ static void *program_array(struct bpf_map *map)
 
 	assert_ptr_not_equal(array, MAP_FAILED);
 	return array;
+}
+
+struct recent_slot *program_recents(struct program *program)
+{
+	if (!program->recents)
+		program->recents = program_array(program->skeleton->maps.recent);
+	return program->recents;
 }
 
 struct prefix_bucket *program_buckets(struct program *program)

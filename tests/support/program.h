@@ -32,6 +32,7 @@ struct program {
 	int cpus;
 	struct prefix_bucket *buckets; /* both chains' */
 	struct prefix_line *lines;
+	struct recent_slot *recents;
 };
 
 /* For main(), before all tests. `verdicts` is the size of that map, usually PROGRAM_VERDICTS. */
@@ -68,6 +69,9 @@ void program_put_destination(struct program *program, const uint8_t address[16],
 /* Where the tree of chain 1 lies. */
 struct prefix_bucket *program_buckets(struct program *program);
 struct prefix_line *program_lines(struct program *program);
+
+/* The map `recent`, which has RECENT_SLOTS(RECENT_HOMES(PROGRAM_RECENTS)) slots. */
+struct recent_slot *program_recents(struct program *program);
 
 /* Gives chain 1 these prefixes; their answer 1 is the first of `answers`. */
 void program_put_prefixes(struct program *program, struct map_chain *chain,

@@ -3,23 +3,28 @@
 #include "policy/key.h"
 #include "support/test.h"
 
-/* Write the key as it is hashed, word by word. Returns its length. */
+static void take_word(void *context, __u64 word)
+{
+	char **next = context;
+
+	word = word_little(word);
+	memcpy(*next, &word, ICP_WORD);
+	*next += ICP_WORD;
+}
+
+/* Write the key as it is read, word by word. Returns its length. */
 static size_t read_key(const char *name, bool query, const char *url, size_t length, char *text)
 {
 	struct url_key_form form;
 	struct url_key key;
-	size_t words;
+	char *next = text;
 
 	assert_int_equal(url_key_parse(name, &form), 0);
 	form.query = query;
 	key = url_key_of(&form, url, length);
 	assert_true(key.begin <= key.end && key.end <= length);
-	words = (key.end - key.begin) / ICP_WORD + 1;
-	for (size_t i = 0; i < words; i++) {
-		__u64 word = word_little(url_key_read(&key, i, (const __u8 *)url, length));
-
-		memcpy(text + i * ICP_WORD, &word, ICP_WORD);
-	}
+	memset(text, 0, key.end - key.begin + 1);
+	url_key_read(&key, (const __u8 *)url, length, take_word, &next);
 	return key.end - key.begin;
 }
 

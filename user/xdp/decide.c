@@ -20,7 +20,7 @@ struct copies {
 	struct prefix_answer answer;
 	struct automaton_group group;
 	struct partition_line places;
-	struct recent_entry recent;
+	struct recent_slot recent;
 	struct source_entry source;
 	struct map_watch watch;
 	struct verdict_entry verdict;
@@ -94,8 +94,9 @@ static const struct partition_line *lookup_places(void *maps, __u32 index)
 	return copy_entry(copies, PIN_PARTITIONS, &index, &copies->places);
 }
 
-static __u32 lookup_searches(void *maps, __u32 slot, __u32 best);
-static __u32 lookup_partition(void *maps, __u32 slot);
+static __u32 lookup_automata(void *maps, __u32 slot, __u32 best);
+static __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
+			      struct scratch *scratch);
 
 static const struct rule *lookup_rule(void *maps, const struct rule_key *key)
 {
@@ -111,15 +112,15 @@ static const struct prefix_answer *lookup_answer(void *maps, __u32 index)
 	return copy_entry(copies, PIN_ANSWERS, &index, &copies->answer);
 }
 
-static const struct recent_entry *lookup_recent_entry(void *maps, const struct recent_hash *hash)
+static const struct recent_slot *lookup_recent_slot(void *maps, __u32 index)
 {
 	struct copies *copies = maps;
 
-	return copy_entry(copies, PIN_RECENT, hash, &copies->recent);
+	return copy_entry(copies, PIN_RECENT, &index, &copies->recent);
 }
 
-static __u32 lookup_recent(void *maps, __u32 slot, __u32 number, __u64 now);
-static __u32 lookup_recents(void *maps, __u32 slot, __u32 best, __u64 now);
+static __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
+			   struct scratch *scratch, __u64 now);
 
 static const struct source_entry *lookup_source(void *maps, const struct source_key *key)
 {
@@ -156,13 +157,13 @@ static const struct match_lookups lookups = {
 	.line_at = lookup_line,
 	.readings = lookup_readings,
 	.groups = lookup_groups,
-	.searches = lookup_searches,
+	.automata = lookup_automata,
 	.host = match_host,
+	.key = match_key,
 	.partition = lookup_partition,
 	.places = lookup_places,
 	.recent = lookup_recent,
-	.recents = lookup_recents,
-	.recent_entry = lookup_recent_entry,
+	.recent_slot = lookup_recent_slot,
 	.rule = lookup_rule,
 	.answer = lookup_answer,
 	.source = lookup_source,
@@ -171,34 +172,27 @@ static const struct match_lookups lookups = {
 	.now = lookup_now,
 };
 
-static __u32 lookup_searches(void *maps, __u32 slot, __u32 best)
+static __u32 lookup_automata(void *maps, __u32 slot, __u32 best)
 {
 	struct copies *copies = maps;
 
-	return match_searches(best, &copies->chain, slot, &copies->scratch, &lookups, maps);
+	return match_automata(best, &copies->chain, slot, &copies->scratch, &lookups, maps);
 }
 
-static __u32 lookup_partition(void *maps, __u32 slot)
+static __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
+			      struct scratch *scratch)
 {
-	struct copies *copies = maps;
-
-	return match_partition(&copies->chain, slot, &copies->scratch, &lookups, maps);
+	return match_partition(chain, slot, scratch, &lookups, maps);
 }
 
-static __u32 lookup_recent(void *maps, __u32 slot, __u32 number, __u64 now)
+static __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
+			   struct scratch *scratch, __u64 now)
 {
 	struct copies *copies = maps;
+	__u32 found = match_recent(chain, number, store, scratch, now, &lookups, maps);
 
-	return match_recent(&copies->chain, slot, number, &copies->scratch, now, &lookups, maps);
-}
-
-static __u32 lookup_recents(void *maps, __u32 slot, __u32 best, __u64 now)
-{
-	struct copies *copies = maps;
-	__u32 found = match_recents(&copies->chain, slot, best, now, &lookups, maps);
-
-	if (found >= MATCH_UNREADABLE)
-		copies->reason.horizon = copies->chain.recents[found % RECENTS_MAX].rank;
+	if (found == RECENT_UNKNOWN)
+		copies->reason.horizon = chain->recents[number].rank;
 	return found;
 }
 

@@ -37,6 +37,7 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 {
 	struct kernel *kernel = calloc(1, sizeof(*kernel));
 	uint32_t zero = 0;
+	int err;
 
 	if (!kernel) {
 		error_set(error, "out of memory");
@@ -63,7 +64,11 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 		error_set(error, "out of memory");
 		goto fail;
 	}
-	recents_open(&kernel->recents, kernel->fd[PIN_RECENT]);
+	err = recents_open(&kernel->recents, kernel->fd[PIN_RECENT]);
+	if (err) {
+		error_set(error, "%s/recent: %s", dir->path, strerror(-err));
+		goto fail;
+	}
 	kernel->sizes = pin_sizes(dir);
 	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &zero, &kernel->control)) {
 		error_set(error, "%s/control: %s", dir->path, strerror(errno));
@@ -534,6 +539,7 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 	err = write_texts(kernel, compiled, chain, prepared->slot);
 	chain->generation = old.generation + 1;
 	chain->answer_request_zero = answer_request_zero;
+	chain->recent_homes = kernel->recents.table.homes;
 	chain->lease = lease * 1000000ull;
 	if (!err)
 		err = write_automata(kernel, compiled, prepared->slot);

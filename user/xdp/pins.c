@@ -41,7 +41,7 @@ static const struct {
 	[PIN_ANSWERS] = { sizeof(uint32_t), sizeof(struct prefix_answer) },
 	[PIN_AUTOMATA] = { sizeof(uint32_t), sizeof(struct automaton_group) },
 	[PIN_PARTITIONS] = { sizeof(uint32_t), sizeof(struct partition_line) },
-	[PIN_RECENT] = { sizeof(struct recent_hash), sizeof(struct recent_entry) },
+	[PIN_RECENT] = { sizeof(uint32_t), sizeof(struct recent_slot) },
 	[PIN_SOURCES] = { sizeof(struct source_key), sizeof(struct source_entry) },
 	[PIN_VERDICTS] = { sizeof(struct verdict_key), sizeof(struct verdict_entry) },
 	[PIN_WATCH] = { sizeof(uint32_t), sizeof(struct map_watch) },
@@ -496,7 +496,7 @@ struct kernel_sizes pin_sizes(const struct pin_dir *dir)
 	return (struct kernel_sizes){
 		.rules = pin_entries(dir, PIN_RULES),
 		.prefixes = pin_entries(dir, PIN_TEXTS) / 2, /* two chains */
-		.recents = pin_entries(dir, PIN_RECENT) / 2,
+		.recents = RECENT_KEYS(pin_entries(dir, PIN_RECENT)),
 		.sources = pin_entries(dir, PIN_SOURCES) / 2,
 		.verdicts = pin_entries(dir, PIN_VERDICTS),
 	};

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
 #include <string.h>
-
-#include <bpf/bpf.h>
+#include <sys/mman.h>
 
 #include "policy/kinds/recent.h"
+#include "xdp/pins.h"
 #include "xdp/recents.h"
 
-#define SWEEP_KEYS 128 /* looked at in a step */
+#define SWEPT_AT_ONCE 8192 /* slots: 1 MiB */
 
 /* --- the lease */
 
@@ -22,30 +22,44 @@ static void publish(struct recent_store *const stores[RECENTS_MAX], struct map_w
 
 /* --- copying */
 
+/* The kernel has no longer ones, and passes them up. */
+static bool is_short(const struct recent_copy *copy)
+{
+	return copy->length <= RECENT_TEXT_MAX;
+}
+
+static struct recent_query query_of(const struct recent_copy *copy)
+{
+	struct recent_query query = {
+		.hash = recent_hash(copy->hash, copy->store),
+		.store = copy->store,
+		.length = copy->length,
+	};
+
+	memcpy(query.key, copy->key, copy->length);
+	return query;
+}
+
 static bool put(void *context, const struct recent_copy *copy)
 {
 	const struct recents *recents = context;
-	struct recent_hash key = { recent_hash(copy->hash, copy->store) };
-	struct recent_entry entry = {
-		.store = copy->store,
-		.length = copy->length,
-		.expires = copy->expires,
-	};
+	struct recent_query query;
 
-	if (copy->length > RECENT_TEXT_MAX)
-		return true; /* the kernel passes it up */
-	entry.seal = recent_seal(key.hash, entry.store, entry.length, entry.expires);
-	memcpy(entry.text, copy->key, copy->length);
-	return bpf_map_update_elem(recents->fd, &key, &entry, BPF_ANY) == 0;
+	if (!is_short(copy))
+		return true;
+	query = query_of(copy);
+	return recent_table_put(&recents->table, &query, copy->expires);
 }
 
 static void remove_copy(void *context, const struct recent_copy *copy)
 {
 	const struct recents *recents = context;
-	struct recent_hash key = { recent_hash(copy->hash, copy->store) };
+	struct recent_query query;
 
-	if (copy->length <= RECENT_TEXT_MAX)
-		bpf_map_delete_elem(recents->fd, &key);
+	if (!is_short(copy))
+		return;
+	query = query_of(copy);
+	recent_table_remove(&recents->table, &query);
 }
 
 static void incomplete(void *context)
@@ -56,15 +70,28 @@ static void incomplete(void *context)
 		publish(recents->stores, recents->watch);
 }
 
-void recents_open(struct recents *recents, int fd)
+int recents_open(struct recents *recents, int fd)
 {
-	*recents = (struct recents){ .fd = fd };
-	recents->mirror = (struct recent_mirror){
-		.put = put,
-		.remove = remove_copy,
-		.incomplete = incomplete,
-		.context = recents,
+	uint32_t slots = map_entries(fd);
+	void *map;
+
+	*recents = (struct recents){
+		.mirror = {
+			.put = put,
+			.remove = remove_copy,
+			.incomplete = incomplete,
+			.context = recents,
+		},
 	};
+	if (slots < RECENT_SLOTS(1))
+		return -EINVAL;
+	map = mmap(NULL, slots * sizeof(struct recent_slot), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   0);
+	if (map == MAP_FAILED)
+		return -errno;
+	recents->slots = slots;
+	recents->table = (struct recent_table){ map, slots - RECENT_REACH_MAX };
+	return 0;
 }
 
 static bool has_store(struct recent_store *const stores[RECENTS_MAX],
@@ -93,6 +120,8 @@ void recents_close(struct recents *recents)
 	static struct recent_store *const none[RECENTS_MAX];
 
 	release(recents->stores, none);
+	if (recents->table.slots)
+		munmap(recents->table.slots, recents->slots * sizeof(struct recent_slot));
 }
 
 void recents_begin_switch(struct recents *recents, const struct chain *chain,
@@ -122,8 +151,7 @@ void recents_end_switch(struct recents *recents, struct recent_store *next[RECEN
 	release(recents->stores, next);
 	memcpy(recents->stores, next, sizeof(recents->stores));
 	recents->watch = watch;
-	recents->sweeps = true;
-	recents->sweep_goes = false;
+	recents->unswept = recents->slots;
 }
 
 uint32_t recents_count(const struct recents *recents)
@@ -138,33 +166,15 @@ uint32_t recents_count(const struct recents *recents)
 
 /* --- steps */
 
-static bool is_ours(const struct recents *recents, uint32_t store)
-{
-	for (size_t i = 0; i < RECENTS_MAX; i++)
-		if (recents->stores[i] && recent_store_id(recents->stores[i]) == store)
-			return true;
-	return false;
-}
-
-/* Look at the next entries of the map, by its buckets. */
 static void sweep(struct recents *recents)
 {
-	struct recent_hash keys[SWEEP_KEYS];
-	struct recent_entry entries[SWEEP_KEYS];
-	uint32_t next = 0, count = SWEEP_KEYS;
-	int failed =
-		bpf_map_lookup_batch(recents->fd, recents->sweep_goes ? &recents->sweep_next : NULL,
-				     &next, keys, entries, &count, NULL);
+	uint32_t kept[RECENTS_MAX + 1] = { 0 }, count = 0;
 
-	/* ENOENT: these were the last. */
-	recents->sweeps = !failed;
-	if (failed && errno != ENOENT)
-		return;
-	recents->sweep_goes = true;
-	recents->sweep_next = next;
-	for (uint32_t i = 0; i < count; i++)
-		if (!is_ours(recents, entries[i].store))
-			bpf_map_delete_elem(recents->fd, &keys[i]);
+	for (size_t i = 0; i < RECENTS_MAX; i++)
+		if (recents->stores[i])
+			kept[count++] = recent_store_id(recents->stores[i]);
+	recents->unswept =
+		recent_table_clear(&recents->table, recents->unswept, SWEPT_AT_ONCE, kept);
 }
 
 bool recents_step(struct recents *recents, size_t most)
@@ -176,7 +186,7 @@ bool recents_step(struct recents *recents, size_t most)
 			whole = false;
 	if (recents->watch)
 		publish(recents->stores, recents->watch);
-	if (recents->sweeps)
+	if (recents->unswept)
 		sweep(recents);
-	return whole && !recents->sweeps;
+	return whole && !recents->unswept;
 }

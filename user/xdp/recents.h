@@ -13,18 +13,19 @@
 #include "chain/chain.h"
 #include "maps.h"
 #include "recent/store.h"
+#include "recent/table.h"
 
 struct recents {
-	int fd; /* of the map */
+	struct recent_table table; /* in the map, memory-mapped; no slots: not mapped */
+	uint32_t slots;
 	struct recent_mirror mirror;
 	struct recent_store *stores[RECENTS_MAX]; /* of the active chain, with references */
 	struct map_watch *watch;		  /* of that chain */
-	bool sweeps;				  /* entries of other stores are being removed */
-	bool sweep_goes;			  /* the first step has been made */
-	uint32_t sweep_next;
+	uint32_t unswept;			  /* slots that may have entries of other stores */
 };
 
-void recents_open(struct recents *recents, int fd);
+/* Map the map into memory. Returns 0, or -errno. */
+int recents_open(struct recents *recents, int fd);
 void recents_close(struct recents *recents);
 
 /*

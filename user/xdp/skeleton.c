@@ -7,8 +7,7 @@
 #include "xdp/pins.h"
 #include "xdp/skeleton.h"
 
-#define RECENTS_LEAST 131072 /* keys, for policies that are added later */
-#define RECENT_MEMORY 192    /* bytes that a key takes in the kernel (recent.h) */
+#define RECENTS_LEAST 100000 /* keys, for a policy that is added later */
 
 static uint32_t size_of(size_t entries)
 {
@@ -45,7 +44,7 @@ struct kernel_sizes kernel_sizes_for(const struct config *config, const struct c
 
 size_t kernel_recent_bytes(uint32_t keys)
 {
-	return (size_t)keys * RECENT_MEMORY;
+	return RECENT_SLOTS(RECENT_HOMES((size_t)keys)) * sizeof(struct recent_slot);
 }
 
 static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes)
@@ -53,7 +52,7 @@ static void size_maps(struct xdp_icp *skeleton, const struct kernel_sizes *sizes
 	bpf_map__set_max_entries(skeleton->maps.rules, sizes->rules);
 	bpf_map__set_max_entries(skeleton->maps.prefixes, 2 * chain_image_buckets(sizes->prefixes));
 	bpf_map__set_max_entries(skeleton->maps.texts, 2 * sizes->prefixes);
-	bpf_map__set_max_entries(skeleton->maps.recent, 2 * sizes->recents);
+	bpf_map__set_max_entries(skeleton->maps.recent, RECENT_SLOTS(RECENT_HOMES(sizes->recents)));
 	bpf_map__set_max_entries(skeleton->maps.sources, 2 * sizes->sources);
 	bpf_map__set_max_entries(skeleton->maps.verdicts, sizes->verdicts);
 }

@@ -57,19 +57,25 @@ struct recent {
 
 /* --- keys */
 
+static void take_word(void *context, __u64 word)
+{
+	text_word **next = context;
+
+	*(*next)++ = word_little(word);
+}
+
 /* Read the key of a URL of `length` bytes into `words`, KEY_WORDS of them. */
 static struct recent_key key_of(const struct recent *recent, const char *url, size_t length,
 				text_word *words)
 {
-	const __u8 *bytes = (const __u8 *)url;
-	const struct url_key place = url_key_of(&recent->form, url, length);
-	size_t count;
+	struct url_key key = url_key_of(&recent->form, url, length);
+	size_t size = key.end - key.begin;
+	text_word *next = words;
 
-	count = (place.end - place.begin) / ICP_WORD + 1;
-	for (size_t i = 0; i < count; i++)
-		words[i] = word_little(url_key_read(&place, i, bytes, length));
-	words[count] = 0;
-	return (struct recent_key){ words, place.end - place.begin };
+	words[size / ICP_WORD] = 0;
+	words[size / ICP_WORD + 1] = 0;
+	url_key_read(&key, (const __u8 *)url, length, take_word, &next);
+	return (struct recent_key){ words, size };
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
