@@ -381,8 +381,10 @@ TEST(flush_with_a_log)
 	append("log", "d/1", 0);
 	assert_int_equal(policy_recent_flush(policy, &error), 0);
 	append("log", "e/1", 0);
+	append("log.1", "f/1", 0);
 	await(policy, "http://e.org/e/1");
-	assert_state(policy, "fed", "1 of *");
+	await(policy, "http://e.org/f/1");
+	assert_state(policy, "fed", "2 of *");
 	policy_free(policy);
 }
 

@@ -322,13 +322,15 @@ void follower_inherit(struct follower *follower, const struct follower *other)
 	follower->history = false;
 }
 
+/* Programs may write to a renamed log for some time to come: that goes on to be read. */
 void follower_skip(struct follower *follower)
 {
 	follower->history = false;
 	if (!follower->begun)
 		return;
 	look(follower);
-	end_tail(&follower->former);
+	if (follower->former.fd >= 0)
+		begin_last(&follower->former, follower->former.fd, 0);
 	if (follower->current.fd >= 0)
 		begin_last(&follower->current, follower->current.fd, 0);
 }
