@@ -148,10 +148,12 @@ void recents_end_switch(struct recents *recents, struct recent_store *next[RECEN
 		release(next, recents->stores);
 		return;
 	}
+	/* Else frequent switches would keep a sweep from its end. */
+	if (!recents->unswept || memcmp(recents->stores, next, sizeof(recents->stores)) != 0)
+		recents->unswept = recents->slots;
 	release(recents->stores, next);
 	memcpy(recents->stores, next, sizeof(recents->stores));
 	recents->watch = watch;
-	recents->unswept = recents->slots;
 }
 
 uint32_t recents_count(const struct recents *recents)
