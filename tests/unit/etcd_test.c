@@ -601,6 +601,29 @@ TEST(reading_again_has_pauses)
 	close_session(&session);
 }
 
+/* No page is there any more. */
+static bool reply_compacted(const struct request *request, struct evbuffer *response)
+{
+	if (strcmp(request->path, "kv/range") != 0)
+		return reply_well(request, response);
+	server.stage++;
+	respond(response, "400 Bad Request", "{\"code\":11,\"message\":\"compacted\"}");
+	return false;
+}
+
+TEST(beginning_again_has_pauses)
+{
+	struct session session;
+	uint64_t begun = etcd_now();
+
+	begin(reply_compacted);
+	open_session(&session);
+	UNTIL(&session, server.stage == 3);
+	assert_true(etcd_now() - begun >= 1000);
+	assert_int_equal(session.status.reads, 0);
+	close_session(&session);
+}
+
 /* Each lease is over before the key is put. */
 static bool reply_short_lease(const struct request *request, struct evbuffer *response)
 {

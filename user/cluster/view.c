@@ -14,7 +14,7 @@
 #define PAGE_MAX 60000 /* keys */
 #define KEYS_MAX (MEMBERSHIP_ASSIGNMENTS_MAX + 3 * MEMBERSHIP_MEMBERS_MAX)
 #define BAD_KEYS_MAX 100000u /* that make no sense, in a read */
-#define READ_PAUSE 500	     /* milliseconds between two complete reads */
+#define READ_PAUSE 500	     /* milliseconds before all is read again */
 #define PAGE_TIMEOUT 30000   /* milliseconds; whether etcd lives is known earlier (presence.c) */
 #define WATCH_TIMEOUT 5000   /* milliseconds until it begins */
 #define KEY_SHOWN 64	     /* bytes */
@@ -85,16 +85,18 @@ static void fail_with(struct session *session, const char *why)
 static void view_failed(struct session *session, const struct etcd_result *result, bool whole)
 {
 	struct view *view = &session->view;
+	uint64_t when = etcd_now();
 
 	if (result->outcome == ETCD_UNREACHABLE) {
 		session_unreachable(session, &result->error);
 		return;
 	}
 	session_reached(session);
-	view_begin(session, whole,
-		   result->outcome == ETCD_COMPACTED
-			   ? etcd_now()
-			   : session_retry(session, view->refusals++, &result->error));
+	if (result->outcome != ETCD_COMPACTED)
+		when = session_retry(session, view->refusals++, &result->error);
+	else if (view->state == VIEW_READS)
+		when += READ_PAUSE;
+	view_begin(session, whole, when);
 }
 
 static json_t *range_end(const struct session *session)
