@@ -288,6 +288,12 @@ class InTheKernel(Wire):
             said = daemon.log.read_text()
             self.assertEqual(said.count("its 5 texts have no room"), told, said)
             daemon.stop()
+        # Nor do maps that were made without these prefixes.
+        self.load("--unload", "s0")
+        self.load("s0", settings="prefixes_max = 5")
+        daemon = self.responder(policy, settings=cluster, interfaces=[]).start()
+        self.assert_answered_by(daemon, "kernel", "hit", "http://first/")
+        self.assert_answered_by(daemon, "daemon", "denied", f"{URL}4")
 
     def test_check_tells_the_room_for_keys_seen_lately(self):
         recent = 'policy "%s" { kind = "recent" verdict = "hit" window = 1h entries_max = 200000 }'

@@ -287,6 +287,24 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 	return 0;
 }
 
+/* Compile the chain for maps that have room for so many lines, as daemon_room_max(). */
+static int compile_chain(const struct daemon *daemon, struct start *start, size_t lines,
+			 struct error *error)
+{
+	compiled_free(start->compiled);
+	start->compiled = NULL;
+	return chain_compile_within(daemon->chain, daemon_room_max(daemon->config, lines),
+				    &start->compiled, error);
+}
+
+/* Maps that xdp-icp-load has made may have less room than the chain takes. */
+static int fit_chain(const struct daemon *daemon, struct start *start, struct error *error)
+{
+	size_t room = daemon->xdp.kernel ? kernel_sizes(daemon->xdp.kernel).prefixes : SIZE_MAX;
+
+	return start->compiled->lines > room ? compile_chain(daemon, start, room, error) : 0;
+}
+
 static int start_up(struct daemon *daemon, struct start *start, struct error *error)
 {
 	const struct config *config = daemon->config;
@@ -314,8 +332,7 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 	if (config_load_drop_ins(daemon->config_path, daemon->config, error) ||
 	    saved_drain_read(daemon->config_path, &daemon->saved_drain, error) ||
 	    daemon_start_clusters(daemon, error) || chain_create(config, &daemon->chain, error) ||
-	    chain_compile_within(daemon->chain, daemon_room_max(config, config->prefixes_max),
-				 &start->compiled, error))
+	    compile_chain(daemon, start, config->prefixes_max, error))
 		return -1;
 	if (socket_file_bind(&start->control, &control_socket, config->control, error))
 		return -1;
@@ -331,7 +348,7 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 		if (!daemon->metrics)
 			return -1;
 	}
-	if (open_kernel(daemon, start, error))
+	if (open_kernel(daemon, start, error) || fit_chain(daemon, start, error))
 		return -1;
 	return daemon_begin(daemon, start->compiled, error);
 }
