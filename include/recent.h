@@ -2,8 +2,8 @@
 /*
  * Keys of URLs that were seen lately, as the kernel has them: a copy of the daemon's stores, in one hash
  * table in an array. A key is at its home, which its hash gives, or in one of the slots behind; the home
- * tells how far behind (`reach`). A slot holds the key's bytes, and most keys and all that the home tells
- * are in its first cache line: a lookup touches one or two cold lines.
+ * tells how far behind (`reach`). A slot holds the key's bytes; all but those behind the first 40 are in
+ * its first cache line: most lookups touch one cold line or two.
  *
  * The daemon overwrites slots while they are read. So a slot whose tag is that of the key counts only if
  * its bytes are the key's and its seal is that of what was read; otherwise the query is passed up.

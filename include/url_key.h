@@ -42,7 +42,7 @@ struct url_key {
 	__u32 end;
 	__u32 lower;   /* what is before counts in lower case */
 	__u32 slashes; /* that are still wanted */
-	__u32 next;    /* that is hashed */
+	__u32 next;    /* that is read */
 };
 
 /*
@@ -110,8 +110,8 @@ ICP_INLINE bool url_key_has_marks(__u64 word)
 
 /*
  * Find the authority and directories of a URL, in one pass from key->begin on, which is behind the scheme:
- * the authority begins at key->begin and ends at key->lower, and key->end is behind slash number
- * key->slashes (from 1) of the path, or behind its last one.
+ * the authority begins at key->begin and ends at key->lower, which was 0, and key->end is behind slash
+ * number key->slashes (from 1) of the path, or behind its last one.
  */
 ICP_INLINE void url_key_scan(struct url_key *key, const __u8 *url, __u32 size)
 {

@@ -83,7 +83,7 @@ static bool insert_next(struct builder *builder)
 	return false;
 }
 
-/* Begin to insert a node; its place does not depend on the order. False: as of insert_next(). */
+/* Begin to insert a node, behind those that wait. False: as of insert_next(). */
 static bool insert_node(struct builder *builder, struct prefix_node node, const char *text,
 			uint32_t head)
 {

@@ -132,8 +132,8 @@ int membership_write(const struct membership *map, uint64_t lease, FILE *file);
 
 /*
  * Read a map that was written. The head is that of now, but for the revision and the time, which are the
- * file's; the lease is the file's if that is of the same member, else 0. Returns a reference. NULL with an error: it is of another cluster,
- * damaged, or exceeds a bound.
+ * file's; the lease is the file's if that is of the same member, else 0. Returns a reference. NULL with an
+ * error: it is of another cluster, damaged, or exceeds a bound.
  */
 const struct membership *membership_read(FILE *file, const struct membership_head *now,
 					 uint64_t *lease, struct error *error);

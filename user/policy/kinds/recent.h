@@ -23,8 +23,8 @@ int policy_recent_add(const struct policy *policy, const char *url, size_t lengt
 bool policy_recent_remove(const struct policy *policy, const char *url, size_t length);
 
 /*
- * Forget everything, and what is in the logs by now. To be called while no other thread evaluates the policy. Returns 0, or -1 with an
- * error.
+ * Forget everything, and what is in the logs by now. To be called while no other thread evaluates the
+ * policy. Returns 0, or -1 with an error.
  */
 int policy_recent_flush(struct policy *policy, struct error *error);
 
