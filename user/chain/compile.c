@@ -345,6 +345,12 @@ static void close_collections(const struct collection *collections)
 	}
 }
 
+/* The lines that a text takes in the kernel; longer ones than PREFIX_MAX are omitted. */
+static size_t lines_of(size_t length)
+{
+	return length <= PREFIX_MAX ? PREFIX_LINES(length) : 0;
+}
+
 /* The lines that the texts of a policy take at most: those of other policies may be the same. */
 static size_t count_lines(const struct policy *policy)
 {
@@ -353,9 +359,9 @@ static size_t count_lines(const struct policy *policy)
 	size_t lines = 0;
 
 	for (size_t i = 0; set && i < byteset_count(set); i++)
-		lines += PREFIX_LINES(byteset_get(set, i).length);
+		lines += lines_of(byteset_get(set, i).length);
 	for (size_t i = 0; inside && i < inside->count; i++)
-		lines += PREFIX_LINES(inside->list[i].length);
+		lines += lines_of(inside->list[i].length);
 	return lines;
 }
 

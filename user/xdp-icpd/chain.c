@@ -167,7 +167,10 @@ static int switch_kernel(struct daemon *daemon, struct next_chain *next, struct 
 	if (kernel_tallies_expect(daemon->kernel_tallies, next->prepared.slot, next->chain, error))
 		return -1;
 	next->prepared.recents_of = next->chain;
-	return kernel_switch_chain(daemon->xdp.kernel, &next->prepared, &gate, error);
+	if (kernel_switch_chain(daemon->xdp.kernel, &next->prepared, &gate, error))
+		return -1;
+	daemon_copy_recents(daemon);
+	return 0;
 }
 
 int daemon_switch_chain(struct daemon *daemon, struct next_chain *next, struct config *config,

@@ -187,11 +187,17 @@ static void on_recents(evutil_socket_t fd, short what, void *context)
 	event_add(daemon->recents, &wait);
 }
 
+void daemon_copy_recents(struct daemon *daemon)
+{
+	if (daemon->recents)
+		event_active(daemon->recents, EV_TIMEOUT, 0);
+}
+
 int daemon_start_recents(struct daemon *daemon, struct error *error)
 {
 	daemon->recents = evtimer_new(daemon->base, on_recents, daemon);
 	if (!daemon->recents)
 		return error_set(error, "out of memory");
-	event_active(daemon->recents, EV_TIMEOUT, 0);
+	daemon_copy_recents(daemon);
 	return 0;
 }

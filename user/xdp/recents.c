@@ -68,6 +68,9 @@ static void incomplete(void *context)
 
 	if (recents->watch)
 		publish(recents->stores, recents->watch);
+	/* What others have left may be what takes the room. */
+	if (!recents->unswept)
+		recents->unswept = recents->slots;
 }
 
 int recents_open(struct recents *recents, int fd)
