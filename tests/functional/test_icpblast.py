@@ -378,7 +378,9 @@ class Faulty(Blast):
     def test_duplicate_reply_is_detected(self):
         said, status = self.outcome(lambda reply: [reply, reply])
         self.assertEqual((said["good"], said["lost"], status), (self.NUMBER, 0, 1))
-        self.assertEqual(said["faults"], {"twice": self.NUMBER})
+        self.assertEqual(list(said["faults"]), ["twice"])
+        # The last one may arrive after the end.
+        self.assertIn(said["faults"]["twice"], (self.NUMBER - 1, self.NUMBER))
 
     def test_duplicate_reply_replaces_no_other(self):
         queries = itertools.count()
