@@ -149,8 +149,8 @@ class Alone(Workers):
             daemon.configure(prefix(verdict) + big)
             daemon.icpctl("reload")
             self.assert_flooded(self.flood(SERVER, 1000, [f"{HIT}\t{verdict}"]), 1000)
-        answered = self.end_flood(flood)["answered"]
-        self.assertEqual(daemon.count("answered.daemon"), answered + 10 * 1000)
+        outcome = self.end_flood(flood)
+        self.assert_replies_counted(daemon.count("answered.daemon"), outcome, 10 * 1000)
 
     def test_policies_rules_and_drains_under_flood(self):
         daemon = self.start(prefix())
@@ -431,7 +431,7 @@ class BesideTheKernel(Workers):
                 self.assert_flooded(self.flood(SERVER, 3000, questions), 3000)
         outcome = self.end_flood(flood)
         kernel, own = daemon.counts("answered.kernel", "answered.daemon")
-        self.assertEqual(kernel + own, outcome["answered"] + 20 * 3000)
+        self.assert_replies_counted(kernel + own, outcome, 20 * 3000)
         self.assertGreater(kernel, 0)
         self.assertGreater(own, 0)
 

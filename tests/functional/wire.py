@@ -153,8 +153,14 @@ class Wire(Lab):
 
     def assert_flooded(self, process, count):
         outcome = self.outcome(process)
-        self.assertEqual((outcome["sent"], outcome["answered"]), (count, count))
+        self.assertEqual((outcome["sent"], outcome["answered"] + outcome["lost"]), (count, count))
         return outcome
+
+    def assert_replies_counted(self, counted, outcome, others=0):
+        """Replies counted: those of the flood and others, and any that a device then dropped."""
+        replies = outcome["answered"] + others
+        self.assertGreaterEqual(counted, replies)
+        self.assertLessEqual(counted, replies + outcome["lost"])
 
     def end_flood(self, process):
         """End a flood that still runs; every query must have had its reply."""
@@ -165,6 +171,20 @@ class Wire(Lab):
         return outcome
 
     def outcome(self, process):
+        """Every reply must be right, and none lost but what the devices say they dropped."""
         output, _ = process.communicate()
-        self.assertEqual(process.returncode, 0, output)
-        return json.loads(output)
+        self.assertIn(process.returncode, (0, 1), output)
+        outcome = json.loads(output.splitlines()[-1])
+        self.assertEqual((outcome["wrong"], outcome["duplicates"]), (0, 0), output)
+        if outcome["lost"]:
+            drops = self.device_drops()
+            self.assertLessEqual(outcome["lost"], sum(drops.values()), f"{output}{drops}")
+        return outcome
+
+    def device_drops(self):
+        """Frames that the devices dropped, as a full queue or a failed allocation makes them do."""
+        return {
+            link["ifname"]: sum(link["stats64"][way]["dropped"] for way in ("rx", "tx"))
+            for namespace in (self.client_side, self.server_side)
+            for link in json.loads(namespace.run("ip", "-s", "-json", "link", "show").stdout)
+        }
