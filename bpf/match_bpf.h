@@ -84,48 +84,59 @@ __attribute__((noinline)) __u32 find_reading(__u32 slot, __u32 reading)
 }
 
 /* match_place() for that query. */
-__attribute__((noinline)) __u32 find_place(__u32 slot, __u32 at)
+__attribute__((noinline)) __u32 find_place(__u32 slot, __u32 reading, __u32 at)
 {
 	const struct map_chain *chain = lookup_chain(slot);
 	struct scratch *scratch = lookup_scratch();
 
-	if (!chain || !scratch) /* never: for the verifier */
+	if (!chain || !scratch || reading >= URL_READINGS) /* never: for the verifier */
 		return PREFIX_COLLISION;
-	return match_place(chain, scratch, at, turned_find, NULL);
+	ICP_BOUNDED(reading);
+	return match_place(chain, scratch, reading, at, turned_find, NULL);
 }
 
-ICP_INLINE __u32 lookup_place(void *maps, __u32 slot, __u32 at)
+ICP_INLINE __u32 lookup_place(void *maps, __u32 slot, enum url_reading reading, __u32 at)
 {
 	(void)maps;
-	return find_place(slot, at);
+	return find_place(slot, reading, at);
 }
 
-static long inside_step(__u32 i, const __u32 *slot)
+struct inside_loop {
+	__u32 slot;
+	__u32 reading;
+};
+
+static long inside_step(__u32 i, const struct inside_loop *loop)
 {
-	const struct map_chain *chain = lookup_chain(*slot);
+	const struct map_chain *chain = lookup_chain(loop->slot);
 	struct scratch *scratch = lookup_scratch();
+	__u32 search = loop->reading - URL_INSIDE;
+
+	if (!chain || !scratch || search >= URL_SEARCHES) /* never: for the verifier */
+		return 1;
+	ICP_BOUNDED(search);
+	return !match_inside_step(&chain->grams[search], loop->slot, scratch, loop->reading, i,
+				  lookup_place, lookup_bucket, NULL);
+}
+
+/* match_inside() for that query. */
+__attribute__((noinline)) __u32 find_inside(__u32 slot, __u32 reading)
+{
+	const struct map_chain *chain = lookup_chain(slot);
+	struct scratch *scratch = lookup_scratch();
+	struct inside_loop loop = { slot, reading };
 
 	if (!chain || !scratch) /* never: for the verifier */
-		return 1;
-	return !match_inside_step(chain, *slot, scratch, i, lookup_place, lookup_bucket, NULL);
-}
-
-/* The answer of the texts that the URL of that query contains. */
-__attribute__((noinline)) __u32 find_inside(__u32 slot)
-{
-	struct scratch *scratch = lookup_scratch();
-
-	if (!scratch) /* never: for the verifier */
 		return PREFIX_COLLISION;
-	match_inside_begin(scratch);
-	bpf_loop(PREFIX_WORDS, inside_step, &slot, 0);
-	return ICP_READ_BACK(scratch->inside.answer);
+	match_inside_begin(chain, scratch, reading);
+	bpf_loop(PREFIX_WORDS, inside_step, &loop, 0);
+	return match_inside_end(chain, scratch, reading);
 }
 
 ICP_INLINE __u32 lookup_reading(void *maps, __u32 slot, enum url_reading reading)
 {
 	(void)maps;
-	return reading == URL_INSIDE ? find_inside(slot) : find_reading(slot, reading);
+	return reading >= URL_INSIDE ? find_inside(slot, reading) : find_reading(slot, reading);
 }
 
 /* match_readings() for that query. */

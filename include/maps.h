@@ -46,7 +46,7 @@
 #include "recent.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 11
+#define ICP_MAP_ABI 12
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -135,6 +135,12 @@ struct map_recent {
 	__u32 negate; /* 1: matches what was not seen */
 };
 
+/*
+ * Policies with `not` on texts of URL_ABSENT. What the tree of those texts calls an answer is a set of
+ * them: bit i is the policy i whose text is there, which does not match then.
+ */
+#define ABSENT_MAX 8u
+
 struct map_chain {
 	__u32 generation; /* number of the chain, which its entries in other maps carry */
 	__u32 horizon;	  /* rank */
@@ -150,12 +156,13 @@ struct map_chain {
 	__u32 groups;			  /* in `automata`, from slot * AUTOMATON_GROUPS on */
 	__u32 first_decided;		  /* index in `decided` of the chain's rank 0 */
 	struct prefix_tree trees[URL_READINGS];
-	struct gram_filter grams; /* of URL_INSIDE */
+	struct gram_filter grams[URL_SEARCHES]; /* of the readings from URL_INSIDE on */
+	__u32 absent_answers[ABSENT_MAX]; /* in the order of ranks, then PREFIX_NO_ANSWER */
 	struct map_partition partition;
 	struct map_recent recents[RECENTS_MAX]; /* in the order of ranks */
 	struct prefix_keys recent_keys;		/* of the hash of their keys */
 	__u32 recent_homes;			/* of the table in `recent` */
-	__u32 zero;
+	__u32 absent_all;			/* the set of all in absent_answers */
 	struct filter filter; /* of automata: four bits for each group, the first in the lowest */
 };
 

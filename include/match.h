@@ -304,11 +304,11 @@ ICP_INLINE __u32 match_reading(const struct map_chain *chain, struct scratch *sc
 	return find(maps, tree, scratch);
 }
 
-/* Look up the texts of URL_INSIDE that are at byte `at` of the URL. Returns as match_reading(). */
-ICP_INLINE __u32 match_place(const struct map_chain *chain, struct scratch *scratch, __u32 at,
-			     match_find find, void *maps)
+/* Look up the reading's texts that are at byte `at` of the URL. Returns as match_reading(). */
+ICP_INLINE __u32 match_place(const struct map_chain *chain, struct scratch *scratch,
+			     enum url_reading reading, __u32 at, match_find find, void *maps)
 {
-	const struct prefix_tree *tree = &chain->trees[URL_INSIDE];
+	const struct prefix_tree *tree = &chain->trees[reading];
 	__u32 left = scratch_url_length(scratch) - at;
 
 	if (at >= PREFIX_URL_MAX || left > PREFIX_URL_MAX) /* never: for the verifier */
@@ -321,13 +321,13 @@ ICP_INLINE __u32 match_place(const struct map_chain *chain, struct scratch *scra
 }
 
 /* match_place() of the chain in this slot. */
-typedef __u32 (*match_look)(void *maps, __u32 slot, __u32 at);
+typedef __u32 (*match_look)(void *maps, __u32 slot, enum url_reading reading, __u32 at);
 
 /* Look at the places before byte `at` of the URL to which its gram may belong. False: no more. */
-ICP_INLINE bool match_places(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
-			     __u32 at, match_look look, void *maps)
+ICP_INLINE bool match_places(const struct gram_filter *grams, __u32 slot, struct scratch *scratch,
+			     enum url_reading reading, __u32 at, match_look look, void *maps)
 {
-	__u32 stride = 1u << chain->grams.stride_log % 4;
+	__u32 stride = 1u << grams->stride_log % 4;
 
 	for (__u32 before = 0; before < GRAM_STRIDE_MAX; before++) {
 		__u32 found, left = ICP_READ_BACK(scratch->inside.left);
@@ -339,34 +339,37 @@ ICP_INLINE bool match_places(const struct map_chain *chain, __u32 slot, struct s
 			return false;
 		}
 		scratch->inside.left = left - 1;
-		found = look(maps, slot, at - before);
+		found = look(maps, slot, reading, at - before);
 		if (found == PREFIX_COLLISION) {
 			scratch->inside.answer = found;
 			return false;
 		}
-		if (answer_precedes(found, ICP_READ_BACK(scratch->inside.answer)))
+		if (reading == URL_ABSENT)
+			scratch->inside.answer |= found;
+		else if (answer_precedes(found, ICP_READ_BACK(scratch->inside.answer)))
 			scratch->inside.answer = found;
 	}
-	return ICP_READ_BACK(scratch->inside.answer) != chain->least_answer[URL_INSIDE];
+	return ICP_READ_BACK(scratch->inside.answer) != ICP_READ_BACK(scratch->inside.last);
 }
 
 /* Begin to look for the texts that the URL contains. */
-ICP_INLINE void match_inside_begin(struct scratch *scratch)
+ICP_INLINE void match_inside_begin(const struct map_chain *chain, struct scratch *scratch,
+				   enum url_reading reading)
 {
 	scratch->inside.answer = PREFIX_NO_ANSWER;
+	scratch->inside.last =
+		reading == URL_ABSENT ? chain->absent_all : chain->least_answer[URL_INSIDE];
 	scratch->inside.left = MATCH_PLACES_MAX;
 }
 
 /*
  * Look for texts at the places of step `i` (from 0): eight, a stride apart. Returns false at the end,
- * at the latest after PREFIX_WORDS steps. The result is in scratch->inside.answer then: the first of
- * all answers, PREFIX_NO_ANSWER, PREFIX_COLLISION, or MATCH_UNREADABLE: there are too many places.
+ * at the latest after PREFIX_WORDS steps.
  */
-ICP_INLINE bool match_inside_step(const struct map_chain *chain, __u32 slot,
-				  struct scratch *scratch, __u32 i, match_look look,
-				  prefix_bucket_at bucket_at, void *maps)
+ICP_INLINE bool match_inside_step(const struct gram_filter *grams, __u32 slot,
+				  struct scratch *scratch, enum url_reading reading, __u32 i,
+				  match_look look, prefix_bucket_at bucket_at, void *maps)
 {
-	const struct gram_filter *grams = &chain->grams;
 	__u32 shift = grams->stride_log % 4, at = i * 8 << shift;
 	__u32 end = scratch_url_length(scratch) - grams->bytes + 1;
 	__u32 found = 0;
@@ -387,24 +390,45 @@ ICP_INLINE bool match_inside_step(const struct map_chain *chain, __u32 slot,
 
 		if (!(found >> k & 1) || place >= end)
 			continue;
-		if (!match_places(chain, slot, scratch, place, look, maps))
+		if (!match_places(grams, slot, scratch, reading, place, look, maps))
 			return false;
 	}
 	return true;
 }
 
-/* All steps in a plain loop, which the program has to do in another way. Returns the result. */
-ICP_INLINE __u32 match_inside(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
-			      match_look look, prefix_bucket_at bucket_at, void *maps)
+/*
+ * The result of the steps: the first of all answers, PREFIX_NO_ANSWER, PREFIX_COLLISION, or
+ * MATCH_UNREADABLE: there are too many places.
+ */
+ICP_INLINE __u32 match_inside_end(const struct map_chain *chain, const struct scratch *scratch,
+				  enum url_reading reading)
 {
-	match_inside_begin(scratch);
-	for (__u32 i = 0; i < PREFIX_WORDS; i++)
-		if (!match_inside_step(chain, slot, scratch, i, look, bucket_at, maps))
-			break;
-	return scratch->inside.answer;
+	__u32 answer = ICP_READ_BACK(scratch->inside.answer);
+
+	if (reading != URL_ABSENT || answer == PREFIX_COLLISION || answer == MATCH_UNREADABLE)
+		return answer;
+	/* The first policy with `not` that has no text there. */
+#pragma GCC unroll 8
+	for (__u32 i = 0; i < ABSENT_MAX; i++)
+		if (!(answer >> i & 1))
+			return chain->absent_answers[i];
+	return PREFIX_NO_ANSWER;
 }
 
-/* match_reading() of the chain in this slot, or the result of match_inside_step(). */
+/* All of it with the steps in a plain loop, which the program has to do in another way. */
+ICP_INLINE __u32 match_inside(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+			      enum url_reading reading, match_look look, prefix_bucket_at bucket_at,
+			      void *maps)
+{
+	match_inside_begin(chain, scratch, reading);
+	for (__u32 i = 0; i < PREFIX_WORDS; i++)
+		if (!match_inside_step(&chain->grams[reading - URL_INSIDE], slot, scratch, reading,
+				       i, look, bucket_at, maps))
+			break;
+	return match_inside_end(chain, scratch, reading);
+}
+
+/* match_reading() or match_inside() of the chain in this slot. */
 typedef __u32 (*match_read)(void *maps, __u32 slot, enum url_reading reading);
 
 /*
@@ -417,7 +441,7 @@ ICP_INLINE __u32 match_readings(const struct map_chain *chain, __u32 slot, __u32
 {
 	__u32 unreadable = 0;
 
-#pragma GCC unroll 3
+#pragma GCC unroll 4
 	for (__u32 reading = URL_FORWARD + 1; reading < URL_READINGS; reading++) {
 		__u32 least = chain->least_answer[reading], found;
 

@@ -7,6 +7,7 @@
  *	host	  the host in its normal form, from the last byte to the first, with a dot and a NUL:
  *		  www.e.org is "gro.e.www." Domains end with the dot, whole hosts with the NUL.
  *	inside	  the URL from any byte on, of which grams.h tells the few that are looked at
+ *	absent	  the same, of the texts that must not be inside the URL: of policies with `not`
  *
  * The host is in SCHEME://USER:PASSWORD@HOST:PORT/... or, as in a CONNECT request, HOST[:PORT]. Its
  * normal form has ASCII letters in lower case and no dot at the end. The normal form of an address in
@@ -23,8 +24,12 @@ enum url_reading {
 	URL_BACKWARD,
 	URL_HOST,
 	URL_INSIDE,
+	URL_ABSENT,
 	URL_READINGS
 };
+
+/* The readings from URL_INSIDE on begin at any byte of the URL. */
+#define URL_SEARCHES (URL_READINGS - URL_INSIDE)
 
 /* --- finding the host */
 
@@ -265,7 +270,7 @@ ICP_INLINE void url_turn_backward(struct turned_url *turned, const struct prefix
 	turn_bytes(turned, tree, memory, url + length, length, URL_BACKWARD);
 }
 
-/* Make the reading URL_INSIDE at an offset in that memory at which `length` bytes of the URL are. */
+/* Make such a reading at an offset in that memory at which `length` bytes of the URL are. */
 ICP_INLINE void url_turn_inside(struct turned_url *turned, const struct prefix_tree *tree,
 				const __u8 *memory, __u32 at, __u32 length)
 {

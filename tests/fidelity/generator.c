@@ -240,6 +240,18 @@ static unsigned int any_count(struct generator *g, enum kind kind)
 	return 1 + below(g, one_in(g, 4) ? 24 : 5);
 }
 
+/* Texts too short to be found by their first bytes, in a list of others. */
+static void add_short_texts(struct generator *g, struct text name)
+{
+	for (unsigned int i = 1 + below(g, 3); i > 0; i--) {
+		struct draft draft = { 0 };
+
+		append_some(g, &draft, "?&~=x7", 2);
+		append_string(&draft, "/");
+		add_entry(g, name, KIND_SUBSTRING, &draft, VERDICT_NONE);
+	}
+}
+
 static void add_policy(struct generator *g)
 {
 	enum kind kind = any_kind(g);
@@ -275,6 +287,8 @@ static void add_policy(struct generator *g)
 		   g->limits->large && g->thousands < 2 && one_in(g, 40)) {
 		g->thousands++;
 		add_thousands(g, name, kind);
+		if (least && one_in(g, 2))
+			add_short_texts(g, name);
 	} else {
 		unsigned int count = any_count(g, kind);
 

@@ -117,25 +117,32 @@ static bool has_automaton(const struct policy_setup *policy)
 	return stars <= 3 && policy->count <= 4;
 }
 
-/* Are all texts long enough to be found by their first bytes, in place of an automaton? */
-static bool has_grams(const struct policy_setup *policy)
+/*
+ * Texts that are long enough are found by their first bytes; a longer URL may have more places where they
+ * could be than the kernel looks at. The others need an automaton, of their own if any text decides.
+ */
+static bool kernel_finds_substrings(const struct policy_setup *policy, struct text url)
 {
-	for (size_t i = 0; i < policy->count; i++)
-		if (policy->entries[i].text.length < 4)
-			return false;
-	return policy->kind == KIND_SUBSTRING && !policy->negate;
+	bool alike = !policy->negate, few_places = url.length <= 32;
+	unsigned int too_short = 0;
+
+	for (size_t i = 0; i < policy->count; i++) {
+		too_short += policy->entries[i].text.length < 4;
+		alike = alike && policy->entries[i].verdict == policy->entries[0].verdict;
+	}
+	if (!too_short)
+		return few_places;
+	return has_automaton(policy) || (few_places && alike && too_short <= 8);
 }
 
 /* The kinds that the kernel evaluates by itself, also with `not`; hosts if they are plain. */
 static bool kernel_evaluates(const struct policy_setup *policy, struct text url)
 {
-	/* A longer URL may have more places where texts could be than the kernel looks at. */
-	if (has_grams(policy))
-		return url.length <= 32;
+	if (policy->kind == KIND_SUBSTRING)
+		return kernel_finds_substrings(policy, url);
 	if (policy->kind == KIND_RECENT)
 		return lately_is_short(policy, url);
-	if (policy->kind == KIND_SUBSTRING || policy->kind == KIND_GLOB ||
-	    policy->kind == KIND_REGEX)
+	if (policy->kind == KIND_GLOB || policy->kind == KIND_REGEX)
 		return has_automaton(policy);
 	return kind_is_gate(policy->kind) || policy->kind == KIND_SOURCE ||
 	       policy->kind == KIND_PARTITION || policy->kind == KIND_PREFIX ||

@@ -416,6 +416,15 @@ class Kernel(Walk, Wire):
             [(one["kernel"], one["texts"]) for one in self.policies(daemon)], [(True, 3000)]
         )
         self.assertIn(" (3000 texts)\n", daemon.icpctl("policy", "list").stdout)
+        # Texts that are too short for that have an automaton beside the others.
+        texts.write_text("?\n" + "".join(f"/{n:04x}.{n * 40503 % 65536:04x}/\n" for n in range(5000)))
+        daemon.icpctl("reload")
+        for url in ("http://e.org/x?", "http://e.org/0001.9e37/"):
+            self.assertTrue(self.is_answered_by_kernel(daemon, "hit", url))
+        self.assertTrue(self.is_answered_by_kernel(daemon, "miss", "http://e.org/0001.9e38/"))
+        self.assertRegex(
+            daemon.icpctl("policy", "list").stdout, r" \(\d+ states, \d+ bytes\) \(5000 texts\)\n"
+        )
         # One text over and over, and none that comes before it in the list, but could.
         texts.write_text("zzzz\n" + "".join(f"aaa{digit}\tdenied\n" for digit in "a12345678"))
         daemon.icpctl("reload")

@@ -83,12 +83,12 @@ static __u32 find(void *maps, const struct prefix_tree *tree, struct scratch *sc
 			   scratch->turned.length, bucket_at, line_at, maps, &scratch->cursor);
 }
 
-static __u32 find_place(void *maps, __u32 slot, __u32 at)
+static __u32 find_place(void *maps, __u32 slot, enum url_reading reading, __u32 at)
 {
 	struct view *view = maps;
 
 	(void)slot;
-	return match_place(&view->image->chain, &view->scratch, at, find, maps);
+	return match_place(&view->image->chain, &view->scratch, reading, at, find, maps);
 }
 
 static __u32 read_reading(void *maps, __u32 slot, enum url_reading reading)
@@ -96,9 +96,9 @@ static __u32 read_reading(void *maps, __u32 slot, enum url_reading reading)
 	struct view *view = maps;
 
 	view->image->turned++;
-	if (reading == URL_INSIDE)
-		return match_inside(&view->image->chain, slot, &view->scratch, find_place,
-				    bucket_at, maps);
+	if (reading >= URL_INSIDE)
+		return match_inside(&view->image->chain, slot, &view->scratch, reading,
+				    find_place, bucket_at, maps);
 	return match_reading(&view->image->chain, &view->scratch, reading, find, match_host, maps);
 }
 
@@ -116,6 +116,7 @@ static const struct partition_line *places_at(void *maps, __u32 index)
 	return index < PARTITION_LINES ? &view->image->compiled->partition.lines[index] : NULL;
 }
 
+static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 static __u32 find_automata(void *maps, __u32 slot, __u32 best);
 static __u32 find_partition(void *maps, const struct map_chain *chain, __u32 slot,
 			    struct scratch *scratch);
@@ -127,11 +128,22 @@ static const struct match_lookups lookups = {
 	.readings = read_readings,
 	.host = match_host,
 	.key = match_key,
+	.groups = walk_groups,
 	.automata = find_automata,
 	.partition = find_partition,
 	.places = places_at,
 	.rule = no_rule,
 };
+
+static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)
+{
+	const struct view *view = maps;
+
+	for (__u32 i = 0; i < count; i++)
+		if (!match_group(scratch, &view->image->compiled->groups[first + i], i, &lookups, maps))
+			break;
+	return true;
+}
 
 static __u32 find_automata(void *maps, __u32 slot, __u32 best)
 {

@@ -198,8 +198,23 @@ static void random_letters(uint64_t *seed, char *text, size_t length)
 	text[length] = '\0';
 }
 
-/* Two policies with so many texts inside the URL, of any verdicts, that they have no automaton. */
-static struct chain *random_chain_inside(uint64_t *seed, char paths[2][LIST_PATH_SIZE])
+static struct compiled *compile(struct chain *chain)
+{
+	struct compiled *compiled;
+	struct error error;
+
+	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	return compiled;
+}
+
+#define INSIDE_POLICIES 4
+
+/*
+ * Policies with so many texts inside the URL, of any verdicts or with `not`, that they have no
+ * automaton.
+ */
+static struct chain *random_chain_inside(uint64_t *seed,
+					 char paths[INSIDE_POLICIES][LIST_PATH_SIZE])
 {
 	static const char *const verdicts[] = { "hit", "miss", "miss_nofetch", "denied", "err" };
 	char *text = NULL;
@@ -208,7 +223,8 @@ static struct chain *random_chain_inside(uint64_t *seed, char paths[2][LIST_PATH
 	struct chain *chain;
 
 	fprintf(stream, "policy 2 { kind = prefix verdict = denied url = 'aba' }\n");
-	for (uint32_t i = 0; i < 2; i++) {
+	for (uint32_t i = 0; i < INSIDE_POLICIES; i++) {
+		bool negate = random_below(seed, 2);
 		char list[40 * 32] = "", one[20];
 		size_t texts = 9 + random_below(seed, 25), least = 4 + random_below(seed, 7);
 
@@ -216,12 +232,12 @@ static struct chain *random_chain_inside(uint64_t *seed, char paths[2][LIST_PATH
 			random_letters(seed, one, least + random_below(seed, 6));
 			strcat(list, one);
 			strcat(list, "\t");
-			strcat(list, verdicts[random_below(seed, 5)]);
+			strcat(list, verdicts[random_below(seed, negate ? 1 : 5)]);
 			strcat(list, "\n");
 		}
 		write_list(paths[i], list, strlen(list));
-		fprintf(stream, "policy %u { kind = substring file = '%s' }\n", 1 + 2 * i,
-			paths[i]);
+		fprintf(stream, "policy %u { kind = substring file = '%s' %s }\n", 1 + 2 * i,
+			paths[i], negate ? "not = true verdict = err" : "");
 	}
 	fclose(stream);
 	chain = make_chain(text);
@@ -232,10 +248,10 @@ static struct chain *random_chain_inside(uint64_t *seed, char paths[2][LIST_PATH
 TEST(random_texts_inside)
 {
 	uint64_t seed = 32;
-	size_t passed = 0, found = 0;
+	size_t passed = 0, found = 0, absent = 0;
 
 	for (int round = 0; round < 500; round++) {
-		char paths[2][LIST_PATH_SIZE];
+		char paths[INSIDE_POLICIES][LIST_PATH_SIZE];
 		struct chain *chain = random_chain_inside(&seed, paths);
 		struct image image;
 
@@ -256,23 +272,136 @@ TEST(random_texts_inside)
 			}
 			assert_same_answer(chain, &image, url, &decision);
 			found += decision.rank != image.compiled->default_rank;
+			absent += decision.rank < chain_count(chain) &&
+				  chain_policy(chain, decision.rank)->negate;
 		}
 		image_free(&image);
 		chain_free(chain);
-		unlink(paths[0]);
-		unlink(paths[1]);
+		for (size_t i = 0; i < INSIDE_POLICIES; i++)
+			unlink(paths[i]);
 	}
 	assert_true(found > 10000);
+	assert_true(absent > 10000);
 	assert_true(passed > 100);
 }
 
-static struct compiled *compile(struct chain *chain)
+/* A list of texts inside the URL, too long for an automaton, that begins with these lines. */
+static void write_long_list(char path[LIST_PATH_SIZE], const char *first)
 {
-	struct compiled *compiled;
-	struct error error;
+	char *list = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&list, &size);
 
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-	return compiled;
+	fputs(first, stream);
+	for (unsigned int i = 0; i < 9000; i++)
+		fprintf(stream, "/%04x.%04x/\n", i, i * 40503 % 65536);
+	fclose(stream);
+	write_list(path, list, strlen(list));
+	free(list);
+}
+
+/* Texts of fewer bytes than a gram are an automaton beside the others. */
+TEST(short_texts_of_a_long_list)
+{
+	static const char *const urls[] = { "http://e.org/?x", "http://e.org/0001.9e37/", "~a/x",
+					    "/0002.3c6e/?x",   "http://e.org/x",	  "~",
+					    "/0001.9e37?" };
+	char path[LIST_PATH_SIZE], config[200];
+	struct chain *chain;
+	struct image image;
+
+	write_long_list(path, "~a/\n?\n");
+	snprintf(config, sizeof(config),
+		 "policy 1 { kind = substring verdict = hit file = '%s' }"
+		 "policy 2 { kind = prefix verdict = denied url = 'http:' }",
+		 path);
+	chain = make_chain(config);
+	image_build(&image, chain);
+	assert_int_equal(image.compiled->horizon, RANK_NONE);
+	assert_int_equal(image.compiled->group_count, 1);
+	assert_int_equal(image.compiled->texts[URL_INSIDE].count, 9000);
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		struct decision decision = image_decide(&image, urls[i], strlen(urls[i]));
+
+		assert_int_equal(decision.counter, ICP_COUNT_ANSWERED);
+		assert_same_answer(chain, &image, urls[i], &decision);
+	}
+	image_free(&image);
+	chain_free(chain);
+	unlink(path);
+}
+
+/* If all texts together give the verdict, they cannot be parted. */
+TEST(short_texts_that_need_the_others)
+{
+	static const struct {
+		const char *first, *settings;
+	} lists[] = { { "?\tdenied\n", "" }, { "?\n", "not = true" } };
+	char path[LIST_PATH_SIZE], config[200];
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		struct compiled *compiled;
+		struct chain *chain;
+
+		write_long_list(path, lists[i].first);
+		snprintf(config, sizeof(config),
+			 "policy 1 { kind = substring verdict = hit file = '%s' %s }", path,
+			 lists[i].settings);
+		chain = make_chain(config);
+		compiled = compile(chain);
+		assert_int_equal(compiled->horizon, 0);
+		assert_non_null(strstr(compiled->horizon_reason.text,
+				       "as it has texts of less than 4 bytes, and `not` or several "
+				       "verdicts, it needs an automaton of all, which needs "));
+		compiled_free(compiled);
+		chain_free(chain);
+		unlink(path);
+	}
+}
+
+/* Texts that no URL in the kernel contains are not in its maps, and are absent nevertheless. */
+TEST(absent_texts_that_are_too_long)
+{
+	char path[LIST_PATH_SIZE], config[200], list[9 * (PREFIX_MAX + 2) + 1];
+	struct decision decision;
+	struct chain *chain;
+	struct image image;
+
+	for (size_t i = 0; i < 9; i++)
+		sprintf(list + i * (PREFIX_MAX + 2), "%0*zu\n", (int)PREFIX_MAX + 1, i);
+	write_list(path, list, strlen(list));
+	snprintf(config, sizeof(config),
+		 "policy 1 { kind = substring not = true verdict = hit file = '%s' }", path);
+	chain = make_chain(config);
+	image_build(&image, chain);
+	assert_int_equal(image.compiled->count, 0);
+	decision = image_decide(&image, "http://e.org/", 13);
+	assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
+	image_free(&image);
+	chain_free(chain);
+	unlink(path);
+}
+
+/* There is a bit for each of so many policies. */
+TEST(policies_with_not_on_many_texts)
+{
+	char config[4096] = "";
+	struct compiled *compiled;
+	struct chain *chain;
+
+	for (unsigned int i = 0; i <= ABSENT_MAX; i++)
+		sprintf(config + strlen(config),
+			"policy %u { kind = substring not = true verdict = hit texts = { a%u00, "
+			"a%u01, a%u02, a%u03, a%u04, a%u05, a%u06, a%u07, a%u08 } }\n",
+			i, i, i, i, i, i, i, i, i, i);
+	chain = make_chain(config);
+	compiled = compile(chain);
+	assert_int_equal(compiled->absent_count, ABSENT_MAX);
+	assert_int_equal(compiled->horizon, ABSENT_MAX);
+	assert_string_equal(compiled->horizon_reason.text,
+			    "it is one of more than 8 policies with `not` on many substrings");
+	compiled_free(compiled);
+	chain_free(chain);
 }
 
 static void assert_entry(const struct compiled *compiled, size_t number, const char *text,

@@ -381,6 +381,28 @@ TEST(texts_inside_the_url)
 		}
 }
 
+/* The first policy with `not` none of whose texts is there decides, if none before it matches. */
+TEST(texts_absent_from_the_url)
+{
+	prepare("default = err\n"
+		"policy 1 { kind = substring not = true verdict = hit texts = { one1, c002, c003, "
+		"c004, c005, c006, c007, c008, c009 } }\n"
+		"policy 2 { kind = substring verdict = denied texts = { two2, d002, d003, d004, "
+		"d005, d006, d007, d008, d009 } }\n"
+		"policy 3 { kind = substring not = true verdict = miss texts = { one1/3, three, e003, "
+		"e004, e005, e006, e007, e008, e009 } }\n"
+		"policy 4 { kind = prefix verdict = miss_nofetch url = 'http://' }\n",
+		false);
+	check_url("x", ICP_OP_HIT);
+	check_url("http://e.org/two2", ICP_OP_HIT);
+	check_url("http://e.org/one1", ICP_OP_MISS);
+	check_url("http://e.org/one1/two2", ICP_OP_DENIED);
+	check_url("http://e.org/one1/3", ICP_OP_MISS_NOFETCH);
+	check_url("http://e.org/three/one1", ICP_OP_MISS_NOFETCH);
+	check_url("c009e009", ICP_OP_ERR);
+	check_url("c009e00", ICP_OP_MISS);
+}
+
 /* A URL in which texts could be at more places than the program looks at is passed up. */
 TEST(too_many_places_inside_the_url)
 {

@@ -108,9 +108,27 @@ static int collect_policy(struct collection *collection, struct compiled *compil
 	return 0;
 }
 
+/* The bit of a policy with `not` among those of URL_ABSENT, or PREFIX_NO_ANSWER: no room for it. */
+static uint16_t add_absent(struct compiled *compiled, const struct policy *policy, __u32 rank)
+{
+	uint16_t answer;
+
+	if (compiled->absent_count == ABSENT_MAX) {
+		error_set(&compiled->horizon_reason,
+			  "it is one of more than %u policies with `not` on many substrings",
+			  ABSENT_MAX);
+		return PREFIX_NO_ANSWER;
+	}
+	answer = add_answer(compiled, rank, policy->verdict, policy->cost);
+	if (answer == PREFIX_NO_ANSWER)
+		return PREFIX_NO_ANSWER;
+	compiled->absent_answers[compiled->absent_count] = answer;
+	return 1u << compiled->absent_count++;
+}
+
 /*
  * The same for a policy on texts inside the URL. Its answers are in the order of the list: each change
- * of the verdict along it takes one.
+ * of the verdict along it takes one. With `not` all texts have the policy's bit.
  */
 static int collect_inside(struct collection *collection, struct compiled *compiled,
 			  const struct policy *policy, __u32 rank)
@@ -126,7 +144,10 @@ static int collect_inside(struct collection *collection, struct compiled *compil
 	for (size_t i = 0; i < texts->count; i++) {
 		const struct automaton_pattern *text = &texts->list[i];
 
-		if (i == 0 || text->answer != texts->list[i - 1].answer)
+		if (policy->negate && i == 0)
+			answer = add_absent(compiled, policy, rank);
+		else if (!policy->negate &&
+			 (i == 0 || text->answer != texts->list[i - 1].answer))
 			answer = add_answer(compiled, rank, text->answer, policy->cost);
 		if (answer == PREFIX_NO_ANSWER) {
 			free(items);
@@ -310,6 +331,14 @@ static size_t compiled_policies(const struct chain *chain, const struct compiled
 	return compiled->horizon == RANK_NONE ? chain_reached(chain) : compiled->horizon;
 }
 
+/* The reading in which the texts of a policy are looked for. */
+static enum url_reading reading_of(const struct policy *policy)
+{
+	if (policy_inside(policy))
+		return policy->negate ? URL_ABSENT : URL_INSIDE;
+	return policy->kind->reading;
+}
+
 /* Allocate the collections of all readings. Returns -1: out of memory. */
 static int open_collections(struct collection *collections, const struct chain *chain,
 			    const struct compiled *compiled)
@@ -319,8 +348,7 @@ static int open_collections(struct collection *collections, const struct chain *
 	for (size_t rank = 0; rank < policies; rank++) {
 		const struct policy *policy = chain_policy(chain, rank);
 
-		totals[policy_inside(policy) ? URL_INSIDE : policy->kind->reading] +=
-			policy_text_count(policy);
+		totals[reading_of(policy)] += policy_text_count(policy);
 	}
 	for (int reading = 0; reading < URL_READINGS; reading++) {
 		struct collection *one = &collections[reading];
@@ -387,11 +415,12 @@ static void collect_policies(struct collection *collections, struct compile_patt
 				"larger prefixes_max if that is set",
 				policy_text_count(policy), lines_max, PREFIX_LINE);
 		else if (policy_texts(policy))
-			result = collect_policy(&collections[policy->kind->reading], compiled,
-						negated, policy, rank);
+			result = collect_policy(&collections[reading_of(policy)], compiled, negated,
+						policy, rank);
 		else if (policy_inside(policy))
-			result = collect_inside(&collections[URL_INSIDE], compiled, policy, rank);
-		else if (policy->kind->automaton)
+			result = collect_inside(&collections[reading_of(policy)], compiled, policy,
+						rank);
+		if (!result && policy->kind->automaton)
 			result = compile_patterns_add(patterns, compiled, policy, rank);
 		if (!result && policy_partition(policy))
 			result = collect_partition(compiled, policy, rank);
@@ -403,14 +432,19 @@ static void collect_policies(struct collection *collections, struct compile_patt
 }
 
 static void finish_texts(struct compiled_texts *texts, struct collection *collection,
-			 const struct compiled *compiled, const bool *negated, bool first_listed)
+			 const struct compiled *compiled, const bool *negated,
+			 enum url_reading reading)
 {
+	static const enum flatten_rule rules[URL_READINGS] = {
+		[URL_INSIDE] = FLATTEN_FIRST,
+		[URL_ABSENT] = FLATTEN_ALL,
+	};
 	const struct flatten_answers answers = {
 		.answers = compiled->answers,
 		.negated = negated,
 		.complements = collection->complements,
 		.complement_count = collection->complement_count,
-		.first_listed = first_listed,
+		.rule = rules[reading],
 	};
 	struct prefix_entry *sorted = merge_runs(collection->entries, collection->spare,
 						 collection->ends, collection->runs);
@@ -422,9 +456,11 @@ static void finish_texts(struct compiled_texts *texts, struct collection *collec
 	collection->spare = NULL;
 	texts->count = flatten(texts->entries, sorted, collection->count, &answers);
 	texts->lines = prefix_tree_lines(texts->entries, texts->count);
-	for (size_t i = 0; i < texts->count; i++)
+	for (size_t i = 0; i < texts->count && reading != URL_ABSENT; i++)
 		if (answer_precedes(texts->entries[i].answer, texts->least_answer))
 			texts->least_answer = texts->entries[i].answer;
+	if (reading == URL_ABSENT)
+		texts->least_answer = compiled->absent_answers[0];
 }
 
 /* Fill the members about texts and patterns. Returns -1: out of memory. */
@@ -445,8 +481,7 @@ static int compile_policies(struct compiled *compiled, const struct chain *chain
 	for (int reading = 0; reading < URL_READINGS && !result; reading++) {
 		struct compiled_texts *texts = &compiled->texts[reading];
 
-		finish_texts(texts, &collections[reading], compiled, negated,
-			     reading == URL_INSIDE);
+		finish_texts(texts, &collections[reading], compiled, negated, reading);
 		compiled->count += texts->count;
 		compiled->lines += texts->lines;
 	}

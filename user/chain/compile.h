@@ -41,6 +41,8 @@ struct compiled {
 	enum icp_opcode default_verdict;
 	struct compiled_texts texts[URL_READINGS];
 	size_t count, lines; /* of all readings together */
+	size_t absent_count;
+	__u32 absent_answers[ABSENT_MAX]; /* as in struct map_chain */
 	size_t answer_count;
 	struct prefix_answer *answers; /* by rank; entries number them from 1 */
 	size_t source_count;

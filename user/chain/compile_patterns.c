@@ -8,15 +8,16 @@
 int compile_patterns_add(struct compile_patterns *patterns, struct compiled *compiled,
 			 const struct policy *policy, __u32 rank)
 {
-	const struct automaton *automaton;
-	uint16_t *numbers;
 	const char *reason;
+	const struct automaton *automaton = policy->kind->automaton(policy, &reason);
+	uint16_t *numbers;
 
+	if (!automaton) /* its texts are looked up in another way */
+		return 0;
 	if (patterns->count == MEMBERS_MAX)
 		return error_set(&compiled->horizon_reason,
 				 "it is one of more than %u policies on patterns", MEMBERS_MAX);
 	numbers = patterns->numbers[patterns->count];
-	automaton = policy->kind->automaton(policy, &reason);
 	for (uint32_t i = 0; i < automaton->sinks; i++) {
 		numbers[i] = AUTOMATON_NO_ANSWER;
 		if (automaton->answers[i] == AUTOMATON_NO_ANSWER)

@@ -51,7 +51,7 @@ static bool begins_with(const struct prefix_entry *entry, const struct prefix_en
 
 static bool is_negated(const struct path *path, const struct prefix_entry *entry)
 {
-	return path->answers->negated[entry->answer - 1];
+	return path->answers->rule == FLATTEN_LONGEST && path->answers->negated[entry->answer - 1];
 }
 
 static __u32 rank_of(const struct path *path, uint16_t answer)
@@ -72,8 +72,10 @@ static uint16_t first_answer(uint16_t a, uint16_t b)
  */
 static void add_entry(struct path *path, struct place *place, const struct prefix_entry *entry)
 {
-	if (path->answers->first_listed)
+	if (path->answers->rule == FLATTEN_FIRST)
 		place->match = first_answer(place->match, entry->answer);
+	else if (path->answers->rule == FLATTEN_ALL)
+		place->match |= entry->answer;
 	else if (is_negated(path, entry))
 		path->members[entry->answer - 1]++;
 	else if (!place->match || rank_of(path, entry->answer) <= rank_of(path, place->match))

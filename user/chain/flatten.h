@@ -9,6 +9,13 @@
 #include "chain/tree.h"
 #include "maps.h"
 
+/* Of the texts on the path to one, what is its answer? */
+enum flatten_rule {
+	FLATTEN_LONGEST, /* of each policy's the longest text's, and of these the first policy's */
+	FLATTEN_FIRST,	 /* the least of all */
+	FLATTEN_ALL,	 /* the sum of all, which are sets of bits, not answers */
+};
+
 /*
  * Answers and the policies that they belong to, in the order of ranks: answers[i] is the answer
  * i + 1.
@@ -18,13 +25,13 @@ struct flatten_answers {
 	const bool *negated;	     /* of the same indices: the policy has `not` */
 	const uint16_t *complements; /* the answers of those policies, in ascending order */
 	size_t complement_count;
-	bool first_listed; /* of the texts of a policy, the first answer counts, not the longest text */
+	enum flatten_rule rule;
 };
 
 /*
  * Write one entry for each text that changes the verdict to `flat`, which has room for `count` + 1.
  * `entries` are the texts of all policies, sorted by text, then by answer; the answer of a text of a
- * policy with `not` is that of the policy. A PREFIX_NO_ANSWER in the result says that none of the
+ * policy with `not` is that of the policy, but for FLATTEN_ALL. A PREFIX_NO_ANSWER in the result says that none of the
  * policies matches. Returns the number of entries, sorted for prefix_tree_build().
  */
 size_t flatten(struct prefix_entry *flat, const struct prefix_entry *entries, size_t count,

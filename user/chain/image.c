@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+
 #include "chain/gram_filter.h"
 #include "chain/image.h"
 #include "chain/tree.h"
@@ -6,12 +8,13 @@
 
 /*
  * One text a line, but for an empty one in each tree, and what each tree has beside its entries'; and
- * the filter of those that are looked for inside the URL.
+ * the filters of those that are looked for inside the URL.
  */
 size_t chain_image_buckets(size_t lines)
 {
 	return prefix_tree_buckets(lines + URL_READINGS) +
-	       (URL_READINGS - 1) * prefix_tree_buckets(1) + gram_filter_buckets(lines);
+	       (URL_READINGS - 1) * prefix_tree_buckets(1) + gram_filter_buckets(lines) +
+	       (URL_SEARCHES - 1) * gram_filter_buckets(1);
 }
 
 static __u32 find_others(const struct compiled *compiled)
@@ -27,7 +30,8 @@ static __u32 find_others(const struct compiled *compiled)
 	if (compiled->recent_count)
 		others |= OTHER_RECENTS;
 	for (int reading = 0; reading < URL_READINGS; reading++)
-		if (reading != URL_FORWARD && compiled->texts[reading].count)
+		if (reading != URL_FORWARD &&
+		    compiled->texts[reading].least_answer != PREFIX_NO_ANSWER)
 			others |= OTHER_READINGS;
 	return others;
 }
@@ -59,6 +63,8 @@ int chain_image_write(struct map_chain *chain, const struct compiled *compiled,
 		.filter = compiled->filter,
 	};
 	set_recents(chain, compiled);
+	memcpy(chain->absent_answers, compiled->absent_answers, sizeof(chain->absent_answers));
+	chain->absent_all = (1u << compiled->absent_count) - 1;
 	for (int reading = 0; reading < URL_READINGS; reading++) {
 		const struct compiled_texts *texts = &compiled->texts[reading];
 		struct prefix_tree *tree = &chain->trees[reading];
@@ -72,9 +78,14 @@ int chain_image_write(struct map_chain *chain, const struct compiled *compiled,
 		bucket += prefix_tree_buckets(texts->count);
 		line += texts->lines;
 	}
-	if (gram_filter_build(&chain->grams, compiled->texts[URL_INSIDE].entries,
-			      compiled->texts[URL_INSIDE].count, place->buckets + bucket))
-		return -1;
-	chain->grams.first_bucket = place->first_bucket + bucket;
+	for (int search = 0; search < URL_SEARCHES; search++) {
+		const struct compiled_texts *texts = &compiled->texts[URL_INSIDE + search];
+		struct gram_filter *grams = &chain->grams[search];
+
+		if (gram_filter_build(grams, texts->entries, texts->count, place->buckets + bucket))
+			return -1;
+		grams->first_bucket = place->first_bucket + bucket;
+		bucket += gram_filter_buckets(texts->count);
+	}
 	return 0;
 }

@@ -147,9 +147,10 @@ struct policy_kind {
 	const struct byteset *(*texts)(const struct policy *policy);
 
 	/*
-	 * The whole policy as texts that the URL contains, each of GRAM_MIN bytes or more, owned by
-	 * the policy; the first in the list decides. NULL: this policy has no such form, as it has
-	 * `not`, or an automaton. NULL: nor has the kind.
+	 * The policy, disregarding `not`, as texts that the URL contains, each of GRAM_MIN bytes or
+	 * more, owned by the policy; the first in the list decides. If it has an automaton as well,
+	 * that has its other texts, and the same verdict. NULL: this policy has no such form. NULL:
+	 * nor has the kind.
 	 */
 	const struct patterns *(*inside)(const struct policy *policy);
 
@@ -168,7 +169,7 @@ struct policy_kind {
 			size_t size);
 
 	/*
-	 * The whole policy, `not` included, as an automaton whose answers are verdicts, owned by the
+	 * The policy, `not` included, as an automaton whose answers are verdicts, owned by the
 	 * policy; else NULL and the reason. NULL: the kind has no such form.
 	 */
 	const struct automaton *(*automaton)(const struct policy *policy, const char **reason);

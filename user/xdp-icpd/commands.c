@@ -361,9 +361,9 @@ static void add_place(const struct daemon *daemon, const struct policy *policy, 
 	if (automaton) {
 		json_object_set_new(one, "states", json_integer(automaton->states));
 		json_object_set_new(one, "bytes", json_integer(automaton_size(automaton)));
-	} else if (policy_texts(policy) || policy_inside(policy)) {
-		json_object_set_new(one, "texts", json_integer(policy_text_count(policy)));
 	}
+	if (policy_texts(policy) || policy_inside(policy))
+		json_object_set_new(one, "texts", json_integer(policy_text_count(policy)));
 }
 
 /* The child processes of a policy that runs some, and what they do. */

@@ -54,12 +54,12 @@ static __u32 find_turned(void *maps, const struct prefix_tree *tree, struct scra
 			   &scratch->cursor);
 }
 
-static __u32 find_place(void *maps, __u32 slot, __u32 at)
+static __u32 find_place(void *maps, __u32 slot, enum url_reading reading, __u32 at)
 {
 	struct copies *copies = maps;
 
 	(void)slot; /* of copies->chain */
-	return match_place(&copies->chain, &copies->scratch, at, find_turned, maps);
+	return match_place(&copies->chain, &copies->scratch, reading, at, find_turned, maps);
 }
 
 static __u32 find_reading(void *maps, __u32 slot, enum url_reading reading)
@@ -68,8 +68,8 @@ static __u32 find_reading(void *maps, __u32 slot, enum url_reading reading)
 	__u32 index = copies->chain.least_answer[reading] + copies->chain.first_answer, answer;
 	struct prefix_answer least;
 
-	if (reading == URL_INSIDE)
-		answer = match_inside(&copies->chain, slot, &copies->scratch, find_place,
+	if (reading >= URL_INSIDE)
+		answer = match_inside(&copies->chain, slot, &copies->scratch, reading, find_place,
 				      lookup_bucket, maps);
 	else
 		answer = match_reading(&copies->chain, &copies->scratch, reading, find_turned,

@@ -4,8 +4,8 @@
  * verdict; texts in the policy precede those in its file.
  *
  * In the kernel a short list is an automaton, as far as the filter spares walks of it. A long one is
- * looked up by its grams (include/grams.h), which for texts of fewer than GRAM_MIN bytes, and for
- * `not`, cannot be done.
+ * looked up by its grams (include/grams.h). Texts of fewer than GRAM_MIN bytes have none: they are an
+ * automaton beside the others, or all of them if only together they give the verdict.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,11 +21,11 @@
 #define AUTOMATON_TEXTS 8
 
 struct substring {
-	struct pattern_automaton automaton;
-	/* Without one: */
-	struct ahocorasick *search;
 	struct patterns texts;
-	bool has_grams; /* each text has one */
+	struct ahocorasick *search;	    /* for all of them; NULL: the automaton has all */
+	struct pattern_automaton automaton; /* of all, or of those without a gram */
+	struct patterns parted;		    /* those with one, if others have none */
+	const struct patterns *inside;	    /* what is looked up by its grams; NULL: nothing */
 };
 
 static int add_text(void *context, const struct text_list *list, const struct text_entry *entry,
@@ -61,28 +61,79 @@ static void release(struct substring *state)
 {
 	pattern_automaton_free(&state->automaton);
 	ahocorasick_free(state->search);
+	patterns_free(&state->parted);
 	patterns_free(&state->texts);
 	free(state);
 }
 
-/* Make the automaton, if there is to be one. */
-static void make_automaton(struct substring *state, const struct policy *policy)
+static bool has_gram(const struct automaton_pattern *text)
+{
+	return text->length >= GRAM_MIN;
+}
+
+/* Does any text that is found give the policy's verdict, whatever others are there? */
+static bool any_decides(const struct policy *policy, const struct patterns *texts)
+{
+	for (size_t i = 1; i < texts->count; i++)
+		if (texts->list[i].answer != texts->list[0].answer)
+			return false;
+	return !policy->negate;
+}
+
+/*
+ * Make an automaton of the texts without a gram, and a list of the others. Returns 0, or -1: out of
+ * memory.
+ */
+static int part(struct substring *state, const struct policy *policy)
+{
+	const struct automaton_pattern *list = patterns_list(&state->texts);
+	struct patterns without = { 0 };
+	int result = 0;
+
+	for (size_t i = 0; i < state->texts.count && !result; i++)
+		result = patterns_add(has_gram(&list[i]) ? &state->parted : &without, list[i].text,
+				      list[i].length, list[i].answer);
+	if (!result)
+		pattern_automaton_compile(&state->automaton, AUTOMATON_SUBSTRING, &without, policy);
+	if (state->automaton.automaton) {
+		patterns_list(&state->parted);
+		state->inside = &state->parted;
+	} else {
+		error_prefix(&state->automaton.reason,
+			     "its texts of less than %u bytes need an automaton, which ", GRAM_MIN);
+	}
+	patterns_free(&without);
+	return result;
+}
+
+/* Give the texts the form in which the kernel evaluates them. Returns 0, or -1: out of memory. */
+static int make_form(struct substring *state, const struct policy *policy)
 {
 	struct pattern_automaton *made = &state->automaton;
 	struct patterns *texts = &state->texts;
+	size_t grams = 0;
 
-	state->has_grams = !policy->negate;
 	for (size_t i = 0; i < texts->count; i++)
-		state->has_grams = state->has_grams && texts->list[i].length >= GRAM_MIN;
-	if (texts->count <= AUTOMATON_TEXTS || !state->has_grams)
+		grams += has_gram(&texts->list[i]);
+	if (texts->count <= AUTOMATON_TEXTS || grams < texts->count)
 		pattern_automaton_compile(made, AUTOMATON_SUBSTRING, texts, policy);
-	if (made->automaton && state->has_grams && !automaton_is_spared(made->automaton))
-		pattern_automaton_free(made);
-	if (!made->automaton)
+	if (made->automaton && (grams < texts->count || automaton_is_spared(made->automaton))) {
+		patterns_free(texts);
+		return 0;
+	}
+	pattern_automaton_free(made);
+	if (make_search(state))
+		return -1;
+	if (grams == texts->count)
+		state->inside = texts;
+	else if (grams && any_decides(policy, texts))
+		return part(state, policy);
+	else if (grams)
 		error_prefix(&made->reason,
-			     "as texts of less than %u bytes or with `not`, it needs an "
-			     "automaton, which ",
+			     "as it has texts of less than %u bytes, and `not` or several "
+			     "verdicts, it needs an automaton of all, which ",
 			     GRAM_MIN);
+	return 0;
 }
 
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
@@ -92,13 +143,9 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 	int result = state ? text_list_read(&list, add_text, &state->texts, error)
 			   : error_set(error, "out of memory");
 
-	if (result == 0)
-		make_automaton(state, policy);
-	if (result == 0 && !state->automaton.automaton && make_search(state))
+	if (result == 0 && make_form(state, policy))
 		result = error_set(error, "%s: policy '%s': too many texts for the memory",
 				   spec->where, spec->name);
-	if (state && state->automaton.automaton)
-		patterns_free(&state->texts);
 	if (result && state)
 		release(state);
 	if (result == 0)
@@ -116,7 +163,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 	const struct substring *state = policy->state;
 	size_t first;
 
-	if (state->automaton.automaton)
+	if (!state->search)
 		return pattern_automaton_match(&state->automaton, policy, query);
 	first = ahocorasick_first(state->search, query->url, query->length);
 	if (first == AHOCORASICK_NONE)
@@ -126,9 +173,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 
 static const struct patterns *inside(const struct policy *policy)
 {
-	const struct substring *state = policy->state;
-
-	return state->has_grams && !state->automaton.automaton ? &state->texts : NULL;
+	return ((const struct substring *)policy->state)->inside;
 }
 
 static const struct automaton *automaton(const struct policy *policy, const char **reason)
