@@ -157,7 +157,7 @@ struct map_chain {
 	__u32 first_decided;		  /* index in `decided` of the chain's rank 0 */
 	struct prefix_tree trees[URL_READINGS];
 	struct gram_filter grams[URL_SEARCHES]; /* of the readings from URL_INSIDE on */
-	__u32 absent_answers[ABSENT_MAX]; /* in the order of ranks, then PREFIX_NO_ANSWER */
+	__u32 absent_answers[ABSENT_MAX];	/* in the order of ranks, then PREFIX_NO_ANSWER */
 	struct map_partition partition;
 	struct map_recent recents[RECENTS_MAX]; /* in the order of ranks */
 	struct prefix_keys recent_keys;		/* of the hash of their keys */

@@ -407,7 +407,7 @@ ICP_INLINE __u32 match_inside_end(const struct map_chain *chain, const struct sc
 
 	if (reading != URL_ABSENT || answer == PREFIX_COLLISION || answer == MATCH_UNREADABLE)
 		return answer;
-	/* The first policy with `not` that has no text there. */
+		/* The first policy with `not` that has no text there. */
 #pragma GCC unroll 8
 	for (__u32 i = 0; i < ABSENT_MAX; i++)
 		if (!(answer >> i & 1))

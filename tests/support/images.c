@@ -97,8 +97,8 @@ static __u32 read_reading(void *maps, __u32 slot, enum url_reading reading)
 
 	view->image->turned++;
 	if (reading >= URL_INSIDE)
-		return match_inside(&view->image->chain, slot, &view->scratch, reading,
-				    find_place, bucket_at, maps);
+		return match_inside(&view->image->chain, slot, &view->scratch, reading, find_place,
+				    bucket_at, maps);
 	return match_reading(&view->image->chain, &view->scratch, reading, find, match_host, maps);
 }
 
@@ -140,7 +140,8 @@ static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 
 	const struct view *view = maps;
 
 	for (__u32 i = 0; i < count; i++)
-		if (!match_group(scratch, &view->image->compiled->groups[first + i], i, &lookups, maps))
+		if (!match_group(scratch, &view->image->compiled->groups[first + i], i, &lookups,
+				 maps))
 			break;
 	return true;
 }

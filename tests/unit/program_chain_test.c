@@ -389,7 +389,8 @@ TEST(texts_absent_from_the_url)
 		"c004, c005, c006, c007, c008, c009 } }\n"
 		"policy 2 { kind = substring verdict = denied texts = { two2, d002, d003, d004, "
 		"d005, d006, d007, d008, d009 } }\n"
-		"policy 3 { kind = substring not = true verdict = miss texts = { one1/3, three, e003, "
+		"policy 3 { kind = substring not = true verdict = miss texts = { one1/3, three, "
+		"e003, "
 		"e004, e005, e006, e007, e008, e009 } }\n"
 		"policy 4 { kind = prefix verdict = miss_nofetch url = 'http://' }\n",
 		false);

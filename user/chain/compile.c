@@ -146,8 +146,7 @@ static int collect_inside(struct collection *collection, struct compiled *compil
 
 		if (policy->negate && i == 0)
 			answer = add_absent(compiled, policy, rank);
-		else if (!policy->negate &&
-			 (i == 0 || text->answer != texts->list[i - 1].answer))
+		else if (!policy->negate && (i == 0 || text->answer != texts->list[i - 1].answer))
 			answer = add_answer(compiled, rank, text->answer, policy->cost);
 		if (answer == PREFIX_NO_ANSWER) {
 			free(items);
