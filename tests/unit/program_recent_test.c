@@ -215,7 +215,6 @@ TEST(a_full_map)
 	add(0, "http://e.org/");
 	check_url_passes("http://e.org/", ICP_COUNT_PASSED_HORIZON);
 	check_url_passes("http://f.org/", ICP_COUNT_PASSED_HORIZON);
-	switch_to(true);
 	finish_steps();
 	check_url("http://e.org/", HIT);
 	check_url("http://f.org/", MISS);
