@@ -434,8 +434,8 @@ TEST(too_many_lines)
 	assert_int_equal(compiled->lines, 2);
 	assert_string_equal(compiled->horizon_reason.text,
 			    "its 2 texts have no room in the kernel's maps, which have 3 lines of "
-			    "64 bytes; a restart of the daemon makes room, with a larger "
-			    "prefixes_max if that is set");
+			    "64 bytes; " ADVICE_FOR_ROOM
+			    ", with a larger prefixes_max if that is set");
 	assert_true(compiled->lacks_room);
 	compiled_free(compiled);
 	chain_free(chain);

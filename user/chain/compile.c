@@ -410,8 +410,8 @@ static void collect_policies(struct collection *collections, struct compile_patt
 			result = error_set(
 				&compiled->horizon_reason,
 				"its %zu texts have no room in the kernel's maps, which have %zu "
-				"lines of %u bytes; a restart of the daemon makes room, with a "
-				"larger prefixes_max if that is set",
+				"lines of %u bytes; " ADVICE_FOR_ROOM
+				", with a larger prefixes_max if that is set",
 				policy_text_count(policy), lines_max, PREFIX_LINE);
 		else if (policy_texts(policy))
 			result = collect_policy(&collections[reading_of(policy)], compiled, negated,

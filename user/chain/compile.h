@@ -23,6 +23,11 @@ struct compiled_source {
 /* What messages call the texts of all policies. */
 #define TEXTS_NAME "prefixes, suffixes, hosts and substrings"
 
+/* What messages recommend when the kernel's maps are too small for a chain. */
+#define ADVICE_FOR_ROOM                                                                            \
+	"restart the daemon, which makes room for it (where xdp-icp-load has loaded the program, " \
+	"stop it, load again, and start it)"
+
 /* The texts that policies look for at the beginning of one reading. */
 struct compiled_texts {
 	size_t count;

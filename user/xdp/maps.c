@@ -494,10 +494,6 @@ static int switch_chain(struct kernel *kernel, struct map_chain chain, uint32_t 
 	return 0;
 }
 
-#define RESTART                                                                                    \
-	"restart the daemon, which makes room for it (where xdp-icp-load has loaded the program, " \
-	"stop it, load again, and start it)"
-
 int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
 			 bool answer_request_zero, unsigned int lease,
 			 struct kernel_chain *prepared, struct error *error)
@@ -512,19 +508,19 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 		return error_set(
 			error,
 			"the chain has %zu " TEXTS_NAME " of %zu lines of %u bytes, and the "
-			"kernel's maps have room for %u; " RESTART,
+			"kernel's maps have room for %u; " ADVICE_FOR_ROOM,
 			compiled->count, compiled->lines, PREFIX_LINE, kernel->sizes.prefixes);
 	if (compiled->recent_entries > kernel->sizes.recents)
 		return error_set(
 			error,
 			"the policies of the kind recent may have %zu keys, and the kernel's map "
-			"has room for %u; " RESTART,
+			"has room for %u; " ADVICE_FOR_ROOM,
 			compiled->recent_entries, kernel->sizes.recents);
 	if (compiled->source_count > kernel->sizes.sources)
 		return error_set(
 			error,
 			"the chain has %zu networks of queriers, and the kernel's map has room for "
-			"%u; " RESTART,
+			"%u; " ADVICE_FOR_ROOM,
 			compiled->source_count, kernel->sizes.sources);
 	prepared->slot = !active;
 	prepared->recents_of = NULL;
