@@ -24,7 +24,7 @@
 struct gram_filter {
 	__u64 key;	    /* odd */
 	__u64 mask;	    /* of the bytes that a gram has, in the order of memory */
-	__u32 bytes;	    /* of a gram, GRAM_MIN to ICP_WORD */
+	__u32 bytes;	    /* of a gram, GRAM_MIN to ICP_WORD; PREFIX_MAX: there is none */
 	__u32 stride_log;   /* 0 to 2: the stride is 1, 2 or GRAM_STRIDE_MAX */
 	__u32 first_bucket; /* the filter is in the array of buckets */
 	__u32 words;	    /* of the filter */

@@ -405,9 +405,9 @@ ICP_INLINE __u32 match_inside_end(const struct map_chain *chain, const struct sc
 {
 	__u32 answer = ICP_READ_BACK(scratch->inside.answer);
 
+	/* Of URL_ABSENT the first policy that has no text there matches. */
 	if (reading != URL_ABSENT || answer == PREFIX_COLLISION || answer == MATCH_UNREADABLE)
 		return answer;
-		/* The first policy with `not` that has no text there. */
 #pragma GCC unroll 8
 	for (__u32 i = 0; i < ABSENT_MAX; i++)
 		if (!(answer >> i & 1))

@@ -76,8 +76,8 @@ struct scratch {
 	struct url_key key;	    /* of the URL, for one of the policies on it */
 	struct recent_query recent; /* of such a key */
 	struct {
-		__u32 answer; /* so far, of the texts of a reading from URL_INSIDE on */
-		__u32 last;   /* that answer is not changed by any other */
+		__u32 answer; /* found so far, of URL_ABSENT a set; or why that cannot be told */
+		__u32 last;   /* what no other can change */
 		__u32 left;   /* places that may still be looked at */
 		__u32 zero;
 	} inside;

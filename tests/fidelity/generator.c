@@ -237,6 +237,8 @@ static unsigned int any_count(struct generator *g, enum kind kind)
 {
 	if (kind_is_gate(kind) && kind != KIND_SCHEDULE)
 		return 1;
+	if (!kind_is_gate(kind) && !kind_replies(kind) && one_in(g, 60)) /* a file may be empty */
+		return 0;
 	return 1 + below(g, one_in(g, 4) ? 24 : 5);
 }
 

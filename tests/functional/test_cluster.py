@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import pathlib
 import signal
 import socket
 import threading
@@ -260,6 +261,25 @@ class Cluster(ClusterLab):
         last = urllib.parse.quote(page["assignments"][-1]["prefix"])
         rest = a.ask_control("GET", f"/v1/clusters/assignments?limit=2&after={last}")["assignments"]
         self.assertEqual([one["prefix"] for one in rest], [ADMIN])
+
+    def test_a_map_that_no_chain_could_be_built_by(self):
+        """It takes effect when the reason has gone, here a file that was away for a moment."""
+        self.etcd().start()
+        urls = self.directory() / "urls"
+        urls.write_text("http://other.example.org/\n")
+        urls.parent.chmod(0o755)
+        a = self.member("origin-a", 3130)
+        a.configure(POLICY + f'policy "10" {{ kind = "prefix" verdict = "miss" file = "{urls}" }}')
+        a.start()
+        self.until_state(a, "ok", members=1)
+        until(lambda: a.checked(ADMIN) == "ICP_OP_HIT", "the first map")
+        urls.rename(f"{urls}.away")
+        a.icpctl("cluster", "assign", ADMIN, "denied")
+        failure = "the map of a cluster has changed, and the chain has not"
+        until(lambda: failure in a.log.read_text(), "the chain not to be built")
+        self.assertEqual(a.checked(ADMIN), "ICP_OP_HIT")
+        pathlib.Path(f"{urls}.away").rename(urls)
+        until(lambda: a.checked(ADMIN) == "ICP_OP_DENIED", "the map to take effect")
 
     def test_two_daemons_of_one_name(self):
         """The second one says so, and takes over when the first ends."""

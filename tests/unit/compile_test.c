@@ -359,6 +359,30 @@ TEST(short_texts_that_need_the_others)
 	}
 }
 
+/* Nothing is in the URL: the policy matches all, wherever it stands. */
+TEST(absent_texts_of_an_empty_list)
+{
+	char path[LIST_PATH_SIZE], config[400];
+	struct decision decision;
+	struct chain *chain;
+	struct image image;
+
+	write_list(path, "# none\n", 7);
+	snprintf(config, sizeof(config),
+		 "policy 1 { kind = substring verdict = denied file = '%s' }"
+		 "policy 2 { kind = substring not = true verdict = hit file = '%s' }"
+		 "policy 3 { kind = prefix verdict = err url = 'http://' }",
+		 path, path);
+	chain = make_chain(config);
+	image_build(&image, chain);
+	decision = image_decide(&image, "http://e.org/", 13);
+	assert_same_answer(chain, &image, "http://e.org/", &decision);
+	assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
+	image_free(&image);
+	chain_free(chain);
+	unlink(path);
+}
+
 /* Texts that no URL in the kernel contains are not in its maps, and are absent nevertheless. */
 TEST(absent_texts_that_are_too_long)
 {
@@ -375,8 +399,11 @@ TEST(absent_texts_that_are_too_long)
 	chain = make_chain(config);
 	image_build(&image, chain);
 	assert_int_equal(image.compiled->count, 0);
-	decision = image_decide(&image, "http://e.org/", 13);
-	assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
+	memset(list, 'x', PREFIX_URL_MAX);
+	for (size_t length = 1; length <= PREFIX_URL_MAX; length++) {
+		decision = image_decide(&image, list, length);
+		assert_int_equal(decision.verdict.opcode, ICP_OP_HIT);
+	}
 	image_free(&image);
 	chain_free(chain);
 	unlink(path);

@@ -120,7 +120,7 @@ size_t chain_recents(const struct chain *chain, size_t rank);
 /* The verdict if no policy decides. */
 enum icp_opcode chain_default_verdict(const struct chain *chain);
 
-/* The number of texts of a policy that is a set of texts (policy_texts, policy_inside); else 0. */
+/* The number of texts that a policy has in policy_texts() or policy_inside(). */
 size_t policy_text_count(const struct policy *policy);
 
 /* The number of texts of all policies. */

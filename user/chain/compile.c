@@ -141,12 +141,17 @@ static int collect_inside(struct collection *collection, struct compiled *compil
 
 	if (!items)
 		return error_set(&compiled->horizon_reason, "out of memory");
+	if (policy->negate) { /* also if the list is empty */
+		answer = add_absent(compiled, policy, rank);
+		if (answer == PREFIX_NO_ANSWER) {
+			free(items);
+			return -1;
+		}
+	}
 	for (size_t i = 0; i < texts->count; i++) {
 		const struct automaton_pattern *text = &texts->list[i];
 
-		if (policy->negate && i == 0)
-			answer = add_absent(compiled, policy, rank);
-		else if (!policy->negate && (i == 0 || text->answer != texts->list[i - 1].answer))
+		if (!policy->negate && (i == 0 || text->answer != texts->list[i - 1].answer))
 			answer = add_answer(compiled, rank, text->answer, policy->cost);
 		if (answer == PREFIX_NO_ANSWER) {
 			free(items);

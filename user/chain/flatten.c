@@ -19,6 +19,9 @@
  *
  * Answers are numbered in the order of ranks, so the smaller of the two answers comes first.
  *
+ * If the least answer of all texts counts, or the union of sets, it is that of the path likewise: every text
+ * that the reading begins with is on it.
+ *
  * An entry with the same answer as the text before it on the path is omitted: the longest match of a
  * URL is then a text with the same answer.
  */

@@ -13,7 +13,7 @@
 enum flatten_rule {
 	FLATTEN_LONGEST, /* of each policy's the longest text's, and of these the first policy's */
 	FLATTEN_FIRST,	 /* the least of all */
-	FLATTEN_ALL,	 /* the sum of all, which are sets of bits, not answers */
+	FLATTEN_ALL,	 /* the union of all, which are sets of bits, not answers */
 };
 
 /*

@@ -55,6 +55,8 @@ int gram_filter_build(struct gram_filter *grams, const struct prefix_entry *text
 		if (texts[i].length < shortest)
 			shortest = texts[i].length;
 	choose(grams, shortest);
+	if (!count) /* no URL has such a gram: nothing is looked up */
+		grams->bytes = PREFIX_MAX;
 	memset(buckets, 0, gram_filter_buckets(count) * sizeof(*buckets));
 	for (size_t i = 0; i < count; i++)
 		for (uint32_t offset = 0; offset < 1u << grams->stride_log; offset++)

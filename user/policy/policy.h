@@ -169,8 +169,9 @@ struct policy_kind {
 			size_t size);
 
 	/*
-	 * The policy, `not` included, as an automaton whose answers are verdicts, owned by the
-	 * policy; else NULL and the reason. NULL: the kind has no such form.
+	 * The whole policy, `not` included, or what inside() leaves out of it, as an automaton whose
+	 * answers are verdicts, owned by the policy; else NULL and the reason. NULL: the kind has no
+	 * such form.
 	 */
 	const struct automaton *(*automaton)(const struct policy *policy, const char **reason);
 };

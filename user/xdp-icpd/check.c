@@ -146,7 +146,9 @@ static void add_horizon(const struct daemon *daemon, __u32 rank, json_t *result)
 	struct error why;
 
 	if (policy_inside(policy))
-		reason = "its texts could begin at too many places of this URL";
+		reason =
+			"its texts, or those of a policy behind it, could begin at too many places "
+			"of this URL";
 	if (policy_is_recent(policy))
 		reason = "the kernel has no keys of this length, or not all of them yet";
 	if (rank == daemon->horizon.rank)

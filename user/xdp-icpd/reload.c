@@ -33,6 +33,8 @@
 #include "lib/log.h"
 #include "lib/plural.h"
 
+#define REBUILD_PAUSE 2 /* seconds */
+
 enum change_kind {
 	CHANGE_RELOAD,
 	CHANGE_PUT,
@@ -86,7 +88,8 @@ struct changes {
 	size_t waiting_count;
 	struct change *current;
 	struct released_list released;
-	atomic_bool cancel; /* the daemon ends */
+	atomic_bool cancel;   /* the daemon ends */
+	struct event *on_due; /* to try a rebuild that has failed once more */
 
 	pthread_t thread;
 	bool running, joinable;
@@ -347,6 +350,7 @@ static int activate(struct changes *changes, struct change *change)
 	result = daemon_switch_chain(daemon, &change->next, config, &change->error);
 	if (result == 0) {
 		change->active = true;
+		event_del(changes->on_due); /* it has the clusters' last maps */
 		exchange_config(config, former, change);
 		if (change->kind == CHANGE_RELOAD) {
 			daemon->reloads++;
@@ -376,13 +380,18 @@ static void reload_failed(struct changes *changes, const struct error *error)
 		log_write(LOG_ERR, "reload failed, nothing is changed: %s%s", error->text, more);
 }
 
+/* The reason may pass: memory, or a file that is being replaced. */
 static void rebuild_failed(struct changes *changes, const struct error *error)
 {
+	static const struct timeval pause = { .tv_sec = REBUILD_PAUSE };
 	char more[LOG_LIMIT_TEXT];
 
+	event_add(changes->on_due, &pause);
 	if (log_limit_allows(&changes->failures, 10, more))
-		log_write(LOG_ERR, "the map of a cluster has changed, and the chain has not: %s%s",
-			  error->text, more);
+		log_write(LOG_ERR,
+			  "the map of a cluster has changed, and the chain has not, until the next "
+			  "try in %d s: %s%s",
+			  REBUILD_PAUSE, error->text, more);
 }
 
 static void complete(struct changes *changes, struct change *change)
@@ -534,6 +543,15 @@ void daemon_reload_on_signal(struct daemon *daemon)
 	daemon_reload(daemon, &error);
 }
 
+static void on_due(evutil_socket_t fd, short what, void *context)
+{
+	struct changes *changes = context;
+
+	(void)fd;
+	(void)what;
+	daemon_rebuild(changes->daemon);
+}
+
 /* --- the beginning and the end */
 
 int daemon_open_changes(struct daemon *daemon, struct error *error)
@@ -551,7 +569,8 @@ int daemon_open_changes(struct daemon *daemon, struct error *error)
 		return error_set(error, "eventfd: %s", strerror(errno));
 	changes->on_wake =
 		event_new(daemon->base, changes->wake, EV_READ | EV_PERSIST, on_wake, changes);
-	if (!changes->on_wake || event_add(changes->on_wake, NULL))
+	changes->on_due = evtimer_new(daemon->base, on_due, changes);
+	if (!changes->on_due || !changes->on_wake || event_add(changes->on_wake, NULL))
 		return error_set(error, "out of memory");
 	chain_set_release(daemon->chain, on_release, changes);
 	return 0;
@@ -578,6 +597,7 @@ void daemon_cancel_changes(struct daemon *daemon)
 	if (!changes)
 		return;
 	changes->cancel = true;
+	event_del(changes->on_due);
 	if (changes->running)
 		join_thread(changes);
 	if (changes->current)
@@ -598,6 +618,8 @@ void daemon_free_changes(struct daemon *daemon)
 		return;
 	if (changes->on_wake)
 		event_free(changes->on_wake);
+	if (changes->on_due)
+		event_free(changes->on_due);
 	if (changes->wake >= 0)
 		close(changes->wake);
 	free(changes);

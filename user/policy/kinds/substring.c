@@ -3,9 +3,9 @@
  * The URL contains one of `texts`. Of those that it contains, the first in the list gives the
  * verdict; texts in the policy precede those in its file.
  *
- * In the kernel a short list is an automaton, as far as the filter spares walks of it. A long one is
- * looked up by its grams (include/grams.h). Texts of fewer than GRAM_MIN bytes have none: they are an
- * automaton beside the others, or all of them if only together they give the verdict.
+ * In the kernel a short list is an automaton, with `not` or if the filter spares most walks of it. A long
+ * one is looked up by its grams (include/grams.h). Texts of fewer than GRAM_MIN bytes have none: they
+ * are an automaton beside the others, or all of them if only together they give the verdict.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -117,7 +117,8 @@ static int make_form(struct substring *state, const struct policy *policy)
 		grams += has_gram(&texts->list[i]);
 	if (texts->count <= AUTOMATON_TEXTS || grams < texts->count)
 		pattern_automaton_compile(made, AUTOMATON_SUBSTRING, texts, policy);
-	if (made->automaton && (grams < texts->count || automaton_is_spared(made->automaton))) {
+	if (made->automaton &&
+	    (grams < texts->count || policy->negate || automaton_is_spared(made->automaton))) {
 		patterns_free(texts);
 		return 0;
 	}
