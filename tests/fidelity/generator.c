@@ -269,7 +269,7 @@ static void add_policy(struct generator *g)
 	step->name = name;
 	step->policy = kind;
 	step->verdict = any_verdict(g);
-	step->on = kind != KIND_PARTITION && one_in(g, 8);
+	step->on = kind != KIND_PARTITION && one_in(g, least ? 3 : 8);
 	if (kind != KIND_PARTITION && one_in(g, 2))
 		step->cost = one_in(g, 3) ? below(g, 2) * 65535 : below(g, 65536);
 	if (kind_replies(kind)) {
@@ -292,7 +292,7 @@ static void add_policy(struct generator *g)
 		if (least && one_in(g, 2))
 			add_short_texts(g, name);
 	} else {
-		unsigned int count = any_count(g, kind);
+		unsigned int count = least && one_in(g, 2) ? 9 + below(g, 8) : any_count(g, kind);
 
 		/* What is in the file comes last. */
 		for (unsigned int in_file = 0; in_file < 1u + own; in_file++)
