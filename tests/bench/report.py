@@ -60,6 +60,7 @@ RATE_COLUMNS = (
     ("rounds", lambda row: spread(row.get("rates"), rate)),
     ("of the limit", lambda row: number(row.get("share"), 2)),
     ("rounds", lambda row: spread(row.get("shares"), lambda share: f"{share:.2f}")),
+    ("ns more", lambda row: number(row.get("more_ns"))),
     ("ns", lambda row: number(row.get("ns"))),
     ("lost", lambda row: percent(row.get("lost"))),
     ("wrong", lambda row: str(row.get("bad", ""))),
@@ -121,8 +122,9 @@ def markdown(results):
         "Namespaces and veth on one machine. One core does all of it: icpblast's generator, the "
         "program, and the check of each reply. Processes that answer have a second core. A share is "
         "the best round's rate by the best of the limit's, measured in turn on the same frames; "
-        "what each pair of rounds gave stands beside it. Nanoseconds are the kernel's count "
-        "(BPF statistics, whose own cost is in them), taken in a separate round.\n"
+        "what each pair of rounds gave stands beside it, and then by how much a reply takes longer "
+        "than the limit's. The nanoseconds in the last column of times are the kernel's count of a "
+        "run (BPF statistics, whose own cost is in them), taken in a separate round.\n"
     )
     for title, lines in tables(results):
         yield f"## {title}\n"

@@ -43,7 +43,7 @@ class Report(Lab):
         "seconds": 1,
         "rates": [
             {"name": "one", "rate": 2e6, "rates": [1e6, 2e6], "share": 0.5, "shares": [0.4, 0.5]},
-            {"name": "two", "ns": 123.4},
+            {"name": "two", "more_ns": 99.6, "ns": 123.4},
         ],
         "deadline": [
             {"name": "late", "in_time": 0.99999, "p50": 1.0, "p99.9": None, "sent": 9, "bad": 0}
@@ -61,7 +61,7 @@ class Report(Lab):
         text = (directory / "report.md").read_text()
         for line in (
             "| one | 2.00 M | 1.00 M to 2.00 M | 0.50 | 0.40 to 0.50 |",
-            "| two |  |  |  |  | 123 |",
+            "| two |  |  |  |  | 100 | 123 |",
             "| late | 99.999 % | 1.000 | never | 9 | 0 |",
             "| first | at least 1 | 2 | met |",
             "| second | at least 1 | 0 | MISSED |",
