@@ -26,7 +26,7 @@ policy "01-origin" {{
 }}
 policy "10-mine" {{ kind = "prefix"  verdict = "hit"  urls = {{ "http://{site}/{name}/" }} }}
 """
-RATE = 10_000  # queries a second during the upgrade
+RATE = 2_000  # queries a second during the upgrade
 
 
 class OperatorsWay(test_squid.Squid, test_prometheus.WithPrometheus):
