@@ -92,6 +92,13 @@ struct candidate chain_gate(const struct chain *chain);
 bool policy_in_kernel(const struct policy *policy, struct error *reason);
 
 /*
+ * Add an answer behind all others, whose ranks are no larger. Returns its number; PREFIX_NO_ANSWER, and the
+ * reason in `compiled`: there is no room for another.
+ */
+uint16_t compiled_add_answer(struct compiled *compiled, __u32 rank, enum icp_opcode verdict,
+			     __s32 cost);
+
+/*
  * Return the number of an answer, adding it if needed, in the order of ranks. PREFIX_NO_ANSWER, and
  * the reason in `compiled`: there is no room for another.
  */
