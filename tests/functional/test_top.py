@@ -90,7 +90,7 @@ class Top(Wire):
         screen.await_text("05-flag: not set since", " 1 of 35")
         screen.resize(120, 50)
         screen.await_text("(default)")
-        self.assertEqual(len(screen.text().splitlines()), 50)
+        until(lambda: len(screen.text().splitlines()) == 50, "the last line to be used")
         screen.resize(20, 5)  # nothing to read, but no harm
         screen.resize(80, 24)
         screen.await_text("q quit")
