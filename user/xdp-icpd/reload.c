@@ -33,7 +33,9 @@
 #include "lib/log.h"
 #include "lib/plural.h"
 
-#define REBUILD_PAUSE 2 /* seconds */
+/* Seconds before the chain is built once more by the map of a cluster, twice as many each time. */
+#define REBUILD_PAUSE 2
+#define REBUILD_PAUSE_MAX 64
 
 enum change_kind {
 	CHANGE_RELOAD,
@@ -90,6 +92,7 @@ struct changes {
 	struct released_list released;
 	atomic_bool cancel;   /* the daemon ends */
 	struct event *on_due; /* to try a rebuild that has failed once more */
+	time_t pause;	      /* seconds before that; 0: the last one succeeded */
 
 	pthread_t thread;
 	bool running, joinable;
@@ -351,6 +354,7 @@ static int activate(struct changes *changes, struct change *change)
 	if (result == 0) {
 		change->active = true;
 		event_del(changes->on_due); /* it has the clusters' last maps */
+		changes->pause = 0;
 		exchange_config(config, former, change);
 		if (change->kind == CHANGE_RELOAD) {
 			daemon->reloads++;
@@ -383,15 +387,19 @@ static void reload_failed(struct changes *changes, const struct error *error)
 /* The reason may pass: memory, or a file that is being replaced. */
 static void rebuild_failed(struct changes *changes, const struct error *error)
 {
-	static const struct timeval pause = { .tv_sec = REBUILD_PAUSE };
 	char more[LOG_LIMIT_TEXT];
+	struct timeval pause;
 
+	changes->pause = changes->pause ? 2 * changes->pause : REBUILD_PAUSE;
+	if (changes->pause > REBUILD_PAUSE_MAX)
+		changes->pause = REBUILD_PAUSE_MAX;
+	pause = (struct timeval){ .tv_sec = changes->pause };
 	event_add(changes->on_due, &pause);
 	if (log_limit_allows(&changes->failures, 10, more))
 		log_write(LOG_ERR,
 			  "the map of a cluster has changed, and the chain has not, until the next "
-			  "try in %d s: %s%s",
-			  REBUILD_PAUSE, error->text, more);
+			  "try in %ld s: %s%s",
+			  (long)changes->pause, error->text, more);
 }
 
 static void complete(struct changes *changes, struct change *change)
