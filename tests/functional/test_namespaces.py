@@ -394,10 +394,11 @@ class Kernel:
             self.assert_flooded(self.flood(address, 5000, self.questions(verdict)), 5000)
             outcome = self.end_flood(flood)
             self.assertEqual(set(outcome["verdicts"]), {*verdicts, "denied"})
+            count = outcome["answered"] + 5000
             after = daemon.counts("answered.kernel", "answered.daemon")
-            self.assert_replies_counted(sum(after) - sum(before), outcome, 5000 + asked)
+            self.assertEqual(sum(after) - sum(before), count + asked)
             # All but the URLs of the regex and the queries during a change of the chain.
-            self.assertGreater(after[0] - before[0], outcome["answered"] // 2)
+            self.assertGreater(after[0] - before[0], count // 2)
 
             daemon.configure(flipping("denied"))
             daemon.icpctl("reload")

@@ -153,14 +153,8 @@ class Wire(Lab):
 
     def assert_flooded(self, process, count):
         outcome = self.outcome(process)
-        self.assertEqual((outcome["sent"], outcome["answered"] + outcome["lost"]), (count, count))
+        self.assertEqual((outcome["sent"], outcome["answered"]), (count, count))
         return outcome
-
-    def assert_replies_counted(self, counted, outcome, others=0):
-        """Replies counted: those of the flood and others, and any that a device then dropped."""
-        replies = outcome["answered"] + others
-        self.assertGreaterEqual(counted, replies)
-        self.assertLessEqual(counted, replies + outcome["lost"])
 
     def end_flood(self, process):
         """End a flood that still runs; every query must have had its reply."""
@@ -171,20 +165,15 @@ class Wire(Lab):
         return outcome
 
     def outcome(self, process):
-        """Every reply must be right, and none lost but what the devices say they dropped."""
         output, _ = process.communicate()
-        self.assertIn(process.returncode, (0, 1), output)
-        outcome = json.loads(output.splitlines()[-1])
-        self.assertEqual((outcome["wrong"], outcome["duplicates"]), (0, 0), output)
-        if outcome["lost"]:
-            drops = self.device_drops()
-            self.assertLessEqual(outcome["lost"], sum(drops.values()), f"{output}{drops}")
-        return outcome
+        if process.returncode:
+            self.fail(f"{output}the devices have dropped {self.device_drops()}")
+        return json.loads(output)
 
     def device_drops(self):
-        """Frames that the devices dropped, as a full queue or a failed allocation makes them do."""
+        """Frames that each device has dropped, to tell a loss on the path from the responder's."""
         return {
-            link["ifname"]: sum(link["stats64"][way]["dropped"] for way in ("rx", "tx"))
+            link["ifname"]: [link["stats64"][way]["dropped"] for way in ("rx", "tx")]
             for namespace in (self.client_side, self.server_side)
             for link in json.loads(namespace.run("ip", "-s", "-json", "link", "show").stdout)
         }

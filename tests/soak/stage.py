@@ -264,8 +264,10 @@ class Stage(Wire):
             "passed.offload": self.passed_offload(),
             "datagrams to the client": self.socket_drops(self.client_side),
             "datagrams to the server": self.socket_drops(self.server_side),
-            **self.device_drops(),
         }
+        for namespace in (self.client_side, self.server_side):
+            for link in json.loads(namespace.run("ip", "-s", "-json", "link", "show").stdout):
+                drops[link["ifname"]] = link["stats64"]["tx"]["dropped"]
         if self.state.daemon == promise.RUNS:
             with contextlib.suppress(OSError, ValueError):
                 drops["failed.pending"] = self.server.count("failed.pending")
