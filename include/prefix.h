@@ -91,8 +91,11 @@ struct prefix_line {
 	char text[PREFIX_LINE];
 } __attribute__((aligned(PREFIX_LINE)));
 
-/* What a full bucket does not hold is in one of this many behind it. The array ends with as many. */
-#define PREFIX_PROBE_MAX 8u
+/*
+ * What a full bucket does not hold is in one of this many behind it. The array ends with as many. Of a
+ * tree of four million nodes that fills half of the slots one in a hundred needs more than 16.
+ */
+#define PREFIX_PROBE_MAX 32u
 
 /* The keys of the hash, all bits random. */
 struct prefix_keys {

@@ -1,9 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The tree of prefixes: looked up against a look at all of them, built, damaged, and counted. */
+#include <sys/random.h>
+
 #include "lib/byteset.h"
 #include "support/trees.h"
 
 #define MEMBERS 64
+
+/* Takes the place of the C library's: keys that are the same in each run, and counted. */
+static uint64_t random_state = 1;
+static unsigned int keys_made;
+
+ssize_t getrandom(void *buffer, size_t size, unsigned int flags)
+{
+	uint8_t *bytes = buffer;
+
+	(void)flags;
+	keys_made++;
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = random_below(&random_state, 256);
+	return size;
+}
 
 static int compare(const void *left, const void *right)
 {
@@ -354,6 +371,28 @@ TEST(room_for_a_prefix)
 	assert_true(many.tree.bucket_count * PREFIX_LINE <= 33 * many.count);
 	assert_true(many.tree.line_count <= many.count);
 	many_free(&many);
+}
+
+/* Where the most nodes fall side by side, all of them are within reach of a lookup. */
+TEST(a_million_prefixes_need_no_other_keys)
+{
+	const size_t count = 1000000;
+	struct prefix_entry *entries = calloc(count, sizeof(*entries));
+	char (*texts)[9] = calloc(count, sizeof(*texts));
+	struct tree tree;
+
+	assert_non_null(entries);
+	assert_non_null(texts);
+	for (size_t i = 0; i < count; i++) {
+		snprintf(texts[i], sizeof(texts[i]), "%08zx", i);
+		entries[i] = (struct prefix_entry){ texts[i], 8, 1 };
+	}
+	keys_made = 0;
+	tree_build(&tree, entries, count);
+	assert_int_equal(keys_made, 1);
+	tree_free(&tree);
+	free(texts);
+	free(entries);
 }
 
 TEST(texts_are_compared_to_the_byte)
