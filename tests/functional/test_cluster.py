@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pathlib
+import queue
 import signal
 import socket
 import threading
@@ -620,19 +621,60 @@ class Hostile(ClusterLab):
         while True:
             yield part
 
+    GOOD = {
+        "lease/grant": [b'{"ID": "7", "TTL": "2"}'],
+        "lease/keepalive": [b'{"result": {"ID": "7", "TTL": "2"}}'],
+        "kv/txn": [b'{"succeeded": true}'],
+        "kv/range": [b'{"header": {"revision": "5"}}'],
+        "watch": [b'{"result": {"created": true, "header": {"revision": "5"}}}\n'],
+    }
+
+    def test_a_reply_that_the_watch_has_overtaken(self):
+        """It tells an older revision than the watch, which is no reason to read all again."""
+        self.ttl = "6s"
+        member, key, value, weight = (
+            base64.b64encode(text).decode()
+            for text in (
+                b"/xdp-icp/site/members/origin-a",
+                b"/xdp-icp/site/assign/http://e.org/",
+                b'{"verdict": "hit"}',
+                b'{"weight": 100}',
+            )
+        )
+        event = f'{{"kv": {{"key": "{key}", "value": "{value}", "mod_revision": "6"}}}}'
+        known = f'"kvs": [{{"key": "{member}", "value": "{weight}", "lease": "7"}}]'
+        changes, reads = queue.Queue(), []
+
+        def watch():
+            yield from self.GOOD["watch"]
+            while change := changes.get():
+                yield change
+
+        def keepalive():
+            reads.append(self.cluster(a)["reads"])
+            if len(reads) == 1:
+                changes.put(f'{{"result": {{"events": [{event}]}}}}\n'.encode())
+                until(lambda: self.cluster(a)["assignments"] == 1, "the change")
+            revision = 6 if len(reads) == 2 else 5
+            header = f'"header": {{"revision": "{revision}"}}'
+            yield f'{{"result": {{"ID": "7", "TTL": "6", {header}}}}}'.encode()
+
+        answers = {"/v3/watch": watch, "/v3/lease/keepalive": keepalive}
+        good = {f"/v3/{path}": parts for path, parts in self.GOOD.items()}
+        good["/v3/kv/range"] = [f'{{"header": {{"revision": "5"}}, {known}}}'.encode()]
+        a = self.member("origin-a", 3130).start()
+        end = self.serve(lambda path: answers[path]() if path in answers else good[path])
+        try:
+            until(lambda: self.cluster(a)["reads"] > 1, "a loss that is one")
+            self.assertEqual(reads[:3], [1, 1, 1])
+        finally:
+            for _ in range(100):
+                changes.put(None)
+            end()
+
     def test_hostile_replies(self):
-        lease = b'{"ID": "7", "TTL": "2"}'
-        claimed = b'{"succeeded": true}'
-        alive = b'{"result": {"ID": "7", "TTL": "2"}}'
         key = base64.b64encode(b"/xdp-icp/site/assign/http://e.org/").decode()
         page = f'{{"header": {{"revision": "5"}}, "kvs": [{{"key": "{key}"}}], "more": true}}'
-        good = {
-            "lease/grant": [lease],
-            "lease/keepalive": [alive],
-            "kv/txn": [claimed],
-            "kv/range": [b'{"header": {"revision": "5"}}'],
-            "watch": [b'{"result": {"created": true, "header": {"revision": "5"}}}\n'],
-        }
         a = self.member("origin-a", 3130).start()
         for what, bad, told in (
             ("lease/grant", [b""], "no JSON"),
@@ -650,7 +692,7 @@ class Hostile(ClusterLab):
             ("watch", self.endless(b"x" * 100000), "too large"),
         ):
             with self.subTest(what=what, told=told):
-                replies = {f"/v3/{path}": parts for path, parts in good.items()}
+                replies = {f"/v3/{path}": parts for path, parts in self.GOOD.items()}
                 replies[f"/v3/{what}"] = bad
                 end = self.serve(lambda path: replies.get(path, [b"{}"]))
                 try:

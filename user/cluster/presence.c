@@ -81,7 +81,8 @@ static void on_kept(void *context, const struct etcd_result *result)
 	}
 	if (session->view.state == VIEW_WATCHES)
 		session->failures = 0;
-	view_confirm(session, etcd_number(json_object_get(reply, "header"), "revision"));
+	view_confirm(session, etcd_number(json_object_get(reply, "header"), "revision"),
+		     session->presence.seen);
 }
 
 static void on_granted(void *context, const struct etcd_result *result)
@@ -214,6 +215,7 @@ static void ask(struct session *session)
 
 	presence->asked = true;
 	presence->claims = false;
+	presence->seen = session->view.revision;
 	if (!presence->lease)
 		etcd_call(session->etcd, "lease/grant",
 			  json_pack("{s:o}", "TTL", etcd_make_number(ttl_seconds(session))),

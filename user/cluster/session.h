@@ -17,6 +17,7 @@ struct presence {
 	uint64_t next;	      /* when to do something */
 	bool asked, claims;   /* a call runs; the next one puts the key */
 	bool written;	      /* the key is there */
+	uint64_t seen;	      /* revision up to which all was known when the call was sent */
 	unsigned int refusals;
 };
 
@@ -115,8 +116,12 @@ void presence_leave(struct session *session);
 void view_begin(struct session *session, bool whole, uint64_t when);
 void view_step(struct session *session, uint64_t now);
 
-/* etcd has replied, and is at this revision: is what has been seen of it all? */
-void view_confirm(struct session *session, uint64_t revision);
+/*
+ * etcd has replied, and was at this revision. It has lost what was seen if it is behind `seen`, up to
+ * which all was known when the call was sent; the watch may be ahead of the reply meanwhile.
+ */
+void view_confirm(struct session *session, uint64_t revision, uint64_t seen);
+
 /* When view_step() has something to do, unless a call ends before. */
 uint64_t view_due(const struct session *session);
 

@@ -153,7 +153,8 @@ static void on_line(void *context, const json_t *result)
 		session_reached(session);
 		view->state = VIEW_WATCHES;
 		view->refusals = 0;
-		view_confirm(session, etcd_number(json_object_get(result, "header"), "revision"));
+		view_confirm(session, etcd_number(json_object_get(result, "header"), "revision"),
+			     view->revision);
 	} else {
 		on_events(session, result);
 	}
@@ -372,13 +373,11 @@ uint64_t view_due(const struct session *session)
 		       : UINT64_MAX;
 }
 
-void view_confirm(struct session *session, uint64_t revision)
+void view_confirm(struct session *session, uint64_t revision, uint64_t seen)
 {
-	const struct view *view = &session->view;
-
-	if (view->state != VIEW_WATCHES)
+	if (session->view.state != VIEW_WATCHES)
 		return;
-	if (revision < view->revision) {
+	if (revision < seen) {
 		view_begin(session, true, etcd_now());
 		return;
 	}
