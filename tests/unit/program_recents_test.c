@@ -6,11 +6,13 @@
 #include "policy/kinds/recent.h"
 #include "support/chains.h"
 #include "xdp/recents.h"
+#include "xdp/shared_map.h"
 
 #define HOMES 60000u
 #define SLOTS RECENT_SLOTS(HOMES)
 #define FOREIGN 0xffffffffu
 
+static struct shared_map map;
 static struct recents recents;
 static struct map_watch watch;
 static struct chain *chain;
@@ -22,7 +24,8 @@ static void open_map(void)
 				sizeof(struct recent_slot), SLOTS, &options);
 
 	assert_true(fd >= 0);
-	assert_int_equal(recents_open(&recents, fd), 0);
+	assert_int_equal(shared_map_open(&map, fd, sizeof(struct recent_slot), SLOTS), 0);
+	recents_open(&recents, &map);
 	close(fd);
 }
 
@@ -90,5 +93,6 @@ TEST(a_sweep_ends_in_spite_of_switches)
 		;
 	assert_int_equal(entries_of(FOREIGN), 0);
 	recents_close(&recents);
+	shared_map_close(&map);
 	chain_unref(chain);
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,14 +18,29 @@
 #include "xdp/namespace.h"
 #include "xdp/pins.h"
 #include "xdp/recents.h"
+#include "xdp/shared_map.h"
+
+/* The maps that are written through memory: bytes of an entry, and entries at least. */
+static const struct {
+	size_t value;
+	uint32_t entries;
+} shared_maps[PIN_MAX] = {
+	[PIN_PREFIXES] = { sizeof(struct prefix_bucket), 2 },
+	[PIN_TEXTS] = { sizeof(struct prefix_line), 2 },
+	[PIN_AUTOMATA] = { sizeof(struct automaton_group), 2 * AUTOMATON_GROUPS },
+	[PIN_PARTITIONS] = { sizeof(struct partition_line), 2 * PARTITION_LINES },
+	[PIN_RECENT] = { sizeof(struct recent_slot), RECENT_SLOTS(1) },
+	[PIN_WATCH] = { sizeof(struct map_watch), 2 },
+};
 
 struct kernel {
 	int fd[PIN_MAX];
+	struct shared_map shared[PIN_MAX];
 	struct kernel_sizes sizes;
 	struct pinned_rules *rules;
 	struct map_chain current;   /* activated by this daemon */
 	uint32_t slot;		    /* half of the maps with that chain */
-	struct map_watch *watch;    /* one per half, shared with the program */
+	struct map_watch *watch;    /* one per half, in `shared` */
 	struct map_control control; /* copy of the map, if this process holds the lock */
 	struct kernel_use use;	    /* of the current chain */
 	uint32_t destinations;
@@ -51,24 +65,22 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 		kernel->fd[pin] = pin_open_report(dir, pin, error);
 		if (kernel->fd[pin] < 0)
 			goto fail;
+		if (!shared_maps[pin].value)
+			continue;
+		err = shared_map_open(&kernel->shared[pin], kernel->fd[pin], shared_maps[pin].value,
+				      shared_maps[pin].entries);
+		if (err) {
+			error_set(error, "%s/%s: %s", dir->path, pin_names[pin], strerror(-err));
+			goto fail;
+		}
 	}
-	kernel->watch = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED,
-			     kernel->fd[PIN_WATCH], 0);
-	if (kernel->watch == MAP_FAILED) {
-		kernel->watch = NULL;
-		error_set(error, "%s/watch: %s", dir->path, strerror(errno));
-		goto fail;
-	}
+	kernel->watch = kernel->shared[PIN_WATCH].memory;
 	kernel->rules = pinned_rules_adopt(kernel->fd[PIN_RULES]);
 	if (!kernel->rules) {
 		error_set(error, "out of memory");
 		goto fail;
 	}
-	err = recents_open(&kernel->recents, kernel->fd[PIN_RECENT]);
-	if (err) {
-		error_set(error, "%s/recent: %s", dir->path, strerror(-err));
-		goto fail;
-	}
+	recents_open(&kernel->recents, &kernel->shared[PIN_RECENT]);
 	kernel->sizes = pin_sizes(dir);
 	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &zero, &kernel->control)) {
 		error_set(error, "%s/control: %s", dir->path, strerror(errno));
@@ -89,15 +101,15 @@ void kernel_close(struct kernel *kernel)
 	if (!kernel)
 		return;
 	recents_close(&kernel->recents);
-	if (kernel->watch)
-		munmap(kernel->watch, sysconf(_SC_PAGESIZE));
 	if (kernel->rules) {
 		pinned_rules_close(kernel->rules);
 		kernel->fd[PIN_RULES] = -1;
 	}
-	for (int pin = 0; pin < PIN_MAX; pin++)
+	for (int pin = 0; pin < PIN_MAX; pin++) {
+		shared_map_close(&kernel->shared[pin]);
 		if (kernel->fd[pin] >= 0)
 			close(kernel->fd[pin]);
+	}
 	free(kernel);
 }
 
@@ -347,51 +359,21 @@ static void remove_old_sources(const struct kernel *kernel, uint32_t generation)
 	free(dead);
 }
 
-/* One half of an array map, memory-mapped. */
-struct half {
-	void *map; /* MAP_FAILED: not mapped */
-	size_t size;
-	void *entries;
-};
-
-static struct half half_open(int fd, uint32_t slot, size_t entry_size)
-{
-	uint32_t entries = map_entries(fd) / 2;
-	size_t page = sysconf(_SC_PAGESIZE);
-	struct half half = { .size = (2 * entries * entry_size + page - 1) / page * page };
-
-	half.map = mmap(NULL, half.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	half.entries = (char *)half.map + slot * entries * entry_size;
-	return half;
-}
-
-static void half_close(const struct half *half)
-{
-	if (half->map != MAP_FAILED)
-		munmap(half->map, half->size);
-}
-
 /* Write the texts and their answers to the inactive half, and fill `chain`. Return 0 or -errno. */
 static int write_texts(const struct kernel *kernel, const struct compiled *compiled,
 		       struct map_chain *chain, uint32_t slot)
 {
-	struct half buckets =
-		half_open(kernel->fd[PIN_PREFIXES], slot, sizeof(struct prefix_bucket));
-	struct half lines = half_open(kernel->fd[PIN_TEXTS], slot, sizeof(struct prefix_line));
+	const struct shared_map *buckets = &kernel->shared[PIN_PREFIXES];
+	const struct shared_map *lines = &kernel->shared[PIN_TEXTS];
 	const struct image_place place = {
-		.buckets = buckets.entries,
-		.lines = lines.entries,
-		.first_bucket = slot * (map_entries(kernel->fd[PIN_PREFIXES]) / 2),
-		.first_line = slot * (map_entries(kernel->fd[PIN_TEXTS]) / 2),
+		.buckets = shared_map_half(buckets, slot),
+		.lines = shared_map_half(lines, slot),
+		.first_bucket = shared_map_first(buckets, slot),
+		.first_line = shared_map_first(lines, slot),
 		.first_answer = slot * ANSWERS_MAX,
 	};
-	int err = 0;
+	int err = chain_image_write(chain, compiled, &place) ? -errno : 0;
 
-	if (buckets.map == MAP_FAILED || lines.map == MAP_FAILED ||
-	    chain_image_write(chain, compiled, &place))
-		err = -errno;
-	half_close(&buckets);
-	half_close(&lines);
 	for (uint32_t i = 0; i < compiled->answer_count && !err; i++) {
 		uint32_t index = place.first_answer + i + 1;
 
@@ -402,37 +384,16 @@ static int write_texts(const struct kernel *kernel, const struct compiled *compi
 	return err;
 }
 
-/* Write the automata. Return 0 or -errno. */
-static int write_automata(const struct kernel *kernel, const struct compiled *compiled,
-			  uint32_t slot)
+/* Write the automata, and the places among the owners of URLs. */
+static void write_tables(const struct kernel *kernel, const struct compiled *compiled,
+			 uint32_t slot)
 {
-	struct half groups =
-		half_open(kernel->fd[PIN_AUTOMATA], slot, sizeof(struct automaton_group));
-	int err = groups.map == MAP_FAILED ? -errno : 0;
-
-	if (!err && compiled->group_count)
-		memcpy(groups.entries, compiled->groups,
+	if (compiled->group_count)
+		memcpy(shared_map_half(&kernel->shared[PIN_AUTOMATA], slot), compiled->groups,
 		       compiled->group_count * sizeof(struct automaton_group));
-	half_close(&groups);
-	return err;
-}
-
-/* Write the places among the owners of URLs. Return 0 or -errno. */
-static int write_partition(const struct kernel *kernel, const struct compiled *compiled,
-			   uint32_t slot)
-{
-	struct half lines;
-	int err;
-
-	if (!compiled->partition.lines)
-		return 0;
-	lines = half_open(kernel->fd[PIN_PARTITIONS], slot, sizeof(struct partition_line));
-	err = lines.map == MAP_FAILED ? -errno : 0;
-	if (!err)
-		memcpy(lines.entries, compiled->partition.lines,
-		       PARTITION_LINES * sizeof(struct partition_line));
-	half_close(&lines);
-	return err;
+	if (compiled->partition.lines)
+		memcpy(shared_map_half(&kernel->shared[PIN_PARTITIONS], slot),
+		       compiled->partition.lines, PARTITION_LINES * sizeof(struct partition_line));
 }
 
 /* Insert the addresses under the new generation. Return 0 or -errno. */
@@ -537,10 +498,7 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 	chain->answer_request_zero = answer_request_zero;
 	chain->recent_homes = kernel->recents.table.homes;
 	chain->lease = lease * 1000000ull;
-	if (!err)
-		err = write_automata(kernel, compiled, prepared->slot);
-	if (!err)
-		err = write_partition(kernel, compiled, prepared->slot);
+	write_tables(kernel, compiled, prepared->slot);
 	if (!err)
 		err = write_sources(kernel, compiled, chain->generation);
 	if (err)

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "policy/kinds/recent.h"
-#include "xdp/pins.h"
 #include "xdp/recents.h"
+#include "xdp/shared_map.h"
 
 #define SWEPT_AT_ONCE 8192 /* slots: 1 MiB */
 
@@ -73,12 +71,11 @@ static void incomplete(void *context)
 		recents->unswept = recents->slots;
 }
 
-int recents_open(struct recents *recents, int fd)
+void recents_open(struct recents *recents, const struct shared_map *map)
 {
-	uint32_t slots = map_entries(fd);
-	void *map;
-
 	*recents = (struct recents){
+		.table = { map->memory, map->entries - RECENT_REACH_MAX },
+		.slots = map->entries,
 		.mirror = {
 			.put = put,
 			.remove = remove_copy,
@@ -86,15 +83,6 @@ int recents_open(struct recents *recents, int fd)
 			.context = recents,
 		},
 	};
-	if (slots < RECENT_SLOTS(1))
-		return -EINVAL;
-	map = mmap(NULL, slots * sizeof(struct recent_slot), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		   0);
-	if (map == MAP_FAILED)
-		return -errno;
-	recents->slots = slots;
-	recents->table = (struct recent_table){ map, slots - RECENT_REACH_MAX };
-	return 0;
 }
 
 static bool has_store(struct recent_store *const stores[RECENTS_MAX],
@@ -123,8 +111,6 @@ void recents_close(struct recents *recents)
 	static struct recent_store *const none[RECENTS_MAX];
 
 	release(recents->stores, none);
-	if (recents->table.slots)
-		munmap(recents->table.slots, recents->slots * sizeof(struct recent_slot));
 }
 
 void recents_begin_switch(struct recents *recents, const struct chain *chain,

@@ -15,8 +15,10 @@
 #include "recent/store.h"
 #include "recent/table.h"
 
+struct shared_map;
+
 struct recents {
-	struct recent_table table; /* in the map, memory-mapped; no slots: not mapped */
+	struct recent_table table; /* in the map */
 	uint32_t slots;
 	struct recent_mirror mirror;
 	struct recent_store *stores[RECENTS_MAX]; /* of the active chain, with references */
@@ -24,8 +26,8 @@ struct recents {
 	uint32_t unswept;			  /* slots that may have entries of other stores */
 };
 
-/* Map the map into memory. Returns 0, or -errno. */
-int recents_open(struct recents *recents, int fd);
+/* The map must stay open until recents_close(). */
+void recents_open(struct recents *recents, const struct shared_map *map);
 void recents_close(struct recents *recents);
 
 /*
