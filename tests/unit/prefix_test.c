@@ -378,7 +378,7 @@ TEST(a_million_prefixes_need_no_other_keys)
 {
 	const size_t count = 1000000;
 	struct prefix_entry *entries = calloc(count, sizeof(*entries));
-	char (*texts)[9] = calloc(count, sizeof(*texts));
+	char(*texts)[9] = calloc(count, sizeof(*texts));
 	struct tree tree;
 
 	assert_non_null(entries);
