@@ -104,7 +104,7 @@ struct map_control {
 	__u64 trace_until;   /* nanoseconds of the monotonic clock; 0: no trace */
 	__u32 destinations;  /* version of that map, changed with it; never 0 */
 	__u32 odd_broadcast; /* 1: a broadcast address there does not end in the bits 11 */
-	__u64 namespace; /* cookie of the daemon's network namespace; 0: no daemon has used it */
+	__u64 namespace; /* cookie of the network namespace of the interfaces; 0: there were none yet */
 };
 
 /* Drain without a reply: the kernel passes queries up, and the daemon drops them. */

@@ -480,7 +480,7 @@ class Faults(ClusterLab):
         return daemon.namespace.run(BUILD / "xdp-icpd", "-c", daemon.config, "--check").stdout
 
     def test_without_a_directory_nothing_is_saved(self):
-        """That is told, with the remedy, and all else works."""
+        """That is told, with the remedy, also by --check, and all else works."""
         self.etcd().start()
         directory = self.directory()
         os.chmod(directory, 0o755)
@@ -490,6 +490,7 @@ class Faults(ClusterLab):
         remedy = f"as root: install -d -o {NOBODY} {missing}"
         until(lambda: remedy in (self.cluster(a)["state_error"] or ""), "the remedy")
         self.assertEqual(a.log.read_text().count(remedy), 1)
+        self.assertIn(remedy, self.check(a))
 
     def test_an_endpoint_that_says_nothing(self):
         self.etcd().start()
@@ -566,6 +567,30 @@ class Secrets(ClusterLab):
         b = self.member("origin-b", 3131, login).start()
         self.until_error(b, "certificate")
         self.assertEqual(self.cluster(b)["members"], 0)
+
+        # A file that cannot be read is named, also by --check, and nothing counts as a reply of etcd.
+        for name, setting in (
+            ("ca", tls.replace("ca.pem", "missing.pem")),
+            ("password_file", login.replace("/password", "/missing")),
+            ("key", tls.replace("client.key", "server.key")),
+        ):
+            with self.subTest(file=name):
+                a.stop()
+                a.settings[-1] = a.settings[-1].split("state =")[0] + (
+                    f'state = "{a.state.parent}"\n{setting} }}'
+                )
+                a.configure(POLICY)
+                told = f"{name} '{files}/.*': cannot read: .*; let the daemon's user read it"
+                checked = a.namespace.run(
+                    BUILD / "xdp-icpd", "-c", a.config, "--check", check=False
+                )
+                self.assertEqual(checked.returncode, 1, checked.stderr)
+                self.assertRegex(checked.stderr, f"cluster 'site': {told}")
+                a.start()
+                self.until_error(a, f"{name} '{files}/")
+                self.assertRegex(self.cluster(a)["error"], told)
+                self.assertEqual(self.cluster(a)["connected"], False)
+                self.assertNotIn("etcd replies", a.log.read_text().split("ends on")[-1])
 
         # The certificate is for 127.0.0.1.
         c = self.member("origin-c", 3132, tls + login, [f"https://localhost:{PORT}"]).start()

@@ -107,6 +107,25 @@ class Curl(Lab):
         self.assertEqual(self.curl("/v1/drain", "-X", "PUT", "-d", '{"verdict": "no"}')[0], 400)
         self.assertEqual(self.curl("/v1/drain", "-X", "DELETE"), (200, reply | {"drain": None}))
 
+    def test_unknown_names(self):
+        """A request with a misspelt name does not do something else."""
+        for method, path, body, told in (
+            ("PUT", "/v1/drain", '{"verdct": "hit"}', "unknown member 'verdct'; known: verdict"),
+            ("PUT", "/v1/drain", '{"verdict": 7}', "verdict 'no text': unknown; it is"),
+            ("PUT", "/v1/drain?save=maybe", "{}", "save 'maybe': must be true or false"),
+            ("PUT", "/v1/drain?sav=true", "{}", "unknown argument 'sav'; known: save"),
+            ("PUT", "/v1/policies/10?save=1", '{"kind": "exact"}', "save '1': must be"),
+            ("DELETE", "/v1/policies/10?save=1", "", "save '1': must be"),
+            ("POST", "/v1/check", '{"urls": [], "sorce": "::1"}', "unknown member 'sorce'"),
+            ("POST", "/v1/check", '{"urls": [], "source": 7}', "source 'no text': not an"),
+            ("GET", "/v1/status?verbose=1", "", "unknown argument 'verbose'; none is known here"),
+        ):
+            with self.subTest(path=path, body=body):
+                status, reply = self.curl(path, "-X", method, *(["-d", body] if body else []))
+                self.assertEqual(status, 400, reply)
+                self.assertIn(told, reply["error"])
+        self.assertEqual(self.curl("/v1/status")[1]["drain"], None)
+
     def test_trace(self):
         trace = subprocess.Popen(
             [

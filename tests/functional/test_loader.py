@@ -278,18 +278,25 @@ class Daemons(Loader):
         self.assert_answered_by(first, "kernel", "hit", HIT)
         self.assert_answered_by(first, "daemon", "denied", DENIED)
 
-    def test_the_loader_in_another_namespace_than_the_daemon(self):
-        daemon = self.responder().start()
+    def refused_elsewhere(self, told):
         for words in (("c0",), ("no-such-device",), ("--unload", "--all"), ("--status",)):
             done = self.load(*words, namespace=self.client_side, check=False)
             self.assertEqual(done.returncode, 5, done.stderr)
-            self.assertRegex(done.stderr, f"{self.pins}: .*in another network namespace; run `nsenter")
+            self.assertRegex(done.stderr, f"{self.pins}: .*in another network namespace; {told}")
+
+    def test_the_loader_in_another_namespace_than_the_program(self):
+        self.load("s0")
+        self.refused_elsewhere("run xdp-icp-load there")
+        daemon = self.responder().start()
+        self.refused_elsewhere("run `nsenter")
         self.assertEqual(daemon.status()["interfaces"][0]["mode"], "native")
-        # Where no daemon uses them, they can be removed.
         daemon.kill()
+        self.refused_elsewhere("run xdp-icp-load there")
+        self.assertEqual(self.program()[1], "native")
+        # What is attached nowhere any more can be removed.
+        self.server_side.run("ip", "link", "set", "dev", "s0", "xdpdrv", "off")
         self.load("--unload", "--all", namespace=self.client_side)
         self.assertFalse(os.path.exists(self.pins))
-        self.server_side.run("ip", "link", "set", "dev", "s0", "xdpdrv", "off")
 
     def test_the_loader_changes_the_mode_under_a_daemon(self):
         daemon = self.responder().start()

@@ -134,16 +134,18 @@ static void gone(void *context, struct control_request *request)
 	control_reply(request, json_pack("{s:I}", "gone", (json_int_t)gone_count));
 }
 
+#define ANY .members = "*", .arguments = "*"
+
 static const struct control_resource resources[] = {
-	{ "POST", "/v1/echo", echo, false, "" },
-	{ "GET", "/v1/large", large, false, "" },
-	{ "PUT", "/v1/things/", put_thing, true, "" },
-	{ "DELETE", "/v1/things/", put_thing, true, "" },
-	{ "POST", "/v1/wait", wait_for_release, false, "" },
-	{ "GET", "/v1/stream", stream, false, "" },
-	{ "POST", "/v1/push", push, false, "" },
-	{ "POST", "/v1/release", release, false, "" },
-	{ "GET", "/v1/gone", gone, false, "" },
+	{ "POST", "/v1/echo", echo, false, "", ANY },
+	{ "GET", "/v1/large", large, false, "", ANY },
+	{ "PUT", "/v1/things/", put_thing, true, "", ANY },
+	{ "DELETE", "/v1/things/", put_thing, true, "", ANY },
+	{ "POST", "/v1/wait", wait_for_release, false, "", ANY },
+	{ "GET", "/v1/stream", stream, false, "", ANY },
+	{ "POST", "/v1/push", push, false, "", ANY },
+	{ "POST", "/v1/release", release, false, "", ANY },
+	{ "GET", "/v1/gone", gone, false, "", ANY },
 	{ NULL },
 };
 

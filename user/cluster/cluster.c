@@ -68,7 +68,8 @@ static void on_changed(void *context, const struct etcd_result *result)
 		session_unreachable(&change->cluster->session, &result->error);
 		return;
 	}
-	session_reached(&change->cluster->session);
+	if (result->outcome != ETCD_NOT_SENT)
+		session_reached(&change->cluster->session);
 	change->failed = result->outcome != ETCD_OK;
 	change->found = etcd_number(result->reply, "deleted");
 	change->over = true;

@@ -5,11 +5,13 @@
  * that is over stays in the list, marked, until etcd_run() ends.
  */
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include <curl/curl.h>
 
@@ -249,6 +251,25 @@ static struct call *call_new(struct etcd *etcd, const char *path, json_t *body, 
 	return call;
 }
 
+/* --- files */
+
+static int check_file(const char *setting, const char *path, struct error *error)
+{
+	if (!path || access(path, R_OK) == 0)
+		return 0;
+	return error_set(error, "%s '%s': cannot read: %s; let the daemon's user read it", setting,
+			 path, strerror(errno));
+}
+
+int etcd_check_files(const struct etcd_settings *settings, struct error *error)
+{
+	return check_file("ca", settings->ca, error) || check_file("cert", settings->cert, error) ||
+			       check_file("key", settings->key, error) ||
+			       check_file("password_file", settings->password_file, error)
+		       ? -1
+		       : 0;
+}
+
 /* --- tokens */
 
 /* Read the first line of the file. Returns a text to be freed; NULL with an error. */
@@ -315,7 +336,7 @@ static void on_login(void *context, const struct etcd_result *result)
 
 static void log_in(struct etcd *etcd, unsigned int timeout)
 {
-	struct etcd_result failed = { .outcome = ETCD_REFUSED };
+	struct etcd_result failed = { .outcome = ETCD_NOT_SENT };
 	char *password = read_password(etcd->settings.password_file, &failed.error);
 	struct call *call;
 	json_t *body;
@@ -347,8 +368,13 @@ static void log_in(struct etcd *etcd, unsigned int timeout)
 /* Send a call, after a login if there is no token. */
 static void begin(struct call *call)
 {
+	struct etcd_result unable = { .outcome = ETCD_NOT_SENT };
 	struct etcd *etcd = call->etcd;
 
+	if (etcd_check_files(&etcd->settings, &unable.error)) {
+		finish(call, &unable);
+		return;
+	}
 	if (!etcd->settings.user || etcd->token) {
 		send_call(call);
 		return;
@@ -490,14 +516,30 @@ static void process_lines(struct call *call)
 	}
 }
 
+/* libcurl's reason, with the files that it is about. */
+static void fail_transfer(struct call *call, CURLcode code)
+{
+	const struct etcd_settings *settings = &call->etcd->settings;
+	const char *why = call->why[0] ? call->why : curl_easy_strerror(code);
+	struct error text;
+
+	if (code == CURLE_SSL_CERTPROBLEM && settings->cert)
+		error_set(&text, "cert '%s', key '%s': %s", settings->cert, settings->key, why);
+	else if (code == CURLE_SSL_CACERT_BADFILE && settings->ca)
+		error_set(&text, "ca '%s': %s", settings->ca, why);
+	else if (code == CURLE_PEER_FAILED_VERIFICATION && !settings->ca)
+		error_set(&text, "%s; set 'ca' if the authority is your own", why);
+	else
+		error_set(&text, "%s", why);
+	fail(call, ETCD_UNREACHABLE, text.text);
+}
+
 static void process_end(struct call *call, CURLcode code)
 {
-	const char *why = call->why[0] ? call->why : curl_easy_strerror(code);
-
 	if (call->too_large)
 		fail(call, ETCD_TOO_LARGE, "a reply that is too large");
 	else if (code != CURLE_OK)
-		fail(call, ETCD_UNREACHABLE, why);
+		fail_transfer(call, code);
 	else if (call->line && status_of(call) == 200)
 		fail(call, ETCD_UNREACHABLE, "it ended the watch");
 	else

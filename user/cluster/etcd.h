@@ -34,6 +34,7 @@ enum etcd_outcome {
 	ETCD_COMPACTED,	  /* that revision is no longer there */
 	ETCD_TOO_LARGE,	  /* more than ETCD_REPLY_MAX */
 	ETCD_REFUSED,	  /* etcd's error; it is the same at all endpoints */
+	ETCD_NOT_SENT,	  /* a file that the call needs cannot be read */
 };
 
 struct etcd_result {
@@ -47,6 +48,9 @@ struct etcd;
 
 /* The time in milliseconds of a clock that goes on while the machine sleeps, and never jumps. */
 uint64_t etcd_now(void);
+
+/* Look whether this user may read the files of the settings. -1 with an error that names one. */
+int etcd_check_files(const struct etcd_settings *settings, struct error *error);
 
 /* NULL with an error. */
 struct etcd *etcd_new(const struct etcd_settings *settings, struct error *error);

@@ -54,7 +54,8 @@ static bool succeeded(struct session *session, const struct etcd_result *result)
 		session_unreachable(session, &result->error);
 		return false;
 	}
-	session_reached(session);
+	if (result->outcome != ETCD_NOT_SENT)
+		session_reached(session);
 	if (result->outcome == ETCD_OK)
 		return true;
 	presence->next = session_retry(session, presence->refusals++, &result->error);

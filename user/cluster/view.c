@@ -91,7 +91,8 @@ static void view_failed(struct session *session, const struct etcd_result *resul
 		session_unreachable(session, &result->error);
 		return;
 	}
-	session_reached(session);
+	if (result->outcome != ETCD_NOT_SENT)
+		session_reached(session);
 	if (result->outcome != ETCD_COMPACTED)
 		when = session_retry(session, view->refusals++, &result->error);
 	else if (view->state == VIEW_READS)

@@ -100,6 +100,58 @@ static void route(const struct control *control, struct control_request *request
 	}
 }
 
+/* Is a name one of a list, as in struct control_resource? */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t length = strlen(name), word;
+
+	if (!list || strcmp(list, "*") == 0)
+		return list;
+	for (; *list; list += word + (list[word] == ' ')) {
+		word = strcspn(list, " ");
+		if (word == length && memcmp(list, name, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void refuse_name(struct control_request *request, const char *what, const char *name,
+			const char *list)
+{
+	control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "unknown %s '%s'; %s%s", what, name,
+		       list ? "known: " : "none is known here", list ? list : "");
+}
+
+static enum MHD_Result check_argument(void *context, enum MHD_ValueKind kind, const char *name,
+				      const char *value)
+{
+	struct control_request *request = context;
+
+	(void)kind;
+	(void)value;
+	if (!*name || is_listed(request->resource->arguments, name))
+		return MHD_YES;
+	refuse_name(request, "argument", name, request->resource->arguments);
+	return MHD_NO;
+}
+
+/* Refuse a request with members or arguments that its resource does not have. */
+static bool check_names(struct control_request *request)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach (request->body, name, value) {
+		if (is_listed(request->resource->members, name))
+			continue;
+		refuse_name(request, "member", name, request->resource->members);
+		return false;
+	}
+	MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, check_argument,
+				  request);
+	return !request->response;
+}
+
 /* --- libmicrohttpd */
 
 static void on_connection(void *context, struct MHD_Connection *connection, void **own,
@@ -168,7 +220,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		*length = 0;
 		return MHD_YES;
 	}
-	if (request->stage == REQUEST_RECEIVING && !request->response && request_parse(request)) {
+	if (request->stage == REQUEST_RECEIVING && !request->response && request_parse(request) &&
+	    check_names(request)) {
 		request->stage = REQUEST_HANDLING;
 		request->owed = true;
 		request->resource->handle(control->context, request);

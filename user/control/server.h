@@ -53,6 +53,11 @@ struct control_resource {
 	bool changes; /* for root and the daemon's own user only */
 	const char *help;
 	bool secret; /* likewise, although it changes nothing */
+	/*
+	 * Names of the body's members and of the arguments of the query string, with a space between; NULL:
+	 * none, "*": any. A request with others is refused: a wrong name must not do something else.
+	 */
+	const char *members, *arguments;
 };
 
 struct control;

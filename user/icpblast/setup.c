@@ -149,7 +149,8 @@ static int attach(struct run *run, struct error *error)
 				 path->name, strerror(-link),
 				 link == -EBUSY || link == -EEXIST
 					 ? "; the interface carries an XDP program already; "
-					   "remove it with `ip link set dev INTERFACE xdp off`"
+					   "remove it with `ip link set dev INTERFACE xdpdrv off`, "
+					   "or with xdpgeneric for xdpdrv if that is its mode"
 					 : "");
 	run->attachment = link; /* the attachment ends with this descriptor */
 	return 0;

@@ -386,14 +386,16 @@ static void check_step(evutil_socket_t fd, short what, void *context)
 /* Read the source of a request, by default ::1. Return 0, or -1 and `error`. */
 static int read_source(const json_t *body, struct in6_addr *source, struct error *error)
 {
-	const char *text = json_string_value(json_object_get(body, "source"));
+	const json_t *value = json_object_get(body, "source");
+	const char *text = json_string_value(value);
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 
 	*source = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
-	if (!text || inet_pton(AF_INET6, text, source) == 1)
+	if (!value || (text && inet_pton(AF_INET6, text, source) == 1))
 		return 0;
-	if (inet_pton(AF_INET, text, &v4.sin_addr) != 1)
-		return error_set(error, "source %s: not an IPv4 or IPv6 address", text);
+	if (!text || inet_pton(AF_INET, text, &v4.sin_addr) != 1)
+		return error_set(error, "source '%s': not an IPv4 or IPv6 address",
+				 text ? text : "no text");
 	*source = query_source((struct sockaddr *)&v4);
 	return 0;
 }

@@ -494,22 +494,30 @@ static struct policy_spec *read_spec(struct control_request *request)
 	return spec;
 }
 
-static bool wants_save(const struct control_request *request)
+/* Read the argument `save`. False: refused. */
+static bool read_save(struct control_request *request, bool *save)
 {
-	const char *save = control_argument(request, "save");
+	const char *text = control_argument(request, "save");
 
-	return save && strcmp(save, "true") == 0;
+	*save = text && strcmp(text, "true") == 0;
+	if (!text || *save || strcmp(text, "false") == 0)
+		return true;
+	control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "save '%s': must be true or false",
+		       text);
+	return false;
 }
 
 static void put_policy(void *context, struct control_request *request)
 {
-	struct policy_spec *spec = read_spec(request);
+	struct policy_spec *spec;
 	struct change *change;
 	struct error error;
+	bool save;
 
+	spec = read_save(request, &save) ? read_spec(request) : NULL;
 	if (!spec)
 		return;
-	change = daemon_put_policy(context, spec, wants_save(request), &error);
+	change = daemon_put_policy(context, spec, save, &error);
 	if (!change)
 		policy_spec_free(spec);
 	await_change(change, request, &error);
@@ -517,13 +525,15 @@ static void put_policy(void *context, struct control_request *request)
 
 static void delete_policy(void *context, struct control_request *request)
 {
-	char *name = read_name(request);
 	struct change *change;
 	struct error error;
+	char *name;
+	bool save;
 
+	name = read_save(request, &save) ? read_name(request) : NULL;
 	if (!name)
 		return;
-	change = daemon_remove_policy(context, name, wants_save(request), &error);
+	change = daemon_remove_policy(context, name, save, &error);
 	free(name);
 	await_change(change, request, &error);
 }
@@ -543,19 +553,24 @@ static void reply_to_drain(const struct daemon *daemon, struct control_request *
 
 static void put_drain(void *context, struct control_request *request)
 {
-	const char *verdict = json_string_value(json_object_get(control_body(request), "verdict"));
-	uint32_t drain = verdict ? drain_from_name(verdict) : ICP_OP_MISS_NOFETCH;
+	const json_t *value = json_object_get(control_body(request), "verdict");
+	const char *verdict = value ? json_string_value(value) : "miss_nofetch";
+	uint32_t drain = verdict ? drain_from_name(verdict) : 0;
 	struct daemon *daemon = context;
 	struct error error;
+	bool save;
 	int result;
 
 	if (!drain) {
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-			       "verdict %s: unknown; it is " DRAIN_NAMES, verdict);
+			       "verdict '%s': unknown; it is " DRAIN_NAMES,
+			       verdict ? verdict : "no text");
 		return;
 	}
-	result = wants_save(request) ? daemon_save_drain(daemon, drain, &error)
-				     : daemon_drain(daemon, drain, &error);
+	if (!read_save(request, &save))
+		return;
+	result = save ? daemon_save_drain(daemon, drain, &error)
+		      : daemon_drain(daemon, drain, &error);
 	reply_to_drain(daemon, request, result, &error);
 }
 
@@ -598,29 +613,39 @@ const struct control_resource daemon_resources[] = {
 	{ "POST", "/v1/reload", post_reload, true, "read the configuration again" },
 	{ "GET", "/v1/config", get_config, false, "the configuration as it counts",
 	  .secret = true },
-	{ "POST", "/v1/check", post_check, false, "what the replies to queries would be" },
-	{ "GET", "/v1/trace", get_trace, false, "queries as they are processed, one a line" },
+	{ "POST", "/v1/check", post_check, false, "what the replies to queries would be",
+	  .members = "urls source" },
+	{ "GET", "/v1/trace", get_trace, false, "queries as they are processed, one a line",
+	  .arguments = "source url" },
 	{ "GET", "/v1/policies", get_policies, false, "the policies in their order" },
-	{ "PUT", "/v1/policies/", put_policy, true, "insert or replace a policy" },
-	{ "DELETE", "/v1/policies/", delete_policy, true, "remove a policy" },
-	{ "GET", "/v1/recent/", get_recent, false, "the keys of a policy of the kind recent" },
-	{ "POST", "/v1/recent/", post_recent, true, "add and remove keys by their URLs" },
+	{ "PUT", "/v1/policies/", put_policy, true, "insert or replace a policy", .members = "*",
+	  .arguments = "save" },
+	{ "DELETE", "/v1/policies/", delete_policy, true, "remove a policy",
+	  .arguments = "save" },
+	{ "GET", "/v1/recent/", get_recent, false, "the keys of a policy of the kind recent",
+	  .arguments = "limit" },
+	{ "POST", "/v1/recent/", post_recent, true, "add and remove keys by their URLs",
+	  .members = "add remove" },
 	{ "DELETE", "/v1/recent/", delete_recent, true, "remove all keys" },
 	{ "GET", "/v1/clusters", get_clusters, false, "the clusters and their members" },
 	{ "GET", "/v1/clusters/assignments", get_assignments, false,
-	  "the assigned prefixes of a cluster" },
+	  "the assigned prefixes of a cluster", .arguments = "cluster after limit" },
 	{ "PUT", "/v1/clusters/assignments", put_assignment, true,
-	  "assign a prefix to a member of a cluster, or a verdict" },
-	{ "DELETE", "/v1/clusters/assignments", delete_assignment, true, "end an assignment" },
+	  "assign a prefix to a member of a cluster, or a verdict", .members = "cluster prefix to" },
+	{ "DELETE", "/v1/clusters/assignments", delete_assignment, true, "end an assignment",
+	  .arguments = "cluster prefix" },
 	{ "PUT", "/v1/clusters/drained", put_cluster_drain, true,
-	  "take a member out of the order of a cluster" },
-	{ "DELETE", "/v1/clusters/drained", delete_cluster_drain, true, "end that" },
+	  "take a member out of the order of a cluster", .members = "cluster member" },
+	{ "DELETE", "/v1/clusters/drained", delete_cluster_drain, true, "end that",
+	  .arguments = "cluster member" },
 	{ "GET", "/v1/rules", get_rules, false, "the operator's rules" },
-	{ "POST", "/v1/rules", post_rules, true, "insert, change or remove rules" },
-	{ "PUT", "/v1/rules", put_rules, true, "replace all rules" },
-	{ "DELETE", "/v1/rules", delete_rule, true, "remove a rule" },
+	{ "POST", "/v1/rules", post_rules, true, "insert, change or remove rules",
+	  .members = "rules" },
+	{ "PUT", "/v1/rules", put_rules, true, "replace all rules", .members = "rules" },
+	{ "DELETE", "/v1/rules", delete_rule, true, "remove a rule", .arguments = "prefix" },
 	{ "GET", "/v1/rules/change", get_rules_change, false, "how far a change of rules is" },
-	{ "PUT", "/v1/drain", put_drain, true, "give every query the same verdict" },
+	{ "PUT", "/v1/drain", put_drain, true, "give every query the same verdict",
+	  .members = "verdict", .arguments = "save" },
 	{ "DELETE", "/v1/drain", delete_drain, true, "end a drain" },
 	{ NULL },
 };

@@ -3,9 +3,11 @@
  * As root only the configuration itself is read (config.h). Whatever it names is read, loaded and run
  * as `user`, as it is at a start: nothing here happens with more rights, and nothing is written.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -45,20 +47,36 @@ static void print_horizon(const struct chain *chain, const struct compiled *comp
 		      chain_policy(chain, compiled->horizon)->name, compiled->horizon_reason.text);
 }
 
-static void print_clusters(const struct config *config)
+/* The files and the directory that a cluster needs. Return 0, or -1 and `error`: it cannot do without. */
+static int check_cluster(const struct cluster_settings *settings, struct error *error)
 {
-	for (size_t i = 0; i < config->cluster_count; i++) {
-		struct error error;
-		struct cluster_settings *settings =
-			cluster_config_read(config->clusters[i], config, &error);
+	if (etcd_check_files(&settings->etcd, error))
+		return error_prefix(error, "cluster '%s': ", settings->name);
+	if (access(settings->state, W_OK | X_OK))
+		print(stdout,
+		      "cluster '%s': its map cannot be kept for the next start: state '%s': %s; as "
+		      "root: install -d -o %u %s",
+		      settings->name, settings->state, strerror(errno), geteuid(), settings->state);
+	if (settings->isolated_misses)
+		print(stdout,
+		      "cluster '%s': the kernel replies by its partition only while the daemon "
+		      "lives (when_isolated)",
+		      settings->name);
+	return 0;
+}
 
-		if (settings && settings->isolated_misses)
-			print(stdout,
-			      "cluster '%s': the kernel replies by its partition only while the "
-			      "daemon lives (when_isolated)",
-			      settings->name);
+static int check_clusters(const struct config *config, struct error *error)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < config->cluster_count && result == 0; i++) {
+		struct cluster_settings *settings =
+			cluster_config_read(config->clusters[i], config, error);
+
+		result = settings ? check_cluster(settings, error) : -1;
 		cluster_config_free(settings);
 	}
+	return result;
 }
 
 static void print_room(const struct config *config, const struct compiled *compiled)
@@ -333,10 +351,9 @@ int config_check(const char *path)
 			      "`icpctl undrain`",
 			      path, drain_name(drain));
 		print_horizon(chain, compiled);
-		print_clusters(config);
 		print_room(config, compiled);
 		print_loaded_room(config, compiled);
-		result = print_shadows(chain, &error);
+		result = check_clusters(config, &error) || print_shadows(chain, &error) ? -1 : 0;
 	}
 	compiled_free(compiled);
 	if (result)

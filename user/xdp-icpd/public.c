@@ -183,11 +183,14 @@ static void get_index(void *context, struct control_request *request)
 }
 
 const struct control_resource public_resources[] = {
-	{ "GET", "/", get_page, false, "a page that shows the state of the daemon" },
+	{ "GET", "/", get_page, false, "a page that shows the state of the daemon",
+	  .arguments = "*" },
 	{ "GET", CONTROL_INDEX, get_index, false, "this list" },
-	{ "GET", "/metrics", get_metrics, false, "the state of the daemon, for Prometheus" },
+	{ "GET", "/metrics", get_metrics, false, "the state of the daemon, for Prometheus",
+	  .arguments = "*" },
 	{ "GET", "/v1/status", get_status, false, "the state of the daemon and all counters" },
 	{ "GET", "/v1/policies", get_policies, false, "the policies in their order" },
-	{ "GET", "/v1/check", get_check, false, "what the reply to a query would be" },
+	{ "GET", "/v1/check", get_check, false, "what the reply to a query would be",
+	  .arguments = "url source" },
 	{ NULL },
 };

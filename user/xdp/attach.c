@@ -458,9 +458,10 @@ static enum kernel_result check_orphan(const char *interface, unsigned int ifind
 	if (program && strcmp(xdp_program__name(program), PROGRAM_NAME) == 0) {
 		error_set(error,
 			  "interface %s: carries an %s (id %u) whose maps are pinned elsewhere or "
-			  "nowhere; `ip link set dev %s xdp off` detaches it",
+			  "nowhere; `ip link set dev %s %s off` detaches it",
 			  interface, PROGRAM_NAME, xdp_program__id(program),
-			  shell_quote(interface, quoted));
+			  shell_quote(interface, quoted),
+			  attached.native ? "xdpdrv" : "xdpgeneric");
 		result = KERNEL_FAILED;
 	}
 	attached_close(&attached);

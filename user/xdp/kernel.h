@@ -93,8 +93,8 @@ void pin_dir_close(struct pin_dir *dir);
 enum kernel_result kernel_check_available(struct error *error);
 
 /*
- * Check that no daemon of another network namespace uses the maps: the interfaces in them are its. Return
- * KERNEL_OK, or KERNEL_OCCUPIED and `error`.
+ * Check that the interfaces in the maps are not those of another network namespace, where a daemon uses
+ * the maps or the program is attached. Return KERNEL_OK, or KERNEL_OCCUPIED and `error`.
  */
 enum kernel_result kernel_check_namespace(const struct pin_dir *dir, struct error *error);
 

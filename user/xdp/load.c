@@ -12,6 +12,7 @@
 #include "xdp/device.h"
 #include "xdp/attach.h"
 #include "xdp/bpflog.h"
+#include "xdp/namespace.h"
 #include "xdp/pins.h"
 #include "xdp/skeleton.h"
 #include "lib/log.h"
@@ -232,6 +233,8 @@ static enum kernel_result load_and_attach(const struct kernel_load *load, unsign
 	controls[0] = map_id(bpf_map__fd(skeleton->maps.control));
 	result = kernel_attach(load, ifindex, bpf_program__fd(skeleton->progs.xdp_icp),
 			       bpf_map__fd(skeleton->maps.interfaces), controls, error);
+	if (result == KERNEL_OK)
+		kernel_note_namespace(load->pin_dir, bpf_map__fd(skeleton->maps.control));
 out:
 	xdp_icp__destroy(skeleton);
 	return result;
