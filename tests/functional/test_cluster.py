@@ -386,6 +386,25 @@ class Faults(ClusterLab):
         self.assertEqual(self.cluster(a)["members"], 0)
         self.assertIn("12345", self.cluster(a)["state_error"])
 
+    def test_a_key_that_was_deleted_while_there_was_no_watch(self):
+        """A read of all keys that has no key of this member is as good as its deletion."""
+        self.ttl = "60s"
+        own = "/xdp-icp/site/members/origin-a"
+        etcd = self.etcd().start()
+        a = self.member("origin-a", 3130).start()
+        self.until_state(a, "ok", members=1, saved=True)
+        a.process.send_signal(signal.SIGSTOP)
+        etcd.kill()
+        etcd.start()
+        etcd.delete(own)
+        for number in range(5):
+            etcd.put("drained/x", str(number))
+        etcd.ctl("compact", str(etcd.revision()))
+        a.process.send_signal(signal.SIGCONT)
+        until(lambda: self.cluster(a)["reads"] == 2, "all to be read")
+        until(lambda: own in etcd.ctl("get", own, "--keys-only").stdout, "the key")
+        self.until_state(a, "ok", members=1)
+
     def test_a_wiped_etcd_is_no_reason_to_own_everything(self):
         self.ttl = "2s"
         etcd = self.etcd().start()
@@ -654,44 +673,109 @@ class Hostile(ClusterLab):
         "watch": [b'{"result": {"created": true, "header": {"revision": "5"}}}\n'],
     }
 
+    MEMBER = base64.b64encode(b"/xdp-icp/site/members/origin-a").decode()
+    WEIGHT = base64.b64encode(b'{"weight": 100}').decode()
+
+    def play(self, answers):
+        """Serve what answers has for a path, or else GOOD; return the daemon, and what ends both."""
+        answers = {f"/v3/{path}": answer for path, answer in answers.items()}
+        good = {f"/v3/{path}": parts for path, parts in self.GOOD.items()}
+        a = self.member("origin-a", 3130).start()
+        return a, self.serve(lambda path: answers[path]() if path in answers else good[path])
+
+    def watch(self, changes):
+        yield from self.GOOD["watch"]
+        while change := changes.get():
+            yield f'{{"result": {{"events": [{change}]}}}}\n'.encode()
+
+    @staticmethod
+    def alive(revision):
+        header = f'"header": {{"revision": "{revision}"}}'
+        return f'{{"result": {{"ID": "7", "TTL": "6", {header}}}}}'.encode()
+
     def test_a_reply_that_the_watch_has_overtaken(self):
         """It tells an older revision than the watch, which is no reason to read all again."""
         self.ttl = "6s"
-        member, key, value, weight = (
+        key, value = (
             base64.b64encode(text).decode()
-            for text in (
-                b"/xdp-icp/site/members/origin-a",
-                b"/xdp-icp/site/assign/http://e.org/",
-                b'{"verdict": "hit"}',
-                b'{"weight": 100}',
-            )
+            for text in (b"/xdp-icp/site/assign/http://e.org/", b'{"verdict": "hit"}')
         )
-        event = f'{{"kv": {{"key": "{key}", "value": "{value}", "mod_revision": "6"}}}}'
-        known = f'"kvs": [{{"key": "{member}", "value": "{weight}", "lease": "7"}}]'
+        known = f'"kvs": [{{"key": "{self.MEMBER}", "value": "{self.WEIGHT}", "lease": "7"}}]'
         changes, reads = queue.Queue(), []
-
-        def watch():
-            yield from self.GOOD["watch"]
-            while change := changes.get():
-                yield change
 
         def keepalive():
             reads.append(self.cluster(a)["reads"])
             if len(reads) == 1:
-                changes.put(f'{{"result": {{"events": [{event}]}}}}\n'.encode())
+                changes.put(f'{{"kv": {{"key": "{key}", "value": "{value}", "mod_revision": "6"}}}}')
                 until(lambda: self.cluster(a)["assignments"] == 1, "the change")
-            revision = 6 if len(reads) == 2 else 5
-            header = f'"header": {{"revision": "{revision}"}}'
-            yield f'{{"result": {{"ID": "7", "TTL": "6", {header}}}}}'.encode()
+            yield self.alive(6 if len(reads) == 2 else 5)
 
-        answers = {"/v3/watch": watch, "/v3/lease/keepalive": keepalive}
-        good = {f"/v3/{path}": parts for path, parts in self.GOOD.items()}
-        good["/v3/kv/range"] = [f'{{"header": {{"revision": "5"}}, {known}}}'.encode()]
-        a = self.member("origin-a", 3130).start()
-        end = self.serve(lambda path: answers[path]() if path in answers else good[path])
+        a, end = self.play(
+            {
+                "watch": lambda: self.watch(changes),
+                "lease/keepalive": keepalive,
+                "kv/range": lambda: [f'{{"header": {{"revision": "5"}}, {known}}}'.encode()],
+            }
+        )
         try:
             until(lambda: self.cluster(a)["reads"] > 1, "a loss that is one")
             self.assertEqual(reads[:3], [1, 1, 1])
+        finally:
+            for _ in range(100):
+                changes.put(None)
+            end()
+
+    def test_a_claim_that_the_watch_has_overtaken(self):
+        """The key is put and deleted before the reply to the put has come: it is put again."""
+        self.ttl = "6s"
+        changes, claims, watched = queue.Queue(), [], threading.Event()
+
+        def watch():
+            watched.set()
+            yield from self.watch(changes)
+
+        def claim():
+            claims.append(1)
+            if len(claims) == 1:
+                watched.wait(PATIENCE)
+                put = f'"key": "{self.MEMBER}", "value": "{self.WEIGHT}", "lease": "7"'
+                changes.put(f'{{"kv": {{{put}, "mod_revision": "6"}}}}')
+                gone = f'{{"key": "{self.MEMBER}", "mod_revision": "7"}}'
+                changes.put(f'{{"type": "DELETE", "kv": {gone}}}')
+                time.sleep(0.5)  # until they have been read
+            yield b'{"succeeded": true}'
+
+        a, end = self.play(
+            {"watch": watch, "kv/txn": claim, "lease/keepalive": lambda: [self.alive(9)]}
+        )
+        try:
+            until(lambda: len(claims) > 1, "another put")
+            until(lambda: self.cluster(a)["registered"], "the key")
+        finally:
+            for _ in range(100):
+                changes.put(None)
+            end()
+
+    def test_a_deletion_whose_first_reply_is_lost(self):
+        self.ttl = "6s"
+        changes, deletions = queue.Queue(), []
+
+        def delete():
+            deletions.append(1)
+            if len(deletions) > 1:
+                yield b'{"header": {"revision": "9"}}'
+
+        a, end = self.play(
+            {
+                "watch": lambda: self.watch(changes),
+                "kv/deleterange": delete,
+                "lease/keepalive": lambda: [self.alive(9)],
+            }
+        )
+        try:
+            until(lambda: self.cluster(a)["registered"], "the key")
+            a.icpctl("cluster", "unassign", ADMIN)
+            self.assertEqual(len(deletions), 2)
         finally:
             for _ in range(100):
                 changes.put(None)

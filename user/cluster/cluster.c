@@ -29,6 +29,7 @@ struct change {
 	void *context;
 	uint64_t deadline;
 	bool sent, over, found;
+	unsigned int sendings;
 	unsigned int connection; /* on which it was sent */
 	bool failed;
 	struct error error;
@@ -71,7 +72,8 @@ static void on_changed(void *context, const struct etcd_result *result)
 	if (result->outcome != ETCD_NOT_SENT)
 		session_reached(&change->cluster->session);
 	change->failed = result->outcome != ETCD_OK;
-	change->found = etcd_number(result->reply, "deleted");
+	/* If the reply to an earlier one was lost, that may have deleted it. */
+	change->found = etcd_number(result->reply, "deleted") || change->sendings > 1;
 	change->over = true;
 }
 
@@ -84,6 +86,7 @@ static void send_change(struct session *session, struct change *change)
 			       : json_pack("{s:o}", "key", key);
 
 	change->sent = true;
+	change->sendings++;
 	change->connection = session->connection;
 	etcd_call(session->etcd, change->value ? "kv/put" : "kv/deleterange", body,
 		  session_timeout(session), on_changed, change);
@@ -232,6 +235,7 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 	}
 }
 
+/* Return 0 or a number of errno. */
 static int start_thread(struct cluster *cluster)
 {
 	sigset_t all, before;
@@ -248,6 +252,7 @@ struct cluster *cluster_start(const struct cluster_settings *settings, struct ev
 			      void (*changed)(void *context), void *context, struct error *error)
 {
 	struct cluster *cluster = calloc(1, sizeof(*cluster));
+	int failed;
 
 	if (!cluster) {
 		error_set(error, "out of memory");
@@ -266,10 +271,11 @@ struct cluster *cluster_start(const struct cluster_settings *settings, struct ev
 		error_set(error, "out of memory or of file descriptors");
 	} else if (session_open(&cluster->session, settings, error) == 0) {
 		cluster->status = cluster->session.status;
-		if (start_thread(cluster) == 0)
+		failed = start_thread(cluster);
+		if (!failed)
 			return cluster;
 		session_close(&cluster->session, false, 0);
-		error_set(error, "cannot create a thread: %s", strerror(errno));
+		error_set(error, "cannot create a thread: %s", strerror(failed));
 	}
 	cluster_free(cluster);
 	return NULL;

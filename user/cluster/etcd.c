@@ -74,6 +74,7 @@ struct etcd {
 	size_t endpoint; /* to which calls go */
 	char *token;	 /* NULL: none yet, or none needed */
 	struct call *login;
+	uint64_t woken;
 };
 
 uint64_t etcd_now(void)
@@ -356,7 +357,9 @@ static void log_in(struct etcd *etcd, unsigned int timeout)
 	}
 	call = call_new(etcd, "auth/authenticate", body, on_login, etcd);
 	if (call) {
-		call->timeout = timeout ? timeout : CONNECT_TIMEOUT;
+		/* Short calls may wait for it as well. */
+		call->timeout =
+			timeout && timeout < CONNECT_TIMEOUT ? timeout : CONNECT_TIMEOUT;
 		etcd->login = call;
 		send_call(call);
 	} else {
@@ -672,6 +675,7 @@ void etcd_run(struct etcd *etcd, unsigned int timeout)
 	struct call *call, *next;
 
 	curl_multi_poll(etcd->multi, NULL, 0, (int)timeout, NULL);
+	etcd->woken = etcd_now();
 	etcd_send(etcd);
 	TAILQ_FOREACH (call, &etcd->calls, link)
 		if (call->state == CALL_RUNS && call->line)
@@ -687,6 +691,11 @@ void etcd_run(struct etcd *etcd, unsigned int timeout)
 void etcd_wake(struct etcd *etcd)
 {
 	curl_multi_wakeup(etcd->multi);
+}
+
+uint64_t etcd_woken(const struct etcd *etcd)
+{
+	return etcd->woken;
 }
 
 /* --- JSON */

@@ -91,6 +91,9 @@ void etcd_run(struct etcd *etcd, unsigned int timeout);
 /* Let etcd_run() return, from any thread. */
 void etcd_wake(struct etcd *etcd);
 
+/* When etcd_run() began to process what has come last. Meanwhile nothing else is sent or received. */
+uint64_t etcd_woken(const struct etcd *etcd);
+
 /* --- what replies have in them: numbers are texts, bytes are base64, and what is zero is left out */
 
 /* Return a number. 0: there is none. */

@@ -230,6 +230,11 @@ size_t membership_changes_count(const struct membership_changes *changes)
 	return changes->count;
 }
 
+bool membership_changes_lack(const struct membership_changes *changes)
+{
+	return changes->failure.text[0];
+}
+
 static size_t text_size(const char *text)
 {
 	return text ? strlen(text) + 1 : 0;

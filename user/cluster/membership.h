@@ -88,6 +88,9 @@ void membership_changes_free(struct membership_changes *changes); /* NULL is ign
 /* The number of changes so far. */
 size_t membership_changes_count(const struct membership_changes *changes);
 
+/* Was there no room for one of them? No map is made of such changes. */
+bool membership_changes_lack(const struct membership_changes *changes);
+
 /*
  * Note a key that was set or, with `value` NULL, deleted. Neither needs a NUL at its end. -1 with an
  * error that does not name the key: the value makes no sense; such a key keeps the meaning that it had in

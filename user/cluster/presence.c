@@ -198,6 +198,11 @@ static void on_claimed(void *context, const struct etcd_result *result)
 		tell_owner(session, inner);
 		return;
 	}
+	if (presence->disturbed) { /* before this reply has come, but after it was made */
+		presence->claims = true;
+		presence->next = etcd_now() + RECHECK_PAUSE;
+		return;
+	}
 	presence->written = true;
 	presence->refusals = 0;
 	presence->next = result->sent + session->settings->ttl / KEEPALIVES;
@@ -217,6 +222,7 @@ static void ask(struct session *session)
 	presence->asked = true;
 	presence->claims = false;
 	presence->seen = session->view.revision;
+	presence->disturbed = false;
 	if (!presence->lease)
 		etcd_call(session->etcd, "lease/grant",
 			  json_pack("{s:o}", "TTL", etcd_make_number(ttl_seconds(session))),
@@ -246,6 +252,7 @@ void presence_recheck(struct session *session)
 {
 	struct presence *presence = &session->presence;
 
+	presence->disturbed = true;
 	if (!presence->written)
 		return;
 	presence->written = false;

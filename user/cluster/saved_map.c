@@ -13,11 +13,11 @@
 #include "lib/regular_file.h"
 #include "lib/shell_quote.h"
 
-#define FILE_MAX ((size_t)4 << 30) /* bytes; more than the bounds of a map allow */
-#define PAUSE 1000		   /* milliseconds between two writes, at least */
-#define PAUSE_FACTOR 10		   /* and so many times what one takes */
-#define PAUSE_FAILED 10000	   /* milliseconds more after a failure */
-#define TOUCH_PERIOD 60000	   /* milliseconds */
+#define FILE_MAX ((size_t)UINT32_MAX) /* bytes; more than the bounds of a map allow */
+#define PAUSE 1000		      /* milliseconds between two writes, at least */
+#define PAUSE_FACTOR 10		      /* and so many times what one takes */
+#define PAUSE_FAILED 10000	      /* milliseconds more after a failure */
+#define TOUCH_PERIOD 60000	      /* milliseconds */
 
 int saved_map_open(struct saved_map *saved, const char *directory, const char *cluster)
 {
@@ -130,7 +130,6 @@ static void write_map(struct saved_map *saved)
 	const char *name = strrchr(saved->path, '/') + 1;
 	struct error *error = &saved->result;
 
-	error->text[0] = '\0';
 	snprintf(directory, sizeof(directory), "%.*s", (int)(name - 1 - saved->path), saved->path);
 	if (path_resolve_safe(directory, real, error)) {
 		if (errno == ENOENT)
@@ -149,7 +148,9 @@ static void *run(void *context)
 	struct saved_map *saved = context;
 
 	pthread_setname_np(pthread_self(), "cluster-file");
-	write_map(saved);
+	saved->result.text[0] = '\0';
+	if (!saved->touches || utimensat(AT_FDCWD, saved->path, NULL, AT_SYMLINK_NOFOLLOW))
+		write_map(saved);
 	saved->done = true;
 	return NULL;
 }
@@ -169,6 +170,7 @@ static void start(struct saved_map *saved, uint64_t now)
 		return;
 	saved->map = saved->writing;
 	saved->writing = NULL;
+	saved->touches = false;
 	saved->next = now + PAUSE;
 }
 
@@ -176,6 +178,7 @@ static void finish(struct saved_map *saved, uint64_t now)
 {
 	pthread_join(saved->thread, NULL);
 	saved->running = false;
+	saved->touches = false;
 	saved->failure = saved->result;
 	saved->next = now + PAUSE + PAUSE_FACTOR * (now - saved->next);
 	if (saved->failure.text[0])
@@ -202,15 +205,17 @@ bool saved_map_step(struct saved_map *saved, uint64_t now)
 		finish(saved, now);
 	if (!saved->running && saved->map && now >= saved->next)
 		start(saved, now);
-	return !saved->running && !saved->map;
+	return (!saved->running || saved->touches) && !saved->map;
 }
 
-void saved_map_confirm(struct saved_map *saved, uint64_t now)
+void saved_map_confirm(struct saved_map *saved, const struct membership *map, uint64_t lease,
+		       uint64_t now)
 {
 	if (saved->running || saved->map || now < saved->touched + TOUCH_PERIOD)
 		return;
-	saved->touched = now;
-	utimensat(AT_FDCWD, saved->path, NULL, AT_SYMLINK_NOFOLLOW);
+	saved_map_put(saved, map, lease);
+	saved->touches = true;
+	start(saved, now);
 }
 
 void saved_map_close(struct saved_map *saved)

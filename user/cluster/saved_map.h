@@ -27,6 +27,7 @@ struct saved_map {
 	pthread_t thread;
 	bool running;
 	atomic_bool done;
+	bool touches; /* only set the time, if the file is there */
 	const struct membership *writing;
 	uint64_t writing_lease;
 	struct error result;
@@ -48,8 +49,9 @@ void saved_map_put(struct saved_map *saved, const struct membership *map, uint64
 /* Go on. Returns true if there is nothing to write any more. Never waits. */
 bool saved_map_step(struct saved_map *saved, uint64_t now);
 
-/* The map in the file is confirmed: note the time, now and then. */
-void saved_map_confirm(struct saved_map *saved, uint64_t now);
+/* The map in the file is confirmed: note the time, now and then. If the file is gone, it is written again. */
+void saved_map_confirm(struct saved_map *saved, const struct membership *map, uint64_t lease,
+		       uint64_t now);
 
 /* Write what is to be written, and wait for it. */
 void saved_map_close(struct saved_map *saved);

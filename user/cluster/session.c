@@ -121,15 +121,14 @@ json_t *session_key(const struct session *session, const char *key, size_t lengt
 /* --- maps */
 
 static const struct membership *make(const struct session *session, const struct membership *former,
-				     struct membership_changes *changes, bool isolated,
-				     struct error *error)
+				     struct membership_changes *changes, struct error *error)
 {
 	const struct membership_head head = {
 		.cluster = session->settings->name,
 		.self = session->settings->self,
 		.revision = changes || !former ? session->view.revision : former->revision,
 		.as_of = changes || !former ? time(NULL) : former->as_of,
-		.isolated = isolated,
+		.isolated = session->status.isolated && session->settings->isolated_misses,
 		.leased = session->settings->isolated_misses,
 	};
 
@@ -208,8 +207,7 @@ void session_update(struct session *session, struct membership_changes *changes,
 	const struct membership *former = session->known ? session->known : session->map;
 	uint64_t begin = etcd_now();
 	struct error error;
-	const struct membership *made =
-		make(session, former, changes, former && former->isolated, &error);
+	const struct membership *made = make(session, former, changes, &error);
 
 	membership_changes_free(changes);
 	if (!made) {
@@ -224,6 +222,9 @@ void session_update(struct session *session, struct membership_changes *changes,
 	session->make_next = etcd_now() + MAKE_PAUSE + MAKE_FACTOR * (etcd_now() - begin);
 	if (whole)
 		session->hold_until = begin + session->settings->ttl;
+	/* It may have been deleted while there was no watch. */
+	if (whole && !membership_member(made, session->settings->self))
+		presence_recheck(session);
 	consider(session, begin);
 }
 
@@ -245,7 +246,7 @@ static void update_isolation(struct session *session, uint64_t now)
 	status->isolated = isolated;
 	if (!session->map || session->map->isolated == told)
 		return;
-	map = make(session, session->map, NULL, told, &error);
+	map = make(session, session->map, NULL, &error);
 	if (map)
 		publish(session, map);
 }

@@ -17,6 +17,7 @@ struct presence {
 	uint64_t next;	      /* when to do something */
 	bool asked, claims;   /* a call runs; the next one puts the key */
 	bool written;	      /* the key is there */
+	bool disturbed;	      /* it was changed or deleted since the call was sent */
 	uint64_t seen;	      /* revision up to which all was known when the call was sent */
 	unsigned int refusals;
 };
@@ -37,7 +38,7 @@ struct view {
 	size_t cursor_length;
 	unsigned int page;  /* keys */
 	uint64_t read_next; /* when all may be read again */
-	unsigned int refusals;
+	unsigned int refusals, behind;
 	struct membership_changes *changes;
 	size_t bad_keys;
 };

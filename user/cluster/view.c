@@ -12,9 +12,12 @@
 
 /* etcd looks at all that is behind a page, so large ones are better; most have no more than 16 MiB. */
 #define PAGE_MAX 60000 /* keys */
+#define PAGE_MIN 1000  /* keys, of the pages that are made smaller because they take long */
+#define PAGE_SHARE 4   /* of the time of a short call, which waits for a page that is processed */
 #define KEYS_MAX (MEMBERSHIP_ASSIGNMENTS_MAX + 3 * MEMBERSHIP_MEMBERS_MAX)
 #define BAD_KEYS_MAX 100000u /* that make no sense, in a read */
 #define READ_PAUSE 500	     /* milliseconds before all is read again */
+#define BEHIND_MAX 3	     /* watches in a row that begin behind what was seen, before that */
 #define PAGE_TIMEOUT 30000   /* milliseconds; whether etcd lives is known earlier (presence.c) */
 #define WATCH_TIMEOUT 5000   /* milliseconds until it begins */
 #define KEY_SHOWN 64	     /* bytes */
@@ -62,8 +65,10 @@ static int add_key(struct session *session, const json_t *kv, bool deleted)
 		free(value);
 		return -1;
 	}
+	/* A lack of room is told when a map is made of them. */
 	if (membership_changes_add(session->view.changes, key + head, key_length - head,
-				   deleted ? NULL : value, value_length, &error))
+				   deleted ? NULL : value, value_length, &error) &&
+	    !membership_changes_lack(session->view.changes))
 		tell_bad_key(session, key + head, key_length - head, &error);
 	if (is_own_key(session, key + head, key_length - head) &&
 	    etcd_number(kv, "lease") != session->presence.lease)
@@ -208,6 +213,8 @@ static void have_all(struct session *session)
 	else
 		fail_with(session, "out of memory");
 	session_update(session, changes, true);
+	if (view->state == VIEW_BEGINS) /* a large map takes longer than etcd */
+		view->next = etcd_now() + WATCH_TIMEOUT;
 }
 
 static void too_many(struct session *session)
@@ -282,6 +289,9 @@ static void on_page(void *context, const struct etcd_result *result)
 		fail_with(session, "a key that makes no sense");
 		return;
 	}
+	if (view->page > PAGE_MIN &&
+	    etcd_now() - etcd_woken(session->etcd) > session_timeout(session) / PAGE_SHARE)
+		view->page /= 2; /* or keepalives would come too late */
 	if (!more)
 		have_all(session);
 }
@@ -376,15 +386,20 @@ uint64_t view_due(const struct session *session)
 
 void view_confirm(struct session *session, uint64_t revision, uint64_t seen)
 {
-	if (session->view.state != VIEW_WATCHES)
+	struct view *view = &session->view;
+
+	if (view->state != VIEW_WATCHES)
 		return;
 	if (revision < seen) {
-		view_begin(session, true, etcd_now());
+		/* Wiped or restored; or a member of etcd that lags behind the one asked before. */
+		view_begin(session, view->behind++ >= BEHIND_MAX, etcd_now() + READ_PAUSE);
 		return;
 	}
+	view->behind = 0;
 	session->status.confirmed = time(NULL);
 	if (session->map && !session->fresh)
-		saved_map_confirm(&session->saved, etcd_now());
+		saved_map_confirm(&session->saved, session->map, session->presence.lease,
+				  etcd_now());
 }
 
 void view_end(struct session *session)

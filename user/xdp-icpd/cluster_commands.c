@@ -11,7 +11,7 @@
 #include "xdp-icpd/cluster_commands.h"
 #include "xdp-icpd/clusters.h"
 
-#define MEMBER_SIZE 1500     /* bytes of a member in a response, at most */
+#define MEMBER_SIZE 300	     /* bytes of a member in a response without its texts, at most */
 #define ASSIGNMENT_SIZE 4608 /* the same of an assignment */
 #define ASSIGNMENTS_MAX 5000 /* in a response */
 #define ASSIGNMENTS_DEFAULT 100
@@ -77,6 +77,18 @@ json_t *clusters_json(struct daemon *daemon)
 	return list;
 }
 
+/* Bytes of the members in a response, at most: a byte of a text becomes \\xHH. */
+static size_t members_size(const struct membership *map)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; map && i < map->member_count; i++)
+		size += MEMBER_SIZE +
+			(ESCAPE_MAX + 1) * (strlen(map->members[i].version) +
+					    strlen(map->members[i].addresses));
+	return size;
+}
+
 static json_t *members_json(const struct membership *map)
 {
 	json_t *list = json_array();
@@ -115,7 +127,7 @@ static int add_cluster(void *context, struct cluster *cluster)
 	struct listing *listing = context;
 	json_t *one;
 
-	if (map && !control_reserve(listing->request, map->member_count * MEMBER_SIZE)) {
+	if (!control_reserve(listing->request, members_size(map))) {
 		membership_unref(map);
 		return -1;
 	}
