@@ -455,7 +455,7 @@ class Faults(ClusterLab):
         etcd.process.send_signal(signal.SIGCONT)
         self.until_state(a, "ok", members=1)
         until(lambda: a.checked(ADMIN) == "ICP_OP_HIT", "all to be its own")
-        self.assertRegex(a.log.read_text(), "cut off, its lease is over[^$]*no longer cut off")
+        self.assertRegex(a.log.read_text(), "isolated, its lease is over[^$]*no longer isolated")
         self.lose_the_daemon(a)
 
     def lose_the_daemon(self, a):

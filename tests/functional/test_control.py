@@ -108,15 +108,15 @@ class Curl(Lab):
         self.assertEqual(self.curl("/v1/drain", "-X", "DELETE"), (200, reply | {"drain": None}))
 
     def test_unknown_names(self):
-        """A request with a misspelt name does not do something else."""
+        """A request with a wrong name does not do something else."""
         for method, path, body, told in (
-            ("PUT", "/v1/drain", '{"verdct": "hit"}', "unknown member 'verdct'; known: verdict"),
+            ("PUT", "/v1/drain", '{"reply": "hit"}', "unknown member 'reply'; known: verdict"),
             ("PUT", "/v1/drain", '{"verdict": 7}', "verdict 'no text': unknown; it is"),
             ("PUT", "/v1/drain?save=maybe", "{}", "save 'maybe': must be true or false"),
-            ("PUT", "/v1/drain?sav=true", "{}", "unknown argument 'sav'; known: save"),
+            ("PUT", "/v1/drain?keep=true", "{}", "unknown argument 'keep'; known: save"),
             ("PUT", "/v1/policies/10?save=1", '{"kind": "exact"}', "save '1': must be"),
             ("DELETE", "/v1/policies/10?save=1", "", "save '1': must be"),
-            ("POST", "/v1/check", '{"urls": [], "sorce": "::1"}', "unknown member 'sorce'"),
+            ("POST", "/v1/check", '{"urls": [], "from": "::1"}', "unknown member 'from'; known: urls source"),
             ("POST", "/v1/check", '{"urls": [], "source": 7}', "source 'no text': not an"),
             ("GET", "/v1/status?verbose=1", "", "unknown argument 'verbose'; none is known here"),
         ):

@@ -166,7 +166,7 @@ class Reload(Lab):
         self.assertRegex(lines[1], "^policy '30' and all behind it are evaluated by the daemon: ")
         self.assertRegex(
             lines[2],
-            "^policy '20': 1 of 2 entries decides nothing.* 'http://e.org/x', as policy '10' does$",
+            "^policy '20': 1 of 2 entries is never reached: 'http://e.org/x' is decided by policy '10' before$",
         )
         self.assertRegex(lines[3], r"^policy '30': replies \(2 of 2 children run\)$")
         nobody = {str(pwd.getpwnam("nobody").pw_uid)}

@@ -299,6 +299,9 @@ TEST(a_damaged_map_is_refused)
 		/* A digit of the checksum apart, nothing may change what is read. */
 		assert_null(map);
 	}
+	memcpy(copy, text, size);
+	copy[size] = '\n';
+	assert_null(read_map(copy, size + 1, "site", "a", &lease));
 }
 
 TEST(values_are_those_that_are_read)

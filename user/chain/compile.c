@@ -67,7 +67,7 @@ bool policy_in_kernel(const struct policy *policy, struct error *reason)
 	if (kind->automaton && kind->automaton(policy, &refused))
 		return true;
 	error_set(reason, "%s",
-		  kind->automaton ? refused : "policies of its kind are evaluated by the daemon");
+		  kind->automaton ? refused : "a policy of its kind cannot run in the kernel");
 	return false;
 }
 

@@ -358,8 +358,7 @@ static void log_in(struct etcd *etcd, unsigned int timeout)
 	call = call_new(etcd, "auth/authenticate", body, on_login, etcd);
 	if (call) {
 		/* Short calls may wait for it as well. */
-		call->timeout =
-			timeout && timeout < CONNECT_TIMEOUT ? timeout : CONNECT_TIMEOUT;
+		call->timeout = timeout && timeout < CONNECT_TIMEOUT ? timeout : CONNECT_TIMEOUT;
 		etcd->login = call;
 		send_call(call);
 	} else {

@@ -170,17 +170,17 @@ static int read_keys(struct input *input, struct membership_changes *changes, st
 		const json_t *sum = json_object_get(json, "crc32");
 		int result = -1;
 
-		if (sum && (uLong)json_integer_value(sum) == input->sum) {
-			json_decref(json);
-			return 0;
-		}
-		if (sum)
+		if (sum && (uLong)json_integer_value(sum) == input->sum)
+			result = fgetc(input->file) == EOF
+					 ? 1
+					 : damaged(input, error, "there is more behind the end");
+		else if (sum)
 			damaged(input, error, "the checksum is another");
 		else if (json)
 			result = read_key(input, changes, json, error);
 		json_decref(json);
 		if (result)
-			return -1;
+			return result > 0 ? 0 : -1;
 	}
 }
 

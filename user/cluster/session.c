@@ -228,7 +228,7 @@ void session_update(struct session *session, struct membership_changes *changes,
 	consider(session, begin);
 }
 
-/* Tell the map that counts whether this member is cut off. */
+/* Tell the map that counts whether this member is isolated. */
 static void update_isolation(struct session *session, uint64_t now)
 {
 	struct cluster_status *status = &session->status;
@@ -241,8 +241,8 @@ static void update_isolation(struct session *session, uint64_t now)
 	if (isolated != status->isolated)
 		log_write(isolated ? LOG_WARNING : LOG_NOTICE, "cluster '%s': %s",
 			  session->settings->name,
-			  isolated ? "this member is cut off, its lease is over"
-				   : "this member is no longer cut off");
+			  isolated ? "this member is isolated, its lease is over"
+				   : "this member is no longer isolated");
 	status->isolated = isolated;
 	if (!session->map || session->map->isolated == told)
 		return;

@@ -345,9 +345,10 @@ static int read_file(struct config *config, const char *path, bool variables,
 					 path, strerror(errno));
 	}
 	if (regular_file_read(opened, CONFIG_TEXT_MAX, &text, &size, &reason))
-		return error_set(error,
-				 "%s: cannot read: %s; name a configuration file that can be read",
-				 path, reason.text);
+		return error_set(error, "%s: cannot read: %s; %s", path, reason.text,
+				 access(opened, F_OK) == 0 && access(opened, R_OK)
+					 ? "let the daemon's user read it"
+					 : "name a configuration file that can be read");
 	result = read_text(config, text, size, path, variables, known, error);
 	free(text);
 	return result;

@@ -77,8 +77,11 @@ static int fail(const struct saved_file *file, struct error *error)
 	if (reason == EACCES || reason == EPERM)
 		return error_set(error, "%s: %s; as root: chown %u %s", file->path,
 				 strerror(reason), geteuid(), shell_quote(file->directory, quoted));
-	return error_set(error, "%s: %s; let the daemon write into %s", file->path,
-			 strerror(reason), file->directory);
+	return error_set(error, "%s: %s; %s %s", file->path, strerror(reason),
+			 reason == ENOSPC || reason == EDQUOT ? "free some space for"
+			 : reason == EROFS		      ? "mount it for writing:"
+							      : "let the daemon write into",
+			 file->directory);
 }
 
 static int make_directory(const struct saved_file *file, struct error *error)

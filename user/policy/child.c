@@ -10,13 +10,12 @@
 #include "icp/opcode.h"
 
 #define CHILDREN 2
-#define TTL_MAX (24 * 3600 * 1000u)
+#define TTL_MAX (24 * 3600u) /* seconds */
 
 struct policy_child *policy_child_create(struct policy *policy, const struct policy_spec *spec,
 					 unsigned int timeout, struct error *error)
 {
 	struct policy_child *child = calloc(1, sizeof(*child));
-	unsigned int ttl = 0;
 	long children = CHILDREN;
 
 	policy->state = child;
@@ -29,11 +28,10 @@ struct policy_child *policy_child_create(struct policy *policy, const struct pol
 	if (policy_spec_number(spec, "children", 1, HELPER_CHILDREN_MAX, &children, error) < 0 ||
 	    policy_spec_duration(spec, "timeout", 1, HELPER_TIMEOUT_MAX, &child->timeout, error) <
 		    0 ||
-	    policy_spec_duration(spec, "ttl", 0, TTL_MAX, &ttl, error) < 0)
+	    policy_spec_seconds(spec, "ttl", 0, TTL_MAX, &policy->ttl, error) < 0)
 		return NULL;
 	child->children = children;
 	child->stall = HELPER_STALL;
-	policy->ttl = ttl / 1000; /* whole seconds, rounded down */
 	return child;
 }
 

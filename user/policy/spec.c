@@ -157,7 +157,7 @@ static void duration_text(unsigned int milliseconds, char *text, size_t size)
 {
 	const struct unit *unit = units;
 
-	while (milliseconds % unit->milliseconds)
+	while (milliseconds ? milliseconds % unit->milliseconds : unit->milliseconds > 1000)
 		unit++;
 	snprintf(text, size, "%u%s", milliseconds / unit->milliseconds, unit->name);
 }
@@ -231,6 +231,21 @@ int policy_spec_duration(const struct policy_spec *spec, const char *key, unsign
 
 	if (found == 1 && parse_duration(text->text, min, max, milliseconds, error))
 		return prefix_error(spec, key, text, error);
+	return found;
+}
+
+int policy_spec_seconds(const struct policy_spec *spec, const char *key, unsigned int min,
+			unsigned int max, unsigned int *seconds, struct error *error)
+{
+	unsigned int milliseconds = 0;
+	int found = policy_spec_duration(spec, key, 1000 * min, 1000 * max, &milliseconds, error);
+
+	if (found != 1)
+		return found;
+	if (milliseconds % 1000)
+		return error_set(error, "%s: policy '%s': %s: must be whole seconds",
+				 policy_spec_find(spec, key)->values[0].where, spec->name, key);
+	*seconds = milliseconds / 1000;
 	return found;
 }
 

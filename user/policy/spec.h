@@ -59,6 +59,9 @@ int policy_spec_decimal(const struct policy_spec *spec, const char *key, double 
 			struct error *error);
 int policy_spec_duration(const struct policy_spec *spec, const char *key, unsigned int min,
 			 unsigned int max, unsigned int *milliseconds, struct error *error);
+/* A duration of whole seconds; `max` in seconds too. */
+int policy_spec_seconds(const struct policy_spec *spec, const char *key, unsigned int min,
+			unsigned int max, unsigned int *seconds, struct error *error);
 int policy_spec_verdict(const struct policy_spec *spec, const char *key, enum icp_opcode *value,
 			struct error *error);
 

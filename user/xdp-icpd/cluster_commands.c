@@ -83,9 +83,8 @@ static size_t members_size(const struct membership *map)
 	size_t size = 0;
 
 	for (size_t i = 0; map && i < map->member_count; i++)
-		size += MEMBER_SIZE +
-			(ESCAPE_MAX + 1) * (strlen(map->members[i].version) +
-					    strlen(map->members[i].addresses));
+		size += MEMBER_SIZE + (ESCAPE_MAX + 1) * (strlen(map->members[i].version) +
+							  strlen(map->members[i].addresses));
 	return size;
 }
 
@@ -325,7 +324,7 @@ void delete_assignment(void *context, struct control_request *request)
 
 	if (prefix)
 		change(request, cluster, "assign/", prefix, length, NULL,
-		       "that prefix is not assigned; it must be the very same");
+		       "that prefix is not assigned; give it exactly as it was assigned");
 	free(prefix);
 }
 

@@ -142,12 +142,10 @@ static int print_shadows(const struct chain *chain, struct error *error)
 
 		if (shadow->count)
 			print(stdout,
-			      "policy '%s': %zu of %zu entries %s nothing, as an earlier "
-			      "policy "
-			      "decides; '%s', as policy '%s' does",
+			      "policy '%s': %zu of %zu entries %s never reached: '%s' is decided "
+			      "by policy '%s' before",
 			      chain_policy(chain, rank)->name, shadow->count, shadow->entries,
-			      plural(shadow->count, "decides", "decide"), shadow->first,
-			      shadow->by->name);
+			      plural(shadow->count, "is", "are"), shadow->first, shadow->by->name);
 	}
 	free(shadows);
 	return result;

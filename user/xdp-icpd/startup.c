@@ -27,6 +27,7 @@
 #include "lib/privileges.h"
 
 struct start {
+	bool root; /* started as root */
 	uid_t uid; /* the user to become */
 	gid_t gid;
 	struct socket_file control;
@@ -280,7 +281,7 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 		return -1;
 	if (!config->interface_count)
 		error_prefix(error, "no `interfaces` are configured, and ");
-	else if (!loads)
+	else if (!loads && !start->root)
 		error_prefix(error, "`interfaces` needs root to load, and ");
 	disable_stale_program(daemon);
 	fall_back_to_userspace(daemon, error->text);
@@ -308,9 +309,9 @@ static int fit_chain(const struct daemon *daemon, struct start *start, struct er
 static int start_up(struct daemon *daemon, struct start *start, struct error *error)
 {
 	const struct config *config = daemon->config;
-	bool root = geteuid() == 0;
 
-	if (root && user_find(config->user, &start->uid, &start->gid, error))
+	start->root = geteuid() == 0;
+	if (start->root && user_find(config->user, &start->uid, &start->gid, error))
 		return -1;
 	/* First what can fail without having changed anything. */
 	if (server_open(&daemon->server, config->listen, config->listen_count, config->workers,
@@ -321,7 +322,7 @@ static int start_up(struct daemon *daemon, struct start *start, struct error *er
 		if (start->metrics < 0)
 			return -1;
 	}
-	if (root && start_as_root(daemon, start, error))
+	if (start->root && start_as_root(daemon, start, error))
 		return -1;
 
 	/* From here on unprivileged: what works now works at a reload too. */

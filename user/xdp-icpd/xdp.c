@@ -29,34 +29,51 @@ const char *xdp_mode(const struct xdp *xdp)
 	return mode;
 }
 
+/* Return the one of a number, or NULL. */
+static const struct kernel_interface *find(const struct kernel_interface *list, size_t count,
+					   unsigned int ifindex)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i].ifindex == ifindex)
+			return &list[i];
+	return NULL;
+}
+
 /* Log once for each interface that has lost the program, and for each that has it again. */
 static void log_interface_changes(struct xdp *xdp, const struct kernel_interface *interfaces,
 				  size_t count)
 {
 	for (size_t k = 0; k < xdp->attached; k++) {
-		bool noted = false;
+		const struct kernel_interface *had = &xdp->attached_to[k];
+		const struct kernel_interface *now = find(interfaces, count, had->ifindex);
 
-		for (size_t i = 0; i < count; i++)
-			noted = noted || xdp->attached_to[k] == interfaces[i].ifindex;
-		if (!noted)
+		if (now && now->attached)
+			continue;
+		xdp->lost = true;
+		if (!now)
 			log_write(LOG_NOTICE,
-				  "the program was detached from interface %u; the daemon replies "
+				  "the program was detached from interface %s; the daemon replies "
 				  "there",
-				  xdp->attached_to[k]);
-	}
-	for (size_t i = 0; i < count; i++) {
-		bool had = false;
-
-		for (size_t k = 0; k < xdp->attached; k++)
-			had = had || xdp->attached_to[k] == interfaces[i].ifindex;
-		if (had && !interfaces[i].attached)
+				  had->name);
+		else if (!now->name[0])
+			log_write(
+				LOG_WARNING,
+				"interface %s is gone, and the program with it; if it comes back: "
+				"`xdp-icp-load %s`",
+				had->name, had->name);
+		else
 			log_write(LOG_WARNING,
 				  "interface %s no longer carries the program; the daemon replies "
 				  "there",
-				  interfaces[i].name[0] ? interfaces[i].name : "(gone)");
-		else if (!had && interfaces[i].attached)
-			log_write(LOG_INFO, "interface %s carries the program, mode %s",
-				  interfaces[i].name, interfaces[i].native ? "native" : "generic");
+				  had->name);
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct kernel_interface *now = &interfaces[i];
+
+		if (now->attached && !find(xdp->attached_to, xdp->attached, now->ifindex))
+			log_write(xdp->lost ? LOG_NOTICE : LOG_INFO,
+				  "interface %s carries the program, mode %s", now->name,
+				  now->native ? "native" : "generic");
 	}
 }
 
@@ -79,7 +96,7 @@ static void update_destinations(struct xdp *xdp)
 	for (size_t i = 0; i < count; i++) {
 		noted[i] = interfaces[i].ifindex;
 		if (interfaces[i].attached)
-			xdp->attached_to[xdp->attached++] = interfaces[i].ifindex;
+			xdp->attached_to[xdp->attached++] = interfaces[i];
 	}
 	if (network_read(&network, &error) == 0) {
 		list = destinations(xdp->listen, xdp->listen_count, &network, noted, count,
@@ -108,7 +125,7 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 	for (size_t i = 0; i < count && same; i++)
 		if (interfaces[i].attached)
 			same = attached < xdp->attached &&
-			       xdp->attached_to[attached++] == interfaces[i].ifindex;
+			       xdp->attached_to[attached++].ifindex == interfaces[i].ifindex;
 	if (!same || attached != xdp->attached)
 		update_destinations(xdp);
 }

@@ -26,7 +26,8 @@ struct xdp {
 	int network_fd; /* -1: closed */
 	struct event *network, *second;
 	size_t attached; /* interfaces with the program, as of the last check */
-	unsigned int attached_to[XDP_INTERFACES_MAX];
+	struct kernel_interface attached_to[XDP_INTERFACES_MAX];
+	bool lost; /* one has lost it since the start */
 };
 
 /* Store the interfaces with a recorded attachment, at most `max`; return their number. */

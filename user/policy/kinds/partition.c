@@ -464,7 +464,7 @@ static void explain(const struct policy *policy, const struct query *query, char
 				  : ",",
 			 state->map->members[members[i]].name);
 	if (state->map->isolated)
-		add_text(text, size, "; this member is cut off from the cluster");
+		add_text(text, size, "; this member is isolated from the cluster");
 	else if (state->map->leased)
 		add_text(text, size, "; in the kernel while the daemon lives");
 }

@@ -31,14 +31,14 @@
 #define EXPIRY 1000	    /* ms between turns, if nothing is left to remove */
 #define EXPIRY_MORE 5	    /* ms, else */
 
-#define MILLISECOND 1000000ull
+#define SECOND 1000000000ull
 
 #define KEY_WORDS (RECENT_URL_MAX / ICP_WORD + 2)
 
 struct recent {
 	struct policy *policy;
 	struct url_key_form form;
-	unsigned int window; /* milliseconds */
+	unsigned int window; /* seconds */
 	long entries_max;
 	struct recent_store *store;
 	struct line_format *format;
@@ -94,10 +94,10 @@ static bool note(const struct recent *recent, const char *url, size_t length, un
 	uint64_t now = clock_kernel_ns();
 	text_word words[KEY_WORDS];
 
-	if (age >= recent->window / 1000)
+	if (age >= recent->window)
 		return true;
 	return recent_store_put(recent->store, key_of(recent, url, length, words),
-				now + recent->window * MILLISECOND - age * 1000 * MILLISECOND, now);
+				now + (recent->window - age) * SECOND, now);
 }
 
 /* --- feeds */
@@ -299,7 +299,7 @@ bool policy_recent_remove(const struct policy *policy, const char *url, size_t l
 
 static struct recent_store *new_store(const struct recent *recent)
 {
-	return recent_store_new(recent->window / 1000, recent->entries_max);
+	return recent_store_new(recent->window, recent->entries_max);
 }
 
 int policy_recent_flush(struct policy *policy, struct error *error)
@@ -343,30 +343,19 @@ static bool tell_age(void *context, const char *key, size_t length, uint64_t exp
 	const struct list *list = context;
 
 	return list->tell(list->context, key, length,
-			  (list->seen_now - expires) / (1000 * MILLISECOND));
+			  (list->seen_now - expires) / SECOND);
 }
 
 void policy_recent_list(const struct policy *policy, policy_recent_tell tell, void *context)
 {
 	const struct recent *recent = policy->state;
 	uint64_t now = clock_kernel_ns();
-	struct list list = { tell, context, now + recent->window * MILLISECOND };
+	struct list list = { tell, context, now + recent->window * SECOND };
 
 	recent_store_list(recent->store, now, tell_age, &list);
 }
 
 /* --- settings */
-
-static int read_window(struct recent *recent, const struct policy_spec *spec, struct error *error)
-{
-	if (policy_spec_duration(spec, "window", 1000, RECENT_WINDOW_MAX * 1000, &recent->window,
-				 error) < 0)
-		return -1;
-	if (recent->window % 1000)
-		return error_set(error, "%s: policy '%s': window: must be whole seconds",
-				 policy_spec_find(spec, "window")->values[0].where, spec->name);
-	return 0;
-}
 
 /* Read a setting; `text` keeps its default if there is none. */
 static int read_text(const struct policy_spec *spec, const char *key, const char **text,
@@ -497,7 +486,8 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 	recent->policy = policy;
 	recent->entries_max = ENTRIES_DEFAULT;
 	recent->since = time(NULL);
-	if (policy_spec_key(spec, &recent->form, error) || read_window(recent, spec, error) ||
+	if (policy_spec_key(spec, &recent->form, error) ||
+	    policy_spec_seconds(spec, "window", 1, RECENT_WINDOW_MAX, &recent->window, error) < 0 ||
 	    policy_spec_number(spec, "entries_max", 1, RECENT_ENTRIES_MAX, &recent->entries_max,
 			       error) < 0 ||
 	    read_format(recent, spec, error) || read_logs(recent, spec, error) ||
