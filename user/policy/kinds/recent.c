@@ -342,8 +342,7 @@ static bool tell_age(void *context, const char *key, size_t length, uint64_t exp
 {
 	const struct list *list = context;
 
-	return list->tell(list->context, key, length,
-			  (list->seen_now - expires) / SECOND);
+	return list->tell(list->context, key, length, (list->seen_now - expires) / SECOND);
 }
 
 void policy_recent_list(const struct policy *policy, policy_recent_tell tell, void *context)
