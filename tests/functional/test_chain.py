@@ -394,7 +394,7 @@ class Kernel(Walk, Wire):
         self.assertRegex(shown, r"by the kernel \(remembered from a reply of the daemon\)\n$")
         result, shown = check(BAZ, "--source", CLIENT)
         self.assertEqual((result["by"], result["horizon"]), ("daemon", "4"))
-        self.assertIn("(policy '4' keeps the answer from the kernel: policies of its kind", shown)
+        self.assertIn("(policy '4' keeps the answer from the kernel: a policy of its kind", shown)
         result, _ = check("http://[::2]/", "--source", CLIENT)
         self.assertEqual((result["by"], result["horizon"]), ("daemon", "2"))
         self.assertIn("cannot read this URL's host", result["why"])

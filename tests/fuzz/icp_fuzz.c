@@ -89,7 +89,7 @@ static void check_answer(const struct icp_header *query, const uint8_t *data, si
 #define MEMBERS 16
 
 struct arrays {
-	struct prefix_bucket buckets[2 * MEMBERS];
+	struct prefix_bucket buckets[MEMBERS + PREFIX_PROBE_MAX];
 	struct prefix_line lines[MEMBERS * (PREFIX_MAX / PREFIX_LINE)];
 };
 
@@ -158,7 +158,7 @@ static void check_match(const uint8_t *url, size_t length, uint64_t seed)
 			longest = entries[i].length;
 			answer = entries[i].answer;
 		}
-	require(prefix_tree_buckets(count) <= 2 * MEMBERS);
+	require(prefix_tree_buckets(count) <= MEMBERS + PREFIX_PROBE_MAX);
 	require(prefix_tree_build(&tree, entries, count, arrays.buckets, arrays.lines) == 0);
 	prefix_fill(&sums, &tree.keys, text, length / ICP_WORD + 1);
 	require(prefix_find(&tree, text, &sums, length, bucket_at, line_at, &arrays, &cursor) ==

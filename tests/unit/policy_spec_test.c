@@ -76,7 +76,7 @@ TEST(durations)
 		assert_int_equal(value, 42);
 	}
 	assert_int_equal(parse_duration("x", 0, 90000, &value, &error), -1);
-	assert_string_equal(error.text, "'x' is not a duration from 0h to 90s; write 200ms, 5s, "
+	assert_string_equal(error.text, "'x' is not a duration from 0s to 90s; write 200ms, 5s, "
 					"2m or 1h");
 }
 
