@@ -233,8 +233,8 @@ static enum kernel_result load_and_attach(const struct kernel_load *load, unsign
 	controls[0] = map_id(bpf_map__fd(skeleton->maps.control));
 	result = kernel_attach(load, ifindex, bpf_program__fd(skeleton->progs.xdp_icp),
 			       bpf_map__fd(skeleton->maps.interfaces), controls, error);
-	if (result == KERNEL_OK)
-		kernel_note_namespace(load->pin_dir, bpf_map__fd(skeleton->maps.control));
+	if (result == KERNEL_OK && (new_maps || load->pin_dir->locked))
+		kernel_note_namespace(bpf_map__fd(skeleton->maps.control));
 out:
 	xdp_icp__destroy(skeleton);
 	return result;

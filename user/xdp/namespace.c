@@ -87,12 +87,12 @@ enum kernel_result kernel_check_namespace(const struct pin_dir *dir, struct erro
 	return KERNEL_OCCUPIED;
 }
 
-void kernel_note_namespace(const struct pin_dir *dir, int fd)
+void kernel_note_namespace(int fd)
 {
 	struct map_control control;
 	uint32_t key = 0;
 
-	if (!dir->locked || bpf_map_lookup_elem(fd, &key, &control))
+	if (bpf_map_lookup_elem(fd, &key, &control))
 		return;
 	control.namespace = network_namespace();
 	bpf_map_update_elem(fd, &key, &control, BPF_ANY);

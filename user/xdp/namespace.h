@@ -10,7 +10,7 @@
 /* Return the cookie of this process's network namespace, 0 if the kernel has none. */
 uint64_t network_namespace(void);
 
-/* Note in the map `control` (file descriptor) that the interfaces are this namespace's. A daemon does itself. */
-void kernel_note_namespace(const struct pin_dir *dir, int fd);
+/* Note in the map `control` (file descriptor), which no daemon uses, that the interfaces are this namespace's. */
+void kernel_note_namespace(int fd);
 
 #endif
