@@ -802,6 +802,8 @@ class Hostile(ClusterLab):
         ):
             with self.subTest(what=what, told=told):
                 replies = {f"/v3/{path}": parts for path, parts in self.GOOD.items()}
+                if what == "kv/range":  # a lease that is lost makes the daemon read all again
+                    replies["/v3/lease/keepalive"] = [b'{"result": {"ID": "7"}}']
                 replies[f"/v3/{what}"] = bad
                 end = self.serve(lambda path: replies.get(path, [b"{}"]))
                 try:
