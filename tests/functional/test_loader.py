@@ -4,6 +4,7 @@
 
 import glob
 import os
+import re
 import shutil
 import struct
 import time
@@ -253,6 +254,17 @@ class Daemons(Loader):
         self.assert_answered_by(daemon, "daemon", "hit", HIT)
         lines = [line for line in daemon.log.read_text().splitlines() if "xdp-icp-load" in line]
         self.assertEqual(len(lines), 1, daemon.log.read_text())
+
+    def test_an_interface_that_is_deleted(self):
+        """It is named, with the remedy; that it carries the program again is told too."""
+        daemon = self.responder(mode="generic").start()
+        self.server_side.run("ip", "link", "set", "dev", "s0", "xdpgeneric", "off")
+        until(lambda: "s0 no longer carries" in daemon.log.read_text(), "the loss")
+        self.load("--mode", "generic", "s0")
+        until(lambda: "s0 carries the program" in daemon.log.read_text(), "the return")
+        self.server_side.run("ip", "link", "del", "dev", "s0")
+        told = "interface s0 is gone, .*: `xdp-icp-load s0`"
+        until(lambda: re.search(told, daemon.log.read_text()), "the deletion")
 
     def test_mode_off_leaves_the_interface_alone(self):
         daemon = self.responder(mode="off").start()

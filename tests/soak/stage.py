@@ -170,8 +170,9 @@ class Life:
         quarter = len(self.memory) // 4
         if quarter < 4:
             return 0
-        # The first fault of each kind may allocate memory that stays. The least of a quarter is what
-        # is not given back: a chain that is being built, or freed, has some megabytes for a while.
+        # The first fault of each kind may allocate memory that stays. What is freed may stay with the
+        # process until the next change of the chain trims the heap: the least of a quarter is without
+        # that, and grows with a leak as much as the median would.
         return min(self.memory[-quarter:]) - min(self.memory[quarter : 2 * quarter])
 
 

@@ -440,6 +440,8 @@ TEST(setting_errors)
 	assert_chain_error("policy p { kind = lua file = x\ntimeout = 11s }",
 			   "c:2: policy 'p': timeout: '11s' is not a duration from 1ms to 10s; "
 			   "write 200ms, 5s, 2m or 1h");
+	assert_chain_error("policy p { kind = lua file = x\nttl = 1500ms }",
+			   "c:2: policy 'p': ttl: must be whole seconds");
 	assert_chain_error("policy p { kind = lua file = x\ninstructions = 100000 }",
 			   "c:2: policy 'p': kind 'lua' no longer takes 'instructions'; set "
 			   "'timeout' (limit for a result, after which the script is killed, 1ms "

@@ -236,7 +236,7 @@ int prefix_tree_build(struct prefix_tree *tree, const struct prefix_entry *entri
 		all.answer = entries[0].answer;
 		all.begin = 1;
 	}
-	/* One tree in a thousand needs a second try, if it has a million nodes: two with one tag. */
+	/* Of trees with a million nodes about one in a thousand needs a second try: two have one tag. */
 	for (int tries = 0; tries < 100; tries++) {
 		if (getrandom(&tree->keys, sizeof(tree->keys), 0) != sizeof(tree->keys))
 			return -1;

@@ -4,6 +4,7 @@
  * as `user`, as it is at a start: nothing here happens with more rights, and nothing is written.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "lib/escape.h"
 #include "lib/plural.h"
 #include "lib/privileges.h"
+#include "lib/shell_quote.h"
 #include "xdp-icpd/config_check.h"
 #include "xdp-icpd/daemon.h"
 
@@ -50,13 +52,16 @@ static void print_horizon(const struct chain *chain, const struct compiled *comp
 /* The files and the directory that a cluster needs. Return 0, or -1 and `error`: it cannot do without. */
 static int check_cluster(const struct cluster_settings *settings, struct error *error)
 {
+	char quoted[SHELL_QUOTE_SIZE(PATH_MAX)];
+
 	if (etcd_check_files(&settings->etcd, error))
 		return error_prefix(error, "cluster '%s': ", settings->name);
 	if (access(settings->state, W_OK | X_OK))
 		print(stdout,
 		      "cluster '%s': its map cannot be kept for the next start: state '%s': %s; as "
 		      "root: install -d -o %u %s",
-		      settings->name, settings->state, strerror(errno), geteuid(), settings->state);
+		      settings->name, settings->state, strerror(errno), geteuid(),
+		      shell_quote(settings->state, quoted));
 	if (settings->isolated_misses)
 		print(stdout,
 		      "cluster '%s': the kernel replies by its partition only while the daemon "

@@ -5,6 +5,7 @@
 #include "xdp-icpd/xdp.h"
 #include "xdp/destinations.h"
 #include "lib/log.h"
+#include "lib/shell_quote.h"
 #include "xdp/netlink.h"
 
 size_t xdp_interfaces(const struct xdp *xdp, struct kernel_interface *interfaces, size_t max)
@@ -43,6 +44,8 @@ static const struct kernel_interface *find(const struct kernel_interface *list, 
 static void log_interface_changes(struct xdp *xdp, const struct kernel_interface *interfaces,
 				  size_t count)
 {
+	char quoted[SHELL_QUOTE_SIZE(sizeof(interfaces->name))];
+
 	for (size_t k = 0; k < xdp->attached; k++) {
 		const struct kernel_interface *had = &xdp->attached_to[k];
 		const struct kernel_interface *now = find(interfaces, count, had->ifindex);
@@ -60,7 +63,7 @@ static void log_interface_changes(struct xdp *xdp, const struct kernel_interface
 				LOG_WARNING,
 				"interface %s is gone, and the program with it; if it comes back: "
 				"`xdp-icp-load %s`",
-				had->name, had->name);
+				had->name, shell_quote(had->name, quoted));
 		else
 			log_write(LOG_WARNING,
 				  "interface %s no longer carries the program; the daemon replies "

@@ -10,7 +10,7 @@
 /* Return the cookie of this process's network namespace, 0 if the kernel has none. */
 uint64_t network_namespace(void);
 
-/* Note in the map `control` (file descriptor), which no daemon uses, that the interfaces are this namespace's. */
+/* Note this namespace as that of the interfaces in the map `control` (file descriptor), which no daemon uses. */
 void kernel_note_namespace(int fd);
 
 #endif
