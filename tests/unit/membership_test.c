@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Maps of a cluster: what keys mean, how changes make the next map, and the file in which one is saved. */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "cluster/membership.h"
 #include "cluster/registry.h"
+#include "cluster/saved_map.h"
 #include "support/test.h"
 
 static const struct membership_head head = {
@@ -302,6 +307,44 @@ TEST(a_damaged_map_is_refused)
 	memcpy(copy, text, size);
 	copy[size] = '\n';
 	assert_null(read_map(copy, size + 1, "site", "a", &lease));
+}
+
+static void confirm(struct saved_map *saved, const struct membership *map, uint64_t now)
+{
+	saved_map_confirm(saved, map, 1, now);
+	while (saved->running) {
+		usleep(1000);
+		saved_map_step(saved, now);
+	}
+}
+
+/* A confirmation sets the time of the file; one that is gone is written again. */
+TEST(a_confirmed_map)
+{
+	static const struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	char directory[] = "/tmp/xdp-icp-saved-XXXXXX";
+	const struct membership *map = sample();
+	struct stat before, after;
+	struct saved_map saved;
+
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(saved_map_open(&saved, directory, "site"), 0);
+	confirm(&saved, map, 100000);
+	assert_int_equal(stat(saved.path, &before), 0);
+	assert_int_equal(utimensat(AT_FDCWD, saved.path, old, 0), 0);
+	confirm(&saved, map, 200000);
+	assert_int_equal(stat(saved.path, &after), 0);
+	assert_true(after.st_mtime > 1);
+	assert_int_equal(after.st_ino, before.st_ino);
+	assert_int_equal(unlink(saved.path), 0);
+	confirm(&saved, map, 300000);
+	assert_int_equal(unlink(saved.path), 0);
+	/* Not more often than once in a minute. */
+	confirm(&saved, map, 301000);
+	assert_int_equal(access(saved.path, F_OK), -1);
+	saved_map_close(&saved);
+	membership_unref(map);
+	assert_int_equal(rmdir(directory), 0);
 }
 
 TEST(values_are_those_that_are_read)
