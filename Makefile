@@ -16,7 +16,7 @@ say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 LIBRARIES := libbpf libxdp libconfuse libevent libmicrohttpd libcurl libpcre2-8 libmnl libcap-ng jansson zlib
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
-	    -Wwrite-strings -Wformat=2 -Wundef -Wno-missing-field-initializers \
+	    -Wwrite-strings -Wformat=2 -Wundef -Wno-missing-field-initializers -Wno-unused-parameter \
 	    $(if $(CI),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -DXDP_ICP_VERSION='"$(VERSION)"' -DXDP_ICP_USER='"$(DAEMON_USER)"' \
 	    -Iinclude -Iuser -I$(BUILD) \

@@ -142,7 +142,6 @@ static void probe_done(void *context, const struct query *query,
 {
 	struct probe *probe = context;
 
-	(void)query;
 	probe->outcome = responder_finish(probe->responder, decision);
 	probe->done = true;
 }

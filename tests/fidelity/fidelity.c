@@ -274,7 +274,6 @@ static struct shared *running;
 /* Ends a long run early: the jobs finish their scripts, and the totals are printed. */
 static void on_signal(int number)
 {
-	(void)number;
 	running->stop = 1;
 }
 

@@ -4,8 +4,6 @@
 
 static enum xdp_icp_plugin_verdict check(void *state, const struct xdp_icp_plugin_query *query)
 {
-	(void)state;
-	(void)query;
 	return XDP_ICP_PLUGIN_NOTHING;
 }
 

@@ -7,8 +7,6 @@
 static int wait_for(size_t count, const char *const *arguments, void **state, char *error,
 		    size_t error_size)
 {
-	(void)error;
-	(void)error_size;
 	*state = NULL;
 	while (count && access(arguments[0], F_OK) == 0)
 		usleep(1000);
@@ -17,8 +15,6 @@ static int wait_for(size_t count, const char *const *arguments, void **state, ch
 
 static enum xdp_icp_plugin_verdict check(void *state, const struct xdp_icp_plugin_query *query)
 {
-	(void)state;
-	(void)query;
 	return XDP_ICP_PLUGIN_NOTHING;
 }
 

@@ -54,33 +54,28 @@ typedef void make_kind(const struct frame_config *config, struct plan *plan);
 
 static void make_good(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->source_port = one_in(plan, 2) ? ICP_PORT : plan->source_port;
 	plan->no_udp_sum = !plan->ipv6 && one_in(plan, 4);
 }
 
 static void make_truncated(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->cut = 1 + below(plan, 40 + plan->size);
 }
 
 static void make_padded(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->padding = 1 + below(plan, 64);
 }
 
 static void make_ip_sum(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->ipv6 = false;
 	plan->ip_sum = 1 + below(plan, 0xfffe);
 }
 
 static void make_udp_sum(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->udp_sum = 1 + below(plan, 0xfffe);
 	if (plan->ipv6 && one_in(plan, 4))
 		plan->no_udp_sum = true;
@@ -95,21 +90,18 @@ static int wrong_length(struct plan *plan)
 
 static void make_ip_length(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->ip_length = wrong_length(plan);
 	plan->padding = one_in(plan, 2) ? below(plan, 64) : 0;
 }
 
 static void make_udp_length(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->udp_length = wrong_length(plan);
 	plan->padding = one_in(plan, 2) ? below(plan, 64) : 0;
 }
 
 static void make_icp_length(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->silent = true;
 	put16(plan->payload + 2, plan->size + wrong_length(plan));
 }
@@ -118,7 +110,6 @@ static void make_tags(const struct frame_config *config, struct plan *plan)
 {
 	static const unsigned int types[] = { 0x8100, 0x88a8, 0x9100 };
 
-	(void)config;
 	plan->tag_count = 1 + below(plan, TAGS_MAX);
 	for (unsigned int i = 0; i < plan->tag_count; i++)
 		plan->tags[i] = types[below(plan, one_in(plan, 4) ? 3 : 2)];
@@ -144,7 +135,6 @@ static void make_source(const struct frame_config *config, struct plan *plan)
 
 static void make_port_zero(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->source_port = 0;
 	plan->silent = true;
 }
@@ -155,7 +145,6 @@ static void make_fragment(const struct frame_config *config, struct plan *plan)
 	unsigned int offset = 2 + below(plan, 6); /* in units of 8 bytes */
 	bool overlap = one_in(plan, 4), incomplete = one_in(plan, 4);
 
-	(void)config;
 	plan->rest = plan->second;
 	if (!plan->rest)
 		plan->fragment = IPV4_MORE_FRAGMENTS;
@@ -169,7 +158,6 @@ static void make_options(const struct frame_config *config, struct plan *plan)
 {
 	static const unsigned char kinds[] = { 0, 1, 7, 68, 130, 131, 137, 148 };
 
-	(void)config;
 	plan->ipv6 = false;
 	plan->option_size = 4 * (1 + below(plan, 10));
 	if (one_in(plan, 2)) {
@@ -186,7 +174,6 @@ static void make_extensions(const struct frame_config *config, struct plan *plan
 	unsigned int count = 1 + below(plan, EXTENSIONS_MAX / 8);
 	uint8_t *next = &plan->next_header;
 
-	(void)config;
 	plan->ipv6 = true;
 	for (unsigned int i = 0; i < count; i++) {
 		unsigned char *header = plan->extensions + 8 * i;
@@ -211,7 +198,6 @@ static void make_reply(const struct frame_config *config, struct plan *plan)
 	size_t url = plan->size - ICP_QUERY_HEADER_SIZE;
 	unsigned char opcode = opcodes[below(plan, sizeof(opcodes))];
 
-	(void)config;
 	plan->silent = true;
 	if (one_in(plan, 4)) {
 		message_header(plan, opcode, plan->size);
@@ -227,14 +213,12 @@ static void make_reply(const struct frame_config *config, struct plan *plan)
 
 static void make_request_zero(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	put32(plan->payload + 4, 0);
 	plan->silent = true;
 }
 
 static void make_version(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->payload[1] = one_in(plan, 2) ? 3 : 3 + below(plan, 253);
 	plan->silent = true;
 }
@@ -264,7 +248,6 @@ static void make_station(const struct frame_config *config, struct plan *plan)
 	};
 	const uint8_t *mac = macs[below(plan, sizeof(macs) / sizeof(macs[0]))];
 
-	(void)config;
 	memcpy(one_in(plan, 2) ? plan->source_mac : plan->server_mac, mac, ETH_ALEN);
 }
 
@@ -296,7 +279,6 @@ static void make_url(const struct frame_config *config, struct plan *plan)
 	unsigned char *url = plan->payload + ICP_QUERY_HEADER_SIZE;
 	size_t length;
 
-	(void)config;
 	make_query(plan, lengths[below(plan, sizeof(lengths) / sizeof(lengths[0]))]);
 	length = plan->size - ICP_QUERY_HEADER_SIZE - 1;
 	switch (below(plan, 4)) {
@@ -323,7 +305,6 @@ static void make_mutated(const struct frame_config *config, struct plan *plan)
 
 static void make_garbage(const struct frame_config *config, struct plan *plan)
 {
-	(void)config;
 	plan->silent = true;
 	if (one_in(plan, 2)) {
 		plan->ethertype = 1 + below(plan, 0xffff); /* 0 would be the right one */

@@ -29,6 +29,5 @@ double now(void)
 
 void stop(int number)
 {
-	(void)number;
 	stopped = 1;
 }

@@ -49,19 +49,16 @@ static void echo(void *context, struct control_request *request)
 
 static void large(void *context, struct control_request *request)
 {
-	(void)context;
 	control_reply(request, json_pack("{s:o}", "text", text_of(number(request, "size"))));
 }
 
 static void put_thing(void *context, struct control_request *request)
 {
-	(void)context;
 	control_reply(request, json_pack("{s:s}", "name", control_name(request)));
 }
 
 static void count_gone(void *context)
 {
-	(void)context;
 	gone_count++;
 }
 
@@ -74,7 +71,6 @@ static void add_waiting(struct control_request *request, bool stream)
 
 static void wait_for_release(void *context, struct control_request *request)
 {
-	(void)context;
 	if (control_reserve(request, number(request, "hold")))
 		add_waiting(request, false);
 	else
@@ -90,7 +86,6 @@ static void stream(void *context, struct control_request *request)
 {
 	size_t count = number(request, "count"), size = number(request, "size");
 
-	(void)context;
 	assert_true(control_begin(request));
 	add_waiting(request, true);
 	for (size_t i = 0; i < count; i++)
@@ -101,7 +96,6 @@ static void push(void *context, struct control_request *request)
 {
 	json_int_t queued = 0;
 
-	(void)context;
 	for (size_t i = 0; i < waiting_count; i++)
 		queued += waiting[i].stream && control_stream(waiting[i].request, line_of(1000));
 	control_reply(request, json_pack("{s:I}", "queued", queued));
@@ -124,13 +118,11 @@ static size_t release_all(void)
 
 static void release(void *context, struct control_request *request)
 {
-	(void)context;
 	control_reply(request, json_pack("{s:I}", "released", (json_int_t)release_all()));
 }
 
 static void gone(void *context, struct control_request *request)
 {
-	(void)context;
 	control_reply(request, json_pack("{s:I}", "gone", (json_int_t)gone_count));
 }
 
@@ -151,8 +143,6 @@ static const struct control_resource resources[] = {
 
 static void stop(evutil_socket_t fd, short what, void *base)
 {
-	(void)fd;
-	(void)what;
 	event_base_loopbreak(base);
 }
 

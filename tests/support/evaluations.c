@@ -8,14 +8,12 @@ struct event_base *base;
 
 int open_base(void **state)
 {
-	(void)state;
 	base = event_base_new();
 	return base ? 0 : -1;
 }
 
 int close_base(void **state)
 {
-	(void)state;
 	helper_children_finish(base);
 	event_base_free(base);
 	/* No child is left, not even a zombie. */
@@ -27,7 +25,6 @@ static void take(void *context, const struct query *query, const struct chain_de
 {
 	struct verdict *verdict = context;
 
-	(void)query;
 	verdict->times++;
 	verdict->opcode = !decision || !decision->policy ? NOTHING : decision->verdict.opcode;
 	verdict->gave_up = decision && decision->gave_up;

@@ -72,8 +72,6 @@ static const struct prefix_answer *answer_at(void *maps, __u32 index)
 
 static const struct rule *no_rule(void *maps, const struct rule_key *key)
 {
-	(void)maps;
-	(void)key;
 	return NULL;
 }
 
@@ -87,7 +85,6 @@ static __u32 find_place(void *maps, __u32 slot, enum url_reading reading, __u32 
 {
 	struct view *view = maps;
 
-	(void)slot;
 	return match_place(&view->image->chain, &view->scratch, reading, at, find, maps);
 }
 

@@ -11,9 +11,6 @@
 static int program_says_nothing(enum libbpf_print_level level, const char *format,
 				va_list arguments)
 {
-	(void)level;
-	(void)format;
-	(void)arguments;
 	return 0;
 }
 

@@ -14,14 +14,12 @@ const uint8_t link_local_v6[16] = { 0xfe, 0x80, [15] = 1 };
 
 int open_program(void **state)
 {
-	(void)state;
 	program_open(&program, PROGRAM_VERDICTS);
 	return 0;
 }
 
 int close_program(void **state)
 {
-	(void)state;
 	program_close(&program);
 	return 0;
 }

@@ -28,10 +28,10 @@
 	{                                                                                          \
 		test_add(#name, name, NULL);                                                       \
 	}                                                                                          \
-	static void name(void **state __attribute__((unused)))
+	static void name(void **state)
 
 /* A function that prepares tests or cleans up after them. Returns 0, or -1 to fail the test. */
-#define FIXTURE(name) static int name(void **state __attribute__((unused)))
+#define FIXTURE(name) static int name(void **state)
 
 /* Runs `setup` before and `teardown` after each of the tests that follow; either may be NULL. */
 #define TEST_EACH(setup, teardown)                                                                 \

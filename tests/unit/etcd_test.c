@@ -41,14 +41,12 @@ static struct server {
 
 static void on_event(struct bufferevent *connection, short what, void *context)
 {
-	(void)context;
 	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
 		bufferevent_free(connection);
 }
 
 static void on_written(struct bufferevent *connection, void *context)
 {
-	(void)context;
 	bufferevent_free(connection);
 }
 
@@ -61,7 +59,6 @@ static void on_read(struct bufferevent *connection, void *context)
 	char *text, *body;
 	bool close;
 
-	(void)context;
 	if (end.pos < 0)
 		return;
 	text = strndup((char *)evbuffer_pullup(input, -1), evbuffer_get_length(input));
@@ -89,10 +86,6 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 	struct bufferevent *connection =
 		bufferevent_socket_new(server.base, fd, BEV_OPT_CLOSE_ON_FREE);
 
-	(void)listener;
-	(void)address;
-	(void)length;
-	(void)context;
 	bufferevent_setcb(connection, on_read, NULL, on_event, NULL);
 	bufferevent_enable(connection, EV_READ | EV_WRITE);
 }
@@ -224,7 +217,6 @@ static struct told stream(struct etcd *etcd, unsigned int drop_at)
 
 static bool reply_text(const struct request *request, struct evbuffer *response)
 {
-	(void)request;
 	evbuffer_add(response, server.text, strlen(server.text));
 	return true;
 }

@@ -37,7 +37,6 @@ static bool puppet_ask(const struct policy *policy, const struct query *query,
 {
 	struct puppet *puppet = puppet_of(policy);
 
-	(void)query;
 	puppet->asked++;
 	if (puppet->waits)
 		puppet->open[puppet->open_count++] = request;
@@ -46,7 +45,6 @@ static bool puppet_ask(const struct policy *policy, const struct query *query,
 
 static struct policy_match puppet_match(const struct policy *policy, const struct query *query)
 {
-	(void)query;
 	puppet_of(policy)->matched++;
 	return puppet_of(policy)->word;
 }

@@ -12,7 +12,6 @@ static struct prefix_entry entries[TEXTS];
 
 static const struct prefix_bucket *bucket_at(void *arrays, __u32 index)
 {
-	(void)arrays;
 	assert_true(index < gram_filter_buckets(TEXTS));
 	return &buckets[index];
 }

@@ -25,7 +25,6 @@ static void origin_event(struct bufferevent *stream, short what, void *context)
 {
 	struct origin *origin = context;
 
-	(void)what;
 	for (unsigned int i = 0; i < origin->open; i++)
 		if (origin->streams[i] == stream)
 			origin->streams[i] = origin->streams[--origin->open];
@@ -57,8 +56,6 @@ static void origin_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 	struct origin *origin = context;
 	struct bufferevent *stream;
 
-	(void)address;
-	(void)length;
 	origin->taken++;
 	stream = bufferevent_socket_new(evconnlistener_get_base(listener), fd,
 					BEV_OPT_CLOSE_ON_FREE);

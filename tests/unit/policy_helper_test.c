@@ -13,7 +13,6 @@ static void note_state(void *context, struct policy *policy)
 {
 	struct policy_state told;
 
-	(void)context;
 	policy_tell_state(policy, &told);
 	snprintf(states + strlen(states), sizeof(states) - strlen(states), "%s ", told.name);
 }
@@ -188,8 +187,6 @@ static void note(void *context, void *request, const char *line, size_t length)
 {
 	struct reply *reply = request;
 
-	(void)context;
-	(void)length;
 	reply->times++;
 	snprintf(reply->line, sizeof(reply->line), "%s", line ? line : "(none)");
 }

@@ -48,8 +48,6 @@ static unsigned int changes;
 
 static void changed(void *context, struct policy *policy)
 {
-	(void)context;
-	(void)policy;
 	changes++;
 }
 

@@ -361,7 +361,6 @@ static void *see(void *context)
 {
 	char url[128];
 
-	(void)context;
 	for (int i = 0; !ended; i++) {
 		name_url(i % 4, url);
 		if (i % 4 < 2 || i % 8 < 4)

@@ -13,7 +13,6 @@ static const struct recent_table table = { slots, HOMES };
 
 static const struct recent_slot *slot_at(void *array, __u32 index)
 {
-	(void)array;
 	return index < SLOTS ? &slots[index] : NULL;
 }
 

@@ -128,7 +128,6 @@ int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback e
 {
 	char text[LONGEST + 2];
 
-	(void)error;
 	for (size_t i = 0; i < PREFIXES; i++) /* twice: as if they were changed by hand meanwhile */
 		for (int twice = 0; twice < 2 && rules->verdicts[i]; twice++)
 			each(context, text, text_of(i, text), rules->verdicts[i]);
@@ -144,7 +143,6 @@ size_t rules_max(const struct rules *rules)
 int rules_put(struct rules *rules, const char *prefix, size_t length, enum icp_opcode verdict,
 	      struct error *error)
 {
-	(void)error;
 	rules->verdicts[number_of(prefix, length)] = verdict;
 	look(rules);
 	return 0;
@@ -155,7 +153,6 @@ int rules_remove(struct rules *rules, const char *prefix, size_t length, struct 
 	unsigned int *verdict = &rules->verdicts[number_of(prefix, length)];
 	int result = *verdict == NONE;
 
-	(void)error;
 	*verdict = NONE;
 	look(rules);
 	return result;

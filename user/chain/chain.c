@@ -28,7 +28,6 @@ static int compare_policies(const void *left, const void *right)
 
 static void release_at_once(void *context, struct chain *chain)
 {
-	(void)context;
 	chain_release(chain);
 }
 

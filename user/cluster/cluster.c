@@ -210,7 +210,6 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 	bool published, ended;
 	eventfd_t value;
 
-	(void)what;
 	eventfd_read(fd, &value);
 	pthread_mutex_lock(&cluster->lock);
 	TAILQ_CONCAT(&done, &cluster->done, link);

@@ -141,7 +141,6 @@ static size_t receive(char *bytes, size_t one, size_t size, void *context)
 	size_t needed = call->length + size + 1;
 	char *text = call->text;
 
-	(void)one;
 	call->too_large = size > ETCD_REPLY_MAX - call->length;
 	if (call->too_large)
 		return 0; /* libcurl ends the transfer */

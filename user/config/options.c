@@ -23,10 +23,8 @@ static void *member(const struct config *config, const struct config_option *opt
 /* --- one value, set and returned as text */
 
 /* Parameters of the functions that return a value. */
-#define UNUSED __attribute__((unused))
 #define GET                                                                                        \
-	const struct config *config UNUSED, const struct config_option *option UNUSED,             \
-		size_t index UNUSED, char *buffer UNUSED
+	const struct config *config, const struct config_option *option, size_t index, char *buffer
 
 static int set_listen(struct config *config, const char *text, struct error *error)
 {
@@ -255,14 +253,12 @@ int config_set(struct config *config, const struct config_option *option, const 
 
 static bool same_listen(const struct config *a, const struct config *b, size_t offset)
 {
-	(void)offset;
 	return a->listen_count == b->listen_count &&
 	       memcmp(a->listen, b->listen, a->listen_count * sizeof(*a->listen)) == 0;
 }
 
 static bool same_interfaces(const struct config *a, const struct config *b, size_t offset)
 {
-	(void)offset;
 	if (a->interface_count != b->interface_count)
 		return false;
 	for (size_t i = 0; i < a->interface_count; i++)

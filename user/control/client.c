@@ -116,7 +116,6 @@ static size_t take_bytes(char *bytes, size_t one, size_t count, void *context)
 	size_t limit = transfer->line ? LINE_MAX_BYTES : QUOTA_ALL_BYTES;
 	char *text = realloc(transfer->text, transfer->length + count);
 
-	(void)one;
 	transfer->last = clock_ns(CLOCK_MONOTONIC);
 	if (text)
 		transfer->text = text;
@@ -136,8 +135,6 @@ static size_t take_header(char *bytes, size_t one, size_t count, void *context)
 {
 	struct transfer *transfer = context;
 
-	(void)bytes;
-	(void)one;
 	transfer->last = clock_ns(CLOCK_MONOTONIC);
 	return count;
 }

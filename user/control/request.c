@@ -45,8 +45,6 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct control_request *request = context;
 
-	(void)fd;
-	(void)what;
 	if (request->stage == REQUEST_HANDLING) {
 		if (!request->http_1_0)
 			send_now(request, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -69,7 +67,6 @@ static void on_hangup(evutil_socket_t fd, short what, void *context)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLRDHUP };
 
-	(void)what;
 	if (poll(&poll_fd, 1, 0) == 1)
 		request_hang_up(context);
 }
@@ -406,7 +403,6 @@ static ssize_t next_lines(void *context, uint64_t position, char *buffer, size_t
 	struct control_request *request = context;
 	int length = request->closed ? -1 : evbuffer_remove(request->lines, buffer, size);
 
-	(void)position;
 	if (length < 0)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (length == 0 && !request->owed)

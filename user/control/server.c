@@ -127,8 +127,6 @@ static enum MHD_Result check_argument(void *context, enum MHD_ValueKind kind, co
 {
 	struct control_request *request = context;
 
-	(void)kind;
-	(void)value;
 	if (!*name || is_listed(request->resource->arguments, name))
 		return MHD_YES;
 	refuse_name(request, "argument", name, request->resource->arguments);
@@ -232,8 +230,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 /* As by default, but a NUL, which would end the text, remains "%00". */
 static size_t unescape_uri(void *context, struct MHD_Connection *connection, char *text)
 {
-	(void)context;
-	(void)connection;
 	return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
 }
 
@@ -243,8 +239,6 @@ static void run_http(evutil_socket_t fd, short what, void *context)
 	struct control *control = context;
 	MHD_UNSIGNED_LONG_LONG timeout;
 
-	(void)fd;
-	(void)what;
 	MHD_run(control->http);
 	/* The connections have no timeouts of its own: there is more to do, or nothing. */
 	if (MHD_get_timeout(control->http, &timeout) == MHD_YES)
@@ -275,8 +269,6 @@ static void close_refused(evutil_socket_t fd, short what, void *context)
 {
 	struct control *control = context;
 
-	(void)fd;
-	(void)what;
 	for (size_t i = 0; i < REFUSED_MAX; i++)
 		if (control->refused[i])
 			close(control->refused[i]);
@@ -333,8 +325,6 @@ static void accept_again(evutil_socket_t fd, short what, void *context)
 {
 	struct control *control = context;
 
-	(void)fd;
-	(void)what;
 	event_add(control->accept, NULL);
 }
 
@@ -385,7 +375,6 @@ static void on_connect(evutil_socket_t listener, short what, void *context)
 	socklen_t length = sizeof(peer);
 	struct control *control = context;
 
-	(void)what;
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			accept_failed(control);

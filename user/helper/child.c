@@ -90,8 +90,6 @@ static void on_process_exit(evutil_socket_t fd, short what, void *context)
 {
 	struct helper_process *process = context;
 
-	(void)fd;
-	(void)what;
 	if (process_reap(process) && process->stopping)
 		process_free(process);
 }
@@ -100,8 +98,6 @@ static void on_kill_timer(evutil_socket_t fd, short what, void *context)
 {
 	struct helper_process *process = context;
 
-	(void)fd;
-	(void)what;
 	process_signal(process, process->next_signal);
 	if (process->next_signal == SIGKILL)
 		return;
@@ -339,8 +335,6 @@ int helper_run(const struct helper_run *run, char *output, size_t size, struct e
 
 static void on_time_limit(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	*(bool *)context = true;
 }
 

@@ -215,8 +215,6 @@ static void on_expiry(evutil_socket_t fd, short what, void *context)
 	uint64_t time = now();
 	struct job *job;
 
-	(void)fd;
-	(void)what;
 	while ((job = TAILQ_FIRST(&pool->open)) && expiry(pool, job) <= time) {
 		if (!job->sent)
 			queue_remove(pool, job);
@@ -343,7 +341,6 @@ static void on_readable(struct bufferevent *stream, void *context)
 	struct worker *worker = context;
 	struct helper_pool *pool = worker->pool;
 
-	(void)stream;
 	read_replies(worker, &done);
 	deliver(pool->reply, pool->context, &done);
 }
@@ -355,8 +352,6 @@ static void on_event(struct bufferevent *stream, short what, void *context)
 	struct worker *worker = context;
 	struct helper_pool *pool = worker->pool;
 
-	(void)stream;
-	(void)what;
 	read_replies(worker, &done);
 	if (worker->child.input)
 		worker_stop(worker, NULL, &done);
@@ -409,8 +404,6 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 	struct helper_pool *pool = worker->pool;
 	struct error error;
 
-	(void)fd;
-	(void)what;
 	if (worker->child.input) {
 		/* No retry: another child would stall as well. */
 		if (worker->job)

@@ -21,7 +21,6 @@
 
 static int ignore_message(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-	(void)level, (void)format, (void)arguments;
 	return 0;
 }
 

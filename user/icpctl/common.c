@@ -112,7 +112,6 @@ static error_t forward_inputs(int key, char *argument, struct argp_state *state)
 {
 	const struct inputs *inputs = state->input;
 
-	(void)argument;
 	if (key != ARGP_KEY_INIT)
 		return ARGP_ERR_UNKNOWN;
 	state->child_inputs[0] = inputs->own;

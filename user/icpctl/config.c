@@ -35,7 +35,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
-	(void)argument;
 	return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
 }
 

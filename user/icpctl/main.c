@@ -100,7 +100,6 @@ static char *add_commands(int key, const char *text, void *input)
 	size_t length;
 	FILE *out;
 
-	(void)input;
 	if (key != ARGP_KEY_HELP_POST_DOC)
 		return (char *)text;
 	out = icpctl_must(open_memstream(&help, &length));

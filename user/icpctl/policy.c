@@ -180,7 +180,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct input *input = state->input;
 
-	(void)argument;
 	if (key != OPTION_SAVE)
 		return icpctl_parse_words(key, state, input->ctl, actions, &input->words);
 	input->save = true;

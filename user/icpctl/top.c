@@ -44,7 +44,6 @@ static void on_tick(void *context, size_t sent)
 {
 	struct top *top = context;
 
-	(void)sent;
 	error_write(&top->error, "no reply for %.0f s",
 		    (double)(clock_ns(CLOCK_MONOTONIC) - top->when) / 1e9);
 	top_draw(top);

@@ -8,7 +8,6 @@
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
-	(void)argument;
 	switch (key) {
 	case 'h':
 	case '?':

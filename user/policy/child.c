@@ -167,7 +167,5 @@ bool policy_child_ask(const struct policy *policy, const struct query *query,
 /* Used where ask() cannot reach a child. */
 struct policy_match policy_child_match(const struct policy *policy, const struct query *query)
 {
-	(void)policy;
-	(void)query;
 	return (struct policy_match){ .verdict = ICP_OP_INVALID, .gave_up = true };
 }

@@ -69,7 +69,6 @@ struct policy_match gate_match(const struct policy *policy, const struct query *
 {
 	const struct gate *gate = policy->state;
 
-	(void)query;
 	return (struct policy_match){
 		.verdict = gate->matches ? policy->verdict : ICP_OP_INVALID,
 	};

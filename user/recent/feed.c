@@ -57,8 +57,6 @@ static void on_rest_over(evutil_socket_t fd, short what, void *context)
 {
 	const struct feed_socket *socket = context;
 
-	(void)fd;
-	(void)what;
 	event_add(socket->readable, NULL);
 }
 
@@ -68,8 +66,6 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	struct turn turn = turn_begin();
 	struct timeval rest;
 
-	(void)fd;
-	(void)what;
 	while (receive(socket))
 		if (turn_is_over(&turn)) {
 			rest = turn_rest(&turn);

@@ -218,8 +218,6 @@ static void on_poll(evutil_socket_t fd, short what, void *context)
 	struct follower *follower = context;
 	bool done;
 
-	(void)fd;
-	(void)what;
 	if (follower->polls-- == 0) {
 		follower->polls = LOOKS_A_PATH - 1;
 		look(follower);

@@ -128,7 +128,6 @@ static bool read_common(const struct line_format *format, struct part line, stru
 	struct part head, request;
 	char *end;
 
-	(void)format;
 	if (!cut(&line, '"', &head) || head.length < TIME_LENGTH + 3 ||
 	    head.text[head.length - TIME_LENGTH - 3] != '[' ||
 	    memcmp(head.text + head.length - 2, "] ", 2) != 0 ||
@@ -160,7 +159,6 @@ static bool read_squid(const struct line_format *format, struct part line, struc
 	char seconds[16];
 	char *end;
 
-	(void)format;
 	for (int i = 0; i < FIELDS; i++) {
 		skip_blanks(&line);
 		if (!cut(&line, ' ', &fields[i]))

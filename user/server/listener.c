@@ -575,8 +575,6 @@ static bool reply_batch(struct listener *listener)
 
 static void on_readable(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	for (int i = 0; i < BATCHES_AT_ONCE && reply_batch(context); i++)
 		;
 }

@@ -38,7 +38,6 @@ static int match_rule(void *context, const char *prefix, size_t length, enum icp
 	struct rule_search *search = context;
 	size_t first = 0, end = search->count;
 
-	(void)verdict;
 	while (first < end) {
 		size_t middle = first + (end - first) / 2;
 		const struct rule_search_url *one = &search->urls[middle];

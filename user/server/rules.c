@@ -149,9 +149,6 @@ static int count_one(void *context, const char *prefix, size_t length, enum icp_
 {
 	size_t *count = context;
 
-	(void)prefix;
-	(void)length;
-	(void)verdict;
 	(*count)++;
 	return 0;
 }

@@ -146,8 +146,6 @@ static void on_handover(evutil_socket_t fd, short what, void *context)
 	struct workers *workers = context;
 	size_t count;
 
-	(void)fd;
-	(void)what;
 	pthread_mutex_lock(&workers->handover_lock);
 	count = workers->handover_count;
 	pthread_mutex_unlock(&workers->handover_lock);

@@ -28,9 +28,6 @@ static int see_rule(void *context, const char *prefix, size_t length, enum icp_o
 {
 	struct census *census = context;
 
-	(void)prefix;
-	(void)length;
-	(void)verdict;
 	census->rules_seen++;
 	return 0;
 }
@@ -61,8 +58,6 @@ static void walk(struct census *census)
 
 static void on_next(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	walk(context);
 }
 

@@ -56,8 +56,6 @@ static void renew_leases(struct daemon *daemon)
 
 static void on_heartbeat(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	renew_leases(context);
 }
 

@@ -363,8 +363,6 @@ static void check_step(evutil_socket_t fd, short what, void *context)
 	size_t count = json_array_size(check->urls);
 	struct error error;
 
-	(void)fd;
-	(void)what;
 	for (int i = 0; i < URLS_STEP && check->next < count && check->pending_count < PENDING_MAX;
 	     i++) {
 		int status = check_next(check, &error);

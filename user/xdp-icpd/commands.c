@@ -602,7 +602,6 @@ void reply_with_index(struct control_request *request, const struct control_reso
 
 static void get_index(void *context, struct control_request *request)
 {
-	(void)context;
 	reply_with_index(request, daemon_resources);
 }
 

@@ -199,8 +199,6 @@ static void ask_all(evutil_socket_t fd, short what, void *context)
 	};
 	struct trials *trials = context;
 
-	(void)fd;
-	(void)what;
 	for (size_t i = 0; i < trials->count; i++) {
 		struct trial *trial = &trials->list[i];
 
@@ -212,8 +210,6 @@ static void ask_all(evutil_socket_t fd, short what, void *context)
 
 static void on_interrupt(evutil_socket_t number, short what, void *context)
 {
-	(void)number;
-	(void)what;
 	event_base_loopbreak(context);
 }
 

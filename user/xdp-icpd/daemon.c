@@ -26,8 +26,6 @@
 
 static void on_reload(evutil_socket_t number, short what, void *context)
 {
-	(void)number;
-	(void)what;
 	daemon_reload_on_signal(context);
 }
 
@@ -40,8 +38,6 @@ static void end(evutil_socket_t fd, short what, void *context)
 {
 	struct daemon *daemon = context;
 
-	(void)fd;
-	(void)what;
 	event_base_loopbreak(daemon->base);
 }
 
@@ -126,9 +122,6 @@ int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct 
 
 static void on_watchdog(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
-	(void)context;
 	notify_send("WATCHDOG=1");
 }
 
@@ -154,8 +147,6 @@ void daemon_run(struct daemon *daemon)
 
 static void on_timeout(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	*(bool *)context = true;
 }
 

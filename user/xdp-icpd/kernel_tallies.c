@@ -88,8 +88,6 @@ void kernel_tallies_update(struct kernel_tallies *kernel_tallies)
 
 static void on_second(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	kernel_tallies_update(context);
 }
 

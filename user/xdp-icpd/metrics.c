@@ -264,14 +264,12 @@ static void sample_children(struct openmetrics *text, const char *policy,
 static void sample_queue(struct openmetrics *text, const char *policy,
 			 const struct helper_pool_state *state, const struct helper_pool_use *use)
 {
-	(void)state;
 	openmetrics_gauge(text, use->queued, LABELS("policy", policy));
 }
 
 static void sample_replies(struct openmetrics *text, const char *policy,
 			   const struct helper_pool_state *state, const struct helper_pool_use *use)
 {
-	(void)state;
 	openmetrics_summary(text, use->replies, use->waited / 1e9, use->since,
 			    LABELS("policy", policy));
 }

@@ -47,7 +47,6 @@ void get_page(void *context, struct control_request *request)
 	char security[sizeof(SECURITY) + 2 * NONCE_LENGTH], nonce[NONCE_LENGTH + 1];
 	char *text = malloc(length), *at = text;
 
-	(void)context;
 	if (!text || make_nonce(nonce)) {
 		free(text);
 		control_reply(request, NULL);

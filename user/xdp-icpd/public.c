@@ -178,7 +178,6 @@ static void get_check(void *context, struct control_request *request)
 
 static void get_index(void *context, struct control_request *request)
 {
-	(void)context;
 	reply_with_index(request, public_resources);
 }
 

@@ -182,8 +182,6 @@ static void on_recents(evutil_socket_t fd, short what, void *context)
 	unsigned int interval = done ? LOOK_INTERVAL : COPY_INTERVAL;
 	const struct timeval wait = { interval / 1000, interval % 1000 * 1000 };
 
-	(void)fd;
-	(void)what;
 	event_add(daemon->recents, &wait);
 }
 

@@ -449,7 +449,6 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 	struct changes *changes = context;
 	eventfd_t value;
 
-	(void)what;
 	eventfd_read(fd, &value);
 	if (changes->running && !changes->done)
 		return;
@@ -555,8 +554,6 @@ static void on_due(evutil_socket_t fd, short what, void *context)
 {
 	struct changes *changes = context;
 
-	(void)fd;
-	(void)what;
 	daemon_rebuild(changes->daemon);
 }
 

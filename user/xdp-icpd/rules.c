@@ -128,8 +128,6 @@ static void list_step(evutil_socket_t fd, short what, void *context)
 	struct rules_job *job = context;
 	struct error error;
 
-	(void)fd;
-	(void)what;
 	job->bytes = 0;
 	if (rules_step(job->daemon->server.rules, &job->cursor, list_rule, job, &error))
 		job_refuse(job, CONTROL_STATUS_FAILED, error.text);
@@ -225,8 +223,6 @@ static void change_step(evutil_socket_t fd, short what, void *context)
 	struct rules_job *job = context;
 	struct error error;
 
-	(void)fd;
-	(void)what;
 	if (job->next == json_array_size(job->rules))
 		state = write_rules(job, &error);
 	else if (read_rules(job, &error))

@@ -52,8 +52,6 @@ json_t *policy_states_json(const struct daemon *daemon)
 
 static void on_log_later(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	daemon_log_states(context);
 }
 

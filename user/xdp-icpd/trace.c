@@ -270,8 +270,6 @@ static void on_poll(evutil_socket_t fd, short what, void *context)
 	struct daemon *daemon = context;
 	struct tracing *tracing = daemon->tracing;
 
-	(void)fd;
-	(void)what;
 	for (size_t i = tracing->count; i-- > 0;)
 		if (control_is_closed(tracing->tracers[i].peer))
 			remove_tracer(tracing, i);

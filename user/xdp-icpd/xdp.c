@@ -122,8 +122,6 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 	size_t attached = 0, count;
 	bool same = true;
 
-	(void)fd;
-	(void)what;
 	count = xdp_interfaces(xdp, interfaces, XDP_INTERFACES_MAX);
 	for (size_t i = 0; i < count && same; i++)
 		if (interfaces[i].attached)
@@ -135,7 +133,6 @@ static void on_second(evutil_socket_t fd, short what, void *context)
 
 static void on_network(evutil_socket_t fd, short what, void *context)
 {
-	(void)what;
 	if (network_changed(fd))
 		update_destinations(context);
 }

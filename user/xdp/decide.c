@@ -58,7 +58,6 @@ static __u32 find_place(void *maps, __u32 slot, enum url_reading reading, __u32 
 {
 	struct copies *copies = maps;
 
-	(void)slot; /* of copies->chain */
 	return match_place(&copies->chain, &copies->scratch, reading, at, find_turned, maps);
 }
 
@@ -146,7 +145,6 @@ static const struct verdict_entry *lookup_verdict(void *maps, const struct verdi
 
 static __u64 lookup_now(void *maps)
 {
-	(void)maps;
 	return clock_kernel_ns();
 }
 

@@ -109,8 +109,6 @@ static void update(struct flag *flag)
 
 static void timer_fired(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	update(context);
 }
 
@@ -118,7 +116,6 @@ static void inotify_readable(evutil_socket_t fd, short what, void *context)
 {
 	char events[4096] __attribute__((aligned(8)));
 
-	(void)what;
 	while (read(fd, events, sizeof(events)) > 0)
 		;
 	update(context);

@@ -71,8 +71,6 @@ static void deadline_passed(evutil_socket_t fd, short what, void *context)
 	struct health *health = context;
 	char failure[sizeof(health->failure)];
 
-	(void)fd;
-	(void)what;
 	snprintf(failure, sizeof(failure), "not complete within %u ms", health->timeout);
 	end_check(health, failure);
 }
@@ -117,8 +115,6 @@ static void begin_check(evutil_socket_t fd, short what, void *context)
 	int size = health->address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
 							 : sizeof(struct sockaddr_in);
 
-	(void)fd;
-	(void)what;
 	/* A check may take longer than the interval; run one at a time. */
 	if (health->stream)
 		return;

@@ -84,8 +84,6 @@ void policy_load_update(const struct policy *policy)
 
 static void timer_fired(evutil_socket_t fd, short what, void *context)
 {
-	(void)fd;
-	(void)what;
 	update(context);
 }
 

@@ -158,8 +158,6 @@ static void on_expiry(evutil_socket_t fd, short what, void *context)
 	struct recent *recent = context;
 	struct timeval wait = { .tv_sec = EXPIRY / 1000 };
 
-	(void)fd;
-	(void)what;
 	if (recent_store_expire(recent->store, clock_kernel_ns(), EXPIRED_AT_ONCE) ==
 	    EXPIRED_AT_ONCE)
 		wait = (struct timeval){ .tv_usec = EXPIRY_MORE * 1000 };

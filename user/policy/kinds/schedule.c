@@ -76,7 +76,6 @@ static void timer_fired(evutil_socket_t fd, short what, void *context)
 	struct schedule *schedule = context;
 	uint64_t count;
 
-	(void)what;
 	/* ECANCELED means that the clock was set: continue. */
 	if (read(fd, &count, sizeof(count)) < 0 && errno == EAGAIN)
 		return;
