@@ -52,27 +52,18 @@ static int add_url(void *context, const struct text_list *list, const struct tex
 	return 0;
 }
 
-static int read_urls(struct url_list *urls, const struct text_list *list, struct error *error)
-{
-	if (text_list_read(list, add_url, urls, error))
-		return -1;
-	return text_list_finish_set(list, urls->set, "URL", error);
-}
-
 int url_policy_create(struct policy *policy, const struct policy_spec *spec, bool whole,
 		      struct error *error)
 {
 	struct text_list list = { spec, "urls", "url", policy };
 	struct url_list urls = { byteset_new(), whole };
 
+	policy->state = urls.set;
 	if (!urls.set)
 		return error_set(error, "out of memory");
-	if (read_urls(&urls, &list, error)) {
-		byteset_free(urls.set);
+	if (text_list_read(&list, add_url, &urls, error))
 		return -1;
-	}
-	policy->state = urls.set;
-	return 0;
+	return text_list_finish_set(&list, urls.set, "URL", error);
 }
 
 void url_policy_destroy(struct policy *policy)
@@ -80,13 +71,18 @@ void url_policy_destroy(struct policy *policy)
 	byteset_free(policy->state);
 }
 
-struct policy_match url_policy_match(const struct policy *policy, const struct query *query)
+struct policy_match url_set_match(const struct byteset *set, const char *text, size_t length)
 {
 	struct byteset_member member;
 
-	if (!byteset_longest(policy->state, query->url, query->length + 1, &member))
+	if (!byteset_longest(set, text, length, &member))
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	return (struct policy_match){ .verdict = member.verdict };
+}
+
+struct policy_match url_policy_match(const struct policy *policy, const struct query *query)
+{
+	return url_set_match(policy->state, query->url, query->length + 1);
 }
 
 const struct byteset *url_policy_texts(const struct policy *policy)

@@ -21,6 +21,9 @@ void url_policy_destroy(struct policy *policy);
 struct policy_match url_policy_match(const struct policy *policy, const struct query *query);
 const struct byteset *url_policy_texts(const struct policy *policy);
 
+/* Match a text of `length` bytes by the longest member of the set that it begins with. */
+struct policy_match url_set_match(const struct byteset *set, const char *text, size_t length);
+
 /*
  * Check that a URL can contain the entry's text. Returns -1 with an error if the text has white
  * space or a NUL, or is longer than any URL.

@@ -53,41 +53,34 @@ static int add_pattern(void *context, const struct text_list *list, const struct
 	return 0;
 }
 
-static void release(struct glob *glob)
-{
-	pattern_automaton_free(&glob->automaton);
-	patterns_free(&glob->patterns);
-	if (glob->bytes)
-		freelocale(glob->bytes);
-	free(glob);
-}
-
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "patterns", "pattern", policy };
 	struct glob *glob = calloc(1, sizeof(*glob));
 
+	policy->state = glob;
 	if (!glob)
 		return error_set(error, "out of memory");
 	glob->bytes = newlocale(LC_ALL_MASK, "C", NULL);
-	if (!glob->bytes) {
-		release(glob);
+	if (!glob->bytes)
 		return error_set(error, "out of memory");
-	}
-	if (text_list_read(&list, add_pattern, glob, error)) {
-		release(glob);
+	if (text_list_read(&list, add_pattern, glob, error))
 		return -1;
-	}
 	pattern_automaton_compile(&glob->automaton, AUTOMATON_GLOB, &glob->patterns, policy);
 	if (glob->automaton.automaton)
 		patterns_free(&glob->patterns);
-	policy->state = glob;
 	return 0;
 }
 
 static void destroy(struct policy *policy)
 {
-	release(policy->state);
+	struct glob *glob = policy->state;
+
+	pattern_automaton_free(&glob->automaton);
+	patterns_free(&glob->patterns);
+	if (glob->bytes)
+		freelocale(glob->bytes);
+	free(glob);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)

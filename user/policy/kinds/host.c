@@ -76,27 +76,17 @@ static int add_host(void *context, const struct text_list *list, const struct te
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "hosts", "host", policy };
-	struct byteset *set = byteset_new();
 
-	if (!set)
+	policy->state = byteset_new();
+	if (!policy->state)
 		return error_set(error, "out of memory");
-	if (text_list_read(&list, add_host, set, error) ||
-	    text_list_finish_set(&list, set, "host", error)) {
-		byteset_free(set);
+	if (text_list_read(&list, add_host, policy->state, error))
 		return -1;
-	}
-	policy->state = set;
-	return 0;
-}
-
-static void destroy(struct policy *policy)
-{
-	byteset_free(policy->state);
+	return text_list_finish_set(&list, policy->state, "host", error);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
 {
-	struct byteset_member member;
 	char key[KEY_SIZE];
 	const char *host;
 	size_t length;
@@ -104,14 +94,7 @@ static struct policy_match match(const struct policy *policy, const struct query
 	if (!url_host_find(query->url, query->length, &host, &length) || length > URL_MAX)
 		return (struct policy_match){ .verdict = ICP_OP_INVALID };
 	length = make_key(host, length, false, key);
-	if (!byteset_longest(policy->state, key, length, &member))
-		return (struct policy_match){ .verdict = ICP_OP_INVALID };
-	return (struct policy_match){ .verdict = member.verdict };
-}
-
-static const struct byteset *texts(const struct policy *policy)
-{
-	return policy->state;
+	return url_set_match(policy->state, key, length);
 }
 
 static const struct policy_setting settings[] = {
@@ -127,8 +110,8 @@ const struct policy_kind policy_host = {
 	.basis = POLICY_BASIS_URL,
 	.settings = settings,
 	.create = create,
-	.destroy = destroy,
+	.destroy = url_policy_destroy,
 	.match = match,
 	.reading = URL_HOST,
-	.texts = texts,
+	.texts = url_policy_texts,
 };

@@ -32,21 +32,17 @@ static int add_pattern(void *context, const struct text_list *list, const struct
 	return 0;
 }
 
-static void release(struct regex *regex)
-{
-	pattern_automaton_free(&regex->automaton);
-	pcre_free(regex->pcre);
-	free(regex);
-}
-
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "patterns", "pattern", policy };
 	struct regex *regex = calloc(1, sizeof(*regex));
 	struct patterns patterns = { 0 };
-	int result = regex ? text_list_read(&list, add_pattern, &patterns, error)
-			   : error_set(error, "out of memory");
+	int result;
 
+	policy->state = regex;
+	if (!regex)
+		return error_set(error, "out of memory");
+	result = text_list_read(&list, add_pattern, &patterns, error);
 	if (result == 0) {
 		pattern_automaton_compile(&regex->automaton, AUTOMATON_REGEX, &patterns, policy);
 		if (!regex->automaton.automaton)
@@ -55,16 +51,16 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 			result = error_set(error, "out of memory");
 	}
 	patterns_free(&patterns);
-	if (result && regex)
-		release(regex);
-	if (result == 0)
-		policy->state = regex;
 	return result;
 }
 
 static void destroy(struct policy *policy)
 {
-	release(policy->state);
+	struct regex *regex = policy->state;
+
+	pattern_automaton_free(&regex->automaton);
+	pcre_free(regex->pcre);
+	free(regex);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)

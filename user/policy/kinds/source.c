@@ -35,21 +35,17 @@ static int add_network(void *context, const struct text_list *list, const struct
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "from", "", policy };
-	struct netset *set;
 
 	if (policy->verdict == ICP_OP_INVALID)
 		return error_set(error,
 				 "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
 				 spec->where, spec->name);
-	set = netset_new();
-	if (!set)
+	policy->state = netset_new();
+	if (!policy->state)
 		return error_set(error, "out of memory");
-	if (text_list_read(&list, add_network, set, error)) {
-		netset_free(set);
+	if (text_list_read(&list, add_network, policy->state, error))
 		return -1;
-	}
-	netset_finish(set);
-	policy->state = set;
+	netset_finish(policy->state);
 	return 0;
 }
 

@@ -57,15 +57,6 @@ static int make_search(struct substring *state)
 	return state->search ? 0 : -1;
 }
 
-static void release(struct substring *state)
-{
-	pattern_automaton_free(&state->automaton);
-	ahocorasick_free(state->search);
-	patterns_free(&state->parted);
-	patterns_free(&state->texts);
-	free(state);
-}
-
 static bool has_gram(const struct automaton_pattern *text)
 {
 	return text->length >= GRAM_MIN;
@@ -141,22 +132,27 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 {
 	struct text_list list = { spec, "texts", "text", policy };
 	struct substring *state = calloc(1, sizeof(*state));
-	int result = state ? text_list_read(&list, add_text, &state->texts, error)
-			   : error_set(error, "out of memory");
 
-	if (result == 0 && make_form(state, policy))
-		result = error_set(error, "%s: policy '%s': too many texts for the memory",
-				   spec->where, spec->name);
-	if (result && state)
-		release(state);
-	if (result == 0)
-		policy->state = state;
-	return result;
+	policy->state = state;
+	if (!state)
+		return error_set(error, "out of memory");
+	if (text_list_read(&list, add_text, &state->texts, error))
+		return -1;
+	if (make_form(state, policy))
+		return error_set(error, "%s: policy '%s': too many texts for the memory",
+				 spec->where, spec->name);
+	return 0;
 }
 
 static void destroy(struct policy *policy)
 {
-	release(policy->state);
+	struct substring *state = policy->state;
+
+	pattern_automaton_free(&state->automaton);
+	ahocorasick_free(state->search);
+	patterns_free(&state->parted);
+	patterns_free(&state->texts);
+	free(state);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)

@@ -39,49 +39,38 @@ static int add_text(void *context, const struct text_list *list, const struct te
 	return 0;
 }
 
-static void release(struct suffix *suffix)
-{
-	byteset_free(suffix->set);
-	free(suffix);
-}
-
 static int create(struct policy *policy, const struct policy_spec *spec, struct error *error)
 {
 	struct text_list list = { spec, "texts", "text", policy };
 	struct suffix *suffix = calloc(1, sizeof(*suffix));
 
+	policy->state = suffix;
 	if (!suffix)
 		return error_set(error, "out of memory");
 	suffix->set = byteset_new();
-	if (!suffix->set) {
-		free(suffix);
+	if (!suffix->set)
 		return error_set(error, "out of memory");
-	}
-	if (text_list_read(&list, add_text, suffix, error) ||
-	    text_list_finish_set(&list, suffix->set, "text", error)) {
-		release(suffix);
+	if (text_list_read(&list, add_text, suffix, error))
 		return -1;
-	}
-	policy->state = suffix;
-	return 0;
+	return text_list_finish_set(&list, suffix->set, "text", error);
 }
 
 static void destroy(struct policy *policy)
 {
-	release(policy->state);
+	struct suffix *suffix = policy->state;
+
+	byteset_free(suffix->set);
+	free(suffix);
 }
 
 static struct policy_match match(const struct policy *policy, const struct query *query)
 {
 	const struct suffix *suffix = policy->state;
 	size_t count = query->length < suffix->longest ? query->length : suffix->longest;
-	struct byteset_member member;
 	char reversed[URL_MAX];
 
 	reverse(reversed, query->url, query->length, count);
-	if (!byteset_longest(suffix->set, reversed, count, &member))
-		return (struct policy_match){ .verdict = ICP_OP_INVALID };
-	return (struct policy_match){ .verdict = member.verdict };
+	return url_set_match(suffix->set, reversed, count);
 }
 
 static const struct byteset *texts(const struct policy *policy)
