@@ -15,6 +15,7 @@
 
 #include "cluster/registry.h"
 #include "cluster/session.h"
+#include "lib/event.h"
 
 #define STEP_TIME 1000	/* milliseconds */
 #define LEAVE_TIME 1000 /* the same */
@@ -193,8 +194,7 @@ static void cluster_free(struct cluster *cluster)
 		}
 		call_back(change);
 	}
-	if (cluster->on_wake)
-		event_free(cluster->on_wake);
+	event_drop(cluster->on_wake);
 	if (cluster->wake >= 0)
 		close(cluster->wake);
 	pthread_mutex_destroy(&cluster->lock);

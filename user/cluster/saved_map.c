@@ -11,6 +11,7 @@
 #include "cluster/saved_map.h"
 #include "lib/path_safety.h"
 #include "lib/regular_file.h"
+#include "lib/replace_file.h"
 #include "lib/shell_quote.h"
 
 #define FILE_MAX ((size_t)UINT32_MAX) /* bytes; more than the bounds of a map allow */
@@ -76,57 +77,17 @@ const struct membership *saved_map_read(struct saved_map *saved, const struct me
 
 /* --- writing, in a thread */
 
-static int sync_directory(const char *directory)
+static int write_text(FILE *file, void *context)
 {
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = fd < 0 ? -1 : fsync(fd);
+	const struct saved_map *saved = context;
 
-	if (fd >= 0)
-		close(fd);
-	return result;
-}
-
-static int write_file(const char *path, const struct membership *map, uint64_t lease)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644), reason = 0;
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-
-	if (!file) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	if (membership_write(map, lease, file) || fflush(file) || fsync(fd))
-		reason = errno;
-	if (fclose(file) && !reason)
-		reason = errno;
-	errno = reason;
-	return reason ? -1 : 0;
-}
-
-/* Replace the file in a directory that no other user can change. Return 0, or -1 with errno. */
-static int replace(const char *directory, const char *name, const struct membership *map,
-		   uint64_t lease)
-{
-	char path[PATH_MAX], new_path[PATH_MAX];
-	int reason;
-
-	errno = ENAMETOOLONG;
-	if (snprintf(path, PATH_MAX, "%s/%s", directory, name) >= PATH_MAX ||
-	    snprintf(new_path, PATH_MAX, "%s/%s.new", directory, name) >= PATH_MAX)
-		return -1;
-	unlink(new_path); /* a daemon that was killed has left it */
-	if (write_file(new_path, map, lease) == 0 && rename(new_path, path) == 0)
-		return sync_directory(directory);
-	reason = errno;
-	unlink(new_path);
-	errno = reason;
-	return -1;
+	return membership_write(saved->writing, saved->writing_lease, file);
 }
 
 static void write_map(struct saved_map *saved)
 {
 	char directory[PATH_MAX], real[PATH_MAX], quoted[SHELL_QUOTE_SIZE(PATH_MAX)];
+	char path[2 * PATH_MAX];
 	const char *name = strrchr(saved->path, '/') + 1;
 	struct error *error = &saved->result;
 
@@ -136,11 +97,13 @@ static void write_map(struct saved_map *saved)
 			error_set(error, "%s: %s; as root: install -d -o %u %s", directory,
 				  strerror(ENOENT), geteuid(), shell_quote(directory, quoted));
 		error_prefix(error, "the map is not saved: ");
-	} else if (replace(real, name, saved->writing, saved->writing_lease)) {
+		return;
+	}
+	snprintf(path, sizeof(path), "%s/%s", real, name);
+	if (replace_file(path, real, write_text, saved))
 		error_set(error,
 			  "the map is not saved: %s: %s; let the daemon's user write into %s",
 			  saved->path, strerror(errno), directory);
-	}
 }
 
 static void *run(void *context)

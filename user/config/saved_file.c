@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "config/saved_file.h"
 #include "lib/regular_file.h"
+#include "lib/replace_file.h"
 #include "lib/shell_quote.h"
 
 struct saved_file {
@@ -95,63 +95,34 @@ static int make_directory(const struct saved_file *file, struct error *error)
 			 shell_quote(file->directory, quoted));
 }
 
-static int write_bytes(int fd, const char *text, size_t size)
+struct text {
+	const char *bytes;
+	size_t size;
+};
+
+static int write_text(FILE *stream, void *context)
 {
-	while (size) {
-		ssize_t done = write(fd, text, size);
+	const struct text *text = context;
 
-		if (done < 0)
-			return -1;
-		text += done;
-		size -= (size_t)done;
-	}
-	return fsync(fd);
-}
-
-/* Make sure that what was renamed or removed remains so after a crash. */
-static int sync_directory(const struct saved_file *file)
-{
-	int fd = open(file->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = fd < 0 ? -1 : fsync(fd);
-
-	if (fd >= 0)
-		close(fd);
-	return result;
+	return fwrite(text->bytes, 1, text->size, stream) == text->size ? 0 : -1;
 }
 
 /* Write or atomically replace the file. Return 0, or -1 with errno. */
-static int replace_file(const struct saved_file *file, const char *text, size_t size)
+static int replace(const struct saved_file *file, const char *text, size_t size)
 {
-	char new_path[PATH_MAX + 4];
-	int fd, reason;
-
-	snprintf(new_path, sizeof(new_path), "%s.new", file->path);
-	unlink(new_path); /* a daemon that was killed has left it */
-	fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return -1;
-	reason = write_bytes(fd, text, size) ? errno : 0;
-	if (close(fd) && !reason)
-		reason = errno;
-	if (!reason && rename(new_path, file->path) == 0)
-		return sync_directory(file);
-	if (!reason)
-		reason = errno;
-	unlink(new_path);
-	errno = reason;
-	return -1;
+	return replace_file(file->path, file->directory, write_text, &(struct text){ text, size });
 }
 
 /* Return 0, or -1 with errno. */
 static int remove_file(const struct saved_file *file)
 {
-	return unlink(file->path) ? -1 : sync_directory(file);
+	return unlink(file->path) ? -1 : sync_directory(file->directory);
 }
 
 /* Restore what was there when the file was opened, whatever is there now. */
 static int restore(const struct saved_file *file)
 {
-	return file->former ? replace_file(file, file->former, file->size) : remove_file(file);
+	return file->former ? replace(file, file->former, file->size) : remove_file(file);
 }
 
 int saved_file_write(const struct saved_file *file, const char *text, size_t size,
@@ -159,7 +130,7 @@ int saved_file_write(const struct saved_file *file, const char *text, size_t siz
 {
 	if (make_directory(file, error))
 		return -1;
-	if (replace_file(file, text, size) == 0)
+	if (replace(file, text, size) == 0)
 		return 0;
 	fail(file, error);
 	restore(file);

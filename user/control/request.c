@@ -11,6 +11,7 @@
 
 #include "control/request.h"
 #include "lib/escape.h"
+#include "lib/event.h"
 
 #define JSON_TYPE "application/json"
 #define NO_PAGE "default-src 'none'; frame-ancestors 'none'"
@@ -88,10 +89,8 @@ struct control_request *request_new(struct event *run, struct quota *quota, uid_
 		event_new(base, fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_hangup, request);
 	if (request->timer && request->hangup && event_add(request->timer, &whole_timeout) == 0)
 		return request;
-	if (request->timer)
-		event_free(request->timer);
-	if (request->hangup)
-		event_free(request->hangup);
+	event_drop(request->timer);
+	event_drop(request->hangup);
 	free(request);
 	return NULL;
 }

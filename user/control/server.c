@@ -10,6 +10,7 @@
 #include "control/request.h"
 #include "control/server.h"
 #include "control/tcp.h"
+#include "lib/event.h"
 #include "lib/log.h"
 
 #define REFUSED_MAX 16		     /* connections above the limits that may still read why */
@@ -466,18 +467,13 @@ void control_close(struct control *control)
 		return;
 	if (control->http)
 		stop_http(control);
-	if (control->ready)
-		event_free(control->ready);
-	if (control->run)
-		event_free(control->run);
-	if (control->forget)
-		event_free(control->forget);
+	event_drop(control->ready);
+	event_drop(control->run);
+	event_drop(control->forget);
 	close_refused(-1, 0, control);
 	socket_file_unlink(&control->socket);
-	if (control->accept)
-		event_free(control->accept);
-	if (control->resume)
-		event_free(control->resume);
+	event_drop(control->accept);
+	event_drop(control->resume);
 	close(control->socket.fd);
 	free(control);
 }

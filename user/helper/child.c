@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "helper/child.h"
+#include "lib/event.h"
 
 /* A process from its start until it is reaped. */
 struct helper_process {
@@ -39,10 +40,8 @@ static const struct timeval kill_delay = { .tv_sec = 1 };
 static void process_free(struct helper_process *process)
 {
 	LIST_REMOVE(process, link);
-	if (process->exit_event)
-		event_free(process->exit_event);
-	if (process->kill_timer)
-		event_free(process->kill_timer);
+	event_drop(process->exit_event);
+	event_drop(process->kill_timer);
 	if (process->fd >= 0)
 		close(process->fd);
 	free(process);
@@ -352,8 +351,7 @@ void helper_children_finish(struct event_base *base)
 		over = true;
 	while (!LIST_EMPTY(&processes) && !over && event_base_loop(base, EVLOOP_ONCE) == 0)
 		;
-	if (limit)
-		event_free(limit);
+	event_drop(limit);
 	while ((process = LIST_FIRST(&processes))) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow LIST_REMOVE */
 		struct pollfd end = { .fd = process->fd, .events = POLLIN };

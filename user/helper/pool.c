@@ -11,6 +11,7 @@
 #include "helper/child.h"
 #include "helper/pool.h"
 #include "lib/clock.h"
+#include "lib/event.h"
 #include "lib/log.h"
 
 #define PAUSE_MIN 100	/* milliseconds before a child is started again */
@@ -548,14 +549,12 @@ void helper_pool_free(struct helper_pool *pool)
 		if (worker->child.input)
 			helper_child_stop(&worker->child, CHILD_STOP_GRACEFUL);
 		helper_child_forget(worker);
-		if (worker->timer)
-			event_free(worker->timer);
+		event_drop(worker->timer);
 	}
 	TAILQ_CONCAT(&open, &pool->open, age_link);
 	callback = pool->reply;
 	context = pool->context;
-	if (pool->expiry)
-		event_free(pool->expiry);
+	event_drop(pool->expiry);
 	for (size_t i = 0; pool->arguments && pool->arguments[i]; i++)
 		free(pool->arguments[i]);
 	free(pool->arguments);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/event.h"
 #include "lib/socket_file.h"
 #include "recent/feed.h"
 #include "recent/line.h"
@@ -77,10 +78,8 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 
 static void socket_free(struct feed_socket *socket)
 {
-	if (socket->readable)
-		event_free(socket->readable);
-	if (socket->rest)
-		event_free(socket->rest);
+	event_drop(socket->readable);
+	event_drop(socket->rest);
 	if (socket->file.fd >= 0) {
 		socket_file_unlink(&socket->file);
 		close(socket->file.fd);

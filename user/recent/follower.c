@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/event.h"
 #include "lib/regular_file.h"
 #include "recent/follower.h"
 #include "recent/line.h"
@@ -348,8 +349,7 @@ void follower_free(struct follower *follower)
 {
 	if (!follower)
 		return;
-	if (follower->poll)
-		event_free(follower->poll);
+	event_drop(follower->poll);
 	end_tail(&follower->current);
 	end_tail(&follower->former);
 	free(follower->path);

@@ -11,6 +11,7 @@
 
 #include "lib/clock.h"
 #include "server/listener.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "lib/sockaddr.h"
 
@@ -621,8 +622,7 @@ void listener_close(struct listener *listener)
 		listener->responder->counters[ICP_COUNT_FAILED_PENDING]++;
 		free(pending);
 	}
-	if (listener->event)
-		event_free(listener->event);
+	event_drop(listener->event);
 	if (listener->fd >= 0)
 		close(listener->fd);
 	free(listener);

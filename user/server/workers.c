@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/event.h"
 #include "server/workers.h"
 
 #define WORKERS_DEFAULT_MAX 8	     /* threads, if none are configured */
@@ -357,8 +358,7 @@ void workers_free(struct workers *workers)
 		return;
 	for (unsigned int i = 0; i < workers->count; i++)
 		worker_free(workers->workers[i]);
-	if (workers->handover_event)
-		event_free(workers->handover_event);
+	event_drop(workers->handover_event);
 	if (workers->end >= 0)
 		close(workers->end);
 	if (workers->handover_wake >= 0)

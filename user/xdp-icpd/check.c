@@ -14,6 +14,7 @@
 #include "icp/counter_names.h"
 #include "decide.h"
 #include "lib/escape.h"
+#include "lib/event.h"
 #include "policy/kinds/recent.h"
 #include "chain/evaluation.h"
 #include "server/rule_search.h"
@@ -57,8 +58,7 @@ static void check_free(struct check *check)
 	}
 	if (check->running)
 		(*check->running)--;
-	if (check->step)
-		event_free(check->step);
+	event_drop(check->step);
 	rule_search_free(&check->search);
 	json_decref(check->urls);
 	json_decref(check->results);

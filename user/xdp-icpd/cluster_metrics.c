@@ -5,12 +5,27 @@
 #include "xdp-icpd/cluster_metrics.h"
 #include "xdp-icpd/clusters.h"
 
+static const struct {
+	const char *name, *help;
+} families[] = {
+	{ "xdp_icp_cluster_members", "Members in the map that counts." },
+	{ "xdp_icp_cluster_members_found", "Members in etcd's map." },
+	{ "xdp_icp_cluster_members_min", "Members that a map must have to count." },
+	{ "xdp_icp_cluster_drained", "Is this member drained?" },
+	{ "xdp_icp_cluster_isolated", "Is this member's lease over?" },
+	{ "xdp_icp_cluster_assignments", "Prefixes that are assigned in it." },
+	{ "xdp_icp_cluster_bad_keys", "Keys in etcd that make no sense." },
+	{ "xdp_icp_cluster_confirmed_timestamp_seconds",
+	  "When etcd has confirmed the map that counts." },
+	{ "xdp_icp_cluster_trouble", "Does the map not follow etcd, or the member not count?" },
+};
+
+#define FAMILIES (sizeof(families) / sizeof(families[0]))
+
 /* What is told of a cluster. */
 struct sample {
 	const char *name, *state;
-	size_t members, found, floor, assignments, bad_keys;
-	bool drained, isolated;
-	time_t confirmed;
+	double values[FAMILIES]; /* in the order of families[] */
 };
 
 struct samples {
@@ -25,85 +40,28 @@ static int take(void *context, struct cluster *cluster)
 	const struct cluster_member *self = map ? membership_member(map, map->self) : NULL;
 	struct samples *samples = context;
 	struct cluster_status status;
+	const char *state;
 
 	cluster_status(cluster, &status);
+	state = cluster_state(&status);
 	samples->list[samples->count++] = (struct sample){
 		.name = name,
-		.state = cluster_state(&status),
-		.members = map ? map->member_count : 0,
-		.assignments = map ? map->assignments.count : 0,
-		.found = status.found,
-		.floor = status.floor,
-		.drained = self && self->drained,
-		.isolated = status.isolated,
-		.bad_keys = status.bad_keys,
-		.confirmed = status.confirmed,
+		.state = state,
+		.values = {
+			map ? (double)map->member_count : 0,
+			(double)status.found,
+			(double)status.floor,
+			self && self->drained,
+			status.isolated,
+			map ? (double)map->assignments.count : 0,
+			(double)status.bad_keys,
+			(double)status.confirmed,
+			strcmp(state, "ok") != 0 && strcmp(state, "reading") != 0,
+		},
 	};
 	membership_unref(map);
 	return samples->count == CLUSTERS_MAX;
 }
-
-static double members(const struct sample *sample)
-{
-	return (double)sample->members;
-}
-
-static double found(const struct sample *sample)
-{
-	return (double)sample->found;
-}
-
-static double floor_of(const struct sample *sample)
-{
-	return (double)sample->floor;
-}
-
-static double drained(const struct sample *sample)
-{
-	return sample->drained;
-}
-
-static double isolated(const struct sample *sample)
-{
-	return sample->isolated;
-}
-
-static double assignments(const struct sample *sample)
-{
-	return (double)sample->assignments;
-}
-
-static double bad_keys(const struct sample *sample)
-{
-	return (double)sample->bad_keys;
-}
-
-static double confirmed(const struct sample *sample)
-{
-	return (double)sample->confirmed;
-}
-
-static double is_in_trouble(const struct sample *sample)
-{
-	return strcmp(sample->state, "ok") != 0 && strcmp(sample->state, "reading") != 0;
-}
-
-static const struct {
-	const char *name, *help;
-	double (*value)(const struct sample *sample);
-} families[] = {
-	{ "xdp_icp_cluster_members", "Members in the map that counts.", members },
-	{ "xdp_icp_cluster_members_found", "Members in etcd's map.", found },
-	{ "xdp_icp_cluster_members_min", "Members that a map must have to count.", floor_of },
-	{ "xdp_icp_cluster_drained", "Is this member drained?", drained },
-	{ "xdp_icp_cluster_isolated", "Is this member's lease over?", isolated },
-	{ "xdp_icp_cluster_assignments", "Prefixes that are assigned in it.", assignments },
-	{ "xdp_icp_cluster_bad_keys", "Keys in etcd that make no sense.", bad_keys },
-	{ "xdp_icp_cluster_confirmed_timestamp_seconds",
-	  "When etcd has confirmed the map that counts.", confirmed },
-	{ "xdp_icp_cluster_trouble", "Does the map not follow etcd, or the member not count?",
-	  is_in_trouble },
-};
 
 void cluster_metrics_write(struct openmetrics *text, struct daemon *daemon)
 {
@@ -116,11 +74,11 @@ void cluster_metrics_write(struct openmetrics *text, struct daemon *daemon)
 		openmetrics_gauge(
 			text, 1,
 			LABELS("cluster", samples.list[i].name, "state", samples.list[i].state));
-	for (size_t family = 0; family < sizeof(families) / sizeof(families[0]); family++) {
+	for (size_t family = 0; family < FAMILIES; family++) {
 		openmetrics_family(text, METRIC_GAUGE, families[family].name,
 				   families[family].help);
 		for (size_t i = 0; i < samples.count; i++)
-			openmetrics_gauge(text, families[family].value(&samples.list[i]),
+			openmetrics_gauge(text, samples.list[i].values[family],
 					  LABELS("cluster", samples.list[i].name));
 	}
 }

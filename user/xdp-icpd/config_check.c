@@ -21,6 +21,7 @@
 #include "config/saved_drain.h"
 #include "helper/child.h"
 #include "lib/escape.h"
+#include "lib/event.h"
 #include "lib/plural.h"
 #include "lib/privileges.h"
 #include "lib/shell_quote.h"
@@ -253,12 +254,9 @@ static int run_trials(struct trials *trials, struct error *error)
 		ask_all(-1, 0, trials);
 		result = event_base_dispatch(trials->base);
 	}
-	if (again)
-		event_free(again);
-	if (interrupt)
-		event_free(interrupt);
-	if (end)
-		event_free(end);
+	event_drop(again);
+	event_drop(interrupt);
+	event_drop(end);
 	return result ? error_set(error, "out of memory") : 0;
 }
 

@@ -18,6 +18,7 @@
 #include "xdp-icpd/trace.h"
 #include "chain/evaluation.h"
 #include "helper/child.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "lib/notify.h"
 #include "icp/opcode.h"
@@ -165,8 +166,7 @@ static void finish_pending(struct daemon *daemon)
 	while (evaluations_pending() && !timed_out &&
 	       event_base_loop(daemon->base, EVLOOP_ONCE) == 0)
 		;
-	if (limit)
-		event_free(limit);
+	event_drop(limit);
 }
 
 void daemon_stop(struct daemon *daemon)
@@ -193,17 +193,12 @@ void daemon_stop(struct daemon *daemon)
 	public_free(daemon->public_view);
 	census_end(daemon);
 	xdp_unwatch_network(&daemon->xdp);
-	if (daemon->heartbeat)
-		event_free(daemon->heartbeat);
-	if (daemon->recents)
-		event_free(daemon->recents);
-	if (daemon->log_later)
-		event_free(daemon->log_later);
-	if (daemon->watchdog)
-		event_free(daemon->watchdog);
+	event_drop(daemon->heartbeat);
+	event_drop(daemon->recents);
+	event_drop(daemon->log_later);
+	event_drop(daemon->watchdog);
 	for (int i = 0; i < 3; i++)
-		if (daemon->signals[i])
-			event_free(daemon->signals[i]);
+		event_drop(daemon->signals[i]);
 	kernel_tallies_free(daemon->kernel_tallies);
 	server_free(&daemon->server);
 	if (daemon->xdp.has_chain)

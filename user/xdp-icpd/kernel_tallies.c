@@ -4,6 +4,7 @@
 #include <event2/event.h>
 
 #include "xdp-icpd/kernel_tallies.h"
+#include "lib/event.h"
 
 /* The policies of the chain in a half of the maps, by rank. They may be of a former chain. */
 struct half {
@@ -145,8 +146,7 @@ void kernel_tallies_free(struct kernel_tallies *kernel_tallies)
 {
 	if (!kernel_tallies)
 		return;
-	if (kernel_tallies->second)
-		event_free(kernel_tallies->second);
+	event_drop(kernel_tallies->second);
 	half_free(&kernel_tallies->halves[0]);
 	half_free(&kernel_tallies->halves[1]);
 	free(kernel_tallies);

@@ -30,6 +30,7 @@
 #include "xdp-icpd/clusters.h"
 #include "xdp-icpd/reload.h"
 #include "config/dropin.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "lib/plural.h"
 
@@ -621,10 +622,8 @@ void daemon_free_changes(struct daemon *daemon)
 
 	if (!changes)
 		return;
-	if (changes->on_wake)
-		event_free(changes->on_wake);
-	if (changes->on_due)
-		event_free(changes->on_due);
+	event_drop(changes->on_wake);
+	event_drop(changes->on_due);
 	if (changes->wake >= 0)
 		close(changes->wake);
 	free(changes);

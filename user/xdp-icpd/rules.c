@@ -11,6 +11,7 @@
 #include "xdp-icpd/daemon.h"
 #include "xdp-icpd/rules.h"
 #include "lib/escape.h"
+#include "lib/event.h"
 #include "icp/opcode.h"
 #include "server/rule_change.h"
 
@@ -51,8 +52,7 @@ static void job_free(struct rules_job *job)
 			job_schedule(TAILQ_FIRST(changes));
 	}
 	rule_change_free(job->change);
-	if (job->step)
-		event_free(job->step);
+	event_drop(job->step);
 	json_decref(job->rules);
 	free(job);
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/event.h"
 #include "lib/netset.h"
 #include "lib/clock.h"
 #include "icp/counter_names.h"
@@ -247,8 +248,7 @@ void daemon_trace_end(struct daemon *daemon)
 	while (tracing->count)
 		remove_tracer(tracing, 0);
 	kernel_trace_close(tracing->kernel);
-	if (tracing->poll)
-		event_free(tracing->poll);
+	event_drop(tracing->poll);
 	free(tracing->entries);
 	free(tracing);
 	daemon->tracing = NULL;

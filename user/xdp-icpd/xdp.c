@@ -4,6 +4,7 @@
 
 #include "xdp-icpd/xdp.h"
 #include "xdp/destinations.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "lib/shell_quote.h"
 #include "xdp/netlink.h"
@@ -158,10 +159,8 @@ int xdp_watch_network(struct xdp *xdp, const struct sockaddr_storage *listen, si
 
 void xdp_unwatch_network(struct xdp *xdp)
 {
-	if (xdp->network)
-		event_free(xdp->network);
-	if (xdp->second)
-		event_free(xdp->second);
+	event_drop(xdp->network);
+	event_drop(xdp->second);
 	if (xdp->network_fd >= 0)
 		close(xdp->network_fd);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "policy/gate.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "policy/kinds.h"
 
@@ -192,10 +193,8 @@ static void destroy(struct policy *policy)
 {
 	struct flag *flag = policy->state;
 
-	if (flag->timer)
-		event_free(flag->timer);
-	if (flag->readable)
-		event_free(flag->readable);
+	event_drop(flag->timer);
+	event_drop(flag->readable);
 	if (flag->inotify >= 0)
 		close(flag->inotify);
 	free(flag->path);

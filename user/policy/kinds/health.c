@@ -20,6 +20,7 @@
 
 #include "policy/gate.h"
 #include "policy/kinds.h"
+#include "lib/event.h"
 #include "lib/plural.h"
 #include "lib/sockaddr.h"
 
@@ -195,10 +196,8 @@ static void destroy(struct policy *policy)
 
 	if (health->stream)
 		bufferevent_free(health->stream);
-	if (health->tick)
-		event_free(health->tick);
-	if (health->deadline)
-		event_free(health->deadline);
+	event_drop(health->tick);
+	event_drop(health->deadline);
 	free(health->request);
 	free(health);
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "policy/gate.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "policy/kinds.h"
 #include "policy/kinds/load.h"
@@ -168,8 +169,7 @@ static void destroy(struct policy *policy)
 {
 	struct load *load = policy->state;
 
-	if (load->timer)
-		event_free(load->timer);
+	event_drop(load->timer);
 	free(load);
 }
 

@@ -17,6 +17,7 @@
 
 #include "icp/opcode.h"
 #include "lib/clock.h"
+#include "lib/event.h"
 #include "lib/plural.h"
 #include "policy/key.h"
 #include "policy/kinds.h"
@@ -498,8 +499,7 @@ static void destroy(struct policy *policy)
 {
 	struct recent *recent = policy->state;
 
-	if (recent->expiry)
-		event_free(recent->expiry);
+	event_drop(recent->expiry);
 	for (size_t i = 0; i < recent->log_count; i++)
 		follower_free(recent->logs[i]);
 	feed_close(recent->feed);

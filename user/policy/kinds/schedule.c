@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "policy/gate.h"
+#include "lib/event.h"
 #include "lib/log.h"
 #include "policy/kinds.h"
 #include "policy/kinds/schedule.h"
@@ -154,8 +155,7 @@ static void destroy(struct policy *policy)
 {
 	struct schedule *schedule = policy->state;
 
-	if (schedule->readable)
-		event_free(schedule->readable);
+	event_drop(schedule->readable);
 	if (schedule->timer >= 0)
 		close(schedule->timer);
 	free(schedule->ranges);
