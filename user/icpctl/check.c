@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* icpctl check: the reply that a query would get, without sending one. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "icpctl/icpctl.h"
 
@@ -80,13 +79,8 @@ int icpctl_check(struct icpctl *ctl, int argc, char **argv)
 	size_t i;
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
-	for (int arg = 0; arg < input.urls.argc; arg++) {
-		size_t length;
-		char *url = icpctl_unescape(input.urls.argv[arg], &length);
-
-		json_array_append_new(urls, icpctl_bytes(url, length));
-		free(url);
-	}
+	for (int arg = 0; arg < input.urls.argc; arg++)
+		json_array_append_new(urls, icpctl_word(input.urls.argv[arg]));
 	body = json_pack("{s:o, s:s*}", "urls", urls, "source", input.source);
 	if (status == 0)
 		status = icpctl_ask(ctl, "POST", "/v1/check", icpctl_must(body), &reply, NULL);

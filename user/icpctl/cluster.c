@@ -25,7 +25,7 @@ static void print_member(const json_t *cluster, const json_t *member)
 	bool self = strcmp(name, icpctl_string(cluster, "member")) == 0;
 
 	printf("  %-24s weight %" JSON_INTEGER_FORMAT "%s%s%s%s\n", name,
-	       json_integer_value(json_object_get(member, "weight")),
+	       icpctl_integer(member, "weight"),
 	       json_is_true(json_object_get(member, "drained")) ? ", drained" : "",
 	       self ? ", this one" : "", *addresses ? ", " : "", addresses);
 }
@@ -33,7 +33,7 @@ static void print_member(const json_t *cluster, const json_t *member)
 static void print_number(const json_t *cluster, const char *member, const char *one,
 			 const char *many)
 {
-	json_int_t number = json_integer_value(json_object_get(cluster, member));
+	json_int_t number = icpctl_integer(cluster, member);
 
 	printf(", %" JSON_INTEGER_FORMAT " %s", number, plural((size_t)number, one, many));
 }
@@ -68,14 +68,14 @@ static void print_cluster(const json_t *cluster)
 	       icpctl_string(cluster, "endpoint"),
 	       json_is_string(json_object_get(cluster, "lease")) ? icpctl_string(cluster, "lease")
 								 : "none",
-	       json_integer_value(json_object_get(cluster, "revision")));
+	       icpctl_integer(cluster, "revision"));
 	print_text(cluster, "error");
 	if (strcmp(icpctl_string(cluster, "state"), "below_floor") == 0)
 		printf("  etcd has %" JSON_INTEGER_FORMAT
 		       " members, fewer than %" JSON_INTEGER_FORMAT
 		       " (members_min): the last map stays\n",
-		       json_integer_value(json_object_get(cluster, "members_found")),
-		       json_integer_value(json_object_get(cluster, "members_min")));
+		       icpctl_integer(cluster, "members_found"),
+		       icpctl_integer(cluster, "members_min"));
 	print_text(cluster, "bad_key");
 	print_text(cluster, "state_error");
 	json_array_foreach (json_object_get(cluster, "list"), i, one)
@@ -84,39 +84,25 @@ static void print_cluster(const json_t *cluster)
 		printf("  %-24s drained, not there\n", json_string_value(one));
 }
 
+static void print_clusters(const json_t *reply)
+{
+	const json_t *clusters = json_object_get(reply, "clusters"), *cluster;
+	size_t i;
+
+	if (!json_array_size(clusters))
+		puts("no cluster is configured");
+	json_array_foreach (clusters, i, cluster)
+		print_cluster(cluster);
+}
+
 static int run_status(const void *context)
 {
 	const struct input *input = context;
-	const json_t *clusters, *cluster;
-	json_t *reply;
-	size_t i;
-	int status = icpctl_ask(input->ctl, "GET", "/v1/clusters", NULL, &reply, NULL);
 
-	if (status)
-		return status;
-	clusters = json_object_get(reply, "clusters");
-	if (input->ctl->json)
-		icpctl_print_json(reply);
-	else if (!json_array_size(clusters))
-		puts("no cluster is configured");
-	else
-		json_array_foreach (clusters, i, cluster)
-			print_cluster(cluster);
-	json_decref(reply);
-	return ICPCTL_OK;
+	return icpctl_show(input->ctl, "GET", "/v1/clusters", NULL, print_clusters);
 }
 
 /* --- changes */
-
-static json_t *prefix_of(const struct input *input)
-{
-	size_t length;
-	char *prefix = icpctl_unescape(input->words.argv[1], &length);
-	json_t *bytes = icpctl_bytes(prefix, length);
-
-	free(prefix);
-	return bytes;
-}
 
 static int run_assign(const void *context)
 {
@@ -124,7 +110,8 @@ static int run_assign(const void *context)
 
 	return icpctl_tell(input->ctl, "PUT", "/v1/clusters/assignments",
 			   json_pack("{s:s*, s:o, s:s}", "cluster", input->cluster, "prefix",
-				     prefix_of(input), "to", input->words.argv[2]));
+				     icpctl_word(input->words.argv[1]), "to",
+				     input->words.argv[2]));
 }
 
 /* Delete what `resource` has at an argument of that name. */

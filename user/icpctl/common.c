@@ -225,6 +225,21 @@ char *icpctl_unescape(const char *text, size_t *length)
 	return icpctl_must(unescape(text, strlen(text), length));
 }
 
+json_t *icpctl_word(const char *argument)
+{
+	size_t length;
+	char *bytes = icpctl_unescape(argument, &length);
+	json_t *word = icpctl_bytes(bytes, length);
+
+	free(bytes);
+	return word;
+}
+
+json_int_t icpctl_integer(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
 const char *icpctl_string(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -237,7 +252,7 @@ void icpctl_print_state(const json_t *state)
 	const char *why = icpctl_string(state, "why");
 	char since[CLOCK_TEXT_SIZE];
 
-	clock_text(json_integer_value(json_object_get(state, "since")), since);
+	clock_text(icpctl_integer(state, "since"), since);
 	printf("%s since %s%s%s%s%s\n", icpctl_string(state, "name"), since,
 	       json_is_true(json_object_get(state, "matches")) ? ", matches" : "", *why ? " (" : "",
 	       why, *why ? ")" : "");
@@ -276,15 +291,23 @@ int icpctl_ask(struct icpctl *ctl, const char *method, const char *resource, jso
 	return ICPCTL_UNREACHABLE;
 }
 
-int icpctl_tell(struct icpctl *ctl, const char *method, const char *resource, json_t *body)
+int icpctl_show(struct icpctl *ctl, const char *method, const char *resource, json_t *body,
+		void (*print)(const json_t *reply))
 {
 	json_t *reply;
 	int status = icpctl_ask(ctl, method, resource, body, &reply, NULL);
 
 	if (status == ICPCTL_OK && ctl->json)
 		icpctl_print_json(reply);
+	else if (status == ICPCTL_OK && print)
+		print(reply);
 	json_decref(reply);
 	return status;
+}
+
+int icpctl_tell(struct icpctl *ctl, const char *method, const char *resource, json_t *body)
+{
+	return icpctl_show(ctl, method, resource, body, NULL);
 }
 
 char *icpctl_encode(const char *text)

@@ -9,21 +9,20 @@ struct input {
 	struct icpctl_words words;
 };
 
+static void print_lines(const json_t *reply)
+{
+	const json_t *line;
+	size_t i;
+
+	json_array_foreach (json_object_get(reply, "lines"), i, line)
+		puts(json_string_value(line) ?: "");
+}
+
 static int run_dump(const void *context)
 {
 	const struct input *input = context;
-	const json_t *line;
-	json_t *reply;
-	size_t i;
-	int status = icpctl_ask(input->ctl, "GET", "/v1/config", NULL, &reply, NULL);
 
-	if (status == ICPCTL_OK && input->ctl->json)
-		icpctl_print_json(reply);
-	else
-		json_array_foreach (json_object_get(reply, "lines"), i, line)
-			puts(json_string_value(line) ?: "");
-	json_decref(reply);
-	return status;
+	return icpctl_show(input->ctl, "GET", "/v1/config", NULL, print_lines);
 }
 
 static const struct icpctl_action actions[] = {

@@ -105,6 +105,13 @@ int icpctl_ask(struct icpctl *ctl, const char *method, const char *resource, jso
 /* Report the error of a request that failed. Return an exit status. */
 int icpctl_failed(struct icpctl *ctl, enum control_result result, const struct error *error);
 
+/*
+ * Send a request (icpctl_ask) and print the response: as JSON with --json, else by `print`, which is not
+ * called after an error. Return an exit status.
+ */
+int icpctl_show(struct icpctl *ctl, const char *method, const char *resource, json_t *body,
+		void (*print)(const json_t *reply));
+
 /* Send a request whose response is of use with --json only. Return an exit status. */
 int icpctl_tell(struct icpctl *ctl, const char *method, const char *resource, json_t *body);
 
@@ -116,6 +123,12 @@ char *icpctl_resource(const char *format, ...) __attribute__((format(printf, 1, 
 
 /* Return bytes as a JSON string in the form of escape.h, a new reference. */
 json_t *icpctl_bytes(const char *bytes, size_t length);
+
+/* Return an argument in the form of escape.h as a JSON string in that form, a new reference. */
+json_t *icpctl_word(const char *argument);
+
+/* Return an integer of a response, 0 if it has none. */
+json_int_t icpctl_integer(const json_t *object, const char *key);
 
 /* Return a string of a response, "?" if a daemon of another version does not send it. */
 const char *icpctl_string(const json_t *object, const char *key);

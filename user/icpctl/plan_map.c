@@ -184,8 +184,7 @@ static int note_members(struct membership_changes *changes, const json_t *cluste
 	json_array_foreach (json_object_get(cluster, "list"), i, member) {
 		const char *text = icpctl_string(member, "name");
 
-		if (set_member(changes, text,
-			       (unsigned long)json_integer_value(json_object_get(member, "weight")),
+		if (set_member(changes, text, (unsigned long)icpctl_integer(member, "weight"),
 			       error) ||
 		    (json_is_true(json_object_get(member, "drained")) &&
 		     note_drained(changes, text, error)))
@@ -256,7 +255,7 @@ static int ask_assignments(struct icpctl *ctl, const char *cluster, json_int_t r
 		status = ask_page(ctl, cluster, last, &page);
 		if (status)
 			break;
-		*same = json_integer_value(json_object_get(page, "revision")) == revision;
+		*same = icpctl_integer(page, "revision") == revision;
 		more = json_array_size(json_object_get(page, "assignments")) == PAGE;
 		if (note_assignments(changes, page, &last, &error))
 			status = icpctl_fail(ctl, ICPCTL_REFUSED, "%s", error.text);
@@ -288,7 +287,7 @@ static int ask_map(struct icpctl *ctl, const char *name, const struct membership
 	}
 	changes = icpctl_must(membership_changes_new(true));
 	name = icpctl_string(cluster, "name");
-	revision = json_integer_value(json_object_get(cluster, "revision"));
+	revision = icpctl_integer(cluster, "revision");
 	if (note_members(changes, cluster, &error))
 		status = icpctl_fail(ctl, ICPCTL_REFUSED, "%s", error.text);
 	else

@@ -67,8 +67,7 @@ static void print_policy(const json_t *policy)
 	       where ? where : "");
 	if (states)
 		printf(" (%" JSON_INTEGER_FORMAT " states, %" JSON_INTEGER_FORMAT " bytes)",
-		       json_integer_value(states),
-		       json_integer_value(json_object_get(policy, "bytes")));
+		       json_integer_value(states), icpctl_integer(policy, "bytes"));
 	if (texts)
 		printf(" (%" JSON_INTEGER_FORMAT " %s)", json_integer_value(texts),
 		       plural((size_t)json_integer_value(texts), "text", "texts"));
@@ -84,39 +83,34 @@ static void print_policy(const json_t *policy)
 	print_decided(policy);
 }
 
-static int run_list(const void *context)
+static void print_policies(const json_t *reply)
 {
 	static const struct {
 		const char *member, *shown;
 	} others[] = { { "by_rule", "(rules)" }, { "by_drain", "(drain)" } };
-	const struct input *input = context;
 	const json_t *policy;
-	json_t *reply;
 	size_t i;
-	int status = icpctl_ask(input->ctl, "GET", "/v1/policies", NULL, &reply, NULL);
 
-	if (status)
-		return status;
-	if (input->ctl->json) {
-		icpctl_print_json(reply);
-	} else {
-		json_array_foreach (json_object_get(reply, "policies"), i, policy)
-			print_policy(policy);
-		printf("%-24s %-10s %-24s %s\n", "(default)", "", icpctl_string(reply, "default"),
-		       json_is_true(json_object_get(reply, "default_kernel")) ? "kernel"
-									      : "daemon");
-		print_decided(json_object_get(reply, "by_default"));
-		for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-			const json_t *one = json_object_get(reply, others[i].member);
+	json_array_foreach (json_object_get(reply, "policies"), i, policy)
+		print_policy(policy);
+	printf("%-24s %-10s %-24s %s\n", "(default)", "", icpctl_string(reply, "default"),
+	       json_is_true(json_object_get(reply, "default_kernel")) ? "kernel" : "daemon");
+	print_decided(json_object_get(reply, "by_default"));
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		const json_t *one = json_object_get(reply, others[i].member);
 
-			if (!json_is_integer(json_object_get(one, "last_decided")))
-				continue;
-			puts(others[i].shown);
-			print_decided(one);
-		}
+		if (!json_is_integer(json_object_get(one, "last_decided")))
+			continue;
+		puts(others[i].shown);
+		print_decided(one);
 	}
-	json_decref(reply);
-	return ICPCTL_OK;
+}
+
+static int run_list(const void *context)
+{
+	const struct input *input = context;
+
+	return icpctl_show(input->ctl, "GET", "/v1/policies", NULL, print_policies);
 }
 
 /* Send a request for the policy whose name is an argument; takes the reference to `body`. */
@@ -213,12 +207,8 @@ static const struct argp argp = {
 
 int icpctl_policy(struct icpctl *ctl, int argc, char **argv)
 {
-	struct input input = {
-		.ctl = ctl,
-	};
+	struct input input = { .ctl = ctl };
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
-	if (status)
-		return status;
-	return input.words.action->run(&input);
+	return status ? status : input.words.action->run(&input);
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <stdbool.h>
 
+#include "icpctl/icpctl.h"
 #include "icpctl/rates.h"
 
 double rates_seconds(const json_t *before, const json_t *now)
 {
-	json_int_t begin = json_integer_value(json_object_get(before, "clock_ms"));
-	json_int_t end = json_integer_value(json_object_get(now, "clock_ms"));
+	json_int_t begin = icpctl_integer(before, "clock_ms");
+	json_int_t end = icpctl_integer(now, "clock_ms");
 	bool same = json_equal(json_object_get(before, "pid"), json_object_get(now, "pid"));
 
 	return same && end > begin ? (double)(end - begin) / 1000 : 0;
@@ -14,8 +15,8 @@ double rates_seconds(const json_t *before, const json_t *now)
 
 json_int_t rates_growth(const json_t *before, const json_t *now, const char *key)
 {
-	json_int_t last = json_integer_value(json_object_get(before, key));
-	json_int_t value = json_integer_value(json_object_get(now, key));
+	json_int_t last = icpctl_integer(before, key);
+	json_int_t value = icpctl_integer(now, key);
 
 	return value < last ? value : value - last;
 }

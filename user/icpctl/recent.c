@@ -32,13 +32,13 @@ static char *resource_of(const struct input *input, const char *arguments)
 
 static void print_keys(const json_t *reply)
 {
-	json_int_t entries = json_integer_value(json_object_get(reply, "entries"));
+	json_int_t entries = icpctl_integer(reply, "entries");
 	const json_t *keys = json_object_get(reply, "keys"), *key;
 	size_t i;
 
 	json_array_foreach (keys, i, key)
-		printf("%6" JSON_INTEGER_FORMAT " s  %s\n",
-		       json_integer_value(json_object_get(key, "age")), icpctl_string(key, "key"));
+		printf("%6" JSON_INTEGER_FORMAT " s  %s\n", icpctl_integer(key, "age"),
+		       icpctl_string(key, "key"));
 	if ((size_t)entries > json_array_size(keys))
 		printf("%zu of %" JSON_INTEGER_FORMAT " %s shown\n", json_array_size(keys), entries,
 		       plural((size_t)entries, "key", "keys"));
@@ -48,18 +48,10 @@ static int run_list(const void *context)
 {
 	const struct input *input = context;
 	char *resource = resource_of(input, input->count ? input->count : "");
-	json_t *reply;
-	int status = icpctl_ask(input->ctl, "GET", resource, NULL, &reply, NULL);
+	int status = icpctl_show(input->ctl, "GET", resource, NULL, print_keys);
 
 	free(resource);
-	if (status)
-		return status;
-	if (input->ctl->json)
-		icpctl_print_json(reply);
-	else
-		print_keys(reply);
-	json_decref(reply);
-	return ICPCTL_OK;
+	return status;
 }
 
 /* --- changes */
@@ -69,13 +61,8 @@ static json_t *list_urls(const struct input *input, int first)
 {
 	json_t *urls = icpctl_must(json_array());
 
-	for (int i = first; i < input->words.argc && i < first + URLS_A_REQUEST; i++) {
-		size_t length;
-		char *url = icpctl_unescape(input->words.argv[i], &length);
-
-		json_array_append_new(urls, icpctl_bytes(url, length));
-		free(url);
-	}
+	for (int i = first; i < input->words.argc && i < first + URLS_A_REQUEST; i++)
+		json_array_append_new(urls, icpctl_word(input->words.argv[i]));
 	return urls;
 }
 
@@ -90,7 +77,7 @@ static int change(const struct input *input, const char *member, const char *cou
 	for (int i = 2; i < input->words.argc && status == ICPCTL_OK; i += URLS_A_REQUEST) {
 		status = icpctl_ask(input->ctl, "POST", resource,
 				    json_pack("{s:o}", member, list_urls(input, i)), &reply, NULL);
-		sum += json_integer_value(json_object_get(reply, counted));
+		sum += icpctl_integer(reply, counted);
 		json_decref(reply);
 	}
 	free(resource);
@@ -163,9 +150,7 @@ static const struct argp argp = {
 
 int icpctl_recent(struct icpctl *ctl, int argc, char **argv)
 {
-	struct input input = {
-		.ctl = ctl,
-	};
+	struct input input = { .ctl = ctl };
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
 	return status ? status : input.words.action->run(&input);

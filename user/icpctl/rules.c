@@ -242,10 +242,10 @@ static void show_progress(void *context, size_t sent)
 	if (!progress_is_shown())
 		return;
 	control_ask(input->ctl->socket, "GET", "/v1/rules/change", NULL, &reply, &ignored);
-	all = json_integer_value(json_object_get(reply, "all"));
+	all = icpctl_integer(reply, "all");
 	if (all)
 		progress_show("%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " rules written",
-			      json_integer_value(json_object_get(reply, "written")), all);
+			      icpctl_integer(reply, "written"), all);
 	else
 		progress_show("%.1f MB sent; the daemon checks the rules", (double)sent / 1e6);
 	json_decref(reply);
@@ -272,8 +272,8 @@ static int change_rules(const struct input *input, struct change *change)
 	if (without_daemon(input, status)) {
 		status = change_map(input, &no_daemon, change);
 	} else if (status == 0) {
-		change->loaded = json_integer_value(json_object_get(reply, "loaded"));
-		change->removed = json_integer_value(json_object_get(reply, "removed"));
+		change->loaded = icpctl_integer(reply, "loaded");
+		change->removed = icpctl_integer(reply, "removed");
 	}
 	json_decref(reply);
 	if (status == 0)
@@ -453,12 +453,8 @@ static const struct argp argp = {
 
 int icpctl_rules(struct icpctl *ctl, int argc, char **argv)
 {
-	struct input input = {
-		.ctl = ctl,
-	};
+	struct input input = { .ctl = ctl };
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
-	if (status)
-		return status;
-	return input.words.action->run(&input);
+	return status ? status : input.words.action->run(&input);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "counters.h"
+#include "icp/counter_names.h"
 #include "icpctl/icpctl.h"
 #include "icpctl/rates.h"
 
@@ -21,22 +21,13 @@ struct input {
 
 static const char *counter_help(const char *group, const char *name)
 {
-	static const struct {
-		const char *group;
-		const char *name;
-		const char *help;
-	} counters[] = {
-#define X(identifier, group, name, help) { group, name, help },
-		ICP_COUNTERS(X)
-#undef X
-	};
-
 	if (strcmp(group, "answered") == 0)
 		return strcmp(name, "kernel") == 0 ? "queries that the XDP program answered"
 						   : "queries that the daemon answered";
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
-		if (strcmp(counters[i].group, group) == 0 && strcmp(counters[i].name, name) == 0)
-			return counters[i].help;
+	for (size_t i = 0; i < ICP_COUNTER_MAX; i++)
+		if (strcmp(counter_names[i].group, group) == 0 &&
+		    strcmp(counter_names[i].name, name) == 0)
+			return counter_names[i].help;
 	return "";
 }
 

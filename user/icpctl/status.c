@@ -20,11 +20,6 @@ struct input {
 	unsigned long watch; /* seconds; 0: once */
 };
 
-static json_int_t number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 static void __attribute__((format(printf, 2, 3)))
 print_line(const char *name, const char *format, ...)
 {
@@ -46,7 +41,7 @@ static void print_interfaces(const json_t *interfaces)
 	json_array_foreach (interfaces, i, interface) {
 		print_line(name, "%s, %s, program %" JSON_INTEGER_FORMAT "%s",
 			   icpctl_string(interface, "name"), icpctl_string(interface, "mode"),
-			   number_of(interface, "program_id"),
+			   icpctl_integer(interface, "program_id"),
 			   json_is_true(json_object_get(interface, "dispatcher"))
 				   ? " behind libxdp's dispatcher"
 				   : "");
@@ -73,9 +68,9 @@ static void print_occupancy(const json_t *reply, const char *name, const char *l
 {
 	if (json_is_integer(json_object_get(reply, limit)))
 		print_line(name, "%" JSON_INTEGER_FORMAT " of at most %" JSON_INTEGER_FORMAT,
-			   number_of(reply, name), number_of(reply, limit));
+			   icpctl_integer(reply, name), icpctl_integer(reply, limit));
 	else
-		print_line(name, "%" JSON_INTEGER_FORMAT, number_of(reply, name));
+		print_line(name, "%" JSON_INTEGER_FORMAT, icpctl_integer(reply, name));
 }
 
 static void print_uptime(json_int_t seconds)
@@ -120,7 +115,7 @@ static void print_answered(const json_t *before, const json_t *reply)
 
 	print_line("answered",
 		   "%" JSON_INTEGER_FORMAT " by the kernel, %" JSON_INTEGER_FORMAT " by the daemon",
-		   number_of(answered, "kernel"), number_of(answered, "daemon"));
+		   icpctl_integer(answered, "kernel"), icpctl_integer(answered, "daemon"));
 	if (seconds > 0)
 		print_line("", "%.1f/s by the kernel, %.1f/s by the daemon",
 			   rates_of(last, answered, "kernel", seconds),
@@ -133,15 +128,15 @@ static void print_reloads(const json_t *reply)
 	const char *error = json_string_value(json_object_get(last, "error"));
 	char when[CLOCK_TEXT_SIZE];
 
-	clock_text(number_of(last, "time"), when);
+	clock_text(icpctl_integer(last, "time"), when);
 	if (error)
 		print_line("reloads", "%" JSON_INTEGER_FORMAT ", and that of %s failed: %s",
-			   number_of(reply, "reloads"), when, error);
+			   icpctl_integer(reply, "reloads"), when, error);
 	else if (json_is_object(last))
 		print_line("reloads", "%" JSON_INTEGER_FORMAT ", the last %s",
-			   number_of(reply, "reloads"), when);
+			   icpctl_integer(reply, "reloads"), when);
 	else
-		print_line("reloads", "%" JSON_INTEGER_FORMAT, number_of(reply, "reloads"));
+		print_line("reloads", "%" JSON_INTEGER_FORMAT, icpctl_integer(reply, "reloads"));
 }
 
 static void print_states(const json_t *states)
@@ -183,13 +178,14 @@ static void print_status(const json_t *before, const json_t *reply)
 		print_line("reason", "%s", reason);
 	print_interfaces(json_object_get(reply, "interfaces"));
 	print_listen(json_object_get(reply, "listen"));
-	print_line("policies", "%" JSON_INTEGER_FORMAT, number_of(reply, "policies"));
+	print_line("policies", "%" JSON_INTEGER_FORMAT, icpctl_integer(reply, "policies"));
 	print_states(json_object_get(reply, "states"));
 	print_clusters(json_object_get(reply, "clusters"));
-	print_line("prefixes", "%" JSON_INTEGER_FORMAT, number_of(reply, "prefixes"));
+	print_line("prefixes", "%" JSON_INTEGER_FORMAT, icpctl_integer(reply, "prefixes"));
 	if (json_object_get(reply, "prefixes_used"))
 		print_line("in kernel", "%" JSON_INTEGER_FORMAT " of at most %" JSON_INTEGER_FORMAT,
-			   number_of(reply, "prefixes_used"), number_of(reply, "prefixes_max"));
+			   icpctl_integer(reply, "prefixes_used"),
+			   icpctl_integer(reply, "prefixes_max"));
 	print_occupancy(reply, "rules", "rules_max");
 	print_line("default", "%s", icpctl_string(reply, "default"));
 	if (drain)
@@ -202,15 +198,20 @@ static void print_status(const json_t *before, const json_t *reply)
 	print_group(before, reply, "passed");
 	print_group(before, reply, "silent");
 	print_group(before, reply, "failed");
-	print_uptime(number_of(reply, "uptime"));
+	print_uptime(icpctl_integer(reply, "uptime"));
 	print_reloads(reply);
-	print_line("generation", "%" JSON_INTEGER_FORMAT, number_of(reply, "generation"));
+	print_line("generation", "%" JSON_INTEGER_FORMAT, icpctl_integer(reply, "generation"));
 	print_line("config", "%s", icpctl_string(reply, "config"));
 	print_line("daemon", "xdp-icpd %s, pid %" JSON_INTEGER_FORMAT,
-		   icpctl_string(reply, "version"), number_of(reply, "pid"));
+		   icpctl_string(reply, "version"), icpctl_integer(reply, "pid"));
 	print_line("pin_dir", "%s", icpctl_string(reply, "pin_dir"));
 	if (metrics)
 		print_line("metrics", "http://%s/metrics", metrics);
+}
+
+static void print_now(const json_t *reply)
+{
+	print_status(NULL, reply);
 }
 
 /* --- again and again */
@@ -296,18 +297,11 @@ static const struct argp argp = {
 int icpctl_status(struct icpctl *ctl, int argc, char **argv)
 {
 	struct input input = { .ctl = ctl };
-	json_t *reply = NULL;
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
 	if (status)
 		return status;
 	if (input.watch)
 		return watch(&input);
-	status = icpctl_ask(ctl, "GET", "/v1/status", NULL, &reply, NULL);
-	if (status == 0 && ctl->json)
-		icpctl_print_json(reply);
-	else if (status == 0)
-		print_status(NULL, reply);
-	json_decref(reply);
-	return status;
+	return icpctl_show(ctl, "GET", "/v1/status", NULL, print_now);
 }

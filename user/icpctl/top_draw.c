@@ -90,11 +90,6 @@ static const char *short_age(json_int_t seconds, char text[SHORT_SIZE])
 	return text;
 }
 
-static json_int_t number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 static const char *verdict_name(const char *verdict)
 {
 	return strncmp(verdict, "ICP_OP_", 7) == 0 ? verdict + 7 : verdict;
@@ -158,7 +153,7 @@ static int draw_title(const struct top *top)
 	mvhline(0, 0, ' ', COLS);
 	put(0, 0, "xdp-icpd %s  mode %s  up %s  generation %" JSON_INTEGER_FORMAT,
 	    icpctl_string(status, "version"), icpctl_string(status, "mode"),
-	    short_age(number_of(status, "uptime"), age), number_of(status, "generation"));
+	    short_age(icpctl_integer(status, "uptime"), age), icpctl_integer(status, "generation"));
 	x = COLS - (int)strlen(when);
 	put(0, x > 60 ? x : COLS, "%s", when);
 	attroff(A_REVERSE);
@@ -260,7 +255,8 @@ static int draw_maps(const json_t *status, int y)
 	const char *name;
 
 	json_object_foreach (json_object_get(status, "maps"), name, room) {
-		json_int_t used = number_of(room, "entries"), max = number_of(room, "capacity");
+		json_int_t used = icpctl_integer(room, "entries");
+		json_int_t max = icpctl_integer(room, "capacity");
 		char text[128], a[SHORT_SIZE], b[SHORT_SIZE];
 
 		if (used == 0)
@@ -281,8 +277,8 @@ static int draw_helpers(const struct top *top, int y)
 
 	json_array_foreach (json_object_get(top->now.policies, "policies"), i, policy) {
 		const json_t *helper = json_object_get(policy, "helper");
-		json_int_t running = number_of(helper, "running");
-		json_int_t children = number_of(helper, "children");
+		json_int_t running = icpctl_integer(helper, "running");
+		json_int_t children = icpctl_integer(helper, "children");
 		char text[256];
 
 		if (!json_is_object(helper))
@@ -291,7 +287,7 @@ static int draw_helpers(const struct top *top, int y)
 			 "%s %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
 			 " run, %" JSON_INTEGER_FORMAT " busy, %" JSON_INTEGER_FORMAT " queued",
 			 icpctl_string(policy, "name"), running, children,
-			 number_of(helper, "busy"), number_of(helper, "queued"));
+			 icpctl_integer(helper, "busy"), icpctl_integer(helper, "queued"));
 		list_add(&list, running < children ? (int)TROUBLE : 0, text);
 	}
 	return list_end(&list);
@@ -352,7 +348,7 @@ static int draw_reload(const json_t *status, int y)
 
 	if (!json_is_object(last))
 		return y;
-	clock_text(number_of(last, "time"), when);
+	clock_text(icpctl_integer(last, "time"), when);
 	if (error)
 		attron(TROUBLE);
 	put(y, 0, "reload");
@@ -525,7 +521,7 @@ static void draw_row(const struct row *row, int y, bool selected)
 		short_number(row->daemon, daemon), short_count(row->total, total));
 	if (row->state)
 		put(y, x, "%s%s %s", matches ? "! " : "", icpctl_string(row->state, "name"),
-		    short_age(time(NULL) - number_of(row->state, "since"), age));
+		    short_age(time(NULL) - icpctl_integer(row->state, "since"), age));
 	attroff(attributes);
 }
 
@@ -540,14 +536,14 @@ static void draw_details(const struct row *row, int y)
 
 	fprintf(out, "%s:", row->name);
 	if (row->state) {
-		clock_text(number_of(row->state, "since"), when);
+		clock_text(icpctl_integer(row->state, "since"), when);
 		fprintf(out, " %s since %s (%s);", icpctl_string(row->state, "name"), when,
 			icpctl_string(row->state, "why"));
 	}
 	if (why)
 		fprintf(out, " in the daemon: %s;", why);
 	if (json_is_integer(json_object_get(row->json, "last_decided"))) {
-		clock_text(number_of(row->json, "last_decided"), when);
+		clock_text(icpctl_integer(row->json, "last_decided"), when);
 		fprintf(out, " decided last %s;", when);
 	}
 	if (where)

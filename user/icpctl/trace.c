@@ -85,8 +85,8 @@ static void print_line(const json_t *line)
 	strftime(clock, sizeof(clock), "%T", &local);
 	printf("%s.%06ld %s > %s #%" JSON_INTEGER_FORMAT " %s %s", clock,
 	       (long)((time - (double)seconds) * 1e6), text_of(line, "source"),
-	       text_of(line, "destination"), json_integer_value(json_object_get(line, "request")),
-	       text_of(line, "by"), verdict ? verdict : text_of(line, "outcome"));
+	       text_of(line, "destination"), icpctl_integer(line, "request"), text_of(line, "by"),
+	       verdict ? verdict : text_of(line, "outcome"));
 	if (decider)
 		printf(" (%s%s%s)", strcmp(decider, "former") == 0 ? "former chain" : decider,
 		       policy ? " " : "", policy ? policy : "");
