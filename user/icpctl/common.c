@@ -240,6 +240,19 @@ json_int_t icpctl_integer(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
+char *icpctl_hexadecimal(const void *bytes, size_t size, const char *separator)
+{
+	const unsigned char *from = bytes;
+	char *text = NULL;
+	size_t length;
+	FILE *out = icpctl_must(open_memstream(&text, &length));
+
+	for (size_t i = 0; i < size; i++) /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
+		fprintf(out, "%s%02x", i ? separator : "", from[i]);
+	fclose(out);
+	return icpctl_must(text);
+}
+
 const char *icpctl_string(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));

@@ -127,6 +127,9 @@ json_t *icpctl_bytes(const char *bytes, size_t length);
 /* Return an argument in the form of escape.h as a JSON string in that form, a new reference. */
 json_t *icpctl_word(const char *argument);
 
+/* Return "0a 0b", the bytes with `separator` between them, for free(). */
+char *icpctl_hexadecimal(const void *bytes, size_t size, const char *separator);
+
 /* Return an integer of a response, 0 if it has none. */
 json_int_t icpctl_integer(const json_t *object, const char *key);
 

@@ -164,12 +164,9 @@ static void set(json_t *object, const char *key, json_t *value)
 
 static json_t *hexadecimal(const unsigned char *bytes, size_t size)
 {
-	char *text = icpctl_must(malloc(2 * size + 1));
-	json_t *json;
+	char *text = icpctl_hexadecimal(bytes, size, "");
+	json_t *json = json_string(text);
 
-	for (size_t i = 0; i < size; i++)
-		sprintf(text + 2 * i, "%02x", bytes[i]);
-	json = json_stringn(text, 2 * size);
 	free(text);
 	return json;
 }

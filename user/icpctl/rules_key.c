@@ -8,20 +8,6 @@
 #include "lib/pin_dir.h"
 #include "lib/shell_quote.h"
 
-/* Return "0a 0b", the bytes with `separator` between them, for free(). */
-static char *hexadecimal(const void *bytes, size_t size, const char *separator)
-{
-	const unsigned char *from = bytes;
-	char *text = NULL;
-	size_t length;
-	FILE *out = icpctl_must(open_memstream(&text, &length));
-
-	for (size_t i = 0; i < size; i++) /* NOLINTNEXTLINE(clang-analyzer-core.CallAndMessage) */
-		fprintf(out, "%s%02x", i ? separator : "", from[i]);
-	fclose(out);
-	return icpctl_must(text);
-}
-
 static char *line(const char *action, const char *pin_dir, const char *key, const char *value)
 {
 	char path[PIN_DIR_MAX + sizeof("/rules")], quoted[SHELL_QUOTE_SIZE(sizeof(path))];
@@ -38,8 +24,8 @@ static char *line(const char *action, const char *pin_dir, const char *key, cons
 static void print_json(const struct rule_key *key, const struct rule *rule, const char *update,
 		       const char *lookup, const char *delete)
 {
-	char *key_text = hexadecimal(key, sizeof(*key), "");
-	char *value_text = rule ? hexadecimal(rule, sizeof(*rule), "") : NULL;
+	char *key_text = icpctl_hexadecimal(key, sizeof(*key), "");
+	char *value_text = rule ? icpctl_hexadecimal(rule, sizeof(*rule), "") : NULL;
 	json_t *json = icpctl_must(json_pack("{s:b, s:s, s:s*, s:s*, s:s*, s:s}", "ok", 1, "key",
 					     key_text, "value", value_text, "update", update,
 					     "lookup", lookup, "delete", delete));
@@ -65,8 +51,8 @@ int rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix,
 	if (pin_dir_check(pin_dir, &error))
 		return icpctl_fail(ctl, ICPCTL_USAGE, "pin_dir: %s", error.text);
 	memcpy(key.text, prefix, length);
-	key_text = hexadecimal(&key, sizeof(key), " ");
-	value_text = hexadecimal(&rule, sizeof(rule), " ");
+	key_text = icpctl_hexadecimal(&key, sizeof(key), " ");
+	value_text = icpctl_hexadecimal(&rule, sizeof(rule), " ");
 	first = line(put ? "update" : "lookup", pin_dir, key_text, put ? value_text : NULL);
 	delete = line("delete", pin_dir, key_text, NULL);
 	if (ctl->json)
