@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,6 +15,7 @@
 #include "cluster/registry.h"
 #include "cluster/session.h"
 #include "lib/event.h"
+#include "lib/thread.h"
 
 #define STEP_TIME 1000	/* milliseconds */
 #define LEAVE_TIME 1000 /* the same */
@@ -234,19 +234,6 @@ static void on_wake(evutil_socket_t fd, short what, void *context)
 	}
 }
 
-/* Return 0 or a number of errno. */
-static int start_thread(struct cluster *cluster)
-{
-	sigset_t all, before;
-	int result;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	result = pthread_create(&cluster->thread, NULL, run, cluster);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return result;
-}
-
 struct cluster *cluster_start(const struct cluster_settings *settings, struct event_base *base,
 			      void (*changed)(void *context), void *context, struct error *error)
 {
@@ -270,7 +257,7 @@ struct cluster *cluster_start(const struct cluster_settings *settings, struct ev
 		error_set(error, "out of memory or of file descriptors");
 	} else if (session_open(&cluster->session, settings, error) == 0) {
 		cluster->status = cluster->session.status;
-		failed = start_thread(cluster);
+		failed = thread_start(&cluster->thread, NULL, run, cluster);
 		if (!failed)
 			return cluster;
 		session_close(&cluster->session, false, 0);

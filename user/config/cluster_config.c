@@ -348,14 +348,6 @@ struct cluster_settings *cluster_config_read(const struct policy_spec *spec,
 	return NULL;
 }
 
-static bool has_cluster(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->cluster_count; i++)
-		if (strcmp(config->clusters[i]->name, name) == 0)
-			return true;
-	return false;
-}
-
 int cluster_config_check(const struct config *config, struct error *error)
 {
 	if (config->cluster_count > CLUSTERS_MAX)
@@ -386,7 +378,8 @@ int cluster_config_check_policies(const struct config *config, struct error *err
 	for (size_t i = 0; i < config->policy_count; i++) {
 		const struct spec_setting *named = policy_spec_find(config->policies[i], "cluster");
 
-		if (named && !has_cluster(config, named->values[0].text))
+		if (named && !policy_specs_find(config->clusters, config->cluster_count,
+						named->values[0].text))
 			return wrong(&named->values[0], "cluster", error,
 				     "there is none of that name; describe it, cluster \"NAME\" { "
 				     "... }");

@@ -25,10 +25,7 @@ struct drop_in {
 
 static struct policy_spec **find_policy(const struct config *config, const char *name)
 {
-	for (size_t i = 0; i < config->policy_count; i++)
-		if (strcmp(config->policies[i]->name, name) == 0)
-			return &config->policies[i];
-	return NULL;
+	return policy_specs_find(config->policies, config->policy_count, name);
 }
 
 /*
@@ -106,21 +103,6 @@ int config_load(const char *path, const struct config *running, struct config **
 	config_free(*config);
 	*config = NULL;
 	return -1;
-}
-
-/* --- the text of a file */
-
-static int render(const struct policy_spec *spec, char **text, size_t *size)
-{
-	FILE *out = open_memstream(text, size);
-	bool failed;
-
-	if (!out)
-		return -1;
-	fputs("# written by `icpctl policy add --save`\n", out);
-	render_policy(out, spec);
-	failed = ferror(out);
-	return fclose(out) || failed ? -1 : 0;
 }
 
 /* --- one file */
@@ -201,13 +183,12 @@ static int check_last(const struct drop_in *file, struct error *error)
 int drop_in_save(const struct drop_in *file, const struct policy_spec *spec, struct error *error)
 {
 	struct error ignored;
-	char *text = NULL;
-	size_t size;
+	char *text = render_section("# written by `icpctl policy add --save`\n", "policy", spec);
 	int result;
 
-	if (render(spec, &text, &size))
+	if (!text)
 		return error_set(error, "out of memory");
-	result = saved_file_write(file->file, text, size, error);
+	result = saved_file_write(file->file, text, strlen(text), error);
 	free(text);
 	if (result == 0 && check_last(file, error)) {
 		saved_file_undo(file->file, &ignored);

@@ -50,25 +50,15 @@ static int read_path(struct config *config, const char *path, const char *from,
 	return result;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	const struct policy_spec *const *left = a, *const *right = b;
-
-	return strcmp((*left)->name, (*right)->name);
-}
-
 /* libconfuse has checked each file for itself. */
 static int check_names(struct policy_spec *const *list, size_t count, const char *what,
 		       struct error *error)
 {
-	struct policy_spec **sorted = calloc(count + 1, sizeof(struct policy_spec *));
+	struct policy_spec **sorted = policy_specs_sorted(list, count);
 	int result = 0;
 
 	if (!sorted)
 		return error_set(error, "out of memory");
-	if (count)
-		memcpy(sorted, list, count * sizeof(*sorted));
-	qsort(sorted, count, sizeof(*sorted), by_name);
 	for (size_t i = 1; i < count && result == 0; i++)
 		if (strcmp(sorted[i - 1]->name, sorted[i]->name) == 0)
 			result = error_set(error,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,14 +57,22 @@ static void print_section(FILE *out, const char *what, const struct policy_spec 
 	fputs("}\n", out);
 }
 
-void render_policy(FILE *out, const struct policy_spec *spec)
+char *render_section(const char *head, const char *what, const struct policy_spec *spec)
 {
-	print_section(out, "policy", spec);
-}
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	bool failed;
 
-void render_cluster(FILE *out, const struct policy_spec *spec)
-{
-	print_section(out, "cluster", spec);
+	if (!out)
+		return NULL;
+	fputs(head, out);
+	print_section(out, what, spec);
+	failed = ferror(out);
+	if (fclose(out) == 0 && !failed)
+		return text;
+	free(text);
+	return NULL;
 }
 
 static void print_option(FILE *out, const struct config *config, const struct config_option *option)
@@ -81,24 +90,14 @@ static void print_option(FILE *out, const struct config *config, const struct co
 	putc('\n', out);
 }
 
-static int by_name(const void *a, const void *b)
-{
-	const struct policy_spec *const *left = a, *const *right = b;
-
-	return strcmp((*left)->name, (*right)->name);
-}
-
 /* Print the sections of a list by name, each with its place. */
 static int print_sections(FILE *out, const char *what, struct policy_spec *const *list,
 			  size_t count)
 {
-	struct policy_spec **sorted = calloc(count + 1, sizeof(struct policy_spec *));
+	struct policy_spec **sorted = policy_specs_sorted(list, count);
 
 	if (!sorted)
 		return -1;
-	if (count)
-		memcpy(sorted, list, count * sizeof(struct policy_spec *));
-	qsort(sorted, count, sizeof(struct policy_spec *), by_name);
 	for (size_t i = 0; i < count; i++) {
 		char *where = escape(sorted[i]->where, strlen(sorted[i]->where));
 

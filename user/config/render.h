@@ -3,13 +3,13 @@
 #ifndef XDP_ICP_CONFIG_RENDER_H
 #define XDP_ICP_CONFIG_RENDER_H
 
-#include <stdio.h>
-
 #include "config/config.h"
 
-/* Print the section of a policy, or of a cluster. */
-void render_policy(FILE *out, const struct policy_spec *spec);
-void render_cluster(FILE *out, const struct policy_spec *spec);
+/*
+ * Return the section of a policy or a cluster, whichever `what` names, behind the text `head`. To be freed
+ * by the caller. NULL: out of memory.
+ */
+char *render_section(const char *head, const char *what, const struct policy_spec *spec);
 
 /*
  * Return all options with the values that they have, defaults included, and the policies in the order of

@@ -11,10 +11,10 @@
 #include <sys/queue.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "helper/child.h"
+#include "lib/clock.h"
 #include "lib/event.h"
 
 /* A process from its start until it is reaped. */
@@ -273,24 +273,16 @@ static int open_input(const void *bytes, size_t length)
 	return -1;
 }
 
-static int64_t milliseconds(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec * 1000ll + time.tv_nsec / 1000000;
-}
-
 /* Return 0, or an errno value; ETIMEDOUT after `timeout` milliseconds. */
 static int read_line(int fd, unsigned int timeout, char *output, size_t size)
 {
-	const int64_t end = milliseconds() + timeout;
+	const uint64_t end = clock_ns(CLOCK_MONOTONIC) + timeout * 1000000ull;
 	size_t length = 0;
 
 	output[0] = '\0';
 	while (length < size - 1 && !strchr(output, '\n')) {
 		struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-		int64_t left = end - milliseconds();
+		int64_t left = (int64_t)(end - clock_ns(CLOCK_MONOTONIC)) / 1000000;
 		ssize_t count;
 
 		if (left <= 0)

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "icp/client.h"
+#include "lib/clock.h"
 
 struct icp_client {
 	int fd;
@@ -226,10 +226,7 @@ static void accept_reply(struct icp_exchange *exchange, size_t size)
 
 static double now_in_milliseconds(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+	return (double)clock_ns(CLOCK_MONOTONIC) / 1e6;
 }
 
 static int send_query(int fd, const struct icp_exchange *exchange)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "icpblast/state.h"
+#include "lib/clock.h"
 #include "lib/progress.h"
 
 #define REPLY_WAIT 1.0 /* seconds without a reply, after which those that are missing are lost */
@@ -193,7 +194,7 @@ static void measure(struct run *run, struct blast_result *result)
 
 	for (;;) {
 		read_counts(run, &now);
-		t = now_ns();
+		t = clock_ns(CLOCK_MONOTONIC);
 		if (!began && now.sent) {
 			began = shown_at = t;
 			first = shown = now;
@@ -220,17 +221,17 @@ static void measure(struct run *run, struct blast_result *result)
 /* Wait for replies in flight. */
 static void await_replies(struct run *run, struct blast_result *result)
 {
-	__u64 since = now_ns(), last = 0, received;
+	__u64 since = clock_ns(CLOCK_MONOTONIC), last = 0, received;
 
 	for (;;) {
 		read_counts(run, &result->counts);
 		received = blast_good(&result->counts) + blast_bad(&result->counts);
 		if (received != last)
-			since = now_ns();
+			since = clock_ns(CLOCK_MONOTONIC);
 		last = received;
 		/* That a query gets no reply can only be seen by waiting for the whole time. */
 		if ((blast_lost(&result->counts) == 0 && result->counts.sent_unanswerable == 0) ||
-		    now_ns() - since > REPLY_WAIT * SECOND || interrupted)
+		    clock_ns(CLOCK_MONOTONIC) - since > REPLY_WAIT * SECOND || interrupted)
 			return;
 		nanosleep(&tick, NULL);
 	}

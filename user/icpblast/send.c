@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "icpblast/state.h"
+#include "lib/clock.h"
 
 #define BATCH 64	   /* frames sent by one call if the rate is unlimited */
 #define CALL_MAX (1 << 30) /* frames that one call of the kernel generates at most */
@@ -20,7 +21,7 @@ struct blast_sender blast_sender_of(const struct run *run, const struct generato
 
 	return (struct blast_sender){
 		.budget = generator->budget,
-		.next = now_ns(),
+		.next = clock_ns(CLOCK_MONOTONIC),
 		.draw = run->draw_count / run->generator_count * generator->number,
 		.first_slot = first,
 		.slot = first,
@@ -78,7 +79,7 @@ static __u32 sample(struct run *run, struct blast_sender *sender, struct blast_c
 	sender->slot = slot + 1 < sender->end_slot ? slot + 1 : sender->first_slot;
 	counts->sent_sampled++;
 	run->slots[slot].index = index;
-	*(volatile __u64 *)&run->slots[slot].time = now_ns();
+	*(volatile __u64 *)&run->slots[slot].time = clock_ns(CLOCK_MONOTONIC);
 	return slot;
 }
 
@@ -109,7 +110,7 @@ static void add_query(struct run *run, struct batch *batch, unsigned int i,
 static __u64 due_count(const struct run *run, struct blast_sender *sender, __u64 *next)
 {
 	const __u64 interval = run->skeleton->rodata->config.interval;
-	__u64 now = now_ns(), count = 0;
+	__u64 now = clock_ns(CLOCK_MONOTONIC), count = 0;
 
 	if (interval == 0)
 		return sender->budget < BATCH ? sender->budget : BATCH;
@@ -158,7 +159,7 @@ void blast_send_by_socket(struct generator *generator)
 		if (count == 0) {
 			struct timespec until = { next / SECOND, next % SECOND };
 
-			if (next > now_ns() + SECOND / 10) /* to notice `stop` */
+			if (next > clock_ns(CLOCK_MONOTONIC) + SECOND / 10) /* to notice `stop` */
 				nanosleep(&(struct timespec){ .tv_nsec = SECOND / 10 }, NULL);
 			else
 				clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);

@@ -5,7 +5,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "icpblast/run.h"
 #include "icpblast.skel.h"
@@ -38,15 +37,6 @@ struct run {
 	pthread_mutex_t lock;		   /* of socket_counts */
 	atomic_bool stop;
 };
-
-/* Nanoseconds of the monotonic clock. */
-static inline __u64 now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
 
 static inline const struct blast_query *query_of(const struct run *run, __u32 index)
 {

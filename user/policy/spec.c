@@ -84,6 +84,32 @@ const struct spec_setting *policy_spec_find(const struct policy_spec *spec, cons
 	return NULL;
 }
 
+struct policy_spec **policy_specs_find(struct policy_spec **list, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(list[i]->name, name) == 0)
+			return &list[i];
+	return NULL;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct policy_spec *const *left = a, *const *right = b;
+
+	return strcmp((*left)->name, (*right)->name);
+}
+
+struct policy_spec **policy_specs_sorted(struct policy_spec *const *list, size_t count)
+{
+	struct policy_spec **sorted = calloc(count + 1, sizeof(struct policy_spec *));
+
+	if (sorted && count)
+		memcpy(sorted, list, count * sizeof(struct policy_spec *));
+	if (sorted)
+		qsort(sorted, count, sizeof(struct policy_spec *), by_name);
+	return sorted;
+}
+
 int policy_spec_text(const struct policy_spec *spec, const char *key,
 		     const struct spec_value **value, struct error *error)
 {

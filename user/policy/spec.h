@@ -44,6 +44,12 @@ int policy_spec_add(struct policy_spec *spec, const char *key, const char *text,
 /* Return the setting with that key, or NULL. */
 const struct spec_setting *policy_spec_find(const struct policy_spec *spec, const char *key);
 
+/* Return the place of the spec of that name in a list, or NULL. */
+struct policy_spec **policy_specs_find(struct policy_spec **list, size_t count, const char *name);
+
+/* Return the list in the order of the names, for free(). NULL: out of memory. */
+struct policy_spec **policy_specs_sorted(struct policy_spec *const *list, size_t count);
+
 /*
  * Getters for settings with a single value. They return 1 and set the result if the setting
  * exists, 0 and leave the result unchanged if it does not, and -1 with an error if it has several

@@ -8,7 +8,6 @@
  * it while it changes what such a lookup sees; the lists of seconds are its own.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 
 #include "prefix.h"
 #include "recent/store.h"
+#include "lib/thread.h"
 
 #define NONE 0xffffffffu
 #define LOCKS 64u
@@ -154,17 +154,13 @@ static void *destroy(void *context)
 static bool destroy_aside(struct recent_store *store)
 {
 	pthread_attr_t detached;
-	sigset_t all, before;
 	pthread_t thread;
 	bool made;
 
 	if (pthread_attr_init(&detached))
 		return false;
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	made = pthread_create(&thread, &detached, destroy, store) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	made = thread_start(&thread, &detached, destroy, store) == 0;
 	pthread_attr_destroy(&detached);
 	return made;
 }

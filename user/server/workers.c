@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -12,6 +11,7 @@
 
 #include "lib/clock.h"
 #include "lib/event.h"
+#include "lib/thread.h"
 #include "server/workers.h"
 
 #define WORKERS_DEFAULT_MAX 8	     /* threads, if none are configured */
@@ -277,7 +277,6 @@ static void copy_responder(struct responder *responder, const struct responder *
 int workers_start(struct workers *workers, struct event_base *base, struct responder *responder,
 		  struct error *error)
 {
-	sigset_t all, before;
 	int result = 0;
 
 	workers->handover_event =
@@ -287,9 +286,6 @@ int workers_start(struct workers *workers, struct event_base *base, struct respo
 	for (size_t i = 0; i < workers->listen_count; i++)
 		listener_use(workers->primaries[i], responder, NULL, NULL);
 	workers->responder = responder;
-	/* The main thread handles all signals. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned int i = 0; i < workers->count && result == 0; i++) {
 		struct worker *worker = workers->workers[i];
 
@@ -297,10 +293,9 @@ int workers_start(struct workers *workers, struct event_base *base, struct respo
 		for (size_t k = 0; k < workers->listen_count; k++)
 			listener_use(worker->sockets[k].listener, &worker->responder, hand_over,
 				     &worker->sockets[k]);
-		result = pthread_create(&worker->thread, NULL, work, worker);
+		result = thread_start(&worker->thread, NULL, work, worker);
 		worker->started = result == 0;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return result ? error_set(error, "cannot start %u workers: %s; set `workers` lower",
 				  workers->count, strerror(result))
 		      : 0;

@@ -60,20 +60,17 @@ static json_t *cluster_json(struct cluster *cluster, const struct membership *ma
 	return one;
 }
 
-static int add_summary(void *context, struct cluster *cluster)
-{
-	const struct membership *map = cluster_membership(cluster_settings(cluster)->name);
-
-	json_array_append_new(context, cluster_json(cluster, map));
-	membership_unref(map);
-	return 0;
-}
-
 json_t *clusters_json(struct daemon *daemon)
 {
+	struct cluster *cluster = NULL;
 	json_t *list = json_array();
 
-	daemon_each_cluster(daemon, add_summary, list);
+	while ((cluster = daemon_next_cluster(daemon, cluster))) {
+		const struct membership *map = cluster_membership(cluster_settings(cluster)->name);
+
+		json_array_append_new(list, cluster_json(cluster, map));
+		membership_unref(map);
+	}
 	return list;
 }
 
@@ -115,39 +112,37 @@ static json_t *absent_json(const struct membership *map)
 	return list;
 }
 
-struct listing {
-	struct control_request *request;
-	json_t *list;
-};
-
-static int add_cluster(void *context, struct cluster *cluster)
+/* Returns false if the response gets too large. */
+static bool add_cluster(json_t *list, struct control_request *request, struct cluster *cluster)
 {
 	const struct membership *map = cluster_membership(cluster_settings(cluster)->name);
-	struct listing *listing = context;
 	json_t *one;
 
-	if (!control_reserve(listing->request, members_size(map))) {
+	if (!control_reserve(request, members_size(map))) {
 		membership_unref(map);
-		return -1;
+		return false;
 	}
 	one = cluster_json(cluster, map);
 	json_object_set_new(one, "list", members_json(map));
 	json_object_set_new(one, "drained", absent_json(map));
-	json_array_append_new(listing->list, one);
+	json_array_append_new(list, one);
 	membership_unref(map);
-	return 0;
+	return true;
 }
 
 void get_clusters(void *context, struct control_request *request)
 {
-	struct listing listing = { request, json_array() };
+	struct cluster *cluster = NULL;
+	json_t *list = json_array();
 
-	if (daemon_each_cluster(context, add_cluster, &listing) == 0) {
-		control_reply(request, json_pack("{s:o}", "clusters", listing.list));
-		return;
-	}
-	json_decref(listing.list);
-	control_refuse(request, CONTROL_STATUS_OVER_QUOTA, "too many members at once");
+	while ((cluster = daemon_next_cluster(context, cluster)))
+		if (!add_cluster(list, request, cluster)) {
+			json_decref(list);
+			control_refuse(request, CONTROL_STATUS_OVER_QUOTA,
+				       "too many members at once");
+			return;
+		}
+	control_reply(request, json_pack("{s:o}", "clusters", list));
 }
 
 /* --- changes */
@@ -196,35 +191,23 @@ static void change(struct control_request *request, struct cluster *cluster, con
 	free(key);
 }
 
-struct search {
-	const char *name; /* NULL: any */
-	struct cluster *found;
-	unsigned int count;
-};
-
-static int look_at(void *context, struct cluster *cluster)
-{
-	struct search *search = context;
-
-	if (search->name && strcmp(search->name, cluster_settings(cluster)->name) != 0)
-		return 0;
-	search->found = cluster;
-	search->count++;
-	return 0;
-}
-
 /* Return the cluster of that name, or the only one. NULL after refusing the request. */
 static struct cluster *find(struct daemon *daemon, struct control_request *request,
 			    const char *name)
 {
-	struct search search = { .name = name };
+	struct cluster *cluster = NULL, *found = NULL;
+	unsigned int count = 0;
 
-	daemon_each_cluster(daemon, look_at, &search);
-	if (search.count == 1)
-		return search.found;
-	if (search.count)
+	while ((cluster = daemon_next_cluster(daemon, cluster)))
+		if (!name || strcmp(name, cluster_settings(cluster)->name) == 0) {
+			found = cluster;
+			count++;
+		}
+	if (count == 1)
+		return found;
+	if (count)
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-			       "there are %u clusters; name one with --cluster", search.count);
+			       "there are %u clusters; name one with --cluster", count);
 	else if (name)
 		control_refuse(request, CONTROL_STATUS_NOT_FOUND,
 			       "there is no cluster '%s'; `icpctl cluster status` lists them",

@@ -28,23 +28,18 @@ struct sample {
 	double values[FAMILIES]; /* in the order of families[] */
 };
 
-struct samples {
-	struct sample list[CLUSTERS_MAX];
-	size_t count;
-};
-
-static int take(void *context, struct cluster *cluster)
+static struct sample take(struct cluster *cluster)
 {
 	const char *name = cluster_settings(cluster)->name;
 	const struct membership *map = cluster_membership(name);
 	const struct cluster_member *self = map ? membership_member(map, map->self) : NULL;
-	struct samples *samples = context;
 	struct cluster_status status;
+	struct sample sample;
 	const char *state;
 
 	cluster_status(cluster, &status);
 	state = cluster_state(&status);
-	samples->list[samples->count++] = (struct sample){
+	sample = (struct sample){
 		.name = name,
 		.state = state,
 		.values = {
@@ -60,25 +55,27 @@ static int take(void *context, struct cluster *cluster)
 		},
 	};
 	membership_unref(map);
-	return samples->count == CLUSTERS_MAX;
+	return sample;
 }
 
 void cluster_metrics_write(struct openmetrics *text, struct daemon *daemon)
 {
-	struct samples samples = { .count = 0 };
+	struct sample samples[CLUSTERS_MAX];
+	struct cluster *cluster = NULL;
+	size_t count = 0;
 
-	daemon_each_cluster(daemon, take, &samples);
+	while (count < CLUSTERS_MAX && (cluster = daemon_next_cluster(daemon, cluster)))
+		samples[count++] = take(cluster);
 	openmetrics_family(text, METRIC_GAUGE, "xdp_icp_cluster_state",
 			   "The state that the cluster is in.");
-	for (size_t i = 0; i < samples.count; i++)
-		openmetrics_gauge(
-			text, 1,
-			LABELS("cluster", samples.list[i].name, "state", samples.list[i].state));
+	for (size_t i = 0; i < count; i++)
+		openmetrics_gauge(text, 1,
+				  LABELS("cluster", samples[i].name, "state", samples[i].state));
 	for (size_t family = 0; family < FAMILIES; family++) {
 		openmetrics_family(text, METRIC_GAUGE, families[family].name,
 				   families[family].help);
-		for (size_t i = 0; i < samples.count; i++)
-			openmetrics_gauge(text, samples.list[i].values[family],
-					  LABELS("cluster", samples.list[i].name));
+		for (size_t i = 0; i < count; i++)
+			openmetrics_gauge(text, samples[i].values[family],
+					  LABELS("cluster", samples[i].name));
 	}
 }

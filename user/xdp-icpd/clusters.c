@@ -22,28 +22,13 @@ struct running {
 	bool ends;
 };
 
-/* Return the section as text, for free(), or NULL. */
-static char *section_text(const struct policy_spec *spec)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	if (!out)
-		return NULL;
-	render_cluster(out, spec);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
+/* Return the section of a cluster, or NULL. */
 static const struct policy_spec *find_spec(const struct config *config, const char *name)
 {
-	for (size_t i = 0; i < config->cluster_count; i++)
-		if (strcmp(config->clusters[i]->name, name) == 0)
-			return config->clusters[i];
-	return NULL;
+	struct policy_spec **found =
+		policy_specs_find(config->clusters, config->cluster_count, name);
+
+	return found ? *found : NULL;
 }
 
 static struct running *find(struct daemon *daemon, const char *name)
@@ -93,7 +78,7 @@ static int start(struct daemon *daemon, const struct policy_spec *spec, struct e
 		return error_set(error, "out of memory");
 	one->daemon = daemon;
 	one->settings = cluster_config_read(spec, daemon->config, error);
-	one->text = section_text(spec);
+	one->text = render_section("", "cluster", spec);
 	if (one->settings && one->text)
 		one->cluster = cluster_start(one->settings, daemon->base, on_change, daemon, error);
 	if (one->cluster) {
@@ -146,7 +131,7 @@ static bool is_same_member(struct daemon *daemon, const struct running *one,
 static void end_unless_same(struct daemon *daemon, struct running *one)
 {
 	const struct policy_spec *spec = find_spec(daemon->config, one->settings->name);
-	char *text = spec ? section_text(spec) : NULL;
+	char *text = spec ? render_section("", "cluster", spec) : NULL;
 
 	if (!one->ends && (!text || strcmp(text, one->text) != 0)) {
 		one->ends = true;
@@ -194,14 +179,16 @@ void daemon_stop_clusters(struct daemon *daemon, bool leaves)
 	}
 }
 
-int daemon_each_cluster(struct daemon *daemon, int (*each)(void *context, struct cluster *cluster),
-			void *context)
+struct cluster *daemon_next_cluster(struct daemon *daemon, const struct cluster *former)
 {
+	bool behind = !former;
 	struct running *one;
-	int result = 0;
 
 	SLIST_FOREACH(one, &daemon->clusters, link)
-	if (!one->ends && result == 0)
-		result = each(context, one->cluster);
-	return result;
+	{
+		if (behind && !one->ends)
+			return one->cluster;
+		behind = behind || one->cluster == former;
+	}
+	return NULL;
 }

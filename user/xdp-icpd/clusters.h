@@ -24,10 +24,9 @@ void daemon_leave_clusters(struct daemon *daemon);
 void daemon_stop_clusters(struct daemon *daemon, bool leaves);
 
 /*
- * Call `each` for the clusters that run, in the order of their names. Return the first result that is not
- * 0, or 0.
+ * Return the first cluster that runs (`former` NULL), or the one behind `former`, in the order of their
+ * names, leaving out those that end. NULL: there is none.
  */
-int daemon_each_cluster(struct daemon *daemon, int (*each)(void *context, struct cluster *cluster),
-			void *context);
+struct cluster *daemon_next_cluster(struct daemon *daemon, const struct cluster *former);
 
 #endif

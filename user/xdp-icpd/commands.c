@@ -21,6 +21,7 @@
 #include "xdp-icpd/reload.h"
 #include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
+#include "lib/clock.h"
 #include "lib/escape.h"
 #include "lib/sockaddr.h"
 #include "icp/opcode.h"
@@ -174,20 +175,11 @@ static json_t *metrics_address(const struct config *config)
 	return json_string(text);
 }
 
-/* Milliseconds since the daemon began, for rates. */
-static json_int_t clock_of(const struct daemon *daemon)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (now.tv_sec - daemon->started.tv_sec) * 1000 +
-	       (now.tv_nsec - daemon->started.tv_nsec) / 1000000;
-}
-
 json_t *status_json(struct daemon *daemon)
 {
 	struct kernel_sizes sizes = { 0 };
-	json_int_t clock_ms = clock_of(daemon);
+	/* Milliseconds since the daemon began, for rates. */
+	json_int_t clock_ms = (json_int_t)((clock_ns(CLOCK_MONOTONIC) - daemon->started) / 1000000);
 	json_t *reply, *listen = json_array();
 
 	if (daemon->xdp.kernel)
@@ -386,7 +378,8 @@ static json_t *children_json(const struct policy *policy)
 
 static json_t *policy_json(const struct daemon *daemon, const struct policy *policy, size_t rank)
 {
-	const struct config *config = daemon->config;
+	struct policy_spec **spec = policy_specs_find(daemon->config->policies,
+						      daemon->config->policy_count, policy->name);
 	const char *verdict = opcode_name(policy->verdict);
 	json_t *one =
 		json_pack("{s:o, s:I, s:s, s:b, s:s?}", "name", control_text(policy->name), "rank",
@@ -399,9 +392,8 @@ static json_t *policy_json(const struct daemon *daemon, const struct policy *pol
 	add_tally(policy->tally, one);
 	if (policy->cost != ICP_NO_COST)
 		json_object_set_new(one, "cost", json_integer(policy->cost));
-	for (size_t i = 0; i < config->policy_count; i++)
-		if (strcmp(config->policies[i]->name, policy->name) == 0)
-			json_object_set_new(one, "where", control_text(config->policies[i]->where));
+	if (spec)
+		json_object_set_new(one, "where", control_text((*spec)->where));
 	return one;
 }
 

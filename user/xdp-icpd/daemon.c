@@ -190,7 +190,7 @@ void daemon_stop(struct daemon *daemon)
 	control_close(daemon->control);
 	control_close(daemon->metrics);
 	metrics_free(daemon);
-	public_free(daemon->public_view);
+	public_free(&daemon->public_view);
 	census_end(daemon);
 	xdp_unwatch_network(&daemon->xdp);
 	event_drop(daemon->heartbeat);

@@ -17,6 +17,7 @@
 #include "server/server.h"
 #include "xdp-icpd/kernel_tallies.h"
 #include "xdp-icpd/memory.h"
+#include "xdp-icpd/public.h"
 #include "xdp-icpd/xdp.h"
 
 /* The first policy that the kernel cannot evaluate. */
@@ -44,9 +45,9 @@ struct daemon {
 	struct metrics_text {
 		char *text; /* NULL: not written yet */
 		size_t length;
-		uint64_t written;	  /* nanoseconds of the monotonic clock */
-	} metrics_texts[2];		  /* of the two formats (metrics.c) */
-	struct public_view *public_view;  /* NULL: not asked for yet (public.c) */
+		uint64_t written; /* nanoseconds of the monotonic clock */
+	} metrics_texts[2];	  /* of the two formats (metrics.c) */
+	struct public_view public_view;
 	struct census *census;		  /* NULL: nothing has been counted yet (census.c) */
 	struct tracing *tracing;	  /* NULL: not in use (trace.c) */
 	struct changes *changes;	  /* of the chain (reload.c) */
@@ -57,7 +58,7 @@ struct daemon {
 	struct event *log_later; /* NULL: not needed yet (states.c) */
 	struct event *watchdog;	 /* NULL: the service manager waits for no messages */
 	struct event *signals[3];
-	struct timespec started;
+	uint64_t started;	  /* nanoseconds of the monotonic clock */
 	double started_at;	  /* the same in seconds since 1970 */
 	unsigned long generation; /* chains since the start, of the one in use */
 	unsigned long reloads;

@@ -22,30 +22,10 @@
 #define CHECK_BURST 10		/* checks that may come at once */
 #define URL_MAX 4096		/* characters */
 
-struct public_view {
-	struct kept {
-		json_t *reply;
-		uint64_t made; /* nanoseconds of the monotonic clock */
-	} status, policies;
-	unsigned int checks; /* that are running */
-	uint64_t granted;    /* the time up to which checks have been granted */
-};
-
 void public_free(struct public_view *view)
 {
-	if (!view)
-		return;
 	json_decref(view->status.reply);
 	json_decref(view->policies.reply);
-	free(view);
-}
-
-/* NULL: out of memory. */
-static struct public_view *public_of(struct daemon *daemon)
-{
-	if (!daemon->public_view)
-		daemon->public_view = calloc(1, sizeof(*daemon->public_view));
-	return daemon->public_view;
 }
 
 /* --- status and policies */
@@ -101,22 +81,16 @@ static void reply_with(struct daemon *daemon, struct control_request *request, s
 
 static void get_status(void *context, struct control_request *request)
 {
-	struct public_view *view = public_of(context);
+	struct daemon *daemon = context;
 
-	if (view)
-		reply_with(context, request, &view->status, make_status);
-	else
-		control_reply(request, NULL);
+	reply_with(daemon, request, &daemon->public_view.status, make_status);
 }
 
 static void get_policies(void *context, struct control_request *request)
 {
-	struct public_view *view = public_of(context);
+	struct daemon *daemon = context;
 
-	if (view)
-		reply_with(context, request, &view->policies, make_policies);
-	else
-		control_reply(request, NULL);
+	reply_with(daemon, request, &daemon->public_view.policies, make_policies);
 }
 
 /* --- check */
@@ -146,7 +120,7 @@ static void get_check(void *context, struct control_request *request)
 {
 	const char *url = control_argument(request, "url");
 	const char *source = control_argument(request, "source");
-	struct public_view *view = public_of(context);
+	struct daemon *daemon = context;
 	json_t *body;
 
 	if (!url || strlen(url) > URL_MAX) {
@@ -159,7 +133,7 @@ static void get_check(void *context, struct control_request *request)
 			       "a page of another site may not ask");
 		return;
 	}
-	if (view && !take_check(view)) {
+	if (!take_check(&daemon->public_view)) {
 		control_refuse(request, CONTROL_STATUS_OVER_QUOTA,
 			       "too many checks; try again in a second");
 		return;
@@ -170,7 +144,7 @@ static void get_check(void *context, struct control_request *request)
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
 			       "not UTF-8; write other bytes as \\xHH");
 	else
-		check_begin(context, request, body, view ? &view->checks : NULL);
+		check_begin(daemon, request, body, &daemon->public_view.checks);
 	json_decref(body);
 }
 

@@ -3,14 +3,24 @@
 #ifndef XDP_ICP_DAEMON_PUBLIC_H
 #define XDP_ICP_DAEMON_PUBLIC_H
 
+#include <stdint.h>
+
 #include "control/server.h"
 
-struct public_view;
+/* What it keeps; zeroed: nothing has been asked for yet. */
+struct public_view {
+	struct kept {
+		json_t *reply; /* NULL: not made yet */
+		uint64_t made; /* nanoseconds of the monotonic clock */
+	} status, policies;
+	unsigned int checks; /* that are running */
+	uint64_t granted;    /* the time up to which checks have been granted */
+};
 
 /* For control_open_tcp(), with the struct daemon as context. */
 extern const struct control_resource public_resources[];
 
-/* Free what it keeps, once there are no requests any more. NULL is ignored. */
+/* Free what it keeps, once there are no requests any more. */
 void public_free(struct public_view *view);
 
 #endif

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -33,6 +32,7 @@
 #include "lib/event.h"
 #include "lib/log.h"
 #include "lib/plural.h"
+#include "lib/thread.h"
 
 /* Seconds before the chain is built once more by the map of a cluster, twice as many each time. */
 #define REBUILD_PAUSE 2
@@ -109,12 +109,12 @@ struct changes {
 static int list_policies(const struct config *config, struct change *change)
 {
 	const char *name = change->spec ? change->spec->name : change->name;
-	size_t count = config->policy_count, place = 0;
+	size_t count = config->policy_count;
+	struct policy_spec **former = policy_specs_find(config->policies, count, name);
+	size_t place = former ? (size_t)(former - config->policies) : count;
 
-	while (place < count && strcmp(config->policies[place]->name, name) != 0)
-		place++;
-	if (place < count)
-		change->former = config->policies[place];
+	if (former)
+		change->former = *former;
 	else if (!change->spec && !(change->file && drop_in_existed(change->file)))
 		return error_set(&change->error,
 				 "there is no policy '%s'; `icpctl policy list` lists them", name);
@@ -261,16 +261,11 @@ static void *run(void *context)
 
 static void start_thread(struct changes *changes)
 {
-	sigset_t all, before;
-
 	changes->to_free = changes->released;
 	SLIST_INIT(&changes->released);
 	changes->running = true;
 	changes->done = false;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	changes->joinable = pthread_create(&changes->thread, NULL, run, changes) == 0;
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	changes->joinable = thread_start(&changes->thread, NULL, run, changes) == 0;
 	/* Fall back to this thread. */
 	if (!changes->joinable)
 		work(changes);

@@ -363,7 +363,7 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 
 	*daemon = (struct daemon){ .config_path = config_path, .xdp.network_fd = -1 };
 	TAILQ_INIT(&daemon->rule_changes);
-	clock_gettime(CLOCK_MONOTONIC, &daemon->started);
+	daemon->started = clock_ns(CLOCK_MONOTONIC);
 	daemon->started_at = clock_ns(CLOCK_REALTIME) / 1e9;
 	if (config_load_file(config_path, NULL, &daemon->config, error))
 		return -1;
