@@ -48,7 +48,6 @@
 
 /* An answer is a number from 1 on; its meaning is the caller's. */
 #define AUTOMATON_NO_ANSWER 0u
-#define AUTOMATON_ANSWER_MAX 0xffffu
 
 struct automaton_group {
 	__u32 rank[AUTOMATON_SLOTS];	  /* ascending; AUTOMATON_NO_RANK: the slot is not used */

@@ -15,12 +15,6 @@ ICP_INLINE __u64 checksum_add(__u64 sum, __u64 word)
 	return sum + (__u32)word + (word >> 32);
 }
 
-/* Remove a word that was added before. */
-ICP_INLINE __u64 checksum_sub(__u64 sum, __u64 word)
-{
-	return checksum_add(sum, ~word);
-}
-
 /* Fold 64 bits to 16; the result is not complemented. */
 ICP_INLINE __u16 checksum_fold(__u64 sum)
 {

@@ -180,6 +180,7 @@ static bool ask_check(struct subject *subject, const struct setup *setup, const 
 	struct query query = { ask->text.at, ask->text.length, IN6ADDR_ANY_INIT };
 	struct responder aside = subject->responder;
 	struct decision decision;
+	struct kernel_reason reason;
 	struct responder_outcome outcome;
 	const char *name = "";
 	struct error error;
@@ -203,8 +204,8 @@ static bool ask_check(struct subject *subject, const struct setup *setup, const 
 			     : outcome.by_rule ? "a rule"
 			     : outcome.policy  ? name
 					       : "the default");
-	if (kernel_decide(subject->kernel, query.url, query.length, &query.source, &decision,
-			  &error))
+	if (kernel_explain(subject->kernel, query.url, query.length, &query.source, &decision,
+			   &reason, &error))
 		return wrong(report, FAULT_ANSWERER, expected, error.text);
 	*kernel = decision.counter == ICP_COUNT_ANSWERED;
 	if (*kernel && !may_decide(subject, setup, ask, expected, decision.verdict.opcode))

@@ -7,7 +7,7 @@ import shutil
 
 from daemon import BUILD, Request
 from lab import main
-from net import PATIENCE, until
+from net import until
 from wire import ENDLESS, SERVER, Wire
 
 MANY = 300_000

@@ -32,8 +32,13 @@ static void check_chain(const struct chain *chain)
 
 	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
 		struct query query = { .url = urls[i], .length = strlen(urls[i]) };
-		struct chain_decision decision = chain_decide(chain, &query, 0);
+		struct chain_decision decision = chain_initial_decision(chain);
+		size_t rank = 0;
 
+		while (rank < chain_count(chain) &&
+		       !chain_apply(chain, rank, policy_match(chain_policy(chain, rank), &query), 0,
+				    &decision))
+			rank++;
 		require(icp_is_verdict(decision.verdict.opcode));
 		require(decision.verdict.cost >= ICP_NO_COST && decision.verdict.cost <= 65535);
 	}

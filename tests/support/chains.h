@@ -9,6 +9,8 @@
 /* Create a chain from the text, or return NULL with an error. Errors call the text `c`. */
 struct chain *try_chain(const char *text, struct error *error);
 struct chain *make_chain(const char *text);
+
+/* Decide without waiting: policies that would have to wait do not match. */
 struct chain_decision decide_url(const struct chain *chain, const char *url);
 
 /* Expect this error for the text. */

@@ -180,6 +180,16 @@ static void check_generic(const struct envelope *envelope, const struct datagram
 	assert_outcome(&generic, datagram->name, &frame, counter, &reply);
 }
 
+int set_chain(struct kernel *kernel, const struct compiled *compiled, bool answer_request_zero,
+	      unsigned int lease, const struct candidate *gate, struct error *error)
+{
+	struct kernel_chain prepared;
+
+	if (kernel_prepare_chain(kernel, compiled, answer_request_zero, lease, &prepared, error))
+		return -1;
+	return kernel_switch_chain(kernel, &prepared, gate, error);
+}
+
 void check_in(const struct envelope *envelope, const struct datagram *datagram)
 {
 	static struct bytes message, frame, answer;

@@ -51,6 +51,10 @@ void put_v4(const uint8_t address[4], uint16_t port, const uint8_t mac[6]);
 /* Our addresses, the table's rules, and a chain. */
 void prepare(const char *config, bool answer_request_zero);
 
+/* As the daemon does it: prepares a chain and switches to it. Returns 0, or -1 and `error`. */
+int set_chain(struct kernel *kernel, const struct compiled *compiled, bool answer_request_zero,
+	      unsigned int lease, const struct candidate *gate, struct error *error);
+
 /* Puts the datagram into the envelope, and looks at what becomes of it in both modes. */
 void check_in(const struct envelope *envelope, const struct datagram *datagram);
 void check(const struct datagram *datagram);

@@ -52,10 +52,6 @@ TEST(every_opcode_has_its_names)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		assert_string_equal(opcode_name(names[i].opcode), names[i].name);
 		assert_string_equal(opcode_short_name(names[i].opcode), names[i].short_name);
-		assert_int_equal(opcode_from_name(names[i].name, strlen(names[i].name)),
-				 names[i].opcode);
-		assert_int_equal(opcode_from_name(names[i].short_name, strlen(names[i].short_name)),
-				 names[i].opcode);
 	}
 	assert_null(opcode_name(ICP_OP_INVALID));
 	assert_null(opcode_short_name((enum icp_opcode)5));

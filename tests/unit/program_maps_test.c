@@ -73,17 +73,17 @@ TEST(maps_as_the_daemon_writes_them)
 	assert_int_equal(kernel_set_destinations(kernel, list, 2, &error), 0);
 	check_url("x", 3);
 
-	assert_int_equal(kernel_set_chain(kernel, small_compiled, false, LEASE, NULL, &error), 0);
+	assert_int_equal(set_chain(kernel, small_compiled, false, LEASE, NULL, &error), 0);
 	check_url("x", 22);
 	check_url("u0000", 2);
 	/* Where the new does not fit, the former stays. */
-	assert_int_equal(kernel_set_chain(kernel, large_compiled, true, LEASE, NULL, &error), -1);
+	assert_int_equal(set_chain(kernel, large_compiled, true, LEASE, NULL, &error), -1);
 	check_url("u0000", 2);
 	check_url("u0002", 2);
 	check_url("u0003", 22);
 	zero.kernel = ICP_COUNT_PASSED_MALFORMED;
 	check(&zero);
-	assert_int_equal(kernel_set_chain(kernel, small_compiled, true, LEASE, NULL, &error), 0);
+	assert_int_equal(set_chain(kernel, small_compiled, true, LEASE, NULL, &error), 0);
 	zero.kernel = ICP_COUNT_ANSWERED;
 	check(&zero);
 
@@ -128,11 +128,21 @@ TEST(broadcast_address_of_any_form)
 	kernel_close(kernel);
 }
 
+static __u32 rank_of(const struct kernel *kernel, const char *url)
+{
+	static const struct in6_addr querier = { 0 };
+	struct kernel_reason reason;
+	struct decision decision;
+	struct error error;
+
+	assert_int_equal(
+		kernel_explain(kernel, url, strlen(url), &querier, &decision, &reason, &error), 0);
+	return decision.rank;
+}
+
 /* `icpctl check` and the program are one text; the rank says who decided. */
 TEST(decisions_have_ranks)
 {
-	static const struct in6_addr querier = { 0 };
-	struct decision decision;
 	struct compiled *compiled;
 	struct kernel *kernel;
 	struct chain *chain;
@@ -143,19 +153,14 @@ TEST(decisions_have_ranks)
 	chain = make_chain("policy 1 { kind = prefix verdict = hit url = u }\n"
 			   "policy 2 { kind = prefix verdict = denied url = v }\n");
 	compiled = compile(chain);
-	assert_int_equal(kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error), 0);
+	assert_int_equal(set_chain(kernel, compiled, false, LEASE, NULL, &error), 0);
 	program_put_rule(&program, "uu", ICP_OP_ERR);
-	assert_int_equal(kernel_decide(kernel, "u", 1, &querier, &decision, &error), 0);
-	assert_int_equal(decision.rank, 0);
-	assert_int_equal(kernel_decide(kernel, "v", 1, &querier, &decision, &error), 0);
-	assert_int_equal(decision.rank, 1);
-	assert_int_equal(kernel_decide(kernel, "w", 1, &querier, &decision, &error), 0);
-	assert_int_equal(decision.rank, 2);
-	assert_int_equal(kernel_decide(kernel, "uu", 2, &querier, &decision, &error), 0);
-	assert_int_equal(decision.rank, RANK_RULE);
+	assert_int_equal(rank_of(kernel, "u"), 0);
+	assert_int_equal(rank_of(kernel, "v"), 1);
+	assert_int_equal(rank_of(kernel, "w"), 2);
+	assert_int_equal(rank_of(kernel, "uu"), RANK_RULE);
 	assert_int_equal(kernel_drain(kernel, ICP_OP_MISS_NOFETCH, &error), 0);
-	assert_int_equal(kernel_decide(kernel, "u", 1, &querier, &decision, &error), 0);
-	assert_int_equal(decision.rank, RANK_DRAIN);
+	assert_int_equal(rank_of(kernel, "u"), RANK_DRAIN);
 	assert_int_equal(kernel_drain(kernel, 0, &error), 0);
 	kernel_close(kernel);
 	compiled_free(compiled);

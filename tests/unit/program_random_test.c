@@ -318,7 +318,7 @@ TEST(random_chains)
 		struct compiled *compiled;
 
 		assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-		if (kernel_set_chain(kernel, compiled, false, LEASE, NULL, &error))
+		if (set_chain(kernel, compiled, false, LEASE, NULL, &error))
 			fail_msg("%s", error.text);
 		kernel_renew_lease(kernel, chain_gate(chain));
 		for (int i = 0; i < RANDOM_URLS; i++) {
@@ -327,6 +327,7 @@ TEST(random_chains)
 			struct datagram datagram = { .name = url,
 						     .url = url,
 						     .url_size = length + 1 };
+			struct kernel_reason reason;
 			struct decision decision;
 
 			if (random_below(&seed, 2))
@@ -336,9 +337,9 @@ TEST(random_chains)
 			answered += datagram.kernel == ICP_COUNT_ANSWERED;
 			horizon += datagram.kernel == ICP_COUNT_PASSED_HORIZON;
 			/* `icpctl check` says the same. */
-			assert_int_equal(
-				kernel_decide(kernel, url, length, &no_source, &decision, &error),
-				0);
+			assert_int_equal(kernel_explain(kernel, url, length, &no_source, &decision,
+							&reason, &error),
+					 0);
 			assert_int_equal(decision.counter, datagram.kernel);
 			if (datagram.kernel == ICP_COUNT_ANSWERED)
 				assert_int_equal(decision.verdict.opcode, datagram.verdict);

@@ -161,7 +161,7 @@ TEST(lease)
 		   "policy 1 { kind = recent verdict = hit window = 1h entries_max = 9 }\n");
 	add(1, "http://e.org/");
 	check_url("http://e.org/", HIT);
-	assert_int_equal(kernel_set_chain(kernel, compiled, false, 0, &nothing, &error), 0);
+	assert_int_equal(set_chain(kernel, compiled, false, 0, &nothing, &error), 0);
 	usleep(10000);
 	check_url_passes("http://e.org/", ICP_COUNT_PASSED_LEASE_EXPIRED);
 	check_url_passes("http://f.org/", ICP_COUNT_PASSED_LEASE_EXPIRED);

@@ -38,9 +38,8 @@ static void watched_switch(const struct watched *watched, unsigned int lease,
 {
 	struct error error;
 
-	assert_int_equal(
-		kernel_set_chain(watched->kernel, watched->compiled, false, lease, gate, &error),
-		0);
+	assert_int_equal(set_chain(watched->kernel, watched->compiled, false, lease, gate, &error),
+			 0);
 }
 
 TEST(without_a_watch)
@@ -256,8 +255,7 @@ TEST(no_gap_between_two_chains)
 
 		while (asker.asked - asked < 3) /* so that it is under way */
 			sched_yield();
-		if (kernel_set_chain(watched.kernel, watched.compiled, false, LEASE, &nothing,
-				     &error))
+		if (set_chain(watched.kernel, watched.compiled, false, LEASE, &nothing, &error))
 			break; /* and be told below, with the thread at its end */
 	}
 	asker.end = true;

@@ -165,17 +165,26 @@ TEST(names)
 	static const char *const wrong[] = { "",	"urls",	   "url+1",   "host+",
 					     "host+16", "host+-1", "host+1x", "hos",
 					     "path+ 1", "+1",	   "URL" };
+	static const struct {
+		const char *name;
+		enum url_key_kind kind;
+		unsigned int directories;
+	} right[] = {
+		{ "url", URL_KEY_URL, 0 },
+		{ "host", URL_KEY_HOST, 0 },
+		{ "host+0", URL_KEY_HOST_DIRECTORIES, 0 },
+		{ "host+15", URL_KEY_HOST_DIRECTORIES, 15 },
+		{ "path", URL_KEY_PATH, 0 },
+		{ "path+3", URL_KEY_PATH_DIRECTORIES, 3 },
+	};
 	struct url_key_form form;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		assert_int_equal(url_key_parse(wrong[i], &form), -1);
-	for (const char *const *name = (const char *const[]){ "url", "host", "host+0", "host+15",
-							      "path", "path+3", NULL };
-	     *name; name++) {
-		char again[KEY_NAME_SIZE];
-
-		assert_int_equal(url_key_parse(*name, &form), 0);
-		url_key_name(&form, again);
-		assert_string_equal(again, *name);
+	for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+		assert_int_equal(url_key_parse(right[i].name, &form), 0);
+		assert_int_equal(form.kind, right[i].kind);
+		assert_int_equal(form.directories, right[i].directories);
+		assert_int_equal(form.query, 1);
 	}
 }

@@ -230,17 +230,6 @@ bool chain_apply(const struct chain *chain, size_t rank, struct policy_match mat
 	return true;
 }
 
-struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
-				   uint64_t now)
-{
-	struct chain_decision decision = chain_initial_decision(chain);
-
-	for (size_t i = 0; i < chain->count; i++)
-		if (chain_apply(chain, i, policy_match(chain->policies[i], query), now, &decision))
-			break;
-	return decision;
-}
-
 static bool worker_may_ask(const struct policy *policy, bool gates_current)
 {
 	return !policy->kind->main_thread && (gates_current || !policy_is_watched(policy));

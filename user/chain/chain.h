@@ -84,14 +84,7 @@ void chain_release(struct chain *chain);
 void chain_free(struct chain *chain);
 
 /*
- * Decide a query at the time `now` (as `asked` of chain_apply) without waiting: policies that would
- * have to wait do not match.
- */
-struct chain_decision chain_decide(const struct chain *chain, const struct query *query,
-				   uint64_t now);
-
-/*
- * Likewise in any thread. Returns false if the evaluation reached a policy reserved for the main
+ * Decide a query in any thread without waiting. Returns false if the evaluation reached a policy reserved for the main
  * thread; unless `gates_current`, that includes those that are watched (policy_is_watched).
  */
 bool chain_decide_in_worker(const struct chain *chain, const struct query *query,

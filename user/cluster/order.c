@@ -107,11 +107,6 @@ int order_add(struct order *order, const char *name, unsigned int weight)
 	return 0;
 }
 
-size_t order_count(const struct order *order)
-{
-	return order->count;
-}
-
 static uint64_t member_hash(const struct member *member, uint64_t slot_hash)
 {
 	return partition_mix(member->seed ^ slot_hash);

@@ -40,9 +40,6 @@ void order_free(struct order *order);
  */
 int order_add(struct order *order, const char *name, unsigned int weight);
 
-/* The number of members. */
-size_t order_count(const struct order *order);
-
 /*
  * The number of members that come before this one in a slot, at most `most`. ORDER_NO_MEMBER is behind
  * all others.

@@ -59,28 +59,28 @@ size_t owners_member(const struct owners *owners, const char *name)
 					  : ORDER_NO_MEMBER;
 }
 
-struct ownership owners_find(const struct owners *owners, const char *url, size_t length,
-			     const struct url_key *key)
-{
-	struct byteset_member prefix;
-
-	if (byteset_longest(owners->prefixes, url, length, &prefix))
-		return owners_assigned(owners, assignments_find(&owners->map->assignments,
-								prefix.text, prefix.length));
-	return (struct ownership){
-		.slot = order_url_slot(owners->order, url, length, *key),
-		.first = ORDER_NO_MEMBER,
-	};
-}
-
-struct ownership owners_assigned(const struct owners *owners,
-				 const struct cluster_assignment *assigned)
+static struct ownership of_assignment(const struct owners *owners,
+				      const struct cluster_assignment *assigned)
 {
 	return (struct ownership){
 		.assigned = assigned,
 		.slot = order_text_slot(owners->order, assigned->prefix, assigned->length),
 		.first = assigned->member ? owners_member(owners, assigned->member)
 					  : ORDER_NO_MEMBER,
+	};
+}
+
+struct ownership owners_find(const struct owners *owners, const char *url, size_t length,
+			     const struct url_key *key)
+{
+	struct byteset_member prefix;
+
+	if (byteset_longest(owners->prefixes, url, length, &prefix))
+		return of_assignment(owners, assignments_find(&owners->map->assignments,
+							      prefix.text, prefix.length));
+	return (struct ownership){
+		.slot = order_url_slot(owners->order, url, length, *key),
+		.first = ORDER_NO_MEMBER,
 	};
 }
 

@@ -37,11 +37,9 @@ void owners_free(struct owners *owners); /* NULL is ignored */
 /* The number of a member that takes part, or ORDER_NO_MEMBER. */
 size_t owners_member(const struct owners *owners, const char *name);
 
-/* Of a URL with this key (url_key.h), and of all URLs for which this assignment decides. */
+/* Of a URL with this key (url_key.h). */
 struct ownership owners_find(const struct owners *owners, const char *url, size_t length,
 			     const struct url_key *key);
-struct ownership owners_assigned(const struct owners *owners,
-				 const struct cluster_assignment *assigned);
 
 /*
  * An owner is the number of a member, or one of these: a verdict that all members give, or no member

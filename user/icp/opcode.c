@@ -45,7 +45,7 @@ const char *opcode_short_name(enum icp_opcode opcode)
 	return NULL;
 }
 
-enum icp_opcode opcode_from_name(const char *name, size_t length)
+static enum icp_opcode opcode_from_name(const char *name, size_t length)
 {
 	size_t prefix = strlen(PREFIX);
 

@@ -17,10 +17,10 @@
 const char *opcode_name(enum icp_opcode opcode);
 const char *opcode_short_name(enum icp_opcode opcode);
 
-/* Return the opcode of a name of `length` bytes in either form, or ICP_OP_INVALID. */
-enum icp_opcode opcode_from_name(const char *name, size_t length);
-
-/* The same for verdicts only: ICP_OP_INVALID for opcodes that no reply has. */
+/*
+ * Return the verdict of a name of `length` bytes in either form, or ICP_OP_INVALID, also for opcodes that
+ * no reply has.
+ */
 enum icp_opcode verdict_from_name(const char *name, size_t length);
 
 #endif

@@ -138,11 +138,6 @@ int byteset_append(struct byteset *set, const char *text, size_t length, enum ic
 	return 0;
 }
 
-void byteset_set_cost(struct byteset *set, int cost)
-{
-	set->members[set->count - 1].cost = cost + 1;
-}
-
 static bool is_prefix(const struct byteset *set, const struct member *prefix,
 		      const struct member *member)
 {
@@ -204,7 +199,7 @@ int byteset_finish(struct byteset *set, struct byteset_conflict *conflict)
 
 		if (!last || compare_text(set, last, text_of(set, member), member->length) != 0) {
 			set->members[kept++] = *member;
-		} else if (last->verdict != member->verdict || last->cost != member->cost) {
+		} else if (last->verdict != member->verdict) {
 			conflict->first_tag = last->tag;
 			conflict->second_tag = member->tag;
 			return 1;

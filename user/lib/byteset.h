@@ -30,7 +30,7 @@ struct byteset_member {
 	int cost; /* 0 to 65535, or ICP_NO_COST */
 };
 
-/* The tags of two members with the same text and different verdicts or costs. */
+/* The tags of two members with the same text and different verdicts. */
 struct byteset_conflict {
 	unsigned int first_tag;
 	unsigned int second_tag; /* appended later */
@@ -55,12 +55,9 @@ void byteset_lend(struct byteset *set);
 int byteset_append(struct byteset *set, const char *text, size_t length, enum icp_opcode verdict,
 		   unsigned int tag);
 
-/* Set the cost of the member appended last, which has none yet. */
-void byteset_set_cost(struct byteset *set, int cost);
-
 /*
- * Sort the members and prepare the set for lookups. Duplicates with the same verdict and cost are merged.
- * 1: a member has two of them, see `*conflict`; -1: out of memory. Then the set can only be freed.
+ * Sort the members and prepare the set for lookups. Duplicates with the same verdict are merged.
+ * 1: a member has two verdicts, see `*conflict`; -1: out of memory. Then the set can only be freed.
  */
 int byteset_finish(struct byteset *set, struct byteset_conflict *conflict);
 

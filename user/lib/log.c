@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -51,13 +52,16 @@ static char *json_line(int priority, const char *message)
 	return text;
 }
 
-void log_vwrite(int priority, const char *format, va_list args)
+void log_write(int priority, const char *format, ...)
 {
 	char text[2048], line[ESCAPE_MAX * sizeof(text)], *object;
+	va_list args;
 
 	if (priority > max_priority)
 		return;
+	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
 	text[strcspn(text, "\n")] = '\0'; /* messages of libbpf and libxdp end with one */
 	/* Text of URLs, helpers and file names must not control a terminal. */
 	escape_line(text, line, sizeof(line));
@@ -69,15 +73,6 @@ void log_vwrite(int priority, const char *format, va_list args)
 	else
 		fprintf(stderr, "%s: %s\n", program_name, line);
 	free(object);
-}
-
-void log_write(int priority, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	log_vwrite(priority, format, args);
-	va_end(args);
 }
 
 bool log_limit_allows(struct log_limit *limit, unsigned int most, char more[LOG_LIMIT_TEXT])

@@ -3,7 +3,6 @@
 #ifndef XDP_ICP_LOG_H
 #define XDP_ICP_LOG_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 #include <syslog.h> /* LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG */
 #include <time.h>
@@ -18,8 +17,6 @@ void log_open(const char *program, int level);
 void log_set_json(bool json);
 
 void log_write(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void log_vwrite(int priority, const char *format, va_list args)
-	__attribute__((format(printf, 2, 0)));
 
 #define LOG_LIMIT_PERIOD 10 /* seconds */
 #define LOG_LIMIT_TEXT 64   /* bytes */

@@ -34,6 +34,6 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-const struct argp standard_options = { .options = options, .parser = parse };
+static const struct argp standard_options = { .options = options, .parser = parse };
 
 const struct argp_child standard_children[] = { { &standard_options, 0, NULL, 0 }, { 0 } };

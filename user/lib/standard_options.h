@@ -8,8 +8,6 @@
 
 #include <argp.h>
 
-extern const struct argp standard_options;
-
 /* For a program without other children. */
 extern const struct argp_child standard_children[];
 

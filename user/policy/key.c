@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <stdio.h>
 #include <string.h>
 
 #include "policy/key.h"
@@ -36,17 +35,6 @@ int url_key_parse(const char *name, struct url_key_form *form)
 		return 0;
 	}
 	return -1;
-}
-
-void url_key_name(const struct url_key_form *form, char name[KEY_NAME_SIZE])
-{
-	for (size_t i = 0; i < NAMES; i++) {
-		if (form->kind == names[i].alone)
-			snprintf(name, KEY_NAME_SIZE, "%s", names[i].name);
-		else if (form->kind == names[i].directories)
-			snprintf(name, KEY_NAME_SIZE, "%s+%u", names[i].name,
-				 form->directories % 100);
-	}
 }
 
 int policy_spec_key(const struct policy_spec *spec, struct url_key_form *form, struct error *error)

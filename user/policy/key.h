@@ -15,13 +15,8 @@
 		"query", "does the query count, if the key is 'url' or 'path'; default true"       \
 	}
 
-#define KEY_NAME_SIZE 16 /* bytes */
-
 /* Parse the name of a form, such as host+2. -1: it is none. The query counts. */
 int url_key_parse(const char *name, struct url_key_form *form);
-
-/* Write the name of a form. */
-void url_key_name(const struct url_key_form *form, char name[KEY_NAME_SIZE]);
 
 /* Read both settings; without `key` the whole URL counts. Returns -1 with an error. */
 int policy_spec_key(const struct policy_spec *spec, struct url_key_form *form, struct error *error);

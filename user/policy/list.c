@@ -21,7 +21,8 @@
 
 #define LIST_SIZE_MAX (1u << 30) /* bytes of a file */
 
-void text_list_where(const struct text_list *list, unsigned int tag, char *where, size_t size)
+/* Write the place of the entry with that tag, FILE:LINE, to a buffer of `size` bytes. */
+static void find_place(const struct text_list *list, unsigned int tag, char *where, size_t size)
 {
 	const char *key = tag & TAG_PLURAL ? list->plural : list->singular;
 	unsigned int number = tag & TAG_NUMBER;
@@ -43,7 +44,7 @@ int text_list_error(const struct text_list *list, unsigned int tag, struct error
 	va_start(args, format);
 	vsnprintf(error->text, sizeof(error->text), format, args);
 	va_end(args);
-	text_list_where(list, tag, where, sizeof(where));
+	find_place(list, tag, where, sizeof(where));
 	return error_prefix(error, "%s: policy '%s': ", where, list->spec->name);
 }
 
@@ -176,7 +177,7 @@ int text_list_finish_set(const struct text_list *list, struct byteset *set, cons
 		return 0;
 	if (result < 0)
 		return error_set(error, "out of memory");
-	text_list_where(list, conflict.first_tag, first, sizeof(first));
+	find_place(list, conflict.first_tag, first, sizeof(first));
 	return text_list_error(list, conflict.second_tag, error,
 			       "this %s has another verdict at %s; keep one of them", what, first);
 }

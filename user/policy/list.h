@@ -54,7 +54,4 @@ int text_list_finish_set(const struct text_list *list, struct byteset *set, cons
 int text_list_error(const struct text_list *list, unsigned int tag, struct error *error,
 		    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Write the place of the entry with that tag, FILE:LINE, to a buffer of `size` bytes. */
-void text_list_where(const struct text_list *list, unsigned int tag, char *where, size_t size);
-
 #endif

@@ -130,16 +130,6 @@ int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback e
 	return result;
 }
 
-int rules_each(struct rules *rules, rule_callback each, void *context, struct error *error)
-{
-	struct rules_cursor cursor = { 0 };
-	int result = 0;
-
-	while (!cursor.done && !result)
-		result = rules_step(rules, &cursor, each, context, error);
-	return result;
-}
-
 size_t rules_max(const struct rules *rules)
 {
 	return rules->max;
@@ -155,9 +145,11 @@ static int count_one(void *context, const char *prefix, size_t length, enum icp_
 
 size_t rules_count(struct rules *rules)
 {
+	struct rules_cursor cursor = { 0 };
 	struct error error;
 	size_t count = 0;
 
-	rules_each(rules, count_one, &count, &error);
+	while (!cursor.done && rules_step(rules, &cursor, count_one, &count, &error) == 0)
+		;
 	return count;
 }

@@ -52,9 +52,6 @@ void rules_replace(struct rules *rules, struct byteset *set);
 int rules_write(struct rules *rules, const struct rule_write *writes, size_t count, size_t *done,
 		struct error *error);
 
-/* Call `each` with every rule, in no order, until it returns other than 0; return that value. */
-int rules_each(struct rules *rules, rule_callback each, void *context, struct error *error);
-
 /*
  * Call `each` with the next rules, at most RULES_STEP, and set `cursor->done` after the last one.
  * Rules that are inserted or removed during a walk may be missed, or seen twice.

@@ -125,19 +125,17 @@ static int read_config(struct arguments *arguments, struct config **config, stru
 	return config_parse_text("", 0, "defaults", config, error);
 }
 
-static int read_mode(const char *text, const struct config *config, enum kernel_mode *mode,
+static int read_mode(const char *text, const struct config *config, enum config_mode *mode,
 		     struct error *error)
 {
 	if (!text)
-		*mode = config->mode == CONFIG_MODE_NATIVE    ? KERNEL_NATIVE
-			: config->mode == CONFIG_MODE_GENERIC ? KERNEL_GENERIC
-							      : KERNEL_AUTO;
+		*mode = config->mode == CONFIG_MODE_OFF ? CONFIG_MODE_AUTO : config->mode;
 	else if (strcmp(text, "auto") == 0)
-		*mode = KERNEL_AUTO;
+		*mode = CONFIG_MODE_AUTO;
 	else if (strcmp(text, "native") == 0)
-		*mode = KERNEL_NATIVE;
+		*mode = CONFIG_MODE_NATIVE;
 	else if (strcmp(text, "generic") == 0)
-		*mode = KERNEL_GENERIC;
+		*mode = CONFIG_MODE_GENERIC;
 	else
 		return error_set(error, "mode %s: must be auto, native or generic", text);
 	return 0;

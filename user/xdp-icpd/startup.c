@@ -83,11 +83,6 @@ static void fall_back_to_userspace(struct daemon *daemon, const char *reason)
 static enum kernel_result load_interfaces(const struct daemon *daemon, const struct start *start,
 					  const struct kernel_sizes *sizes, struct error *error)
 {
-	static const enum kernel_mode modes[] = {
-		[CONFIG_MODE_AUTO] = KERNEL_AUTO,
-		[CONFIG_MODE_NATIVE] = KERNEL_NATIVE,
-		[CONFIG_MODE_GENERIC] = KERNEL_GENERIC,
-	};
 	const struct config *config = daemon->config;
 	enum kernel_result worst = KERNEL_OK;
 	size_t loaded = 0;
@@ -97,7 +92,7 @@ static enum kernel_result load_interfaces(const struct daemon *daemon, const str
 		const struct kernel_load load = {
 			.pin_dir = daemon->xdp.pin_dir,
 			.interface = config->interfaces[i],
-			.mode = modes[config->mode],
+			.mode = config->mode,
 			.sizes = *sizes,
 			.owner = start->uid,
 			.group = start->gid,

@@ -215,17 +215,17 @@ static enum kernel_result attach_in_modes(struct code *code, unsigned int ifinde
 	int err;
 
 	/* A veth accepts a native program, and then drops what it transmits. */
-	if (load->mode == KERNEL_AUTO && device_is_veth(load->interface) &&
+	if (load->mode == CONFIG_MODE_AUTO && device_is_veth(load->interface) &&
 	    !device_veth_transmits(ifindex)) {
 		snprintf(native, sizeof(native),
 			 "its peer carries no XDP program, so that a veth would drop the replies");
 		log_write(LOG_NOTICE, "interface %s: no native mode: %s", load->interface, native);
-	} else if (load->mode != KERNEL_GENERIC) {
+	} else if (load->mode != CONFIG_MODE_GENERIC) {
 		err = attach_by_libxdp_or_alone(code, ifindex, true, error);
 		if (!err)
 			return KERNEL_OK;
 		snprintf(native, sizeof(native), "%s", attach_error(err));
-		if (load->mode == KERNEL_NATIVE) {
+		if (load->mode == CONFIG_MODE_NATIVE) {
 			error_set(error, "interface %s: native mode: %s; try mode generic",
 				  load->interface, native);
 			return err == -EPERM ? KERNEL_UNAVAILABLE : KERNEL_NO_MODE;
@@ -264,9 +264,9 @@ static const char *mode_name(bool native)
 	return native ? "native" : "generic";
 }
 
-static bool mode_fits(enum kernel_mode mode, bool native)
+static bool mode_fits(enum config_mode mode, bool native)
 {
-	return mode == KERNEL_AUTO || (mode == KERNEL_NATIVE) == native;
+	return mode == CONFIG_MODE_AUTO || (mode == CONFIG_MODE_NATIVE) == native;
 }
 
 /*
@@ -426,14 +426,14 @@ enum kernel_result kernel_attach(const struct kernel_load *load, unsigned int if
 
 /* --- detach */
 
-bool kernel_detach(unsigned int ifindex, uint32_t control, enum kernel_mode *mode)
+bool kernel_detach(unsigned int ifindex, uint32_t control, enum config_mode *mode)
 {
 	struct attached attached;
 	bool ours;
 
 	attached_read(&attached, ifindex, &control, 1);
 	ours = attached.ours != NULL;
-	*mode = attached.native ? KERNEL_NATIVE : KERNEL_GENERIC;
+	*mode = attached.native ? CONFIG_MODE_NATIVE : CONFIG_MODE_GENERIC;
 	if (ours)
 		detach_current(&attached, ifindex);
 	attached_close(&attached);

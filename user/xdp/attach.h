@@ -25,7 +25,7 @@ enum kernel_result kernel_attach(const struct kernel_load *load, unsigned int if
  * Detach our program, identified by the id of its control map. Return whether it was attached;
  * *mode is its mode.
  */
-bool kernel_detach(unsigned int ifindex, uint32_t control, enum kernel_mode *mode);
+bool kernel_detach(unsigned int ifindex, uint32_t control, enum config_mode *mode);
 
 #define RECORDED_MAX 256 /* entries of the map `interfaces` */
 

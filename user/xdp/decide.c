@@ -245,11 +245,3 @@ int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
 	*reason = copies.reason;
 	return 0;
 }
-
-int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
-		  const struct in6_addr *source, struct decision *decision, struct error *error)
-{
-	struct kernel_reason ignored;
-
-	return kernel_explain(kernel, url, length, source, decision, &ignored, error);
-}

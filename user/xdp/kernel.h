@@ -12,14 +12,9 @@
 #include <sys/types.h>
 
 #include "chain/compile.h"
+#include "config/config.h"
 #include "decide.h"
 #include "lib/error.h"
-
-enum kernel_mode {
-	KERNEL_AUTO, /* native, then generic */
-	KERNEL_NATIVE,
-	KERNEL_GENERIC,
-};
 
 /* The result of a load; also the exit status of xdp-icp-load. */
 enum kernel_result {
@@ -101,7 +96,7 @@ enum kernel_result kernel_check_namespace(const struct pin_dir *dir, struct erro
 struct kernel_load {
 	struct pin_dir *pin_dir;
 	const char *interface;
-	enum kernel_mode mode;
+	enum config_mode mode;
 	bool replace;		   /* replace another program */
 	struct kernel_sizes sizes; /* minimum sizes, for maps that do not exist yet */
 	uid_t owner;		   /* of the pins: the daemon's user */
@@ -255,11 +250,6 @@ bool kernel_step_recents(struct kernel *kernel, size_t most);
 int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepared,
 			const struct candidate *gate, struct error *error);
 
-/* kernel_prepare_chain() and kernel_switch_chain(). */
-int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
-		     bool answer_request_zero, unsigned int lease, const struct candidate *gate,
-		     struct error *error);
-
 /*
  * Renew the lease and store the gates' candidate, as returned by chain_gate(), effective from the
  * next packet on. Call it well within the lease, and at once when a gate changes.
@@ -295,13 +285,6 @@ void kernel_trace_until(struct kernel *kernel, uint64_t until);
 /* Deactivate the chain: the kernel replies by rules only. Return 0, or -1 and `error`. */
 int kernel_disable_chain(struct kernel *kernel, struct error *error);
 
-/*
- * Decide as the XDP program would for a well-formed query for this URL, with the maps as they are.
- * `length` is in bytes, 1 to 16359. Return 0, or -1 and `error`.
- */
-int kernel_decide(const struct kernel *kernel, const char *url, size_t length,
-		  const struct in6_addr *source, struct decision *decision, struct error *error);
-
 /* How the kernel came to a decision. */
 struct kernel_reason {
 	bool remembered; /* by what the daemon has decided for this URL before */
@@ -312,7 +295,10 @@ struct kernel_reason {
 	uint32_t horizon;
 };
 
-/* Likewise, with the reason. */
+/*
+ * Decide as the XDP program would for a well-formed query for this URL, with the maps as they are.
+ * `length` is in bytes, 1 to 16359. Return 0, or -1 and `error`.
+ */
 int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
 		   const struct in6_addr *source, struct decision *decision,
 		   struct kernel_reason *reason, struct error *error);

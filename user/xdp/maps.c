@@ -535,17 +535,6 @@ bool kernel_step_recents(struct kernel *kernel, size_t most)
 	return recents_step(&kernel->recents, most);
 }
 
-int kernel_set_chain(struct kernel *kernel, const struct compiled *compiled,
-		     bool answer_request_zero, unsigned int lease, const struct candidate *gate,
-		     struct error *error)
-{
-	struct kernel_chain prepared;
-
-	if (kernel_prepare_chain(kernel, compiled, answer_request_zero, lease, &prepared, error))
-		return -1;
-	return kernel_switch_chain(kernel, &prepared, gate, error);
-}
-
 int kernel_drain(struct kernel *kernel, uint32_t drain, struct error *error)
 {
 	struct map_control control = kernel->control;
