@@ -11,7 +11,9 @@
 
 #include "cluster/membership.h"
 #include "cluster/values.h"
+#include "lib/byteset.h"
 #include "lib/vec.h"
+#include "icp/opcode.h"
 
 #define OUT_OF_MEMORY "out of memory"
 
@@ -153,9 +155,7 @@ static void move_on(struct source *source)
 
 static int compare_keys(const struct entry *a, const struct entry *b)
 {
-	int order = memcmp(a->key, b->key, a->length < b->length ? a->length : b->length);
-
-	return order ? order : (a->length > b->length) - (a->length < b->length);
+	return byteset_compare(a->key, a->length, b->key, b->length);
 }
 
 static int compare_member(const void *name, const void *member)
@@ -202,6 +202,12 @@ bool membership_is_name(const char *name, size_t length)
 		if (!isalnum((unsigned char)name[i]) && !strchr("._-", name[i]))
 			return false;
 	return length >= 1 && length <= MEMBERSHIP_NAME_MAX && !memchr(name, '\0', length);
+}
+
+bool membership_is_member_name(const char *name, size_t length)
+{
+	return membership_is_name(name, length) &&
+	       verdict_from_name(name, length) == ICP_OP_INVALID;
 }
 
 /* --- changes */

@@ -71,6 +71,9 @@ bool membership_is_same(const struct membership *a, const struct membership *b);
 /* Is it the name of a member, of a cluster? */
 bool membership_is_name(const char *name, size_t length);
 
+/* Is it the name of a member, and not also that of a verdict, to which a prefix could be assigned? */
+bool membership_is_member_name(const char *name, size_t length);
+
 /* Can it be assigned? -1 with an error: empty, too long, with white space or a NUL. */
 int membership_check_prefix(const char *prefix, size_t length, struct error *error);
 

@@ -6,7 +6,6 @@
 
 #include "cluster/registry.h"
 #include "config/cluster_config.h"
-#include "icp/opcode.h"
 #include "lib/sockaddr.h"
 #include "lib/vec.h"
 
@@ -201,8 +200,7 @@ static int read_member(struct read *read, const struct policy_spec *spec, struct
 		if (!*self)
 			return error_set(error, OUT_OF_MEMORY);
 	}
-	if (membership_is_name(*self, strlen(*self)) &&
-	    verdict_from_name(*self, strlen(*self)) == ICP_OP_INVALID)
+	if (membership_is_member_name(*self, strlen(*self)))
 		return 0;
 	if (found && find(spec, "member", &value, error) > 0)
 		return wrong(value, "member", error,

@@ -71,7 +71,7 @@ static uint64_t now(void)
 
 static void set_timer(struct event *timer, uint64_t milliseconds)
 {
-	struct timeval time = { milliseconds / 1000, milliseconds % 1000 * 1000 };
+	struct timeval time = clock_timeval(milliseconds);
 
 	event_add(timer, &time);
 }

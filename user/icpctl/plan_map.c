@@ -36,8 +36,7 @@ static int set_member(struct membership_changes *changes, const char *name, unsi
 		.addresses = "",
 	};
 
-	if (!membership_is_name(name, strlen(name)) ||
-	    verdict_from_name(name, strlen(name)) != ICP_OP_INVALID)
+	if (!membership_is_member_name(name, strlen(name)))
 		return error_set(error,
 				 "'%s' must be a name of 1 to %u of A-Za-z0-9._-, and no verdict's",
 				 name, MEMBERSHIP_NAME_MAX);

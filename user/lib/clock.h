@@ -4,6 +4,7 @@
 #define XDP_ICP_CLOCK_H
 
 #include <stdint.h>
+#include <sys/time.h>
 #include <time.h>
 
 /* Return a clock's time in nanoseconds, as this process sees it. */
@@ -14,6 +15,12 @@ uint64_t clock_ns(clockid_t clock);
  * from it in a time namespace, see time_namespaces(7).
  */
 uint64_t clock_kernel_ns(void);
+
+/* Convert milliseconds for libevent. */
+static inline struct timeval clock_timeval(uint64_t milliseconds)
+{
+	return (struct timeval){ milliseconds / 1000, milliseconds % 1000 * 1000 };
+}
 
 #define CLOCK_TEXT_SIZE 32
 

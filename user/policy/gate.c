@@ -3,21 +3,19 @@
 #include <stdlib.h>
 
 #include "policy/gate.h"
-#include "icp/opcode.h"
 
 void *gate_create(struct policy *policy, const struct policy_spec *spec, size_t size,
 		  struct error *error)
 {
-	struct gate *gate = NULL;
+	struct gate *gate;
 
-	if (policy->verdict == ICP_OP_INVALID)
-		error_set(error, "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
-			  spec->where, spec->name);
-	else if (!(gate = calloc(1, size)))
-		error_set(error, "out of memory");
-	else
+	if (policy_need_verdict(policy, spec, error))
+		return NULL;
+	gate = policy->state = calloc(1, size);
+	if (gate)
 		*gate = (struct gate){ .policy = policy, .since = time(NULL) };
-	policy->state = gate;
+	else
+		error_set(error, "out of memory");
 	return gate;
 }
 

@@ -8,7 +8,6 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/time.h>
 
 #include "policy/policy.h"
 
@@ -56,11 +55,5 @@ struct policy_match gate_match(const struct policy *policy, const struct query *
  * and before the next keepalive confirms the old state to the kernel.
  */
 struct event *gate_event_prioritize(struct event *event);
-
-/* Convert milliseconds for libevent. */
-static inline struct timeval gate_timeval(unsigned int milliseconds)
-{
-	return (struct timeval){ milliseconds / 1000, milliseconds % 1000 * 1000 };
-}
 
 #endif

@@ -74,12 +74,8 @@ static int read_values(const struct text_list *list, const char *key, unsigned i
 			.tag = tag | i,
 		};
 
-		if (list->policy->verdict == ICP_OP_INVALID)
-			return error_set(
-				error,
-				"%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
-				list->spec->where, list->spec->name);
-		if (add_entry(list, &entry, add, context, error))
+		if (policy_need_verdict(list->policy, list->spec, error) ||
+		    add_entry(list, &entry, add, context, error))
 			return -1;
 	}
 	return 0;

@@ -129,6 +129,15 @@ static int fill_common(struct policy *policy, const struct policy_spec *spec, st
 	return 0;
 }
 
+int policy_need_verdict(const struct policy *policy, const struct policy_spec *spec,
+			struct error *error)
+{
+	if (policy->verdict != ICP_OP_INVALID)
+		return 0;
+	return error_set(error, "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
+			 spec->where, spec->name);
+}
+
 static void release(struct policy *policy)
 {
 	tally_unref(policy->tally);

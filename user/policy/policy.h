@@ -211,6 +211,10 @@ extern const struct policy_setting policy_common_settings[];
 /* Create a policy from its spec. Returns -1 with an error that names the place. */
 int policy_create(const struct policy_spec *spec, struct policy **policy, struct error *error);
 
+/* For create(): return -1 with an error if the policy has no verdict, else 0. */
+int policy_need_verdict(const struct policy *policy, const struct policy_spec *spec,
+			struct error *error);
+
 /* `policy` may be NULL. */
 void policy_free(struct policy *policy);
 

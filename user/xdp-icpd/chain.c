@@ -4,6 +4,7 @@
 #include "xdp-icpd/recent.h"
 #include "xdp-icpd/states.h"
 #include "xdp-icpd/trace.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 /* --- the next chain */
@@ -62,9 +63,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *context)
 /* The lease survives three missed heartbeats. */
 static void set_heartbeat(struct daemon *daemon)
 {
-	const unsigned int interval = daemon->config->lease / 4; /* milliseconds */
-	const struct timeval time = { .tv_sec = interval / 1000,
-				      .tv_usec = interval % 1000 * 1000 };
+	const struct timeval time = clock_timeval(daemon->config->lease / 4);
 
 	event_add(daemon->heartbeat, &time);
 }
@@ -94,16 +93,11 @@ void daemon_policy_changed(void *context, struct policy *policy)
 
 /* --- remembered decisions */
 
-static void set_remembering(struct daemon *daemon, bool enabled)
+void daemon_set_remembering(struct daemon *daemon, bool enabled)
 {
 	server_pause(&daemon->server);
 	daemon->memory.enabled = enabled;
 	server_resume(&daemon->server);
-}
-
-void daemon_stop_remembering(struct daemon *daemon)
-{
-	set_remembering(daemon, false);
 }
 
 /* --- from one chain to the next */
@@ -181,9 +175,9 @@ int daemon_switch_chain(struct daemon *daemon, struct next_chain *next, struct c
 	if (chain_start(next->chain, daemon->base, daemon_policy_changed, daemon, error))
 		return -1;
 	daemon_trace_flush(daemon);
-	daemon_stop_remembering(daemon);
+	daemon_set_remembering(daemon, false);
 	if (daemon->xdp.kernel && switch_kernel(daemon, next, error)) {
-		set_remembering(daemon, remembers);
+		daemon_set_remembering(daemon, remembers);
 		return -1;
 	}
 	server_pause(&daemon->server);

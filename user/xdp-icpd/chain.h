@@ -47,8 +47,8 @@ void daemon_note_chain(struct daemon *daemon, const struct compiled *compiled);
 /* Callback of policies whose state changes; `context` is the daemon. */
 void daemon_policy_changed(void *context, struct policy *policy);
 
-/* No decision is remembered after the return. Called before the chain is replaced. */
-void daemon_stop_remembering(struct daemon *daemon);
+/* Disabled, no decision is remembered after the return. Called so before the chain is replaced. */
+void daemon_set_remembering(struct daemon *daemon, bool enabled);
 
 /*
  * Renew the leases of the kernel and the workers regularly from the main thread. Return 0, or -1

@@ -18,6 +18,7 @@
 #include "xdp-icpd/trace.h"
 #include "chain/evaluation.h"
 #include "helper/child.h"
+#include "lib/clock.h"
 #include "lib/event.h"
 #include "lib/log.h"
 #include "lib/notify.h"
@@ -59,7 +60,7 @@ static void on_end(evutil_socket_t number, short what, void *context)
 {
 	struct daemon *daemon = context;
 	unsigned int wait = keeps_chain(daemon) ? 0 : daemon->config->drain_time; /* milliseconds */
-	const struct timeval drain_time = { .tv_sec = wait / 1000, .tv_usec = wait % 1000 * 1000 };
+	const struct timeval drain_time = clock_timeval(wait);
 	struct error error;
 
 	notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", (wait + STOP_TIME) * 1000ull);
@@ -129,8 +130,7 @@ static void on_watchdog(evutil_socket_t fd, short what, void *context)
 static void start_watchdog(struct daemon *daemon)
 {
 	unsigned int interval = notify_watchdog_interval(); /* milliseconds */
-	const struct timeval time = { .tv_sec = interval / 1000,
-				      .tv_usec = interval % 1000 * 1000 };
+	const struct timeval time = clock_timeval(interval);
 
 	if (!interval)
 		return;
@@ -176,7 +176,7 @@ void daemon_stop(struct daemon *daemon)
 	daemon_stop_clusters(daemon, !keeps_chain(daemon));
 	daemon_finish_rules(daemon);
 	daemon_cancel_changes(daemon);
-	daemon_stop_remembering(daemon);
+	daemon_set_remembering(daemon, false);
 	/* A daemon that failed to start leaves the chain of its predecessor alone. */
 	if (daemon->xdp.has_chain && !keeps_chain(daemon) &&
 	    kernel_disable_chain(daemon->xdp.kernel, &error))

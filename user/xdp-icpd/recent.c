@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/escape.h"
 #include "policy/kinds/recent.h"
 #include "policy/spec.h"
@@ -179,8 +180,7 @@ static void on_recents(evutil_socket_t fd, short what, void *context)
 {
 	struct daemon *daemon = context;
 	bool done = kernel_step_recents(daemon->xdp.kernel, COPIED_AT_ONCE);
-	unsigned int interval = done ? LOOK_INTERVAL : COPY_INTERVAL;
-	const struct timeval wait = { interval / 1000, interval % 1000 * 1000 };
+	const struct timeval wait = clock_timeval(done ? LOOK_INTERVAL : COPY_INTERVAL);
 
 	event_add(daemon->recents, &wait);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "policy/gate.h"
+#include "lib/clock.h"
 #include "lib/event.h"
 #include "lib/log.h"
 #include "policy/kinds.h"
@@ -46,7 +47,7 @@ static bool exists(const char *path)
 /* Set the interval of the timer. */
 static int set_timer(struct flag *flag, bool polls)
 {
-	struct timeval interval = gate_timeval(polls ? POLL_FAST : POLL);
+	struct timeval interval = clock_timeval(polls ? POLL_FAST : POLL);
 
 	flag->polls = polls;
 	return event_add(flag->timer, &interval);

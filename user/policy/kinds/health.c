@@ -20,6 +20,7 @@
 
 #include "policy/gate.h"
 #include "policy/kinds.h"
+#include "lib/clock.h"
 #include "lib/event.h"
 #include "lib/plural.h"
 #include "lib/sockaddr.h"
@@ -112,7 +113,7 @@ static void stream_readable(struct bufferevent *stream, void *context)
 static void begin_check(evutil_socket_t fd, short what, void *context)
 {
 	struct health *health = context;
-	struct timeval timeout = gate_timeval(health->timeout);
+	struct timeval timeout = clock_timeval(health->timeout);
 	int size = health->address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
 							 : sizeof(struct sockaddr_in);
 
@@ -177,7 +178,7 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 		 void *context, struct error *error)
 {
 	struct health *health = policy->state;
-	struct timeval interval = gate_timeval(health->interval);
+	struct timeval interval = clock_timeval(health->interval);
 
 	gate_start(&health->gate, changed, context);
 	health->base = base;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "policy/gate.h"
+#include "lib/clock.h"
 #include "lib/event.h"
 #include "lib/log.h"
 #include "policy/kinds.h"
@@ -155,7 +156,7 @@ static int start(struct policy *policy, struct event_base *base, policy_changed 
 		 void *context, struct error *error)
 {
 	struct load *load = policy->state;
-	struct timeval interval = gate_timeval(load->interval);
+	struct timeval interval = clock_timeval(load->interval);
 
 	gate_start(&load->gate, changed, context);
 	load->timer = gate_event_prioritize(event_new(base, -1, EV_PERSIST, timer_fired, load));

@@ -45,13 +45,6 @@ static int wrong(const struct spec_value *value, struct error *error, const char
 	return error_set(error, "%s: '%s' %s", value->where, value->text, why);
 }
 
-/* Is there a name of a member, and of no verdict? */
-static bool is_name(const char *text, size_t length)
-{
-	return membership_is_name(text, length) &&
-	       verdict_from_name(text, length) == ICP_OP_INVALID;
-}
-
 /* Add a key and a value of JSON, which is freed. NULL: out of memory. */
 static int add_key(struct membership_changes *changes, const char *folder, const char *name,
 		   size_t length, char *value, struct error *error)
@@ -84,7 +77,7 @@ static int read_member(struct membership_changes *changes, const struct spec_val
 	long weight;
 	struct error why;
 
-	if (!is_name(value->text, length))
+	if (!membership_is_member_name(value->text, length))
 		return wrong(value, error,
 			     "is no member; write a name of 1 to 64 letters, digits, dots, hyphens "
 			     "and underscores, which is no verdict's, and optionally its weight, "
@@ -122,7 +115,7 @@ static int read_assignment(struct membership_changes *changes, const struct spec
 			"origin-c\"");
 	if (assignment.verdict != ICP_OP_INVALID)
 		assignment.member = NULL;
-	else if (!is_name(owner, strlen(owner)))
+	else if (!membership_is_member_name(owner, strlen(owner)))
 		return error_set(error,
 				 "%s: '%s' is neither one of the 'members' nor a verdict, which "
 				 "can be " VERDICT_NAMES,

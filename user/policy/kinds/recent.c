@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "icp/opcode.h"
 #include "lib/clock.h"
 #include "lib/event.h"
 #include "lib/plural.h"
@@ -474,10 +473,8 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 {
 	struct recent *recent;
 
-	if (policy->verdict == ICP_OP_INVALID)
-		return error_set(error,
-				 "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
-				 spec->where, spec->name);
+	if (policy_need_verdict(policy, spec, error))
+		return -1;
 	recent = policy->state = calloc(1, sizeof(*recent));
 	if (!recent)
 		return error_set(error, "out of memory");

@@ -8,7 +8,6 @@
 #include "lib/netset.h"
 #include "policy/kinds.h"
 #include "policy/list.h"
-#include "icp/opcode.h"
 
 static int add_network(void *context, const struct text_list *list, const struct text_entry *entry,
 		       struct error *error)
@@ -36,10 +35,8 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 {
 	struct text_list list = { spec, "from", "", policy };
 
-	if (policy->verdict == ICP_OP_INVALID)
-		return error_set(error,
-				 "%s: policy '%s': 'verdict' is missing; it can be " VERDICT_NAMES,
-				 spec->where, spec->name);
+	if (policy_need_verdict(policy, spec, error))
+		return -1;
 	policy->state = netset_new();
 	if (!policy->state)
 		return error_set(error, "out of memory");
