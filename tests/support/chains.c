@@ -41,6 +41,15 @@ struct chain_decision decide_url(const struct chain *chain, const char *url)
 	return decision;
 }
 
+struct compiled *compile(const struct chain *chain)
+{
+	struct compiled *compiled;
+	struct error error;
+
+	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	return compiled;
+}
+
 void assert_chain_error(const char *text, const char *expected)
 {
 	struct error error;

@@ -4,6 +4,7 @@
 #define XDP_ICP_TEST_CHAINS_H
 
 #include "chain/chain.h"
+#include "chain/compile.h"
 #include "support/test.h"
 
 /* Create a chain from the text, or return NULL with an error. Errors call the text `c`. */
@@ -12,6 +13,9 @@ struct chain *make_chain(const char *text);
 
 /* Decide without waiting: policies that would have to wait do not match. */
 struct chain_decision decide_url(const struct chain *chain, const char *url);
+
+/* For compiled_free(). */
+struct compiled *compile(const struct chain *chain);
 
 /* Expect this error for the text. */
 void assert_chain_error(const char *text, const char *expected);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include "support/chains.h"
 #include "support/images.h"
 
 #include "match.h"
@@ -21,11 +22,9 @@ static void *filled(size_t count)
 void image_build(struct image *image, const struct chain *chain)
 {
 	struct image_place place = { 0 };
-	struct error error;
 	size_t buckets;
 
-	*image = (struct image){ 0 };
-	assert_int_equal(chain_compile(chain, &image->compiled, &error), 0);
+	*image = (struct image){ .compiled = compile(chain) };
 	buckets = chain_image_buckets(image->compiled->lines);
 	place.buckets = image->buckets = filled(buckets);
 	place.lines = image->lines = filled(image->compiled->lines);

@@ -89,6 +89,29 @@ void assert_file_error(const char *settings, const void *content, size_t size, c
 	assert_null(policy);
 }
 
+static char top[LIST_PATH_SIZE];
+
+int make_top(void **state)
+{
+	strcpy(top, "/tmp/xdp-icp-test-XXXXXX");
+	return mkdtemp(top) ? 0 : -1;
+}
+
+int remove_top(void **state)
+{
+	return rmdir(top);
+}
+
+const char *below(const char *name)
+{
+	static char paths[4][96];
+	static unsigned int next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", top, name);
+	return path;
+}
+
 enum icp_opcode ask_url(const struct policy *policy, const char *url)
 {
 	struct query query = { .url = url, .length = strlen(url) };

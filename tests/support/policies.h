@@ -38,6 +38,15 @@ void assert_file_error(const char *settings, const void *content, size_t size,
 #define LIST_ERROR(settings, list, expected)                                                       \
 	assert_file_error(settings, list, sizeof(list) - 1, expected)
 
+/* --- policies that watch files */
+
+/* Fixtures: make a directory, and remove it once it is empty again. */
+int make_top(void **state);
+int remove_top(void **state);
+
+/* A path below that directory; the last four are kept. */
+const char *below(const char *name);
+
 /* --- queries */
 
 enum icp_opcode ask_url(const struct policy *policy, const char *url);

@@ -123,7 +123,6 @@ void prepare(const char *config, bool answer_request_zero)
 {
 	struct compiled *compiled;
 	struct chain *chain;
-	struct error error;
 
 	program_needed(&program);
 	program_clear(&program);
@@ -136,7 +135,7 @@ void prepare(const char *config, bool answer_request_zero)
 	for (size_t i = 0; i < table_rule_count; i++)
 		program_put_rule(&program, table_rules[i].prefix, table_rules[i].verdict);
 	chain = make_chain(config);
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	compiled = compile(chain);
 	program_set_chain(&program, compiled, answer_request_zero);
 	compiled_free(compiled);
 	chain_free(chain);

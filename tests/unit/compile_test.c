@@ -102,9 +102,10 @@ static void random_url(uint64_t *seed, char url[320])
 	sprintf(url, "%s%s%s", begins[begin], text, begin > 1 ? ends[random_below(seed, 6)] : "");
 }
 
+static const char *const verdicts[] = { "hit", "miss", "miss_nofetch", "denied", "err" };
+
 static struct chain *random_chain(uint64_t *seed)
 {
-	static const char *const verdicts[] = { "hit", "miss", "miss_nofetch", "denied", "err" };
 	static const char *const kinds[] = { "prefix", "exact", "suffix", "host", "prefix",
 					     "suffix", "host",	"suffix", "regex" };
 	char *text = NULL;
@@ -198,15 +199,6 @@ static void random_letters(uint64_t *seed, char *text, size_t length)
 	text[length] = '\0';
 }
 
-static struct compiled *compile(struct chain *chain)
-{
-	struct compiled *compiled;
-	struct error error;
-
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-	return compiled;
-}
-
 #define INSIDE_POLICIES 4
 
 /*
@@ -216,7 +208,6 @@ static struct compiled *compile(struct chain *chain)
 static struct chain *random_chain_inside(uint64_t *seed,
 					 char paths[INSIDE_POLICIES][LIST_PATH_SIZE])
 {
-	static const char *const verdicts[] = { "hit", "miss", "miss_nofetch", "denied", "err" };
 	char *text = NULL;
 	size_t size;
 	FILE *stream = open_memstream(&text, &size);

@@ -12,7 +12,7 @@
 #include "cluster/session.h"
 #include "lib/base64.h"
 #include "lib/clock.h"
-#include "support/test.h"
+#include "support/chains.h"
 
 #define PATIENCE 60 /* seconds */
 #define HEAD "HTTP/1.1 200 OK\r\n"
@@ -391,23 +391,13 @@ static bool reply_no_token(const struct request *request, struct evbuffer *respo
 	return reply_token(request, response);
 }
 
-static void write_password(char path[32], const char *text, size_t length)
-{
-	int fd;
-
-	strcpy(path, "/tmp/xdp-icp-etcd-XXXXXX");
-	fd = mkstemp(path);
-	assert_int_equal(write(fd, text, length), length);
-	close(fd);
-}
-
 TEST(tokens)
 {
 	struct etcd *etcd;
 	struct told told;
-	char path[32], *text;
+	char path[LIST_PATH_SIZE], *text;
 
-	write_password(path, "secret\n", 7);
+	write_list(path, "secret\n", 7);
 	begin(reply_token);
 	server.text = "t";
 	etcd = new_client("icp", path);
@@ -439,7 +429,7 @@ TEST(tokens)
 	etcd_free(etcd);
 	unlink(path);
 
-	write_password(path, "\xff\n", 2);
+	write_list(path, "\xff\n", 2);
 	etcd = new_client("icp", path);
 	told = call(etcd);
 	assert_int_equal(told.outcome, ETCD_NOT_SENT);

@@ -8,31 +8,7 @@
 #include "policy/gate.h"
 #include "policy/kinds.h"
 
-static char top[64];
-
-FIXTURE(make_top)
-{
-	strcpy(top, "/tmp/xdp-icp-test-XXXXXX");
-	return mkdtemp(top) ? 0 : -1;
-}
-
-FIXTURE(remove_top)
-{
-	return rmdir(top);
-}
-
 TEST_ALL(make_top, remove_top)
-
-/* A path below the test's directory; the last four are kept. */
-static const char *below(const char *name)
-{
-	static char paths[4][128];
-	static unsigned int next;
-	char *path = paths[next++ % 4];
-
-	snprintf(path, sizeof(paths[0]), "%s/%s", top, name);
-	return path;
-}
 
 static void make_file(const char *name)
 {

@@ -12,25 +12,12 @@
 
 #define WAIT 30 /* seconds, at most */
 
-static char top[64];
 static struct event_base *base;
 
 FIXTURE(set_up)
 {
-	strcpy(top, "/tmp/xdp-icp-test-XXXXXX");
 	base = event_base_new();
-	return mkdtemp(top) ? event_base_priority_init(base, 2) : -1;
-}
-
-/* A path below the test's directory; the last four are kept. */
-static const char *below(const char *name)
-{
-	static char paths[4][96];
-	static unsigned int next;
-	char *path = paths[next++ % 4];
-
-	snprintf(path, sizeof(paths[0]), "%s/%s", top, name);
-	return path;
+	return make_top(state) ? -1 : event_base_priority_init(base, 2);
 }
 
 FIXTURE(tear_down)
@@ -39,7 +26,7 @@ FIXTURE(tear_down)
 	unlink(below("log.1"));
 	unlink(below("log.2"));
 	event_base_free(base);
-	return rmdir(top);
+	return remove_top(state);
 }
 
 TEST_EACH(set_up, tear_down)

@@ -4,15 +4,6 @@
 
 TEST_ALL(open_program, close_program)
 
-static struct compiled *compile(struct chain *chain)
-{
-	struct compiled *compiled;
-	struct error error;
-
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
-	return compiled;
-}
-
 static struct chain *chain_of(size_t prefixes)
 {
 	char *text = NULL;

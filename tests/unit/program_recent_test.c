@@ -33,12 +33,10 @@ static void switch_to(bool follows)
 
 static void open_chain(const char *config)
 {
-	struct error error;
-
 	prepare("default = err", false);
 	kernel = program_kernel(&program);
 	chain = make_chain(config);
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	compiled = compile(chain);
 	switch_to(true);
 }
 

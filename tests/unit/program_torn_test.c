@@ -97,7 +97,7 @@ TEST(a_verdict_of_another_url)
 	}
 	kernel = program_kernel(&program);
 	chain = make_chain("policy 1 { kind = regex verdict = miss pattern = '(?=)nowhere' }");
-	assert_int_equal(chain_compile(chain, &compiled, &error), 0);
+	compiled = compile(chain);
 	assert_int_equal(set_chain(kernel, compiled, false, LEASE, &no_gate, &error), 0);
 	fill_hot();
 	ended = false;

@@ -17,12 +17,10 @@ struct watched {
 
 static void watched_open(struct watched *watched, const char *config)
 {
-	struct error error;
-
 	prepare("default = err", false);
 	watched->kernel = program_kernel(&program);
 	watched->chain = make_chain(config);
-	assert_int_equal(chain_compile(watched->chain, &watched->compiled, &error), 0);
+	watched->compiled = compile(watched->chain);
 }
 
 static void watched_close(struct watched *watched)
