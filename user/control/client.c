@@ -14,7 +14,6 @@
 #include "control/protocol.h"
 #include "control/quota.h"
 #include "lib/clock.h"
-#include "lib/escape.h"
 
 #define LINE_MAX_BYTES (1u << 20) /* of a streamed response */
 #define SECOND 1000000000ull	  /* in nanoseconds */
@@ -64,11 +63,10 @@ static bool make_printable(json_t *json)
 	size_t i;
 
 	if (text && !is_printable(text)) {
-		size_t size = ESCAPE_MAX * strlen(text) + 1;
-		char *line = malloc(size);
-		bool done = line && (escape_line(text, line, size), !json_string_set(json, line));
+		json_t *line = control_message(text);
+		bool done = line && !json_string_set(json, json_string_value(line));
 
-		free(line);
+		json_decref(line);
 		return done;
 	}
 	json_array_foreach (json, i, value)

@@ -336,17 +336,7 @@ static void read_replies(struct worker *worker, struct job_list *done)
 	update_expiry(pool);
 }
 
-static void on_readable(struct bufferevent *stream, void *context)
-{
-	struct job_list done = TAILQ_HEAD_INITIALIZER(done);
-	struct worker *worker = context;
-	struct helper_pool *pool = worker->pool;
-
-	read_replies(worker, &done);
-	deliver(pool->reply, pool->context, &done);
-}
-
-/* The child has closed its output, or does not read its input any more. */
+/* The child has closed its output or does not read its input any more; or, `what` 0, it has written. */
 static void on_event(struct bufferevent *stream, short what, void *context)
 {
 	struct job_list done = TAILQ_HEAD_INITIALIZER(done);
@@ -354,9 +344,14 @@ static void on_event(struct bufferevent *stream, short what, void *context)
 	struct helper_pool *pool = worker->pool;
 
 	read_replies(worker, &done);
-	if (worker->child.input)
+	if (what && worker->child.input)
 		worker_stop(worker, NULL, &done);
 	deliver(pool->reply, pool->context, &done);
+}
+
+static void on_readable(struct bufferevent *stream, void *context)
+{
+	on_event(stream, 0, context);
 }
 
 /* The greeting is a job without a request: its reply is dropped. */
