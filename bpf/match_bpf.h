@@ -11,11 +11,9 @@
 
 /* --- readings of the URL, but for URL_FORWARD */
 
-/* match_host() of the query that is being processed. */
-__attribute__((noinline)) int find_host(void)
+/* match_host() */
+__attribute__((noinline)) int find_host(struct scratch *scratch)
 {
-	struct scratch *scratch = lookup_scratch();
-
 	if (!scratch) /* never: for the verifier */
 		return HOST_NONE;
 	return match_host(NULL, scratch);
@@ -24,11 +22,10 @@ __attribute__((noinline)) int find_host(void)
 ICP_INLINE enum host_form lookup_host(void *maps, struct scratch *scratch)
 {
 	(void)maps;
-	(void)scratch;
-	return find_host();
+	return find_host(scratch);
 }
 
-/* match_key() of that query. */
+/* match_key() */
 __attribute__((noinline)) int find_key(struct scratch *scratch, const struct url_key_form *form)
 {
 	if (scratch && form) /* always: for the verifier */
@@ -71,100 +68,93 @@ ICP_INLINE __u32 turned_find(void *maps, const struct prefix_tree *tree, struct 
 	return prefix_compare(tree, &scratch->cursor, scratch->turned.words, lookup_line, maps);
 }
 
-/* match_reading() for the query that is being processed. */
-__attribute__((noinline)) __u32 find_reading(__u32 slot, __u32 reading)
+/* match_reading() */
+__attribute__((noinline)) __u32 find_reading(const struct map_chain *chain, struct scratch *scratch,
+					     __u32 reading)
 {
-	const struct map_chain *chain = lookup_chain(slot);
-	struct scratch *scratch = lookup_scratch();
-
 	if (!chain || !scratch || reading >= URL_READINGS) /* never: for the verifier */
 		return PREFIX_COLLISION;
 	ICP_BOUNDED(reading);
 	return match_reading(chain, scratch, reading, turned_find, lookup_host, NULL);
 }
 
-/* match_place() for that query. */
-__attribute__((noinline)) __u32 find_place(__u32 slot, __u32 reading, __u32 at)
+/* match_place() */
+__attribute__((noinline)) __u32 find_place(const struct map_chain *chain, struct scratch *scratch,
+					   __u32 reading, __u32 at)
 {
-	const struct map_chain *chain = lookup_chain(slot);
-	struct scratch *scratch = lookup_scratch();
-
 	if (!chain || !scratch || reading >= URL_READINGS) /* never: for the verifier */
 		return PREFIX_COLLISION;
 	ICP_BOUNDED(reading);
 	return match_place(chain, scratch, reading, at, turned_find, NULL);
 }
 
-ICP_INLINE __u32 lookup_place(void *maps, __u32 slot, enum url_reading reading, __u32 at)
+ICP_INLINE __u32 lookup_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			      enum url_reading reading, __u32 at)
 {
 	(void)maps;
-	return find_place(slot, reading, at);
+	return find_place(chain, scratch, reading, at);
 }
 
-struct inside_loop {
-	__u32 slot;
+struct inside_search {
+	const struct map_chain *chain;
+	struct scratch *scratch;
 	__u32 reading;
 };
 
-static long inside_step(__u32 i, const struct inside_loop *loop)
+static long inside_step(__u32 i, const struct inside_search *search)
 {
-	const struct map_chain *chain = lookup_chain(loop->slot);
-	struct scratch *scratch = lookup_scratch();
-	__u32 search = loop->reading - URL_INSIDE;
-
-	if (!chain || !scratch || search >= URL_SEARCHES) /* never: for the verifier */
-		return 1;
-	ICP_BOUNDED(search);
-	return !match_inside_step(&chain->grams[search], loop->slot, scratch, loop->reading, i,
-				  lookup_place, lookup_bucket, NULL);
+	return !match_inside_step(search->chain, search->scratch, search->reading, i, lookup_place,
+				  lookup_bucket, NULL);
 }
 
-/* match_inside() for that query. */
-__attribute__((noinline)) __u32 find_inside(__u32 slot, __u32 reading)
+/* match_inside() */
+__attribute__((noinline)) __u32 find_inside(const struct map_chain *chain, struct scratch *scratch,
+					    __u32 reading)
 {
-	const struct map_chain *chain = lookup_chain(slot);
-	struct scratch *scratch = lookup_scratch();
-	struct inside_loop loop = { slot, reading };
+	struct inside_search search = { chain, scratch, reading };
 
 	if (!chain || !scratch) /* never: for the verifier */
 		return PREFIX_COLLISION;
 	match_inside_begin(chain, scratch, reading);
-	bpf_loop(PREFIX_WORDS, inside_step, &loop, 0);
+	bpf_loop(PREFIX_WORDS, inside_step, &search, 0);
 	return match_inside_end(chain, scratch, reading);
 }
 
-ICP_INLINE __u32 lookup_reading(void *maps, __u32 slot, enum url_reading reading)
+ICP_INLINE __u32 lookup_reading(void *maps, const struct map_chain *chain, struct scratch *scratch,
+				enum url_reading reading)
 {
 	(void)maps;
-	return reading >= URL_INSIDE ? find_inside(slot, reading) : find_reading(slot, reading);
+	return reading >= URL_INSIDE ? find_inside(chain, scratch, reading)
+				     : find_reading(chain, scratch, reading);
 }
 
-/* match_readings() for that query. */
-__attribute__((noinline)) __u32 find_readings(__u32 slot, __u32 answer)
+/* match_readings() */
+__attribute__((noinline)) __u32 find_readings(const struct map_chain *chain,
+					      struct scratch *scratch, __u32 answer)
 {
-	const struct map_chain *chain = lookup_chain(slot);
-
-	if (!chain) /* never: for the verifier */
+	if (!chain || !scratch) /* never: for the verifier */
 		return PREFIX_COLLISION;
-	return match_readings(chain, slot, answer, lookup_reading, NULL);
+	return match_readings(chain, scratch, answer, lookup_reading, NULL);
 }
 
-ICP_INLINE __u32 lookup_readings(void *maps, __u32 slot, __u32 answer)
+ICP_INLINE __u32 lookup_readings(void *maps, const struct map_chain *chain, struct scratch *scratch,
+				 __u32 answer)
 {
 	(void)maps;
-	return find_readings(slot, answer);
+	return find_readings(chain, scratch, answer);
 }
 
 /* --- patterns, and the partition */
 
-/* What the callback knows; it looks the scratch memory up again. */
 struct group_loop {
+	struct scratch *scratch;
 	__u32 first;
 	__u32 failed;
 };
 
 ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-ICP_INLINE __u32 lookup_automata(void *maps, __u32 slot, __u32 best);
+ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
+				 struct scratch *scratch, __u32 best);
 ICP_INLINE __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
 				  struct scratch *scratch);
 ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
@@ -193,10 +183,9 @@ static const struct match_lookups lookups = {
 static long walk_group(__u32 i, struct group_loop *loop)
 {
 	const struct automaton_group *group = lookup_group(loop->first + i);
-	struct scratch *scratch = lookup_scratch();
 
-	if (group && scratch)
-		return !match_group(scratch, group, i, &lookups, NULL);
+	if (group)
+		return !match_group(loop->scratch, group, i, &lookups, NULL);
 	loop->failed = 1;
 	return 1;
 }
@@ -207,15 +196,14 @@ static long walk_group(__u32 i, struct group_loop *loop)
  */
 ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)
 {
-	struct group_loop loop = { .first = first };
+	struct group_loop loop = { scratch, first, 0 };
 
 	(void)maps;
-	(void)scratch;
 	bpf_loop(count & 7, walk_group, &loop, 0);
 	return !loop.failed;
 }
 
-/* match_partition() for the query that is being processed. */
+/* match_partition() */
 __attribute__((noinline)) __u32 find_partition(const struct map_chain *chain, __u32 slot,
 					       struct scratch *scratch)
 {
@@ -231,7 +219,7 @@ ICP_INLINE __u32 lookup_partition(void *maps, const struct map_chain *chain, __u
 	return find_partition(chain, slot, scratch);
 }
 
-/* match_recent() for that query. */
+/* match_recent() */
 __attribute__((noinline)) __u32 find_recent(const struct map_chain *chain, __u32 number,
 					    __u32 store, struct scratch *scratch, __u64 now)
 {
@@ -248,21 +236,20 @@ ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 
 	return find_recent(chain, number, store, scratch, now);
 }
 
-/* match_automata() for the query that is being processed. */
-__attribute__((noinline)) __u32 find_automata(__u32 slot, __u32 best)
+/* match_automata() */
+__attribute__((noinline)) __u32 find_automata(const struct map_chain *chain, __u32 slot,
+					      struct scratch *scratch, __u32 best)
 {
-	const struct map_chain *chain = lookup_chain(slot);
-	struct scratch *scratch = lookup_scratch();
-
 	if (!chain || !scratch) /* never: for the verifier */
 		return MATCH_FAILED;
-	return match_automata(best, chain, slot, scratch, &lookups, NULL);
+	return match_automata(chain, slot, scratch, best, &lookups, NULL);
 }
 
-ICP_INLINE __u32 lookup_automata(void *maps, __u32 slot, __u32 best)
+ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
+				 struct scratch *scratch, __u32 best)
 {
 	(void)maps;
-	return find_automata(slot, best);
+	return find_automata(chain, slot, scratch, best);
 }
 
 #endif

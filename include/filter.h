@@ -45,10 +45,8 @@ ICP_INLINE __u32 filter_text(const struct filter *filter, const text_word *text,
 		word = word_little(text[i]);
 #pragma GCC unroll 8
 		for (__u32 byte = 0; byte < ICP_WORD; byte++) {
-			state = state << FILTER_AUTOMATA | filter->miss[word & 0xff];
+			state = state << FILTER_AUTOMATA | filter->miss[word >> 8 * byte & 0xff];
 			all &= state;
-			word >>= 8;
-			ICP_BOUNDED(word);
 		}
 	}
 	/* A match that begins in the last three bytes is told by those behind the end. */

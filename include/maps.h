@@ -46,7 +46,7 @@
 #include "recent.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 13
+#define ICP_MAP_ABI 14
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */
@@ -156,7 +156,6 @@ struct map_chain {
 	__u32 groups;			  /* in `automata`, from slot * AUTOMATON_GROUPS on */
 	__u32 first_decided;		  /* index in `decided` of the chain's rank 0 */
 	struct prefix_tree trees[URL_READINGS];
-	struct gram_filter grams[URL_SEARCHES]; /* of the readings from URL_INSIDE on */
 	__u32 absent_answers[ABSENT_MAX];	/* in the order of ranks, then PREFIX_NO_ANSWER */
 	struct map_partition partition;
 	struct map_recent recents[RECENTS_MAX]; /* in the order of ranks */
@@ -164,6 +163,7 @@ struct map_chain {
 	__u32 recent_homes;			/* of the table in `recent` */
 	__u32 absent_all;			/* the set of all in absent_answers */
 	struct filter filter; /* of automata: four bits for each group, the first in the lowest */
+	struct gram_filter grams[URL_SEARCHES]; /* of the readings from URL_INSIDE on */
 };
 
 /*

@@ -19,23 +19,25 @@ typedef enum host_form (*match_find_host)(void *maps, struct scratch *scratch);
 struct match_lookups {
 	prefix_bucket_at bucket_at;
 	prefix_line_at line_at;
-	/* match_readings() of the chain in this slot. */
-	__u32 (*readings)(void *maps, __u32 slot, __u32 answer);
+	/* match_readings() */
+	__u32 (*readings)(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			  __u32 answer);
 	/*
 	 * Call match_group() for `count` groups of `automata` from index `first` on, until it returns
 	 * false. False: one cannot be read.
 	 */
 	bool (*groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-	/* match_automata() of the chain in this slot. */
-	__u32 (*automata)(void *maps, __u32 slot, __u32 best);
+	/* match_automata() */
+	__u32 (*automata)(void *maps, const struct map_chain *chain, __u32 slot,
+			  struct scratch *scratch, __u32 best);
 	match_find_host host;
 	/* Find a key of the URL: scratch->key. */
 	void (*key)(void *maps, struct scratch *scratch, const struct url_key_form *form);
-	/* match_partition() of that chain. */
+	/* match_partition() */
 	__u32 (*partition)(void *maps, const struct map_chain *chain, __u32 slot,
 			   struct scratch *scratch);
 	const struct partition_line *(*places)(void *maps, __u32 index);
-	/* match_recent() of that chain. */
+	/* match_recent() */
 	__u32 (*recent)(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
 			struct scratch *scratch, __u64 now);
 	recent_slot_at recent_slot;
@@ -136,9 +138,8 @@ ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_grou
  * The answer of the first policy on patterns that matches and has a rank less than `best`.
  * PREFIX_NO_ANSWER: none does. MATCH_FAILED: they cannot be evaluated.
  */
-ICP_INLINE __u32 match_automata(__u32 best, const struct map_chain *chain, __u32 slot,
-				struct scratch *scratch, const struct match_lookups *lookups,
-				void *maps)
+ICP_INLINE __u32 match_automata(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+				__u32 best, const struct match_lookups *lookups, void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	__u32 automata =
@@ -320,14 +321,16 @@ ICP_INLINE __u32 match_place(const struct map_chain *chain, struct scratch *scra
 	return find(maps, tree, scratch);
 }
 
-/* match_place() of the chain in this slot. */
-typedef __u32 (*match_look)(void *maps, __u32 slot, enum url_reading reading, __u32 at);
+/* match_place() */
+typedef __u32 (*match_look)(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			    enum url_reading reading, __u32 at);
 
 /* Look at the places before byte `at` of the URL to which its gram may belong. False: no more. */
-ICP_INLINE bool match_places(const struct gram_filter *grams, __u32 slot, struct scratch *scratch,
-			     enum url_reading reading, __u32 at, match_look look, void *maps)
+ICP_INLINE bool match_places(const struct map_chain *chain, const struct gram_filter *grams,
+			     struct scratch *scratch, enum url_reading reading, __u32 at,
+			     match_look look, void *maps)
 {
-	__u32 stride = 1u << grams->stride_log % 4;
+	__u32 stride = gram_stride(grams);
 
 	for (__u32 before = 0; before < GRAM_STRIDE_MAX; before++) {
 		__u32 found, left = ICP_READ_BACK(scratch->inside.left);
@@ -339,7 +342,7 @@ ICP_INLINE bool match_places(const struct gram_filter *grams, __u32 slot, struct
 			return false;
 		}
 		scratch->inside.left = left - 1;
-		found = look(maps, slot, reading, at - before);
+		found = look(maps, chain, scratch, reading, at - before);
 		if (found == PREFIX_COLLISION) {
 			scratch->inside.answer = found;
 			return false;
@@ -350,6 +353,12 @@ ICP_INLINE bool match_places(const struct gram_filter *grams, __u32 slot, struct
 			scratch->inside.answer = found;
 	}
 	return ICP_READ_BACK(scratch->inside.answer) != ICP_READ_BACK(scratch->inside.last);
+}
+
+/* Byte `at` of the URL. The remainder changes nothing; it is a bound for the verifier. */
+ICP_INLINE const __u8 *match_byte(const __u8 *memory, __u32 at)
+{
+	return memory + (ICP_QUERY_HEADER_SIZE + at) % TURN_ROOM;
 }
 
 /* Begin to look for the texts that the URL contains. */
@@ -366,31 +375,27 @@ ICP_INLINE void match_inside_begin(const struct map_chain *chain, struct scratch
  * Look for texts at the places of step `i` (from 0): eight, a stride apart. Returns false at the end,
  * at the latest after PREFIX_WORDS steps.
  */
-ICP_INLINE bool match_inside_step(const struct gram_filter *grams, __u32 slot,
-				  struct scratch *scratch, enum url_reading reading, __u32 i,
-				  match_look look, prefix_bucket_at bucket_at, void *maps)
+ICP_INLINE bool match_inside_step(const struct map_chain *chain, struct scratch *scratch,
+				  enum url_reading reading, __u32 i, match_look look,
+				  prefix_bucket_at bucket_at, void *maps)
 {
-	__u32 shift = grams->stride_log % 4, at = i * 8 << shift;
+	const struct gram_filter *grams = &chain->grams[(reading - URL_INSIDE) % URL_SEARCHES];
+	const __u8 *memory = scratch->message.bytes;
+	__u32 stride = gram_stride(grams), at = i * GRAM_PLACES * stride;
 	__u32 end = scratch_url_length(scratch) - grams->bytes + 1;
-	__u32 found = 0;
+	__u32 passed = ~0u;
 
 	if ((__s32)(end - at) <= 0)
 		return false;
-#pragma GCC unroll 8
-	for (__u32 k = 0; k < 8; k++) {
-		/* The remainder changes nothing; it is a bound for the verifier. */
-		__u32 place = (ICP_QUERY_HEADER_SIZE + at + (k << shift)) % TURN_ROOM;
-		__u32 one =
-			gram_find(grams, word_at(scratch->message.bytes + place), bucket_at, maps);
+	if (grams->sieved)
+		passed = gram_passed(grams, match_byte(memory, at));
+	for (__u32 k = 0; k < GRAM_PLACES && passed >> k; k++) {
+		__u32 place = at + k * stride;
 
-		found |= one << k;
-	}
-	for (__u32 k = 0; k < 8; k++) {
-		__u32 place = at + (k << shift);
-
-		if (!(found >> k & 1) || place >= end)
+		if (!(passed >> k & 1) || place >= end ||
+		    !gram_find(grams, word_at(match_byte(memory, place)), bucket_at, maps))
 			continue;
-		if (!match_places(grams, slot, scratch, reading, place, look, maps))
+		if (!match_places(chain, grams, scratch, reading, place, look, maps))
 			return false;
 	}
 	return true;
@@ -416,28 +421,28 @@ ICP_INLINE __u32 match_inside_end(const struct map_chain *chain, const struct sc
 }
 
 /* All of it with the steps in a plain loop, which the program has to do in another way. */
-ICP_INLINE __u32 match_inside(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+ICP_INLINE __u32 match_inside(const struct map_chain *chain, struct scratch *scratch,
 			      enum url_reading reading, match_look look, prefix_bucket_at bucket_at,
 			      void *maps)
 {
 	match_inside_begin(chain, scratch, reading);
 	for (__u32 i = 0; i < PREFIX_WORDS; i++)
-		if (!match_inside_step(&chain->grams[reading - URL_INSIDE], slot, scratch, reading,
-				       i, look, bucket_at, maps))
+		if (!match_inside_step(chain, scratch, reading, i, look, bucket_at, maps))
 			break;
 	return match_inside_end(chain, scratch, reading);
 }
 
-/* match_reading() or match_inside() of the chain in this slot. */
-typedef __u32 (*match_read)(void *maps, __u32 slot, enum url_reading reading);
+/* match_reading() or match_inside() */
+typedef __u32 (*match_read)(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			    enum url_reading reading);
 
 /*
  * Look up all readings but URL_FORWARD that have an answer before `answer`. Returns the first of all
  * answers, or PREFIX_COLLISION; or with MATCH_UNREADABLE the least answer of a reading that cannot be
  * made, if that precedes all others.
  */
-ICP_INLINE __u32 match_readings(const struct map_chain *chain, __u32 slot, __u32 answer,
-				match_read read, void *maps)
+ICP_INLINE __u32 match_readings(const struct map_chain *chain, struct scratch *scratch,
+				__u32 answer, match_read read, void *maps)
 {
 	__u32 unreadable = 0;
 
@@ -447,7 +452,7 @@ ICP_INLINE __u32 match_readings(const struct map_chain *chain, __u32 slot, __u32
 
 		if (!answer_precedes(least, answer))
 			continue;
-		found = read(maps, slot, reading);
+		found = read(maps, chain, scratch, reading);
 		if (found == PREFIX_COLLISION)
 			return found;
 		if (found == MATCH_UNREADABLE) {
@@ -491,7 +496,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	}
 	if (chain->others) {
 		if (chain->others & OTHER_READINGS) {
-			answer = lookups->readings(maps, slot, answer);
+			answer = lookups->readings(maps, chain, scratch, answer);
 			if (answer == PREFIX_COLLISION)
 				return decision_pass(ICP_COUNT_PASSED_COLLISION);
 			said = lookups->answer(maps,
@@ -508,7 +513,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 			best = candidate_first(best, match_source(chain, scratch, lookups, maps));
 		answer = PREFIX_NO_ANSWER;
 		if (chain->others & OTHER_PATTERNS)
-			answer = lookups->automata(maps, slot, best.rank);
+			answer = lookups->automata(maps, chain, slot, scratch, best.rank);
 		/* It has a verdict on every URL: no policy behind it is in the maps. */
 		if (chain->others & OTHER_PARTITION && answer == PREFIX_NO_ANSWER &&
 		    chain->partition.rank < best.rank)

@@ -94,7 +94,8 @@ struct scratch {
 	struct turned_url turned;
 };
 
-_Static_assert(offsetof(struct scratch, message) + ICP_QUERY_HEADER_SIZE + TURN_ROOM + ICP_WORD <=
+_Static_assert(offsetof(struct scratch, message) + ICP_QUERY_HEADER_SIZE + TURN_ROOM +
+			       GRAM_PLACES * GRAM_STRIDE_MAX + ICP_WORD <=
 		       sizeof(struct scratch),
 	       "the room around a URL that is turned, and behind one whose key is read");
 

@@ -80,29 +80,27 @@ static __u32 find(void *maps, const struct prefix_tree *tree, struct scratch *sc
 			   scratch->turned.length, bucket_at, line_at, maps, &scratch->cursor);
 }
 
-static __u32 find_place(void *maps, __u32 slot, enum url_reading reading, __u32 at)
+static __u32 find_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			enum url_reading reading, __u32 at)
 {
-	struct view *view = maps;
-
-	return match_place(&view->image->chain, &view->scratch, reading, at, find, maps);
+	return match_place(chain, scratch, reading, at, find, maps);
 }
 
-static __u32 read_reading(void *maps, __u32 slot, enum url_reading reading)
+static __u32 read_reading(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			  enum url_reading reading)
 {
 	struct view *view = maps;
 
 	view->image->turned++;
 	if (reading >= URL_INSIDE)
-		return match_inside(&view->image->chain, slot, &view->scratch, reading, find_place,
-				    bucket_at, maps);
-	return match_reading(&view->image->chain, &view->scratch, reading, find, match_host, maps);
+		return match_inside(chain, scratch, reading, find_place, bucket_at, maps);
+	return match_reading(chain, scratch, reading, find, match_host, maps);
 }
 
-static __u32 read_readings(void *maps, __u32 slot, __u32 answer)
+static __u32 read_readings(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			   __u32 answer)
 {
-	struct view *view = maps;
-
-	return match_readings(&view->image->chain, slot, answer, read_reading, maps);
+	return match_readings(chain, scratch, answer, read_reading, maps);
 }
 
 static const struct partition_line *places_at(void *maps, __u32 index)
@@ -113,7 +111,8 @@ static const struct partition_line *places_at(void *maps, __u32 index)
 }
 
 static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-static __u32 find_automata(void *maps, __u32 slot, __u32 best);
+static __u32 find_automata(void *maps, const struct map_chain *chain, __u32 slot,
+			   struct scratch *scratch, __u32 best);
 static __u32 find_partition(void *maps, const struct map_chain *chain, __u32 slot,
 			    struct scratch *scratch);
 
@@ -142,11 +141,10 @@ static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 
 	return true;
 }
 
-static __u32 find_automata(void *maps, __u32 slot, __u32 best)
+static __u32 find_automata(void *maps, const struct map_chain *chain, __u32 slot,
+			   struct scratch *scratch, __u32 best)
 {
-	struct view *view = maps;
-
-	return match_automata(best, &view->image->chain, slot, &view->scratch, &lookups, maps);
+	return match_automata(chain, slot, scratch, best, &lookups, maps);
 }
 
 static __u32 find_partition(void *maps, const struct map_chain *chain, __u32 slot,

@@ -13,6 +13,9 @@
 /* For each text, whatever the stride: its grams set a tenth of the bits at most. */
 #define TEXT_WORDS 2u
 
+/* Of grams in a sieve: they set half of its bits. */
+#define SIEVE_GRAMS_MAX (GRAM_SIEVE_BYTES * 8 * 2 / 3)
+
 size_t gram_filter_buckets(size_t texts)
 {
 	return (texts * TEXT_WORDS + GRAM_BUCKET_WORDS - 1) / GRAM_BUCKET_WORDS;
@@ -21,10 +24,10 @@ size_t gram_filter_buckets(size_t texts)
 /* Choose the gram and the stride: each text must have stride - 1 bytes more than a gram. */
 static void choose(struct gram_filter *grams, uint32_t shortest)
 {
-	grams->stride_log = 2;
-	while (grams->stride_log && shortest < GRAM_ENOUGH + (1u << grams->stride_log) - 1)
-		grams->stride_log--;
-	grams->bytes = shortest + 1 - (1u << grams->stride_log);
+	grams->stride = GRAM_STRIDE_MAX;
+	while (grams->stride > 1 && shortest < GRAM_ENOUGH + grams->stride - 1)
+		grams->stride /= 2;
+	grams->bytes = shortest + 1 - grams->stride;
 	if (grams->bytes > ICP_WORD)
 		grams->bytes = ICP_WORD;
 	grams->mask = ~0ULL;
@@ -32,14 +35,15 @@ static void choose(struct gram_filter *grams, uint32_t shortest)
 		grams->mask = word_first_bytes(~0ULL, grams->bytes);
 }
 
-static void add(const struct gram_filter *grams, const char *gram, struct prefix_bucket *buckets)
+static void add(struct gram_filter *grams, const char *gram, struct prefix_bucket *buckets)
 {
 	__u64 word = 0, hash;
 	text_word *words = (text_word *)buckets;
 
 	memcpy(&word, gram, grams->bytes);
-	hash = gram_hash(grams, word);
+	hash = gram_hash(grams->key, grams->mask, word);
 	words[gram_word(grams, hash)] |= gram_bits_of(hash);
+	grams->sieve[gram_sieve_bit(hash) / 8] |= 1u << gram_sieve_bit(hash) % 8;
 }
 
 int gram_filter_build(struct gram_filter *grams, const struct prefix_entry *texts, size_t count,
@@ -57,9 +61,10 @@ int gram_filter_build(struct gram_filter *grams, const struct prefix_entry *text
 	choose(grams, shortest);
 	if (!count) /* no URL has such a gram: nothing is looked up */
 		grams->bytes = PREFIX_MAX;
+	grams->sieved = count * grams->stride <= SIEVE_GRAMS_MAX;
 	memset(buckets, 0, gram_filter_buckets(count) * sizeof(*buckets));
 	for (size_t i = 0; i < count; i++)
-		for (uint32_t offset = 0; offset < 1u << grams->stride_log; offset++)
+		for (uint32_t offset = 0; offset < grams->stride; offset++)
 			add(grams, texts[i].text + offset, buckets);
 	return 0;
 }

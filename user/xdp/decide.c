@@ -54,36 +54,33 @@ static __u32 find_turned(void *maps, const struct prefix_tree *tree, struct scra
 			   &scratch->cursor);
 }
 
-static __u32 find_place(void *maps, __u32 slot, enum url_reading reading, __u32 at)
+static __u32 find_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			enum url_reading reading, __u32 at)
 {
-	struct copies *copies = maps;
-
-	return match_place(&copies->chain, &copies->scratch, reading, at, find_turned, maps);
+	return match_place(chain, scratch, reading, at, find_turned, maps);
 }
 
-static __u32 find_reading(void *maps, __u32 slot, enum url_reading reading)
+static __u32 find_reading(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			  enum url_reading reading)
 {
 	struct copies *copies = maps;
-	__u32 index = copies->chain.least_answer[reading] + copies->chain.first_answer, answer;
+	__u32 index = chain->least_answer[reading] + chain->first_answer, answer;
 	struct prefix_answer least;
 
 	if (reading >= URL_INSIDE)
-		answer = match_inside(&copies->chain, slot, &copies->scratch, reading, find_place,
-				      lookup_bucket, maps);
+		answer = match_inside(chain, scratch, reading, find_place, lookup_bucket, maps);
 	else
-		answer = match_reading(&copies->chain, &copies->scratch, reading, find_turned,
-				       match_host, maps);
+		answer = match_reading(chain, scratch, reading, find_turned, match_host, maps);
 	if (answer == MATCH_UNREADABLE && copy_entry(copies, PIN_ANSWERS, &index, &least) &&
 	    least.rank < copies->reason.horizon)
 		copies->reason.horizon = least.rank;
 	return answer;
 }
 
-static __u32 lookup_readings(void *maps, __u32 slot, __u32 answer)
+static __u32 lookup_readings(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			     __u32 answer)
 {
-	struct copies *copies = maps;
-
-	return match_readings(&copies->chain, slot, answer, find_reading, maps);
+	return match_readings(chain, scratch, answer, find_reading, maps);
 }
 
 static const struct partition_line *lookup_places(void *maps, __u32 index)
@@ -93,7 +90,8 @@ static const struct partition_line *lookup_places(void *maps, __u32 index)
 	return copy_entry(copies, PIN_PARTITIONS, &index, &copies->places);
 }
 
-static __u32 lookup_automata(void *maps, __u32 slot, __u32 best);
+static __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
+			     struct scratch *scratch, __u32 best);
 static __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
 			      struct scratch *scratch);
 
@@ -170,11 +168,10 @@ static const struct match_lookups lookups = {
 	.now = lookup_now,
 };
 
-static __u32 lookup_automata(void *maps, __u32 slot, __u32 best)
+static __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
+			     struct scratch *scratch, __u32 best)
 {
-	struct copies *copies = maps;
-
-	return match_automata(best, &copies->chain, slot, &copies->scratch, &lookups, maps);
+	return match_automata(chain, slot, scratch, best, &lookups, maps);
 }
 
 static __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
