@@ -6,9 +6,12 @@ import contextlib
 import fcntl
 import grp
 import os
+import pathlib
+import pty
 import pwd
 import shutil
 import stat
+import subprocess
 import time
 
 from daemon import BUILD
@@ -301,6 +304,36 @@ class Start(Private, Wire):
         self.assertRegex(done.stderr, rf"conf:\d+: \${{XDP_ICP_SECRET}}: .* restart the daemon")
         self.assertEqual(self.ask(HIT), "hit")
 
+    def on_roots_terminal(self, *command):
+        """Run a command in the session of a leader on a terminal, as a shell does; what is shown."""
+        pid, master = pty.fork()
+        if pid == 0:
+            with contextlib.suppress(BaseException):
+                os.dup2(os.open(self.secret, os.O_RDONLY), 77)
+                subprocess.run(command, pass_fds=[77], timeout=30)
+            os._exit(0)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: it is over
+            while some := os.read(master, 65536):
+                shown += some
+        os.close(master)
+        os.waitpid(pid, 0)
+        return shown.decode()
+
+    def test_code_of_the_user_on_roots_terminal(self):
+        """It can neither type into root's shell nor read what root types, or has open."""
+        plugin = pathlib.Path(shutil.copy(BUILD / "tests/plugins/terminal.so", self.files))
+        self.drop_in(f'policy "00" {{ kind = plugin file = "{plugin}" }}')
+        config = ("-c", self.daemon_here.config)
+        for command in (
+            (BUILD / "xdp-icpd", *config, "--check"),
+            (BUILD / "xdp-icpd", *config),
+            (BUILD / "xdp-icp-loader", *config, "s0"),
+        ):
+            with self.server_side.entered():
+                shown = self.on_roots_terminal(*command)
+            self.assertIn("terminal none, writes yes, types 0, reads 0, descriptor none", shown)
+
     def test_configuration_writable_by_others(self):
         config = self.daemon_here.config
         config.chmod(0o664)
@@ -417,6 +450,22 @@ class ControlSocket(Private):
             self.assertEqual(stat.S_IMODE(os.stat(made).st_mode), 0o755)
         daemon.stop()
         self.assertFalse(path.exists())
+
+    def test_link_to_a_directory_of_root(self):
+        """Root follows no link of another user, wherever it leads."""
+        roots = self.files / "roots"
+        roots.mkdir()
+        users = self.files / "users"
+        self.assertTrue(run_as(NOBODY, lambda: users.mkdir(mode=0o755)))
+        self.assertTrue(run_as(NOBODY, lambda: (users / "run").symlink_to(roots)))
+        for path in (users / "run/control.sock", users / "run/made/control.sock"):
+            self.refused(self.daemon(self.server, control=path), users, "Permission denied")
+            self.assertEqual(os.listdir(roots), [])
+        inner = roots / "inner"
+        inner.mkdir()
+        (roots / "link").symlink_to(inner)  # root's own is followed
+        self.daemon(self.server, control=roots / "link/made/control.sock").start()
+        self.assert_made_for_the_user(inner / "made/control.sock")
 
     def test_directory_of_another_user(self):
         directory = self.files / "strangers"

@@ -37,6 +37,30 @@ static int check(const char *name, struct error *error)
 	return 0;
 }
 
+bool path_is_roots(const char *path)
+{
+	char name[PATH_MAX];
+	bool sticky = false; /* the directory that holds this part: others can create files there */
+
+	if (strlen(path) >= sizeof(name))
+		return false;
+	strcpy(name, path);
+	for (char *slash = strchr(name + 1, '/');; slash = strchr(slash + 1, '/')) {
+		struct stat status;
+
+		if (slash)
+			*slash = '\0';
+		if (lstat(name, &status) || status.st_uid != 0)
+			return false;
+		if (S_ISLNK(status.st_mode) ? sticky : others_may_write(&status))
+			return false;
+		if (!slash)
+			return true;
+		sticky = S_ISDIR(status.st_mode) && status.st_mode & (S_IWGRP | S_IWOTH);
+		*slash = '/';
+	}
+}
+
 int path_resolve_safe(const char *path, char real[PATH_MAX], struct error *error)
 {
 	char name[PATH_MAX];

@@ -4,6 +4,7 @@
 #define XDP_ICP_PATH_SAFETY_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "lib/error.h"
 
@@ -16,5 +17,12 @@
  * of the failed lookup, or EPERM.
  */
 int path_resolve_safe(const char *path, char real[PATH_MAX], struct error *error);
+
+/*
+ * Can only root replace a part of the path as it is written, be it a symbolic link? Only such a path
+ * may root use to create or change something: path_resolve_safe() tells where a path leads, but another
+ * user may have chosen that, and may choose again.
+ */
+bool path_is_roots(const char *path);
 
 #endif

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -37,10 +39,51 @@ static bool maps_need_capability(void)
 	return major < 5 || (major == 5 && minor < 19);
 }
 
+/* Keep a stream on a terminal for output alone. Returns 0, or -1 and errno. */
+static int reopen_stream(int stream)
+{
+	char path[32];
+	int fd, result;
+
+	if (!isatty(stream))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", stream);
+	fd = stream == STDIN_FILENO ? open("/dev/null", O_RDONLY | O_CLOEXEC)
+				    : open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	result = dup2(fd, stream);
+	close(fd);
+	return result < 0 ? -1 : 0;
+}
+
+/*
+ * Leave root's terminal, in which the daemon may have been started. The user's code could type into
+ * root's shell (TIOCSTI, for which a terminal must be the controlling one), and read what root types.
+ * A leader of a session keeps it: no shell reads from it before the session ends. Signals from the
+ * keyboard go to the process group, and still arrive.
+ */
+static int leave_terminal(struct error *error)
+{
+	int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int failed = terminal >= 0 && getsid(0) != getpid() && ioctl(terminal, TIOCNOTTY);
+
+	for (int stream = 0; stream <= STDERR_FILENO && !failed; stream++)
+		failed = reopen_stream(stream);
+	if (failed)
+		error_set(error, "cannot leave the terminal: %s; start it from elsewhere",
+			  strerror(errno));
+	if (terminal >= 0)
+		close(terminal);
+	return failed ? -1 : 0;
+}
+
 int privileges_drop(uid_t uid, gid_t gid, struct error *error)
 {
 	if (uid == 0)
 		return 0;
+	if (leave_terminal(error))
+		return -1;
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (maps_need_capability())
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_BPF);

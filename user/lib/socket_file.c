@@ -27,14 +27,16 @@ static void directory_of(const char *path, char directory[PATH_SIZE])
 		strcpy(directory, ".");
 }
 
-/* Can only root change the directory? Then store its real path in `real`. */
-static bool only_root_can_write(const char *directory, char real[PATH_MAX])
+/* Can only root change the directory, and what its path leads to? */
+static bool only_root_can_write(const char *directory)
 {
+	char real[PATH_MAX];
 	struct error ignored;
 	struct stat status;
 
-	return path_resolve_safe(directory, real, &ignored) == 0 && lstat(real, &status) == 0 &&
-	       status.st_uid == 0 && !(status.st_mode & (S_IWGRP | S_IWOTH));
+	return path_is_roots(directory) && path_resolve_safe(directory, real, &ignored) == 0 &&
+	       lstat(real, &status) == 0 && status.st_uid == 0 &&
+	       !(status.st_mode & (S_IWGRP | S_IWOTH));
 }
 
 /* Change the owner of a path within a directory that only root can write. */
@@ -51,11 +53,25 @@ static int set_owner(const char *path, int flags, uid_t uid, gid_t gid, struct e
 	return failed ? -1 : 0;
 }
 
+/* Create a directory, and if `give` is set, make it the user's; not one that has appeared meanwhile. */
+static int make_directory(const struct socket_use *use, const char *directory, bool give, uid_t uid,
+			  gid_t gid, struct error *error)
+{
+	if (mkdir(directory, 0755) == 0)
+		return give ? set_owner(directory, O_DIRECTORY, uid, gid, error) : 0;
+	if (errno == EEXIST)
+		return 0;
+	return error_set(error,
+			 "%s: cannot create the directory: %s; create it, or set `%s` to a path "
+			 "where the daemon may write",
+			 directory, strerror(errno), use->setting);
+}
+
 /* Create missing directories; as root only within those that only root can write. */
 static int make_directories(const struct socket_use *use, const char *path, bool as_root, uid_t uid,
 			    gid_t gid, struct error *error)
 {
-	char directory[PATH_SIZE], above[PATH_SIZE], real[PATH_MAX];
+	char directory[PATH_SIZE], above[PATH_SIZE];
 	struct stat status;
 
 	snprintf(directory, sizeof(directory), "%s", path);
@@ -63,15 +79,10 @@ static int make_directories(const struct socket_use *use, const char *path, bool
 		*slash = '\0';
 		if (stat(directory, &status) && errno == ENOENT) {
 			directory_of(directory, above);
-			if (as_root && !only_root_can_write(above, real))
+			if (as_root && !only_root_can_write(above))
 				return 0;
-			if (mkdir(directory, 0755) && errno != EEXIST)
-				return error_set(error,
-						 "%s: cannot create the directory: %s; create it, "
-						 "or set `%s` to a path where the daemon may write",
-						 directory, strerror(errno), use->setting);
-			if (as_root && !strchr(slash + 1, '/') &&
-			    set_owner(directory, O_DIRECTORY, uid, gid, error))
+			if (make_directory(use, directory, as_root && !strchr(slash + 1, '/'), uid,
+					   gid, error))
 				return -1;
 		}
 		*slash = '/';
@@ -177,12 +188,12 @@ static int set_path(struct socket_file *name, const struct socket_use *use, cons
 int socket_file_prepare(struct socket_file *name, const struct socket_use *use, const char *path,
 			uid_t uid, gid_t gid, struct error *error)
 {
-	char directory[PATH_SIZE], real[PATH_MAX];
+	char directory[PATH_SIZE];
 
 	if (set_path(name, use, path, error) || make_directories(use, path, true, uid, gid, error))
 		return -1;
 	directory_of(path, directory);
-	if (!only_root_can_write(directory, real))
+	if (!only_root_can_write(directory))
 		return 0;
 	if (remove_stale(use, &name->address, error) || bind_socket(name, use, error))
 		return -1;

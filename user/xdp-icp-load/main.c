@@ -333,6 +333,7 @@ int main(int argc, char **argv)
 	struct error error;
 
 	argv[0] = (char *)"xdp-icp-load"; /* the name of the front end */
+	closefrom(STDERR_FILENO + 1); /* what root has open is not for plugins and children */
 	argp_err_exit_status = KERNEL_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
 	log_open("xdp-icp-load", arguments.level);

@@ -2,6 +2,7 @@
 /* The daemon's command line. */
 #include <argp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "xdp-icpd/config_check.h"
 #include "xdp-icpd/daemon.h"
@@ -64,6 +65,7 @@ int main(int argc, char **argv)
 	struct daemon daemon;
 	struct error error;
 
+	closefrom(STDERR_FILENO + 1); /* what root has open is not for plugins and children */
 	argp_err_exit_status = EXIT_FAILURE;
 	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
 	log_open("xdp-icpd", arguments.level);
