@@ -13,9 +13,9 @@
 #include "lib/escape.h"
 #include "lib/event.h"
 
-#define JSON_TYPE "application/json"
 #define NO_PAGE "default-src 'none'; frame-ancestors 'none'"
 #define STREAM_BLOCK 16384 /* bytes passed on at once */
+#define VALUE_SIZE 256 /* bytes that jansson takes for a value at most, an object with a member */
 
 static const struct timeval whole_timeout = { .tv_sec = CONTROL_DEADLINE };
 static const struct timeval pause_timeout = { .tv_sec = CONTROL_STREAM_TIMEOUT };
@@ -197,12 +197,51 @@ void request_receive(struct control_request *request, const char *bytes, size_t 
 	request->length += length;
 }
 
+/* At least as many as the values of a JSON text, if it is one. */
+static size_t count_values(const char *text, size_t length)
+{
+	bool quoted = false;
+	size_t count = 1;
+
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] == '"')
+			quoted = !quoted;
+		else if (quoted)
+			i += text[i] == '\\';
+		else
+			count += text[i] == '[' || text[i] == '{' || text[i] == ',' ||
+				 text[i] == ':';
+	}
+	return count;
+}
+
+/* Is there memory for the values of the body? False: the request has been refused. */
+static bool allow_values(struct control_request *request)
+{
+	size_t count = count_values(request->text, request->length);
+
+	if (request->may_change)
+		return true;
+	if (count > CONTROL_VALUES_MAX_READER)
+		control_refuse(request, CONTROL_STATUS_TOO_LARGE,
+			       "the request has more than %u values; split it",
+			       CONTROL_VALUES_MAX_READER);
+	else if (!hold(request, (ssize_t)(count * VALUE_SIZE)))
+		control_refuse(request, CONTROL_STATUS_OVER_QUOTA,
+			       "too much is buffered for your user or in all; try again");
+	else
+		return true;
+	return false;
+}
+
 bool request_parse(struct control_request *request)
 {
 	json_error_t mistake;
 
 	if (!request->length)
 		return true;
+	if (!allow_values(request))
+		return false;
 	request->body =
 		json_loadb(request->text, request->length, JSON_REJECT_DUPLICATES, &mistake);
 	free(request->text);
@@ -274,8 +313,7 @@ static void set_response(struct control_request *request, struct MHD_Response *r
 	}
 }
 
-/* Return a response with its newline, for free(), and its length. */
-static char *dump(const json_t *json, size_t *length)
+char *control_dump(const json_t *json, size_t *length)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
 	char *line;
@@ -309,7 +347,7 @@ static void respond(struct control_request *request, enum control_status status,
 	}
 	if (error) {
 		status = error == no_memory ? CONTROL_STATUS_FAILED : CONTROL_STATUS_OVER_QUOTA;
-		type = JSON_TYPE;
+		type = CONTROL_JSON;
 	}
 	set_response(request,
 		     error ? MHD_create_response_from_buffer(strlen(error), (void *)error,
@@ -336,8 +374,8 @@ static void reply(struct control_request *request, enum control_status status, j
 	char *text;
 
 	if (is_awaited(request)) {
-		text = dump(json, &length);
-		respond(request, status, JSON_TYPE, text, length);
+		text = control_dump(json, &length);
+		respond(request, status, CONTROL_JSON, text, length);
 	}
 	json_decref(json);
 }
@@ -357,6 +395,11 @@ void control_reply_page(struct control_request *request, const char *security, c
 	if (request->connection)
 		request->security = security;
 	control_reply_text(request, "text/html; charset=utf-8", text, length);
+}
+
+bool control_may_change(const struct control_request *request)
+{
+	return request->may_change;
 }
 
 void control_reply(struct control_request *request, json_t *response)

@@ -102,12 +102,18 @@ const char *control_argument(const struct control_request *request, const char *
 /* Return a header of the request, valid likewise, or NULL. */
 const char *control_header(const struct control_request *request, const char *name);
 
+/* May the peer change something? Root and the daemon's own user may. */
+bool control_may_change(const struct control_request *request);
+
 /* Send a response of status 200 (takes the reference; NULL: out of memory). */
 void control_reply(struct control_request *request, json_t *response);
 
+/* Return the text of a response, for free(), and its length; NULL: out of memory. */
+char *control_dump(const json_t *response, size_t *length);
+
 /*
- * Likewise one of another type than JSON: `length` bytes from malloc(), which are freed (NULL: out of
- * memory). `type` is the Content-Type.
+ * Likewise a text: `length` bytes from malloc(), which are freed (NULL: out of
+ * memory). `type` is the Content-Type, CONTROL_JSON for one of control_dump().
  */
 void control_reply_text(struct control_request *request, const char *type, char *text,
 			size_t length);

@@ -20,9 +20,11 @@
 #include "server/rule_search.h"
 #include "icp/opcode.h"
 
-#define URLS_STEP 4	 /* per event */
-#define PENDING_MAX 16	 /* that wait for policies, which queries need too */
-#define RESULT_SIZE 4096 /* approximate size of a result without its texts, in bytes */
+#define URLS_STEP 4	   /* per event */
+#define PENDING_MAX 16	   /* that wait for policies, which queries need too */
+#define PENDING_READERS 24 /* of all checks, from where on readers' wait */
+#define PENDING_ALL 32	   /* of all checks */
+#define RESULT_SIZE 4096   /* approximate size of a result without its texts, in bytes */
 
 /* A URL whose evaluation is pending. */
 struct check_item {
@@ -46,15 +48,23 @@ struct check {
 	struct rule_search search; /* for URLs decided by a rule; the tag is their index */
 };
 
+/* The evaluation has ended. */
+static void end_item(struct check_item *item)
+{
+	LIST_REMOVE(item, link);
+	item->check->pending_count--;
+	item->check->daemon->checks_pending--;
+	free(item);
+}
+
 /* Free the check; the response has been sent. */
 static void check_free(struct check *check)
 {
 	while (!LIST_EMPTY(&check->pending)) {
 		struct check_item *item = LIST_FIRST(&check->pending);
 
-		LIST_REMOVE(item, link);
 		evaluation_cancel(item->evaluation);
-		free(item);
+		end_item(item);
 	}
 	if (check->running)
 		(*check->running)--;
@@ -89,6 +99,14 @@ static void check_schedule(struct check *check)
 	static const struct timeval at_once = { 0 };
 
 	event_add(check->step, &at_once);
+}
+
+/* May one more URL wait for policies? */
+static bool has_room(const struct check *check)
+{
+	unsigned int limit = control_may_change(check->request) ? PENDING_ALL : PENDING_READERS;
+
+	return check->pending_count < PENDING_MAX && check->daemon->checks_pending < limit;
 }
 
 /* --- a result */
@@ -253,9 +271,7 @@ static void check_decided(void *context, const struct query *query,
 	struct responder_outcome outcome = responder_finish(&responder, decision);
 
 	add_outcome(check, query, &outcome, item->index);
-	LIST_REMOVE(item, link);
-	check->pending_count--;
-	free(item);
+	end_item(item);
 	check_schedule(check);
 }
 
@@ -282,6 +298,7 @@ static void check_query(struct check *check, const struct query *query, size_t i
 	};
 	LIST_INSERT_HEAD(&check->pending, item, link);
 	check->pending_count++;
+	check->daemon->checks_pending++;
 	evaluation_on_done(outcome.pending, check_decided, item);
 }
 
@@ -359,12 +376,12 @@ static void check_rules(struct check *check)
 
 static void check_step(evutil_socket_t fd, short what, void *context)
 {
+	static const struct timeval pause = { .tv_usec = 10000 };
 	struct check *check = context;
 	size_t count = json_array_size(check->urls);
 	struct error error;
 
-	for (int i = 0; i < URLS_STEP && check->next < count && check->pending_count < PENDING_MAX;
-	     i++) {
+	for (int i = 0; i < URLS_STEP && check->next < count && has_room(check); i++) {
 		int status = check_next(check, &error);
 
 		if (status) {
@@ -372,8 +389,10 @@ static void check_step(evutil_socket_t fd, short what, void *context)
 			return;
 		}
 	}
-	if (check->next < count && check->pending_count < PENDING_MAX)
+	if (check->next < count && has_room(check))
 		check_schedule(check);
+	else if (check->next < count && check->pending_count == 0)
+		event_add(check->step, &pause); /* others' have to end first */
 	else if (check->next == count && check->pending_count == 0)
 		check_rules(check);
 	/* Otherwise check_decided() continues. */

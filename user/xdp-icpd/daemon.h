@@ -53,6 +53,7 @@ struct daemon {
 	struct changes *changes;	  /* of the chain (reload.c) */
 	struct running_clusters clusters; /* (clusters.c) */
 	struct rules_jobs rule_changes;	  /* the first one is being made (rules.c) */
+	unsigned int checks_pending;	  /* URLs of all checks that wait for policies (check.c) */
 	struct event *heartbeat;
 	struct event *recents;	 /* NULL: userspace alone (recent.c) */
 	struct event *log_later; /* NULL: not needed yet (states.c) */

@@ -24,8 +24,8 @@
 
 void public_free(struct public_view *view)
 {
-	json_decref(view->status.reply);
-	json_decref(view->policies.reply);
+	free(view->status.reply);
+	free(view->policies.reply);
 }
 
 /* --- status and policies */
@@ -70,13 +70,20 @@ static void reply_with(struct daemon *daemon, struct control_request *request, s
 		       json_t *(*make)(struct daemon *daemon))
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+	char *copy;
 
 	if (!kept->reply || now - kept->made >= SECOND) {
-		json_decref(kept->reply);
-		kept->reply = make(daemon);
+		json_t *reply = make(daemon);
+
+		free(kept->reply);
+		kept->reply = control_dump(reply, &kept->length);
 		kept->made = now;
+		json_decref(reply);
 	}
-	control_reply(request, json_incref(kept->reply));
+	copy = kept->reply ? malloc(kept->length) : NULL;
+	if (copy)
+		memcpy(copy, kept->reply, kept->length);
+	control_reply_text(request, CONTROL_JSON, copy, kept->length);
 }
 
 static void get_status(void *context, struct control_request *request)

@@ -10,7 +10,8 @@
 /* What it keeps; zeroed: nothing has been asked for yet. */
 struct public_view {
 	struct kept {
-		json_t *reply; /* NULL: not made yet */
+		char *reply; /* NULL: not made yet */
+		size_t length;
 		uint64_t made; /* nanoseconds of the monotonic clock */
 	} status, policies;
 	unsigned int checks; /* that are running */

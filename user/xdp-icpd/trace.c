@@ -16,8 +16,9 @@
 #include "icp/opcode.h"
 
 #define TRACERS_MAX 8
-#define POLL_MS 20	  /* interval at which records are read */
-#define POLLS_PER_LEASE 5 /* polls per renewal of the lease on tracing in the kernel */
+#define TRACERS_MAX_READERS 6 /* so that readers cannot lock root out */
+#define POLL_MS 20	      /* interval at which records are read */
+#define POLLS_PER_LEASE 5     /* polls per renewal of the lease on tracing in the kernel */
 #define LEASE_NS 1000000000ull
 
 struct tracer {
@@ -339,6 +340,7 @@ static int read_filters(struct tracer *tracer, struct error *error)
 void get_trace(void *context, struct control_request *request)
 {
 	enum control_status status = CONTROL_STATUS_BAD_REQUEST;
+	const size_t limit = control_may_change(request) ? TRACERS_MAX : TRACERS_MAX_READERS;
 	struct tracer tracer = { .peer = request };
 	struct daemon *daemon = context;
 	struct error error;
@@ -346,8 +348,10 @@ void get_trace(void *context, struct control_request *request)
 	if (read_filters(&tracer, &error))
 		goto refuse;
 	status = CONTROL_STATUS_OVER_QUOTA;
-	if (daemon->tracing && daemon->tracing->count == TRACERS_MAX) {
-		error_set(&error, "%d clients trace already, the maximum", TRACERS_MAX);
+	if (daemon->tracing && daemon->tracing->count >= limit) {
+		error_set(&error, "%zu clients trace already; more than %zu may not%s",
+			  daemon->tracing->count, limit,
+			  limit < TRACERS_MAX ? ", but for root" : "");
 		goto refuse;
 	}
 	status = CONTROL_STATUS_FAILED;
