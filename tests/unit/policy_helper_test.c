@@ -313,6 +313,47 @@ TEST(child_that_ignores_sigterm)
 	helper_pool_free(pool); /* close_base() checks that it has exited */
 }
 
+/* A process that has ended may not have been reaped yet. */
+static bool is_running(pid_t pid)
+{
+	char path[32], state = 'Z';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);
+	fclose(file);
+	return state != 'Z';
+}
+
+/* It would outlive the daemon, and each restart of the child would add one. */
+TEST(rest_of_an_exited_childs_group)
+{
+	struct helper_pool *pool =
+		open_pool("read -r x; (trap '' TERM; exec sleep 100) >/dev/null & "
+			  "echo $!; read -r x",
+			  1);
+	struct reply rest = { 0 }, none = { 0 };
+	pid_t pid;
+
+	assert_true(helper_pool_ask(pool, "x\n", 2, &rest));
+	while (!rest.times)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	pid = (pid_t)strtol(rest.line, NULL, 10);
+	assert_true(is_running(pid));
+	assert_true(helper_pool_ask(pool, "y\n", 2, &none));
+	while (!none.times)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	for (int i = 0; i < 1000 && is_running(pid); i++) {
+		assert_in_range(event_base_loop(base, EVLOOP_NONBLOCK), 0, 1);
+		usleep(10000);
+	}
+	assert_false(is_running(pid));
+	helper_pool_free(pool);
+}
+
 TEST(files_and_signals_of_children)
 {
 	struct helper_pool *pool = open_pool("read -r x; ls /proc/self/fd | tr '\\n' ' '; echo; "

@@ -77,7 +77,7 @@ static bool process_reap(struct helper_process *process)
 	    info.si_pid == 0)
 		return false;
 	/* Not reaped yet, so the pid is safe: end what is left of the group and holds the pipes. */
-	process_signal(process, SIGTERM);
+	process_signal(process, SIGKILL);
 	waitpid(process->pid, &process->status, WNOHANG);
 	process->reaped = true;
 	event_del(process->exit_event);
