@@ -211,6 +211,45 @@ class ManyConnections(Lab):
         self.assertEqual(status, 400)
         self.assertIn("at most 4096", reply["error"])
 
+    def test_check_of_too_many_values(self):
+        """A value takes a hundred times the memory of its text."""
+        nested = {"urls": [["{"] * 5, [{}] * 200_000]}
+        status, reply = self.begin("POST", "/v1/check", nested).reply()
+        self.assertEqual(status, 413, reply)
+        self.assertIn("more than 20000 values", reply["error"])
+        quoted = {"urls": ['\\"{},:' * 100] * 200}
+        self.assertEqual(self.begin("POST", "/v1/check", quoted).reply()[0], 200)
+
+    def test_readers_trace(self):
+        """They leave room for root."""
+        for _ in range(6):
+            self.begin("GET", "/v1/trace")
+        until(lambda: self.daemon_here.count("tracers") == 6, "six traces")
+        status, reply = self.begin("GET", "/v1/trace").reply()
+        self.assertEqual(status, 503)
+        self.assertIn("6 clients trace already", reply["error"])
+        self.begin("GET", "/v1/trace", uid=0)
+        until(lambda: self.daemon_here.count("tracers") == 7, "root's trace")
+
+    def test_number_of_many_rules(self):
+        """They are counted in slices, so that status delays nothing."""
+        rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(self.RULES)]
+        self.daemon_here.ask_control("POST", "/v1/rules", {"rules": rules[:4096]})
+        self.assertEqual(self.daemon_here.status()["rules"], 4096)
+        self.daemon_here.ask_control("POST", "/v1/rules", {"rules": rules})
+        self.assertNotEqual(self.daemon_here.status()["rules"], self.RULES)
+        until(lambda: self.daemon_here.status()["rules"] == self.RULES, "the count")
+
+    def test_many_checks_wait_for_policies(self):
+        """More than may wait at once: all are decided in the end."""
+        slow = """policy "20" {
+            kind = "helper" program = { "/bin/sh", "-c", "while read -r url; do sleep 0.01; echo hit; done" }
+        }"""
+        self.daemon_here.configure(slow)
+        self.daemon_here.icpctl("reload")
+        for status, reply in [one.reply() for one in [self.check(20) for _ in range(5)]]:
+            self.assertEqual((status, len(reply["results"])), (200, 20))
+
     def test_peer_of_a_check_closes(self):
         """At any stage: with URLs still to begin, and some that wait for a helper."""
         mute = """policy "20" {

@@ -354,7 +354,7 @@ class ManyRules(Wire):
         path.write_text("".join(f"http://{n}.e.org/x\tdenied\n" for n in range(self.COUNT)))
         daemon.icpctl("rules", "replace", path)
         self.assertEqual([self.ask(last), self.ask(f"{last}x")], ["miss", "denied"])
-        self.assertEqual(daemon.count("rules"), self.COUNT)
+        until(lambda: daemon.count("rules") == self.COUNT, "the count")
 
 
 class ChangesInTheKernel(Changes):

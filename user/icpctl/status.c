@@ -66,7 +66,9 @@ static void print_listen(const json_t *listen)
 /* Print "12 of at most 100", or the number alone if there is no limit. */
 static void print_occupancy(const json_t *reply, const char *name, const char *limit)
 {
-	if (json_is_integer(json_object_get(reply, limit)))
+	if (json_is_null(json_object_get(reply, name)))
+		print_line(name, "not counted yet");
+	else if (json_is_integer(json_object_get(reply, limit)))
 		print_line(name, "%" JSON_INTEGER_FORMAT " of at most %" JSON_INTEGER_FORMAT,
 			   icpctl_integer(reply, name), icpctl_integer(reply, limit));
 	else

@@ -134,22 +134,3 @@ size_t rules_max(const struct rules *rules)
 {
 	return rules->max;
 }
-
-static int count_one(void *context, const char *prefix, size_t length, enum icp_opcode verdict)
-{
-	size_t *count = context;
-
-	(*count)++;
-	return 0;
-}
-
-size_t rules_count(struct rules *rules)
-{
-	struct rules_cursor cursor = { 0 };
-	struct error error;
-	size_t count = 0;
-
-	while (!cursor.done && rules_step(rules, &cursor, count_one, &count, &error) == 0)
-		;
-	return count;
-}

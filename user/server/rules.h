@@ -59,8 +59,7 @@ int rules_write(struct rules *rules, const struct rule_write *writes, size_t cou
 int rules_step(struct rules *rules, struct rules_cursor *cursor, rule_callback each, void *context,
 	       struct error *error);
 
-/* Return the capacity, and the number of rules. */
+/* Return the capacity. */
 size_t rules_max(const struct rules *rules);
-size_t rules_count(struct rules *rules);
 
 #endif

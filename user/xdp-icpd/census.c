@@ -5,6 +5,8 @@
 
 #define PAUSE 20000   /* microseconds between two slices */
 #define VERDICTS 1000 /* in a slice */
+#define FIRST_SLICES                                                                               \
+	(4096 / RULES_STEP) /* at once: as many rules as there are by default at most */
 /* The kernel looks for the next entry among as many slots: in larger maps that takes milliseconds. */
 #define VERDICTS_MAX (1u << 18)
 
@@ -32,14 +34,14 @@ static int see_rule(void *context, const char *prefix, size_t length, enum icp_o
 	return 0;
 }
 
-/* Walk a part of the rules, then of the verdicts. */
-static void walk(struct census *census)
+/* Walk a part of the rules, so many slices, then of the verdicts. */
+static void walk(struct census *census, unsigned int slices)
 {
 	static const struct timeval pause = { .tv_usec = PAUSE };
 	const struct xdp *xdp = &census->daemon->xdp;
 	struct error ignored;
 
-	if (!census->rules.done) {
+	for (; !census->rules.done && slices; slices--) {
 		if (rules_step(census->daemon->server.rules, &census->rules, see_rule, census,
 			       &ignored))
 			census->rules.done = true;
@@ -58,7 +60,7 @@ static void walk(struct census *census)
 
 static void on_next(evutil_socket_t fd, short what, void *context)
 {
-	walk(context);
+	walk(context, 1);
 }
 
 static struct census *census_new(struct daemon *daemon)
@@ -92,7 +94,7 @@ static struct census_counts count(struct daemon *daemon)
 		census->verdicts =
 			(struct kernel_cursor){ .done = !kernel || kernel_sizes(kernel).verdicts >
 									   VERDICTS_MAX };
-		walk(census);
+		walk(census, FIRST_SLICES);
 	}
 	return census->known;
 }
@@ -114,6 +116,13 @@ size_t census_rooms(struct daemon *daemon, struct kernel_room rooms[CENSUS_ROOMS
 	if (kernel)
 		add(rooms, &known, "verdicts", counted.verdicts, kernel_sizes(kernel).verdicts);
 	return known;
+}
+
+long long census_rules(const struct daemon *daemon)
+{
+	const struct census *census = daemon->census;
+
+	return census && census->known.rules != UNKNOWN ? (long long)census->known.rules : -1;
 }
 
 void census_end(struct daemon *daemon)

@@ -19,6 +19,9 @@
  */
 size_t census_rooms(struct daemon *daemon, struct kernel_room rooms[CENSUS_ROOMS]);
 
+/* Return the number of rules as census_rooms() last knew it; -1: they are being counted. */
+long long census_rules(const struct daemon *daemon);
+
 /* End the walks. */
 void census_end(struct daemon *daemon);
 

@@ -180,6 +180,7 @@ json_t *status_json(struct daemon *daemon)
 	struct kernel_sizes sizes = { 0 };
 	/* Milliseconds since the daemon began, for rates. */
 	json_int_t clock_ms = (json_int_t)((clock_ns(CLOCK_MONOTONIC) - daemon->started) / 1000000);
+	json_int_t rules;
 	json_t *reply, *listen = json_array();
 
 	if (daemon->xdp.kernel)
@@ -217,6 +218,8 @@ json_t *status_json(struct daemon *daemon)
 				    json_integer(kernel_prefixes_used(daemon->xdp.kernel)));
 	json_object_set_new(reply, "latency", latency_json(daemon));
 	json_object_set_new(reply, "maps", maps_json(daemon));
+	rules = census_rules(daemon);
+	json_object_set_new(reply, "rules", rules < 0 ? json_null() : json_integer(rules));
 	json_object_set_new(reply, "metrics", metrics_address(daemon->config));
 	json_object_set_new(reply, "drain", drain_json(daemon->server.responder.drain));
 	json_object_set_new(reply, "drain_saved", drain_json(daemon->saved_drain));
@@ -229,11 +232,8 @@ json_t *status_json(struct daemon *daemon)
 static void get_status(void *context, struct control_request *request)
 {
 	struct daemon *daemon = context;
-	json_t *status = status_json(daemon);
-	size_t rules = rules_count(daemon->server.rules); /* a walk through all of them */
 
-	json_object_set_new(status, "rules", json_integer((json_int_t)rules));
-	reply_with_counters(daemon, request, status);
+	reply_with_counters(daemon, request, status_json(daemon));
 }
 
 /* --- reload */
