@@ -23,8 +23,6 @@ static int tell(size_t count, const char *const *arguments, void **state, char *
 	int terminal = open("/dev/tty", O_RDWR | O_NOCTTY);
 	int typed = 0, read = 0;
 
-	(void)count;
-	(void)arguments;
 	*state = NULL;
 	for (int stream = 0; stream <= STDERR_FILENO; stream++) {
 		typed += can_type(stream);
@@ -40,8 +38,6 @@ static int tell(size_t count, const char *const *arguments, void **state, char *
 
 static enum xdp_icp_plugin_verdict check(void *state, const struct xdp_icp_plugin_query *query)
 {
-	(void)state;
-	(void)query;
 	return XDP_ICP_PLUGIN_NOTHING;
 }
 

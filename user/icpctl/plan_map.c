@@ -190,7 +190,7 @@ static int note_members(struct membership_changes *changes, const json_t *cluste
 			return -1;
 	}
 	json_array_foreach (json_object_get(cluster, "drained"), i, name)
-		if (note_drained(changes, json_string_value(name), error))
+		if (json_is_string(name) && note_drained(changes, json_string_value(name), error))
 			return -1;
 	return 0;
 }

@@ -263,7 +263,7 @@ static int draw_maps(const json_t *status, int y)
 			continue;
 		snprintf(text, sizeof(text), "%s %s of %s", name, short_count(used, a),
 			 short_count(max, b));
-		list_add(&list, used * 10 >= max * 9 ? (int)TROUBLE : 0, text);
+		list_add(&list, (double)used >= 0.9 * (double)max ? (int)TROUBLE : 0, text);
 	}
 	return list_end(&list);
 }
