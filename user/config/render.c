@@ -57,22 +57,27 @@ static void print_section(FILE *out, const char *what, const struct policy_spec 
 	fputs("}\n", out);
 }
 
+/* Close a stream of open_memstream() and return its text, or NULL. */
+static char *close_text(FILE *out, char *const *text, bool failed)
+{
+	failed |= ferror(out) != 0;
+	if (fclose(out) == 0 && !failed)
+		return *text;
+	free(*text);
+	return NULL;
+}
+
 char *render_section(const char *head, const char *what, const struct policy_spec *spec)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	bool failed;
 
 	if (!out)
 		return NULL;
 	fputs(head, out);
 	print_section(out, what, spec);
-	failed = ferror(out);
-	if (fclose(out) == 0 && !failed)
-		return text;
-	free(text);
-	return NULL;
+	return close_text(out, &text, false);
 }
 
 static void print_option(FILE *out, const struct config *config, const struct config_option *option)
@@ -121,10 +126,6 @@ char *render_config(const struct config *config)
 	for (const struct config_option *option = config_options; option->name; option++)
 		print_option(out, config, option);
 	failed = print_sections(out, "cluster", config->clusters, config->cluster_count) ||
-		 print_sections(out, "policy", config->policies, config->policy_count) ||
-		 ferror(out);
-	if (fclose(out) == 0 && !failed)
-		return text;
-	free(text);
-	return NULL;
+		 print_sections(out, "policy", config->policies, config->policy_count);
+	return close_text(out, &text, failed);
 }
