@@ -35,17 +35,17 @@ struct filter {
 ICP_INLINE __u32 filter_text(const struct filter *filter, const text_word *text, __u32 length,
 			     __u32 words, __u32 best)
 {
-	__u64 state = ~0ULL, all = ~0ULL, word, nul;
+	const __u8 *bytes = (const __u8 *)text;
+	__u64 state = ~0ULL, all = ~0ULL, nul;
 
 	if (filter->rank >= best)
 		return filter->others;
 	for (__u32 i = 0; i < words; i++) {
 		if (i * ICP_WORD > length)
 			break;
-		word = word_little(text[i]);
 #pragma GCC unroll 8
 		for (__u32 byte = 0; byte < ICP_WORD; byte++) {
-			state = state << FILTER_AUTOMATA | filter->miss[word >> 8 * byte & 0xff];
+			state = state << FILTER_AUTOMATA | filter->miss[bytes[i * ICP_WORD + byte]];
 			all &= state;
 		}
 	}
