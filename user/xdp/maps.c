@@ -195,8 +195,6 @@ size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *i
 				.dispatcher = note.dispatcher,
 				.program_id = note.program_id,
 			};
-			if (!if_indextoname(key, interface->name))
-				interface->name[0] = '\0';
 			/*
 			 * libxdp replaces the dispatcher whenever another program is attached or
 			 * detached, so its id says nothing.
@@ -204,6 +202,9 @@ size_t kernel_interfaces(const struct kernel *kernel, struct kernel_interface *i
 			id = attached_id(key);
 			interface->attached =
 				note.dispatcher ? id != 0 : id != 0 && id == note.attached_id;
+			/* Asked last: an interface that is deleted loses its name before its program. */
+			if (!if_indextoname(key, interface->name))
+				interface->name[0] = '\0';
 		}
 		count++;
 	}
