@@ -304,8 +304,11 @@ class Start(Private, Wire):
         self.assertRegex(done.stderr, rf"conf:\d+: \${{XDP_ICP_SECRET}}: .* restart the daemon")
         self.assertEqual(self.ask(HIT), "hit")
 
-    def on_roots_terminal(self, *command):
-        """Run a command in the session of a leader on a terminal, as a shell does; what is shown."""
+    def on_roots_terminal(self, *command, interrupt_at=None):
+        """
+        Run a command in the session of a leader on a terminal, as a shell does, press Ctrl-C when a text
+        is shown, and return all that is.
+        """
         pid, master = pty.fork()
         if pid == 0:
             with contextlib.suppress(BaseException):
@@ -316,6 +319,9 @@ class Start(Private, Wire):
         with contextlib.suppress(OSError):  # EIO: it is over
             while some := os.read(master, 65536):
                 shown += some
+                if interrupt_at and interrupt_at in shown:
+                    os.write(master, b"\x03")
+                    interrupt_at = None
         os.close(master)
         os.waitpid(pid, 0)
         return shown.decode()
@@ -333,6 +339,12 @@ class Start(Private, Wire):
             with self.server_side.entered():
                 shown = self.on_roots_terminal(*command)
             self.assertIn("terminal none, writes yes, types 0, reads 0, descriptor none", shown)
+
+    def test_keyboard_of_roots_terminal(self):
+        command = (BUILD / "xdp-icpd", "-c", self.daemon_here.config)
+        with self.server_side.entered():
+            shown = self.on_roots_terminal(*command, interrupt_at=b"answers, mode native")
+        self.assertIn("ends on Interrupt", shown)
 
     def test_configuration_writable_by_others(self):
         config = self.daemon_here.config
