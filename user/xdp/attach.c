@@ -12,34 +12,14 @@
 
 #include "xdp/device.h"
 #include "xdp/attach.h"
+#include "xdp/attached.h"
 #include "xdp/bpflog.h"
 #include "xdp/pins.h"
 #include "xdp/skeleton.h"
 #include "lib/log.h"
 #include "lib/shell_quote.h"
 
-#define PROGRAM_NAME "xdp_icp"
-
-/* --- what is attached */
-
-static bool program_uses_map(uint32_t program, uint32_t map)
-{
-	struct bpf_prog_info info = { 0 };
-	uint32_t size = sizeof(info);
-	uint32_t maps[64];
-	bool uses = false;
-	int fd = bpf_prog_get_fd_by_id(program);
-
-	if (fd < 0)
-		return false;
-	info.nr_map_ids = sizeof(maps) / sizeof(maps[0]);
-	info.map_ids = (uintptr_t)maps;
-	if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
-		for (uint32_t i = 0; i < info.nr_map_ids && i < 64; i++)
-			uses = uses || maps[i] == map;
-	close(fd);
-	return uses;
-}
+/* --- the program to attach */
 
 static bool same_code(uint32_t program, int fd)
 {
@@ -56,47 +36,6 @@ static bool same_code(uint32_t program, int fd)
 	close(old_fd);
 	return same;
 }
-
-/* The XDP programs attached to an interface. */
-struct attached {
-	struct xdp_multiprog *all; /* NULL: none */
-	struct xdp_program *ours;  /* in `all`; NULL: not attached */
-	bool native;
-	bool dispatcher;
-};
-
-/* `controls` are the ids of control maps that identify a program as ours; 0 matches none. */
-static void attached_read(struct attached *attached, unsigned int ifindex, const uint32_t *controls,
-			  size_t count)
-{
-	struct xdp_program *program = NULL;
-
-	*attached = (struct attached){ .all = xdp_multiprog__get_from_ifindex(ifindex) };
-	if (libxdp_get_error(attached->all)) {
-		attached->all = NULL;
-		return;
-	}
-	attached->native = xdp_multiprog__attach_mode(attached->all) == XDP_MODE_NATIVE;
-	attached->dispatcher = !xdp_multiprog__is_legacy(attached->all);
-	for (;;) {
-		program = attached->dispatcher ? xdp_multiprog__next_prog(program, attached->all)
-			  : program	       ? NULL
-					       : xdp_multiprog__main_prog(attached->all);
-		if (!program)
-			return;
-		for (size_t i = 0; i < count; i++)
-			if (controls[i] && program_uses_map(xdp_program__id(program), controls[i]))
-				attached->ours = program;
-	}
-}
-
-static void attached_close(struct attached *attached)
-{
-	if (attached->all)
-		xdp_multiprog__close(attached->all);
-}
-
-/* --- the program to attach */
 
 /* The program per mode (skeleton_open()); the generic one is loaded on first use. */
 struct code {
@@ -269,18 +208,6 @@ static bool mode_fits(enum config_mode mode, bool native)
 	return mode == CONFIG_MODE_AUTO || (mode == CONFIG_MODE_NATIVE) == native;
 }
 
-/*
- * Detach our program from behind the dispatcher, or whatever holds the interface alone. Return 0 or
- * -errno.
- */
-static int detach_current(const struct attached *attached, unsigned int ifindex)
-{
-	if (attached->ours && attached->dispatcher)
-		return xdp_program__detach(attached->ours, ifindex,
-					   attached->native ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
-	return attached->all ? xdp_multiprog__detach(attached->all) : 0;
-}
-
 /* Attach the program, replacing what must not stay. */
 static enum kernel_result attach(struct code *code, unsigned int ifindex,
 				 const uint32_t controls[2], struct error *error)
@@ -338,7 +265,7 @@ static enum kernel_result attach(struct code *code, unsigned int ifindex,
 		detached = attached.ours;
 	}
 	if (detached)
-		detach_current(&attached, ifindex);
+		attached_detach(&attached, ifindex);
 	result = attach_in_modes(code, ifindex, error);
 	if (result != KERNEL_OK && detached && alone &&
 	    bpf_xdp_attach(ifindex, xdp_program__fd(alone), mode_flag(attached.native), NULL))
@@ -399,7 +326,7 @@ static enum kernel_result record(const char *interface, unsigned int ifindex, in
 		error_set(error,
 			  "interface %s: no more than %u interfaces can carry the program: %s",
 			  interface, map_entries(interfaces), strerror(errno));
-		detach_current(&attached, ifindex);
+		attached_detach(&attached, ifindex);
 		goto out;
 	}
 	log_write(LOG_NOTICE, "interface %s: XDP program %u attached, mode %s%s", interface,
@@ -435,7 +362,7 @@ bool kernel_detach(unsigned int ifindex, uint32_t control, enum config_mode *mod
 	ours = attached.ours != NULL;
 	*mode = attached.native ? CONFIG_MODE_NATIVE : CONFIG_MODE_GENERIC;
 	if (ours)
-		detach_current(&attached, ifindex);
+		attached_detach(&attached, ifindex);
 	attached_close(&attached);
 	return ours;
 }
@@ -483,7 +410,7 @@ static enum kernel_result unload(const char *interface, int interfaces, int cont
 	}
 	attached_read(&attached, key, &id, 1);
 	if (attached.ours)
-		err = detach_current(&attached, key);
+		err = attached_detach(&attached, key);
 	attached_close(&attached);
 	if (err) {
 		error_set(error, "interface %s: cannot detach: %s", interface, strerror(-err));
