@@ -9,10 +9,11 @@ import shutil
 import struct
 import time
 
+import bpf
 from daemon import BUILD
 from lab import main
 from net import until
-from wire import DENIED, FAMILIES, HIT, SERVER, SERVER6, SERVER_2, Wire
+from wire import DENIED, FAMILIES, HIT, POLICIES, SERVER, SERVER6, SERVER_2, Wire
 
 UNPRIVILEGED = (
     "setpriv",
@@ -221,6 +222,67 @@ class Replacement(Loader):
         self.assertIn("a daemon uses them", done.stderr)
         self.assertEqual(self.program("s1"), (None, None))
         self.assert_answered_by(self.daemon_here, "kernel", "err", self.RULE)
+
+
+class LeftOver(Loader):
+    """A program that goes on by the chain of a daemon that is gone, where no pins lead to it."""
+
+    OTHER = POLICIES.replace('"hit"', '"denied"')
+    mode = "generic"
+
+    def setUp(self):
+        super().setUp()
+        self.first = self.responder().start()
+        self.assertEqual(self.ask(HIT), "hit")
+        self.left = self.program()
+        self.pins_of_first, self.pins = self.pins, self.pin_dir()
+
+    def assert_next_replies(self, who, **settings):
+        daemon = self.responder(self.OTHER, **settings).start()
+        self.assertIn(f"detached the XDP program xdp_icp (id {self.left[0]})", daemon.log.read_text())
+        for _, address in FAMILIES:
+            self.assert_answered_by(daemon, who, "denied", HIT, address)
+
+    def test_another_pin_dir(self):
+        self.first.kill()
+        self.assert_next_replies("kernel")
+        self.assertEqual(self.program()[1], "generic")
+
+    def test_another_pin_dir_and_mode_off(self):
+        self.first.kill()
+        self.assert_next_replies("daemon", mode="off")
+        self.assertEqual(self.program(), (None, None))
+
+    def test_removed_pins_and_another_interface(self):
+        self.first.kill()
+        bpf.remove_pins(self.pins_of_first)
+        self.pins = self.pins_of_first
+        self.assert_next_replies("daemon", interfaces=["lo"])
+        self.assertEqual(self.program(), (None, None))
+
+    def test_another_user(self):
+        self.first.kill()
+        self.pins = self.pins_of_first
+        following = self.responder(self.OTHER, settings='user = "daemon"')
+        following.launch()
+        self.assertEqual(following.wait(), 1)
+        self.assertIn("`xdp-icp-load --unload --all`", following.log.read_text())
+        self.load("--unload", "--all")
+        following.start()
+        self.assert_answered_by(following, "kernel", "denied", HIT)
+
+    def test_a_living_daemon_keeps_its_program(self):
+        """Another daemon has other addresses, and the loader finds those of its own in use."""
+        other = self.responder(self.OTHER, listen=(f"{SERVER}:4130",)).start()
+        self.assertEqual(other.count("mode"), "userspace")
+        self.assertEqual(self.load("s0", check=False).returncode, 5)
+        self.assertEqual(self.program(), self.left)
+        self.assert_answered_by(self.first, "kernel", "hit", HIT)
+        other.stop()
+        self.first.kill()
+        self.load("s0")
+        self.assertNotEqual(self.program()[0], self.left[0])
+        self.assert_port_closed()
 
 
 class Daemons(Loader):

@@ -32,7 +32,8 @@ static const char doc[] =
 	"reason; 3 the device takes the program in none of the requested modes; 4 no privileges, "
 	"no BPF "
 	"file system, or a kernel older than 5.18; 5 another program has the place, or a daemon "
-	"uses the maps; 6 no such device.";
+	"uses the maps; 6 no such device; 7 the program of a daemon that is gone cannot be "
+	"detached.";
 
 enum {
 	OPTION_MODE = 256,
@@ -245,13 +246,20 @@ static enum kernel_result load(struct arguments *arguments, struct config *confi
 	char *const *interfaces = arguments->all ? config->interfaces : &arguments->interface;
 	size_t count = arguments->all ? config->interface_count : 1, loaded = 0;
 	struct kernel_load job = { .replace = arguments->replace };
-	enum kernel_result result;
+	const struct kernel_listen listen = { .addresses = config->listen,
+					      .count = config->listen_count };
+	enum kernel_result result = KERNEL_OK;
 	struct kernel *kernel = NULL;
 	struct error ignored;
 
 	if (read_mode(arguments->mode, config, &job.mode, error) ||
 	    user_find(config->user, &job.owner, &job.group, error))
 		return KERNEL_USAGE;
+	if (kernel_check_available(&ignored) == KERNEL_OK)
+		result = kernel_detach_abandoned(config->pin_dir, arguments->interface, &listen,
+						 error);
+	if (result != KERNEL_OK)
+		return result;
 	if (count == 0 || (arguments->all && config->mode == CONFIG_MODE_OFF)) {
 		log_write(LOG_NOTICE, "nothing to load: %s",
 			  count ? "mode is off" : "no `interfaces` are configured");

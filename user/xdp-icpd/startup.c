@@ -114,6 +114,18 @@ static enum kernel_result load_interfaces(const struct daemon *daemon, const str
 	return loaded ? KERNEL_OK : worst;
 }
 
+/* Programs that none of the pins leads to must not reply by another chain than this daemon's. */
+static enum kernel_result detach_abandoned(const struct config *config, struct error *error)
+{
+	const struct kernel_listen listen = {
+		.addresses = config->listen,
+		.count = config->listen_count,
+		.is_bound = true,
+	};
+
+	return kernel_detach_abandoned(config->pin_dir, NULL, &listen, error);
+}
+
 /* Load, or with mode off disable, as soon as the parent sends the sizes; exit if it ends. */
 static void __attribute__((noreturn))
 run_loader(const struct daemon *daemon, const struct start *start)
@@ -127,13 +139,14 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	result = load_receive(start->channel, &sizes, &error);
-	if (daemon->config->mode != CONFIG_MODE_OFF) {
-		if (result == KERNEL_OK)
-			result = load_interfaces(daemon, start, &sizes, &error);
-		pin_dir_hand_over(daemon->xdp.pin_dir, start->uid, start->gid);
-	} else if (result == KERNEL_OK) {
+	if (result == KERNEL_OK)
+		result = detach_abandoned(daemon->config, &error);
+	if (result == KERNEL_OK && daemon->config->mode == CONFIG_MODE_OFF)
 		disable_stale_program(daemon);
-	}
+	else if (result == KERNEL_OK && daemon->xdp.pin_dir)
+		result = load_interfaces(daemon, start, &sizes, &error);
+	if (daemon->xdp.pin_dir)
+		pin_dir_hand_over(daemon->xdp.pin_dir, start->uid, start->gid);
 	load_send(start->channel, result, NULL, &error);
 	_exit(EXIT_SUCCESS);
 }
@@ -169,8 +182,6 @@ static int start_loader(struct daemon *daemon, struct start *start, struct error
 
 	if (open_pins(daemon, start, error))
 		return -1;
-	if (!daemon->xdp.pin_dir && daemon->config->mode != CONFIG_MODE_OFF)
-		return 0;
 	pid = load_fork(&start->channel, error);
 	if (pid < 0)
 		return -1;
@@ -246,24 +257,22 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 	const struct config *config = daemon->config;
 	const struct compiled *compiled = start->compiled;
 	enum kernel_result result = KERNEL_OK;
-	bool loads = start->loader;
+	bool loads = daemon->xdp.pin_dir;
 
+	if (daemon_check_room(config, compiled, error))
+		return -1;
+	if (start->loader)
+		result = load(daemon, start, error);
+	if (result == KERNEL_NO_DEVICE || result == KERNEL_ABANDONED)
+		return -1;
 	if (config->mode == CONFIG_MODE_OFF) {
-		if (loads)
-			load(daemon, start, error);
-		else
+		if (!start->root)
 			disable_stale_program(daemon);
 		fall_back_to_userspace(daemon, "mode is off");
 		return 0;
 	}
-	if (daemon_check_room(config, compiled, error))
-		return -1;
-	if (loads)
-		result = load(daemon, start, error);
-	else
+	if (result == KERNEL_OK && !loads)
 		daemon->xdp.pin_dir = pin_dir_open(config->pin_dir, start->uid, error);
-	if (result == KERNEL_NO_DEVICE)
-		return -1;
 	if (result == KERNEL_OK && daemon->xdp.pin_dir) {
 		/* Held while this daemon runs; fails if another daemon uses the maps. */
 		if (pin_dir_lock(daemon->xdp.pin_dir, error))

@@ -54,6 +54,18 @@ static __be16 port_of(const struct sockaddr_storage *listen)
 					  : ((const struct sockaddr_in *)listen)->sin_port);
 }
 
+bool destination_is_listened_on(const struct destination_key *key,
+				const struct sockaddr_storage *listen, size_t listen_count)
+{
+	struct in6_addr address;
+
+	memcpy(&address, key->address, sizeof(address));
+	for (size_t i = 0; i < listen_count; i++)
+		if (key->port == port_of(&listen[i]) && is_listened_on(&address, &listen[i]))
+			return true;
+	return false;
+}
+
 struct kernel_destination *destinations(const struct sockaddr_storage *listen, size_t listen_count,
 					const struct network *network,
 					const unsigned int *interfaces, size_t interface_count,

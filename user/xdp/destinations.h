@@ -18,4 +18,8 @@ struct kernel_destination *destinations(const struct sockaddr_storage *listen, s
 					const unsigned int *interfaces, size_t interface_count,
 					size_t *count);
 
+/* Does a daemon with this `listen` receive what is sent to the address and port of an entry? */
+bool destination_is_listened_on(const struct destination_key *key,
+				const struct sockaddr_storage *listen, size_t listen_count);
+
 #endif

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "chain/compile.h"
@@ -25,6 +26,8 @@ enum kernel_result {
 	KERNEL_UNAVAILABLE = 4, /* no privileges, no bpffs, or the kernel is too old */
 	KERNEL_OCCUPIED = 5, /* another program holds the interface, or another daemon the maps */
 	KERNEL_NO_DEVICE = 6,
+	KERNEL_ABANDONED =
+		7, /* the program of a daemon that is gone replies, and cannot be detached */
 };
 
 struct kernel_sizes {
@@ -118,6 +121,21 @@ enum kernel_result kernel_load(const struct kernel_load *load, struct error *err
  * interface or, if a daemon uses them, when that ends. A program that is not attached is no error.
  */
 enum kernel_result kernel_unload(const char *pin_dir, const char *interface, struct error *error);
+
+/* The addresses that the daemon listens on. */
+struct kernel_listen {
+	const struct sockaddr_storage *addresses;
+	size_t count;
+	bool is_bound; /* this process has bound its sockets to them, so that no other daemon uses them */
+};
+
+/*
+ * Detach programs of ours whose maps are not pinned below `pin_dir` and that reply for one of the
+ * addresses, from an interface or, with NULL, from all: their daemon is gone, and they would go on
+ * with its chain. Those of a living daemon stay. Return KERNEL_OK, or KERNEL_ABANDONED and `error`.
+ */
+enum kernel_result kernel_detach_abandoned(const char *pin_dir, const char *interface,
+					   const struct kernel_listen *listen, struct error *error);
 
 /* An interface with the program, as recorded by the loader. */
 struct kernel_interface {

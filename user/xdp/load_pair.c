@@ -59,7 +59,7 @@ enum kernel_result load_receive(int channel, struct kernel_sizes *sizes, struct 
 	do
 		length = recv(channel, &message, sizeof(message), MSG_TRUNC);
 	while (length < 0 && errno == EINTR);
-	if (length != sizeof(message) || message.result > KERNEL_NO_DEVICE) {
+	if (length != sizeof(message) || message.result > KERNEL_ABANDONED) {
 		error_set(error,
 			  "the other process of the start has ended; see the log for the cause");
 		return KERNEL_FAILED;

@@ -139,11 +139,13 @@ static int check_directory(struct pin_dir *dir, uid_t user, struct error *error)
 		return 0;
 	errno = EPERM;
 	if (status.st_uid != 0 && status.st_uid != user)
-		return error_set(error,
-				 "%s belongs to uid %u, who is neither root nor the `user` of the "
-				 "configuration (uid %u) and could reply in its place; remove it "
-				 "(`rm -r %s`), or set pin_dir or `user`",
-				 dir->path, status.st_uid, user, dir->path);
+		return error_set(
+			error,
+			"%s belongs to uid %u, who is neither root nor the `user` of the "
+			"configuration (uid %u) and could reply in its place; remove it by "
+			"`xdp-icp-load --unload --all`, which also detaches the program, or "
+			"set pin_dir or `user`",
+			dir->path, status.st_uid, user);
 	/* A user who can open it can lock it, and keep daemons from starting. */
 	if (geteuid() == 0 && status.st_mode & 077 && fchmod(dir->fd, 0700))
 		return error_set(error, "%s: cannot set its mode: %s", dir->path, strerror(errno));

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A program whose maps are pinned elsewhere or nowhere goes on replying by the chain of a daemon that
+ * is gone, and what looks at the pins does not find it. What tells is what it replies for: no daemon
+ * shares its addresses with another, which could not bind its sockets to them.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "xdp/attached.h"
+#include "xdp/bpflog.h"
+#include "xdp/destinations.h"
+#include "xdp/pins.h"
+#include "lib/log.h"
+#include "lib/shell_quote.h"
+
+#define PROGRAMS_MAX 16 /* behind a dispatcher; libxdp has room for 10 */
+
+/* The id of the control map that is pinned where this daemon has its pins; 0: there is none. */
+static uint32_t own_control(const char *pin_dir)
+{
+	struct error ignored;
+	struct pin_dir *dir = pin_dir_open(pin_dir, PIN_DIR_ANY_USER, &ignored);
+	int fd = dir ? pin_open_any(dir, PIN_CONTROL) : -1;
+	uint32_t id = fd < 0 ? 0 : map_id(fd);
+
+	if (fd >= 0)
+		close(fd);
+	pin_dir_close(dir);
+	return id;
+}
+
+/* Does the program reply for one of the addresses on this interface? -1: it cannot be told. */
+static int replies_for(uint32_t program, unsigned int ifindex, const struct kernel_listen *listen)
+{
+	int fd = program_map(program, pin_names[PIN_DESTINATIONS], sizeof(struct destination_key),
+			     sizeof(struct destination));
+	struct destination_key key, next, *previous = NULL;
+	bool found = false;
+
+	if (fd < 0)
+		return -1;
+	for (uint32_t left = map_entries(fd);
+	     left && !found && bpf_map_get_next_key(fd, previous, &next) == 0; left--) {
+		key = next;
+		previous = &key;
+		found = key.ifindex == ifindex &&
+			destination_is_listened_on(&key, listen->addresses, listen->count);
+	}
+	close(fd);
+	return found;
+}
+
+static bool is_free(const struct sockaddr_storage *address)
+{
+	bool v6 = address->ss_family == AF_INET6;
+	int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), on = 1;
+	bool is_bound;
+
+	if (fd < 0)
+		return false;
+	if (v6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	is_bound = bind(fd, (const struct sockaddr *)address,
+			v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in)) == 0 ||
+		   errno == EADDRNOTAVAIL;
+	close(fd);
+	return is_bound;
+}
+
+/* Can the daemon that a program replies for not be alive? */
+static bool is_gone(const struct kernel_listen *listen)
+{
+	if (listen->is_bound)
+		return true;
+	for (size_t i = 0; i < listen->count; i++)
+		if (!is_free(&listen->addresses[i]))
+			return false;
+	return true;
+}
+
+static enum kernel_result fail(const char *interface, const struct attached *attached,
+			       uint32_t program, const char *reason, struct error *error)
+{
+	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
+
+	error_set(error,
+		  "interface %s: carries an " PROGRAM_NAME " (id %u) of another daemon, %s; "
+		  "`ip link set dev %s %s off` detaches it",
+		  interface, program, reason, shell_quote(interface, quoted),
+		  attached->native ? "xdpdrv" : "xdpgeneric");
+	return KERNEL_ABANDONED;
+}
+
+/* Detach one such program. Return KERNEL_OK and `*more`, or KERNEL_ABANDONED and `error`. */
+static enum kernel_result detach_one(const char *interface, unsigned int ifindex, uint32_t own,
+				     const struct kernel_listen *listen, bool *more,
+				     struct error *error)
+{
+	enum kernel_result result = KERNEL_OK;
+	struct xdp_program *program = NULL;
+	struct attached attached;
+
+	*more = false;
+	attached_read(&attached, ifindex, NULL, 0);
+	while (!*more && result == KERNEL_OK && (program = attached_next(&attached, program))) {
+		uint32_t id = xdp_program__id(program);
+		int replies, err;
+
+		if (strcmp(xdp_program__name(program), PROGRAM_NAME) != 0 ||
+		    (own && program_uses_map(id, own)))
+			continue;
+		replies = replies_for(id, ifindex, listen);
+		if (!replies || !is_gone(listen))
+			continue;
+		if (replies < 0) {
+			result = fail(interface, &attached, id,
+				      "of which cannot be told what it replies for", error);
+			continue;
+		}
+		attached.ours = program;
+		err = attached_detach(&attached, ifindex);
+		if (err) {
+			result = fail(interface, &attached, id, strerror(-err), error);
+			continue;
+		}
+		log_write(LOG_NOTICE,
+			  "interface %s: detached the XDP program %s (id %u), which replied for "
+			  "addresses of `listen` by the chain of a daemon that is gone, whose maps "
+			  "are pinned elsewhere or nowhere",
+			  interface, PROGRAM_NAME, id);
+		*more = attached.dispatcher;
+		break;
+	}
+	attached_close(&attached);
+	return result;
+}
+
+static enum kernel_result detach_all(const char *interface, unsigned int ifindex, uint32_t own,
+				     const struct kernel_listen *listen, struct error *error)
+{
+	enum kernel_result result = KERNEL_OK;
+	bool more = attached_id(ifindex);
+
+	for (int i = 0; i < PROGRAMS_MAX && more && result == KERNEL_OK; i++)
+		result = detach_one(interface, ifindex, own, listen, &more, error);
+	return result;
+}
+
+enum kernel_result kernel_detach_abandoned(const char *pin_dir, const char *interface,
+					   const struct kernel_listen *listen, struct error *error)
+{
+	struct if_nameindex *list = if_nameindex();
+	enum kernel_result result = KERNEL_OK;
+	uint32_t own = own_control(pin_dir);
+
+	bpf_log_init();
+	for (size_t i = 0; list && list[i].if_index && result == KERNEL_OK; i++)
+		if (!interface || strcmp(interface, list[i].if_name) == 0)
+			result = detach_all(list[i].if_name, list[i].if_index, own, listen, error);
+	if (list)
+		if_freenameindex(list);
+	return result;
+}
