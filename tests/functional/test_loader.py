@@ -7,10 +7,11 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 import time
 
 import bpf
-from daemon import BUILD
+from daemon import BUILD, VERDICTS_MAX
 from lab import main
 from net import until
 from wire import DENIED, FAMILIES, HIT, POLICIES, SERVER, SERVER6, SERVER_2, Wire
@@ -139,6 +140,47 @@ class LoadAndUnload(Loader):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no-such-device", done.stderr)
         self.assertFalse(os.path.exists(self.pins))
+
+
+class AtTheSameTime(Loader):
+    """Who loads takes turns with others."""
+
+    mode = "generic"
+
+    def loading(self, device):
+        """A loader that runs."""
+        config = self.directory() / "loader.conf"
+        config.write_text(f'pin_dir = "{self.pins}"\nverdicts_max = {VERDICTS_MAX}\n')
+        program = (BUILD / "xdp-icp-loader", "-c", config, "--mode", "generic", device)
+        return subprocess.Popen(
+            self.server_side.command(*program), stderr=subprocess.PIPE, text=True
+        )
+
+    def assert_loaded(self, loader):
+        _, errors = loader.communicate()
+        self.assertEqual(loader.returncode, 0, errors)
+
+    def test_two_loaders(self):
+        for _ in range(3):
+            for loader in [self.loading("s0"), self.loading("lo")]:
+                self.assert_loaded(loader)
+            self.assertEqual([self.program(device)[1] for device in ("s0", "lo")], 2 * ["generic"])
+            self.load("--status", "s0")
+            self.load("--unload", "--all")
+            self.assertEqual([self.program(device)[1] for device in ("s0", "lo")], 2 * [None])
+
+    def test_a_daemon_that_starts_meanwhile(self):
+        for mode in ("generic", "off"):
+            loader = self.loading("lo")
+            until(lambda: os.path.exists(self.pins), "the loader to begin")
+            daemon = self.responder(mode=mode).start()
+            self.assert_loaded(loader)
+            self.assertNotIn("another daemon", daemon.log.read_text())
+            self.assertEqual(self.program("lo")[1], "generic")
+            who = "kernel" if mode == "generic" else "daemon"
+            self.assert_answered_by(daemon, who, "hit", HIT)
+            daemon.stop()
+            self.load("--unload", "--all")
 
 
 class Replacement(Loader):

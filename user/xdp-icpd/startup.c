@@ -41,11 +41,16 @@ struct start {
 
 static int disable_program(struct pin_dir *dir, struct error *error)
 {
-	struct kernel *kernel = pin_dir_lock(dir, error) ? NULL : kernel_open(dir, error);
-	int result = !kernel || kernel_disable_chain(kernel, error) ||
-		     kernel_set_destinations(kernel, NULL, 0, error);
+	struct kernel *kernel = NULL;
+	int result;
 
+	pin_dir_take_turn(dir); /* a loader has them locked during its turn */
+	if (pin_dir_lock(dir, error) == 0)
+		kernel = kernel_open(dir, error);
+	result = !kernel || kernel_disable_chain(kernel, error) ||
+		 kernel_set_destinations(kernel, NULL, 0, error);
 	kernel_close(kernel);
+	pin_dir_end_turn(dir);
 	return result ? -1 : 0;
 }
 
@@ -166,14 +171,17 @@ static void end_loader(struct start *start)
 static int open_pins(struct daemon *daemon, const struct start *start, struct error *error)
 {
 	const struct config *config = daemon->config;
+	int result;
 
 	if (config->mode == CONFIG_MODE_OFF || !config->interface_count)
 		return 0;
 	daemon->xdp.pin_dir = pin_dir_create(config->pin_dir, start->uid, error);
 	if (!daemon->xdp.pin_dir)
 		return errno == ENOENT ? 0 : -1; /* no BPF file system: open_kernel() reports it */
-	/* From here on only this daemon uses the maps. */
-	return pin_dir_lock(daemon->xdp.pin_dir, error);
+	/* From here on only this daemon uses the maps. A loader that had them has ended its turn. */
+	result = pin_dir_lock(daemon->xdp.pin_dir, error);
+	pin_dir_end_turn(daemon->xdp.pin_dir);
+	return result;
 }
 
 static int start_loader(struct daemon *daemon, struct start *start, struct error *error)
@@ -274,9 +282,13 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 	if (result == KERNEL_OK && !loads)
 		daemon->xdp.pin_dir = pin_dir_open(config->pin_dir, start->uid, error);
 	if (result == KERNEL_OK && daemon->xdp.pin_dir) {
+		/* A loader has them locked during its turn. */
+		if (!loads)
+			pin_dir_take_turn(daemon->xdp.pin_dir);
 		/* Held while this daemon runs; fails if another daemon uses the maps. */
 		if (pin_dir_lock(daemon->xdp.pin_dir, error))
 			return -1;
+		pin_dir_end_turn(daemon->xdp.pin_dir);
 		daemon->xdp.kernel = kernel_open(daemon->xdp.pin_dir, error);
 	}
 	if (daemon->xdp.kernel)

@@ -473,6 +473,7 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 	dir = pin_dir_open(pin_dir, PIN_DIR_ANY_USER, error);
 	if (!dir)
 		return errno == ENOENT ? unload_orphan(interface, error) : KERNEL_FAILED;
+	pin_dir_take_turn(dir);
 	result = kernel_check_namespace(dir, error);
 	if (result != KERNEL_OK) {
 		pin_dir_close(dir);

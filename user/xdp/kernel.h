@@ -64,7 +64,8 @@ struct pin_dir;
 struct pin_dir *pin_dir_open(const char *path, uid_t user, struct error *error);
 
 /*
- * Like pin_dir_open(), as root: create a missing directory, and lock it unless another process has.
+ * Like pin_dir_open(), as root: create a missing directory, and lock it unless another process has. The
+ * turn is this process's then.
  */
 struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error);
 
@@ -74,6 +75,15 @@ struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error
  * already, or -1 and `error`.
  */
 int pin_dir_lock(struct pin_dir *dir, struct error *error);
+
+/*
+ * Processes that create, load into or unload a directory below the same one take turns, so that none
+ * sees what another has done by half. Wait for the turn, but not for longer than some seconds, as other
+ * users may be able to hold it up: `dir->turn` tells whether this process has it. It ends with
+ * pin_dir_end_turn() or pin_dir_close().
+ */
+void pin_dir_take_turn(struct pin_dir *dir);
+void pin_dir_end_turn(struct pin_dir *dir);
 
 /* Return whether no maps are pinned there. */
 bool pin_dir_is_empty(const struct pin_dir *dir);

@@ -240,6 +240,8 @@ out:
 	return result;
 }
 
+static enum kernel_result load_in_turn(const struct kernel_load *asked, struct error *error);
+
 /* Replace the program on the other interfaces, where it still uses the old maps. */
 static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
 			   const struct former *former, struct error *error)
@@ -253,7 +255,7 @@ static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
 			continue;
 		load.interface = name;
 		if (kernel_detach(former->ifindex[i], former->control, &load.mode) &&
-		    kernel_load(&load, error) != KERNEL_OK)
+		    load_in_turn(&load, error) != KERNEL_OK)
 			log_write(LOG_ERR, "%s", error->text);
 	}
 }
@@ -288,17 +290,14 @@ static enum kernel_result replace(const struct kernel_load *asked, unsigned int 
 	return result;
 }
 
-enum kernel_result kernel_load(const struct kernel_load *asked, struct error *error)
+static enum kernel_result load_in_turn(const struct kernel_load *asked, struct error *error)
 {
 	struct kernel_load load = *asked;
 	enum kernel_result result;
 	struct former former;
 	unsigned int ifindex;
 
-	bpf_log_init();
-	result = kernel_check_available(error);
-	if (result == KERNEL_OK)
-		result = kernel_check_namespace(load.pin_dir, error);
+	result = kernel_check_namespace(load.pin_dir, error);
 	if (result == KERNEL_OK)
 		result = check_device(load.interface, &ifindex, error);
 	if (result != KERNEL_OK)
@@ -311,10 +310,31 @@ enum kernel_result kernel_load(const struct kernel_load *asked, struct error *er
 		if (former.exists)
 			load.sizes = former.sizes;
 		result = load_and_attach(&load, ifindex, &former, false, error);
-		if (result != KERNEL_OK && !former.exists)
+		/* Without the turn they may be another process's, which had none to see either. */
+		if (result != KERNEL_OK && !former.exists && load.pin_dir->turn >= 0)
 			pins_remove(load.pin_dir);
 	}
 	if (former.rules >= 0)
 		close(former.rules);
+	return result;
+}
+
+enum kernel_result kernel_load(const struct kernel_load *load, struct error *error)
+{
+	bool has_turn = load->pin_dir->turn >= 0;
+	enum kernel_result result;
+
+	bpf_log_init();
+	result = kernel_check_available(error);
+	if (result != KERNEL_OK)
+		return result;
+	pin_dir_take_turn(load->pin_dir);
+	/* Who had the turn before may have removed what it did not complete. */
+	if (!load->pin_dir->locked && pin_dir_renew(load->pin_dir, load->owner, error))
+		result = KERNEL_FAILED;
+	else
+		result = load_in_turn(load, error);
+	if (!has_turn)
+		pin_dir_end_turn(load->pin_dir);
 	return result;
 }

@@ -181,6 +181,7 @@ static struct pin_dir *pin_dir_new(struct error *error)
 	}
 	dir->fd = -1;
 	dir->parent = -1;
+	dir->turn = -1;
 	return dir;
 }
 
@@ -217,28 +218,81 @@ static bool is_removed(const struct pin_dir *dir)
 	return fstat(dir->fd, &status) == 0 && status.st_nlink == 0;
 }
 
-struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error)
+#define TURN_TIME 10000 /* milliseconds to wait for the turn */
+#define TURN_STEP 10
+
+void pin_dir_take_turn(struct pin_dir *dir)
 {
-	struct pin_dir *dir = pin_dir_new(error);
+	int fd, waited = 0, refused;
+
+	if (dir->turn >= 0)
+		return;
+	fd = openat(dir->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	while ((refused = flock(fd, LOCK_EX | LOCK_NB)) && errno == EWOULDBLOCK && !dir->hurries) {
+		usleep(TURN_STEP * 1000);
+		waited += TURN_STEP;
+		dir->hurries = waited >= TURN_TIME;
+	}
+	if (!refused) {
+		dir->turn = fd;
+		return;
+	}
+	close(fd);
+	log_write(LOG_WARNING,
+		  "%s: another process keeps the directory above locked (/proc/locks); goes on "
+		  "without waiting for it",
+		  dir->path);
+}
+
+void pin_dir_end_turn(struct pin_dir *dir)
+{
+	if (dir->turn >= 0)
+		close(dir->turn);
+	dir->turn = -1;
+}
+
+/* Create the directory unless there is one, open it, and lock it if nobody else has. */
+static int open_or_create(struct pin_dir *dir, uid_t user, struct error *error)
+{
 	struct error ignored;
 
-	if (!dir)
-		return NULL;
-	if (open_parent(dir, path, error))
-		goto fail;
 	/* A daemon or loader that ends may remove it before it is locked. */
 	for (int attempt = 0; attempt < 8; attempt++) {
 		if (make_directory(dir, error) || open_directory(dir, user, error))
-			goto fail;
+			return -1;
 		pin_dir_lock(dir, &ignored);
 		if (!is_removed(dir))
-			return dir;
+			return 0;
 		close(dir->fd);
 		dir->fd = -1;
 		dir->locked = false;
 	}
-	error_set(error, "%s: another process keeps removing it; set pin_dir", path);
-fail:
+	return error_set(error, "%s: another process keeps removing it; set pin_dir", dir->path);
+}
+
+int pin_dir_renew(struct pin_dir *dir, uid_t user, struct error *error)
+{
+	if (!is_removed(dir))
+		return 0;
+	close(dir->fd);
+	dir->fd = -1;
+	dir->locked = false;
+	return open_or_create(dir, user, error);
+}
+
+struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error)
+{
+	struct pin_dir *dir = pin_dir_new(error);
+
+	if (!dir)
+		return NULL;
+	if (open_parent(dir, path, error) == 0) {
+		pin_dir_take_turn(dir);
+		if (open_or_create(dir, user, error) == 0)
+			return dir;
+	}
 	pin_dir_close(dir);
 	return NULL;
 }
@@ -284,6 +338,7 @@ void pin_dir_close(struct pin_dir *dir)
 		close(dir->fd);
 	if (dir->parent >= 0)
 		close(dir->parent);
+	pin_dir_end_turn(dir);
 	free(dir->path);
 	free(dir->name);
 	free(dir);

@@ -42,12 +42,14 @@ enum pin {
 extern const char *const pin_names[PIN_MAX];
 
 struct pin_dir {
-	int fd;	     /* open for reading, so that it can be locked */
-	int parent;  /* the directory above */
-	bool locked; /* by this process: no other may change the maps */
-	char *path;  /* as configured, for messages */
-	char *name;  /* within `parent` */
-	uid_t user;  /* the owner that pins may have, besides root */
+	int fd;	      /* open for reading, so that it can be locked */
+	int parent;   /* the directory above */
+	int turn;     /* the same, locked: see pin_dir_take_turn(); -1: not taken */
+	bool hurries; /* has waited for its turn in vain */
+	bool locked;  /* by this process: no other may change the maps */
+	char *path;   /* as configured, for messages */
+	char *name;   /* within `parent` */
+	uid_t user;   /* the owner that pins may have, besides root */
 };
 
 /* Return the file descriptor of a map, owned by `kernel`. */
@@ -82,6 +84,9 @@ int pin_chown(const struct pin_dir *dir, enum pin pin, int map, uid_t uid, gid_t
 
 /* Create and open the directory NAME-new beside this one, or empty it. Return NULL and `error`. */
 struct pin_dir *pin_dir_create_sibling(const struct pin_dir *dir, struct error *error);
+
+/* Create and lock it again if it has been removed since. Return 0, or -1 and `error`. */
+int pin_dir_renew(struct pin_dir *dir, uid_t user, struct error *error);
 
 /* Remove all pins, not the directory. */
 void pins_remove(const struct pin_dir *dir);
