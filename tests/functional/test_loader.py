@@ -3,6 +3,7 @@
 """The loader, its pins, and daemons with and without privileges."""
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -453,6 +454,27 @@ class Daemons(Loader):
         )
         self.load("--unload", "s1")
         self.assertEqual(self.ask(HIT, SERVER_2), "hit")
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+
+    def test_the_loader_leaves_chains_to_a_daemon(self):
+        """Also a half that was never written: the daemon may be about to activate it."""
+        pin = f"{self.pins}/chain"
+        key = (*"key hex".split(), *struct.pack("=I", 0).hex(" ").split())
+        daemon = self.responder(mode="generic").start()
+
+        def read():
+            found = self.server_side.run("bpftool", "-j", "map", "lookup", "pinned", pin, *key)
+            return bytes(int(byte, 16) for byte in json.loads(found.stdout)["value"])
+
+        if struct.unpack_from("=I", read())[0]:
+            key = (*key[:2], *struct.pack("=I", 1).hex(" ").split())
+        chain = read()
+        self.assertEqual(struct.unpack_from("=I", chain)[0], 0)
+        marked = chain[:4] + struct.pack("=I", 77) + chain[8:]
+        value = ("value", "hex", *marked.hex(" ").split())
+        self.server_side.run("bpftool", "map", "update", "pinned", pin, *key, *value)
+        self.load("s0", "--mode", "generic")
+        self.assertEqual(read(), marked)
         self.assert_answered_by(daemon, "kernel", "hit", HIT)
 
     def test_two_daemons_with_pins_of_their_own(self):

@@ -207,6 +207,7 @@ static void close_chains(int chain)
 static enum kernel_result load_and_attach(const struct kernel_load *load, unsigned int ifindex,
 					  struct former *former, bool new_maps, struct error *error)
 {
+	bool is_ours_alone = new_maps || !former->exists || load->pin_dir->locked;
 	uint32_t controls[2] = { 0, former->control };
 	struct map_abi version = { ICP_MAP_ABI };
 	enum kernel_result result;
@@ -224,7 +225,9 @@ static enum kernel_result load_and_attach(const struct kernel_load *load, unsign
 		goto out;
 	}
 	bpf_map_update_elem(bpf_map__fd(skeleton->maps.abi), &key, &version, BPF_ANY);
-	close_chains(bpf_map__fd(skeleton->maps.chain));
+	/* Not beside a daemon, which may activate the half meanwhile. */
+	if (is_ours_alone)
+		close_chains(bpf_map__fd(skeleton->maps.chain));
 	result = pin_maps(skeleton, load, error);
 	if (result != KERNEL_OK)
 		goto out;
@@ -233,7 +236,7 @@ static enum kernel_result load_and_attach(const struct kernel_load *load, unsign
 	controls[0] = map_id(bpf_map__fd(skeleton->maps.control));
 	result = kernel_attach(load, ifindex, bpf_program__fd(skeleton->progs.xdp_icp),
 			       bpf_map__fd(skeleton->maps.interfaces), controls, error);
-	if (result == KERNEL_OK && (new_maps || load->pin_dir->locked))
+	if (result == KERNEL_OK && is_ours_alone)
 		kernel_note_namespace(bpf_map__fd(skeleton->maps.control));
 out:
 	xdp_icp__destroy(skeleton);
