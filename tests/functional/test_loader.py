@@ -12,7 +12,7 @@ import subprocess
 import time
 
 import bpf
-from daemon import BUILD, VERDICTS_MAX
+from daemon import BUILD, VERDICTS_MAX, listed
 from lab import main
 from net import until
 from wire import DENIED, FAMILIES, HIT, POLICIES, SERVER, SERVER6, SERVER_2, Wire
@@ -242,6 +242,31 @@ class Replacement(Loader):
         for address in (SERVER, SERVER6, SERVER_2):
             self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
             self.assert_answered_by(daemon, "kernel", "err", self.RULE, address)
+
+    def test_a_load_that_was_killed(self):
+        """It has moved some of the new maps to the place of the old, and its program is attached."""
+        self.daemon_here.kill()
+        before, pins = self.rules("list"), self.pins
+        names = sorted(os.listdir(pins))
+        urls = listed(f"http://{number}.example.com/" for number in range(1000))
+        policy = f'policy "1" {{ kind = "prefix"\n verdict = "hit"\n urls = {urls} }}'
+        for moved in (["prefixes"], ["abi", "prefixes"], ["prefixes", "control"]):
+            with self.subTest(moved=moved):
+                self.load("s0", "--mode", "native", settings=self.LARGER)
+                self.server_side.run("ip", "link", "set", "dev", "s0", "xdpdrv", "off")
+                self.pins = f"{pins}-new"
+                self.load("s0", "--mode", "native", settings="prefixes_max = 64")
+                self.pins = pins
+                os.chown(f"{pins}-new", 0, 0)
+                os.unlink(f"{pins}/abi")
+                for name in moved:
+                    os.rename(f"{pins}-new/{name}", f"{pins}/{name}")
+                daemon = self.responder(policy).start()
+                self.assert_answered_by(daemon, "kernel", "hit", "http://999.example.com/")
+                self.assertEqual(self.rules("list"), before)
+                self.assertEqual(sorted(os.listdir(pins)), names)
+                self.assertEqual(glob.glob(f"{pins}*"), [pins])
+                daemon.kill()
 
     def test_another_abi_keeps_the_rules(self):
         self.daemon_here.kill()

@@ -81,7 +81,7 @@ static void former_read(struct former *former, const struct kernel_load *load)
 	uint32_t key = 0;
 	int fd = pin_open(load->pin_dir, PIN_ABI);
 
-	*former = (struct former){ .rules = -1, .exists = fd >= 0 || errno != ENOENT };
+	*former = (struct former){ .rules = -1, .exists = !pin_dir_is_empty(load->pin_dir) };
 	if (!former->exists)
 		return;
 	if (fd >= 0) {
@@ -103,7 +103,7 @@ static void former_read(struct former *former, const struct kernel_load *load)
 	if (former->abi != ICP_MAP_ABI)
 		return;
 	former->sizes = pin_sizes(load->pin_dir);
-	former->fits = former->sizes.rules >= load->sizes.rules &&
+	former->fits = former->sizes.rules >= load->sizes.rules && former->sizes.prefixes &&
 		       former->sizes.prefixes >= load->sizes.prefixes_needed &&
 		       former->sizes.sources >= load->sizes.sources_needed &&
 		       former->sizes.recents >= load->sizes.recents_needed &&
@@ -115,7 +115,7 @@ static void former_describe(const struct former *former, const struct kernel_loa
 			    char text[192])
 {
 	if (!former->abi)
-		snprintf(text, 192, "were not made by the loader");
+		snprintf(text, 192, "are incomplete, or were not made by the loader");
 	else if (former->abi != ICP_MAP_ABI)
 		snprintf(text, 192, "are of ABI version %u (this is %d)", former->abi, ICP_MAP_ABI);
 	else
@@ -263,6 +263,35 @@ static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
 	}
 }
 
+/*
+ * Remove what a load has left that was to replace maps and was interrupted. Its program is attached
+ * already, or still, and nothing else leads to it.
+ */
+static void remove_interrupted(const struct pin_dir *pin_dir, unsigned int ifindex)
+{
+	struct error ignored;
+	struct pin_dir *dir = pin_dir_sibling(pin_dir, false, &ignored);
+	int control = dir ? pin_open_any(dir, PIN_CONTROL) : -1;
+	int interfaces = dir ? pin_open(dir, PIN_INTERFACES) : -1;
+	uint32_t recorded[RECORDED_MAX];
+	size_t count = interfaces < 0 ? 0 : recorded_interfaces(interfaces, recorded);
+	enum config_mode mode;
+
+	if (control >= 0) {
+		kernel_detach(ifindex, map_id(control), &mode);
+		for (size_t i = 0; i < count; i++)
+			kernel_detach(recorded[i], map_id(control), &mode);
+		close(control);
+	}
+	if (interfaces >= 0)
+		close(interfaces);
+	if (dir) {
+		pins_remove(dir);
+		pin_dir_remove(dir);
+	}
+	pin_dir_close(dir);
+}
+
 /* Create new maps beside unsuitable ones, which stay until the load has succeeded. */
 static enum kernel_result replace(const struct kernel_load *asked, unsigned int ifindex,
 				  struct former *former, struct error *error)
@@ -278,12 +307,13 @@ static enum kernel_result replace(const struct kernel_load *asked, unsigned int 
 		return KERNEL_OCCUPIED;
 	}
 	log_write(LOG_NOTICE, "%s: replaces the maps there, which %s", load.pin_dir->path, text);
-	load.pin_dir = pin_dir_create_sibling(asked->pin_dir, error);
+	load.pin_dir = pin_dir_sibling(asked->pin_dir, true, error);
 	if (!load.pin_dir)
 		return KERNEL_FAILED;
 	result = load_and_attach(&load, ifindex, former, true, error);
-	if (result == KERNEL_OK) {
-		pins_move(load.pin_dir, asked->pin_dir);
+	if (result == KERNEL_OK && pins_move(load.pin_dir, asked->pin_dir, error)) {
+		result = KERNEL_FAILED; /* what is left, the next load removes */
+	} else if (result == KERNEL_OK) {
 		load_elsewhere(asked, ifindex, former, error);
 	} else {
 		pins_remove(load.pin_dir);
@@ -306,6 +336,8 @@ static enum kernel_result load_in_turn(const struct kernel_load *asked, struct e
 	if (result != KERNEL_OK)
 		return result;
 
+	if (load.pin_dir->locked)
+		remove_interrupted(load.pin_dir, ifindex);
 	former_read(&former, &load);
 	if (former.exists && !former.fits) {
 		result = replace(&load, ifindex, &former, error);

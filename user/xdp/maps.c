@@ -82,6 +82,13 @@ struct kernel *kernel_open(const struct pin_dir *dir, struct error *error)
 	}
 	recents_open(&kernel->recents, &kernel->shared[PIN_RECENT]);
 	kernel->sizes = pin_sizes(dir);
+	if (!kernel->sizes.prefixes) {
+		error_set(error,
+			  "%s: the maps do not fit together; load again with `xdp-icp-load "
+			  "INTERFACE`",
+			  dir->path);
+		goto fail;
+	}
 	if (bpf_map_lookup_elem(kernel->fd[PIN_CONTROL], &zero, &kernel->control)) {
 		error_set(error, "%s/control: %s", dir->path, strerror(errno));
 		goto fail;

@@ -13,6 +13,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "chain/image.h"
 #include "xdp/pins.h"
 #include "lib/log.h"
 #include "lib/path_safety.h"
@@ -297,7 +298,7 @@ struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error
 	return NULL;
 }
 
-struct pin_dir *pin_dir_create_sibling(const struct pin_dir *beside, struct error *error)
+struct pin_dir *pin_dir_sibling(const struct pin_dir *beside, bool create, struct error *error)
 {
 	struct pin_dir *dir = pin_dir_new(error);
 
@@ -310,9 +311,9 @@ struct pin_dir *pin_dir_create_sibling(const struct pin_dir *beside, struct erro
 		dir->name = NULL;
 	if (dir->parent < 0 || !dir->path || !dir->name)
 		error_set(error, "out of memory");
-	else if (make_directory(dir, error) == 0 && open_directory(dir, 0, error) == 0) {
+	else if ((!create || make_directory(dir, error) == 0) &&
+		 open_directory(dir, 0, error) == 0) {
 		dir->user = beside->user;
-		pins_remove(dir); /* left by an interrupted load */
 		return dir;
 	}
 	pin_dir_close(dir);
@@ -353,9 +354,13 @@ void pin_dir_remove(const struct pin_dir *dir)
 bool pin_dir_is_empty(const struct pin_dir *dir)
 {
 	/* A load that failed has removed the directory, and left it root's: a lookup may be refused. */
-	return is_removed(dir) ||
-	       (faccessat(dir->fd, pin_names[PIN_ABI], F_OK, AT_SYMLINK_NOFOLLOW) &&
-		errno == ENOENT);
+	if (is_removed(dir))
+		return true;
+	for (int pin = 0; pin < PIN_MAX; pin++)
+		if (faccessat(dir->fd, pin_names[pin], F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+		    errno != ENOENT)
+			return false;
+	return true;
 }
 
 void pin_dir_hand_over(const struct pin_dir *dir, uid_t uid, gid_t gid)
@@ -373,13 +378,19 @@ void pins_remove(const struct pin_dir *dir)
 		unlinkat(dir->fd, pin_names[pin], 0);
 }
 
-void pins_move(const struct pin_dir *from, const struct pin_dir *to)
+int pins_move(const struct pin_dir *from, const struct pin_dir *to, struct error *error)
 {
-	for (int pin = 0; pin < PIN_MAX; pin++)
-		if (renameat(from->fd, pin_names[pin], to->fd, pin_names[pin]))
-			log_write(LOG_ERR, "%s/%s: cannot be moved to %s: %s", from->path,
-				  pin_names[pin], to->path, strerror(errno));
+	int result;
+
+	/* Whoever finds the pins without `abi` knows that they do not belong together. */
+	result = unlinkat(to->fd, pin_names[PIN_ABI], 0) && errno != ENOENT;
+	for (int pin = PIN_MAX - 1; pin >= 0 && !result; pin--)
+		result = renameat(from->fd, pin_names[pin], to->fd, pin_names[pin]);
+	if (result)
+		return error_set(error, "%s: the new maps cannot be moved there from %s: %s",
+				 to->path, from->path, strerror(errno));
 	pin_dir_remove(from);
+	return 0;
 }
 
 /* --- one pin */
@@ -550,9 +561,14 @@ static uint32_t pin_entries(const struct pin_dir *dir, enum pin pin)
 
 struct kernel_sizes pin_sizes(const struct pin_dir *dir)
 {
+	uint32_t prefixes = pin_entries(dir, PIN_TEXTS) / 2; /* two chains */
+
+	/* A load that was interrupted may leave maps that do not fit together. */
+	if (pin_entries(dir, PIN_PREFIXES) < 2 * chain_image_buckets(prefixes))
+		prefixes = 0;
 	return (struct kernel_sizes){
 		.rules = pin_entries(dir, PIN_RULES),
-		.prefixes = pin_entries(dir, PIN_TEXTS) / 2, /* two chains */
+		.prefixes = prefixes,
 		.recents = RECENT_KEYS(pin_entries(dir, PIN_RECENT)),
 		.sources = pin_entries(dir, PIN_SOURCES) / 2,
 		.verdicts = pin_entries(dir, PIN_VERDICTS),

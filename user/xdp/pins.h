@@ -82,8 +82,8 @@ int pin_create(const struct pin_dir *dir, enum pin pin, int map);
  */
 int pin_chown(const struct pin_dir *dir, enum pin pin, int map, uid_t uid, gid_t gid);
 
-/* Create and open the directory NAME-new beside this one, or empty it. Return NULL and `error`. */
-struct pin_dir *pin_dir_create_sibling(const struct pin_dir *dir, struct error *error);
+/* Open the directory NAME-new beside this one; it may be created. Return NULL and `error`. */
+struct pin_dir *pin_dir_sibling(const struct pin_dir *dir, bool create, struct error *error);
 
 /* Create and lock it again if it has been removed since. Return 0, or -1 and `error`. */
 int pin_dir_renew(struct pin_dir *dir, uid_t user, struct error *error);
@@ -94,8 +94,11 @@ void pins_remove(const struct pin_dir *dir);
 /* Remove the directory and that of libxdp, if they are empty. */
 void pin_dir_remove(const struct pin_dir *dir);
 
-/* Move all pins, replacing existing ones. */
-void pins_move(const struct pin_dir *from, const struct pin_dir *to);
+/*
+ * Move all pins, replacing existing ones, and remove the directory `from`. Return 0, or -1 and `error`.
+ * As long as some are missing, `abi` is.
+ */
+int pins_move(const struct pin_dir *from, const struct pin_dir *to, struct error *error);
 
 /* Wrap the file descriptor of a rules map, which is closed with it. Return NULL without memory. */
 struct pinned_rules *pinned_rules_adopt(int fd);
@@ -111,7 +114,7 @@ int pinned_rules_copy(const struct pinned_rules *from, const struct pinned_rules
 uint32_t map_id(int fd);
 uint32_t map_entries(int fd);
 
-/* Return the sizes of the pinned maps, 0 for those that are missing. */
+/* Return the sizes of the pinned maps, 0 for those that are missing or do not fit together. */
 struct kernel_sizes pin_sizes(const struct pin_dir *dir);
 
 /*
