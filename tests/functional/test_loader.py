@@ -328,6 +328,15 @@ class LeftOver(Loader):
         self.assert_next_replies("daemon", interfaces=["lo"])
         self.assertEqual(self.program(), (None, None))
 
+    def test_maps_of_another_version_and_mode_off(self):
+        self.first.kill()
+        self.pins = self.pins_of_first
+        self.server_side.run(
+            *f"bpftool map update pinned {self.pins}/abi key hex 00 00 00 00 value hex".split(),
+            *struct.pack("=I", 77).hex(" ").split(),
+        )
+        self.assert_next_replies("daemon", mode="off")
+
     def test_another_user(self):
         self.first.kill()
         self.pins = self.pins_of_first

@@ -54,24 +54,34 @@ static int disable_program(struct pin_dir *dir, struct error *error)
 	return result ? -1 : 0;
 }
 
-/* A program that is still attached must not continue with another chain than this daemon's. */
-static void disable_stale_program(const struct daemon *daemon)
+/*
+ * A program that is still attached must not continue with another chain than this daemon's. Return 0,
+ * or -1 and `error`.
+ */
+static int disable_stale_program(const struct daemon *daemon, struct error *error)
 {
 	struct pin_dir *dir = daemon->xdp.pin_dir, *opened = NULL;
-	struct error error;
 	int result = 0;
 
 	if (!dir)
-		dir = opened = pin_dir_open(daemon->config->pin_dir, PIN_DIR_ANY_USER, &error);
+		dir = opened = pin_dir_open(daemon->config->pin_dir, PIN_DIR_ANY_USER, error);
 	if (dir && !pin_dir_is_empty(dir))
-		result = disable_program(dir, &error);
+		result = disable_program(dir, error);
 	else if (!dir && errno != ENOENT)
 		result = -1;
-	if (result)
+	pin_dir_close(opened);
+	return result;
+}
+
+/* Without privileges nothing can be done but that. */
+static void try_to_disable_stale_program(const struct daemon *daemon)
+{
+	struct error error;
+
+	if (disable_stale_program(daemon, &error))
 		log_write(LOG_ERR,
 			  "a program that is still attached may reply by another chain: %s",
 			  error.text);
-	pin_dir_close(opened);
 }
 
 static void fall_back_to_userspace(struct daemon *daemon, const char *reason)
@@ -119,8 +129,12 @@ static enum kernel_result load_interfaces(const struct daemon *daemon, const str
 	return loaded ? KERNEL_OK : worst;
 }
 
-/* Programs that none of the pins leads to must not reply by another chain than this daemon's. */
-static enum kernel_result detach_abandoned(const struct config *config, struct error *error)
+/*
+ * Programs that the pins below `pin_dir`, or with NULL no pins, lead to must not reply by another chain
+ * than this daemon's.
+ */
+static enum kernel_result detach_abandoned(const struct config *config, const char *pin_dir,
+					   struct error *error)
 {
 	const struct kernel_listen listen = {
 		.addresses = config->listen,
@@ -128,7 +142,41 @@ static enum kernel_result detach_abandoned(const struct config *config, struct e
 		.is_bound = true,
 	};
 
-	return kernel_detach_abandoned(config->pin_dir, NULL, &listen, error);
+	return kernel_detach_abandoned(pin_dir, NULL, &listen, error);
+}
+
+/* Likewise all programs, because this daemon will reply alone. */
+static enum kernel_result silence_programs(const struct daemon *daemon, struct error *error)
+{
+	struct error failure;
+
+	if (disable_stale_program(daemon, &failure) == 0)
+		return KERNEL_OK;
+	log_write(LOG_NOTICE, "%s", failure.text);
+	return detach_abandoned(daemon->config, NULL, error);
+}
+
+/* Load, or see to it that no program replies where the daemon will. */
+static enum kernel_result load_or_silence(const struct daemon *daemon, const struct start *start,
+					  const struct kernel_sizes *sizes, struct error *error)
+{
+	const struct config *config = daemon->config;
+	enum kernel_result result = detach_abandoned(config, config->pin_dir, error);
+	struct error failure;
+
+	if (result != KERNEL_OK)
+		return result;
+	if (config->mode == CONFIG_MODE_OFF)
+		return silence_programs(daemon, error);
+	if (daemon->xdp.pin_dir)
+		result = load_interfaces(daemon, start, sizes, error);
+	/* A start that fails leaves the former chain alone. */
+	if (result == KERNEL_OK || result == KERNEL_NO_DEVICE || config->mode == CONFIG_MODE_NATIVE)
+		return result;
+	if (silence_programs(daemon, &failure) == KERNEL_OK)
+		return result;
+	*error = failure;
+	return KERNEL_ABANDONED;
 }
 
 /* Load, or with mode off disable, as soon as the parent sends the sizes; exit if it ends. */
@@ -145,11 +193,7 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	signal(SIGTERM, SIG_IGN);
 	result = load_receive(start->channel, &sizes, &error);
 	if (result == KERNEL_OK)
-		result = detach_abandoned(daemon->config, &error);
-	if (result == KERNEL_OK && daemon->config->mode == CONFIG_MODE_OFF)
-		disable_stale_program(daemon);
-	else if (result == KERNEL_OK && daemon->xdp.pin_dir)
-		result = load_interfaces(daemon, start, &sizes, &error);
+		result = load_or_silence(daemon, start, &sizes, &error);
 	if (daemon->xdp.pin_dir)
 		pin_dir_hand_over(daemon->xdp.pin_dir, start->uid, start->gid);
 	load_send(start->channel, result, NULL, &error);
@@ -275,7 +319,7 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 		return -1;
 	if (config->mode == CONFIG_MODE_OFF) {
 		if (!start->root)
-			disable_stale_program(daemon);
+			try_to_disable_stale_program(daemon);
 		fall_back_to_userspace(daemon, "mode is off");
 		return 0;
 	}
@@ -299,7 +343,9 @@ static int open_kernel(struct daemon *daemon, struct start *start, struct error 
 		error_prefix(error, "no `interfaces` are configured, and ");
 	else if (!loads && !start->root)
 		error_prefix(error, "`interfaces` needs root to load, and ");
-	disable_stale_program(daemon);
+	/* The child has, if it could not load. */
+	if (!start->root || result == KERNEL_OK)
+		try_to_disable_stale_program(daemon);
 	fall_back_to_userspace(daemon, error->text);
 	return 0;
 }

@@ -22,11 +22,11 @@
 
 #define PROGRAMS_MAX 16 /* behind a dispatcher; libxdp has room for 10 */
 
-/* The id of the control map that is pinned where this daemon has its pins; 0: there is none. */
+/* The id of the control map that is pinned below `pin_dir` (may be NULL); 0: there is none. */
 static uint32_t own_control(const char *pin_dir)
 {
 	struct error ignored;
-	struct pin_dir *dir = pin_dir_open(pin_dir, PIN_DIR_ANY_USER, &ignored);
+	struct pin_dir *dir = pin_dir ? pin_dir_open(pin_dir, PIN_DIR_ANY_USER, &ignored) : NULL;
 	int fd = dir ? pin_open_any(dir, PIN_CONTROL) : -1;
 	uint32_t id = fd < 0 ? 0 : map_id(fd);
 

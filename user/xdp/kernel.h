@@ -140,7 +140,7 @@ struct kernel_listen {
 };
 
 /*
- * Detach programs of ours whose maps are not pinned below `pin_dir` and that reply for one of the
+ * Detach programs of ours whose maps are not pinned below `pin_dir` (may be NULL) and that reply for one of the
  * addresses, from an interface or, with NULL, from all: their daemon is gone, and they would go on
  * with its chain. Those of a living daemon stay. Return KERNEL_OK, or KERNEL_ABANDONED and `error`.
  */
