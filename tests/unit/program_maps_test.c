@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The maps as the daemon writes them, and what the XDP program makes of each. */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "support/program_check.h"
 
 TEST_ALL(open_program, close_program)
@@ -153,6 +156,43 @@ TEST(decisions_have_ranks)
 	assert_int_equal(kernel_drain(kernel, ICP_OP_MISS_NOFETCH, &error), 0);
 	assert_int_equal(rank_of(kernel, "u"), RANK_DRAIN);
 	assert_int_equal(kernel_drain(kernel, 0, &error), 0);
+	kernel_close(kernel);
+	compiled_free(compiled);
+	chain_free(chain);
+}
+
+/*
+ * A chain that was prepared and not activated leaves addresses in the map; they must not become those of
+ * the next one, even if they cannot be removed.
+ */
+TEST(generations_of_failed_changes)
+{
+	struct compiled *compiled;
+	struct kernel *kernel;
+	struct kernel_chain first, second;
+	struct chain *chain;
+	struct error error;
+	int other;
+
+	prepare("default = miss", false);
+	kernel = program_kernel(&program);
+	chain = make_chain("policy 1 { kind = source verdict = denied from = 192.0.2.0/24 }");
+	compiled = compile(chain);
+	assert_int_equal(kernel_prepare_chain(kernel, compiled, false, LEASE, &first, &error), 0);
+	assert_int_equal(kernel_prepare_chain(kernel, compiled, false, LEASE, &second, &error), 0);
+	assert_true(second.chain.generation > first.chain.generation);
+	assert_int_equal(kernel_switch_chain(kernel, &second, NULL, &error), 0);
+	assert_int_equal(kernel_generation(kernel), second.chain.generation);
+	compiled_free(compiled);
+	chain_free(chain);
+
+	/* What cannot be removed is a failure, also where the chain has no addresses. */
+	chain = make_chain("policy 1 { kind = prefix verdict = hit url = u }");
+	compiled = compile(chain);
+	other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(dup2(other, kernel_pin(kernel, PIN_SOURCES)) >= 0);
+	close(other);
+	assert_int_equal(kernel_prepare_chain(kernel, compiled, false, LEASE, &first, &error), -1);
 	kernel_close(kernel);
 	compiled_free(compiled);
 	chain_free(chain);

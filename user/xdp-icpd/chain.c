@@ -14,8 +14,8 @@ static bool is_cancelled(const atomic_bool *cancel)
 	return cancel && *cancel;
 }
 
-int next_chain_build(struct next_chain *next, const struct config *config,
-		     const struct kernel *kernel, const atomic_bool *cancel, struct error *error)
+int next_chain_build(struct next_chain *next, const struct config *config, struct kernel *kernel,
+		     const atomic_bool *cancel, struct error *error)
 {
 	size_t lines_max = daemon_room_max(config, kernel ? kernel_sizes(kernel).prefixes : 0);
 

@@ -18,8 +18,8 @@ struct next_chain {
  * *cancel is set, which is checked between steps (NULL: never). Return 0, or -1 and `error` with
  * nothing allocated.
  */
-int next_chain_build(struct next_chain *next, const struct config *config,
-		     const struct kernel *kernel, const atomic_bool *cancel, struct error *error);
+int next_chain_build(struct next_chain *next, const struct config *config, struct kernel *kernel,
+		     const atomic_bool *cancel, struct error *error);
 
 /*
  * Free an inactive chain. A chain that has been started must be freed in the main thread.

@@ -253,7 +253,7 @@ struct kernel_chain {
  * functions here except itself and those that switch or disable the chain. Return 0, or -1 and
  * `error`.
  */
-int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
+int kernel_prepare_chain(struct kernel *kernel, const struct compiled *compiled,
 			 bool answer_request_zero, unsigned int lease,
 			 struct kernel_chain *prepared, struct error *error);
 

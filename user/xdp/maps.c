@@ -40,6 +40,7 @@ struct kernel {
 	struct pinned_rules *rules;
 	struct map_chain current;   /* activated by this daemon */
 	uint32_t slot;		    /* half of the maps with that chain */
+	uint32_t last_prepared;	    /* generation */
 	struct map_watch *watch;    /* one per half, in `shared` */
 	struct map_control control; /* copy of the map, if this process holds the lock */
 	struct kernel_use use;	    /* of the current chain */
@@ -345,26 +346,43 @@ static int active_chain(const struct kernel *kernel, struct map_chain *chain)
 	return control.active;
 }
 
-/* Remove the addresses of all generations but one. */
-static void remove_old_sources(const struct kernel *kernel, uint32_t generation)
+/* Remove the addresses of all generations but one. Return 0 or -errno. */
+static int remove_old_sources(const struct kernel *kernel, uint32_t generation)
 {
-	int fd = kernel->fd[PIN_SOURCES];
+	int fd = kernel->fd[PIN_SOURCES], err;
 	struct source_key key, next, *dead = NULL, *stale;
 	size_t count = 0;
 
-	for (bool more = bpf_map_get_next_key(fd, NULL, &next) == 0; more;) {
+	for (err = bpf_map_get_next_key(fd, NULL, &next); !err;
+	     err = bpf_map_get_next_key(fd, &key, &next)) {
 		key = next;
-		more = bpf_map_get_next_key(fd, &key, &next) == 0;
 		if (key.generation == generation)
 			continue;
 		stale = vec_append(dead, count);
-		if (!stale)
-			break; /* the next chain tries again */
+		if (!stale) {
+			err = -ENOMEM;
+			break;
+		}
 		*stale = key;
 	}
-	for (size_t i = 0; i < count; i++)
-		bpf_map_delete_elem(fd, &dead[i]);
+	err = err == -ENOENT ? 0 : err;
+	for (size_t i = 0; i < count && !err; i++) {
+		err = bpf_map_delete_elem(fd, &dead[i]);
+		err = err == -ENOENT ? 0 : err;
+	}
 	free(dead);
+	return err;
+}
+
+/*
+ * Return a generation that no chain has had: what a preparation has left that was not completed, or not
+ * followed by a switch, must not become part of another chain.
+ */
+static uint32_t next_generation(const struct kernel *kernel, const struct map_chain *active)
+{
+	uint32_t last = kernel->last_prepared;
+
+	return (last > active->generation ? last : active->generation) + 1;
 }
 
 /* Write the texts and their answers to the inactive half, and fill `chain`. Return 0 or -errno. */
@@ -463,7 +481,7 @@ static int switch_chain(struct kernel *kernel, struct map_chain chain, uint32_t 
 	return 0;
 }
 
-int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *compiled,
+int kernel_prepare_chain(struct kernel *kernel, const struct compiled *compiled,
 			 bool answer_request_zero, unsigned int lease,
 			 struct kernel_chain *prepared, struct error *error)
 {
@@ -499,10 +517,11 @@ int kernel_prepare_chain(const struct kernel *kernel, const struct compiled *com
 		.groups = compiled->group_count,
 		.sources = compiled->source_count,
 	};
-	/* Left by earlier chains, or by one whose preparation failed. */
-	remove_old_sources(kernel, old.generation);
-	err = write_texts(kernel, compiled, chain, prepared->slot);
-	chain->generation = old.generation + 1;
+	/* Left by earlier chains, or by one whose preparation failed; there must be room. */
+	err = remove_old_sources(kernel, old.generation);
+	if (!err)
+		err = write_texts(kernel, compiled, chain, prepared->slot);
+	chain->generation = kernel->last_prepared = next_generation(kernel, &old);
 	chain->answer_request_zero = answer_request_zero;
 	chain->recent_homes = kernel->recents.table.homes;
 	chain->lease = lease * 1000000ull;
@@ -632,9 +651,12 @@ int kernel_disable_chain(struct kernel *kernel, struct error *error)
 
 	if (active < 0)
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(-active));
-	chain = (struct map_chain){ .generation = old.generation + 1, .first_gate = RANK_NONE };
+	chain = (struct map_chain){
+		.generation = next_generation(kernel, &old),
+		.first_gate = RANK_NONE,
+	};
 	if (switch_chain(kernel, chain, !active, NULL, error))
 		return -1;
-	remove_old_sources(kernel, chain.generation);
+	remove_old_sources(kernel, chain.generation); /* or the next chain does */
 	return 0;
 }
