@@ -136,6 +136,25 @@ class LoadAndUnload(Loader):
         self.load("--unload", "s0", check=False)
         self.assertEqual(self.program(), before)
 
+    def test_unload_without_access_to_a_pin(self):
+        """What cannot be told is an error with a cause, and leaves the pins."""
+        self.load("s0")
+        before = sorted(os.listdir(self.pins))
+        os.chown(f"{self.pins}/control", 12345, 12345)
+        done = self.load("--unload", "s0", check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(f"{self.pins}/control is a link, or belongs to another user", done.stderr)
+        os.unlink(f"{self.pins}/interfaces")
+        done = self.load("--unload", "s0", check=False)
+        self.assertIn(f"{self.pins}/control is a link", done.stderr)
+        os.unlink(f"{self.pins}/control")
+        done = self.load("--unload", "s0", check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("carries an xdp_icp", done.stderr)
+        self.assertEqual(
+            sorted(os.listdir(self.pins)), sorted(set(before) - {"control", "interfaces"})
+        )
+
     def test_an_unknown_device(self):
         done = self.load("no-such-device", check=False)
         self.assertNotEqual(done.returncode, 0)

@@ -462,7 +462,7 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 	int interfaces, control;
 	enum kernel_result result;
 	struct error ignored;
-	bool all_gone = true;
+	bool failed, all_gone = false;
 	uint32_t key;
 
 	bpf_log_init();
@@ -480,18 +480,22 @@ enum kernel_result kernel_unload(const char *pin_dir, const char *interface, str
 		return result;
 	}
 	control = pin_open_any(dir, PIN_CONTROL);
-	interfaces = pin_open_report(dir, PIN_INTERFACES, error);
-	if (control >= 0 && interfaces >= 0) {
+	failed = control < 0 && errno != ENOENT && pin_report(dir, PIN_CONTROL, error);
+	interfaces = pin_open(dir, PIN_INTERFACES);
+	if (!failed)
+		failed =
+			interfaces < 0 && errno != ENOENT && pin_report(dir, PIN_INTERFACES, error);
+	if (failed) {
+		result = KERNEL_FAILED;
+	} else if (control >= 0 && interfaces >= 0) {
 		result = interface ? unload(interface, interfaces, control, error)
 				   : unload_all(interfaces, control, error);
 		purge_records(interfaces);
 		all_gone = (result == KERNEL_OK || result == KERNEL_NO_DEVICE) &&
 			   bpf_map_get_next_key(interfaces, NULL, &key);
-	} else if (errno == ENOENT) {
-		result = unload_orphan(interface, error); /* a load was interrupted */
 	} else {
-		result = KERNEL_FAILED;
-		all_gone = false;
+		result = unload_orphan(interface, error); /* a load was interrupted */
+		all_gone = result == KERNEL_OK;
 	}
 	if (all_gone && pin_dir_lock(dir, &ignored) == 0) {
 		pins_remove(dir);

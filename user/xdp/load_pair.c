@@ -41,7 +41,8 @@ void load_send(int channel, enum kernel_result result, const struct kernel_sizes
 	if (sizes)
 		message.sizes = *sizes;
 	if (result != KERNEL_OK)
-		memcpy(message.error.text, error->text, strlen(error->text));
+		memcpy(message.error.text, error->text,
+		       strnlen(error->text, sizeof(message.error.text) - 1));
 	while (send(channel, &message, sizeof(message), MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }

@@ -455,8 +455,11 @@ int pin_open_report(const struct pin_dir *dir, enum pin pin, struct error *error
 {
 	int fd = pin_open(dir, pin);
 
-	if (fd >= 0)
-		return fd;
+	return fd >= 0 ? fd : pin_report(dir, pin, error);
+}
+
+int pin_report(const struct pin_dir *dir, enum pin pin, struct error *error)
+{
 	if (errno == ENOENT)
 		return error_set(error, "%s: nothing is loaded there; `xdp-icp-load INTERFACE`",
 				 dir->path);

@@ -67,6 +67,9 @@ int pin_open(const struct pin_dir *dir, enum pin pin);
 /* Like pin_open(), with `error`. */
 int pin_open_report(const struct pin_dir *dir, enum pin pin, struct error *error);
 
+/* Set the error of a pin that could not be opened, by errno. Return -1. */
+int pin_report(const struct pin_dir *dir, enum pin pin, struct error *error);
+
 /* Check the ABI version of the pinned maps. Return 0, or -1 and `error`. */
 int pin_check_abi(const struct pin_dir *dir, struct error *error);
 

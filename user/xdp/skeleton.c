@@ -77,7 +77,7 @@ static int adopt(struct xdp_icp *skeleton, const struct pin_dir *dir, enum pin p
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0)
-		return pin_open_report(dir, pin, error);
+		return pin_report(dir, pin, error);
 	err = bpf_map__reuse_fd(map_of(skeleton, pin), fd); /* duplicates fd */
 	close(fd);
 	return err ? error_set(error, "%s/%s: cannot be used: %s", dir->path, pin_names[pin],
