@@ -142,8 +142,10 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 	    kernel_tallies_expect(daemon->kernel_tallies, prepared.slot, daemon->chain, error))
 		return -1;
 	prepared.recents_of = daemon->chain;
-	if (kernel_switch_chain(kernel, &prepared, &gate, error) ||
-	    daemon_start_recents(daemon, error))
+	if (kernel_switch_chain(kernel, &prepared, &gate, error))
+		return -1;
+	daemon->xdp.has_chain = true; /* to be closed at the end, also if the start fails now */
+	if (daemon_start_recents(daemon, error))
 		return -1;
 	server_pause(&daemon->server);
 	set_kernel_chain(daemon, compiled);
