@@ -203,12 +203,25 @@ class Lock(Private, Wire):
         self.assertTrue(seen)
         self.assertTrue(self.held())
 
-    def test_mode_off_reports_a_chain_it_cannot_close(self):
-        self.responder().start().kill()
+    def lock(self):
         directory = os.open(self.pins, os.O_RDONLY)
         self.addCleanup(os.close, directory)
         fcntl.flock(directory, fcntl.LOCK_EX)
-        daemon = self.responder(mode="off").start()
+
+    def test_mode_off_detaches_a_program_whose_chain_it_cannot_close(self):
+        self.responder().start().kill()
+        self.lock()
+        daemon = self.responder("", mode="off").start()
+        self.assertIn(self.pins, daemon.log.read_text())
+        self.assert_answered_by(daemon, "daemon", "miss", HIT)
+        self.assertEqual(self.program(), (None, None))
+
+    def test_mode_off_without_privileges_reports_a_chain_it_cannot_close(self):
+        self.load("s0")
+        self.lock()
+        daemon = self.responder(mode="off")
+        program = shutil.copy(BUILD / "xdp-icpd", daemon.config.parent)
+        daemon.start("setpriv", f"--reuid={NOBODY}", "--clear-groups", program=program)
         self.assertIn("may reply by another chain", daemon.log.read_text())
         self.assertIn(self.pins, daemon.log.read_text())
 

@@ -271,12 +271,19 @@ static void remove_interrupted(const struct pin_dir *pin_dir, unsigned int ifind
 {
 	struct error ignored;
 	struct pin_dir *dir = pin_dir_sibling(pin_dir, false, &ignored);
-	int control = dir ? pin_open_any(dir, PIN_CONTROL) : -1;
-	int interfaces = dir ? pin_open(dir, PIN_INTERFACES) : -1;
 	uint32_t recorded[RECORDED_MAX];
-	size_t count = interfaces < 0 ? 0 : recorded_interfaces(interfaces, recorded);
+	int control, interfaces;
 	enum config_mode mode;
+	size_t count;
 
+	/* A daemon may have its own pins there. */
+	if (!dir || pin_dir_lock(dir, &ignored)) {
+		pin_dir_close(dir);
+		return;
+	}
+	control = pin_open_any(dir, PIN_CONTROL);
+	interfaces = pin_open(dir, PIN_INTERFACES);
+	count = interfaces < 0 ? 0 : recorded_interfaces(interfaces, recorded);
 	if (control >= 0) {
 		kernel_detach(ifindex, map_id(control), &mode);
 		for (size_t i = 0; i < count; i++)
@@ -285,10 +292,8 @@ static void remove_interrupted(const struct pin_dir *pin_dir, unsigned int ifind
 	}
 	if (interfaces >= 0)
 		close(interfaces);
-	if (dir) {
-		pins_remove(dir);
-		pin_dir_remove(dir);
-	}
+	pins_remove(dir);
+	pin_dir_remove(dir);
 	pin_dir_close(dir);
 }
 
