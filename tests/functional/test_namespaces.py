@@ -390,6 +390,7 @@ class Kernel:
                 daemon.configure(flipping(verdict))
                 daemon.hang_up()
                 asked += self.asks_until("http://flip.example.com/", verdict, address)
+            daemon.status()  # the kernel changes first; now the daemon has changed as well
             # Some more queries, so that the last chain replies to some.
             self.assert_flooded(self.flood(address, 5000, self.questions(verdict)), 5000)
             outcome = self.end_flood(flood)
