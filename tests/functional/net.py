@@ -35,6 +35,15 @@ def until(condition, what):
     return result
 
 
+def children(pid):
+    """The process ids of a process's children."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as pids:
+            return [int(child) for child in pids.read().split()]
+    except FileNotFoundError:
+        return []
+
+
 def run(*command, check=True, **options):
     """Run a command, with no input unless `input` is given; a failure raises its output."""
     done = subprocess.run(

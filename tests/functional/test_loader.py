@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import time
@@ -14,7 +15,7 @@ import time
 import bpf
 from daemon import BUILD, VERDICTS_MAX, listed
 from lab import main
-from net import until
+from net import children, until
 from wire import DENIED, FAMILIES, HIT, POLICIES, SERVER, SERVER6, SERVER_2, Wire
 
 UNPRIVILEGED = (
@@ -356,6 +357,28 @@ class LeftOver(Loader):
         )
         self.assert_next_replies("daemon", mode="off")
 
+    def test_maps_of_another_version_and_no_interfaces(self):
+        self.first.kill()
+        self.pins = self.pins_of_first
+        self.server_side.run(
+            *f"bpftool map update pinned {self.pins}/abi key hex 00 00 00 00 value hex".split(),
+            *struct.pack("=I", 77).hex(" ").split(),
+        )
+        self.assert_next_replies("daemon", mode="auto", interfaces=[])
+
+    def test_the_child_that_loads_is_killed(self):
+        """Only it could tell what became of the program, so the start fails."""
+        self.first.kill()
+        self.pins = self.pins_of_first
+        urls = self.directory() / "urls"
+        urls.write_text("".join(f"http://e.org/{n}/\n" for n in range(400_000)))
+        slow = f'policy "00" {{ kind = prefix verdict = hit file = "{urls}" }}'
+        following = self.responder(slow, mode="auto")
+        following.launch()
+        os.kill(until(lambda: children(following.process.pid), "the child")[0], signal.SIGKILL)
+        self.assertEqual(following.wait(), 1)
+        self.assertIn("the other process of the start has ended", following.log.read_text())
+
     def test_another_user(self):
         self.first.kill()
         self.pins = self.pins_of_first
@@ -382,6 +405,17 @@ class LeftOver(Loader):
 
 
 class Daemons(Loader):
+    def test_a_program_that_never_had_a_daemon(self):
+        """It replies by rules alone, and keeps its place from loaders, not from a daemon."""
+        self.load("s0")
+        left = self.program()
+        self.pins = self.pin_dir()
+        self.assertEqual(self.load("s0", check=False).returncode, 5)
+        self.assertEqual(self.program(), left)
+        daemon = self.responder(mode="native").start()
+        self.assertNotEqual(self.program(), left)
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+
     def unprivileged(self, daemon, *prefix):
         """Start a daemon as an unprivileged user, from a copy that all users may read."""
         program = shutil.copy(BUILD / "xdp-icpd", daemon.config.parent)

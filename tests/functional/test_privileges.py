@@ -17,7 +17,7 @@ import time
 from daemon import BUILD
 from lab import Lab, main, pins
 from neighbour import NOBODY, STRANGER, exchange, keeps_at_it, run_as
-from net import until
+from net import children, until
 from wire import HIT, POLICIES, Wire
 
 NOGROUP = pwd.getpwnam("nobody").pw_gid
@@ -412,13 +412,7 @@ class Start(Private, Wire):
         self.daemon_here.launch()
         pid = self.daemon_here.process.pid
 
-        def children():
-            with contextlib.suppress(FileNotFoundError):
-                with open(f"/proc/{pid}/task/{pid}/children") as pids:
-                    return pids.read().split()
-            return []
-
-        (loader,) = until(children, "the child")
+        (loader,) = until(lambda: children(pid), "the child")
         self.daemon_here.kill()
         until(lambda: not os.path.exists(f"/proc/{loader}"), "the child to end")
         self.assertEqual(self.program(), (None, None))

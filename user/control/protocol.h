@@ -20,14 +20,15 @@
 
 #include <jansson.h>
 
-/* Bytes of a body: from a peer that may load rules, and from any other. */
 #define CONTROL_JSON "application/json"
 
+/* Bytes of a body: from a peer that may load rules, and from any other. */
 #define CONTROL_REQUEST_MAX (64u << 20)
 #define CONTROL_REQUEST_MAX_READER (1u << 20)
 
 /* In a reader's: values, of which a byte of a request can be one. */
 #define CONTROL_VALUES_MAX_READER 20000u
+
 #define CONTROL_KEEPALIVE 3 /* seconds between keepalives */
 #define CONTROL_TIMEOUT 10  /* seconds of silence after which a client gives up */
 

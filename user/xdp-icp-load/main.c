@@ -255,11 +255,11 @@ static enum kernel_result load(struct arguments *arguments, struct config *confi
 	if (read_mode(arguments->mode, config, &job.mode, error) ||
 	    user_find(config->user, &job.owner, &job.group, error))
 		return KERNEL_USAGE;
-	if (kernel_check_available(&ignored) == KERNEL_OK)
-		result = kernel_detach_abandoned(config->pin_dir, arguments->interface, &listen,
-						 error);
-	if (result != KERNEL_OK)
-		return result;
+	for (size_t i = 0; i < count && kernel_check_available(&ignored) == KERNEL_OK; i++) {
+		result = kernel_detach_abandoned(config->pin_dir, interfaces[i], &listen, error);
+		if (result != KERNEL_OK)
+			return result;
+	}
 	if (count == 0 || (arguments->all && config->mode == CONFIG_MODE_OFF)) {
 		log_write(LOG_NOTICE, "nothing to load: %s",
 			  count ? "mode is off" : "no `interfaces` are configured");
@@ -341,7 +341,7 @@ int main(int argc, char **argv)
 	struct error error;
 
 	argv[0] = (char *)"xdp-icp-load"; /* the name of the front end */
-	closefrom(STDERR_FILENO + 1); /* what root has open is not for plugins and children */
+	closefrom(STDERR_FILENO + 1);	  /* what root has open is not for plugins and children */
 	argp_err_exit_status = KERNEL_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
 	log_open("xdp-icp-load", arguments.level);

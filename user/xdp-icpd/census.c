@@ -19,7 +19,6 @@ struct census_counts {
 struct census {
 	struct daemon *daemon;
 	struct event *next; /* slice */
-	bool walks;
 	struct census_counts known;
 	struct rules_cursor rules;
 	struct kernel_cursor verdicts;
@@ -53,8 +52,7 @@ static void walk(struct census *census, unsigned int slices)
 		if (census->verdicts.done)
 			census->known.verdicts = census->verdicts.count;
 	}
-	census->walks = !census->rules.done || !census->verdicts.done;
-	if (census->walks)
+	if (!census->rules.done || !census->verdicts.done)
 		event_add(census->next, &pause);
 }
 
@@ -71,6 +69,7 @@ static struct census *census_new(struct daemon *daemon)
 		return NULL;
 	census->daemon = daemon;
 	census->known = (struct census_counts){ UNKNOWN, UNKNOWN };
+	census->rules.done = census->verdicts.done = true;
 	census->next = evtimer_new(daemon->base, on_next, census);
 	if (census->next)
 		return census;
@@ -83,19 +82,26 @@ static struct census_counts count(struct daemon *daemon)
 {
 	const struct kernel *kernel = daemon->xdp.kernel;
 	struct census *census = daemon->census;
+	bool begins = false;
 
 	if (!census)
 		census = daemon->census = census_new(daemon);
 	if (!census)
 		return (struct census_counts){ UNKNOWN, UNKNOWN };
-	if (!census->walks) {
+	/* Each begins again by itself: few rules are counted at once, also during a long walk of verdicts. */
+	if (census->rules.done) {
 		census->rules = (struct rules_cursor){ 0 };
 		census->rules_seen = 0;
+		begins = true;
+	}
+	if (census->verdicts.done) {
 		census->verdicts =
 			(struct kernel_cursor){ .done = !kernel || kernel_sizes(kernel).verdicts >
 									   VERDICTS_MAX };
-		walk(census, FIRST_SLICES);
+		begins = true;
 	}
+	if (begins)
+		walk(census, FIRST_SLICES);
 	return census->known;
 }
 

@@ -156,6 +156,20 @@ static enum kernel_result silence_programs(const struct daemon *daemon, struct e
 	return detach_abandoned(daemon->config, NULL, error);
 }
 
+/* Without `interfaces` the daemon uses what xdp-icp-load has made, if it can. */
+static enum kernel_result check_pins(const struct daemon *daemon, const struct start *start,
+				     struct error *error)
+{
+	struct pin_dir *dir = pin_dir_open(daemon->config->pin_dir, start->uid, error);
+	bool are_there = dir ? !pin_dir_is_empty(dir) : errno != ENOENT;
+	struct kernel *kernel = dir && are_there ? kernel_open(dir, error) : NULL;
+	bool fits = kernel || !are_there;
+
+	kernel_close(kernel);
+	pin_dir_close(dir);
+	return fits ? KERNEL_OK : KERNEL_FAILED;
+}
+
 /* Load, or see to it that no program replies where the daemon will. */
 static enum kernel_result load_or_silence(const struct daemon *daemon, const struct start *start,
 					  const struct kernel_sizes *sizes, struct error *error)
@@ -168,8 +182,8 @@ static enum kernel_result load_or_silence(const struct daemon *daemon, const str
 		return result;
 	if (config->mode == CONFIG_MODE_OFF)
 		return silence_programs(daemon, error);
-	if (daemon->xdp.pin_dir)
-		result = load_interfaces(daemon, start, sizes, error);
+	result = daemon->xdp.pin_dir ? load_interfaces(daemon, start, sizes, error)
+				     : check_pins(daemon, start, error);
 	/* A start that fails leaves the former chain alone. */
 	if (result == KERNEL_OK || result == KERNEL_NO_DEVICE || config->mode == CONFIG_MODE_NATIVE)
 		return result;
@@ -200,15 +214,21 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	_exit(EXIT_SUCCESS);
 }
 
-/* Wait for the child, if there is one, to end: its channel is closed. */
-static void end_loader(struct start *start)
+/*
+ * Wait for the child, if there is one, to end: its channel is closed. Return whether it came to its end,
+ * and was not killed.
+ */
+static bool end_loader(struct start *start)
 {
+	int status = 0;
+
 	if (!start->loader)
-		return;
+		return true;
 	close(start->channel);
-	while (waitpid(start->loader, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(start->loader, &status, 0) < 0 && errno == EINTR)
 		;
 	start->loader = 0;
+	return status == 0;
 }
 
 /* Create or open the directory to load into. Return 0, or -1 and `error`. */
@@ -251,7 +271,9 @@ static enum kernel_result load(const struct daemon *daemon, struct start *start,
 
 	load_send(start->channel, KERNEL_OK, &sizes, NULL);
 	result = load_receive(start->channel, NULL, error);
-	end_loader(start);
+	/* It alone could tell what has become of a program that was there. */
+	if (!end_loader(start) && result == KERNEL_FAILED)
+		return KERNEL_ABANDONED;
 	return result;
 }
 

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,6 +86,31 @@ static bool is_gone(const struct kernel_listen *listen)
 	return true;
 }
 
+/*
+ * Has a daemon given it a chain? One that was loaded by hand and never had a daemon replies by rules alone,
+ * and takes no place that a loader may take unasked.
+ */
+static bool had_daemon(uint32_t program)
+{
+	struct map_chain *active = malloc(sizeof(*active));
+	struct map_control control;
+	int control_fd =
+		program_map(program, pin_names[PIN_CONTROL], sizeof(uint32_t), sizeof(control));
+	int chain_fd =
+		program_map(program, pin_names[PIN_CHAIN], sizeof(uint32_t), sizeof(*active));
+	uint32_t zero = 0;
+	bool is_known = active && bpf_map_lookup_elem(control_fd, &zero, &control) == 0 &&
+			bpf_map_lookup_elem(chain_fd, &control.active, active) == 0;
+	bool had = !is_known || active->generation != 0;
+
+	if (control_fd >= 0)
+		close(control_fd);
+	if (chain_fd >= 0)
+		close(chain_fd);
+	free(active);
+	return had;
+}
+
 static enum kernel_result fail(const char *interface, const struct attached *attached,
 			       uint32_t program, const char *reason, struct error *error)
 {
@@ -99,9 +125,9 @@ static enum kernel_result fail(const char *interface, const struct attached *att
 }
 
 /* Detach one such program. Return KERNEL_OK and `*more`, or KERNEL_ABANDONED and `error`. */
-static enum kernel_result detach_one(const char *interface, unsigned int ifindex, uint32_t own,
-				     const struct kernel_listen *listen, bool *more,
-				     struct error *error)
+static enum kernel_result detach_one(const char *pin_dir, const char *interface,
+				     unsigned int ifindex, const struct kernel_listen *listen,
+				     bool *more, struct error *error)
 {
 	enum kernel_result result = KERNEL_OK;
 	struct xdp_program *program = NULL;
@@ -109,15 +135,25 @@ static enum kernel_result detach_one(const char *interface, unsigned int ifindex
 
 	*more = false;
 	attached_read(&attached, ifindex, NULL, 0);
+	if (!attached.all && !own_control(pin_dir))
+		log_write(LOG_WARNING,
+			  "interface %s: carries XDP program %u, at which this process may not "
+			  "look; if "
+			  "it is an " PROGRAM_NAME
+			  " that is left over, it replies by another chain",
+			  interface, attached_id(ifindex));
 	while (!*more && result == KERNEL_OK && (program = attached_next(&attached, program))) {
-		uint32_t id = xdp_program__id(program);
+		uint32_t id = xdp_program__id(program), own;
 		int replies, err;
 
-		if (strcmp(xdp_program__name(program), PROGRAM_NAME) != 0 ||
-		    (own && program_uses_map(id, own)))
+		if (strcmp(xdp_program__name(program), PROGRAM_NAME) != 0)
 			continue;
 		replies = replies_for(id, ifindex, listen);
-		if (!replies || !is_gone(listen))
+		if (!replies || !is_gone(listen) || (!listen->is_bound && !had_daemon(id)))
+			continue;
+		/* Read last: another loader may just have made it. */
+		own = own_control(pin_dir);
+		if (own && program_uses_map(id, own))
 			continue;
 		if (replies < 0) {
 			result = fail(interface, &attached, id,
@@ -142,14 +178,15 @@ static enum kernel_result detach_one(const char *interface, unsigned int ifindex
 	return result;
 }
 
-static enum kernel_result detach_all(const char *interface, unsigned int ifindex, uint32_t own,
-				     const struct kernel_listen *listen, struct error *error)
+static enum kernel_result detach_all(const char *pin_dir, const char *interface,
+				     unsigned int ifindex, const struct kernel_listen *listen,
+				     struct error *error)
 {
 	enum kernel_result result = KERNEL_OK;
 	bool more = attached_id(ifindex);
 
 	for (int i = 0; i < PROGRAMS_MAX && more && result == KERNEL_OK; i++)
-		result = detach_one(interface, ifindex, own, listen, &more, error);
+		result = detach_one(pin_dir, interface, ifindex, listen, &more, error);
 	return result;
 }
 
@@ -158,12 +195,12 @@ enum kernel_result kernel_detach_abandoned(const char *pin_dir, const char *inte
 {
 	struct if_nameindex *list = if_nameindex();
 	enum kernel_result result = KERNEL_OK;
-	uint32_t own = own_control(pin_dir);
 
 	bpf_log_init();
 	for (size_t i = 0; list && list[i].if_index && result == KERNEL_OK; i++)
 		if (!interface || strcmp(interface, list[i].if_name) == 0)
-			result = detach_all(list[i].if_name, list[i].if_index, own, listen, error);
+			result = detach_all(pin_dir, list[i].if_name, list[i].if_index, listen,
+					    error);
 	if (list)
 		if_freenameindex(list);
 	return result;

@@ -222,11 +222,22 @@ static bool is_removed(const struct pin_dir *dir)
 #define TURN_TIME 10000 /* milliseconds to wait for the turn */
 #define TURN_STEP 10
 
+/* Does the directory lie in that of libxdp? */
+static bool is_below_libxdp(const struct pin_dir *dir)
+{
+	static const char xdp[] = "/xdp/";
+	const char *name = strrchr(dir->path, '/');
+
+	return name && name - dir->path >= (ptrdiff_t)sizeof(xdp) - 2 &&
+	       strncmp(name - (sizeof(xdp) - 2), xdp, sizeof(xdp) - 1) == 0;
+}
+
 void pin_dir_take_turn(struct pin_dir *dir)
 {
 	int fd, waited = 0, refused;
 
-	if (dir->turn >= 0)
+	/* libxdp locks its own directory, also for this process, and waits. */
+	if (dir->turn >= 0 || is_below_libxdp(dir))
 		return;
 	fd = openat(dir->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
