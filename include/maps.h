@@ -156,7 +156,7 @@ struct map_chain {
 	__u32 groups;			  /* in `automata`, from slot * AUTOMATON_GROUPS on */
 	__u32 first_decided;		  /* index in `decided` of the chain's rank 0 */
 	struct prefix_tree trees[URL_READINGS];
-	__u32 absent_answers[ABSENT_MAX];	/* in the order of ranks, then PREFIX_NO_ANSWER */
+	__u32 absent_answers[ABSENT_MAX]; /* in the order of ranks, then PREFIX_NO_ANSWER */
 	struct map_partition partition;
 	struct map_recent recents[RECENTS_MAX]; /* in the order of ranks */
 	struct prefix_keys recent_keys;		/* of the hash of their keys */
