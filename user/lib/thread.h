@@ -5,8 +5,8 @@
 #include <pthread.h>
 
 /*
- * Start a thread that blocks all signals: the main thread handles them. Arguments and result are those of
- * pthread_create(): 0, or a number of errno.
+ * Start a thread that blocks all signals: the main thread handles them. Threads that it starts inherit
+ * that. Arguments and result are those of pthread_create(): 0, or a number of errno.
  */
 int thread_start(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *context),
 		 void *context);
