@@ -241,13 +241,25 @@ class ManyConnections(Lab):
         until(lambda: self.daemon_here.status()["rules"] == self.RULES, "the count")
 
     def test_many_checks_wait_for_policies(self):
-        """More than may wait at once: all are decided in the end."""
-        slow = """policy "20" {
-            kind = "helper" program = { "/bin/sh", "-c", "while read -r url; do sleep 0.01; echo hit; done" }
-        }"""
-        self.daemon_here.configure(slow)
+        """Those of readers leave the helper room for queries; all are decided in the end."""
+        go = self.directory() / "go"
+        wait = f"while ! test -e {go}; do sleep 0.1; done; while read -r url; do echo hit; done"
+        self.daemon_here.configure(
+            f"""policy "20" {{
+                kind = "helper" timeout = "10s" program = {{ "/bin/sh", "-c", "{wait}" }}
+            }}"""
+        )
         self.daemon_here.icpctl("reload")
-        for status, reply in [one.reply() for one in [self.check(20) for _ in range(5)]]:
+
+        def asked():
+            (policy,) = self.daemon_here.ask_control("GET", "/v1/policies")["policies"]
+            return policy["helper"]["busy"] + policy["helper"]["queued"]
+
+        checks = [self.check(20) for _ in range(5)]
+        until(lambda: asked() >= 24, "the checks to wait")
+        self.assertEqual({asked() for _ in range(20)}, {24})
+        go.touch()
+        for status, reply in [check.reply() for check in checks]:
             self.assertEqual((status, len(reply["results"])), (200, 20))
 
     def test_peer_of_a_check_closes(self):

@@ -39,8 +39,9 @@ static int check(const char *name, struct error *error)
 
 bool path_is_roots(const char *path)
 {
-	char name[PATH_MAX];
+	char name[PATH_MAX], real[PATH_MAX];
 	bool sticky = false; /* the directory that holds this part: others can create files there */
+	struct error ignored;
 
 	if (strlen(path) >= sizeof(name))
 		return false;
@@ -52,11 +53,15 @@ bool path_is_roots(const char *path)
 			*slash = '\0';
 		if (lstat(name, &status) || status.st_uid != 0)
 			return false;
-		if (S_ISLNK(status.st_mode) ? sticky : others_may_write(&status))
+		/* What comes next lies where the link leads. */
+		if (S_ISLNK(status.st_mode) &&
+		    (sticky || path_resolve_safe(name, real, &ignored) || lstat(real, &status)))
+			return false;
+		if (others_may_write(&status))
 			return false;
 		if (!slash)
 			return true;
-		sticky = S_ISDIR(status.st_mode) && status.st_mode & (S_IWGRP | S_IWOTH);
+		sticky = status.st_mode & (S_IWGRP | S_IWOTH);
 		*slash = '/';
 	}
 }

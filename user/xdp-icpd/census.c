@@ -5,8 +5,8 @@
 
 #define PAUSE 20000   /* microseconds between two slices */
 #define VERDICTS 1000 /* in a slice */
-#define FIRST_SLICES                                                                               \
-	(4096 / RULES_STEP) /* at once: as many rules as there are by default at most */
+/* At once: as many rules as there are by default at most. */
+#define FIRST_SLICES (4096 / RULES_STEP)
 /* The kernel looks for the next entry among as many slots: in larger maps that takes milliseconds. */
 #define VERDICTS_MAX (1u << 18)
 
@@ -82,26 +82,21 @@ static struct census_counts count(struct daemon *daemon)
 {
 	const struct kernel *kernel = daemon->xdp.kernel;
 	struct census *census = daemon->census;
-	bool begins = false;
 
 	if (!census)
 		census = daemon->census = census_new(daemon);
 	if (!census)
 		return (struct census_counts){ UNKNOWN, UNKNOWN };
-	/* Each begins again by itself: few rules are counted at once, also during a long walk of verdicts. */
-	if (census->rules.done) {
-		census->rules = (struct rules_cursor){ 0 };
-		census->rules_seen = 0;
-		begins = true;
-	}
-	if (census->verdicts.done) {
+	if (census->verdicts.done)
 		census->verdicts =
 			(struct kernel_cursor){ .done = !kernel || kernel_sizes(kernel).verdicts >
 									   VERDICTS_MAX };
-		begins = true;
-	}
-	if (begins)
+	/* Few rules are counted at once, also during a long walk of verdicts. */
+	if (census->rules.done) {
+		census->rules = (struct rules_cursor){ 0 };
+		census->rules_seen = 0;
 		walk(census, FIRST_SLICES);
+	}
 	return census->known;
 }
 

@@ -22,7 +22,7 @@
 
 #define URLS_STEP 4	   /* per event */
 #define PENDING_MAX 16	   /* that wait for policies, which queries need too */
-#define PENDING_READERS 24 /* of all checks, from where on readers' wait */
+#define PENDING_READERS 24 /* of all checks: with so many, those of readers wait */
 #define PENDING_ALL 32	   /* of all checks */
 #define RESULT_SIZE 4096   /* approximate size of a result without its texts, in bytes */
 

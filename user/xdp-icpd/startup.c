@@ -146,7 +146,7 @@ static enum kernel_result detach_abandoned(const struct config *config, const ch
 }
 
 /* Likewise all programs, because this daemon will reply alone. */
-static enum kernel_result silence_programs(const struct daemon *daemon, struct error *error)
+static enum kernel_result disable_programs(const struct daemon *daemon, struct error *error)
 {
 	struct error failure;
 
@@ -170,8 +170,8 @@ static enum kernel_result check_pins(const struct daemon *daemon, const struct s
 	return fits ? KERNEL_OK : KERNEL_FAILED;
 }
 
-/* Load, or see to it that no program replies where the daemon will. */
-static enum kernel_result load_or_silence(const struct daemon *daemon, const struct start *start,
+/* Load, or make sure that no program replies in the place of the daemon. */
+static enum kernel_result load_or_disable(const struct daemon *daemon, const struct start *start,
 					  const struct kernel_sizes *sizes, struct error *error)
 {
 	const struct config *config = daemon->config;
@@ -181,13 +181,13 @@ static enum kernel_result load_or_silence(const struct daemon *daemon, const str
 	if (result != KERNEL_OK)
 		return result;
 	if (config->mode == CONFIG_MODE_OFF)
-		return silence_programs(daemon, error);
+		return disable_programs(daemon, error);
 	result = daemon->xdp.pin_dir ? load_interfaces(daemon, start, sizes, error)
 				     : check_pins(daemon, start, error);
 	/* A start that fails leaves the former chain alone. */
 	if (result == KERNEL_OK || result == KERNEL_NO_DEVICE || config->mode == CONFIG_MODE_NATIVE)
 		return result;
-	if (silence_programs(daemon, &failure) == KERNEL_OK)
+	if (disable_programs(daemon, &failure) == KERNEL_OK)
 		return result;
 	*error = failure;
 	return KERNEL_ABANDONED;
@@ -207,7 +207,7 @@ run_loader(const struct daemon *daemon, const struct start *start)
 	signal(SIGTERM, SIG_IGN);
 	result = load_receive(start->channel, &sizes, &error);
 	if (result == KERNEL_OK)
-		result = load_or_silence(daemon, start, &sizes, &error);
+		result = load_or_disable(daemon, start, &sizes, &error);
 	if (daemon->xdp.pin_dir)
 		pin_dir_hand_over(daemon->xdp.pin_dir, start->uid, start->gid);
 	load_send(start->channel, result, NULL, &error);

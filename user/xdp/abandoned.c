@@ -111,17 +111,17 @@ static bool had_daemon(uint32_t program)
 	return had;
 }
 
-static enum kernel_result fail(const char *interface, const struct attached *attached,
-			       uint32_t program, const char *reason, struct error *error)
+/* Is it to be detached? 1 yes, 0 no, -1: what it replies for cannot be read. */
+static int is_abandoned(uint32_t program, const char *pin_dir, unsigned int ifindex,
+			const struct kernel_listen *listen)
 {
-	char quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
+	int replies = replies_for(program, ifindex, listen);
+	uint32_t own;
 
-	error_set(error,
-		  "interface %s: carries an " PROGRAM_NAME " (id %u) of another daemon, %s; "
-		  "`ip link set dev %s %s off` detaches it",
-		  interface, program, reason, shell_quote(interface, quoted),
-		  attached->native ? "xdpdrv" : "xdpgeneric");
-	return KERNEL_ABANDONED;
+	if (!replies || !is_gone(listen) || (!listen->is_bound && !had_daemon(program)))
+		return 0;
+	own = own_control(pin_dir); /* read last: another loader may just have pinned it */
+	return own && program_uses_map(program, own) ? 0 : replies;
 }
 
 /* Detach one such program. Return KERNEL_OK and `*more`, or KERNEL_ABANDONED and `error`. */
@@ -129,53 +129,47 @@ static enum kernel_result detach_one(const char *pin_dir, const char *interface,
 				     unsigned int ifindex, const struct kernel_listen *listen,
 				     bool *more, struct error *error)
 {
-	enum kernel_result result = KERNEL_OK;
+	char reason[128] = "whose addresses cannot be read", quoted[SHELL_QUOTE_SIZE(IF_NAMESIZE)];
 	struct xdp_program *program = NULL;
+	int abandoned = 0, err = 0;
 	struct attached attached;
+	uint32_t id;
 
-	*more = false;
 	attached_read(&attached, ifindex, NULL, 0);
-	if (!attached.all && !own_control(pin_dir))
-		log_write(LOG_WARNING,
-			  "interface %s: carries XDP program %u, at which this process may not "
-			  "look; if "
-			  "it is an " PROGRAM_NAME
-			  " that is left over, it replies by another chain",
-			  interface, attached_id(ifindex));
-	while (!*more && result == KERNEL_OK && (program = attached_next(&attached, program))) {
-		uint32_t id = xdp_program__id(program), own;
-		int replies, err;
-
-		if (strcmp(xdp_program__name(program), PROGRAM_NAME) != 0)
-			continue;
-		replies = replies_for(id, ifindex, listen);
-		if (!replies || !is_gone(listen) || (!listen->is_bound && !had_daemon(id)))
-			continue;
-		/* Read last: another loader may just have made it. */
-		own = own_control(pin_dir);
-		if (own && program_uses_map(id, own))
-			continue;
-		if (replies < 0) {
-			result = fail(interface, &attached, id,
-				      "of which cannot be told what it replies for", error);
-			continue;
-		}
-		attached.ours = program;
+	id = attached_id(ifindex);
+	if (!attached.all && id && !own_control(pin_dir))
+		log_write(
+			LOG_WARNING,
+			"interface %s: carries XDP program %u, which this process may not inspect "
+			"without CAP_SYS_ADMIN; if it is a left-over " PROGRAM_NAME
+			", it may reply by another chain",
+			interface, id);
+	while (!abandoned && (program = attached_next(&attached, program))) {
+		id = xdp_program__id(program);
+		if (strcmp(xdp_program__name(program), PROGRAM_NAME) == 0)
+			abandoned = is_abandoned(id, pin_dir, ifindex, listen);
+	}
+	attached.ours = program;
+	if (abandoned > 0) {
 		err = attached_detach(&attached, ifindex);
-		if (err) {
-			result = fail(interface, &attached, id, strerror(-err), error);
-			continue;
-		}
+		snprintf(reason, sizeof(reason), "and cannot be detached: %s", strerror(-err));
+	}
+	if (abandoned < 0 || err)
+		error_set(error,
+			  "interface %s: carries an " PROGRAM_NAME
+			  " (id %u) of another daemon, %s; "
+			  "`ip link set dev %s %s off` detaches it",
+			  interface, id, reason, shell_quote(interface, quoted),
+			  attached.native ? "xdpdrv" : "xdpgeneric");
+	else if (abandoned)
 		log_write(LOG_NOTICE,
 			  "interface %s: detached the XDP program %s (id %u), which replied for "
 			  "addresses of `listen` by the chain of a daemon that is gone, whose maps "
 			  "are pinned elsewhere or nowhere",
 			  interface, PROGRAM_NAME, id);
-		*more = attached.dispatcher;
-		break;
-	}
+	*more = abandoned && attached.dispatcher;
 	attached_close(&attached);
-	return result;
+	return abandoned < 0 || err ? KERNEL_ABANDONED : KERNEL_OK;
 }
 
 static enum kernel_result detach_all(const char *pin_dir, const char *interface,

@@ -242,10 +242,10 @@ void pin_dir_take_turn(struct pin_dir *dir)
 	fd = openat(dir->parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	while ((refused = flock(fd, LOCK_EX | LOCK_NB)) && errno == EWOULDBLOCK && !dir->hurries) {
+	while ((refused = flock(fd, LOCK_EX | LOCK_NB)) && errno == EWOULDBLOCK && !dir->gave_up) {
 		usleep(TURN_STEP * 1000);
 		waited += TURN_STEP;
-		dir->hurries = waited >= TURN_TIME;
+		dir->gave_up = waited >= TURN_TIME;
 	}
 	if (!refused) {
 		dir->turn = fd;
