@@ -3,8 +3,15 @@
 #ifndef XDP_ICP_LOOKUPS_H
 #define XDP_ICP_LOOKUPS_H
 
+#include <bpf/bpf_core_read.h>
+
 #include "maps_bpf.h"
 #include "match.h"
+
+/* The kernel's own structure of a map like `rules`, as far as it is read here. */
+struct lpm_trie {
+	size_t n_entries;
+} __attribute__((preserve_access_index));
 
 ICP_INLINE struct scratch *lookup_scratch(void)
 {
@@ -37,9 +44,14 @@ ICP_INLINE const struct prefix_line *lookup_line(void *maps, __u32 index)
 	return bpf_map_lookup_elem(&texts, &index);
 }
 
+/* Usually there are no rules: to know that without a call spares what the call's return takes. */
 ICP_INLINE const struct rule *lookup_rule(void *maps, const struct rule_key *key)
 {
+	const struct lpm_trie *trie = (const void *)&rules;
+
 	(void)maps;
+	if (bpf_core_field_exists(trie->n_entries) && trie->n_entries == 0)
+		return NULL;
 	return bpf_map_lookup_elem(&rules, key);
 }
 

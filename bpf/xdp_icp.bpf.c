@@ -32,24 +32,25 @@ ICP_INLINE int pass(enum icp_counter reason)
 }
 
 /*
- * Count the outcome of a query, by the members of struct decision, and record it if there is a trace.
- * Neither inline nor static, so that the verifier follows it once, by itself; to it, the chain may be
- * NULL.
+ * Read the query, decide on it and write the reply. A pass leaves the frame as it came; `message` tells
+ * the URL's length, which is 0 if the message was not read.
  */
-__attribute__((noinline)) int finish(const struct map_chain *chain, __u32 counter, __u32 verdict,
-				     __u32 rank, __u32 url_length)
+ICP_INLINE struct decision process(struct xdp_md *ctx, const struct map_control *control,
+				   const struct map_chain *chain, __u32 slot,
+				   struct scratch *scratch, struct message *message)
 {
-	const struct map_control *control = lookup_control();
+	struct decision decision;
+	enum icp_counter found = message_read(ctx, chain, scratch, message);
 
-	if (!control || !chain) /* never */
-		return XDP_PASS;
-	count(counter);
-	if (counter == ICP_COUNT_ANSWERED)
-		count_decided(chain, verdict, rank);
-	if (control->trace_until &&
-	    trace_query(counter, verdict, rank, chain->generation, url_length))
-		count(ICP_COUNT_FAILED_TRACE);
-	return counter == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS;
+	if (found != ICP_COUNT_ANSWERED) {
+		message->url_length = 0;
+		return decision_pass(found);
+	}
+	decision = match(control->drain, chain, slot, scratch, message->form, &lookups, NULL);
+	if (decision.counter == ICP_COUNT_ANSWERED &&
+	    answer_send(ctx, scratch, message, decision.verdict) != XDP_TX)
+		return decision_pass(ICP_COUNT_PASSED_FAILED);
+	return decision;
 }
 
 SEC("xdp.frags")
@@ -65,30 +66,23 @@ int xdp_icp(struct xdp_md *ctx)
 
 	if (!control || !scratch)
 		return pass(ICP_COUNT_PASSED_FAILED);
-
-	/* classify */
 	found = frame_classify(ctx, control, scratch);
 	if (found != ICP_COUNT_ANSWERED)
 		return pass(found);
-
-	/* read */
 	slot = ICP_READ_BACK(control->active);
 	chain = lookup_chain(slot);
 	if (!chain)
 		return pass(ICP_COUNT_PASSED_FAILED);
-	found = message_read(ctx, chain, scratch, &message);
-	if (found != ICP_COUNT_ANSWERED)
-		return finish(chain, found, ICP_OP_INVALID, RANK_NONE, 0);
 
-	/* match */
-	decision = match(control->drain, chain, slot, scratch, message.form, &lookups, NULL);
-
-	/* reply */
-	if (decision.counter == ICP_COUNT_ANSWERED &&
-	    answer_send(ctx, scratch, &message, decision.verdict) != XDP_TX)
-		decision = decision_pass(ICP_COUNT_PASSED_FAILED);
-	return finish(chain, decision.counter, decision.verdict.opcode, decision.rank,
-		      message.url_length);
+	decision = process(ctx, control, chain, slot, scratch, &message);
+	count(decision.counter);
+	if (decision.counter == ICP_COUNT_ANSWERED)
+		count_decided(chain, decision.verdict.opcode, decision.rank);
+	if (control->trace_until &&
+	    trace_query(decision.counter, decision.verdict.opcode, decision.rank, chain->generation,
+			message.url_length))
+		count(ICP_COUNT_FAILED_TRACE);
+	return decision.counter == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
