@@ -129,19 +129,10 @@ ICP_INLINE __u32 lookup_reading(void *maps, const struct map_chain *chain, struc
 }
 
 /* match_readings() */
-__attribute__((noinline)) __u32 find_readings(const struct map_chain *chain,
-					      struct scratch *scratch, __u32 answer)
-{
-	if (!chain || !scratch) /* never: for the verifier */
-		return PREFIX_COLLISION;
-	return match_readings(chain, scratch, answer, lookup_reading, NULL);
-}
-
 ICP_INLINE __u32 lookup_readings(void *maps, const struct map_chain *chain, struct scratch *scratch,
 				 __u32 answer)
 {
-	(void)maps;
-	return find_readings(chain, scratch, answer);
+	return match_readings(chain, scratch, answer, lookup_reading, maps);
 }
 
 /* --- patterns, and the partition */
