@@ -9,20 +9,58 @@
 
 #include "lookups.h"
 
-/* --- readings of the URL, but for URL_FORWARD */
+/* --- texts */
 
-/* match_host() */
-__attribute__((noinline)) int find_host(struct scratch *scratch)
+ICP_INLINE enum prefix_step text_probe(const struct map_chain *chain, struct scratch *scratch,
+				       enum url_reading reading)
 {
-	if (!scratch) /* never: for the verifier */
-		return HOST_NONE;
-	return match_host(NULL, scratch);
+	struct match_text text = match_text(scratch, reading);
+
+	return prefix_probe(&scratch->cursor, &chain->trees[reading], text.words, text.sums,
+			    text.length, lookup_bucket, NULL);
 }
 
-ICP_INLINE enum host_form lookup_host(void *maps, struct scratch *scratch)
+struct text_search {
+	const struct map_chain *chain;
+	struct scratch *scratch;
+	enum url_reading reading;
+	enum prefix_step step; /* the last one's */
+};
+
+static long text_step(__u32 number, struct text_search *search)
 {
-	(void)maps;
-	return find_host(scratch);
+	__u32 reading = search->reading;
+
+	if (reading >= URL_READINGS) /* never: for the verifier */
+		return 1;
+	ICP_BOUNDED(reading);
+	search->step = text_probe(search->chain, search->scratch, reading);
+	return search->step != PREFIX_STEP_CONTINUE;
+}
+
+/* Few lookups need more steps than these, which are made without a call. */
+#define TEXT_STEPS_PLAIN 2u
+
+/* prefix_find() */
+ICP_INLINE __u32 lookup_text(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			     enum url_reading reading)
+{
+	const struct prefix_tree *tree = &chain->trees[reading];
+	enum prefix_step step = PREFIX_STEP_CONTINUE;
+
+	prefix_begin(&scratch->cursor, tree);
+	for (__u32 i = 0; i < TEXT_STEPS_PLAIN && step == PREFIX_STEP_CONTINUE; i++)
+		step = text_probe(chain, scratch, reading);
+	if (step == PREFIX_STEP_CONTINUE) {
+		struct text_search search = { chain, scratch, reading, step };
+
+		bpf_loop(PREFIX_STEPS, text_step, &search, 0);
+		step = search.step;
+	}
+	if (step != PREFIX_STEP_END)
+		return PREFIX_COLLISION;
+	return prefix_compare(tree, &scratch->cursor, match_text(scratch, reading).words,
+			      lookup_line, maps);
 }
 
 /* match_key() */
@@ -39,35 +77,6 @@ ICP_INLINE void lookup_key(void *maps, struct scratch *scratch, const struct url
 	find_key(scratch, form);
 }
 
-struct turned_search {
-	const struct prefix_tree *tree;
-	struct scratch *scratch;
-	enum prefix_step step; /* the last one's */
-};
-
-static long turned_step(__u32 number, void *context)
-{
-	struct turned_search *search = context;
-	const struct turned_url *turned = &search->scratch->turned;
-
-	(void)number;
-	search->step =
-		prefix_probe(&search->scratch->cursor, search->tree, turned->words, &turned->sums,
-			     ICP_READ_BACK(turned->length), lookup_bucket, NULL);
-	return search->step != PREFIX_STEP_CONTINUE;
-}
-
-ICP_INLINE __u32 turned_find(void *maps, const struct prefix_tree *tree, struct scratch *scratch)
-{
-	struct turned_search search = { tree, scratch, PREFIX_STEP_CONTINUE };
-
-	prefix_begin(&scratch->cursor, tree);
-	bpf_loop(PREFIX_STEPS, turned_step, &search, 0);
-	if (search.step != PREFIX_STEP_END)
-		return PREFIX_COLLISION;
-	return prefix_compare(tree, &scratch->cursor, scratch->turned.words, lookup_line, maps);
-}
-
 /* match_reading() */
 __attribute__((noinline)) __u32 find_reading(const struct map_chain *chain, struct scratch *scratch,
 					     __u32 reading)
@@ -75,7 +84,7 @@ __attribute__((noinline)) __u32 find_reading(const struct map_chain *chain, stru
 	if (!chain || !scratch || reading >= URL_READINGS) /* never: for the verifier */
 		return PREFIX_COLLISION;
 	ICP_BOUNDED(reading);
-	return match_reading(chain, scratch, reading, turned_find, lookup_host, NULL);
+	return match_reading(chain, scratch, reading, lookup_text, NULL);
 }
 
 /* match_place() */
@@ -85,7 +94,7 @@ __attribute__((noinline)) __u32 find_place(const struct map_chain *chain, struct
 	if (!chain || !scratch || reading >= URL_READINGS) /* never: for the verifier */
 		return PREFIX_COLLISION;
 	ICP_BOUNDED(reading);
-	return match_place(chain, scratch, reading, at, turned_find, NULL);
+	return match_place(chain, scratch, reading, at, lookup_text, NULL);
 }
 
 ICP_INLINE __u32 lookup_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
@@ -152,12 +161,10 @@ ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 
 			       struct scratch *scratch, __u64 now);
 
 static const struct match_lookups lookups = {
-	.bucket_at = lookup_bucket,
-	.line_at = lookup_line,
+	.find = lookup_text,
 	.readings = lookup_readings,
 	.groups = lookup_groups,
 	.automata = lookup_automata,
-	.host = lookup_host,
 	.key = lookup_key,
 	.partition = lookup_partition,
 	.places = lookup_places,

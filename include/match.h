@@ -9,16 +9,16 @@
 #include "decide.h"
 #include "scratch.h"
 
-/* match_host() of the query. */
-typedef enum host_form (*match_find_host)(void *maps, struct scratch *scratch);
+/* match_text() of a reading, looked up in the reading's tree by prefix_find(). */
+typedef __u32 (*match_find)(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			    enum url_reading reading);
 
 /*
  * Lookups in the maps of maps.h; `maps` is what match() was given. NULL: there is no such entry, or
  * it cannot be read. An entry stays valid until the next call of the same function.
  */
 struct match_lookups {
-	prefix_bucket_at bucket_at;
-	prefix_line_at line_at;
+	match_find find;
 	/* match_readings() */
 	__u32 (*readings)(void *maps, const struct map_chain *chain, struct scratch *scratch,
 			  __u32 answer);
@@ -30,7 +30,6 @@ struct match_lookups {
 	/* match_automata() */
 	__u32 (*automata)(void *maps, const struct map_chain *chain, __u32 slot,
 			  struct scratch *scratch, __u32 best);
-	match_find_host host;
 	/* Find a key of the URL: scratch->key. */
 	void (*key)(void *maps, struct scratch *scratch, const struct url_key_form *form);
 	/* match_partition() */
@@ -48,6 +47,24 @@ struct match_lookups {
 	const struct verdict_entry *(*verdict)(void *maps, const struct verdict_key *key);
 	__u64 (*now)(void *maps); /* nanoseconds of the monotonic clock */
 };
+
+/* A text with its sums filled, of `length` bytes and a NUL, zero-padded to the word. */
+struct match_text {
+	const text_word *words;
+	const struct prefix_sums *sums;
+	__u32 length;
+};
+
+/* A reading of the query's URL. Those that are not URL_FORWARD must have been turned. */
+ICP_INLINE struct match_text match_text(const struct scratch *scratch, enum url_reading reading)
+{
+	const struct turned_url *turned = &scratch->turned;
+	struct match_text forward = { scratch->message.words + MESSAGE_URL_WORD, &scratch->sums,
+				      scratch_url_length(scratch) };
+	struct match_text other = { turned->words, &turned->sums, ICP_READ_BACK(turned->length) };
+
+	return reading == URL_FORWARD ? forward : other;
+}
 
 /* The querier's address as the maps have it: IPv4 as ::ffff:a.b.c.d. */
 ICP_INLINE void source_words(const struct frame *frame, __u32 address[4])
@@ -76,9 +93,8 @@ ICP_INLINE struct candidate match_source(const struct map_chain *chain,
 }
 
 /* Find the host of the URL: scratch->host. */
-ICP_INLINE enum host_form match_host(void *maps, struct scratch *scratch)
+ICP_INLINE enum host_form match_host(struct scratch *scratch)
 {
-	(void)maps;
 	return host_find(&scratch->host, scratch->message.bytes + ICP_QUERY_HEADER_SIZE,
 			 PREFIX_MAX);
 }
@@ -283,16 +299,12 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 /* Places of a URL at which texts of URL_INSIDE are looked up at most. */
 #define MATCH_PLACES_MAX 32u
 
-/* prefix_find() in a tree for scratch->turned. */
-typedef __u32 (*match_find)(void *maps, const struct prefix_tree *tree, struct scratch *scratch);
-
 /*
  * Look up URL_BACKWARD or URL_HOST. Returns an answer, PREFIX_NO_ANSWER, PREFIX_COLLISION or
  * MATCH_UNREADABLE.
  */
 ICP_INLINE __u32 match_reading(const struct map_chain *chain, struct scratch *scratch,
-			       enum url_reading reading, match_find find, match_find_host host,
-			       void *maps)
+			       enum url_reading reading, match_find find, void *maps)
 {
 	const struct prefix_tree *tree = &chain->trees[reading];
 
@@ -300,9 +312,9 @@ ICP_INLINE __u32 match_reading(const struct map_chain *chain, struct scratch *sc
 		url_turn_backward(&scratch->turned, tree, scratch->message.bytes,
 				  ICP_QUERY_HEADER_SIZE, scratch_url_length(scratch));
 	else if (!url_turn_host(&scratch->turned, tree, scratch->message.bytes,
-				ICP_QUERY_HEADER_SIZE, host(maps, scratch), &scratch->host))
+				ICP_QUERY_HEADER_SIZE, match_host(scratch), &scratch->host))
 		return MATCH_UNREADABLE;
-	return find(maps, tree, scratch);
+	return find(maps, chain, scratch, reading);
 }
 
 /* Look up the reading's texts that are at byte `at` of the URL. Returns as match_reading(). */
@@ -318,7 +330,7 @@ ICP_INLINE __u32 match_place(const struct map_chain *chain, struct scratch *scra
 	ICP_BOUNDED(left);
 	url_turn_inside(&scratch->turned, tree, scratch->message.bytes, ICP_QUERY_HEADER_SIZE + at,
 			left);
-	return find(maps, tree, scratch);
+	return find(maps, chain, scratch, reading);
 }
 
 /* match_place() */
@@ -474,7 +486,6 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 				       struct scratch *scratch, const struct match_lookups *lookups,
 				       void *maps)
 {
-	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	struct candidate best = candidate_default(chain);
 	const struct prefix_answer *said;
 	const struct map_watch *guard;
@@ -483,9 +494,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	struct candidate known;
 	__u64 now;
 
-	answer = prefix_find(&chain->trees[URL_FORWARD], url, &scratch->sums,
-			     scratch_url_length(scratch), lookups->bucket_at, lookups->line_at,
-			     maps, &scratch->cursor);
+	answer = lookups->find(maps, chain, scratch, URL_FORWARD);
 	if (answer == PREFIX_COLLISION)
 		return decision_pass(ICP_COUNT_PASSED_COLLISION);
 	if (answer != PREFIX_NO_ANSWER) {

@@ -74,10 +74,13 @@ static const struct rule *no_rule(void *maps, const struct rule_key *key)
 	return NULL;
 }
 
-static __u32 find(void *maps, const struct prefix_tree *tree, struct scratch *scratch)
+static __u32 find(void *maps, const struct map_chain *chain, struct scratch *scratch,
+		  enum url_reading reading)
 {
-	return prefix_find(tree, scratch->turned.words, &scratch->turned.sums,
-			   scratch->turned.length, bucket_at, line_at, maps, &scratch->cursor);
+	struct match_text text = match_text(scratch, reading);
+
+	return prefix_find(&chain->trees[reading], text.words, text.sums, text.length, bucket_at,
+			   line_at, maps, &scratch->cursor);
 }
 
 static __u32 find_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
@@ -94,7 +97,7 @@ static __u32 read_reading(void *maps, const struct map_chain *chain, struct scra
 	view->image->turned++;
 	if (reading >= URL_INSIDE)
 		return match_inside(chain, scratch, reading, find_place, bucket_at, maps);
-	return match_reading(chain, scratch, reading, find, match_host, maps);
+	return match_reading(chain, scratch, reading, find, maps);
 }
 
 static __u32 read_readings(void *maps, const struct map_chain *chain, struct scratch *scratch,
@@ -117,11 +120,9 @@ static __u32 find_partition(void *maps, const struct map_chain *chain, __u32 slo
 			    struct scratch *scratch);
 
 static const struct match_lookups lookups = {
-	.bucket_at = bucket_at,
-	.line_at = line_at,
+	.find = find,
 	.answer = answer_at,
 	.readings = read_readings,
-	.host = match_host,
 	.key = match_key,
 	.groups = walk_groups,
 	.automata = find_automata,

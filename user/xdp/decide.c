@@ -47,17 +47,19 @@ static const struct prefix_line *lookup_line(void *maps, __u32 index)
 	return copy_entry(copies, PIN_TEXTS, &index, &copies->line);
 }
 
-static __u32 find_turned(void *maps, const struct prefix_tree *tree, struct scratch *scratch)
+static __u32 lookup_text(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			 enum url_reading reading)
 {
-	return prefix_find(tree, scratch->turned.words, &scratch->turned.sums,
-			   scratch->turned.length, lookup_bucket, lookup_line, maps,
-			   &scratch->cursor);
+	struct match_text text = match_text(scratch, reading);
+
+	return prefix_find(&chain->trees[reading], text.words, text.sums, text.length, lookup_bucket,
+			   lookup_line, maps, &scratch->cursor);
 }
 
 static __u32 find_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
 			enum url_reading reading, __u32 at)
 {
-	return match_place(chain, scratch, reading, at, find_turned, maps);
+	return match_place(chain, scratch, reading, at, lookup_text, maps);
 }
 
 static __u32 find_reading(void *maps, const struct map_chain *chain, struct scratch *scratch,
@@ -70,7 +72,7 @@ static __u32 find_reading(void *maps, const struct map_chain *chain, struct scra
 	if (reading >= URL_INSIDE)
 		answer = match_inside(chain, scratch, reading, find_place, lookup_bucket, maps);
 	else
-		answer = match_reading(chain, scratch, reading, find_turned, match_host, maps);
+		answer = match_reading(chain, scratch, reading, lookup_text, maps);
 	if (answer == MATCH_UNREADABLE && copy_entry(copies, PIN_ANSWERS, &index, &least) &&
 	    least.rank < copies->reason.horizon)
 		copies->reason.horizon = least.rank;
@@ -149,12 +151,10 @@ static __u64 lookup_now(void *maps)
 static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 
 static const struct match_lookups lookups = {
-	.bucket_at = lookup_bucket,
-	.line_at = lookup_line,
+	.find = lookup_text,
 	.readings = lookup_readings,
 	.groups = lookup_groups,
 	.automata = lookup_automata,
-	.host = match_host,
 	.key = match_key,
 	.partition = lookup_partition,
 	.places = lookup_places,
