@@ -272,7 +272,8 @@ clean: ## remove build/
 
 # --- the BPF program and the header that carries it into the daemon
 
-BPF_CC := $(CLANG) -target bpf -mcpu=v3 -O2 -g -fno-strict-aliasing -Wall -Wextra $(if $(CI),-Werror) \
+BPF_CC := $(CLANG) -target bpf -mcpu=v3 -O2 -g -fno-strict-aliasing -Wall -Wextra -Wno-unused-parameter \
+	  $(if $(CI),-Werror) \
 	  -Iinclude $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 
 $(BUILD)/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/*.h) | $(BUILD)/

@@ -34,13 +34,11 @@ ICP_INLINE const struct map_chain *lookup_chain(__u32 slot)
 
 ICP_INLINE const struct prefix_bucket *lookup_bucket(void *maps, __u32 index)
 {
-	(void)maps;
 	return bpf_map_lookup_elem(&prefixes, &index);
 }
 
 ICP_INLINE const struct prefix_line *lookup_line(void *maps, __u32 index)
 {
-	(void)maps;
 	return bpf_map_lookup_elem(&texts, &index);
 }
 
@@ -49,7 +47,6 @@ ICP_INLINE const struct rule *lookup_rule(void *maps, const struct rule_key *key
 {
 	const struct lpm_trie *trie = (const void *)&rules;
 
-	(void)maps;
 	if (bpf_core_field_exists(trie->n_entries) && trie->n_entries == 0)
 		return NULL;
 	return bpf_map_lookup_elem(&rules, key);
@@ -57,25 +54,21 @@ ICP_INLINE const struct rule *lookup_rule(void *maps, const struct rule_key *key
 
 ICP_INLINE const struct prefix_answer *lookup_answer(void *maps, __u32 index)
 {
-	(void)maps;
 	return bpf_map_lookup_elem(&answers, &index);
 }
 
 ICP_INLINE const struct source_entry *lookup_source(void *maps, const struct source_key *key)
 {
-	(void)maps;
 	return bpf_map_lookup_elem(&sources, key);
 }
 
 ICP_INLINE const struct map_watch *lookup_watch(void *maps, __u32 slot)
 {
-	(void)maps;
 	return bpf_map_lookup_elem(&watch, &slot);
 }
 
 ICP_INLINE const struct verdict_entry *lookup_verdict(void *maps, const struct verdict_key *key)
 {
-	(void)maps;
 	return bpf_map_lookup_elem(&verdicts, key);
 }
 
@@ -86,19 +79,16 @@ ICP_INLINE const struct automaton_group *lookup_group(__u32 index)
 
 ICP_INLINE const struct partition_line *lookup_places(void *maps, __u32 index)
 {
-	(void)maps;
 	return bpf_map_lookup_elem(&partitions, &index);
 }
 
 ICP_INLINE const struct recent_slot *lookup_recent_slot(void *maps, __u32 index)
 {
-	(void)maps;
 	return bpf_map_lookup_elem(&recent, &index);
 }
 
 ICP_INLINE __u64 lookup_now(void *maps)
 {
-	(void)maps;
 	/* The coarse clock is 16 ns cheaper, but lags: what has expired would still be answered. */
 	return bpf_ktime_get_ns();
 }

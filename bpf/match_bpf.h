@@ -73,7 +73,6 @@ __attribute__((noinline)) int find_key(struct scratch *scratch, const struct url
 
 ICP_INLINE void lookup_key(void *maps, struct scratch *scratch, const struct url_key_form *form)
 {
-	(void)maps;
 	find_key(scratch, form);
 }
 
@@ -100,7 +99,6 @@ __attribute__((noinline)) __u32 find_place(const struct map_chain *chain, struct
 ICP_INLINE __u32 lookup_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
 			      enum url_reading reading, __u32 at)
 {
-	(void)maps;
 	return find_place(chain, scratch, reading, at);
 }
 
@@ -132,7 +130,6 @@ __attribute__((noinline)) __u32 find_inside(const struct map_chain *chain, struc
 ICP_INLINE __u32 lookup_reading(void *maps, const struct map_chain *chain, struct scratch *scratch,
 				enum url_reading reading)
 {
-	(void)maps;
 	return reading >= URL_INSIDE ? find_inside(chain, scratch, reading)
 				     : find_reading(chain, scratch, reading);
 }
@@ -196,7 +193,6 @@ ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, 
 {
 	struct group_loop loop = { scratch, first, 0 };
 
-	(void)maps;
 	bpf_loop(count & 7, walk_group, &loop, 0);
 	return !loop.failed;
 }
@@ -213,7 +209,6 @@ __attribute__((noinline)) __u32 find_partition(const struct map_chain *chain, __
 ICP_INLINE __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
 				  struct scratch *scratch)
 {
-	(void)maps;
 	return find_partition(chain, slot, scratch);
 }
 
@@ -230,7 +225,6 @@ __attribute__((noinline)) __u32 find_recent(const struct map_chain *chain, __u32
 ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
 			       struct scratch *scratch, __u64 now)
 {
-	(void)maps;
 	return find_recent(chain, number, store, scratch, now);
 }
 
@@ -246,7 +240,6 @@ __attribute__((noinline)) __u32 find_automata(const struct map_chain *chain, __u
 ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
 				 struct scratch *scratch, __u32 best)
 {
-	(void)maps;
 	return find_automata(chain, slot, scratch, best);
 }
 

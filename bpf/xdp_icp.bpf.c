@@ -31,26 +31,27 @@ ICP_INLINE int pass(enum icp_counter reason)
 	return XDP_PASS;
 }
 
-/*
- * Read the query, decide on it and write the reply. A pass leaves the frame as it came; `message` tells
- * the URL's length, which is 0 if the message was not read.
- */
-ICP_INLINE struct decision process(struct xdp_md *ctx, const struct map_control *control,
-				   const struct map_chain *chain, __u32 slot,
-				   struct scratch *scratch, struct message *message)
+ICP_INLINE void record(const struct map_control *control, const struct map_chain *chain,
+		       struct decision decision, __u32 url_length)
 {
-	struct decision decision;
-	enum icp_counter found = message_read(ctx, chain, scratch, message);
+	if (control->trace_until && trace_query(decision.counter, decision.verdict.opcode,
+						decision.rank, chain->generation, url_length))
+		count(ICP_COUNT_FAILED_TRACE);
+}
 
-	if (found != ICP_COUNT_ANSWERED) {
-		message->url_length = 0;
-		return decision_pass(found);
-	}
-	decision = match(control->drain, chain, slot, scratch, message->form, &lookups, NULL);
-	if (decision.counter == ICP_COUNT_ANSWERED &&
-	    answer_send(ctx, scratch, message, decision.verdict) != XDP_TX)
-		return decision_pass(ICP_COUNT_PASSED_FAILED);
-	return decision;
+/*
+ * Pass a query to this responder up; `url_length` is 0 if its message was not read. Neither inline nor
+ * static: that keeps it out of the way of the replies.
+ */
+__attribute__((noinline)) int pass_query(const struct map_chain *chain, __u32 reason,
+					 __u32 url_length)
+{
+	const struct map_control *control = lookup_control();
+	struct decision decision = { { ICP_OP_INVALID, ICP_NO_COST }, reason, RANK_NONE };
+
+	if (control && chain) /* always: for the verifier */
+		record(control, chain, decision, url_length);
+	return pass(reason);
 }
 
 SEC("xdp.frags")
@@ -73,16 +74,19 @@ int xdp_icp(struct xdp_md *ctx)
 	chain = lookup_chain(slot);
 	if (!chain)
 		return pass(ICP_COUNT_PASSED_FAILED);
+	found = message_read(ctx, chain, scratch, &message);
+	if (found != ICP_COUNT_ANSWERED)
+		return pass_query(chain, found, 0);
 
-	decision = process(ctx, control, chain, slot, scratch, &message);
-	count(decision.counter);
-	if (decision.counter == ICP_COUNT_ANSWERED)
-		count_decided(chain, decision.verdict.opcode, decision.rank);
-	if (control->trace_until &&
-	    trace_query(decision.counter, decision.verdict.opcode, decision.rank, chain->generation,
-			message.url_length))
-		count(ICP_COUNT_FAILED_TRACE);
-	return decision.counter == ICP_COUNT_ANSWERED ? XDP_TX : XDP_PASS;
+	decision = match(control->drain, chain, slot, scratch, message.form, &lookups, NULL);
+	if (decision.counter != ICP_COUNT_ANSWERED)
+		return pass_query(chain, decision.counter, message.url_length);
+	if (answer_send(ctx, scratch, &message, decision.verdict) != XDP_TX)
+		return pass_query(chain, ICP_COUNT_PASSED_FAILED, message.url_length);
+	count(ICP_COUNT_ANSWERED);
+	count_decided(chain, decision.verdict.opcode, decision.rank);
+	record(control, chain, decision, message.url_length);
+	return XDP_TX;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -12,7 +12,7 @@
 #define RANK_RULE 0xfffffffeu
 #define RANK_DRAIN 0xfffffffdu
 
-/* `verdict` is valid if `counter` is ICP_COUNT_ANSWERED; else `counter` is the reason to pass. */
+/* If `counter` is not ICP_COUNT_ANSWERED, it is the reason to pass, and the other members are not set. */
 struct decision {
 	struct icp_verdict verdict;
 	enum icp_counter counter;
@@ -35,10 +35,9 @@ ICP_INLINE __u32 decided_index(const struct map_chain *chain, __u32 rank)
 
 ICP_INLINE struct decision decision_pass(enum icp_counter reason)
 {
-	struct decision decision = { .verdict = { ICP_OP_INVALID, ICP_NO_COST },
-				     .counter = reason,
-				     .rank = RANK_NONE };
+	struct decision decision;
 
+	decision.counter = reason;
 	return decision;
 }
 

@@ -102,7 +102,6 @@ ICP_INLINE enum host_form match_host(struct scratch *scratch)
 /* Find a key of the URL: scratch->key. */
 ICP_INLINE void match_key(void *maps, struct scratch *scratch, const struct url_key_form *form)
 {
-	(void)maps;
 	url_key_find(&scratch->key, form, &scratch->host,
 		     scratch->message.bytes + ICP_QUERY_HEADER_SIZE, scratch_url_length(scratch),
 		     PREFIX_MAX);
