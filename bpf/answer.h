@@ -25,9 +25,11 @@ ICP_INLINE void ethernet_write(struct ethhdr *ethernet, const struct frame *fram
 {
 	struct vlan_tag *tag = (struct vlan_tag *)(ethernet + 1);
 
-	mac_copy((__u16 *)ethernet->h_dest, frame->source_mac);
-	mac_copy((__u16 *)ethernet->h_source, frame->destination_mac);
-	ethernet->h_proto = frame->ethertype;
+	/* All of the one address and two bytes of the other, then four bytes. */
+	*(text_word *)ethernet->h_dest =
+		word_first_bytes(frame->from_mac, ETH_ALEN) | word_to_end(frame->to_mac, 2);
+	*(packet_word *)(ethernet->h_source + 2) = frame->to_mac >> 16;
+	*ethernet_type(ethernet) = (ICP_FORCE __u16)frame->ethertype;
 	if (frame->tags > 0)
 		tag[0] = frame->tag[0];
 	if (frame->tags > 1)
@@ -36,20 +38,19 @@ ICP_INLINE void ethernet_write(struct ethhdr *ethernet, const struct frame *fram
 
 ICP_INLINE void ipv4_write(struct iphdr *ip, const struct frame *frame, __u16 payload)
 {
-	__u64 sum = 0;
+	/* Version and header length, no type of service, total length. */
+	__u32 first = (ICP_FORCE __u32)host_to_be32(0x45u << 24 | (sizeof(*ip) + payload));
+	/* RFC 6864: the identification has no meaning in a datagram that is not fragmented. */
+	__u32 second = (ICP_FORCE __u32)host_to_be32(IPV4_DONT_FRAGMENT);
+	__u32 third = (ICP_FORCE __u32)host_to_be32(ANSWER_TTL << 24 | IPPROTO_UDP << 16);
+	__u32 *words = (__u32 *)ip;
 
-	/* Version, header length, no type of service, total length: one store, for the sum's load. */
-	*(__be32 *)ip = host_to_be32(0x45u << 24 | (sizeof(*ip) + payload));
-	ip->id = 0; /* RFC 6864: of no meaning in a datagram that is not fragmented */
-	ip->frag_off = host_to_be16(IPV4_DONT_FRAGMENT);
-	ip->ttl = ANSWER_TTL;
-	ip->protocol = IPPROTO_UDP;
-	ip->check = 0;
+	words[0] = first;
+	words[1] = second;
+	words[2] = third;
 	ip->saddr = frame->destination[3];
 	ip->daddr = frame->source[3];
-	for (int i = 0; i < 5; i++)
-		sum += ((__u32 *)ip)[i];
-	ip->check = ~checksum_fold(sum);
+	ip->check = ~checksum_fold(frame->addresses_sum + first + second + third);
 }
 
 ICP_INLINE void ipv6_write(struct ipv6hdr *ip, const struct frame *frame, __u16 payload)
@@ -144,7 +145,8 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 			(ICP_FORCE __u16)host_to_be16(udp_size));
 	else
 		udp->check = (ICP_FORCE __sum16)checksum_udp_field(sum);
-	__builtin_memcpy(udp + 1, &header, sizeof(header));
+	for (__u32 i = 0; i < ICP_HEADER_SIZE / 4; i++)
+		((packet_word *)(udp + 1))[i] = ((__u32 *)&header)[i];
 	return XDP_TX;
 
 undo:

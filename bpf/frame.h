@@ -18,6 +18,10 @@
 #include "checksum.h"
 #include "maps_bpf.h"
 
+/* Parts of a packet, which its headers' structures would have read byte by byte. */
+typedef __u32 __attribute__((may_alias)) packet_word;
+typedef __u16 __attribute__((may_alias)) packet_half;
+
 #define IPV4_RESERVED_OR_MORE_OR_OFFSET 0xbfff /* frag_off: all but "don't fragment" */
 #define IPV4_OFFSET 0x1fff
 
@@ -56,31 +60,29 @@ ICP_INLINE bool ipv6_is_extension(__u8 next)
 	       next == IPPROTO_DSTOPTS || next == IPPROTO_AH || next == IPPROTO_MH;
 }
 
+/* The field of a struct ethhdr. */
+ICP_INLINE packet_half *ethernet_type(struct ethhdr *ethernet)
+{
+	return (packet_half *)((void *)ethernet + offsetof(struct ethhdr, h_proto));
+}
+
 ICP_INLINE bool ethertype_is_vlan(__be16 ethertype)
 {
 	return ethertype == host_to_be16(ETH_P_8021Q) || ethertype == host_to_be16(ETH_P_8021AD);
 }
 
 /* A subnet's broadcast address ends in the bits 11, unless an administrator has set another. */
-ICP_INLINE bool ipv4_is_broadcast(__u32 address, __u32 ifindex, bool odd_broadcast)
+ICP_INLINE bool ipv4_is_broadcast(__u32 address, const struct xdp_md *ctx, bool odd_broadcast)
 {
-	struct destination_key key = { .ifindex = ifindex };
+	struct destination_key key;
 
 	if ((ICP_SWAP32(address) & 3) != 3 && !odd_broadcast)
 		return false;
+	__builtin_memset(&key, 0, sizeof(key));
+	key.ifindex = ctx->ingress_ifindex;
 	*(__u32 *)(key.address + 8) = (ICP_FORCE __u32)host_to_be32(0xffff);
 	*(__u32 *)(key.address + 12) = address;
 	return bpf_map_lookup_elem(&destinations, &key) != NULL;
-}
-
-/* Compare by the words that the key was written by: a wider load would wait for all the stores. */
-ICP_INLINE bool destination_key_is(const struct destination_key *a, const struct destination_key *b)
-{
-	const __u32 *left = (const __u32 *)a->address, *right = (const __u32 *)b->address;
-
-	return ((left[0] ^ right[0]) | (left[1] ^ right[1]) | (left[2] ^ right[2]) |
-		(left[3] ^ right[3]) | (a->ifindex ^ b->ifindex) |
-		((ICP_FORCE __u16)a->port ^ (ICP_FORCE __u16)b->port)) == 0;
 }
 
 /*
@@ -88,17 +90,29 @@ ICP_INLINE bool destination_key_is(const struct destination_key *a, const struct
  * key of this size takes as long as matching a prefix, and usually finds the same entry as the last
  * one: that is cached.
  */
-ICP_INLINE const struct destination *destination_find(const struct destination_key *key,
-						      __u32 version, struct scratch *scratch)
+ICP_INLINE const struct destination *destination_find(const __u64 address[2], __be16 port,
+						      __u32 ifindex, __u32 version,
+						      struct scratch *scratch)
 {
+	const text_word *last = (const text_word *)scratch->last.key.address;
 	const struct destination *found;
+	struct destination_key key;
+	__u64 difference;
 
-	if (scratch->last.version == version && destination_key_is(&scratch->last.key, key))
+	difference = (last[0] ^ address[0]) | (last[1] ^ address[1]) |
+		     (scratch->last.key.ifindex ^ ifindex) | (scratch->last.version ^ version) |
+		     ((ICP_FORCE __u16)scratch->last.key.port ^ (ICP_FORCE __u16)port);
+	if (!difference)
 		return &scratch->last.value;
-	found = bpf_map_lookup_elem(&destinations, key);
+	((text_word *)key.address)[0] = address[0];
+	((text_word *)key.address)[1] = address[1];
+	key.ifindex = ifindex;
+	key.port = port;
+	key.zero = 0;
+	found = bpf_map_lookup_elem(&destinations, &key);
 	if (!found)
 		return NULL;
-	scratch->last.key = *key;
+	scratch->last.key = key;
 	scratch->last.value = *found;
 	scratch->last.version = version;
 	return &scratch->last.value;
@@ -111,24 +125,20 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	struct frame *frame = &scratch->frame;
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
-	struct destination_key key = { .ifindex = ctx->ingress_ifindex };
 	struct ethhdr *ethernet = data;
 	const struct destination *destination;
-	const __u16 *mac;
 	struct udphdr *udp;
 	__u32 offset = sizeof(*ethernet);
-	__u32 ip_payload;
-	__u64 header_sum = 0;
-	bool options = false;
-	bool fragment = false;
+	__u32 ip_payload, options = 0, fragment = 0;
+	__u64 address[2], header_sum = 0;
 	bool loopback;
 	__be16 ethertype;
 
 	if ((void *)(ethernet + 1) > end)
 		return ICP_COUNT_PASSED_FOREIGN;
-	mac_copy(frame->destination_mac, (const __u16 *)ethernet->h_dest);
-	mac_copy(frame->source_mac, (const __u16 *)ethernet->h_source);
-	frame->ethertype = ethertype = ethernet->h_proto;
+	frame->to_mac = word_at(ethernet->h_dest);
+	frame->from_mac = word_at(ethernet->h_source);
+	frame->ethertype = ethertype = (ICP_FORCE __be16)*ethernet_type(ethernet);
 	frame->tags = 0;
 	if (ethertype_is_vlan(ethertype)) {
 		struct vlan_tag *tag = data + sizeof(*ethernet);
@@ -154,27 +164,29 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	frame->ip_offset = offset;
 
 	if (ethertype == host_to_be16(ETH_P_IP)) {
-		struct iphdr *ip = data + offset;
-		__u32 header;
+		const __u32 *ip = data + offset;
+		__u32 first, second, third, header;
 
-		if ((void *)(ip + 1) > end)
+		if ((void *)ip + sizeof(struct iphdr) > end)
 			return ICP_COUNT_PASSED_FOREIGN;
-		header = ip->ihl * 4;
-		if (ip->version != 4 || header < sizeof(*ip) || ip->protocol != IPPROTO_UDP ||
-		    ip->frag_off & host_to_be16(IPV4_OFFSET))
+		first = ICP_SWAP32(ip[0]);
+		second = ICP_SWAP32(ip[1]);
+		third = ICP_SWAP32(ip[2]);
+		header = first >> 24 << 2 & 0x3c;
+		if (first >> 28 != 4 || header < sizeof(struct iphdr) ||
+		    (third >> 16 & 0xff) != IPPROTO_UDP || second & IPV4_OFFSET)
 			return ICP_COUNT_PASSED_FOREIGN;
 		frame->ipv6 = false;
-		frame->source[3] = ip->saddr;
-		frame->destination[3] = ip->daddr;
-		frame->addresses_sum = (__u64)ip->saddr + ip->daddr;
-		for (int i = 0; i < 5; i++)
-			header_sum += ((__u32 *)ip)[i];
-		options = header != sizeof(*ip);
-		fragment = ip->frag_off & host_to_be16(IPV4_RESERVED_OR_MORE_OR_OFFSET);
-		ip_payload = be16_to_host(ip->tot_len) - header;
+		frame->source[3] = ip[3];
+		frame->destination[3] = ip[4];
+		frame->addresses_sum = (__u64)ip[3] + ip[4];
+		header_sum = frame->addresses_sum + ip[0] + ip[1] + ip[2];
+		options = header - sizeof(struct iphdr);
+		fragment = second & IPV4_RESERVED_OR_MORE_OR_OFFSET;
+		ip_payload = (first & 0xffff) - header;
 		offset += header;
-		*(__u32 *)(key.address + 8) = (ICP_FORCE __u32)host_to_be32(0xffff);
-		*(__u32 *)(key.address + 12) = ip->daddr;
+		address[0] = 0;
+		address[1] = word_pair((ICP_FORCE __u32)host_to_be32(0xffff), ip[4]);
 	} else if (ethertype == host_to_be16(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = data + offset;
 
@@ -196,7 +208,8 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 			return ICP_COUNT_PASSED_FOREIGN;
 		ip_payload = be16_to_host(ip->payload_len);
 		offset += sizeof(*ip);
-		__builtin_memcpy(key.address, &ip->daddr, sizeof(key.address));
+		address[0] = word_at(ip->daddr.in6_u.u6_addr8);
+		address[1] = word_at(ip->daddr.in6_u.u6_addr8 + ICP_WORD);
 	} else {
 		return ICP_COUNT_PASSED_FOREIGN;
 	}
@@ -204,17 +217,16 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	udp = data + offset;
 	if ((void *)(udp + 1) > end)
 		return ICP_COUNT_PASSED_FOREIGN;
-	key.port = frame->destination_port = udp->dest;
-	if (key.port == 0)
+	frame->destination_port = udp->dest;
+	if (frame->destination_port == 0)
 		return ICP_COUNT_PASSED_FOREIGN;
-	destination = destination_find(&key, control->destinations, scratch);
+	destination = destination_find(address, frame->destination_port, ctx->ingress_ifindex,
+				       control->destinations, scratch);
 	if (!destination)
 		return ICP_COUNT_PASSED_FOREIGN;
 
 	/* From here on it is for this responder, and each reason to pass it has a counter. */
-	mac = (const __u16 *)destination->mac;
-	if (mac[0] != frame->destination_mac[0] || mac[1] != frame->destination_mac[1] ||
-	    mac[2] != frame->destination_mac[2])
+	if (word_first_bytes(word_at(destination->mac) ^ frame->to_mac, ETH_ALEN))
 		return ICP_COUNT_PASSED_MAC;
 	if (options)
 		return ICP_COUNT_PASSED_IP_OPTIONS;
@@ -228,9 +240,8 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 		return ICP_COUNT_PASSED_TRUNCATED;
 
 	/* Only the loopback interface has no MAC address, and only it sees ::1 and 127/8. */
-	loopback = !(frame->destination_mac[0] | frame->destination_mac[1] |
-		     frame->destination_mac[2]);
-	if (frame->source_port == 0 || frame->source_mac[0] & ICP_SWAP16(0x0100))
+	loopback = !word_first_bytes(frame->to_mac, ETH_ALEN);
+	if (frame->source_port == 0 || *(const __u8 *)&frame->from_mac & 1)
 		return ICP_COUNT_PASSED_SOURCE;
 	if (frame->ipv6) {
 		if (!ipv6_is_querier(frame->source, loopback))
@@ -239,10 +250,9 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 			return ICP_COUNT_PASSED_CHECKSUM;
 	} else {
 		if (!ipv4_is_querier(frame->source[3], loopback) ||
-		    ipv4_is_broadcast(frame->source[3], ctx->ingress_ifindex,
-				      control->odd_broadcast))
+		    ipv4_is_broadcast(frame->source[3], ctx, control->odd_broadcast))
 			return ICP_COUNT_PASSED_SOURCE;
-		if (checksum_fold(header_sum) != 0xffff)
+		if (!checksum_is_full(header_sum))
 			return ICP_COUNT_PASSED_CHECKSUM;
 	}
 	return ICP_COUNT_ANSWERED;

@@ -222,7 +222,7 @@ ICP_INLINE struct ip_said read_ipv4(const struct iphdr *ip)
 	said.ours = ip->version == 4 && ip->protocol == IPPROTO_UDP &&
 		    ip->saddr == config.address[3] && ip->daddr == config.own[3];
 	said.plain = ip->ihl == 5 && !(ip->frag_off & host_to_be16(0xbfff));
-	said.good_sum = checksum_fold(sum) == 0xffff;
+	said.good_sum = checksum_is_full(sum);
 	said.size = be16_to_host(ip->tot_len) - sizeof(*ip);
 	said.pseudo = (__u64)ip->saddr + ip->daddr;
 	return said;
@@ -359,7 +359,7 @@ ICP_INLINE enum blast_fault judge(struct blast_counts *count, struct room *room,
 		return BLAST_FAULT_OPCODE;
 	if (slot && !take_slot(count, slot, index))
 		return BLAST_FAULT_TWICE;
-	if (checksum_fold(sum) != 0xffff)
+	if (!checksum_is_full(sum))
 		count->unsummed++;
 	return BLAST_FAULT_MAX;
 }

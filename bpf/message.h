@@ -20,7 +20,7 @@ struct message {
 
 /* The results of the pass over the URL's words. */
 struct reading {
-	__u64 sum; /* of the checksum */
+	struct checksum sum;
 	__u64 hash_sum;
 	__u64 suspicious; /* of word_controls() */
 };
@@ -28,7 +28,7 @@ struct reading {
 ICP_INLINE void read_word(struct reading *reading, __u32 number, __u64 word,
 			  const struct map_chain *chain, struct scratch *scratch)
 {
-	reading->sum = checksum_add(reading->sum, word);
+	checksum_add(&reading->sum, word);
 	reading->suspicious |= word_controls(word);
 	scratch->sums.before[number] = reading->hash_sum;
 	reading->hash_sum += prefix_product(word, chain->trees[URL_FORWARD].keys.word[number]);
@@ -109,7 +109,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	text_word *words = scratch->message.words;
 	text_word *url = words + MESSAGE_URL_WORD;
 	struct reading reading;
-	__u64 sum, tail;
+	__u64 headers_sum, tail;
 	__u32 size, length, whole, left, i;
 	bool partial = false;
 
@@ -126,11 +126,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	message->url_length = length = scratch_url_length(scratch);
 	whole = length / ICP_WORD % PREFIX_WORDS; /* it is less: a bound for the verifier */
 	ICP_BOUNDED(whole); /* or the compiler leaves out the loops' own, which it needs too */
-	reading.sum = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
-		      (ICP_FORCE __u16)frame->source_port +
-		      (ICP_FORCE __u16)frame->destination_port;
-	reading.hash_sum = 0;
-	reading.suspicious = 0;
+	__builtin_memset(&reading, 0, sizeof(reading));
 	if (!message_copy(ctx, frame->message_offset, size, whole, chain, scratch, &reading))
 		return ICP_COUNT_PASSED_TRUNCATED;
 
@@ -147,7 +143,11 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	scratch->sums.before[whole + 1] =
 		reading.hash_sum + prefix_product(tail, chain->trees[URL_FORWARD].keys.word[whole]);
 	reading.suspicious |= word_controls(tail | ~word_first_bytes(~0ULL, left));
-	message->kept_sum = sum = checksum_add(reading.sum, tail);
+	checksum_add(&reading.sum, tail);
+	headers_sum = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
+		      (ICP_FORCE __u16)frame->source_port +
+		      (ICP_FORCE __u16)frame->destination_port;
+	message->kept_sum = headers_sum + checksum_total(reading.sum);
 
 	if (frame->checksum) {
 		__u64 size_sum = (ICP_FORCE __u16)host_to_be16(frame->udp_size);
@@ -156,8 +156,9 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		bool full;
 
 		for (i = 0; i < MESSAGE_URL_WORD; i++)
-			sum = checksum_add(sum, words[i]);
-		full = checksum_is_full(sum + 2 * size_sum + frame->checksum);
+			checksum_add(&reading.sum, words[i]);
+		full = checksum_is_full(headers_sum + checksum_total(reading.sum) + 2 * size_sum +
+					frame->checksum);
 		if (!full || generic_mode)
 			partial = checksum_is_partial(frame->checksum, pseudo);
 		if (!full && !partial)

@@ -99,6 +99,26 @@ ICP_INLINE __u64 word_byte(__u8 byte, __u32 index)
 #endif
 }
 
+/* Move the first `bytes` (1 to 8) bytes of a word to its end, and zero the others. */
+ICP_INLINE __u64 word_to_end(__u64 word, __u32 bytes)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return word << 8 * (ICP_WORD - bytes);
+#else
+	return word >> 8 * (ICP_WORD - bytes);
+#endif
+}
+
+/* A word of two halves in the order of memory. */
+ICP_INLINE __u64 word_pair(__u32 first, __u32 second)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return first | (__u64)second << 32;
+#else
+	return (__u64)first << 32 | second;
+#endif
+}
+
 /* Read a word that need not be aligned. */
 ICP_INLINE __u64 word_at(const void *at)
 {

@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The Internet checksum (RFC 1071), accumulated in 64 bits from halves of 64-bit words in the
- * host's byte order, of which the sum is independent, and folded to 16 bits at the end. Adding
- * halves needs no test for a carry, which would be an unpredictable branch.
+ * The Internet checksum (RFC 1071), accumulated from halves of 64-bit words in the host's byte order, of
+ * which the sum is independent, and folded to 16 bits at the end. Adding halves needs no test for a
+ * carry, which would be an unpredictable branch.
  */
 #ifndef XDP_ICP_CHECKSUM_H
 #define XDP_ICP_CHECKSUM_H
 
 #include "base.h"
 
-/* Add a word. The sum has room for more than 2^30 of them. */
-ICP_INLINE __u64 checksum_add(__u64 sum, __u64 word)
+/* Of words that are added up: 2^30 of them at most. */
+struct checksum {
+	__u64 words; /* their sum modulo 2^64 */
+	__u64 upper; /* the sum of their upper halves */
+};
+
+ICP_INLINE void checksum_add(struct checksum *sum, __u64 word)
 {
-	return sum + (__u32)word + (word >> 32);
+	sum->words += word;
+	sum->upper += word >> 32;
+}
+
+/* The sum of both halves of all words: without the upper ones `words` is that of the lower ones. */
+ICP_INLINE __u64 checksum_total(struct checksum sum)
+{
+	return sum.words - (sum.upper << 32) + sum.upper;
 }
 
 /* Fold 64 bits to 16; the result is not complemented. */
@@ -25,10 +37,15 @@ ICP_INLINE __u16 checksum_fold(__u64 sum)
 	return sum;
 }
 
-/* Is a received UDP checksum good? `sum` is that of pseudo-header and datagram. */
+/*
+ * Is a received checksum good? `sum` is that of what it covers and the field itself, and not 0. It is
+ * good if the sum folds to 0xffff, which the multiples of that do: just these become at most 2^64 /
+ * 0xffff when multiplied by the inverse of 0xffff (Granlund and Montgomery, "Division by Invariant
+ * Integers using Multiplication", PLDI 1994, section 9).
+ */
 ICP_INLINE bool checksum_is_full(__u64 sum)
 {
-	return checksum_fold(sum) == 0xffff;
+	return sum * 0xfffefffefffeffff <= 0x0001000100010001;
 }
 
 /*

@@ -78,7 +78,7 @@ struct prefix_node {
 	__u16 leaf_answer;
 	__u16 leaf; /* bytes, 0 to PREFIX_MAX, not less than the head has */
 	__u16 next; /* bytes, more than the head has; 0: there is nothing else below it */
-};
+} __attribute__((aligned(8))); /* to be copied by words */
 
 #define PREFIX_BUCKET_NODES 4u
 

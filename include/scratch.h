@@ -24,9 +24,9 @@ struct vlan_tag {
 
 /* What the reply needs of the query's headers, copied before they are overwritten. */
 struct frame {
-	__u16 source_mac[3];
-	__u16 destination_mac[3];
-	__be16 ethertype; /* that follows the MAC addresses: the first tag's, or IP's */
+	text_word to_mac;   /* the destination's MAC address in the first six bytes */
+	text_word from_mac; /* the source's */
+	__be16 ethertype;   /* that follows the MAC addresses: the first tag's, or IP's */
 	bool ipv6;
 	bool partial; /* generic mode: the checksum field holds the pseudo-header's sum alone */
 	__u8 tags;    /* 0 to 2 */
@@ -41,14 +41,6 @@ struct frame {
 	__u32 ip_offset; /* bytes from the start of the frame */
 	__u32 message_offset;
 };
-
-/* By 2 bytes: to the compiler struct ethhdr is not aligned to more. */
-ICP_INLINE void mac_copy(__u16 *to, const __u16 *from)
-{
-	to[0] = from[0];
-	to[1] = from[1];
-	to[2] = from[2];
-}
 
 /* The longest message read: its URL with the NUL is the longest prefix. */
 #define MESSAGE_MAX (ICP_QUERY_HEADER_SIZE + PREFIX_MAX)

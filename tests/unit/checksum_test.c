@@ -16,14 +16,15 @@ static __u16 plain_sum(const unsigned char *bytes, size_t size)
 
 static __u64 word_sum(const unsigned char *bytes, size_t size)
 {
-	__u64 sum = 0, word;
+	struct checksum sum = { 0 };
+	__u64 word;
 
 	for (size_t i = 0; i < size; i += 8) {
 		word = 0;
 		memcpy(&word, bytes + i, size - i < 8 ? size - i : 8);
-		sum = checksum_add(sum, word);
+		checksum_add(&sum, word);
 	}
-	return sum;
+	return checksum_total(sum);
 }
 
 /* 0 and 0xffff are the same number in ones' complement. */
@@ -72,6 +73,10 @@ TEST(good_and_bad_fields)
 	assert_int_equal(field, 0xaaaa);
 	assert_true(checksum_is_full(pseudo + data + field));
 	assert_false(checksum_is_full(pseudo + data + field + 1));
+	for (__u64 sum = 1; sum < 1 << 20; sum++)
+		assert_true(checksum_is_full(sum) == (checksum_fold(sum) == 0xffff));
+	for (__u64 sum = ~0ULL; sum > ~0ULL - (1 << 20); sum--)
+		assert_true(checksum_is_full(sum) == (checksum_fold(sum) == 0xffff));
 	/* The offload's half of the work: the pseudo-header alone. */
 	assert_true(checksum_is_partial(0x1234, pseudo));
 	assert_false(checksum_is_partial(0x1235, pseudo));
