@@ -21,15 +21,15 @@
 #define ANSWER_TTL 64
 #define IPV4_DONT_FRAGMENT 0x4000
 
-ICP_INLINE void ethernet_write(struct ethhdr *ethernet, const struct frame *frame)
+/* By words, which the members of struct ethhdr are not aligned to. */
+ICP_INLINE void ethernet_write(void *to, const struct frame *frame)
 {
-	struct vlan_tag *tag = (struct vlan_tag *)(ethernet + 1);
+	struct vlan_tag *tag = to + sizeof(struct ethhdr);
 
-	/* All of the one address and two bytes of the other, then four bytes. */
-	*(text_word *)ethernet->h_dest =
-		word_first_bytes(frame->from_mac, ETH_ALEN) | word_to_end(frame->to_mac, 2);
-	*(packet_word *)(ethernet->h_source + 2) = frame->to_mac >> 16;
-	*ethernet_type(ethernet) = (ICP_FORCE __u16)frame->ethertype;
+	*(text_word *)to = word_first_bytes(frame->from_mac, ETH_ALEN) |
+			   word_to_end(frame->to_mac, ICP_WORD - ETH_ALEN);
+	*(packet_word *)(to + ICP_WORD) = frame->to_mac >> 16;
+	*ethernet_type(to) = (ICP_FORCE __u16)frame->ethertype;
 	if (frame->tags > 0)
 		tag[0] = frame->tag[0];
 	if (frame->tags > 1)

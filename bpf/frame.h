@@ -165,10 +165,13 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 
 	if (ethertype == host_to_be16(ETH_P_IP)) {
 		const __u32 *ip = data + offset;
-		__u32 first, second, third, header;
+		__u32 first, second, third, source, target, header;
 
 		if ((void *)ip + sizeof(struct iphdr) > end)
 			return ICP_COUNT_PASSED_FOREIGN;
+		source = ip[3];
+		target = ip[4];
+		header_sum = (__u64)ip[0] + ip[1] + ip[2] + source + target;
 		first = ICP_SWAP32(ip[0]);
 		second = ICP_SWAP32(ip[1]);
 		third = ICP_SWAP32(ip[2]);
@@ -177,16 +180,15 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 		    (third >> 16 & 0xff) != IPPROTO_UDP || second & IPV4_OFFSET)
 			return ICP_COUNT_PASSED_FOREIGN;
 		frame->ipv6 = false;
-		frame->source[3] = ip[3];
-		frame->destination[3] = ip[4];
-		frame->addresses_sum = (__u64)ip[3] + ip[4];
-		header_sum = frame->addresses_sum + ip[0] + ip[1] + ip[2];
+		frame->source[3] = source;
+		frame->destination[3] = target;
+		frame->addresses_sum = (__u64)source + target;
 		options = header - sizeof(struct iphdr);
 		fragment = second & IPV4_RESERVED_OR_MORE_OR_OFFSET;
 		ip_payload = (first & 0xffff) - header;
 		offset += header;
 		address[0] = 0;
-		address[1] = word_pair((ICP_FORCE __u32)host_to_be32(0xffff), ip[4]);
+		address[1] = word_pair((ICP_FORCE __u32)host_to_be32(0xffff), target);
 	} else if (ethertype == host_to_be16(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = data + offset;
 

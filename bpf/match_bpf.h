@@ -49,8 +49,10 @@ ICP_INLINE __u32 lookup_text(void *maps, const struct map_chain *chain, struct s
 	enum prefix_step step = PREFIX_STEP_CONTINUE;
 
 	prefix_begin(&scratch->cursor, tree);
-	for (__u32 i = 0; i < TEXT_STEPS_PLAIN && step == PREFIX_STEP_CONTINUE; i++)
-		step = text_probe(chain, scratch, reading);
+#pragma unroll
+	for (__u32 i = 0; i < TEXT_STEPS_PLAIN; i++)
+		if (step == PREFIX_STEP_CONTINUE)
+			step = text_probe(chain, scratch, reading);
 	if (step == PREFIX_STEP_CONTINUE) {
 		struct text_search search = { chain, scratch, reading, step };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Read the ICP message: one pass over the packet's words that copies them, and computes the
- * checksum, the hash sums for the match, and whether there may be bytes that no URL has.
+ * Read the ICP message: one pass over the packet's words that copies them, and computes the checksum
+ * and whether there may be bytes that no URL has.
  */
 #ifndef XDP_ICP_MESSAGE_H
 #define XDP_ICP_MESSAGE_H
@@ -21,17 +21,13 @@ struct message {
 /* The results of the pass over the URL's words. */
 struct reading {
 	struct checksum sum;
-	__u64 hash_sum;
 	__u64 suspicious; /* of word_controls() */
 };
 
-ICP_INLINE void read_word(struct reading *reading, __u32 number, __u64 word,
-			  const struct map_chain *chain, struct scratch *scratch)
+ICP_INLINE void read_word(struct reading *reading, __u64 word)
 {
 	checksum_add(&reading->sum, word);
 	reading->suspicious |= word_controls(word);
-	scratch->sums.before[number] = reading->hash_sum;
-	reading->hash_sum += prefix_product(word, chain->trees[URL_FORWARD].keys.word[number]);
 }
 
 /*
@@ -39,8 +35,7 @@ ICP_INLINE void read_word(struct reading *reading, __u32 number, __u64 word,
  * than all the rest of reading. False: the frame is shorter than its headers tell.
  */
 ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
-				    const struct map_chain *chain, struct scratch *scratch,
-				    struct reading *reading)
+				    struct scratch *scratch, struct reading *reading)
 {
 	text_word *words = scratch->message.words;
 	__u32 last = size / ICP_WORD;
@@ -52,7 +47,7 @@ ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
 		if (i >= whole)
 			break;
-		read_word(reading, i, words[MESSAGE_URL_WORD + i], chain, scratch);
+		read_word(reading, words[MESSAGE_URL_WORD + i]);
 	}
 	return true;
 }
@@ -64,8 +59,7 @@ ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size
  * false if the frame is shorter than its headers tell.
  */
 ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
-			     const struct map_chain *chain, struct scratch *scratch,
-			     struct reading *reading)
+			     struct scratch *scratch, struct reading *reading)
 {
 	const char *end = (const char *)(long)ctx->data_end;
 	const char *from = (const char *)(long)ctx->data;
@@ -80,7 +74,7 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	last = from + offset + last_word;
 	if (end - from != offset + size || from + offset + ICP_QUERY_HEADER_SIZE > end ||
 	    last + ICP_WORD > end)
-		return message_copy_slowly(ctx, offset, size, whole, chain, scratch, reading);
+		return message_copy_slowly(ctx, offset, size, whole, scratch, reading);
 	from += offset;
 #pragma unroll
 	for (__u32 i = 0; i < MESSAGE_URL_WORD; i++)
@@ -95,8 +89,9 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 			break;
 		word = *(const text_word *)from;
 		url[i] = word;
-		read_word(reading, i, word, chain, scratch);
+		read_word(reading, word);
 		from += ICP_WORD;
+		ICP_BOUNDED(from); /* or the compiler computes it from `i` */
 	}
 	return true;
 }
@@ -127,7 +122,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	whole = length / ICP_WORD % PREFIX_WORDS; /* it is less: a bound for the verifier */
 	ICP_BOUNDED(whole); /* or the compiler leaves out the loops' own, which it needs too */
 	__builtin_memset(&reading, 0, sizeof(reading));
-	if (!message_copy(ctx, frame->message_offset, size, whole, chain, scratch, &reading))
+	if (!message_copy(ctx, frame->message_offset, size, whole, scratch, &reading))
 		return ICP_COUNT_PASSED_TRUNCATED;
 
 	/*
@@ -139,9 +134,6 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	whole = length / ICP_WORD % PREFIX_WORDS;
 	left = length % ICP_WORD;
 	tail = url[whole];
-	scratch->sums.before[whole] = reading.hash_sum;
-	scratch->sums.before[whole + 1] =
-		reading.hash_sum + prefix_product(tail, chain->trees[URL_FORWARD].keys.word[whole]);
 	reading.suspicious |= word_controls(tail | ~word_first_bytes(~0ULL, left));
 	checksum_add(&reading.sum, tail);
 	headers_sum = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
@@ -159,16 +151,16 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 			checksum_add(&reading.sum, words[i]);
 		full = checksum_is_full(headers_sum + checksum_total(reading.sum) + 2 * size_sum +
 					frame->checksum);
-		if (!full || generic_mode)
+		if (!full || generic_mode) {
 			partial = checksum_is_partial(frame->checksum, pseudo);
-		if (!full && !partial)
-			return ICP_COUNT_PASSED_CHECKSUM;
-		/* One in 65536 is both; which it is matters in generic mode alone (answer.h). */
-		if (generic_mode && full && partial)
-			return ICP_COUNT_PASSED_OFFLOAD;
+			if (!full && !partial)
+				return ICP_COUNT_PASSED_CHECKSUM;
+			/* One in 65536 is both; which it is matters in generic mode (answer.h). */
+			if (full && partial)
+				return ICP_COUNT_PASSED_OFFLOAD;
+		}
 	}
-	if (generic_mode)
-		frame->partial = partial;
+	frame->partial = partial;
 
 	if (icp_header_form(&scratch->message.query.header, size, chain->answer_request_zero) !=
 	    ICP_FORM_QUERY)

@@ -59,11 +59,19 @@ struct match_text {
 ICP_INLINE struct match_text match_text(const struct scratch *scratch, enum url_reading reading)
 {
 	const struct turned_url *turned = &scratch->turned;
-	struct match_text forward = { scratch->message.words + MESSAGE_URL_WORD, &scratch->sums,
-				      scratch_url_length(scratch) };
-	struct match_text other = { turned->words, &turned->sums, ICP_READ_BACK(turned->length) };
+	struct match_text text;
 
-	return reading == URL_FORWARD ? forward : other;
+	text.words = scratch->message.words + MESSAGE_URL_WORD;
+	text.sums = &scratch->sums;
+
+	if (reading == URL_FORWARD) {
+		text.length = scratch_url_length(scratch);
+	} else {
+		text.words = turned->words;
+		text.sums = &turned->sums;
+		text.length = ICP_READ_BACK(turned->length);
+	}
+	return text;
 }
 
 /* The querier's address as the maps have it: IPv4 as ::ffff:a.b.c.d. */
@@ -271,9 +279,20 @@ ICP_INLINE __u32 match_recents(const struct map_chain *chain, const struct map_w
 	return RECENTS_MAX;
 }
 
+/* Fill the sums of the URL as far as they are needed for the hashes of its first `longest` bytes. */
+ICP_INLINE void match_fill(const struct map_chain *chain, struct scratch *scratch, __u32 longest)
+{
+	__u32 words = scratch_url_length(scratch) / ICP_WORD + 1;
+
+	longest /= ICP_WORD;
+	words = words < longest ? words : longest;
+	prefix_fill(&scratch->sums, &chain->trees[URL_FORWARD].keys,
+		    scratch->message.words + MESSAGE_URL_WORD, words);
+}
+
 /* Look up what the daemon has decided for this URL before. RANK_NONE: nothing that is valid. */
 ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
-					  const struct scratch *scratch, __u64 now,
+					  struct scratch *scratch, __u64 now,
 					  const struct match_lookups *lookups, void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
@@ -287,6 +306,7 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
 	if (length > PREFIX_URL_MAX) /* never: for the verifier */
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	ICP_BOUNDED(length);
+	match_fill(chain, scratch, PREFIX_MAX);
 	key.hash = verdict_hash(chain, &scratch->sums, url, length, source);
 	entry = lookups->verdict(maps, &key);
 	length = scratch_url_length(scratch);
@@ -493,6 +513,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	struct candidate known;
 	__u64 now;
 
+	match_fill(chain, scratch, chain->trees[URL_FORWARD].longest);
 	answer = lookups->find(maps, chain, scratch, URL_FORWARD);
 	if (answer == PREFIX_COLLISION)
 		return decision_pass(ICP_COUNT_PASSED_COLLISION);
@@ -566,7 +587,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 }
 
 /*
- * Decides on the query in `scratch`, whose URL is zero-padded, with its sums filled, and of `form`
+ * Decides on the query in `scratch`, whose URL is zero-padded, and of `form`
  * ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE. `drain` as in struct map_control; `slot` is where the
  * chain stands in the map. Overwrites the message's requester host address.
  */

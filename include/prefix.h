@@ -281,6 +281,7 @@ ICP_INLINE __u32 prefix_compare(const struct prefix_tree *tree, struct prefix_cu
 		if (!line)
 			return PREFIX_COLLISION;
 		text = (const text_word *)line->text;
+		ICP_BOUNDED(part); /* or the compiler computes each word's place from the first */
 #pragma GCC unroll 8
 		for (__u32 word = 0; word < PREFIX_LINE_WORDS; word++) {
 			difference = part[word] ^ text[word];
