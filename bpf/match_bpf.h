@@ -136,14 +136,7 @@ ICP_INLINE __u32 lookup_reading(void *maps, const struct map_chain *chain, struc
 				     : find_reading(chain, scratch, reading);
 }
 
-/* match_readings() */
-ICP_INLINE __u32 lookup_readings(void *maps, const struct map_chain *chain, struct scratch *scratch,
-				 __u32 answer)
-{
-	return match_readings(chain, scratch, answer, lookup_reading, maps);
-}
-
-/* --- patterns, and the partition */
+/* --- patterns, and what was seen lately */
 
 struct group_loop {
 	struct scratch *scratch;
@@ -152,20 +145,14 @@ struct group_loop {
 };
 
 ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
-				 struct scratch *scratch, __u32 best);
-ICP_INLINE __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
-				  struct scratch *scratch);
 ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
 			       struct scratch *scratch, __u64 now);
 
 static const struct match_lookups lookups = {
 	.find = lookup_text,
-	.readings = lookup_readings,
+	.reading = lookup_reading,
 	.groups = lookup_groups,
-	.automata = lookup_automata,
 	.key = lookup_key,
-	.partition = lookup_partition,
 	.places = lookup_places,
 	.recent = lookup_recent,
 	.recent_slot = lookup_recent_slot,
@@ -199,21 +186,6 @@ ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, 
 	return !loop.failed;
 }
 
-/* match_partition() */
-__attribute__((noinline)) __u32 find_partition(const struct map_chain *chain, __u32 slot,
-					       struct scratch *scratch)
-{
-	if (!chain || !scratch) /* never: for the verifier */
-		return MATCH_FAILED;
-	return match_partition(chain, slot, scratch, &lookups, NULL);
-}
-
-ICP_INLINE __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
-				  struct scratch *scratch)
-{
-	return find_partition(chain, slot, scratch);
-}
-
 /* match_recent() */
 __attribute__((noinline)) __u32 find_recent(const struct map_chain *chain, __u32 number,
 					    __u32 store, struct scratch *scratch, __u64 now)
@@ -228,21 +200,6 @@ ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 
 			       struct scratch *scratch, __u64 now)
 {
 	return find_recent(chain, number, store, scratch, now);
-}
-
-/* match_automata() */
-__attribute__((noinline)) __u32 find_automata(const struct map_chain *chain, __u32 slot,
-					      struct scratch *scratch, __u32 best)
-{
-	if (!chain || !scratch) /* never: for the verifier */
-		return MATCH_FAILED;
-	return match_automata(chain, slot, scratch, best, &lookups, NULL);
-}
-
-ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
-				 struct scratch *scratch, __u32 best)
-{
-	return find_automata(chain, slot, scratch, best);
 }
 
 #endif

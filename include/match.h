@@ -13,28 +13,24 @@
 typedef __u32 (*match_find)(void *maps, const struct map_chain *chain, struct scratch *scratch,
 			    enum url_reading reading);
 
+/* match_reading() or match_inside() */
+typedef __u32 (*match_read)(void *maps, const struct map_chain *chain, struct scratch *scratch,
+			    enum url_reading reading);
+
 /*
  * Lookups in the maps of maps.h; `maps` is what match() was given. NULL: there is no such entry, or
  * it cannot be read. An entry stays valid until the next call of the same function.
  */
 struct match_lookups {
 	match_find find;
-	/* match_readings() */
-	__u32 (*readings)(void *maps, const struct map_chain *chain, struct scratch *scratch,
-			  __u32 answer);
+	match_read reading;
 	/*
 	 * Call match_group() for `count` groups of `automata` from index `first` on, until it returns
 	 * false. False: one cannot be read.
 	 */
 	bool (*groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-	/* match_automata() */
-	__u32 (*automata)(void *maps, const struct map_chain *chain, __u32 slot,
-			  struct scratch *scratch, __u32 best);
 	/* Find a key of the URL: scratch->key. */
 	void (*key)(void *maps, struct scratch *scratch, const struct url_key_form *form);
-	/* match_partition() */
-	__u32 (*partition)(void *maps, const struct map_chain *chain, __u32 slot,
-			   struct scratch *scratch);
 	const struct partition_line *(*places)(void *maps, __u32 index);
 	/* match_recent() */
 	__u32 (*recent)(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
@@ -291,9 +287,9 @@ ICP_INLINE void match_fill(const struct map_chain *chain, struct scratch *scratc
 }
 
 /* Look up what the daemon has decided for this URL before. RANK_NONE: nothing that is valid. */
-ICP_INLINE struct candidate match_verdict(const struct map_chain *chain,
-					  struct scratch *scratch, __u64 now,
-					  const struct match_lookups *lookups, void *maps)
+ICP_INLINE struct candidate match_verdict(const struct map_chain *chain, struct scratch *scratch,
+					  __u64 now, const struct match_lookups *lookups,
+					  void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	const struct verdict_entry *entry;
@@ -463,17 +459,13 @@ ICP_INLINE __u32 match_inside(const struct map_chain *chain, struct scratch *scr
 	return match_inside_end(chain, scratch, reading);
 }
 
-/* match_reading() or match_inside() */
-typedef __u32 (*match_read)(void *maps, const struct map_chain *chain, struct scratch *scratch,
-			    enum url_reading reading);
-
 /*
  * Look up all readings but URL_FORWARD that have an answer before `answer`. Returns the first of all
  * answers, or PREFIX_COLLISION; or with MATCH_UNREADABLE the least answer of a reading that cannot be
  * made, if that precedes all others.
  */
 ICP_INLINE __u32 match_readings(const struct map_chain *chain, struct scratch *scratch,
-				__u32 answer, match_read read, void *maps)
+				__u32 answer, const struct match_lookups *lookups, void *maps)
 {
 	__u32 unreadable = 0;
 
@@ -483,7 +475,7 @@ ICP_INLINE __u32 match_readings(const struct map_chain *chain, struct scratch *s
 
 		if (!answer_precedes(least, answer))
 			continue;
-		found = read(maps, chain, scratch, reading);
+		found = lookups->reading(maps, chain, scratch, reading);
 		if (found == PREFIX_COLLISION)
 			return found;
 		if (found == MATCH_UNREADABLE) {
@@ -525,7 +517,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	}
 	if (chain->others) {
 		if (chain->others & OTHER_READINGS) {
-			answer = lookups->readings(maps, chain, scratch, answer);
+			answer = match_readings(chain, scratch, answer, lookups, maps);
 			if (answer == PREFIX_COLLISION)
 				return decision_pass(ICP_COUNT_PASSED_COLLISION);
 			said = lookups->answer(maps,
@@ -542,11 +534,11 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 			best = candidate_first(best, match_source(chain, scratch, lookups, maps));
 		answer = PREFIX_NO_ANSWER;
 		if (chain->others & OTHER_PATTERNS)
-			answer = lookups->automata(maps, chain, slot, scratch, best.rank);
+			answer = match_automata(chain, slot, scratch, best.rank, lookups, maps);
 		/* It has a verdict on every URL: no policy behind it is in the maps. */
 		if (chain->others & OTHER_PARTITION && answer == PREFIX_NO_ANSWER &&
 		    chain->partition.rank < best.rank)
-			answer = lookups->partition(maps, chain, slot, scratch);
+			answer = match_partition(chain, slot, scratch, lookups, maps);
 		if (answer != PREFIX_NO_ANSWER) {
 			said = lookups->answer(maps, answer + chain->first_answer);
 			if (answer == MATCH_FAILED || !said)

@@ -100,12 +100,6 @@ static __u32 read_reading(void *maps, const struct map_chain *chain, struct scra
 	return match_reading(chain, scratch, reading, find, maps);
 }
 
-static __u32 read_readings(void *maps, const struct map_chain *chain, struct scratch *scratch,
-			   __u32 answer)
-{
-	return match_readings(chain, scratch, answer, read_reading, maps);
-}
-
 static const struct partition_line *places_at(void *maps, __u32 index)
 {
 	const struct view *view = maps;
@@ -114,19 +108,13 @@ static const struct partition_line *places_at(void *maps, __u32 index)
 }
 
 static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-static __u32 find_automata(void *maps, const struct map_chain *chain, __u32 slot,
-			   struct scratch *scratch, __u32 best);
-static __u32 find_partition(void *maps, const struct map_chain *chain, __u32 slot,
-			    struct scratch *scratch);
 
 static const struct match_lookups lookups = {
 	.find = find,
 	.answer = answer_at,
-	.readings = read_readings,
+	.reading = read_reading,
 	.key = match_key,
 	.groups = walk_groups,
-	.automata = find_automata,
-	.partition = find_partition,
 	.places = places_at,
 	.rule = no_rule,
 };
@@ -140,18 +128,6 @@ static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 
 				 maps))
 			break;
 	return true;
-}
-
-static __u32 find_automata(void *maps, const struct map_chain *chain, __u32 slot,
-			   struct scratch *scratch, __u32 best)
-{
-	return match_automata(chain, slot, scratch, best, &lookups, maps);
-}
-
-static __u32 find_partition(void *maps, const struct map_chain *chain, __u32 slot,
-			    struct scratch *scratch)
-{
-	return match_partition(chain, slot, scratch, &lookups, maps);
 }
 
 struct decision image_decide(struct image *image, const char *url, size_t length)

@@ -52,8 +52,8 @@ static __u32 lookup_text(void *maps, const struct map_chain *chain, struct scrat
 {
 	struct match_text text = match_text(scratch, reading);
 
-	return prefix_find(&chain->trees[reading], text.words, text.sums, text.length, lookup_bucket,
-			   lookup_line, maps, &scratch->cursor);
+	return prefix_find(&chain->trees[reading], text.words, text.sums, text.length,
+			   lookup_bucket, lookup_line, maps, &scratch->cursor);
 }
 
 static __u32 find_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
@@ -79,23 +79,12 @@ static __u32 find_reading(void *maps, const struct map_chain *chain, struct scra
 	return answer;
 }
 
-static __u32 lookup_readings(void *maps, const struct map_chain *chain, struct scratch *scratch,
-			     __u32 answer)
-{
-	return match_readings(chain, scratch, answer, find_reading, maps);
-}
-
 static const struct partition_line *lookup_places(void *maps, __u32 index)
 {
 	struct copies *copies = maps;
 
 	return copy_entry(copies, PIN_PARTITIONS, &index, &copies->places);
 }
-
-static __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
-			     struct scratch *scratch, __u32 best);
-static __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
-			      struct scratch *scratch);
 
 static const struct rule *lookup_rule(void *maps, const struct rule_key *key)
 {
@@ -152,11 +141,9 @@ static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u3
 
 static const struct match_lookups lookups = {
 	.find = lookup_text,
-	.readings = lookup_readings,
+	.reading = find_reading,
 	.groups = lookup_groups,
-	.automata = lookup_automata,
 	.key = match_key,
-	.partition = lookup_partition,
 	.places = lookup_places,
 	.recent = lookup_recent,
 	.recent_slot = lookup_recent_slot,
@@ -167,18 +154,6 @@ static const struct match_lookups lookups = {
 	.verdict = lookup_verdict,
 	.now = lookup_now,
 };
-
-static __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
-			     struct scratch *scratch, __u32 best)
-{
-	return match_automata(chain, slot, scratch, best, &lookups, maps);
-}
-
-static __u32 lookup_partition(void *maps, const struct map_chain *chain, __u32 slot,
-			      struct scratch *scratch)
-{
-	return match_partition(chain, slot, scratch, &lookups, maps);
-}
 
 static __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
 			   struct scratch *scratch, __u64 now)
