@@ -10,6 +10,10 @@
  * place and automaton, 0 for "can be". A step takes one load, which does not wait for the one before
  * it, and does all places of all automata at once.
  *
+ * With half as many automata every second byte is enough, the stride: a match that begins at such a byte
+ * has others of its places there than one that begins before it. Each automaton has two bits then, the
+ * first for the even places of matches and the second for the odd ones.
+ *
  * An automaton that the filter cannot spare, since its patterns can begin with too many bytes, has
  * zeros everywhere. user/automaton/heads.c finds the bytes.
  */
@@ -19,13 +23,41 @@
 #include "base.h"
 
 #define FILTER_PLACES 4u    /* bytes of a match that are looked at */
-#define FILTER_AUTOMATA 16u /* one bit each */
+#define FILTER_AUTOMATA 16u /* one bit each; with a stride of 2 half as many, two bits each */
+#define FILTER_STRIDE_MAX 2u
 
 struct filter {
 	__u64 miss[256]; /* for each byte; the first place is in the lowest 16 bits */
 	__u32 rank;   /* the least of an automaton that the filter may spare; ~0: there is none */
 	__u32 others; /* bits: automata that it cannot spare */
+	__u32 stride; /* 1 or FILTER_STRIDE_MAX */
+	__u32 zero;
 };
+
+/* Look at each byte that is a stride, a constant, behind the last one. Returns the bits that pass. */
+ICP_INLINE __u32 filter_scan(const struct filter *filter, const __u8 *bytes, __u32 length,
+			     __u32 words, __u32 stride)
+{
+	__u64 state = ~0ULL, all = ~0ULL, nul;
+
+	for (__u32 i = 0; i < words; i++) {
+		if (i * ICP_WORD > length)
+			break;
+#pragma GCC unroll 8
+		for (__u32 byte = 0; byte < ICP_WORD; byte += stride) {
+			state = state << FILTER_AUTOMATA | filter->miss[bytes[i * ICP_WORD + byte]];
+			all &= state;
+		}
+	}
+	/* A match that begins at one of the last bytes is told by those behind the end. */
+	nul = filter->miss[0];
+#pragma GCC unroll 3
+	for (__u32 i = 1; i < FILTER_PLACES; i++) {
+		state = state << FILTER_AUTOMATA | nul;
+		all &= state;
+	}
+	return ~all >> (FILTER_PLACES - 1) * FILTER_AUTOMATA;
+}
 
 /*
  * Return the automata that may match a text of `length` bytes that is followed by a NUL and
@@ -36,27 +68,14 @@ ICP_INLINE __u32 filter_text(const struct filter *filter, const text_word *text,
 			     __u32 words, __u32 best)
 {
 	const __u8 *bytes = (const __u8 *)text;
-	__u64 state = ~0ULL, all = ~0ULL, nul;
+	__u32 found;
 
 	if (filter->rank >= best)
 		return filter->others;
-	for (__u32 i = 0; i < words; i++) {
-		if (i * ICP_WORD > length)
-			break;
-#pragma GCC unroll 8
-		for (__u32 byte = 0; byte < ICP_WORD; byte++) {
-			state = state << FILTER_AUTOMATA | filter->miss[bytes[i * ICP_WORD + byte]];
-			all &= state;
-		}
-	}
-	/* A match that begins in the last three bytes is told by those behind the end. */
-	nul = filter->miss[0];
-#pragma GCC unroll 3
-	for (__u32 i = 1; i < FILTER_PLACES; i++) {
-		state = state << FILTER_AUTOMATA | nul;
-		all &= state;
-	}
-	return ~all >> (FILTER_PLACES - 1) * FILTER_AUTOMATA;
+	if (filter->stride == 1)
+		return filter_scan(filter, bytes, length, words, 1);
+	found = filter_scan(filter, bytes, length, words, FILTER_STRIDE_MAX);
+	return (found | found >> FILTER_AUTOMATA / 2) & ((1u << FILTER_AUTOMATA / 2) - 1);
 }
 
 #endif

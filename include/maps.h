@@ -46,7 +46,7 @@
 #include "recent.h"
 
 /* Raised with every change to a structure here, to a map, or to what one of them means. */
-#define ICP_MAP_ABI 14
+#define ICP_MAP_ABI 15
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "automaton/heads.h"
-#include "filter.h"
 
 struct reach {
 	const struct nfa *nfa;
@@ -86,23 +85,33 @@ static struct bytes step(struct reach *reach)
 	return bytes;
 }
 
-/*
- * How often does a byte of a usual URL begin four that pass? With bytes that are equally frequent,
- * and letters in lower case: an estimate on which nothing but speed depends.
- */
-static double estimate(const uint8_t miss[256])
+/* The share of the bytes of URLs that can be at this place. */
+static double share_at(const uint8_t miss[256], unsigned int place)
 {
 	static const char usual[] = "abcdefghijklmnopqrstuvwxyz0123456789/.-_?=&%";
-	double share = 1;
+	unsigned int pass = 0;
 
-	for (unsigned int place = 0; place < FILTER_PLACES; place++) {
-		unsigned int pass = 0;
+	for (const char *byte = usual; *byte; byte++)
+		pass += !(miss[(uint8_t)*byte] >> place & 1);
+	return (double)pass / (sizeof(usual) - 1);
+}
 
-		for (const char *byte = usual; *byte; byte++)
-			pass += !(miss[(uint8_t)*byte] >> place & 1);
-		share = share * pass / (sizeof(usual) - 1);
+/*
+ * With bytes that are equally frequent, and letters in lower case: an estimate on which nothing but
+ * speed depends. A match begins at each of the stride's bytes equally often.
+ */
+double heads_share(const uint8_t miss[256], unsigned int stride)
+{
+	double sum = 0;
+
+	for (unsigned int first = 0; first < stride; first++) {
+		double share = 1;
+
+		for (unsigned int place = 0; place < FILTER_PLACES; place++)
+			share *= share_at(miss, first + place * stride);
+		sum += share;
 	}
-	return share;
+	return sum / stride;
 }
 
 /* Above this, a URL of 100 bytes has to be walked more often than not. */
@@ -121,7 +130,7 @@ void heads_find(uint8_t miss[256], const struct nfa *nfa)
 	memset(miss, 0, 256);
 	if (usable)
 		push(&reach, nfa->start);
-	for (unsigned int place = 0; place < FILTER_PLACES && usable; place++) {
+	for (unsigned int place = 0; place < HEADS_PLACES && usable; place++) {
 		struct bytes pass;
 
 		if (close_over(&reach))
@@ -132,7 +141,7 @@ void heads_find(uint8_t miss[256], const struct nfa *nfa)
 		for (unsigned int byte = 0; byte < 256; byte++)
 			miss[byte] |= !bytes_has(&pass, byte) << place;
 	}
-	if (estimate(miss) > SHARE_MAX)
+	if (heads_share(miss, 1) > SHARE_MAX)
 		memset(miss, 0, 256);
 	free(reach.seen);
 	free(reach.stack);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "automaton/heads.h"
 #include "automaton/pack.h"
 
 /* What a group is filled up to. */
@@ -133,6 +134,12 @@ size_t automaton_pack(struct automaton_group *groups, size_t max, struct automat
 	return used;
 }
 
+/* The bit of a member that has been packed. */
+static uint32_t filter_bit(const struct automaton_member *member)
+{
+	return member->group * AUTOMATON_SLOTS + member->slot;
+}
+
 /* Add an automaton that has `bit` in the filter. */
 static void add_to_filter(struct filter *filter, const struct automaton_member *member,
 			  uint32_t bit)
@@ -140,9 +147,13 @@ static void add_to_filter(struct filter *filter, const struct automaton_member *
 	for (size_t byte = 0; byte < 256; byte++) {
 		uint8_t miss = member->automaton->miss[byte];
 
-		for (unsigned int place = 0; place < FILTER_PLACES; place++)
+		for (unsigned int place = 0; place < FILTER_PLACES * filter->stride; place++) {
+			uint32_t lane = bit + place % filter->stride * (FILTER_AUTOMATA / 2);
+
 			if (!(miss >> place & 1))
-				filter->miss[byte] &= ~(1ULL << (place * FILTER_AUTOMATA + bit));
+				filter->miss[byte] &= ~(
+					1ULL << (place / filter->stride * FILTER_AUTOMATA + lane));
+		}
 	}
 	if (!automaton_is_spared(member->automaton))
 		filter->others |= 1u << bit;
@@ -150,15 +161,36 @@ static void add_to_filter(struct filter *filter, const struct automaton_member *
 		filter->rank = member->rank;
 }
 
+/*
+ * To look at every second byte spares half of the filter's time, a third of what a walk takes. With at
+ * most so large a share of bytes more that pass, a URL of 100 bytes has a walk more in one of six cases.
+ */
+#define SHARE_MORE_MAX 0.0015
+
+static uint32_t filter_stride(const struct automaton_member *members, size_t count)
+{
+	double more = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const uint8_t *miss = members[i].automaton->miss;
+
+		if (members[i].group < 0)
+			continue;
+		if (filter_bit(&members[i]) >= FILTER_AUTOMATA / 2)
+			return 1;
+		more += heads_share(miss, FILTER_STRIDE_MAX) - heads_share(miss, 1);
+	}
+	return more > SHARE_MORE_MAX ? 1 : FILTER_STRIDE_MAX;
+}
+
 void automaton_filter(struct filter *filter, const struct automaton_member *members, size_t count)
 {
+	*filter = (struct filter){ .rank = AUTOMATON_NO_RANK,
+				   .stride = filter_stride(members, count) };
 	memset(filter->miss, 0xff, sizeof(filter->miss));
-	filter->rank = AUTOMATON_NO_RANK;
-	filter->others = 0;
 	for (size_t i = 0; i < count; i++)
 		if (members[i].group >= 0)
-			add_to_filter(filter, &members[i],
-				      members[i].group * AUTOMATON_SLOTS + members[i].slot);
+			add_to_filter(filter, &members[i], filter_bit(&members[i]));
 }
 
 size_t automaton_size(const struct automaton *automaton)
