@@ -39,7 +39,7 @@ static long text_step(__u32 number, struct text_search *search)
 }
 
 /* Few lookups need more steps than these, which are made without a call. */
-#define TEXT_STEPS_PLAIN 2u
+#define TEXT_STEPS_PLAIN 3u
 
 /* prefix_find() */
 ICP_INLINE __u32 lookup_text(void *maps, const struct map_chain *chain, struct scratch *scratch,
@@ -56,7 +56,7 @@ ICP_INLINE __u32 lookup_text(void *maps, const struct map_chain *chain, struct s
 	if (step == PREFIX_STEP_CONTINUE) {
 		struct text_search search = { chain, scratch, reading, step };
 
-		bpf_loop(PREFIX_STEPS, text_step, &search, 0);
+		bpf_loop(PREFIX_STEPS - TEXT_STEPS_PLAIN, text_step, &search, 0);
 		step = search.step;
 	}
 	if (step != PREFIX_STEP_END)
@@ -108,32 +108,47 @@ struct inside_search {
 	const struct map_chain *chain;
 	struct scratch *scratch;
 	__u32 reading;
+	__u32 first; /* step */
 };
 
 static long inside_step(__u32 i, const struct inside_search *search)
 {
-	return !match_inside_step(search->chain, search->scratch, search->reading, i, lookup_place,
-				  lookup_bucket, NULL);
+	return !match_inside_step(search->chain, search->scratch, search->reading,
+				  search->first + i, lookup_place, lookup_bucket, NULL);
 }
 
-/* match_inside() */
-__attribute__((noinline)) __u32 find_inside(const struct map_chain *chain, struct scratch *scratch,
-					    __u32 reading)
+/* match_inside_first() */
+__attribute__((noinline)) __u32 find_first(const struct map_chain *chain,
+					   const struct scratch *scratch, __u32 reading)
 {
-	struct inside_search search = { chain, scratch, reading };
-
 	if (!chain || !scratch) /* never: for the verifier */
-		return PREFIX_COLLISION;
-	match_inside_begin(chain, scratch, reading);
-	bpf_loop(PREFIX_WORDS, inside_step, &search, 0);
-	return match_inside_end(chain, scratch, reading);
+		return 0;
+	return match_inside_first(chain, scratch, reading);
+}
+
+/* The steps of match_inside() */
+__attribute__((noinline)) int find_inside(const struct map_chain *chain, struct scratch *scratch,
+					  __u32 reading, __u32 first)
+{
+	struct inside_search search = { chain, scratch, reading, first };
+
+	if (chain && scratch && first < PREFIX_WORDS) /* always: for the verifier */
+		bpf_loop(PREFIX_WORDS - first, inside_step, &search, 0);
+	return 0;
 }
 
 ICP_INLINE __u32 lookup_reading(void *maps, const struct map_chain *chain, struct scratch *scratch,
 				enum url_reading reading)
 {
-	return reading >= URL_INSIDE ? find_inside(chain, scratch, reading)
-				     : find_reading(chain, scratch, reading);
+	__u32 first;
+
+	if (reading < URL_INSIDE)
+		return find_reading(chain, scratch, reading);
+	match_inside_begin(chain, scratch, reading);
+	first = find_first(chain, scratch, reading);
+	if (first < PREFIX_WORDS)
+		find_inside(chain, scratch, reading, first);
+	return match_inside_end(chain, scratch, reading);
 }
 
 /* --- patterns, and what was seen lately */

@@ -398,6 +398,44 @@ ICP_INLINE void match_inside_begin(const struct map_chain *chain, struct scratch
 	scratch->inside.left = MATCH_PLACES_MAX;
 }
 
+/* The grams of a reading from URL_INSIDE on. */
+ICP_INLINE const struct gram_filter *match_grams(const struct map_chain *chain,
+						 enum url_reading reading)
+{
+	return &chain->grams[(reading - URL_INSIDE) % URL_SEARCHES];
+}
+
+/* The first byte of a step, and how many places there are from there on; none if it is not positive. */
+ICP_INLINE __u32 match_inside_at(const struct gram_filter *grams, __u32 i)
+{
+	return i * GRAM_PLACES * gram_stride(grams);
+}
+
+ICP_INLINE __s32 match_inside_left(const struct gram_filter *grams, const struct scratch *scratch,
+				   __u32 at)
+{
+	return scratch_url_length(scratch) - grams->bytes + 1 - at;
+}
+
+/* The first step with a place that passes the sieve; most URLs have none, and PREFIX_WORDS is returned. */
+ICP_INLINE __u32 match_inside_first(const struct map_chain *chain, const struct scratch *scratch,
+				    enum url_reading reading)
+{
+	const struct gram_filter *grams = match_grams(chain, reading);
+
+	if (!grams->sieved)
+		return 0;
+	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
+		__u32 at = match_inside_at(grams, i);
+
+		if (match_inside_left(grams, scratch, at) <= 0)
+			break;
+		if (gram_passed(grams, match_byte(scratch->message.bytes, at)))
+			return i;
+	}
+	return PREFIX_WORDS;
+}
+
 /*
  * Look for texts at the places of step `i` (from 0): eight, a stride apart. Returns false at the end,
  * at the latest after PREFIX_WORDS steps.
@@ -406,20 +444,20 @@ ICP_INLINE bool match_inside_step(const struct map_chain *chain, struct scratch 
 				  enum url_reading reading, __u32 i, match_look look,
 				  prefix_bucket_at bucket_at, void *maps)
 {
-	const struct gram_filter *grams = &chain->grams[(reading - URL_INSIDE) % URL_SEARCHES];
+	const struct gram_filter *grams = match_grams(chain, reading);
 	const __u8 *memory = scratch->message.bytes;
-	__u32 stride = gram_stride(grams), at = i * GRAM_PLACES * stride;
-	__u32 end = scratch_url_length(scratch) - grams->bytes + 1;
+	__u32 stride = gram_stride(grams), at = match_inside_at(grams, i);
+	__s32 left = match_inside_left(grams, scratch, at);
 	__u32 passed = ~0u;
 
-	if ((__s32)(end - at) <= 0)
+	if (left <= 0)
 		return false;
 	if (grams->sieved)
 		passed = gram_passed(grams, match_byte(memory, at));
 	for (__u32 k = 0; k < GRAM_PLACES && passed >> k; k++) {
 		__u32 place = at + k * stride;
 
-		if (!(passed >> k & 1) || place >= end ||
+		if (!(passed >> k & 1) || (__s32)(k * stride) >= left ||
 		    !gram_find(grams, word_at(match_byte(memory, place)), bucket_at, maps))
 			continue;
 		if (!match_places(chain, grams, scratch, reading, place, look, maps))
@@ -453,7 +491,7 @@ ICP_INLINE __u32 match_inside(const struct map_chain *chain, struct scratch *scr
 			      void *maps)
 {
 	match_inside_begin(chain, scratch, reading);
-	for (__u32 i = 0; i < PREFIX_WORDS; i++)
+	for (__u32 i = match_inside_first(chain, scratch, reading); i < PREFIX_WORDS; i++)
 		if (!match_inside_step(chain, scratch, reading, i, look, bucket_at, maps))
 			break;
 	return match_inside_end(chain, scratch, reading);
