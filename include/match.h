@@ -282,6 +282,7 @@ ICP_INLINE void match_fill(const struct map_chain *chain, struct scratch *scratc
 
 	longest /= ICP_WORD;
 	words = words < longest ? words : longest;
+	ICP_BOUNDED(words); /* or the compiler leaves out the loop's own bound */
 	prefix_fill(&scratch->sums, &chain->trees[URL_FORWARD].keys,
 		    scratch->message.words + MESSAGE_URL_WORD, words);
 }
