@@ -86,7 +86,7 @@ ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch
 
 /* Returns XDP_TX with the reply in the frame, or -1 with the query as it came. */
 ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
-			   const struct message *message, struct icp_verdict verdict)
+			   struct icp_verdict verdict)
 {
 	const struct frame *frame = &scratch->frame;
 	__u32 offset = frame->message_offset;
@@ -109,9 +109,9 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 	if (!answer_shorten(ctx, scratch))
 		return -1;
 
-	icp_answer_header(&header, &scratch->message.query.header, message->size - ANSWER_SHIFT,
+	icp_answer_header(&header, &scratch->message.query.header, udp_size - sizeof(*udp),
 			  verdict);
-	sum = message->kept_sum + 2ull * (ICP_FORCE __u16)host_to_be16(udp_size);
+	sum = scratch->kept_sum + 2ull * (ICP_FORCE __u16)host_to_be16(udp_size);
 	for (__u32 i = 0; i < ICP_HEADER_SIZE / 4; i++)
 		sum += ((__u32 *)&header)[i];
 

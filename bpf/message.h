@@ -11,13 +11,6 @@
 /* The shortest query with a URL: the header, one byte and the NUL. */
 #define MESSAGE_MIN (ICP_QUERY_HEADER_SIZE + 2)
 
-struct message {
-	__u32 size;	    /* bytes: MESSAGE_MIN to MESSAGE_MAX */
-	__u32 url_length;   /* bytes without the NUL: 1 to PREFIX_URL_MAX */
-	__u64 kept_sum;	    /* checksum over what the reply has too: addresses, ports, URL, NUL */
-	enum icp_form form; /* ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE */
-};
-
 /* The results of the pass over the URL's words. */
 struct reading {
 	struct checksum sum;
@@ -96,9 +89,9 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	return true;
 }
 
-/* Fills `scratch` and `message`, and returns ICP_COUNT_ANSWERED; or returns the reason to pass. */
+/* Fills `scratch` and returns ICP_COUNT_ANSWERED; or returns the reason to pass. */
 ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_chain *chain,
-					 struct scratch *scratch, struct message *message)
+					 struct scratch *scratch)
 {
 	struct frame *frame = &scratch->frame;
 	text_word *words = scratch->message.words;
@@ -116,9 +109,8 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	if (size > MESSAGE_MAX)
 		return ICP_COUNT_PASSED_LONG;
 	ICP_BOUNDED(size);
-	message->size = size;
 	scratch->url_length = size - MESSAGE_MIN + 1;
-	message->url_length = length = scratch_url_length(scratch);
+	length = scratch_url_length(scratch);
 	whole = length / ICP_WORD % PREFIX_WORDS; /* it is less: a bound for the verifier */
 	ICP_BOUNDED(whole); /* or the compiler leaves out the loops' own, which it needs too */
 	__builtin_memset(&reading, 0, sizeof(reading));
@@ -139,7 +131,7 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	headers_sum = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
 		      (ICP_FORCE __u16)frame->source_port +
 		      (ICP_FORCE __u16)frame->destination_port;
-	message->kept_sum = headers_sum + checksum_total(reading.sum);
+	scratch->kept_sum = headers_sum + checksum_total(reading.sum);
 
 	if (frame->checksum) {
 		__u64 size_sum = (ICP_FORCE __u16)host_to_be16(frame->udp_size);
@@ -167,11 +159,11 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		return ICP_COUNT_PASSED_MALFORMED;
 	if (tail != word_first_bytes(tail, left)) /* the last byte is not the NUL */
 		return ICP_COUNT_PASSED_MALFORMED;
-	message->form = ICP_FORM_QUERY;
+	scratch->form = ICP_FORM_QUERY;
 	if (controls_any(reading.suspicious)) {
-		message->form =
+		scratch->form =
 			icp_url_form((__u8 *)url, scratch_url_length(scratch), PREFIX_URL_MAX);
-		if (message->form == ICP_FORM_NO_URL)
+		if (scratch->form == ICP_FORM_NO_URL)
 			return ICP_COUNT_PASSED_MALFORMED;
 	}
 	return ICP_COUNT_ANSWERED;

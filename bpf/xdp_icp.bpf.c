@@ -61,7 +61,6 @@ int xdp_icp(struct xdp_md *ctx)
 	struct scratch *scratch = lookup_scratch();
 	const struct map_chain *chain;
 	struct decision decision;
-	struct message message;
 	enum icp_counter found;
 	__u32 slot;
 
@@ -74,18 +73,18 @@ int xdp_icp(struct xdp_md *ctx)
 	chain = lookup_chain(slot);
 	if (!chain)
 		return pass(ICP_COUNT_PASSED_FAILED);
-	found = message_read(ctx, chain, scratch, &message);
+	found = message_read(ctx, chain, scratch);
 	if (found != ICP_COUNT_ANSWERED)
 		return pass_query(chain, found, 0);
 
-	decision = match(control->drain, chain, slot, scratch, message.form, &lookups, NULL);
+	decision = match(control->drain, chain, slot, scratch, &lookups, NULL);
 	if (decision.counter != ICP_COUNT_ANSWERED)
-		return pass_query(chain, decision.counter, message.url_length);
-	if (answer_send(ctx, scratch, &message, decision.verdict) != XDP_TX)
-		return pass_query(chain, ICP_COUNT_PASSED_FAILED, message.url_length);
+		return pass_query(chain, decision.counter, scratch->url_length);
+	if (answer_send(ctx, scratch, decision.verdict) != XDP_TX)
+		return pass_query(chain, ICP_COUNT_PASSED_FAILED, scratch->url_length);
 	count(ICP_COUNT_ANSWERED);
 	count_decided(chain, decision.verdict.opcode, decision.rank);
-	record(control, chain, decision, message.url_length);
+	record(control, chain, decision, scratch->url_length);
 	return XDP_TX;
 }
 

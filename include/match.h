@@ -618,18 +618,17 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 }
 
 /*
- * Decides on the query in `scratch`, whose URL is zero-padded, and of `form`
- * ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE. `drain` as in struct map_control; `slot` is where the
- * chain stands in the map. Overwrites the message's requester host address.
+ * Decides on the query in `scratch`, whose URL is zero-padded. `drain` as in struct map_control; `slot` is
+ * where the chain stands in the map. Overwrites the message's requester host address.
  */
 ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain, __u32 slot,
-				 struct scratch *scratch, enum icp_form form,
-				 const struct match_lookups *lookups, void *maps)
+				 struct scratch *scratch, const struct match_lookups *lookups,
+				 void *maps)
 {
 	struct rule_key *key;
 	const struct rule *rule;
 
-	if (form == ICP_FORM_WHITE_SPACE)
+	if (scratch->form == ICP_FORM_WHITE_SPACE)
 		return decision_answer(ICP_OP_ERR, ICP_NO_COST);
 	if (drain)
 		return decide_by_drain(drain);

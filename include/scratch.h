@@ -48,8 +48,9 @@ struct frame {
 
 struct scratch {
 	struct frame frame;
-	__u32 url_length; /* bytes without the NUL */
-	__u32 unused;
+	__u32 url_length;   /* bytes without the NUL: 1 to PREFIX_URL_MAX */
+	enum icp_form form; /* ICP_FORM_QUERY or ICP_FORM_WHITE_SPACE */
+	__u64 kept_sum;	    /* checksum over what the reply has too: addresses, ports, URL, NUL */
 	union {
 		__u8 bytes[MESSAGE_MAX + ICP_WORD];
 		text_word words[MESSAGE_MAX / ICP_WORD + 1];

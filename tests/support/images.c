@@ -141,9 +141,8 @@ struct decision image_decide(struct image *image, const char *url, size_t length
 	memset(&view.scratch, 0x55, sizeof(view.scratch));
 	view.image = image;
 	view.scratch.url_length = length;
+	view.scratch.form = ICP_FORM_QUERY;
 	memset(words, 0, (length / ICP_WORD + 1) * ICP_WORD);
 	memcpy(words, url, length);
-	prefix_fill(&view.scratch.sums, &image->chain.trees[URL_FORWARD].keys, words,
-		    length / ICP_WORD + 1);
-	return match(0, &image->chain, 0, &view.scratch, ICP_FORM_QUERY, &lookups, &view);
+	return match(0, &image->chain, 0, &view.scratch, &lookups, &view);
 }

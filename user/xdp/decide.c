@@ -182,16 +182,15 @@ static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u3
 }
 
 /* Fill `scratch` as the program does for a well-formed query. */
-static void read_query(struct scratch *scratch, const struct map_chain *chain, const char *url,
-		       size_t length, const struct in6_addr *source)
+static void read_query(struct scratch *scratch, const char *url, size_t length,
+		       const struct in6_addr *source)
 {
 	memset(scratch, 0, sizeof(*scratch));
 	scratch->frame.ipv6 = true; /* else the address would be read from the last four bytes */
 	memcpy(scratch->frame.source, source, sizeof(scratch->frame.source));
 	scratch->url_length = length;
+	scratch->form = ICP_FORM_QUERY;
 	memcpy(scratch->message.words + MESSAGE_URL_WORD, url, length);
-	prefix_fill(&scratch->sums, &chain->trees[URL_FORWARD].keys,
-		    scratch->message.words + MESSAGE_URL_WORD, PREFIX_WORDS);
 }
 
 int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
@@ -211,9 +210,9 @@ int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
 	    !copy_entry(&copies, PIN_CHAIN, &control.active, &copies.chain))
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
 	copies.reason.horizon = copies.chain.horizon;
-	read_query(&copies.scratch, &copies.chain, url, length, source);
-	*decision = match(control.drain, &copies.chain, control.active, &copies.scratch,
-			  ICP_FORM_QUERY, &lookups, &copies);
+	read_query(&copies.scratch, url, length, source);
+	*decision = match(control.drain, &copies.chain, control.active, &copies.scratch, &lookups,
+			  &copies);
 	*reason = copies.reason;
 	return 0;
 }
