@@ -42,7 +42,7 @@ ICP_INLINE const struct prefix_line *lookup_line(void *maps, __u32 index)
 	return bpf_map_lookup_elem(&texts, &index);
 }
 
-/* Usually there are no rules: to know that without a call spares what the call's return takes. */
+/* Usually there are no rules, which can be seen without a call. */
 ICP_INLINE const struct rule *lookup_rule(void *maps, const struct rule_key *key)
 {
 	const struct lpm_trie *trie = (const void *)&rules;

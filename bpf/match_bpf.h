@@ -38,7 +38,7 @@ static long text_step(__u32 number, struct text_search *search)
 	return search->step != PREFIX_STEP_CONTINUE;
 }
 
-/* Few lookups need more steps than these, which are made without a call. */
+/* Steps that are made without a call; few lookups need more. */
 #define TEXT_STEPS_PLAIN 3u
 
 /* prefix_find() */

@@ -4,8 +4,8 @@
  * gets an answer, and the header of that answer.
  *
  * A message lies in a buffer of 8-byte words, zero-padded to the next word: the URL of a query
- * begins at byte 24, so that it is made of whole words too and one pass over them serves the
- * checks here, the checksum (checksum.h) and the match (prefix.h).
+ * begins at byte 24, so that it is made of whole words too, and one pass over them serves the checks
+ * here and the checksum (checksum.h).
  */
 #ifndef XDP_ICP_ICP_H
 #define XDP_ICP_ICP_H
