@@ -298,12 +298,12 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain, struct 
 	__u64 source[2];
 	__u32 length;
 
+	match_fill(chain, scratch, PREFIX_MAX);
 	source_words(&scratch->frame, (__u32 *)source);
 	length = scratch_url_length(scratch);
 	if (length > PREFIX_URL_MAX) /* never: for the verifier */
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	ICP_BOUNDED(length);
-	match_fill(chain, scratch, PREFIX_MAX);
 	key.hash = verdict_hash(chain, &scratch->sums, url, length, source);
 	entry = lookups->verdict(maps, &key);
 	length = scratch_url_length(scratch);
