@@ -9,7 +9,7 @@
 
 #include "base.h"
 
-/* Of words that are added up: 2^30 of them at most. */
+/* Of words that are added up. */
 struct checksum {
 	__u64 words; /* their sum modulo 2^64 */
 	__u64 upper; /* the sum of their upper halves */
@@ -27,10 +27,9 @@ ICP_INLINE __u64 checksum_total(struct checksum sum)
 	return sum.words - (sum.upper << 32) + sum.upper;
 }
 
-/* Fold 64 bits to 16; the result is not complemented. */
+/* Fold a sum below 2^47, that is of 2^14 words at most, to 16 bits; the result is not complemented. */
 ICP_INLINE __u16 checksum_fold(__u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);

@@ -97,16 +97,19 @@ enum icp_form {
 ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 size,
 					 bool answer_request_zero)
 {
+	__be32 first;
+
 	if (size < ICP_HEADER_SIZE)
 		return ICP_FORM_SHORT;
 	if (size > ICP_MESSAGE_MAX)
 		return ICP_FORM_LONG;
-	if (header->version != ICP_VERSION)
-		return ICP_FORM_VERSION;
-	if (header->opcode != ICP_OP_QUERY)
-		return ICP_FORM_OPCODE;
-	if (be16_to_host(header->length) != size)
-		return ICP_FORM_LENGTH;
+	/* All three fields at once; which of them is wrong only if one is. */
+	__builtin_memcpy(&first, header, sizeof(first));
+	if (first != host_to_be32(ICP_OP_QUERY << 24 | ICP_VERSION << 16 | size)) {
+		if (header->version != ICP_VERSION)
+			return ICP_FORM_VERSION;
+		return header->opcode != ICP_OP_QUERY ? ICP_FORM_OPCODE : ICP_FORM_LENGTH;
+	}
 	/* Squid never sends 0; one reflected reply with 0 makes it ignore all others (rule R2). */
 	if (header->request_number == 0 && !answer_request_zero)
 		return ICP_FORM_REQUEST_ZERO;

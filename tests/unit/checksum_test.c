@@ -75,7 +75,7 @@ TEST(good_and_bad_fields)
 	assert_false(checksum_is_full(pseudo + data + field + 1));
 	for (__u64 sum = 1; sum < 1 << 20; sum++)
 		assert_true(checksum_is_full(sum) == (checksum_fold(sum) == 0xffff));
-	for (__u64 sum = ~0ULL; sum > ~0ULL - (1 << 20); sum--)
+	for (__u64 sum = (1ULL << 47) - 1; sum >> 20 == (1 << 27) - 1; sum--)
 		assert_true(checksum_is_full(sum) == (checksum_fold(sum) == 0xffff));
 	/* The offload's half of the work: the pseudo-header alone. */
 	assert_true(checksum_is_partial(0x1234, pseudo));
