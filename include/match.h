@@ -265,7 +265,7 @@ ICP_INLINE __u32 match_recent(const struct map_chain *chain, __u32 number, __u32
 
 	if (!store)
 		return RECENT_UNKNOWN;
-	lookups->key(maps, scratch, &chain->recents[number].form);
+	match_key(maps, scratch, &chain->recents[number].form);
 	length = ICP_READ_BACK(scratch->key.end) - ICP_READ_BACK(scratch->key.begin);
 	if (length > RECENT_TEXT_MAX)
 		return RECENT_UNKNOWN;
