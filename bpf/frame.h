@@ -96,7 +96,7 @@ ICP_INLINE const struct destination *destination_find(const __u64 address[2], __
 {
 	const text_word *last = (const text_word *)scratch->last.key.address;
 	const struct destination *found;
-	struct destination_key key;
+	struct destination_key key __attribute__((aligned(8))); /* written by words */
 	__u64 difference;
 
 	difference = (last[0] ^ address[0]) | (last[1] ^ address[1]) |

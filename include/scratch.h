@@ -75,7 +75,7 @@ struct scratch {
 		__u32 zero;
 	} inside;
 	struct {
-		struct destination_key key;
+		struct destination_key key __attribute__((aligned(8)));
 		struct destination value;
 		__u32 version; /* as in struct map_control; 0: nothing is here */
 		__u32 zero;

@@ -191,6 +191,36 @@ TEST(hosts)
 	check_url_passes("urn:www.e.org", ICP_COUNT_PASSED_HORIZON);
 }
 
+/* Texts each of which ends with the next one's, in so many policies that a lookup takes as many steps. */
+TEST(many_nested_suffixes_and_hosts)
+{
+	static const struct {
+		const char *setting, *before, *behind;
+	} readings[] = {
+		{ "kind = suffix text = ", "http://e.net/", "" },
+		{ "kind = host host = .", "http://x.", "/" },
+	};
+	const char longest[] = "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p";
+	const int count = sizeof(longest) / 2;
+	char config[2048], url[256];
+
+	for (int reading = 0; reading < 2; reading++) {
+		int size = snprintf(config, sizeof(config), "default = err\n");
+
+		for (int i = 0; i < count; i++)
+			size += snprintf(config + size, sizeof(config) - size,
+					 "policy %02d { verdict = %s %s%s }\n", i,
+					 i % 2 ? "denied" : "hit", readings[reading].setting,
+					 longest + 2 * i);
+		prepare(config, false);
+		for (int i = 0; i <= count; i++) {
+			snprintf(url, sizeof(url), "%s%s%s", readings[reading].before,
+				 i < count ? longest + 2 * i : "q", readings[reading].behind);
+			check_url(url, i == count ? 4 : i % 2 ? 22 : 2);
+		}
+	}
+}
+
 /* A URL of which the host cannot be read is passed up only if that matters. */
 TEST(hosts_that_do_not_matter)
 {

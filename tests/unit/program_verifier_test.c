@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the verifier makes of the XDP program. */
 #include "support/program_check.h"
+#include "xdp/skeleton.h"
 
 TEST_ALL(open_program, close_program)
 
@@ -20,7 +21,7 @@ static void check_budget(bool generic_mode)
 	unsigned int instructions;
 
 	program_needed(&program);
-	skeleton = xdp_icp__open();
+	skeleton = skeleton_open_alone();
 	assert_non_null(skeleton);
 	skeleton->rodata->generic_mode = generic_mode;
 	bpf_program__set_log_level(skeleton->progs.xdp_icp, 4); /* statistics alone */

@@ -14,6 +14,9 @@
 struct xdp_icp *skeleton_open(const struct pin_dir *dir, const struct kernel_sizes *sizes,
 			      bool native, struct error *error);
 
+/* Open the program as it is. Free with xdp_icp__destroy(). NULL, and errno. */
+struct xdp_icp *skeleton_open_alone(void);
+
 /* Return the file descriptor of a map, owned by the loaded skeleton. */
 int skeleton_map(const struct xdp_icp *skeleton, enum pin pin);
 
