@@ -272,6 +272,7 @@ clean: ## remove build/
 
 # --- the BPF program and the header that carries it into the daemon
 
+# Lookups have the parameters of userspace's, which they do not need.
 BPF_CC := $(CLANG) -target bpf -mcpu=v3 -O2 -g -fno-strict-aliasing -Wall -Wextra -Wno-unused-parameter \
 	  $(if $(CI),-Werror) \
 	  -Iinclude $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))

@@ -21,7 +21,7 @@
 #define ANSWER_TTL 64
 #define IPV4_DONT_FRAGMENT 0x4000
 
-/* By words, which the members of struct ethhdr are not aligned to. */
+/* By words, see packet_word: the new destination and two bytes of the new source, then the other four. */
 ICP_INLINE void ethernet_write(void *to, const struct frame *frame)
 {
 	struct vlan_tag *tag = to + sizeof(struct ethhdr);

@@ -18,7 +18,7 @@
 #include "checksum.h"
 #include "maps_bpf.h"
 
-/* Parts of a packet, which its headers' structures would have read byte by byte. */
+/* Clang reads members of packed headers byte by byte, and of those aligned to 2 by halves; these at once. */
 typedef __u32 __attribute__((may_alias)) packet_word;
 typedef __u16 __attribute__((may_alias)) packet_half;
 

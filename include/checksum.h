@@ -21,7 +21,10 @@ ICP_INLINE void checksum_add(struct checksum *sum, __u64 word)
 	sum->upper += word >> 32;
 }
 
-/* The sum of both halves of all words: without the upper ones `words` is that of the lower ones. */
+/*
+ * The sum of both halves of all words. That of the lower ones is `words` less the upper ones, exactly, since
+ * it is below 2^64.
+ */
 ICP_INLINE __u64 checksum_total(struct checksum sum)
 {
 	return sum.words - (sum.upper << 32) + sum.upper;
@@ -37,10 +40,11 @@ ICP_INLINE __u16 checksum_fold(__u64 sum)
 }
 
 /*
- * Is a received checksum good? `sum` is that of what it covers and the field itself, and not 0. It is
- * good if the sum folds to 0xffff, which the multiples of that do: just these become at most 2^64 /
- * 0xffff when multiplied by the inverse of 0xffff (Granlund and Montgomery, "Division by Invariant
- * Integers using Multiplication", PLDI 1994, section 9).
+ * Is a received checksum good? `sum` is that of what it covers and the field itself. It is good if it folds
+ * to 0xffff, that is if it is a multiple of that and not 0, which it cannot be: IP's version or UDP's
+ * protocol number is in it. Multiplied by the inverse of 0xffff modulo 2^64, the multiples and no other
+ * numbers are at most (2^64 - 1) / 0xffff (Granlund and Montgomery, "Division by Invariant Integers using
+ * Multiplication", PLDI 1994, section 9).
  */
 ICP_INLINE bool checksum_is_full(__u64 sum)
 {

@@ -12,7 +12,10 @@
 #define RANK_RULE 0xfffffffeu
 #define RANK_DRAIN 0xfffffffdu
 
-/* If `counter` is not ICP_COUNT_ANSWERED, it is the reason to pass, and the other members are not set. */
+/*
+ * If `counter` is not ICP_COUNT_ANSWERED, it is the reason to pass, and the other members are not set:
+ * that would cost the replies instructions too. Outside the program decision_complete() sets them.
+ */
 struct decision {
 	struct icp_verdict verdict;
 	enum icp_counter counter;
@@ -39,6 +42,17 @@ ICP_INLINE struct decision decision_pass(enum icp_counter reason)
 
 	decision.counter = reason;
 	return decision; /* cppcheck-suppress uninitvar; see the structure */
+}
+
+/* A decision with all members set: if it passes, with no verdict and no rank. */
+ICP_INLINE struct decision decision_complete(struct decision decision)
+{
+	if (decision.counter != ICP_COUNT_ANSWERED) {
+		decision.verdict.opcode = ICP_OP_INVALID;
+		decision.verdict.cost = ICP_NO_COST;
+		decision.rank = RANK_NONE;
+	}
+	return decision;
 }
 
 ICP_INLINE struct decision decision_ranked(__u32 rank, enum icp_opcode opcode, __s32 cost)

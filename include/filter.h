@@ -2,17 +2,17 @@
 /*
  * The filter before automata (automaton.h). Most URLs match none of the patterns, and a walk takes
  * four times as long as it takes to see that: a match of a list begins with one of a few bytes, and
- * only few follow that. For each byte and each of the places one to four behind the beginning of a
- * match, the filter tells for each automaton if a match can have that byte there. A URL without four
- * such bytes in a row has no match, and its automaton need not be walked.
+ * only few follow that. For each byte and each of the first four places of a match, the filter tells for
+ * each automaton if a match can have that byte there. A URL without four such bytes in a row has no
+ * match, and its automaton need not be walked.
  *
  * That is Shift-Or (Baeza-Yates and Gonnet, 1992) with sets of bytes for characters: one bit for each
  * place and automaton, 0 for "can be". A step takes one load, which does not wait for the one before
  * it, and does all places of all automata at once.
  *
- * With half as many automata every second byte is enough, the stride: a match that begins at such a byte
- * has others of its places there than one that begins before it. Each automaton has two bits then, the
- * first for the even places of matches and the second for the odd ones.
+ * With at most eight automata the scan may look at even bytes alone (a stride of 2). A match that begins
+ * at an even byte then shows its places 0, 2, 4 and 6, and one at an odd byte its places 1, 3, 5 and 7.
+ * Each automaton has a bit for either case, and passes if one of them does.
  *
  * An automaton that the filter cannot spare, since its patterns can begin with too many bytes, has
  * zeros everywhere. user/automaton/heads.c finds the bytes.
@@ -23,11 +23,13 @@
 #include "base.h"
 
 #define FILTER_PLACES 4u    /* bytes of a match that are looked at */
-#define FILTER_AUTOMATA 16u /* one bit each; with a stride of 2 half as many, two bits each */
+#define FILTER_AUTOMATA 16u /* one bit each */
 #define FILTER_STRIDE_MAX 2u
+/* With that stride there are so many automata at most, and so far above its bit for even is that for odd. */
+#define FILTER_AUTOMATA_HALF (FILTER_AUTOMATA / 2)
 
 struct filter {
-	__u64 miss[256]; /* for each byte; the first place is in the lowest 16 bits */
+	__u64 miss[256]; /* for each byte; the first place, or two, in the lowest 16 bits */
 	__u32 rank;   /* the least of an automaton that the filter may spare; ~0: there is none */
 	__u32 others; /* bits: automata that it cannot spare */
 	__u32 stride; /* 1 or FILTER_STRIDE_MAX */
@@ -75,7 +77,7 @@ ICP_INLINE __u32 filter_text(const struct filter *filter, const text_word *text,
 	if (filter->stride == 1)
 		return filter_scan(filter, bytes, length, words, 1);
 	found = filter_scan(filter, bytes, length, words, FILTER_STRIDE_MAX);
-	return (found | found >> FILTER_AUTOMATA / 2) & ((1u << FILTER_AUTOMATA / 2) - 1);
+	return (found | found >> FILTER_AUTOMATA_HALF) & ((1u << FILTER_AUTOMATA_HALF) - 1);
 }
 
 #endif

@@ -69,7 +69,10 @@ ICP_INLINE bool match_before(struct scratch *scratch, __u64 end,
 	return ICP_READ_BACK(scratch->clock.now) < end;
 }
 
-/* A text with its sums filled, of `length` bytes and a NUL, zero-padded to the word. */
+/*
+ * A text of `length` bytes and a NUL, zero-padded to the word, with its sums filled as far as the reading's
+ * tree needs them.
+ */
 struct match_text {
 	const text_word *words;
 	const struct prefix_sums *sums;
@@ -302,7 +305,10 @@ ICP_INLINE __u32 match_recents(const struct map_chain *chain, const struct map_w
 	return RECENTS_MAX;
 }
 
-/* Fill the sums of the URL as far as they are needed for the hashes of its first `longest` bytes. */
+/*
+ * Fill the sums of the URL as far as they are needed for the hashes of its first `longest` bytes: for the
+ * tree those of its longest text, for a remembered verdict all.
+ */
 ICP_INLINE void match_fill(const struct map_chain *chain, struct scratch *scratch, __u32 longest)
 {
 	__u32 words = scratch_url_length(scratch) / ICP_WORD + 1;
@@ -436,12 +442,13 @@ ICP_INLINE const struct gram_filter *match_grams(const struct map_chain *chain,
 	return &chain->grams[(reading - URL_INSIDE) % URL_SEARCHES];
 }
 
-/* The first byte of a step, and how many places there are from there on; none if it is not positive. */
+/* The first byte of step `i`. */
 ICP_INLINE __u32 match_inside_at(const struct gram_filter *grams, __u32 i)
 {
 	return i * GRAM_PLACES * gram_stride(grams);
 }
 
+/* The number of bytes from `at` on at which a gram can begin; not positive: none. */
 ICP_INLINE __s32 match_inside_left(const struct gram_filter *grams, const struct scratch *scratch,
 				   __u32 at)
 {

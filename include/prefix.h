@@ -113,7 +113,7 @@ struct prefix_tree {
 	__u32 longest; /* bytes of the longest prefix */
 };
 
-/* The sum of the hash before each word of a URL, and after the last. */
+/* The sum of the hash before each word of a text, as far as it is needed. */
 struct prefix_sums {
 	__u64 before[PREFIX_WORDS + 1];
 };
@@ -307,8 +307,8 @@ compared:
 
 /*
  * Find the longest prefix of a URL of `length` bytes (0 to PREFIX_URL_MAX) and its NUL. Returns its
- * answer, 1 to PREFIX_ANSWER_MAX; PREFIX_NO_ANSWER; or PREFIX_COLLISION. The sums must be filled for
- * the URL with its NUL; `cursor` is for use during the lookup.
+ * answer, 1 to PREFIX_ANSWER_MAX; PREFIX_NO_ANSWER; or PREFIX_COLLISION. The sums must be filled as far
+ * as the tree's longest prefix or the URL with its NUL; `cursor` is for use during the lookup.
  */
 ICP_INLINE __u32 prefix_find(const struct prefix_tree *tree, const text_word *url,
 			     const struct prefix_sums *sums, __u32 length,

@@ -473,6 +473,16 @@ class Daemons(Loader):
         self.assertNotIn("0", status["Uid"].split())
         self.assertEqual(int(status["CapEff"], 16), 0)
 
+    def test_a_kernel_without_types(self):
+        types = "/sys/kernel/btf"
+        if not os.path.exists(types):
+            self.skipTest("this kernel has none to hide")
+        hide = f'mount -t tmpfs none {types}; exec "$@"'
+        daemon = self.responder(mode="native").start("unshare", "--mount", "sh", "-ec", hide, "sh")
+        self.assert_answered_by(daemon, "kernel", "hit", HIT)
+        daemon.icpctl("rules", "add", HIT, "denied")
+        self.assert_answered_by(daemon, "kernel", "denied", HIT)
+
     def test_a_second_daemon_on_the_same_pins_is_refused(self):
         first = self.responder().start()
         second = self.responder(listen=("127.0.0.1:4130",))

@@ -136,7 +136,7 @@ struct decision image_decide(struct image *image, const char *url, size_t length
 	text_word *words = view.scratch.message.words + MESSAGE_URL_WORD;
 
 	if (length > PREFIX_URL_MAX)
-		return decision_pass(ICP_COUNT_PASSED_LONG);
+		return decision_complete(decision_pass(ICP_COUNT_PASSED_LONG));
 	/* The last query has left something behind the word with the NUL. */
 	memset(&view.scratch, 0x55, sizeof(view.scratch));
 	view.image = image;
@@ -144,5 +144,5 @@ struct decision image_decide(struct image *image, const char *url, size_t length
 	view.scratch.form = ICP_FORM_QUERY;
 	memset(words, 0, (length / ICP_WORD + 1) * ICP_WORD);
 	memcpy(words, url, length);
-	return match(0, &image->chain, 0, &view.scratch, &lookups, &view);
+	return decision_complete(match(0, &image->chain, 0, &view.scratch, &lookups, &view));
 }

@@ -469,8 +469,8 @@ static uint32_t stride_of(const char *pattern, size_t count)
 TEST(the_filter_has_a_stride)
 {
 	assert_int_equal(stride_of("/download/", 1), 2);
-	assert_int_equal(stride_of("/download/", FILTER_AUTOMATA / 2), 2);
-	assert_int_equal(stride_of("/download/", FILTER_AUTOMATA / 2 + 1), 1);
+	assert_int_equal(stride_of("/download/", FILTER_AUTOMATA_HALF), 2);
+	assert_int_equal(stride_of("/download/", FILTER_AUTOMATA_HALF + 1), 1);
 	assert_int_equal(stride_of("[?&]s=[0-9]", 1), 1);
 	assert_int_equal(stride_of("/a[0-9]", 1), 1);
 }

@@ -148,7 +148,7 @@ static void add_to_filter(struct filter *filter, const struct automaton_member *
 		uint8_t miss = member->automaton->miss[byte];
 
 		for (unsigned int place = 0; place < FILTER_PLACES * filter->stride; place++) {
-			uint32_t lane = bit + place % filter->stride * (FILTER_AUTOMATA / 2);
+			uint32_t lane = bit + place % filter->stride * FILTER_AUTOMATA_HALF;
 
 			if (!(miss >> place & 1))
 				filter->miss[byte] &= ~(
@@ -176,7 +176,7 @@ static uint32_t filter_stride(const struct automaton_member *members, size_t cou
 
 		if (members[i].group < 0)
 			continue;
-		if (filter_bit(&members[i]) >= FILTER_AUTOMATA / 2)
+		if (filter_bit(&members[i]) >= FILTER_AUTOMATA_HALF)
 			return 1;
 		more += heads_share(miss, FILTER_STRIDE_MAX) - heads_share(miss, 1);
 	}

@@ -209,7 +209,7 @@ int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
 
 	*reason = (struct kernel_reason){ .horizon = RANK_NONE };
 	if (length > PREFIX_URL_MAX) {
-		*decision = decision_pass(ICP_COUNT_PASSED_LONG);
+		*decision = decision_complete(decision_pass(ICP_COUNT_PASSED_LONG));
 		return 0;
 	}
 	if (!copy_entry(&copies, PIN_CONTROL, &zero, &control) ||
@@ -217,8 +217,8 @@ int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
 	copies.reason.horizon = copies.chain.horizon;
 	read_query(&copies.scratch, url, length, source);
-	*decision = match(control.drain, &copies.chain, control.active, &copies.scratch, &lookups,
-			  &copies);
+	*decision = decision_complete(match(control.drain, &copies.chain, control.active,
+					    &copies.scratch, &lookups, &copies));
 	*reason = copies.reason;
 	return 0;
 }
