@@ -65,19 +65,6 @@ ICP_INLINE __u32 lookup_text(void *maps, const struct map_chain *chain, struct s
 			      lookup_line, maps);
 }
 
-/* match_key() */
-__attribute__((noinline)) int find_key(struct scratch *scratch, const struct url_key_form *form)
-{
-	if (scratch && form) /* always: for the verifier */
-		match_key(NULL, scratch, form);
-	return 0;
-}
-
-ICP_INLINE void lookup_key(void *maps, struct scratch *scratch, const struct url_key_form *form)
-{
-	find_key(scratch, form);
-}
-
 /* match_reading() */
 __attribute__((noinline)) __u32 find_reading(const struct map_chain *chain, struct scratch *scratch,
 					     __u32 reading)
@@ -151,7 +138,20 @@ ICP_INLINE __u32 lookup_reading(void *maps, const struct map_chain *chain, struc
 	return match_inside_end(chain, scratch, reading);
 }
 
-/* --- patterns, and what was seen lately */
+/* --- keys, patterns, and what was seen lately */
+
+/* match_key() */
+__attribute__((noinline)) int find_key(struct scratch *scratch, const struct url_key_form *form)
+{
+	if (scratch && form) /* always: for the verifier */
+		match_key(NULL, scratch, form);
+	return 0;
+}
+
+ICP_INLINE void lookup_key(void *maps, struct scratch *scratch, const struct url_key_form *form)
+{
+	find_key(scratch, form);
+}
 
 struct group_loop {
 	struct scratch *scratch;
