@@ -20,7 +20,7 @@ static int program_open_generic(struct program *program)
 {
 	struct bpf_map *map;
 
-	program->generic = skeleton_open_alone();
+	program->generic = xdp_icp__open_opts(skeleton_options());
 	if (!program->generic)
 		return -errno;
 	program->generic->rodata->generic_mode = true;
@@ -50,7 +50,7 @@ void program_open(struct program *program, unsigned int verdicts)
 	CPU_SET(sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one);
 	program->cpus = libbpf_num_possible_cpus();
-	program->skeleton = skeleton_open_alone();
+	program->skeleton = xdp_icp__open_opts(skeleton_options());
 	if (!program->skeleton)
 		return;
 	bpf_map__set_max_entries(program->skeleton->maps.rules, PROGRAM_RULES);

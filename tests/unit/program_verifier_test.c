@@ -21,7 +21,7 @@ static void check_budget(bool generic_mode)
 	unsigned int instructions;
 
 	program_needed(&program);
-	skeleton = skeleton_open_alone();
+	skeleton = xdp_icp__open_opts(skeleton_options());
 	assert_non_null(skeleton);
 	skeleton->rodata->generic_mode = generic_mode;
 	bpf_program__set_log_level(skeleton->progs.xdp_icp, 4); /* statistics alone */

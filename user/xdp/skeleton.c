@@ -89,48 +89,40 @@ static int adopt(struct xdp_icp *skeleton, const struct pin_dir *dir, enum pin p
 		   : 0;
 }
 
-/*
- * libbpf compares the program's types with the kernel's, and refuses to load it where a kernel was built
- * without them. In types that have no members the program finds that it has to look up every URL in
- * `rules`. Fills in the path, of a file that stays open; false: the kernel has types, or there is no memory.
- */
-static bool empty_types(char path[32])
+/* A file of types that has none. -1: there is no memory for it. */
+static int open_empty_types(void)
 {
-	static int file = -1;
-	struct btf *types;
-	const void *data;
+	struct btf *types = btf__new_empty();
 	uint32_t size;
+	const void *data = types ? btf__raw_data(types, &size) : NULL;
+	int file = data ? memfd_create("types", MFD_CLOEXEC) : -1;
 
-	if (access("/sys/kernel/btf/vmlinux", F_OK) == 0)
-		return false;
-	if (file < 0) {
-		types = btf__new_empty();
-		data = types ? btf__raw_data(types, &size) : NULL;
-		file = data ? memfd_create("types", MFD_CLOEXEC) : -1;
-		if (file >= 0 && write(file, data, size) != (ssize_t)size) {
-			close(file);
-			file = -1;
-		}
-		btf__free(types);
+	if (file >= 0 && write(file, data, size) != (ssize_t)size) {
+		close(file);
+		file = -1;
 	}
-	snprintf(path, 32, "/proc/self/fd/%d", file);
-	return file >= 0;
+	btf__free(types);
+	return file;
 }
 
-struct xdp_icp *skeleton_open_alone(void)
+const struct bpf_object_open_opts *skeleton_options(void)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, options);
-	char path[32];
+	static struct bpf_object_open_opts options = { .sz = sizeof(options) };
+	static char path[32];
 
-	if (empty_types(path))
-		options.btf_custom_path = path; /* which is copied */
-	return xdp_icp__open_opts(&options);
+	if (!options.btf_custom_path && access("/sys/kernel/btf/vmlinux", F_OK)) {
+		int file = open_empty_types();
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+		options.btf_custom_path = file < 0 ? NULL : path;
+	}
+	return &options;
 }
 
 struct xdp_icp *skeleton_open(const struct pin_dir *dir, const struct kernel_sizes *sizes,
 			      bool native, struct error *error)
 {
-	struct xdp_icp *skeleton = skeleton_open_alone();
+	struct xdp_icp *skeleton = xdp_icp__open_opts(skeleton_options());
 
 	if (!skeleton) {
 		error_set(error, "the XDP program cannot be read: %s", strerror(errno));

@@ -14,8 +14,12 @@
 struct xdp_icp *skeleton_open(const struct pin_dir *dir, const struct kernel_sizes *sizes,
 			      bool native, struct error *error);
 
-/* Open the program as it is. Free with xdp_icp__destroy(). NULL, and errno. */
-struct xdp_icp *skeleton_open_alone(void);
+/*
+ * The options to open the program with; not to be freed. libbpf compares the program's types with the
+ * kernel's, and refuses to load it on a kernel that was built without any. It is given an empty list of
+ * types there, in which the program finds that it has to look up every URL in `rules`.
+ */
+const struct bpf_object_open_opts *skeleton_options(void);
 
 /* Return the file descriptor of a map, owned by the loaded skeleton. */
 int skeleton_map(const struct xdp_icp *skeleton, enum pin pin);
