@@ -89,25 +89,11 @@ ICP_INLINE const struct recent_slot *lookup_recent_slot(void *maps, __u32 index)
 
 ICP_INLINE __u64 lookup_now(void *maps)
 {
-	return bpf_ktime_get_ns(); /* 34 ns */
-}
-
-/*
- * Nanoseconds by which the time may be later than the clock was, as long as the jiffies are the same. They
- * last 10 ms at most, and a processor that has slept updates them first. A virtual machine that is stopped
- * for longer than this may give a reply by what has expired meanwhile.
- */
-#define TICK_SLACK 100000000ull
-
-ICP_INLINE __u64 lookup_late(void *maps, struct scratch *scratch)
-{
-	__u64 ticks = bpf_jiffies64(); /* one load */
-
-	if (scratch->clock.ticks != ticks) {
-		scratch->clock.ticks = ticks;
-		scratch->clock.read = bpf_ktime_get_ns();
-	}
-	return ICP_READ_BACK(scratch->clock.read) + TICK_SLACK;
+	/*
+	 * The coarse clock takes 18 ns instead of 34, and jiffies one load, but both lag, in a virtual
+	 * machine that was stopped by any time: what has expired would still be answered.
+	 */
+	return bpf_ktime_get_ns();
 }
 
 #endif

@@ -161,7 +161,7 @@ struct group_loop {
 
 ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
-			       struct scratch *scratch);
+			       struct scratch *scratch, __u64 now);
 
 static const struct match_lookups lookups = {
 	.find = lookup_text,
@@ -177,7 +177,6 @@ static const struct match_lookups lookups = {
 	.watch = lookup_watch,
 	.verdict = lookup_verdict,
 	.now = lookup_now,
-	.late = lookup_late,
 };
 
 static long walk_group(__u32 i, struct group_loop *loop)
@@ -204,18 +203,18 @@ ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, 
 
 /* match_recent() */
 __attribute__((noinline)) __u32 find_recent(const struct map_chain *chain, __u32 number,
-					    __u32 store, struct scratch *scratch)
+					    __u32 store, struct scratch *scratch, __u64 now)
 {
 	if (!chain || !scratch || number >= RECENTS_MAX) /* never: for the verifier */
 		return RECENT_UNKNOWN;
 	ICP_BOUNDED(number);
-	return match_recent(chain, number, store, scratch, &lookups, NULL);
+	return match_recent(chain, number, store, scratch, now, &lookups, NULL);
 }
 
 ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
-			       struct scratch *scratch)
+			       struct scratch *scratch, __u64 now)
 {
-	return find_recent(chain, number, store, scratch);
+	return find_recent(chain, number, store, scratch, now);
 }
 
 #endif

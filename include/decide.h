@@ -116,13 +116,17 @@ ICP_INLINE struct candidate candidate_default(const struct map_chain *chain)
 	return candidate_of(chain->default_rank, chain->default_verdict, ICP_NO_COST);
 }
 
-/* Nanoseconds before which the daemon's lease on this chain is valid; 0: it has none. */
-ICP_INLINE __u64 lease_end(const struct map_watch *watch, const struct map_chain *chain)
+/*
+ * Is the daemon's lease on this chain valid, `now` in nanoseconds? The heartbeat may be newer than
+ * `now`, which was read before it; but no farther in the future than the lease is long, or a
+ * heartbeat from a wrong clock would be valid for ever.
+ */
+ICP_INLINE bool lease_valid(const struct map_watch *watch, const struct map_chain *chain, __u64 now)
 {
 	__u64 heartbeat = ICP_READ_BACK(watch->heartbeat);
+	__u64 age = now < heartbeat ? heartbeat - now : now - heartbeat;
 
-	return ICP_READ_BACK(watch->generation) == chain->generation ? heartbeat + chain->lease + 1
-								     : 0;
+	return ICP_READ_BACK(watch->generation) == chain->generation && age <= chain->lease;
 }
 
 ICP_INLINE struct candidate candidate_gate(const struct map_watch *watch)
@@ -160,14 +164,14 @@ ICP_INLINE __u64 verdict_seal(__u64 hash, __u32 generation, __u32 rank, __u32 ve
 }
 
 /*
- * What an entry that was found under the hash says to this URL, before `expires`; RANK_NONE: it is
- * another URL's or querier's, another chain's, or was overwritten while it was read. Each field is read
+ * What an entry that was found under the hash says to this URL; RANK_NONE: it is another URL's or
+ * querier's, another chain's, has expired, or was overwritten while it was read. Each field is read
  * once, and the seal is checked over what was read.
  */
 ICP_INLINE struct candidate verdict_read(const struct map_chain *chain,
 					 const struct verdict_entry *entry, __u64 hash,
 					 const text_word *url, __u32 length, const __u64 *source,
-					 __u64 *expires)
+					 __u64 now)
 {
 	const struct candidate none = candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	const __u64 *querier = (const __u64 *)entry->source;
@@ -175,9 +179,10 @@ ICP_INLINE struct candidate verdict_read(const struct map_chain *chain,
 	__u32 rank = ICP_READ_BACK(entry->rank);
 	__u32 verdict = ICP_READ_BACK(entry->verdict);
 	__s32 cost = ICP_READ_BACK(entry->cost);
-	__u64 until = ICP_READ_BACK(entry->expires);
+	__u64 expires = ICP_READ_BACK(entry->expires);
 
-	if (generation != chain->generation || entry->length != length)
+	if (generation != chain->generation || entry->length != length ||
+	    (expires && now >= expires))
 		return none;
 	if (chain->memory == MEMORY_URL_SOURCE &&
 	    (querier[0] != source[0] || querier[1] != source[1]))
@@ -185,9 +190,8 @@ ICP_INLINE struct candidate verdict_read(const struct map_chain *chain,
 	if (!prefix_is_text(url, (const text_word *)entry->text, length))
 		return none;
 	if (ICP_READ_BACK(entry->seal) !=
-	    verdict_seal(hash, generation, rank, verdict, cost, until))
+	    verdict_seal(hash, generation, rank, verdict, cost, expires))
 		return none;
-	*expires = until ? until : ~0ULL;
 	return candidate_of(rank, verdict, cost);
 }
 

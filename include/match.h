@@ -34,40 +34,15 @@ struct match_lookups {
 	const struct partition_line *(*places)(void *maps, __u32 index);
 	/* match_recent() */
 	__u32 (*recent)(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
-			struct scratch *scratch);
+			struct scratch *scratch, __u64 now);
 	recent_slot_at recent_slot;
 	const struct rule *(*rule)(void *maps, const struct rule_key *key);
 	const struct prefix_answer *(*answer)(void *maps, __u32 index);
 	const struct source_entry *(*source)(void *maps, const struct source_key *key);
 	const struct map_watch *(*watch)(void *maps, __u32 slot);
 	const struct verdict_entry *(*verdict)(void *maps, const struct verdict_key *key);
-	/* Nanoseconds of the monotonic clock; and a time that is not before it, and hardly behind. */
-	__u64 (*now)(void *maps);
-	__u64 (*late)(void *maps, struct scratch *scratch);
+	__u64 (*now)(void *maps); /* nanoseconds of the monotonic clock */
 };
-
-ICP_INLINE void match_clock(struct scratch *scratch, const struct match_lookups *lookups,
-			    void *maps)
-{
-	scratch->clock.now = lookups->late(maps, scratch);
-	scratch->clock.exact = 0;
-}
-
-/*
- * Is it earlier than `end`, in nanoseconds, since match_clock()? In the kernel to read the clock takes as
- * long as to match a prefix, so it is read only if the late time does not tell.
- */
-ICP_INLINE bool match_before(struct scratch *scratch, __u64 end,
-			     const struct match_lookups *lookups, void *maps)
-{
-	if (scratch->clock.now < end)
-		return true;
-	if (!scratch->clock.exact) {
-		scratch->clock.now = lookups->now(maps);
-		scratch->clock.exact = 1;
-	}
-	return ICP_READ_BACK(scratch->clock.now) < end;
-}
 
 /*
  * A text of `length` bytes and a NUL, zero-padded to the word, with its sums filled as far as the reading's
@@ -87,7 +62,6 @@ ICP_INLINE struct match_text match_text(const struct scratch *scratch, enum url_
 
 	text.words = scratch->message.words + MESSAGE_URL_WORD;
 	text.sums = &scratch->sums;
-
 	if (reading == URL_FORWARD) {
 		text.length = scratch_url_length(scratch);
 	} else {
@@ -260,8 +234,8 @@ ICP_INLINE __u64 match_recent_key(const struct prefix_keys *keys, struct scratch
 
 /* Was the key that policy `number` wants of the URL seen lately? An enum recent_found. */
 ICP_INLINE __u32 match_recent(const struct map_chain *chain, __u32 number, __u32 store,
-			      struct scratch *scratch, const struct match_lookups *lookups,
-			      void *maps)
+			      struct scratch *scratch, __u64 now,
+			      const struct match_lookups *lookups, void *maps)
 {
 	struct recent_query *query = &scratch->recent;
 	__u32 length;
@@ -276,7 +250,7 @@ ICP_INLINE __u32 match_recent(const struct map_chain *chain, __u32 number, __u32
 	query->store = store;
 	query->length = length;
 	query->hash = recent_hash(match_recent_key(&chain->recent_keys, scratch, length), store);
-	return recent_find(chain->recent_homes, query, lookups->recent_slot, maps);
+	return recent_find(chain->recent_homes, query, now, lookups->recent_slot, maps);
 }
 
 /*
@@ -284,22 +258,20 @@ ICP_INLINE __u32 match_recent(const struct map_chain *chain, __u32 number, __u32
  * RECENTS_MAX: none does. With MATCH_UNREADABLE: whether this one matches cannot be told here.
  */
 ICP_INLINE __u32 match_recents(const struct map_chain *chain, const struct map_watch *watch,
-			       struct scratch *scratch, __u32 best,
+			       struct scratch *scratch, __u32 best, __u64 now,
 			       const struct match_lookups *lookups, void *maps)
 {
 	for (__u32 i = 0; i < RECENTS_MAX; i++) {
 		const struct map_recent *recent = &chain->recents[i];
-		bool there;
 		__u32 found;
 
 		if (recent->rank >= best)
 			break;
-		found = lookups->recent(maps, chain, i, ICP_READ_BACK(watch->recents[i]), scratch);
+		found = lookups->recent(maps, chain, i, ICP_READ_BACK(watch->recents[i]), scratch,
+					now);
 		if (found == RECENT_UNKNOWN)
 			return i | MATCH_UNREADABLE;
-		there = found == RECENT_THERE &&
-			match_before(scratch, scratch->recent.expires, lookups, maps);
-		if (there != (recent->negate != 0))
+		if ((found == RECENT_THERE) != (recent->negate != 0))
 			return i;
 	}
 	return RECENTS_MAX;
@@ -322,13 +294,13 @@ ICP_INLINE void match_fill(const struct map_chain *chain, struct scratch *scratc
 
 /* Look up what the daemon has decided for this URL before. RANK_NONE: nothing that is valid. */
 ICP_INLINE struct candidate match_verdict(const struct map_chain *chain, struct scratch *scratch,
-					  const struct match_lookups *lookups, void *maps)
+					  __u64 now, const struct match_lookups *lookups,
+					  void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	const struct verdict_entry *entry;
 	struct verdict_key key;
-	struct candidate found;
-	__u64 source[2], expires = 0;
+	__u64 source[2];
 	__u32 length;
 
 	match_fill(chain, scratch, PREFIX_MAX);
@@ -342,10 +314,7 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain, struct 
 	length = scratch_url_length(scratch);
 	if (!entry || length > PREFIX_URL_MAX)
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
-	found = verdict_read(chain, entry, key.hash, url, length, source, &expires);
-	if (found.rank != RANK_NONE && !match_before(scratch, expires, lookups, maps))
-		found.rank = RANK_NONE;
-	return found;
+	return verdict_read(chain, entry, key.hash, url, length, source, now);
 }
 
 /* Places of a URL at which texts of URL_INSIDE are looked up at most. */
@@ -566,21 +535,6 @@ ICP_INLINE __u32 match_readings(const struct map_chain *chain, struct scratch *s
 }
 
 /*
- * Is the daemon's lease on this chain valid? The heartbeat may be newer than the clock, which was read
- * before it; but it is no farther in the future than the lease is long, or one from a wrong clock would
- * be valid for ever.
- */
-ICP_INLINE bool match_lease(const struct map_chain *chain, const struct map_watch *watch,
-			    struct scratch *scratch, const struct match_lookups *lookups,
-			    void *maps)
-{
-	__u64 end = lease_end(watch, chain);
-
-	return match_before(scratch, end, lookups, maps) &&
-	       end <= ICP_READ_BACK(scratch->clock.now) + 2 * chain->lease + 1;
-}
-
-/*
  * Evaluate the chain. Of all candidates the smallest rank wins if it lies before the horizon. Behind
  * the horizon, a remembered verdict of the daemon stands in for what the kernel cannot evaluate.
  */
@@ -594,6 +548,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	__u32 horizon = chain->horizon;
 	__u32 answer;
 	struct candidate known;
+	__u64 now;
 
 	match_fill(chain, scratch, chain->trees[URL_FORWARD].longest);
 	answer = lookups->find(maps, chain, scratch, URL_FORWARD);
@@ -644,12 +599,12 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 
 	guard = lookups->watch(maps, slot);
-	match_clock(scratch, lookups, maps);
-	if (!guard || !match_lease(chain, guard, scratch, lookups, maps))
+	now = lookups->now(maps);
+	if (!guard || !lease_valid(guard, chain, now))
 		return decision_pass(ICP_COUNT_PASSED_LEASE_EXPIRED);
 	best = candidate_first(best, candidate_gate(guard));
 	if (chain->others & OTHER_RECENTS) {
-		answer = match_recents(chain, guard, scratch, best.rank, lookups, maps);
+		answer = match_recents(chain, guard, scratch, best.rank, now, lookups, maps);
 		if (answer >= MATCH_UNREADABLE)
 			return decision_pass(ICP_COUNT_PASSED_HORIZON);
 		if (answer < RECENTS_MAX)
@@ -661,7 +616,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 		return decision_by(best);
 	if (chain->memory == MEMORY_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	known = match_verdict(chain, scratch, lookups, maps);
+	known = match_verdict(chain, scratch, now, lookups, maps);
 	if (known.rank == RANK_NONE)
 		return decision_pass(ICP_COUNT_PASSED_HORIZON);
 	best = candidate_first(known, best);

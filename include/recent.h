@@ -65,7 +65,7 @@ ICP_INLINE __u64 recent_seal(__u64 hash, __u64 expires)
 
 enum recent_found {
 	RECENT_ABSENT,
-	RECENT_THERE,	/* until `expires` of the query */
+	RECENT_THERE,
 	RECENT_UNKNOWN, /* another key's, or overwritten while it was read */
 };
 
@@ -75,7 +75,6 @@ enum recent_found {
  */
 struct recent_query {
 	__u64 hash; /* recent_hash() */
-	__u64 expires;
 	__u32 store;
 	__u32 length;			 /* bytes, up to RECENT_TEXT_MAX */
 	__u32 found;			 /* slot with its tag */
@@ -107,7 +106,8 @@ ICP_INLINE bool recent_probe(__u32 homes, struct recent_query *query, recent_slo
 }
 
 /* What the slot that was found says of the key. */
-ICP_INLINE enum recent_found recent_read(const struct recent_slot *slot, struct recent_query *query)
+ICP_INLINE enum recent_found recent_read(const struct recent_slot *slot,
+					 const struct recent_query *query, __u64 now)
 {
 	const text_word *text = (const text_word *)slot->text;
 	__u64 seal = ICP_READ_BACK(slot->seal), expires = ICP_READ_BACK(slot->expires);
@@ -124,12 +124,11 @@ ICP_INLINE enum recent_found recent_read(const struct recent_slot *slot, struct 
 	difference |= seal ^ recent_seal(query->hash, expires);
 	if (difference)
 		return RECENT_UNKNOWN;
-	query->expires = expires;
-	return RECENT_THERE;
+	return now < expires ? RECENT_THERE : RECENT_ABSENT;
 }
 
 /* Look a key up in a table with so many homes. */
-ICP_INLINE enum recent_found recent_find(__u32 homes, struct recent_query *query,
+ICP_INLINE enum recent_found recent_find(__u32 homes, struct recent_query *query, __u64 now,
 					 recent_slot_at slot_at, void *array)
 {
 	const struct recent_slot *slot;
@@ -137,7 +136,7 @@ ICP_INLINE enum recent_found recent_find(__u32 homes, struct recent_query *query
 	if (!recent_probe(homes, query, slot_at, array))
 		return RECENT_ABSENT;
 	slot = slot_at(array, ICP_READ_BACK(query->found));
-	return slot ? recent_read(slot, query) : RECENT_UNKNOWN;
+	return slot ? recent_read(slot, query, now) : RECENT_UNKNOWN;
 }
 
 #endif

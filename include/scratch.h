@@ -81,12 +81,6 @@ struct scratch {
 		__u32 zero;
 	} last; /* entry of `destinations` found last; the next query is usually for the same */
 	struct {
-		__u64 ticks; /* of jiffies; the clock was read when they became so many: */
-		__u64 read;
-		__u64 now; /* of this query, see match_before() */
-		__u64 exact;
-	} clock; /* nanoseconds of the monotonic clock */
-	struct {
 		__u64 window; /* of time, in which */
 		__u64 used;   /* so many records were made */
 	} trace;

@@ -12,6 +12,5 @@
 __u64 fidelity_now;
 
 #define bpf_ktime_get_ns() (*(volatile __u64 *)&fidelity_now)
-#define bpf_jiffies64() (bpf_ktime_get_ns() >> 22)
 
 #endif

@@ -42,9 +42,7 @@ static void drop(const struct recent_query *key)
 
 static enum recent_found find(struct recent_query *key)
 {
-	enum recent_found found = recent_find(HOMES, key, slot_at, NULL);
-
-	return found == RECENT_THERE && key->expires <= NOW ? RECENT_ABSENT : found;
+	return recent_find(HOMES, key, NOW, slot_at, NULL);
 }
 
 static size_t used(void)

@@ -108,7 +108,7 @@ static const struct recent_slot *lookup_recent_slot(void *maps, __u32 index)
 }
 
 static __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
-			   struct scratch *scratch);
+			   struct scratch *scratch, __u64 now);
 
 static const struct source_entry *lookup_source(void *maps, const struct source_key *key)
 {
@@ -137,11 +137,6 @@ static __u64 lookup_now(void *maps)
 	return clock_kernel_ns();
 }
 
-static __u64 lookup_late(void *maps, struct scratch *scratch)
-{
-	return lookup_now(maps);
-}
-
 static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 
 static const struct match_lookups lookups = {
@@ -158,14 +153,13 @@ static const struct match_lookups lookups = {
 	.watch = lookup_watch,
 	.verdict = lookup_verdict,
 	.now = lookup_now,
-	.late = lookup_late,
 };
 
 static __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
-			   struct scratch *scratch)
+			   struct scratch *scratch, __u64 now)
 {
 	struct copies *copies = maps;
-	__u32 found = match_recent(chain, number, store, scratch, &lookups, maps);
+	__u32 found = match_recent(chain, number, store, scratch, now, &lookups, maps);
 
 	if (found == RECENT_UNKNOWN)
 		copies->reason.horizon = chain->recents[number].rank;
