@@ -78,7 +78,7 @@ ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch
 	/* It is less: a bound for the verifier, which on Linux 6.1 forgets one that is on the stack. */
 	length = scratch_url_length(scratch) % PREFIX_MAX;
 	ICP_BOUNDED(length);
-	/* Cannot fail: so many bytes have been read 4 bytes further back. */
+	/* Cannot fail: as many bytes have been read 4 bytes further back. */
 	bpf_xdp_store_bytes(ctx, url, (void *)(scratch->message.words + MESSAGE_URL_WORD),
 			    length + 1);
 	return true;

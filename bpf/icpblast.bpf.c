@@ -5,8 +5,8 @@
  *
  * The generator shares the core with what is measured, so it must be cheap and disturb the caches
  * little: the choice of queries is drawn beforehand, and the draws are walked from one end to the
- * other, which the processor foresees; of a query only the URL and its sums have to be fetched.
- * The check comes at most one batch later and finds the same query in the cache.
+ * other, which the processor prefetches; only a query's URL and its sums have to be fetched. The
+ * check comes at most one batch later and finds the query still in the cache.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -70,8 +70,7 @@ struct {
 /* --- the generator */
 
 /*
- * Is it time for the next query? Of what was missed, while the core did other things, little is made
- * up for.
+ * Is it time for the next query? Little is made up for of what was missed while the core was busy.
  */
 ICP_INLINE bool due(struct blast_sender *sender)
 {
@@ -105,7 +104,7 @@ ICP_INLINE __u32 sample(struct blast_sender *sender, struct blast_counts *count,
 	return key;
 }
 
-/* The query that is drawn as the `draw`-th, from 0 on and round again. */
+/* The query of draw number `draw`, from 0 on; after the last the draws begin again. */
 ICP_INLINE const struct blast_query *drawn(__u32 draw, __u32 *index)
 {
 	const struct blast_draws *some;
@@ -254,7 +253,7 @@ ICP_INLINE bool same_url(const text_word *url, const text_word *wanted, __u32 si
 			break;
 		differ |= url[i] ^ wanted[i];
 	}
-	ICP_BOUNDED(size); /* what the loop has taught the verifier of `whole` leads astray */
+	ICP_BOUNDED(size); /* what the verifier learned of `whole` in the loop misleads it */
 	whole = size / ICP_WORD;
 	if (whole < config.url_words)
 		differ |= word_first_bytes(url[whole] ^ wanted[whole], size % ICP_WORD);
@@ -423,7 +422,7 @@ int blast_check(struct xdp_md *ctx)
 	return check(room, size) ? XDP_DROP : XDP_PASS;
 }
 
-/* On a packet socket, where the interface's one place for XDP is the responder's: only looks on. */
+/* On a packet socket, where the responder has the interface's one place for XDP: only looks. */
 SEC("socket")
 int blast_watch(struct __sk_buff *skb)
 {

@@ -90,8 +90,8 @@ ICP_INLINE const struct recent_slot *lookup_recent_slot(void *maps, __u32 index)
 ICP_INLINE __u64 lookup_now(void *maps)
 {
 	/*
-	 * The coarse clock takes 18 ns instead of 34, and jiffies one load, but both lag, in a virtual
-	 * machine that was stopped by any time: what has expired would still be answered.
+	 * The coarse clock takes 18 ns instead of 34, and jiffies one load, but both lag, by any
+	 * amount in a virtual machine that was stopped: what has expired would still be answered.
 	 */
 	return bpf_ktime_get_ns();
 }

@@ -190,8 +190,8 @@ static long walk_group(__u32 i, struct group_loop *loop)
 }
 
 /*
- * The verifier follows the walk once and not once a group, as it would in a plain loop: the function
- * is called by the kernel.
+ * The verifier follows the walk once, not once per group as in a plain loop: the kernel calls the
+ * function.
  */
 ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count)
 {

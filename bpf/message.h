@@ -24,8 +24,8 @@ ICP_INLINE void read_word(struct reading *reading, __u64 word)
 }
 
 /*
- * Copy a message that is not contiguous, or has padding behind it, by the helper, which takes longer
- * than all the rest of reading. False: the frame is shorter than its headers tell.
+ * Copy a message that is split, or has padding behind it, by the helper, which takes longer than
+ * all other reading together. False: the frame is shorter than its headers tell.
  */
 ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
 				    struct scratch *scratch, struct reading *reading)

@@ -27,7 +27,7 @@
  * that is certain: each slot is in a sink, or stands behind one that has an answer.
  *
  * A group is read forward, or backward: from the last byte of the URL to the first. That is for
- * patterns that are anchored at the end, whose automata are in a sink after a few bytes then.
+ * patterns that are anchored at the end, whose automata then reach a sink after a few bytes.
  *
  * user/automaton/ compiles patterns to automata and packs those into groups.
  */
@@ -72,8 +72,8 @@ struct automaton_walk {
 };
 
 /*
- * Begin a walk, of those of `slots`, as bits, that have a rank below `best`: the others cannot win any
- * more. If rank[0] is not below it, the group need not be walked at all.
+ * Begin a walk of those `slots` (as bits) that have a rank below `best`: the others can no longer
+ * win. If rank[0] is not below it, the group need not be walked at all.
  */
 ICP_INLINE void automaton_begin(struct automaton_walk *walk, const struct automaton_group *group,
 				__u32 slots, __u32 best)

@@ -30,7 +30,7 @@ ICP_INLINE __u64 checksum_total(struct checksum sum)
 	return sum.words - (sum.upper << 32) + sum.upper;
 }
 
-/* Fold a sum below 2^47, that is of 2^14 words at most, to 16 bits; the result is not complemented. */
+/* Fold a sum below 2^47 (of at most 2^14 words) to 16 bits; the result is not complemented. */
 ICP_INLINE __u16 checksum_fold(__u64 sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The filter before automata (automaton.h). Most URLs match none of the patterns, and a walk takes
- * four times as long as it takes to see that: a match of a list begins with one of a few bytes, and
- * only few follow that. For each byte and each of the first four places of a match, the filter tells for
- * each automaton if a match can have that byte there. A URL without four such bytes in a row has no
- * match, and its automaton need not be walked.
+ * four times as long as seeing that does: a match begins with one of a few bytes, which only
+ * few others can follow. For each byte and each of the first four places of a match, the filter
+ * tells for each automaton whether a match can have that byte there. A URL without four such bytes
+ * in a row has no match, and its automaton need not be walked.
  *
  * That is Shift-Or (Baeza-Yates and Gonnet, 1992) with sets of bytes for characters: one bit for each
  * place and automaton, 0 for "can be". A step takes one load, which does not wait for the one before
  * it, and does all places of all automata at once.
  *
- * With at most eight automata the scan may look at even bytes alone (a stride of 2). A match that begins
- * at an even byte then shows its places 0, 2, 4 and 6, and one at an odd byte its places 1, 3, 5 and 7.
- * Each automaton has a bit for either case, and passes if one of them does.
+ * With at most eight automata the scan may look only at even bytes (a stride of 2). A match that
+ * begins at an even byte then shows its places 0, 2, 4 and 6, and one at an odd byte its places 1,
+ * 3, 5 and 7. Each automaton has a bit for either case, and passes if one of them does.
  *
- * An automaton that the filter cannot spare, since its patterns can begin with too many bytes, has
- * zeros everywhere. user/automaton/heads.c finds the bytes.
+ * An automaton that the filter cannot rule out, since its patterns can begin with too many bytes,
+ * has zeros everywhere. user/automaton/heads.c finds the bytes.
  */
 #ifndef XDP_ICP_FILTER_H
 #define XDP_ICP_FILTER_H
@@ -25,7 +25,7 @@
 #define FILTER_PLACES 4u    /* bytes of a match that are looked at */
 #define FILTER_AUTOMATA 16u /* one bit each */
 #define FILTER_STRIDE_MAX 2u
-/* With that stride there are so many automata at most, and so far above its bit for even is that for odd. */
+/* At most, with that stride; an automaton's bit for odd is this far above its bit for even. */
 #define FILTER_AUTOMATA_HALF (FILTER_AUTOMATA / 2)
 
 struct filter {

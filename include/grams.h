@@ -7,14 +7,14 @@
  * one before it. Three bits of one word tell whether a text has that gram; one place in hundreds
  * passes by chance.
  *
- * If all texts are long enough, not each place has to be looked at but each second or fourth, the
- * stride: the filter then has as many grams of each text, from its first bytes on, and a gram that is
- * found may be that of a text which begins up to stride - 1 bytes before.
+ * If all texts are long enough, only every second or fourth place has to be looked at (the stride).
+ * The filter then has as many grams of each text, from its first bytes on, and a gram that is found
+ * may belong to a text that begins up to stride - 1 bytes before.
  *
  * Before the filter of a shorter list there is a sieve, a bit for each hash of 19 bits: it takes a quarter
- * of the instructions, and of a list of a thousand texts one place in a hundred goes further. What goes
- * further costs more than its instructions, as no branch predictor foresees it; so the sieve is large
- * for its list, but not larger than the second nearest cache. Too many texts would fill it.
+ * of the instructions, and of a list of a thousand texts one place in a hundred goes further. What
+ * goes further costs more than its instructions, because the branch is mispredicted; so the sieve
+ * is large for its list, but not larger than the second-level cache. Too many texts would fill it.
  *
  * The key of the hash is random, so that no client can choose URLs that pass.
  */

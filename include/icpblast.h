@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What icpblast's programs in the kernel and its front have in common: the queries as they are sent,
+ * What icpblast's programs in the kernel and its frontend share: the queries as they are sent,
  * what a reply is counted as, and the request number, by which the reply finds its query again.
  */
 #ifndef XDP_ICP_ICPBLAST_H
@@ -75,7 +75,7 @@ struct blast_config {
 	__u32 url_words;  /* of the longest URL, with its NUL */
 	__u32 frame_max;  /* bytes of the longest query's frame */
 	__u32 draws_mask; /* the draws are a power of two */
-	__u32 sample;	  /* each so many is timed; 0: none */
+	__u32 sample;	  /* one in this many is timed; 0: none */
 	__u64 interval;	  /* nanoseconds from a query to the next on one core; 0: flat out */
 	__u64 deadline;	  /* nanoseconds within which a reply counts as in time */
 	/* Of every frame, from Ethernet to the requester's address; lengths and checksums are 0. */
@@ -92,7 +92,7 @@ struct blast_sender {
 	__u32 slot, first_slot, end_slot;
 };
 
-/* What is wrong with a reply: the first that is. X(identifier, name) */
+/* What is wrong with a reply: the first fault found. X(identifier, name) */
 #define BLAST_FAULTS(X)                                                                            \
 	X(HEADER, "header") /* of Ethernet or IP: not the query's turned round, or a fragment */   \
 	X(LENGTH, "length") /* of IP, UDP, ICP, or the frame: not the query's */                   \

@@ -167,8 +167,8 @@ struct map_chain {
 };
 
 /*
- * What a chain has besides prefixes of the URL as it is. A chain that has nothing else pays for the
- * test of one word.
+ * What a chain has besides prefixes of the URL as it is. A chain that has nothing else pays only
+ * for the test of one word.
  */
 enum chain_other {
 	OTHER_READINGS = 1,  /* texts of readings other than URL_FORWARD */
@@ -207,8 +207,8 @@ ICP_INLINE bool answer_precedes(__u32 a, __u32 b)
 #define DECIDED_VERDICTS 8
 
 /*
- * How often the kernel has replied by a policy. The counts only grow; what a former chain has left in
- * a half is for its next user to subtract.
+ * How often the kernel has replied by a policy. The counts only grow; the next user of a half
+ * subtracts what a former chain has left in it.
  */
 struct decided {
 	__u64 verdicts[DECIDED_VERDICTS]; /* by decided_verdict() */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The decision on a query: the rules first, then what is known of the chain. This is the one text
- * of it: the XDP program, `icpctl check` and the tests differ only in how they look things up.
+ * The decision on a query: the rules first, then what is known of the chain. This is its only
+ * implementation: the XDP program, `icpctl check` and the tests differ only in how they look things
+ * up.
  */
 #ifndef XDP_ICP_MATCH_H
 #define XDP_ICP_MATCH_H

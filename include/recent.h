@@ -41,7 +41,7 @@ _Static_assert(sizeof(struct recent_slot) == 24 + RECENT_TEXT_MAX, "no padding")
 /* Slots of a table with `homes` places at which lookups begin. */
 #define RECENT_SLOTS(homes) ((homes) + RECENT_REACH_MAX)
 
-/* Homes of a table for so many keys: half of its slots are in use at most. And the reverse. */
+/* Homes of a table for this many keys, of whose slots at most half are in use; and the reverse. */
 #define RECENT_HOMES(keys) (2 * (keys))
 #define RECENT_KEYS(slots) ((slots) < RECENT_REACH_MAX ? 0 : ((slots)-RECENT_REACH_MAX) / 2)
 
@@ -127,7 +127,7 @@ ICP_INLINE enum recent_found recent_read(const struct recent_slot *slot,
 	return now < expires ? RECENT_THERE : RECENT_ABSENT;
 }
 
-/* Look a key up in a table with so many homes. */
+/* Look up a key in a table with this many homes. */
 ICP_INLINE enum recent_found recent_find(__u32 homes, struct recent_query *query, __u64 now,
 					 recent_slot_at slot_at, void *array)
 {

@@ -82,7 +82,7 @@ struct scratch {
 	} last; /* entry of `destinations` found last; the next query is usually for the same */
 	struct {
 		__u64 window; /* of time, in which */
-		__u64 used;   /* so many records were made */
+		__u64 used;   /* this many records were made */
 	} trace;
 	struct turned_url turned;
 };

@@ -154,7 +154,7 @@ ICP_INLINE void url_key_scan(struct url_key *key, const __u8 *url, __u32 size)
 	}
 }
 
-/* Narrow a key that has the whole URL to the part that the form names, if the URL has that part. */
+/* Narrow a key that is the whole URL to the part that the form names, if the URL has that part. */
 ICP_INLINE void url_key_narrow(struct url_key *key, const struct url_key_form *form,
 			       struct host_place *place, const __u8 *url, __u32 length, __u32 size)
 {

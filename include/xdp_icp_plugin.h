@@ -25,7 +25,7 @@ enum xdp_icp_plugin_verdict {
 	XDP_ICP_PLUGIN_DENIED = 22
 };
 
-/* What the result of check() depends on, apart from the state: for what it may be remembered. */
+/* What the result of check() depends on, apart from the state, and so how it is remembered. */
 enum xdp_icp_plugin_basis {
 	XDP_ICP_PLUGIN_URL = 1,	       /* the URL alone */
 	XDP_ICP_PLUGIN_URL_SOURCE = 2, /* the URL and the querier's address */

@@ -17,10 +17,10 @@
 const struct policy_setting cluster_config_settings[] = {
 	{ "etcd", "the endpoints, https://HOST:PORT or http://HOST:PORT", .list = true,
 	  .required = true },
-	{ "prefix", "of the keys in etcd; default /xdp-icp/NAME" },
+	{ "prefix", "the prefix of the keys in etcd; default /xdp-icp/NAME" },
 	{ "member", "the name of this member, 1 to 64 of A-Za-z0-9._-; default the host's name" },
 	{ "weight", "the member's share, 1 to 10000; default 100" },
-	{ "addresses", "what others are told of this member; default what 'listen' has",
+	{ "addresses", "the addresses that others are told; default those of 'listen'",
 	  .list = true },
 	{ "ttl", "how long the member lasts without etcd, 1s to 10m; default 3s" },
 	{ "state", "the directory for the last known map; default /var/lib/xdp-icp" },
@@ -30,10 +30,10 @@ const struct policy_setting cluster_config_settings[] = {
 	  "what counts while etcd cannot be reached for longer than 'ttl': keep, the last map, or "
 	  "miss, nothing is this member's, and the kernel replies by it no longer than the daemon "
 	  "lives; default keep" },
-	{ "ca", "a file with the authorities of etcd's certificate; default those of the system" },
+	{ "ca", "a file with the CAs for etcd's certificate; default those of the system" },
 	{ "cert", "a file with this client's certificate" },
-	{ "key", "a file with its key; default that of 'cert'" },
-	{ "user", "of etcd" },
+	{ "key", "a file with the certificate's key; default the file of 'cert'" },
+	{ "user", "the user name for etcd" },
 	{ "password_file", "a file with the password in its first line" },
 	{ NULL },
 };

@@ -37,7 +37,7 @@ int config_set(struct config *config, const struct config_option *option, const 
 const char *config_get(const struct config *config, const struct config_option *option,
 		       size_t index, char buffer[CONFIG_VALUE_SIZE]);
 
-/* Returns a configuration of the defaults, but for `listen`. NULL: out of memory. */
+/* Returns the default configuration, without `listen`. NULL: out of memory. */
 struct config *config_default(void);
 
 /* Listen on both wildcard addresses, unless an address was set. Returns -1 with an error. */

@@ -22,8 +22,8 @@ const char *drain_name(uint32_t drain);
 int saved_drain_read(const char *config_path, uint32_t *drain, struct error *error);
 
 /*
- * Save a drain, or remove what is saved (0). Returns 0, and the file, with which the caller can undo
- * that, to be freed by the caller; or -1 with nothing changed and an error.
+ * Save a drain, or (0) remove what is saved. Returns 0 and the file, by which the caller can undo
+ * the change, and which it frees; or -1 with nothing changed and an error.
  */
 int saved_drain_change(const char *config_path, uint32_t drain, struct saved_file **file,
 		       struct error *error);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* icpctl config: the configuration as it counts. */
+/* icpctl config: the configuration in effect. */
 #include <stdio.h>
 
 #include "icpctl/icpctl.h"
@@ -40,7 +40,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "dump",
-	.doc = "Prints the configuration as it counts: the options with their values, defaults "
+	.doc = "Prints the configuration in effect: the options with their values, defaults "
 	       "included, the policies of all files, and those that were added at run time. The "
 	       "output is a configuration, which `xdp-icpd -c' reads.\v"
 	       "Environment variables are replaced by their values, so it may hold secrets; only "

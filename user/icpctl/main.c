@@ -50,7 +50,7 @@ static const struct {
 	{ "undrain", icpctl_undrain, "", "end a drain" },
 	{ "reload", icpctl_reload, "", "read the configuration again" },
 	{ "config", icpctl_config, " dump",
-	  "print the configuration as it counts, with what was added at run time" },
+	  "print the configuration in effect, with what was added at run time" },
 	{ "help", run_help, " [COMMAND]", "print this text, or that of `icpctl COMMAND --help'" },
 };
 

@@ -132,7 +132,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-	{ "count", 'n', "COUNT", 0, "list: at most so many keys (100)" },
+	{ "count", 'n', "COUNT", 0, "list: at most COUNT keys (100)" },
 	{ 0 },
 };
 

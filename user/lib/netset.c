@@ -169,7 +169,7 @@ int netset_add(struct netset *set, const struct netset_network *network)
 	return 0;
 }
 
-/* Order by address; a network before those within it. */
+/* Order by address, a network before those within it. */
 static int compare(const void *left, const void *right)
 {
 	const struct netset_network *a = left, *b = right;

@@ -9,7 +9,7 @@
 
 /*
  * Take the manager's socket and the interval of its watchdog from the environment, and remove them
- * there: children have no business with them. Call once, before environment_reduce().
+ * there: they are not for children. Call once, before environment_reduce().
  */
 void notify_open(void);
 

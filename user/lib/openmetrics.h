@@ -53,8 +53,8 @@ void openmetrics_counter(struct openmetrics *metrics, uint64_t value, double cre
 			 const char *const *labels);
 
 /*
- * Write the samples of a histogram. `counts` are those of the buckets up to `count` bounds, in seconds
- * and rising, and of that above the last; each counts only what is not in one before.
+ * Write the samples of a histogram. `counts` are those of the buckets up to `count` bounds, in
+ * seconds and rising, and of the one above the last; each counts only what no earlier one counts.
  */
 void openmetrics_histogram(struct openmetrics *metrics, const double *bounds,
 			   const uint64_t *counts, size_t count, double sum, double created,

@@ -19,8 +19,8 @@
 int path_resolve_safe(const char *path, char real[PATH_MAX], struct error *error);
 
 /*
- * Can only root replace a part of the path as it is written, be it a symbolic link? Only such a path
- * may root use to create or change something: path_resolve_safe() tells where a path leads, but another
+ * Can only root replace a part of the path as it is written, be it a symbolic link? Root may create
+ * or change things only by such a path: path_resolve_safe() tells where a path leads, but another
  * user may have chosen that, and may choose again.
  */
 bool path_is_roots(const char *path);

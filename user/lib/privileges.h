@@ -12,9 +12,9 @@
 int user_find(const char *name, uid_t *uid, gid_t *gid, struct error *error);
 
 /*
- * Switch permanently to a user with its groups, without capabilities, set no_new_privs, and leave the
- * terminal but for output. Kernels before 5.19 require CAP_BPF for access even to an open map: there
- * that capability alone is kept. Uid 0 drops nothing.
+ * Switch permanently to a user with its groups, without capabilities, set no_new_privs, and keep
+ * the terminal for output only. Kernels before 5.19 require CAP_BPF for access even to an open map:
+ * there that capability alone is kept. Uid 0 drops nothing.
  * Returns 0, or -1 and `error`.
  */
 int privileges_drop(uid_t uid, gid_t gid, struct error *error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Files that are there as a whole or not at all, also after a crash. */
+/* Files that exist completely or not at all, even after a crash. */
 #ifndef XDP_ICP_REPLACE_FILE_H
 #define XDP_ICP_REPLACE_FILE_H
 

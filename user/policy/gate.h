@@ -31,12 +31,12 @@ void *gate_create(struct policy *policy, const struct policy_spec *spec, size_t 
 void gate_start(struct gate *gate, policy_changed changed, void *context);
 
 /*
- * Take over the switch of a policy that observes the same thing: what it has seen last. start() has
- * to look again.
+ * Take over the switch of a policy that observes the same thing, as it saw it last. start() has to
+ * look again.
  */
 void gate_inherit(struct gate *gate, const struct gate *before);
 
-/* Take over since when the state is so, if it is the same: for what create() has looked at itself. */
+/* Take over the time of the change, if the state is the same: for kinds whose create() looks. */
 void gate_inherit_since(struct gate *gate, const struct gate *before);
 
 /* Tell the name of the state, and since when it has been so. */

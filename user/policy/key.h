@@ -12,7 +12,7 @@
 	{ "key",                                                                                   \
 	  "the part of the URL that counts: url, host, host+N, path or path+N directories" },      \
 	{                                                                                          \
-		"query", "does the query count, if the key is 'url' or 'path'; default true"       \
+		"query", "whether the query counts, if the key is 'url' or 'path'; default true"   \
 	}
 
 /* Parse the name of a form, such as host+2. -1: it is none. The query counts. */

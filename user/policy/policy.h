@@ -83,7 +83,7 @@ typedef void (*policy_changed)(void *context, struct policy *policy);
 struct policy_partition {
 	struct partition hashed;
 	const struct partition_line *lines; /* PARTITION_LINES */
-	bool leased;	    /* counts only while the daemon is heard of, as what it watches */
+	bool leased;	    /* valid only while the daemon lives, like what it watches */
 	unsigned int depth; /* the last place that the table has */
 	struct icp_verdict verdicts[PARTITION_DEPTH_MAX + 1]; /* of places 0 to `depth` */
 };
@@ -161,17 +161,17 @@ struct policy_kind {
 	const struct policy_partition *(*partition)(const struct policy *policy);
 
 	/*
-	 * Tell operators why the policy gives its verdict to this URL, such as the owner, in a text of
-	 * at most `size` bytes with its NUL, in which bytes of the URL are not escaped. NULL: there is
-	 * nothing to tell.
+	 * Explain to operators why the policy gives its verdict to this URL, such as by its owner,
+	 * in a text of at most `size` bytes with its NUL, in which bytes of the URL are not
+	 * escaped. NULL: there is nothing to tell.
 	 */
 	void (*explain)(const struct policy *policy, const struct query *query, char *text,
 			size_t size);
 
 	/*
-	 * The whole policy, `not` included, or what inside() leaves out of it, as an automaton whose
-	 * answers are verdicts, owned by the policy; else NULL and the reason. NULL: the kind has no
-	 * such form.
+	 * The whole policy, `not` included, or the part that inside() does not have, as an
+	 * automaton whose answers are verdicts, owned by the policy; else NULL and the reason.
+	 * NULL: the kind has no such form.
 	 */
 	const struct automaton *(*automaton)(const struct policy *policy, const char **reason);
 };
@@ -252,7 +252,7 @@ static inline const struct policy_partition *policy_partition(const struct polic
 	return policy->kind->partition ? policy->kind->partition(policy) : NULL;
 }
 
-/* Does its verdict count only while the main thread, which watches what it depends on, is heard of? */
+/* Does its verdict count only while the main thread, which watches what it depends on, is alive? */
 static inline bool policy_is_watched(const struct policy *policy)
 {
 	const struct policy_partition *partition = policy_partition(policy);

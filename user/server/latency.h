@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How long queries were in the daemon's hands: from their receipt by the kernel, so that time in the
- * socket's buffer counts too, until their replies were sent. Each thread counts for itself.
+ * How long the daemon took: from the kernel's receipt of a query, so that time in the socket's
+ * buffer counts too, until the reply was sent. Each thread counts separately.
  */
 #ifndef XDP_ICP_LATENCY_H
 #define XDP_ICP_LATENCY_H
@@ -19,7 +19,7 @@ struct latency {
 
 /*
  * Count a reply that was sent at `now`, to a query of `received`, both in nanoseconds of the system's
- * time. 0: unknown when; not counted, as is what a change of that time has put into the future.
+ * time. 0: unknown. Neither that nor a time in the future, after a change of the clock, is counted.
  */
 void latency_count(struct latency *latency, uint64_t received, uint64_t now);
 

@@ -55,7 +55,7 @@ static const struct argp_option options[] = {
 	{ "status", OPTION_STATUS, NULL, 0, "report what is attached where, and change nothing",
 	  0 },
 	{ "replace", OPTION_REPLACE, NULL, 0, "take the place of another XDP program", 0 },
-	{ "verbose", 'v', NULL, 0, "report more; twice: also what the libraries report", 0 },
+	{ "verbose", 'v', NULL, 0, "report more; twice: all the libraries' messages", 0 },
 	{ 0 },
 };
 

@@ -23,7 +23,7 @@ static const char doc[] =
 static const struct argp_option options[] = {
 	{ "config", 'c', "FILE", 0, "configuration (" CONFIG_PATH ")", 0 },
 	{ "check", 'k', NULL, 0, "check the configuration and exit", 0 },
-	{ "verbose", 'v', NULL, 0, "log more; twice: also what the libraries report", 0 },
+	{ "verbose", 'v', NULL, 0, "log more; twice: all that the libraries report", 0 },
 	{ 0 },
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the daemon serves on TCP: to every client that can connect, and for reading alone. */
+/* What the daemon serves on TCP: to every client that can connect, read-only. */
 #ifndef XDP_ICP_DAEMON_PUBLIC_H
 #define XDP_ICP_DAEMON_PUBLIC_H
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A program whose maps are pinned elsewhere or nowhere goes on replying by the chain of a daemon that
- * is gone, and what looks at the pins does not find it. What tells is what it replies for: no daemon
- * shares its addresses with another, which could not bind its sockets to them.
+ * A program whose maps are pinned elsewhere or nowhere goes on replying by the chain of a daemon
+ * that is gone, and cannot be found by the pins. It is recognised by what it replies for: no two
+ * daemons share an address, because the second could not bind its sockets to it.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -75,7 +75,7 @@ static bool is_free(const struct sockaddr_storage *address)
 	return is_bound;
 }
 
-/* Can the daemon that a program replies for not be alive? */
+/* Is the daemon that the program replies for certainly gone? */
 static bool is_gone(const struct kernel_listen *listen)
 {
 	if (listen->is_bound)
@@ -87,8 +87,8 @@ static bool is_gone(const struct kernel_listen *listen)
 }
 
 /*
- * Has a daemon given it a chain? One that was loaded by hand and never had a daemon replies by rules alone,
- * and takes no place that a loader may take unasked.
+ * Has a daemon given it a chain? One that was loaded by hand and never had a daemon replies by
+ * rules alone, and a loader must not take its place unasked.
  */
 static bool had_daemon(uint32_t program)
 {

@@ -368,8 +368,8 @@ bool kernel_detach(unsigned int ifindex, uint32_t control, enum config_mode *mod
 }
 
 /*
- * A program of ours whose maps are no longer pinned is reported and not detached: nothing tells that it is
- * of these pins.
+ * A program of ours whose maps are no longer pinned is reported and not detached: nothing shows
+ * that it belongs to these pins.
  */
 static enum kernel_result check_orphan(const char *interface, unsigned int ifindex,
 				       struct error *error)

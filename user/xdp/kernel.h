@@ -48,7 +48,7 @@ struct kernel_sizes {
  */
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled);
 
-/* The bytes of the kernel's memory that so many keys seen lately take, at most. */
+/* The bytes of kernel memory that this many keys seen lately take, at most. */
 size_t kernel_recent_bytes(uint32_t keys);
 
 /* The directory in which the maps are pinned. It must be in a bpffs. */
@@ -77,10 +77,10 @@ struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error
 int pin_dir_lock(struct pin_dir *dir, struct error *error);
 
 /*
- * Processes that create, load into or unload a directory below the same one take turns, so that none
- * sees what another has done by half. Wait for the turn, but not for longer than some seconds, as other
- * users may be able to hold it up: `dir->turn` tells whether this process has it. It ends with
- * pin_dir_end_turn() or pin_dir_close().
+ * Processes that create, load into or unload a directory below the same one take turns, so that
+ * none sees another's half-finished work. Wait for the turn, but not for longer than some seconds,
+ * as other users may be able to hold it up: `dir->turn` tells whether this process has it. It ends
+ * with pin_dir_end_turn() or pin_dir_close().
  */
 void pin_dir_take_turn(struct pin_dir *dir);
 void pin_dir_end_turn(struct pin_dir *dir);
@@ -186,7 +186,7 @@ struct kernel_room {
 	uint32_t used, capacity; /* entries */
 };
 
-/* Tell of the maps whose use is known without reading them; return how many they are. */
+/* Report the maps whose use is known without reading them; return their number. */
 #define KERNEL_ROOMS 6
 size_t kernel_rooms(const struct kernel *kernel, struct kernel_room rooms[KERNEL_ROOMS]);
 
@@ -241,8 +241,9 @@ struct kernel_chain {
 		uint32_t lines, answers, groups, sources;
 	} use;
 	/*
-	 * The chain whose policies on what was seen lately have their stores copied, from the switch on, to
-	 * be set before that; NULL: none are, and the kernel passes up what depends on them.
+	 * The chain whose policies on what was seen lately have their stores copied from the switch
+	 * on; to be set before it. NULL: none are copied, and the kernel passes up what depends on
+	 * them.
 	 */
 	const struct chain *recents_of;
 };

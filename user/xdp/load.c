@@ -264,7 +264,7 @@ static void load_elsewhere(const struct kernel_load *asked, unsigned int done,
 }
 
 /*
- * Remove what a load has left that was to replace maps and was interrupted. Its program is attached
+ * Remove what an interrupted load that was replacing maps has left. Its program is attached
  * already, or still, and nothing else leads to it.
  */
 static void remove_interrupted(const struct pin_dir *pin_dir, unsigned int ifindex)
@@ -317,7 +317,7 @@ static enum kernel_result replace(const struct kernel_load *asked, unsigned int 
 		return KERNEL_FAILED;
 	result = load_and_attach(&load, ifindex, former, true, error);
 	if (result == KERNEL_OK && pins_move(load.pin_dir, asked->pin_dir, error)) {
-		result = KERNEL_FAILED; /* what is left, the next load removes */
+		result = KERNEL_FAILED; /* the next load removes what is left */
 	} else if (result == KERNEL_OK) {
 		load_elsewhere(asked, ifindex, former, error);
 	} else {
@@ -350,7 +350,7 @@ static enum kernel_result load_in_turn(const struct kernel_load *asked, struct e
 		if (former.exists)
 			load.sizes = former.sizes;
 		result = load_and_attach(&load, ifindex, &former, false, error);
-		/* Without the turn they may be another process's, which had none to see either. */
+		/* Without the turn, they may be another process's that found none either. */
 		if (result != KERNEL_OK && !former.exists && load.pin_dir->turn >= 0)
 			pins_remove(load.pin_dir);
 	}
@@ -369,7 +369,7 @@ enum kernel_result kernel_load(const struct kernel_load *load, struct error *err
 	if (result != KERNEL_OK)
 		return result;
 	pin_dir_take_turn(load->pin_dir);
-	/* Who had the turn before may have removed what it did not complete. */
+	/* The process that had the turn before may have removed what it did not complete. */
 	if (!load->pin_dir->locked && pin_dir_renew(load->pin_dir, load->owner, error))
 		result = KERNEL_FAILED;
 	else

@@ -375,8 +375,8 @@ static int remove_old_sources(const struct kernel *kernel, uint32_t generation)
 }
 
 /*
- * Return a generation that no chain has had: what a preparation has left that was not completed, or not
- * followed by a switch, must not become part of another chain.
+ * Return a generation that no chain has had: what is left of a preparation that was not completed,
+ * or not followed by a switch, must not become part of another chain.
  */
 static uint32_t next_generation(const struct kernel *kernel, const struct map_chain *active)
 {

@@ -66,7 +66,7 @@ static void incomplete(void *context)
 
 	if (recents->watch)
 		publish(recents->stores, recents->watch);
-	/* What others have left may be what takes the room. */
+	/* The room may be taken by what others have left. */
 	if (!recents->unswept)
 		recents->unswept = recents->slots;
 }
@@ -94,7 +94,7 @@ static bool has_store(struct recent_store *const stores[RECENTS_MAX],
 	return false;
 }
 
-/* Copy the stores no more that are not among `kept`, and drop the references. */
+/* Stop copying the stores that are not among `kept`, and drop the references. */
 static void release(struct recent_store *stores[RECENTS_MAX],
 		    struct recent_store *const kept[RECENTS_MAX])
 {
@@ -137,7 +137,7 @@ void recents_end_switch(struct recents *recents, struct recent_store *next[RECEN
 		release(next, recents->stores);
 		return;
 	}
-	/* Else frequent switches would keep a sweep from its end. */
+	/* Otherwise frequent switches would keep a sweep from finishing. */
 	if (!recents->unswept || memcmp(recents->stores, next, sizeof(recents->stores)) != 0)
 		recents->unswept = recents->slots;
 	release(recents->stores, next);

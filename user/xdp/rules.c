@@ -149,7 +149,7 @@ int pinned_rules_remove(struct pinned_rules *rules, const char *prefix, size_t l
 	return errno == ENOENT ? 1 : fail_to_write(rules, error);
 }
 
-/* The first changes that are all removals, or none is. */
+/* The leading changes that are either all removals or all not. */
 static size_t same_kind(const struct rule_write *writes, size_t count)
 {
 	size_t same = 1;

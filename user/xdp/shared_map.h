@@ -17,8 +17,8 @@ struct shared_map {
 };
 
 /*
- * Map an array (file descriptor) whose values have so many bytes. Children of this process do not get it.
- * Returns 0, or -errno with nothing to be closed; -EINVAL: it has fewer than `least` entries.
+ * Map an array (file descriptor) whose values have `value` bytes. Child processes do not inherit
+ * it. Returns 0, or -errno with nothing to be closed; -EINVAL: it has fewer than `least` entries.
  */
 int shared_map_open(struct shared_map *map, int fd, size_t value, uint32_t least);
 void shared_map_close(struct shared_map *map); /* if it is open */

@@ -18,7 +18,7 @@ static uint32_t size_of(size_t entries)
 	return entries < CONFIG_ENTRIES_MAX ? entries : CONFIG_ENTRIES_MAX;
 }
 
-/* Return the size of a map for a chain that takes so many entries. */
+/* Return the size of a map for a chain that takes this many entries. */
 static uint32_t room_for(size_t entries, uint32_t least)
 {
 	return 2 * entries < least ? least : size_of(2 * entries);

@@ -116,7 +116,7 @@ static const struct policy_setting settings[] = {
 
 const struct policy_kind policy_glob = {
 	.name = "glob",
-	.help = "the whole URL fits one of 'patterns'; the first in the list gives the verdict",
+	.help = "the whole URL matches one of 'patterns'; the first in the list gives the verdict",
 	.basis = POLICY_BASIS_URL,
 	.settings = settings,
 	.create = create,

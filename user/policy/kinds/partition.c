@@ -5,9 +5,9 @@
  * `others`, the first of them with their place as the cost, so that a cache takes the next one if the
  * owner does not reply.
  *
- * A prefix that is assigned to a member has this one as its owner, and the successors that the prefix
- * itself has as a key; so all URLs below it have the same. A prefix may have a verdict instead, which
- * all members give. The longest prefix decides.
+ * A prefix that is assigned to a member has that member as its owner, and the successors of the
+ * prefix as a key; so all URLs below it have the same successors. A prefix may have a verdict
+ * instead, which all members give. The longest prefix decides.
  *
  * Assigned prefixes are texts like those of the kind `prefix`. All other URLs are looked up in a table
  * of this member's places (partition.h).

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The key of the URL was handled by this server within the last `window`: so says an access log that
- * is followed, a datagram of an application, or `icpctl recent`.
+ * The key of the URL was handled by this server within the last `window`, according to an access
+ * log that is followed, a datagram from an application, or `icpctl recent`.
  *
- * A log whose lines have a time is read from some time back when the daemon starts; of other logs
- * nothing is known of what is already there. What the keys of a store depend on is the key and the
+ * When the daemon starts, a log whose lines have a time is read from some time back; what is
+ * already in other logs is skipped. What the keys of a store depend on is the key and the
  * window: a reload that changes neither, nor how many there may be, keeps them.
  */
 #include <errno.h>
@@ -217,7 +217,7 @@ static void inherit(struct policy *policy, const struct policy *old)
 
 /* --- for operators */
 
-/* The log that is worst off, or NULL if all can be read. */
+/* The log in the worst state, or NULL if all can be read. */
 static const struct follower *worst_log(const struct recent *recent)
 {
 	const struct follower *worst = NULL;
@@ -508,9 +508,9 @@ static void destroy(struct policy *policy)
 
 static const struct policy_setting settings[] = {
 	{ "log", "paths of access logs that are followed, up to 16", .list = true },
-	{ "format", "of their lines: common, combined, squid, or a pattern (PCRE2) with a group "
-		    "(?<url>...); default combined" },
-	{ "scheme", "of the URLs where a line has a path alone; default http" },
+	{ "format", "format of the lines: common, combined, squid, or a pattern (PCRE2) with a "
+		    "group (?<url>...); default combined" },
+	{ "scheme", "scheme of the URLs where a line has only a path; default http" },
 	{ "host", "likewise the host, with its port if caches ask with one; required for common "
 		  "and combined, unless the key has no host" },
 	{ "feed", "absolute path of a Unix datagram socket that receives URLs, one a datagram" },
@@ -526,7 +526,7 @@ static const struct policy_setting settings[] = {
 
 const struct policy_kind policy_recent = {
 	.name = "recent",
-	.help = "the URL's key was requested within 'window'",
+	.help = "a URL with the same key was handled within 'window'",
 	.basis = POLICY_BASIS_RECENT,
 	.settings = settings,
 	.create = create,

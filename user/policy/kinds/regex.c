@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The URL contains a match of one of `patterns`; the first in the list gives the verdict. UTF-8 mode
- * is disabled, since URLs may contain any bytes. PCRE2 checks the patterns, and matches them if they
- * have no automaton: if they are no regular language, or too large a one.
+ * is disabled, since URLs may contain any bytes. PCRE2 checks the patterns, and matches them if
+ * they have no automaton, because they are not regular, or too large.
  */
 #include <stdlib.h>
 

@@ -4,8 +4,9 @@
  * verdict; texts in the policy precede those in its file.
  *
  * In the kernel a short list is an automaton, with `not` or if the filter spares most walks of it. A long
- * one is looked up by its grams (include/grams.h). Texts of fewer than GRAM_MIN bytes have none: they
- * are an automaton beside the others, or all of them if only together they give the verdict.
+ * one is looked up by its grams (include/grams.h). Texts of fewer than GRAM_MIN bytes have none:
+ * they become an automaton beside the others, or all texts do if only all together give the
+ * verdict.
  */
 #include <stdint.h>
 #include <stdlib.h>
