@@ -137,8 +137,9 @@ class Config(Lab):
         extra = directory / "z.conf"
         for text, complaint in (
             ("\ncolour = red\n", f"{extra}:2: unknown option 'colour'"),
+            ("\ufeffdefault = miss\n", f"{extra}:1: a byte order mark; save the file"),
             ("default = miss\n", f"{extra}:1: 'default' is set in another file already"),
-            (f'include = "{directory}"\n', f"{extra}:1: 'include' is set in another file already"),
+            (f'include = "{directory}"\n', f"{extra}:1: an included file cannot include others"),
             (
                 policy("20", "hit", "x"),
                 f"{extra}:1: there is a policy named '20' already, at {self.path}:",

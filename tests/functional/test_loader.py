@@ -379,6 +379,15 @@ class LeftOver(Loader):
         self.assertEqual(following.wait(), 1)
         self.assertIn("the other process of the start has ended", following.log.read_text())
 
+    def test_unload_all(self):
+        """What a living daemon uses stays."""
+        bpf.remove_pins(self.pins_of_first)
+        self.load("--unload", "--all")
+        self.assertEqual(self.program(), self.left)
+        self.first.kill()
+        self.load("--unload", "--all")
+        self.assertEqual(self.program(), (None, None))
+
     def test_another_user(self):
         self.first.kill()
         self.pins = self.pins_of_first

@@ -357,7 +357,7 @@ class Start(Private, Wire):
         command = (BUILD / "xdp-icpd", "-c", self.daemon_here.config)
         with self.server_side.entered():
             shown = self.on_roots_terminal(*command, interrupt_at=b"answers, mode native")
-        self.assertIn("ends on Interrupt", shown)
+        self.assertIn("ends on SIGINT", shown)
 
     def test_configuration_writable_by_others(self):
         config = self.daemon_here.config

@@ -244,11 +244,10 @@ class InTheKernel(Wire):
         daemon = self.responder(settings=sizes, verdicts_max=8).start()
         daemon.settings = [line.replace("= 8", "= 9") for line in daemon.settings]
         daemon.configure(of_many(2))
-        daemon.icpctl("reload")
-        self.assert_says(
-            daemon,
-            "rules_max, prefixes_max, verdicts_max: the change takes effect at the next start",
-        )
+        told = "rules_max, prefixes_max, verdicts_max: the change takes effect at the next start"
+        self.assertEqual(daemon.icpctl("reload").stdout, f"{told}\n")
+        self.assert_says(daemon, told)
+        self.assertEqual(daemon.ask_control("POST", "/v1/reload")["restart"], told.split(":")[0])
         self.assertEqual(daemon.counts("rules_max", "prefixes_max"), (8, 8))
         self.assert_answered_by(daemon, "kernel", "hit", HIT)
 

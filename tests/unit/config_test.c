@@ -253,8 +253,8 @@ TEST(configuration_errors)
 		{ "cluster s { etcd = 'http://a:2379'\nmember = 'a b' }",
 		  "c:2: member 'a b': a name has 1 to 64 of A-Za-z0-9._-, and is no verdict's" },
 		{ CLUSTER "weight = 0 }", "c:2: weight: '0' is not a number from 1 to 10000" },
-		{ CLUSTER "ttl = 20ms }",
-		  "c:2: ttl: '20ms' is not a duration from 1s to 10m; write 200ms, 5s, 2m or 1h" },
+		{ CLUSTER "ttl = 20ms }", "c:2: ttl: '20ms' is not a duration from 1s to 10m; "
+					  "write a number and ms, s, m or h" },
 		{ CLUSTER "state = '' }",
 		  "c:2: state '': it must not be empty, or longer than a path" },
 		{ CLUSTER "when_isolated = hit }",

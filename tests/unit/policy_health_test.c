@@ -343,10 +343,10 @@ TEST(configuration_errors)
 		  "c:2: policy 'p': rise: 'x' is not a number from 1 to 1000" },
 		{ "tcp = '[::1]:80'\ntimeout = 1ms",
 		  "c:2: policy 'p': timeout: '1ms' is not a duration from 10ms to 1h; write "
-		  "200ms, 5s, 2m or 1h" },
+		  "a number and ms, s, m or h" },
 		{ "tcp = '[::1]:80'\ninterval = 2h",
 		  "c:2: policy 'p': interval: '2h' is not a duration from 10ms to 1h; write "
-		  "200ms, 5s, 2m or 1h" },
+		  "a number and ms, s, m or h" },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

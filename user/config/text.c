@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config/text.h"
+#include "lib/byte_order_mark.h"
 #include "lib/vec.h"
 
 /* Sections, and lists within them. */
@@ -255,6 +256,8 @@ int config_text_clean(char *text, size_t size, const char *name, struct config_v
 	cursor.variables = variables;
 	for (const char *c = text; nul && c < nul; c++)
 		cursor.line += *c == '\n';
+	if (has_byte_order_mark(text, size))
+		return fail(&cursor, 1, BYTE_ORDER_MARK_ERROR);
 	if (nul)
 		return fail(&cursor, cursor.line, "a NUL; a configuration is text, remove it");
 	while (cursor.at < cursor.end)

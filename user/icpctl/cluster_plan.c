@@ -215,10 +215,11 @@ static void print_plan(const struct cluster_plan *plan, const struct plan_result
 {
 	print_input(plan, sum);
 	printf("; %" PRIu64 " %s\n", result->all.keys, plural(result->all.keys, "key", "keys"));
-	printf("%" PRIu64 " requests (%.1f %%) and %" PRIu64 " keys (%.1f %%) move\n",
-	       result->moved.requests,
+	printf("%" PRIu64 " %s (%.1f %%) and %" PRIu64 " %s (%.1f %%) move\n",
+	       result->moved.requests, plural(result->moved.requests, "request", "requests"),
 	       percent((double)result->moved.requests, (double)result->all.requests),
-	       result->moved.keys, percent((double)result->moved.keys, (double)result->all.keys));
+	       result->moved.keys, plural(result->moved.keys, "key", "keys"),
+	       percent((double)result->moved.keys, (double)result->all.keys));
 	if (result->move_count)
 		printf("\n%-24s  %-24s  %10s  %10s\n", "FROM", "TO", "KEYS", "REQUESTS");
 	for (size_t i = 0; i < result->move_count; i++) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/byte_order_mark.h"
 #include "lib/escape.h"
 #include "prefix.h"
 #include "icpctl/rules_file.h"
@@ -112,7 +113,10 @@ int rules_file_read(FILE *in, const char *name, struct rule_list *list, struct e
 			size--;
 		if (size == 0 || text[0] == '#')
 			continue;
-		result = read_rule(text, (size_t)size, line, list, error);
+		if (line == 1 && has_byte_order_mark(text, (size_t)size))
+			result = error_set(error, BYTE_ORDER_MARK_ERROR);
+		else
+			result = read_rule(text, (size_t)size, line, list, error);
 		if (result)
 			error_prefix(error, "%s:%zu: ", name, line);
 	}

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "lib/byte_order_mark.h"
 #include "lib/regular_file.h"
 #include "policy/list.h"
 #include "icp/opcode.h"
@@ -92,6 +93,8 @@ static int read_line(const struct text_list *list, char *line, size_t length, un
 	if (length && line[length - 1] == '\r')
 		length--;
 	line[length] = '\0';
+	if (number == 1 && has_byte_order_mark(line, length))
+		return text_list_error(list, entry.tag, error, BYTE_ORDER_MARK_ERROR);
 	if (length == 0 || line[0] == '#')
 		return 0;
 	tab = memchr(line, '\t', length);

@@ -165,8 +165,8 @@ int parse_decimal(const char *text, double max, double *value, struct error *err
 	if (bytes)
 		freelocale(bytes);
 	if (!digits || fraction == 1 || text[digits + fraction] || number > max)
-		return error_set(error, "'%s' is not a number from 0 to %g, such as 2 or 0.75",
-				 text, max);
+		return error_set(error, "'%s' is not a number from 0 to %g, such as 0.75", text,
+				 max);
 	*value = number;
 	return 0;
 }
@@ -205,7 +205,8 @@ int parse_duration(const char *text, unsigned int min, unsigned int max, unsigne
 	}
 	duration_text(min, from, sizeof(from));
 	duration_text(max, to, sizeof(to));
-	return error_set(error, "'%s' is not a duration from %s to %s; write 200ms, 5s, 2m or 1h",
+	return error_set(error,
+			 "'%s' is not a duration from %s to %s; write a number and ms, s, m or h",
 			 text, from, to);
 }
 

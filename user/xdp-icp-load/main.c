@@ -85,10 +85,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		arguments->mode = value;
 		break;
 	case OPTION_UNLOAD:
-		arguments->action = UNLOAD;
-		break;
 	case OPTION_STATUS:
-		arguments->action = STATUS;
+		if (arguments->action != LOAD)
+			argp_error(state, "one of --unload and --status, not both");
+		arguments->action = key == OPTION_UNLOAD ? UNLOAD : STATUS;
 		break;
 	case OPTION_REPLACE:
 		arguments->replace = true;
@@ -286,6 +286,19 @@ static enum kernel_result load(struct arguments *arguments, struct config *confi
 	return result;
 }
 
+static enum kernel_result unload(const struct arguments *arguments, const struct config *config,
+				 struct error *error)
+{
+	const struct kernel_listen listen = { .addresses = config->listen,
+					      .count = config->listen_count };
+	enum kernel_result result = kernel_unload(config->pin_dir, arguments->interface, error);
+
+	/* Also what an earlier daemon left where no pins lead to it. */
+	if (result == KERNEL_OK && arguments->all)
+		result = kernel_detach_abandoned(config->pin_dir, NULL, &listen, error);
+	return result;
+}
+
 static enum kernel_result status(const struct arguments *arguments, const struct config *config,
 				 struct error *error)
 {
@@ -322,12 +335,15 @@ static enum kernel_result status(const struct arguments *arguments, const struct
 	pin_dir_close(dir);
 	if (found)
 		return KERNEL_OK;
-	if (name && strlen(name) < IF_NAMESIZE)
+	if (name && !if_nametoindex(name)) {
+		error_set(error, "interface %s: no such device in this network namespace", name);
+		return KERNEL_NO_DEVICE;
+	}
+	if (name)
 		error_set(error, "%s: not attached; `xdp-icp-load %s`", name,
 			  shell_quote(name, quoted));
 	else
-		error_set(error, "%s: not attached; `xdp-icp-load INTERFACE`",
-			  name ? name : config->pin_dir);
+		error_set(error, "%s: not attached; `xdp-icp-load INTERFACE`", config->pin_dir);
 	return KERNEL_FAILED;
 }
 
@@ -351,7 +367,7 @@ int main(int argc, char **argv)
 			result = load(&arguments, config, &error);
 			break;
 		case UNLOAD:
-			result = kernel_unload(config->pin_dir, arguments.interface, &error);
+			result = unload(&arguments, config, &error);
 			break;
 		case STATUS:
 			result = status(&arguments, config, &error);

@@ -239,7 +239,7 @@ static void get_status(void *context, struct control_request *request)
 /* --- reload */
 
 /* Callback: send the response when the change has completed. */
-static void changed(void *context, struct daemon *daemon, const char *restored,
+static void changed(void *context, struct daemon *daemon, const struct change_notes *notes,
 		    const struct error *error)
 {
 	struct control_request *request = context;
@@ -250,8 +250,10 @@ static void changed(void *context, struct daemon *daemon, const char *restored,
 		return;
 	}
 	reply = json_pack("{s:I}", "policies", (json_int_t)chain_count(daemon->chain));
-	if (restored)
-		json_object_set_new(reply, "restored", control_text(restored));
+	if (notes->restored)
+		json_object_set_new(reply, "restored", control_text(notes->restored));
+	if (notes->restart)
+		json_object_set_new(reply, "restart", control_text(notes->restart));
 	control_reply(request, reply);
 }
 

@@ -16,6 +16,7 @@
 #include "automaton/pack.h"
 #include "chain/compile.h"
 #include "chain/shadow.h"
+#include "chain/unasked.h"
 #include "config/cluster_config.h"
 #include "config/dropin.h"
 #include "config/saved_drain.h"
@@ -157,6 +158,24 @@ static int print_shadows(const struct chain *chain, struct error *error)
 	return result;
 }
 
+static void print_unasked(const struct chain *chain)
+{
+	for (size_t rank = 0; rank < chain_count(chain); rank++) {
+		const struct policy *policy = chain_policy(chain, rank);
+		struct unasked unasked;
+
+		policy_find_unasked(policy, &unasked);
+		if (unasked.count)
+			print(stdout,
+			      "policy '%s': %zu of %zu entries %s no URL in the form in which "
+			      "caches "
+			      "ask for it: '%s': %s",
+			      policy->name, unasked.count, unasked.entries,
+			      plural(unasked.count, "matches", "match"), unasked.first,
+			      unasked.why);
+	}
+}
+
 /* --- helpers */
 
 #define TRIAL_URL "http://xdp-icp.invalid/"
@@ -273,7 +292,7 @@ static void report_trials(const struct trials *trials)
 		else
 			print(stderr,
 			      "policy '%s': neither a verdict nor - for " TRIAL_URL
-			      " within %d s (%s); a helper has to flush each line",
+			      " within %d s (%s); a helper that runs has to flush each line",
 			      policy->name, TRIAL_TIME, state.why);
 	}
 }
@@ -339,9 +358,9 @@ int config_check(const char *path)
 	    daemon_check_room(config, compiled, &error) == 0) {
 		size_t policies = chain_count(chain), texts = chain_text_count(chain);
 
-		printf("%s: %zu %s, %zu %s\n", path, policies,
-		       plural(policies, "policy", "policies"), texts,
-		       plural(texts, "prefix", "prefixes"));
+		print(stdout, "%s: %zu %s, %zu %s", path, policies,
+		      plural(policies, "policy", "policies"), texts,
+		      plural(texts, "prefix", "prefixes"));
 		if (drain)
 			print(stdout,
 			      "a drain is kept in %s.d: %s to every query from the start on, until "
@@ -350,6 +369,7 @@ int config_check(const char *path)
 		print_horizon(chain, compiled);
 		print_room(config, compiled);
 		print_loaded_room(config, compiled);
+		print_unasked(chain);
 		result = check_clusters(config, &error) || print_shadows(chain, &error) ? -1 : 0;
 	}
 	compiled_free(compiled);

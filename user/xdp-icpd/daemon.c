@@ -74,7 +74,7 @@ static void on_end(evutil_socket_t number, short what, void *context)
 		if (event_base_once(daemon->base, -1, EV_TIMEOUT, end, daemon, &drain_time) == 0)
 			return;
 	}
-	log_write(LOG_NOTICE, "ends on %s", strsignal(number));
+	log_write(LOG_NOTICE, "ends on SIG%s", sigabbrev_np(number));
 	end(-1, what, daemon);
 }
 

@@ -72,6 +72,7 @@ struct change {
 	struct drop_in *file;	    /* of the policy, for `save`, else NULL */
 	bool saved;		    /* the file has been changed */
 	bool active;
+	char restart[CONFIG_NAMES_SIZE]; /* options of a reload that only a restart changes */
 };
 
 TAILQ_HEAD(change_list, change);
@@ -321,13 +322,11 @@ static void log_change(struct daemon *daemon, const struct change *change)
 /* Move the new configuration to the daemon, and the old one to the change. */
 static void exchange_config(struct config *config, struct config *former, struct change *change)
 {
-	char restart[CONFIG_NAMES_SIZE];
-
 	if (change->kind == CHANGE_RELOAD) {
-		config_keep_startup_options(config, former, restart);
-		if (*restart)
+		config_keep_startup_options(config, former, change->restart);
+		if (*change->restart)
 			log_write(LOG_WARNING, "%s: the change takes effect at the next start",
-				  restart);
+				  change->restart);
 		change->config = former;
 	} else if (change->kind != CHANGE_REBUILD) {
 		struct policy_spec **policies = former->policies;
@@ -400,16 +399,19 @@ static void rebuild_failed(struct changes *changes, const struct error *error)
 
 static void complete(struct changes *changes, struct change *change)
 {
-	const char *restored = change->active && change->kind == CHANGE_REMOVE && change->spec
-				       ? change->spec->where
-				       : NULL;
+	const struct change_notes notes = {
+		.restored = change->active && change->kind == CHANGE_REMOVE && change->spec
+				    ? change->spec->where
+				    : NULL,
+		.restart = *change->restart ? change->restart : NULL,
+	};
 
 	if (change->failed && change->kind == CHANGE_RELOAD)
 		reload_failed(changes, &change->error);
 	if (change->failed && change->kind == CHANGE_REBUILD && !changes->cancel)
 		rebuild_failed(changes, &change->error);
 	if (change->done)
-		change->done(change->context, changes->daemon, restored,
+		change->done(change->context, changes->daemon, &notes,
 			     change->failed ? &change->error : NULL);
 	free(change->name);
 	free(change);

@@ -40,13 +40,18 @@ struct change *daemon_put_policy(struct daemon *daemon, struct policy_spec *spec
 struct change *daemon_remove_policy(struct daemon *daemon, const char *name, bool save,
 				    struct error *error);
 
+/* What there is to say about an active change, or NULL. */
+struct change_notes {
+	const char *restored; /* where the policy is defined that a removal has brought back */
+	const char *restart;  /* the options that a reload would change, and only a restart does */
+};
+
 /*
  * Set the callback of a change, right after it was queued. It is called once, from the event loop
  * or from daemon_cancel_changes(). `error` is NULL if the change is active from the next query on,
- * and saved if requested; else nothing is changed. `restored` is where the policy is defined that a
- * removal has brought back, or NULL.
+ * and saved if requested; else nothing is changed.
  */
-typedef void (*change_done)(void *context, struct daemon *daemon, const char *restored,
+typedef void (*change_done)(void *context, struct daemon *daemon, const struct change_notes *notes,
 			    const struct error *error);
 void change_then(struct change *change, change_done done, void *context);
 
