@@ -107,6 +107,14 @@ class Curl(Lab):
         self.assertEqual(self.curl("/v1/drain", "-X", "PUT", "-d", '{"verdict": "no"}')[0], 400)
         self.assertEqual(self.curl("/v1/drain", "-X", "DELETE"), (200, reply | {"drain": None}))
 
+    def test_arguments_that_are_no_utf8(self):
+        """They are refused, and are not as if they were left out."""
+        for words in (("drain", "--verdict=denied\udcff"), ("check", "--source=\udcff", "http://x/")):
+            done = self.daemon_here.icpctl(*words, check=False)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn(r"\xff'", done.stderr)
+        self.assertIsNone(self.daemon_here.status()["drain"])
+
     def test_unknown_names(self):
         """A request with a wrong name does not do something else."""
         for method, path, body, told in (

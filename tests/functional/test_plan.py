@@ -140,7 +140,8 @@ class Plan(Lab):
         self.log.write_bytes(b"\0\xff\n a b c\n")
         self.assertIn("no request in 2 lines", self.plan(check=False).stderr)
         self.log.write_text(common("/a"))
-        self.assertIn("tell the host by --host", self.plan("--host", "", check=False).stderr)
+        self.assertIn("is no name", self.plan("--cluster", "a;b", check=False).stderr)
+        self.assertIn("name the host with --host", self.plan("--host", "", check=False).stderr)
 
 
 if __name__ == "__main__":

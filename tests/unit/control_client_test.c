@@ -73,26 +73,33 @@ static pid_t ask_in_child(const char *path)
 	_exit(1);
 }
 
-TEST(client_times_out)
-{
-	struct control_fixture *fixture = *state;
-	pid_t aside;
-	int status;
-
-	kill(fixture->server, SIGSTOP);
-	aside = ask_in_child(fixture->path);
-	waitpid(aside, &status, 0);
-	kill(fixture->server, SIGCONT);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 static bool count_lines(void *context, const json_t *line)
 {
 	size_t *left = context;
 
 	assert_int_equal(json_string_length(json_object_get(line, "line")), 20000);
 	return --*left;
+}
+
+TEST(client_times_out)
+{
+	struct control_fixture *fixture = *state;
+	enum control_result followed;
+	struct error error;
+	size_t left = 1;
+	pid_t aside;
+	int status;
+
+	kill(fixture->server, SIGSTOP);
+	aside = ask_in_child(fixture->path);
+	followed = control_follow(fixture->path, "/v1/stream?count=1&size=20000", count_lines,
+				  &left, 20, &error);
+	waitpid(aside, &status, 0);
+	kill(fixture->server, SIGCONT);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(followed, CONTROL_FAILED);
+	assert_non_null(strstr(error.text, "no response"));
 }
 
 TEST(streams_are_followed)

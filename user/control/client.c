@@ -195,7 +195,7 @@ static int time_left(const struct transfer *transfer)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), end = transfer->end;
 
-	if (!transfer->line)
+	if (!transfer->line || !status_of(transfer))
 		end = transfer->last + CONTROL_TIMEOUT * SECOND;
 	if (!end || end > now + SECOND)
 		return 1000;
@@ -406,7 +406,8 @@ enum control_result control_follow(const char *path, const char *resource, contr
 		} else if (end == CURLE_OK) {
 			error_set(error, "%s: the daemon closed the stream; has it exited?", path);
 			result = CONTROL_FAILED;
-		} else if (end > 0 && !transfer.enough) {
+		} else if ((end > 0 && !transfer.enough) ||
+			   (end == TIME_OVER && !status_of(&transfer))) {
 			result = failed(&transfer, end, error);
 		}
 	}

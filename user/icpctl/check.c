@@ -81,7 +81,7 @@ int icpctl_check(struct icpctl *ctl, int argc, char **argv)
 
 	for (int arg = 0; arg < input.urls.argc; arg++)
 		json_array_append_new(urls, icpctl_word(input.urls.argv[arg]));
-	body = json_pack("{s:o, s:s*}", "urls", urls, "source", input.source);
+	body = json_pack("{s:o, s:o*}", "urls", urls, "source", icpctl_word(input.source));
 	if (status == 0)
 		status = icpctl_ask(ctl, "POST", "/v1/check", icpctl_must(body), &reply, NULL);
 	else

@@ -109,9 +109,9 @@ static int run_assign(const void *context)
 	const struct input *input = context;
 
 	return icpctl_tell(input->ctl, "PUT", "/v1/clusters/assignments",
-			   json_pack("{s:s*, s:o, s:s}", "cluster", input->cluster, "prefix",
-				     icpctl_word(input->words.argv[1]), "to",
-				     input->words.argv[2]));
+			   json_pack("{s:o*, s:o, s:o}", "cluster", icpctl_word(input->cluster),
+				     "prefix", icpctl_word(input->words.argv[1]), "to",
+				     icpctl_word(input->words.argv[2])));
 }
 
 /* Delete what `resource` has at an argument of that name. */
@@ -151,8 +151,8 @@ static int run_drain(const void *context)
 	const struct input *input = context;
 
 	return icpctl_tell(input->ctl, "PUT", "/v1/clusters/drained",
-			   json_pack("{s:s*, s:s}", "cluster", input->cluster, "member",
-				     input->words.argv[1]));
+			   json_pack("{s:o*, s:o}", "cluster", icpctl_word(input->cluster),
+				     "member", icpctl_word(input->words.argv[1])));
 }
 
 static int run_undrain(const void *context)

@@ -435,7 +435,8 @@ static int make_suggestions(const struct cluster_plan *plan, const char *cluster
 
 /* --- the command */
 
-static int check_options(const struct cluster_plan *plan, struct url_key_form *form)
+static int check_options(const struct cluster_plan *plan, const char *cluster,
+			 struct url_key_form *form)
 {
 	*form = (struct url_key_form){ .kind = URL_KEY_URL };
 	if (plan->key && url_key_parse(plan->key, form))
@@ -444,6 +445,10 @@ static int check_options(const struct cluster_plan *plan, struct url_key_form *f
 				   "path+N for the first N directories, with N from 0 to %u",
 				   plan->key, URL_KEY_DIRECTORIES_MAX);
 	form->query = !plan->no_query;
+	if (cluster && !membership_is_name(cluster, strlen(cluster)))
+		return icpctl_fail(plan->ctl, ICPCTL_USAGE,
+				   "--cluster '%s' is no name; it has 1 to 64 of A-Za-z0-9._-",
+				   cluster);
 	if (plan->suggest && plan->svg)
 		return icpctl_fail(plan->ctl, ICPCTL_USAGE,
 				   "--svg draws what moves; without --suggest, and with the "
@@ -478,7 +483,7 @@ int cluster_plan_run(const struct cluster_plan *asked, const char *cluster, cons
 	struct url_key_form form;
 	struct error error;
 	FILE *file;
-	int status = check_options(&plan, &form);
+	int status = check_options(&plan, cluster, &form);
 
 	if (status)
 		return status;

@@ -228,9 +228,13 @@ char *icpctl_unescape(const char *text, size_t *length)
 json_t *icpctl_word(const char *argument)
 {
 	size_t length;
-	char *bytes = icpctl_unescape(argument, &length);
-	json_t *word = icpctl_bytes(bytes, length);
+	json_t *word;
+	char *bytes;
 
+	if (!argument)
+		return NULL;
+	bytes = icpctl_unescape(argument, &length);
+	word = icpctl_bytes(bytes, length);
 	free(bytes);
 	return word;
 }

@@ -28,13 +28,13 @@ static const struct {
 	  " list POLICY | add POLICY URL... | del POLICY URL... | flush POLICY",
 	  "list and change what a policy of the kind recent knows" },
 	{ "cluster", icpctl_cluster, " status | drain MEMBER | undrain MEMBER",
-	  "the members of clusters; take one out of the order, and in again" },
+	  "the members of clusters; take one out of the order, and put it back" },
 	{ "cluster", icpctl_cluster, " assign PREFIX MEMBER|VERDICT | unassign PREFIX",
 	  "give URLs to a member, or all members the same verdict for them" },
 	{ "cluster", icpctl_cluster, " plan [OPTION...] FILE|-",
 	  "what of an access log a change would move, from whom to whom" },
 	{ "rules", icpctl_rules,
-	  " list | add PREFIX VERDICT | del PREFIX | load|replace FILE | flush",
+	  " list | add PREFIX VERDICT | del PREFIX... | load|replace FILE | flush",
 	  "list and edit the operator's rules, which stand before all policies" },
 	{ "rules", icpctl_rules, " key PREFIX [VERDICT]",
 	  "print the bpftool commands that insert and remove a rule" },
@@ -178,14 +178,17 @@ int main(int argc, char **argv)
 {
 	struct icpctl ctl = { .socket = ICPCTL_SOCKET };
 	struct input input = { .ctl = &ctl };
+	bool failed;
 	int status;
 
 	argp_err_exit_status = ICPCTL_USAGE;
 	status = icpctl_parse(&ctl, &argp, ARGP_IN_ORDER, argc, argv, &input);
 	if (status == 0)
 		status = run_command(&ctl, &input, argc - input.command, argv + input.command);
-	if (ferror(stdout) || fclose(stdout)) {
-		fprintf(stderr, "icpctl: cannot write the output: %s\n", strerror(errno));
+	failed = ferror(stdout); /* for a reason that is no longer known */
+	if (fclose(stdout) || failed) {
+		fprintf(stderr, "icpctl: cannot write the output%s%s\n", failed ? "" : ": ",
+			failed ? "" : strerror(errno));
 		return ICPCTL_USAGE;
 	}
 	return status;

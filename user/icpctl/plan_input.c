@@ -136,7 +136,7 @@ static int read_lines(struct reader *reader, plan_input_url url, void *context,
 	if (sum->requests)
 		return 0;
 	if (reader->format && line_format_needs_host(reader->format) && !reader->input->host)
-		return error_set(error, "its lines have paths alone; tell the host by --host");
+		return error_set(error, "its lines have paths alone; name the host with --host");
 	return error_set(
 		error,
 		"no request in %llu lines; it may have URLs, one a line, or be a log in the "

@@ -163,7 +163,7 @@ static const json_t *find_cluster(struct icpctl *ctl, const json_t *clusters, co
 			    count);
 	else
 		icpctl_fail(ctl, ICPCTL_REFUSED,
-			    "the daemon has no cluster; tell the members by --members");
+			    "the daemon has no cluster; name the members with --members");
 	return NULL;
 }
 

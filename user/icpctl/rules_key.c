@@ -59,7 +59,7 @@ int rules_key_print(struct icpctl *ctl, const char *pin_dir, const char *prefix,
 		print_json(&key, put ? &rule : NULL, put ? first : NULL, put ? NULL : first,
 			   delete);
 	else
-		printf("# %s:\n%s\n# take out:\n%s\n", put ? "put in" : "look up", first, delete);
+		printf("# %s:\n%s\n# remove:\n%s\n", put ? "insert" : "look up", first, delete);
 	free(delete);
 	free(first);
 	free(value_text);

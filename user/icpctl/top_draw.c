@@ -568,7 +568,8 @@ static void draw_policies(struct top *top, double seconds, int y)
 	attroff(A_BOLD);
 	for (size_t i = 0; i < top->page && top->first + i < top->rows; i++)
 		draw_row(&rows[top->first + i], y++, top->first + i == top->row);
-	draw_details(&rows[top->row], bottom);
+	if (bottom >= y)
+		draw_details(&rows[top->row], bottom);
 	free(rows);
 }
 
