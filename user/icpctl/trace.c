@@ -73,18 +73,19 @@ static const char *text_of(const json_t *line, const char *key)
 
 static void print_line(const json_t *line)
 {
-	/* microseconds, rounded: as a fraction of seconds many are a little too small */
-	long long time = 1e6 * json_number_value(json_object_get(line, "time")) + 0.5;
 	const char *verdict = json_string_value(json_object_get(line, "verdict"));
 	const char *decider = json_string_value(json_object_get(line, "decider"));
 	const char *policy = json_string_value(json_object_get(line, "policy"));
-	time_t seconds = time / 1000000;
+	char time[32], clock[32], *microseconds;
 	struct tm local;
-	char clock[32];
+	time_t seconds;
 
+	/* Most microseconds are a little less as a double: rounded, not cut. */
+	snprintf(time, sizeof(time), "%.6f", json_number_value(json_object_get(line, "time")));
+	seconds = strtoll(time, &microseconds, 10);
 	localtime_r(&seconds, &local);
 	strftime(clock, sizeof(clock), "%T", &local);
-	printf("%s.%06lld %s > %s #%" JSON_INTEGER_FORMAT " %s %s", clock, time % 1000000,
+	printf("%s%s %s > %s #%" JSON_INTEGER_FORMAT " %s %s", clock, microseconds,
 	       text_of(line, "source"), text_of(line, "destination"),
 	       icpctl_integer(line, "request"), text_of(line, "by"),
 	       verdict ? verdict : text_of(line, "outcome"));
