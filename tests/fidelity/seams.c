@@ -199,10 +199,10 @@ void seams_say(const struct step *says)
 {
 	struct voice *voice;
 
-	LIST_FOREACH(voice, &voices, link)
-	if (voice->epoch == seams.setup->epoch && voice->policy.kind != KIND_LUA &&
-	    text_equal(voice->policy.name, says->name))
-		policy_says(&voice->policy, says, 0);
+	LIST_FOREACH (voice, &voices, link)
+		if (voice->epoch == seams.setup->epoch && voice->policy.kind != KIND_LUA &&
+		    text_equal(voice->policy.name, says->name))
+			policy_says(&voice->policy, says, 0);
 }
 
 /* --- helpers */

@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The chain at run time: adding and removing policies, gates, remembered decisions, drain."""
 
-import os
+import contextlib
 import json
+import os
 import re
 import signal
 import socket
 import time
 
 import icp
-from daemon import BUILD
+from daemon import BUILD, Request
 from lab import Lab, main
 from neighbour import NOBODY
 from net import PATIENCE, until
@@ -461,6 +462,24 @@ class Kernel(Walk, Wire):
             daemon.stop()
             self.assertEqual(self.ask(FOO), "hit")
             daemon.start()
+
+    def test_requests_while_the_daemon_ends(self):
+        """A query waits for a helper: status needs its chain, and no drain may stay behind."""
+        sleeper = 'kind = helper timeout = 10s program = { "/bin/sleep", "60" }'
+        daemon = self.a_daemon(f'policy "1" {{ {sleeper} }}')
+        self.send(FOO)
+        until(lambda: self.busy_helpers(daemon), "the helper to be asked")
+        daemon.process.terminate()
+        while daemon.process.poll() is None:
+            for request in (("GET", "/v1/status"), ("PUT", "/v1/drain", {"verdict": "denied"})):
+                with contextlib.suppress(OSError):
+                    Request(daemon.control, *request).reply()
+        self.assertEqual(daemon.wait(), 0)
+        self.assert_port_closed(SERVER, 3130)
+
+    def busy_helpers(self, daemon):
+        (policy,) = daemon.ask_control("GET", "/v1/policies")["policies"]
+        return policy["helper"]["busy"]
 
     def test_a_drain_that_is_saved_has_no_gap(self):
         """Nor does the loader end it, which runs before each start of the service."""

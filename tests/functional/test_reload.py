@@ -141,6 +141,16 @@ class Reload(Lab):
         self.assertIn(f"{urls}:2: ", done.stderr)
         self.assertEqual([self.ask(url) for url in asked], ["miss", "miss", "miss_nofetch"])
 
+    def test_hang_up_during_the_start(self):
+        """It waits until the daemon can reload."""
+        urls = self.directory() / "urls"
+        urls.write_text("".join(f"http://e.org/{n}\n" for n in range(300_000)))
+        self.daemon_here.configure(f'policy "1" {{ kind = prefix verdict = hit file = "{urls}" }}')
+        self.daemon_here.launch()
+        until(self.daemon_here.control.exists, "the socket")
+        self.daemon_here.hang_up()
+        until(lambda: "reloaded" in self.daemon_here.log.read_text(), "the reload")
+
     def test_check_of_a_valid_configuration(self):
         done = self.check()
         self.assertEqual((done.returncode, done.stderr), (0, ""))

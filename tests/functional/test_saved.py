@@ -87,6 +87,15 @@ class Saved(Lab):
         self.assert_refused(self.policy("remove", "10", "--save", check=False), command)
         self.assertEqual(self.ask(), "hit")
 
+    def test_a_file_that_is_read_later(self):
+        """Its name begins with that of the policy's own."""
+        self.start()
+        self.own()
+        later = self.drop_ins / "10.conf.conf"
+        later.write_text(f'policy "10" {{ kind = prefix verdict = denied url = "{FOO}" }}\n')
+        self.daemon_here.icpctl("reload")
+        self.assert_refused(self.add("10", "hit", "--save", check=False), f"{later}:1 defines")
+
     def test_on_a_full_disk_nothing_is_changed(self):
         self.start()
         self.own()

@@ -8,11 +8,12 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import time
 
 import icp
 from daemon import BUILD, ROOT
 from lab import main
-from net import PATIENCE, until
+from net import PATIENCE, children, until
 from wire import SERVER, SERVER6, Wire
 
 FOO, BAR, BAZ = (f"http://example.com/{word}" for word in ("foo", "bar", "baz"))
@@ -336,6 +337,20 @@ class Scripts(Wire):
         log = daemon.log.read_text()
         pauses = [log.index(f"restart after {pause} ms") for pause in (100, 200, 400, 800)]
         self.assertEqual(pauses, sorted(pauses))
+
+    def test_a_second_signal_at_the_end(self):
+        """A child that ignores its end is killed nevertheless."""
+        stubborn = "trap '' TERM; while :; do read -r line || sleep 1; done"
+        program = f'program = {{ "/bin/sh", "-c", "{stubborn}" }}'
+        daemon = self.responder(f'policy "1" {{ kind = helper {program} }}').start()
+        pids = children(daemon.process.pid)
+        self.assertTrue(pids)
+        while daemon.process.poll() is None:
+            daemon.process.terminate()
+            time.sleep(0.1)
+        self.assertEqual(daemon.wait(), 0)
+        for pid in pids:
+            self.assertFalse(os.path.exists(f"/proc/{pid}"))
 
 
 if __name__ == "__main__":

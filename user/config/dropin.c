@@ -164,6 +164,7 @@ static int check_last(const struct drop_in *file, struct error *error)
 {
 	const char *path = saved_file_path(file->file);
 	struct config *config = config_default();
+	size_t length = strlen(path);
 	struct policy_spec **last;
 	int result;
 
@@ -171,7 +172,8 @@ static int check_last(const struct drop_in *file, struct error *error)
 		return error_set(error, "out of memory");
 	result = config_load_drop_ins(file->config_path, config, error);
 	last = find_policy(config, file->policy);
-	if (result == 0 && last && strncmp((*last)->where, path, strlen(path)) != 0)
+	if (result == 0 && last &&
+	    (strncmp((*last)->where, path, length) != 0 || (*last)->where[length] != ':'))
 		result = error_set(error,
 				   "%s defines policy '%s' as well, and is read later; change it "
 				   "there",

@@ -173,6 +173,19 @@ static struct helper_process *process_new(struct event_base *base, pid_t pid)
 	return NULL;
 }
 
+/* Close the pipes. Return the process, to be passed to stop_process(). */
+static struct helper_process *close_pipes(struct helper_child *child)
+{
+	struct helper_process *process = child->process;
+
+	if (child->input)
+		bufferevent_free(child->input);
+	if (child->output)
+		bufferevent_free(child->output);
+	*child = (struct helper_child){ 0 };
+	return process;
+}
+
 int helper_child_start(struct helper_child *child, struct event_base *base, char *const *arguments,
 		       struct error *error)
 {
@@ -196,30 +209,15 @@ int helper_child_start(struct helper_child *child, struct event_base *base, char
 	child->process = process_new(base, child->pid);
 	if (child->input && child->output && child->process)
 		return 0;
+	error_set(error, "%s: cannot watch its process: %s", arguments[0], strerror(errno));
 	if (child->process) {
 		helper_child_stop(child, CHILD_STOP_GRACEFUL);
 	} else {
 		kill(-child->pid, SIGKILL);
 		waitpid(child->pid, NULL, 0);
-		if (child->input)
-			bufferevent_free(child->input);
-		if (child->output)
-			bufferevent_free(child->output);
+		close_pipes(child);
 	}
-	return error_set(error, "%s: cannot watch its process: %s", arguments[0], strerror(errno));
-}
-
-/* Close the pipes. Return the process, to be passed to stop_process(). */
-static struct helper_process *close_pipes(struct helper_child *child)
-{
-	struct helper_process *process = child->process;
-
-	if (child->input)
-		bufferevent_free(child->input);
-	if (child->output)
-		bufferevent_free(child->output);
-	*child = (struct helper_child){ 0 };
-	return process;
+	return -1;
 }
 
 static void stop_process(struct helper_process *process)
@@ -255,9 +253,9 @@ void helper_child_forget(const void *context)
 {
 	struct helper_process *process;
 
-	LIST_FOREACH(process, &processes, link)
-	if (process->context == context)
-		process->ended = NULL;
+	LIST_FOREACH (process, &processes, link)
+		if (process->context == context)
+			process->ended = NULL;
 }
 
 /* Return a file descriptor from which the bytes can be read. -1 and errno. */

@@ -26,11 +26,14 @@
 #define PENDING_ALL 32	   /* of all checks */
 #define RESULT_SIZE 4096   /* approximate size of a result without its texts, in bytes */
 
-/* A URL whose evaluation is pending. */
+/*
+ * A URL whose evaluation is pending. It counts until that ends, also when its peer has disconnected: policies
+ * still have the question.
+ */
 struct check_item {
 	LIST_ENTRY(check_item) link;
-	struct check *check;
-	struct evaluation *evaluation;
+	struct daemon *daemon;
+	struct check *check; /* NULL: the peer is gone */
 	size_t index;
 };
 
@@ -48,25 +51,13 @@ struct check {
 	struct rule_search search; /* for URLs decided by a rule; the tag is their index */
 };
 
-/* The evaluation has ended. */
-static void end_item(struct check_item *item)
-{
-	LIST_REMOVE(item, link);
-	item->check->pending_count--;
-	item->check->daemon->checks_pending--;
-	free(item);
-}
-
 /* Free the check; the response has been sent. */
 static void check_free(struct check *check)
 {
-	while (!LIST_EMPTY(&check->pending)) {
-		struct check_item *item = LIST_FIRST(&check->pending);
+	struct check_item *item;
 
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow LIST_REMOVE */
-		evaluation_cancel(item->evaluation);
-		end_item(item);
-	}
+	LIST_FOREACH (item, &check->pending, link)
+		item->check = NULL;
 	if (check->running)
 		(*check->running)--;
 	event_drop(check->step);
@@ -267,13 +258,18 @@ static void check_decided(void *context, const struct query *query,
 			  const struct chain_decision *decision)
 {
 	struct check_item *item = context;
-	struct check *check = item->check;
-	struct responder responder = check->daemon->server.responder;
+	struct responder responder = item->daemon->server.responder;
 	struct responder_outcome outcome = responder_finish(&responder, decision);
+	struct check *check = item->check;
 
-	add_outcome(check, query, &outcome, item->index);
-	end_item(item);
-	check_schedule(check);
+	item->daemon->checks_pending--;
+	if (check) {
+		LIST_REMOVE(item, link);
+		check->pending_count--;
+		add_outcome(check, query, &outcome, item->index);
+		check_schedule(check);
+	}
+	free(item);
 }
 
 static void check_query(struct check *check, const struct query *query, size_t index)
@@ -293,8 +289,8 @@ static void check_query(struct check *check, const struct query *query, size_t i
 		return;
 	}
 	*item = (struct check_item){
+		.daemon = check->daemon,
 		.check = check,
-		.evaluation = outcome.pending,
 		.index = index,
 	};
 	LIST_INSERT_HEAD(&check->pending, item, link);

@@ -35,9 +35,9 @@ static struct running *find(struct daemon *daemon, const char *name)
 {
 	struct running *one;
 
-	SLIST_FOREACH(one, &daemon->clusters, link)
-	if (strcmp(one->settings->name, name) == 0)
-		return one;
+	SLIST_FOREACH (one, &daemon->clusters, link)
+		if (strcmp(one->settings->name, name) == 0)
+			return one;
 	return NULL;
 }
 
@@ -61,9 +61,9 @@ static void insert(struct daemon *daemon, struct running *one)
 {
 	struct running *other, *before = NULL;
 
-	SLIST_FOREACH(other, &daemon->clusters, link)
-	if (strcmp(other->settings->name, one->settings->name) < 0)
-		before = other;
+	SLIST_FOREACH (other, &daemon->clusters, link)
+		if (strcmp(other->settings->name, one->settings->name) < 0)
+			before = other;
 	if (before)
 		SLIST_INSERT_AFTER(before, one, link);
 	else
@@ -96,8 +96,8 @@ int daemon_start_clusters(struct daemon *daemon, struct error *error)
 	for (size_t i = 0; i < daemon->config->cluster_count; i++)
 		if (start(daemon, daemon->config->clusters[i], error))
 			return -1;
-	SLIST_FOREACH(one, &daemon->clusters, link)
-	cluster_await_file(one->cluster);
+	SLIST_FOREACH (one, &daemon->clusters, link)
+		cluster_await_file(one->cluster);
 	return 0;
 }
 
@@ -147,8 +147,8 @@ void daemon_sync_clusters(struct daemon *daemon)
 
 	if (daemon->ending)
 		return;
-	SLIST_FOREACH(one, &daemon->clusters, link)
-	end_unless_same(daemon, one);
+	SLIST_FOREACH (one, &daemon->clusters, link)
+		end_unless_same(daemon, one);
 	for (size_t i = 0; i < daemon->config->cluster_count; i++)
 		if (!find(daemon, daemon->config->clusters[i]->name) &&
 		    start(daemon, daemon->config->clusters[i], &error))
@@ -159,8 +159,7 @@ void daemon_leave_clusters(struct daemon *daemon)
 {
 	struct running *one;
 
-	SLIST_FOREACH(one, &daemon->clusters, link)
-	{
+	SLIST_FOREACH (one, &daemon->clusters, link) {
 		if (!one->ends)
 			cluster_end(one->cluster, true, on_end, one);
 		one->ends = true;
@@ -184,8 +183,7 @@ struct cluster *daemon_next_cluster(struct daemon *daemon, const struct cluster 
 	bool behind = !former;
 	struct running *one;
 
-	SLIST_FOREACH(one, &daemon->clusters, link)
-	{
+	SLIST_FOREACH (one, &daemon->clusters, link) {
 		if (behind && !one->ends)
 			return one->cluster;
 		behind = behind || one->cluster == former;

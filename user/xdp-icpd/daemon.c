@@ -78,6 +78,15 @@ static void on_end(evutil_socket_t number, short what, void *context)
 	end(-1, what, daemon);
 }
 
+void daemon_hold_hang_up(int how)
+{
+	sigset_t hang_up;
+
+	sigemptyset(&hang_up);
+	sigaddset(&hang_up, SIGHUP);
+	sigprocmask(how, &hang_up, NULL);
+}
+
 static int watch_signals(struct daemon *daemon)
 {
 	daemon->signals[0] = evsignal_new(daemon->base, SIGHUP, on_reload, daemon);
@@ -86,6 +95,7 @@ static int watch_signals(struct daemon *daemon)
 	for (int i = 0; i < 3; i++)
 		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL))
 			return -1;
+	daemon_hold_hang_up(SIG_UNBLOCK);
 	return 0;
 }
 
@@ -176,6 +186,11 @@ void daemon_stop(struct daemon *daemon)
 	daemon_stop_clusters(daemon, !keeps_chain(daemon));
 	daemon_finish_rules(daemon);
 	daemon_cancel_changes(daemon);
+	/* A request must find the chain, and not change what the kernel is left with. */
+	daemon_trace_end(daemon);
+	control_close(daemon->control);
+	control_close(daemon->metrics);
+	daemon_trace_end(daemon); /* what was asked for at the last moment */
 	daemon_set_remembering(daemon, false);
 	/* A daemon that failed to start leaves the chain of its predecessor alone. */
 	if (daemon->xdp.has_chain && !keeps_chain(daemon) &&
@@ -186,9 +201,6 @@ void daemon_stop(struct daemon *daemon)
 	finish_pending(daemon);
 	server_close(&daemon->server);
 	evaluations_stop();
-	daemon_trace_end(daemon);
-	control_close(daemon->control);
-	control_close(daemon->metrics);
 	metrics_free(daemon);
 	public_free(&daemon->public_view);
 	census_end(daemon);
@@ -199,6 +211,10 @@ void daemon_stop(struct daemon *daemon)
 	event_drop(daemon->watchdog);
 	for (int i = 0; i < 3; i++)
 		event_drop(daemon->signals[i]);
+	/* Another one must not leave children behind that do not end by themselves. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
 	kernel_tallies_free(daemon->kernel_tallies);
 	server_free(&daemon->server);
 	if (daemon->xdp.has_chain)

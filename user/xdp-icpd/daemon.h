@@ -94,6 +94,9 @@ size_t daemon_room_max(const struct config *config, size_t lines);
 int daemon_check_room(const struct config *config, const struct compiled *compiled,
 		      struct error *error);
 
+/* SIG_BLOCK: SIGHUP waits, SIG_UNBLOCK: it no longer does. During the start it would end the process. */
+void daemon_hold_hang_up(int how);
+
 /*
  * The last step of daemon_start(): reply by daemon->chain, in the kernel too. Return 0, or -1 and
  * `error`; daemon_stop() then undoes what was done.

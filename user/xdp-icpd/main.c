@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The daemon's command line. */
 #include <argp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
 	struct error error;
 
 	closefrom(STDERR_FILENO + 1); /* what root has open is not for plugins and children */
+	signal(SIGCHLD, SIG_DFL); /* ignored, which exec() keeps, no child could be waited for */
 	argp_err_exit_status = EXIT_FAILURE;
 	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
 	log_open("xdp-icpd", arguments.level);

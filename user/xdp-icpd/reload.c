@@ -609,8 +609,6 @@ void daemon_cancel_changes(struct daemon *daemon)
 	while ((change = next_waiting(changes)))
 		cancel(changes, change);
 	free_released(&changes->released);
-	/* Send the responses that can be sent without waiting. */
-	event_base_loop(daemon->base, EVLOOP_NONBLOCK);
 }
 
 void daemon_free_changes(struct daemon *daemon)

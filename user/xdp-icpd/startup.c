@@ -447,6 +447,7 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 
 	*daemon = (struct daemon){ .config_path = config_path, .xdp.network_fd = -1 };
 	TAILQ_INIT(&daemon->rule_changes);
+	daemon_hold_hang_up(SIG_BLOCK);
 	daemon->started = clock_ns(CLOCK_MONOTONIC);
 	daemon->started_at = clock_ns(CLOCK_REALTIME) / 1e9;
 	if (config_load_file(config_path, NULL, &daemon->config, error))
