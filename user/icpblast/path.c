@@ -18,13 +18,14 @@
 
 /* --- rtnetlink */
 
-/* What is read of a link or a neighbour. */
+/* What is read of a link, a neighbour or a route. */
 struct reply {
 	char kind[16];
 	bool has_master;
 	unsigned int peer;
 	bool has_namespace;
-	__u32 namespace; /* of the peer, as this namespace numbers it */
+	__u32 namespace;  /* of the peer, as this namespace numbers it */
+	unsigned int out; /* interface of a route */
 	bool has_mac;
 	unsigned char mac[6];
 };
@@ -85,12 +86,26 @@ static int on_neighbour(const struct nlmsghdr *message, struct reply *reply)
 	return MNL_CB_OK;
 }
 
+static int on_route(const struct nlmsghdr *message, struct reply *reply)
+{
+	struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message, sizeof(struct rtmsg))
+	{
+		if (mnl_attr_get_type(attribute) == RTA_OIF)
+			reply->out = mnl_attr_get_u32(attribute);
+	}
+	return MNL_CB_OK;
+}
+
 static int on_message(const struct nlmsghdr *message, void *reply)
 {
 	if (message->nlmsg_type == RTM_NEWLINK)
 		return on_link(message, reply);
 	if (message->nlmsg_type == RTM_NEWNEIGH)
 		return on_neighbour(message, reply);
+	if (message->nlmsg_type == RTM_NEWROUTE)
+		return on_route(message, reply);
 	return MNL_CB_OK;
 }
 
@@ -148,6 +163,24 @@ static int get_neighbour(const struct blast_path *path, struct reply *reply)
 	return exchange(request, reply);
 }
 
+/* Look up the route, as the kernel does for a socket that has this source address. */
+static int get_route(const struct blast_path *path, struct reply *reply)
+{
+	char buffer[256];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	size_t size = path->ipv6 ? 16 : 4;
+	struct rtmsg *route;
+
+	request->nlmsg_type = RTM_GETROUTE;
+	request->nlmsg_flags = NLM_F_REQUEST;
+	route = mnl_nlmsg_put_extra_header(request, sizeof(*route));
+	route->rtm_family = path->ipv6 ? AF_INET6 : AF_INET;
+	route->rtm_dst_len = route->rtm_src_len = 8 * size;
+	mnl_attr_put(request, RTA_DST, size, (const char *)path->address + 16 - size);
+	mnl_attr_put(request, RTA_SRC, size, (const char *)path->own + 16 - size);
+	return exchange(request, reply);
+}
+
 /* --- the path */
 
 /* Set path->veth. Behind a veth whose peer is part of a bridge anything may follow. */
@@ -159,8 +192,13 @@ static int check_veth(struct blast_path *path, struct error *error)
 		return error_set(error, "interface %s: %s", path->name, strerror(errno));
 	if (strcmp(link.kind, "veth") != 0 || link.has_master || !link.peer)
 		return 0;
-	path->veth = get_link(link.peer, link.has_namespace ? &link.namespace : NULL, &peer) == 0 &&
-		     !peer.has_master;
+	if (get_link(link.peer, link.has_namespace ? &link.namespace : NULL, &peer) == 0)
+		path->veth = !peer.has_master;
+	else if (errno == EACCES || errno == EPERM)
+		return error_set(error,
+				 "interface %s: cannot see where its other end leads: %s; "
+				 "it needs root",
+				 path->name, strerror(errno));
 	return 0;
 }
 
@@ -228,34 +266,27 @@ static int find_own_address(const struct sockaddr_storage *address, struct socka
 	return result;
 }
 
+/* The interface that the route names: the one that has the source address may be another. */
 static int find_interface(struct blast_path *path, const char *text, struct error *error)
 {
-	const __u32 mapped[4] = { 0, 0, htonl(0xffff), path->own[3] };
-	const void *wanted = path->ipv6 ? path->own : mapped;
-	bool local = memcmp(path->own, path->address, sizeof(path->own)) == 0;
 	struct network network;
-	int result = network_read(&network, error);
+	struct reply route;
+	int result;
 
-	for (size_t i = 0; i < network.address_count && result == 0; i++) {
-		const struct network_address *address = &network.addresses[i];
-
-		if (!address->broadcast && memcmp(&address->address, wanted, 16) == 0)
-			path->ifindex = address->ifindex;
-	}
+	if (get_route(path, &route) || !if_indextoname(route.out, path->name))
+		return error_set(error, "%s: no interface leads there; `ip route get` tells why",
+				 text);
+	path->ifindex = route.out;
+	result = network_read(&network, error);
 	for (size_t i = 0; i < network.link_count && result == 0; i++) {
 		const struct network_link *link = &network.links[i];
 
-		/* All addresses of the host itself are reached by the loopback interface. */
-		if (local ? !link->loopback : link->ifindex != path->ifindex)
+		if (link->ifindex != path->ifindex)
 			continue;
-		path->ifindex = link->ifindex;
 		path->loopback = link->loopback;
 		memcpy(path->own_mac, link->mac, sizeof(path->own_mac));
 	}
 	network_free(&network);
-	if (result == 0 && (!path->ifindex || !if_indextoname(path->ifindex, path->name)))
-		result = error_set(error, "%s: no interface leads there; `ip route get` tells why",
-				   text);
 	return result;
 }
 
