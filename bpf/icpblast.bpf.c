@@ -36,7 +36,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, BLAST_SLOTS);
+	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct blast_slot);
@@ -69,16 +69,14 @@ struct {
 
 /* --- the generator */
 
-/*
- * Is it time for the next query? Little is made up for of what was missed while the core was busy.
- */
+/* Is it time for the next query? */
 ICP_INLINE bool due(struct blast_sender *sender)
 {
 	__u64 now = bpf_ktime_get_ns();
 
 	if (now < sender->next)
 		return false;
-	if (now - sender->next > 16 * config.interval)
+	if (now - sender->next > BLAST_CATCH_UP * config.interval)
 		sender->next = now;
 	sender->next += config.interval;
 	return true;
@@ -162,14 +160,15 @@ int blast_send(struct xdp_md *ctx)
 	if ((headers + size < config.frame_max &&
 	     bpf_xdp_adjust_tail(ctx, (int)(headers + size) - (int)config.frame_max)) ||
 	    bpf_xdp_store_bytes(ctx, headers, (void *)query->url, size))
-		goto failed;
+		return XDP_DROP;
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	if (data + headers > end)
-		goto failed;
+		return XDP_DROP;
 	copy_headers(data, headers);
 
-	number = sample(sender, count, index) << BLAST_INDEX_BITS | (index + 1);
+	number = query->allowed ? sample(sender, count, index) : 0;
+	number = number << config.index_bits | (index + 1);
 	port = sender->port;
 	sender->port = port + 1 < config.ports ? port + 1 : 0;
 	blast_finish(data, config.ipv6, query, config.first_port + port, number);
@@ -178,10 +177,6 @@ int blast_send(struct xdp_md *ctx)
 	if (query->allowed == 0)
 		count->sent_unanswerable++;
 	return XDP_TX;
-
-failed:
-	count->failed++;
-	return XDP_DROP;
 }
 
 /* --- the check */
@@ -329,10 +324,10 @@ ICP_INLINE enum blast_fault judge(struct blast_counts *count, struct room *room,
 	if (header->version != ICP_VERSION)
 		return BLAST_FAULT_VERSION;
 	number = be32_to_host(header->request_number);
-	index = (number & BLAST_QUERIES_MAX) - 1;
-	slot = number >> BLAST_INDEX_BITS;
+	index = (number & ((1u << config.index_bits) - 1)) - 1;
+	slot = number >> config.index_bits;
 	query = bpf_map_lookup_elem(&queries, &index);
-	if (!query)
+	if (!query || slot >= config.slots)
 		return BLAST_FAULT_NUMBER;
 	if (size != sizeof(*udp) + header_size + query->url_size)
 		return BLAST_FAULT_LENGTH;
@@ -422,7 +417,7 @@ int blast_check(struct xdp_md *ctx)
 	return check(room, size) ? XDP_DROP : XDP_PASS;
 }
 
-/* On a packet socket, where the responder has the interface's one place for XDP: only looks. */
+/* On a packet socket, where the responder has the interface's one place for XDP: observes only. */
 SEC("socket")
 int blast_watch(struct __sk_buff *skb)
 {

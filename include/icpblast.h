@@ -23,14 +23,17 @@
 #define BLAST_FRAME_MAX (BLAST_HEADERS_MAX + BLAST_URL_MAX + 1) /* bytes */
 
 /*
- * The request number: the query's index plus one in the lower bits, so that it is never 0, and above
- * them the slot in which a sampled query has left the time of its departure; 0: not sampled.
+ * The request number: the query's index plus one in the lower config.index_bits, so that it is never
+ * 0, and above them the slot in which a sampled query has left the time of its departure; 0: not
+ * sampled.
  */
-#define BLAST_INDEX_BITS 20
-#define BLAST_QUERIES_MAX ((1u << BLAST_INDEX_BITS) - 1)
-#define BLAST_SLOTS (1u << (32 - BLAST_INDEX_BITS))
+#define BLAST_QUERIES_MAX ((1u << 20) - 1)
+#define BLAST_SLOTS_MAX (1u << 18) /* 4 MB: enough for 26 s at 10,000 samples a second */
 
-/* A bit for each opcode that a reply may have. None: the query is to be met with silence. */
+/* A sender that is late by more than so many intervals does not catch up. */
+#define BLAST_CATCH_UP 16
+
+/* A bit for each opcode that a reply may have. None: no reply is expected. */
 #define BLAST_ALLOWED(opcode) (1u << (opcode))
 #define BLAST_OPCODES 24
 
@@ -75,9 +78,11 @@ struct blast_config {
 	__u32 url_words;  /* of the longest URL, with its NUL */
 	__u32 frame_max;  /* bytes of the longest query's frame */
 	__u32 draws_mask; /* the draws are a power of two */
-	__u32 sample;	  /* one in this many is timed; 0: none */
-	__u64 interval;	  /* nanoseconds from a query to the next on one core; 0: flat out */
-	__u64 deadline;	  /* nanoseconds within which a reply counts as in time */
+	__u32 index_bits; /* of the request number */
+	__u32 slots;
+	__u32 sample;	/* one in this many is timed; 0: none */
+	__u64 interval; /* nanoseconds from a query to the next on one core; 0: flat out */
+	__u64 deadline; /* nanoseconds within which a reply counts as in time */
 	/* Of every frame, from Ethernet to the requester's address; lengths and checksums are 0. */
 	__u64 headers[(BLAST_HEADERS_MAX + ICP_WORD - 1) / ICP_WORD];
 };
@@ -119,9 +124,8 @@ enum blast_fault {
 /* Of one core; they are added up. */
 struct blast_counts {
 	__u64 sent;
-	__u64 sent_unanswerable; /* of these, which silence is the answer to */
+	__u64 sent_unanswerable; /* of these, to which no reply is expected */
 	__u64 sent_sampled;
-	__u64 failed;		      /* a helper refused: never */
 	__u64 good[BLAST_OPCODES];    /* by opcode */
 	__u64 bad[BLAST_FAULT_MAX];   /* by fault */
 	__u64 unsummed;		      /* of the good: the UDP checksum was left to an offload */

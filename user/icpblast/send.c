@@ -14,9 +14,11 @@
 #define BATCH 64	   /* frames sent by one call if the rate is unlimited */
 #define CALL_MAX (1 << 30) /* frames that one call of the kernel generates at most */
 
+static const struct timespec queue_pause = { .tv_nsec = 100000 };
+
 struct blast_sender blast_sender_of(const struct run *run, const struct generator *generator)
 {
-	__u32 share = (BLAST_SLOTS - 1) / run->generator_count;
+	__u32 share = (run->skeleton->rodata->config.slots - 1) / run->generator_count;
 	__u32 first = 1 + generator->number * share;
 
 	return (struct blast_sender){
@@ -59,7 +61,7 @@ void blast_send_live(struct generator *generator)
 /* --- sending by a packet socket */
 
 struct batch {
-	struct blast_counts counts;
+	bool sampled[BATCH], unanswerable[BATCH];
 	struct mmsghdr messages[BATCH];
 	struct iovec parts[BATCH];
 	/* The frame begins where its URL, and thereby the headers, are aligned to a word. */
@@ -68,8 +70,7 @@ struct batch {
 };
 
 /* Record when a query is sent, if its turn to be sampled has come. Returns its slot, or 0. */
-static __u32 sample(struct run *run, struct blast_sender *sender, struct blast_counts *counts,
-		    __u32 index)
+static __u32 sample(struct run *run, struct blast_sender *sender, __u32 index)
 {
 	__u32 slot = sender->slot;
 
@@ -77,7 +78,6 @@ static __u32 sample(struct run *run, struct blast_sender *sender, struct blast_c
 		return 0;
 	sender->unsampled = 0;
 	sender->slot = slot + 1 < sender->end_slot ? slot + 1 : sender->first_slot;
-	counts->sent_sampled++;
 	run->slots[slot].index = index;
 	*(volatile __u64 *)&run->slots[slot].time = clock_ns(CLOCK_MONOTONIC);
 	return slot;
@@ -95,15 +95,15 @@ static void add_query(struct run *run, struct batch *batch, unsigned int i,
 
 	memcpy(frame, config->headers, headers);
 	memcpy(frame + headers, query->url, query->url_size);
-	slot = sample(run, sender, &batch->counts, index);
+	slot = query->allowed ? sample(run, sender, index) : 0;
 	blast_finish(frame, config->ipv6, query, config->first_port + sender->port,
-		     slot << BLAST_INDEX_BITS | (index + 1));
+		     slot << config->index_bits | (index + 1));
 	sender->port = (sender->port + 1) % config->ports;
 	batch->parts[i] = (struct iovec){ frame, headers + query->url_size };
 	batch->messages[i].msg_hdr =
 		(struct msghdr){ .msg_iov = &batch->parts[i], .msg_iovlen = 1 };
-	batch->counts.sent++;
-	batch->counts.sent_unanswerable += query->allowed == 0;
+	batch->sampled[i] = slot != 0;
+	batch->unanswerable[i] = query->allowed == 0;
 }
 
 /* Returns how many queries are due now, at most BATCH; if none, `*next` is when the next is. */
@@ -114,6 +114,8 @@ static __u64 due_count(const struct run *run, struct blast_sender *sender, __u64
 
 	if (interval == 0)
 		return sender->budget < BATCH ? sender->budget : BATCH;
+	if (now > sender->next + BLAST_CATCH_UP * interval)
+		sender->next = now;
 	while (sender->next <= now && count < BATCH && count < sender->budget) {
 		sender->next += interval;
 		count++;
@@ -122,17 +124,33 @@ static __u64 due_count(const struct run *run, struct blast_sender *sender, __u64
 	return count;
 }
 
-static int send_batch(int fd, struct batch *batch, unsigned int count)
+static void count_sent(struct run *run, const struct batch *batch, unsigned int i, unsigned int end)
+{
+	pthread_mutex_lock(&run->lock);
+	for (; i < end; i++) {
+		run->socket_counts.sent++;
+		run->socket_counts.sent_sampled += batch->sampled[i];
+		run->socket_counts.sent_unanswerable += batch->unanswerable[i];
+	}
+	pthread_mutex_unlock(&run->lock);
+}
+
+/* Returns an errno, or 0 when all are sent or the run ends. */
+static int send_batch(struct run *run, int fd, struct batch *batch, unsigned int count)
 {
 	unsigned int sent = 0;
 
-	while (sent < count) {
+	while (sent < count && !run->stop) {
 		int n = sendmmsg(fd, batch->messages + sent, count - sent, 0);
 
-		if (n < 0 && errno != EINTR && errno != ENOBUFS && errno != EAGAIN)
-			return errno;
-		if (n > 0)
+		if (n > 0) {
+			count_sent(run, batch, sent, sent + n);
 			sent += n;
+		} else if (errno == ENOBUFS) { /* the interface's queue is full */
+			nanosleep(&queue_pause, NULL);
+		} else if (errno != EINTR && errno != EAGAIN) {
+			return errno;
+		}
 	}
 	return 0;
 }
@@ -165,16 +183,10 @@ void blast_send_by_socket(struct generator *generator)
 				clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 			continue;
 		}
-		memset(&batch->counts, 0, sizeof(batch->counts));
 		for (__u64 i = 0; i < count; i++)
 			add_query(run, batch, i, &sender);
 		sender.budget -= count;
-		generator->code = send_batch(fd, batch, count);
-		pthread_mutex_lock(&run->lock);
-		run->socket_counts.sent += batch->counts.sent;
-		run->socket_counts.sent_sampled += batch->counts.sent_sampled;
-		run->socket_counts.sent_unanswerable += batch->counts.sent_unanswerable;
-		pthread_mutex_unlock(&run->lock);
+		generator->code = send_batch(run, fd, batch, count);
 	}
 end:
 	free(batch);

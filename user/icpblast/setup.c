@@ -53,6 +53,12 @@ static int load(struct run *run, struct error *error)
 	config = (struct blast_config *)&skeleton->rodata->config;
 	*config = job->config;
 	config->draws_mask = run->draw_count - 1;
+	config->index_bits = 1;
+	while ((1u << config->index_bits) <= job->urls.count)
+		config->index_bits++;
+	config->slots = 1u << (32 - config->index_bits);
+	if (config->slots > BLAST_SLOTS_MAX)
+		config->slots = BLAST_SLOTS_MAX;
 	config->interval = job->rate ? SECOND * run->generator_count / job->rate : 0;
 	for (size_t i = 0; i < job->urls.count; i++)
 		if (strlen(job->urls.list[i].text) + 1 > url_size)
@@ -63,6 +69,7 @@ static int load(struct run *run, struct error *error)
 	run->query_size = offsetof(struct blast_query, url) + config->url_words * ICP_WORD;
 	bpf_map__set_value_size(skeleton->maps.queries, run->query_size);
 	bpf_map__set_max_entries(skeleton->maps.queries, job->urls.count);
+	bpf_map__set_max_entries(skeleton->maps.slots, config->slots);
 	bpf_map__set_max_entries(skeleton->maps.draws, run->draw_count / BLAST_DRAWS_A_LINE);
 	bpf_program__set_autoload(skeleton->progs.blast_send, job->sending == BLAST_SENDING_LIVE);
 	bpf_program__set_autoload(skeleton->progs.blast_check, !job->path.loopback);
@@ -81,7 +88,8 @@ static int fill(struct run *run, struct error *error)
 
 	run->queries = map_memory(skeleton->maps.queries, job->urls.count * run->query_size);
 	run->draws = map_memory(skeleton->maps.draws, run->draw_count * sizeof(*run->draws));
-	run->slots = map_memory(skeleton->maps.slots, BLAST_SLOTS * sizeof(*run->slots));
+	run->slots = map_memory(skeleton->maps.slots,
+				skeleton->rodata->config.slots * sizeof(*run->slots));
 	if (!run->queries || !run->draws || !run->slots)
 		return error_set(error, "cannot map the maps: %s", strerror(errno));
 	for (size_t i = 0; i < job->urls.count; i++)
@@ -143,14 +151,17 @@ static int attach(struct run *run, struct error *error)
 		if (link == -EBUSY || link == -EEXIST)
 			break;
 	}
+	if (link == -EBUSY || link == -EEXIST)
+		return error_set(
+			error,
+			"%s: cannot attach the check of the replies: the interface carries "
+			"an XDP program already; if another icpblast runs there, end that; "
+			"else remove the program with `ip link set dev %s xdpdrv off`, "
+			"or with xdpgeneric for xdpdrv if that is its mode",
+			path->name, path->name);
 	if (link < 0)
-		return error_set(error, "%s: cannot attach the check of the replies: %s%s",
-				 path->name, strerror(-link),
-				 link == -EBUSY || link == -EEXIST
-					 ? "; the interface carries an XDP program already; "
-					   "remove it with `ip link set dev INTERFACE xdpdrv off`, "
-					   "or with xdpgeneric for xdpdrv if that is its mode"
-					 : "");
+		return error_set(error, "%s: cannot attach the check of the replies: %s",
+				 path->name, strerror(-link));
 	run->attachment = link; /* the attachment ends with this descriptor */
 	return 0;
 }
