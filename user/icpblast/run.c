@@ -184,38 +184,33 @@ static void show_progress(const struct blast_counts *counts, const struct blast_
 		blast_lost(counts));
 }
 
-/* Wait until the time or the number is reached, and measure from the first query on. */
-static void measure(struct run *run, struct blast_result *result)
+/* Wait until the time or the number is reached, or a signal comes. */
+static void measure(struct run *run, __u64 began, struct blast_result *result)
 {
 	const struct blast_job *job = run->job;
-	struct blast_counts now, first = { 0 }, shown = { 0 };
-	__u64 began = 0, shown_at = 0, t;
-	bool ends_soon;
+	struct blast_counts now, shown = { 0 };
+	__u64 shown_at = began, t;
+	bool done, ends_soon;
 
 	for (;;) {
+		done = all_done(run); /* before the counts are read, which are final then */
 		read_counts(run, &now);
 		t = clock_ns(CLOCK_MONOTONIC);
-		if (!began && now.sent) {
-			began = shown_at = t;
-			first = shown = now;
-		}
-		if (interrupted || all_done(run) || (job->number && now.sent >= job->number) ||
-		    (job->time > 0 && began && t - began >= job->time * SECOND))
+		if (interrupted || done || (job->number && now.sent >= job->number) ||
+		    (job->time > 0 && t - began >= job->time * SECOND))
 			break;
-		if (began && t - shown_at >= SECOND && !job->quiet) {
+		if (t - shown_at >= SECOND && !job->quiet) {
 			show_progress(&now, &shown, (t - began) / 1e9, (t - shown_at) / 1e9);
 			shown = now;
 			shown_at = t;
 		}
-		ends_soon = job->number || !began || t - began > (job->time - 0.1) * SECOND;
+		ends_soon = job->number || t - began > (job->time - 0.1) * SECOND;
 		nanosleep(ends_soon ? &tick : &poll_interval, NULL);
 	}
 	progress_end();
-	result->seconds = began ? (t - began) / 1e9 : 0;
-	if (result->seconds > 0) {
-		result->sent_rate = (now.sent - first.sent) / result->seconds;
-		result->good_rate = (blast_good(&now) - blast_good(&first)) / result->seconds;
-	}
+	result->seconds = (t - began) / 1e9;
+	result->sent_rate = now.sent / result->seconds;
+	result->good_rate = blast_good(&now) / result->seconds;
 }
 
 /* Wait for replies in flight. */
@@ -239,14 +234,17 @@ static void await_replies(struct run *run, struct blast_result *result)
 
 static int execute(struct run *run, struct blast_result *result, struct error *error)
 {
+	__u64 began;
 	int code;
 
 	if (blast_setup(run, error))
 		return -1;
 	catch_signals();
+	began = clock_ns(CLOCK_MONOTONIC);
 	code = start(run, error);
 	if (code == 0)
-		measure(run, result);
+		measure(run, began, result);
+	interrupted = 0; /* another signal ends the wait for replies */
 	if (stop(run, error))
 		code = -1;
 	if (code == 0)

@@ -33,7 +33,7 @@ struct blast_job {
 
 struct blast_result {
 	struct blast_counts counts;  /* of the whole run */
-	double seconds;		     /* from the first query to the last */
+	double seconds;		     /* from the start until no more queries are sent */
 	double sent_rate, good_rate; /* a second, within this time */
 };
 
@@ -42,7 +42,10 @@ __u64 blast_good(const struct blast_counts *counts);
 __u64 blast_bad(const struct blast_counts *counts);
 __u64 blast_lost(const struct blast_counts *counts);
 
-/* Returns 0, or -1 with an error. SIGINT and SIGTERM end the run early, with a result. */
+/*
+ * Returns 0, or -1 with an error. SIGINT and SIGTERM end the run early, with a result: the first
+ * ends the sending, another one the wait for replies.
+ */
 int blast_run(const struct blast_job *job, struct blast_result *result, struct error *error);
 
 #endif
