@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* icpblast: send ICP queries at a given rate, and check every reply. */
 #include <argp.h>
+#include <arpa/inet.h>
+#include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "icpblast/report.h"
+#include "lib/escape.h"
 #include "lib/sockaddr.h"
 #include "lib/standard_options.h"
 #include "icp/opcode.h"
@@ -21,6 +25,7 @@ const char *argp_program_version = "icpblast " XDP_ICP_VERSION;
 
 #define TIME_DEFAULT 10.0 /* seconds */
 #define SAMPLE_UNLIMITED 256
+#define MAC_TEXT 17 /* characters */
 
 enum key {
 	KEY_SOURCE_PORT = 256,
@@ -51,8 +56,8 @@ static const char doc[] =
 	"The interface is the one by which the kernel sends to ADDRESS. It must be the loopback "
 	"interface or a veth whose other end is not part of a bridge; anything else is refused "
 	"unless "
-	"--anywhere is given. While it runs, its check of the replies takes the interface's place "
-	"for XDP. On a veth the responder's end must carry an XDP program in native mode, or "
+	"--anywhere is given. While it runs, its check of the replies occupies the interface's XDP "
+	"hook. On a veth the responder's end must carry an XDP program in native mode, or "
 	"`ethtool -K DEVICE gro on`, to get what --sender live sends.\n\n"
 	"Exit status: 0 there were replies and all were good, or none was expected and none came; "
 	"1 if not; 2 wrong usage, or the run failed; 3 refused, because the queries might leave "
@@ -99,13 +104,27 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
+/* Exits. The command line may contain anything: what is printed of it must not control a terminal. */
+__attribute__((format(printf, 2, 3))) static void usage_error(const struct argp_state *state,
+							      const char *format, ...)
+{
+	char text[sizeof(((struct error *)NULL)->text)], line[sizeof(text)];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	escape_line(text, line, sizeof(line));
+	argp_error(state, "%s", line);
+}
+
 static double number_of(const char *text, double min, double max, struct argp_state *state)
 {
 	char *end;
 	double number = strtod(text, &end);
 
 	if (end == text || *end || !(number >= min && number <= max))
-		argp_error(state, "'%s' is not a number from %.15g to %.15g", text, min, max);
+		usage_error(state, "'%s' is not a number from %.15g to %.15g", text, min, max);
 	return number;
 }
 
@@ -114,7 +133,7 @@ static double integer_of(const char *text, double min, double max, struct argp_s
 	double number = number_of(text, min, max, state);
 
 	if (number != floor(number))
-		argp_error(state, "'%s' is not a whole number", text);
+		usage_error(state, "'%s' is not a whole number", text);
 	return number;
 }
 
@@ -133,16 +152,16 @@ static void read_cores(const char *text, cpu_set_t *cores, struct argp_state *st
 			last = first;
 		if (!used || last < first || last >= CPU_SETSIZE ||
 		    (rest[used] && (rest[used] != ',' || !rest[used + 1])))
-			argp_error(state, "'%s' is not a list of cores, such as 0 or 0,2-3", text);
+			usage_error(state, "'%s' is not a list of cores, such as 0 or 0,2-3", text);
 		for (unsigned int core = first; core <= last; core++) {
 			if (!CPU_ISSET(core, &allowed))
-				argp_error(state, "this process may not run on core %u", core);
+				usage_error(state, "this process may not run on core %u", core);
 			CPU_SET(core, cores);
 		}
 		rest += used + (rest[used] == ',');
 	}
 	if (CPU_COUNT(cores) == 0)
-		argp_error(state, "'%s' names no core", text);
+		usage_error(state, "'%s' names no core", text);
 }
 
 static void read_mac(struct arguments *arguments, const char *text, struct argp_state *state)
@@ -150,10 +169,25 @@ static void read_mac(struct arguments *arguments, const char *text, struct argp_
 	unsigned char *mac = arguments->mac;
 	char rest;
 
-	if (sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx%c", &mac[0], &mac[1], &mac[2], &mac[3],
-		   &mac[4], &mac[5], &rest) != 6)
-		argp_error(state, "'%s' is not a MAC address, such as 02:00:00:00:00:01", text);
+	/* sscanf() alone also takes signs, white space and 0x. */
+	if (strlen(text) != MAC_TEXT || strspn(text, "0123456789abcdefABCDEF:") != MAC_TEXT ||
+	    sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%c", &mac[0], &mac[1], &mac[2],
+		   &mac[3], &mac[4], &mac[5], &rest) != 6)
+		usage_error(state, "'%s' is not a MAC address, such as 02:00:00:00:00:01", text);
 	arguments->has_mac = true;
+}
+
+static void read_address(struct arguments *arguments, const char *text, struct argp_state *state)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&arguments->address;
+	const unsigned char *byte = in6->sin6_addr.s6_addr;
+	struct error error;
+
+	if (sockaddr_parse(text, ICP_PORT, &arguments->address, &error))
+		usage_error(state, "%s", error.text);
+	if (in6->sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		usage_error(state, "%s is an IPv4 address; write it as %u.%u.%u.%u:%u", text,
+			    byte[12], byte[13], byte[14], byte[15], ntohs(in6->sin6_port));
 }
 
 static void check_combinations(struct arguments *arguments, struct argp_state *state)
@@ -161,14 +195,14 @@ static void check_combinations(struct arguments *arguments, struct argp_state *s
 	struct blast_job *job = &arguments->job;
 
 	if (!arguments->address.ss_family)
-		argp_error(state, "ADDRESS is missing");
+		usage_error(state, "ADDRESS is missing");
 	if (!arguments->file == !arguments->pattern)
-		argp_error(state, "give either --file or --url");
+		usage_error(state, "give either --file or --url");
 	if (arguments->file && arguments->urls > 1)
-		argp_error(state, "--urls needs --url");
+		usage_error(state, "--urls needs --url");
 	if (job->config.first_port + job->config.ports > 65536)
-		argp_error(state, "%u source ports from %u on exceed 65535", job->config.ports,
-			   job->config.first_port);
+		usage_error(state, "%u source ports from %u on exceed 65535", job->config.ports,
+			    job->config.first_port);
 	if (CPU_COUNT(&job->cores) == 0) {
 		cpu_set_t allowed;
 		int core = 0;
@@ -192,7 +226,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 	struct blast_job *job = &arguments->job;
-	struct error error;
 
 	switch (key) {
 	case 'f':
@@ -231,8 +264,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		else if (strcmp(text, "socket") == 0)
 			job->sending = BLAST_SENDING_SOCKET;
 		else if (strcmp(text, "auto") != 0)
-			argp_error(state, "unknown --sender '%s'; it can be live, socket or auto",
-				   text);
+			usage_error(state, "unknown --sender '%s'; it can be live, socket or auto",
+				    text);
 		return 0;
 	case 'p':
 		job->config.ports = integer_of(text, 1, 10000, state);
@@ -260,9 +293,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
-			argp_error(state, "only one ADDRESS is taken: %s", text);
-		if (sockaddr_parse(text, ICP_PORT, &arguments->address, &error))
-			argp_error(state, "%s", error.text);
+			usage_error(state, "only one ADDRESS is taken: %s", text);
+		read_address(arguments, text, state);
 		return 0;
 	case ARGP_KEY_END:
 		check_combinations(arguments, state);
@@ -334,6 +366,7 @@ int main(int argc, char **argv)
 	struct blast_result result;
 	bool refused = false;
 	struct error error;
+	char line[sizeof(error.text)];
 	int status;
 
 	argp_err_exit_status = EXIT_USAGE;
@@ -345,9 +378,16 @@ int main(int argc, char **argv)
 	} else {
 		blast_report(&arguments.job, &result, arguments.json);
 		status = !is_success(&result.counts);
+		if (ferror(stdout) || fclose(stdout)) {
+			error_set(&error, "cannot write the output: %s", strerror(errno));
+			status = EXIT_USAGE;
+		}
 	}
-	if (status >= EXIT_USAGE)
-		fprintf(stderr, "icpblast: %s\n", error.text);
+	if (status >= EXIT_USAGE) {
+		/* A file or its name may contain anything. */
+		escape_line(error.text, line, sizeof(line));
+		fprintf(stderr, "icpblast: %s\n", line);
+	}
 	blast_urls_free(&arguments.job.urls);
 	return status;
 }

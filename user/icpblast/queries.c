@@ -45,6 +45,8 @@ static int add(struct blast_urls *urls, const char *text, size_t length, __u32 a
 {
 	struct blast_url *url;
 
+	if (memchr(text, '\0', length))
+		return error_set(error, "the URL has a NUL byte, which none may contain");
 	if (length == 0 || length > BLAST_URL_MAX)
 		return error_set(error, "a URL of %zu bytes; it has 1 to %u", length,
 				 BLAST_URL_MAX);
@@ -76,6 +78,8 @@ int blast_urls_read(struct blast_urls *urls, const char *file, __u32 allowed, st
 		number++;
 		if (length && line[length - 1] == '\n')
 			length--;
+		if (length && line[length - 1] == '\r')
+			length--;
 		tab = memchr(line, '\t', length);
 		if (tab)
 			result = blast_allowed(tab + 1, line + length - tab - 1, &own, error);
@@ -84,7 +88,7 @@ int blast_urls_read(struct blast_urls *urls, const char *file, __u32 allowed, st
 		if (result)
 			error_prefix(error, "%s:%zu: ", file, number);
 	}
-	if (result == 0 && ferror(stream))
+	if (result == 0 && !feof(stream))
 		result = error_set(error, "%s: %s", file, strerror(errno));
 	if (result == 0 && urls->count == 0)
 		result = error_set(error, "%s: the file has no URL", file);

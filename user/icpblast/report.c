@@ -4,6 +4,8 @@
 
 #include "icpblast/report.h"
 #include "icp/opcode.h"
+#include "lib/escape.h"
+#include "lib/plural.h"
 
 static const char *const faults[] = {
 #define X(identifier, name) name,
@@ -85,7 +87,9 @@ static void report_json(const struct blast_job *job, const struct blast_result *
 {
 	const struct blast_counts *counts = &result->counts;
 	json_t *good = json_object(), *bad = json_object(), *root;
+	char interface[IF_NAMESIZE * ESCAPE_MAX];
 
+	escape_line(job->path.name, interface, sizeof(interface)); /* JSON needs UTF-8 */
 	for (__u32 i = 0; i < BLAST_OPCODES; i++)
 		if (counts->good[i])
 			json_object_set_new(good, opcode_short_name(i),
@@ -95,7 +99,7 @@ static void report_json(const struct blast_job *job, const struct blast_result *
 			json_object_set_new(bad, faults[i], json_integer(counts->bad[i]));
 	root = json_pack(
 		"{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:f, s:f, s:f, s:o}",
-		"interface", job->path.name, "sender",
+		"interface", interface, "sender",
 		job->sending == BLAST_SENDING_LIVE ? "live" : "socket", "cores",
 		CPU_COUNT(&job->cores), "sent", (json_int_t)counts->sent, "good",
 		(json_int_t)blast_good(counts), "bad", (json_int_t)blast_bad(counts), "lost",
@@ -112,17 +116,19 @@ static void report_text(const struct blast_job *job, const struct blast_result *
 {
 	const struct blast_counts *counts = &result->counts;
 
-	printf("%llu queries in %.3f s, %.0f a second\n", counts->sent, result->seconds,
-	       result->sent_rate);
-	printf("%llu good replies, %.0f a second", blast_good(counts), result->good_rate);
+	printf("%llu %s in %.3f s, %.0f a second\n", counts->sent,
+	       plural(counts->sent, "query", "queries"), result->seconds, result->sent_rate);
+	printf("%llu good %s, %.0f a second", blast_good(counts),
+	       plural(blast_good(counts), "reply", "replies"), result->good_rate);
 	for (__u32 i = 0; i < BLAST_OPCODES; i++)
 		if (counts->good[i])
 			printf(", %llu %s", counts->good[i], opcode_name(i));
-	printf("\n%llu bad replies", blast_bad(counts));
+	printf("\n%llu bad %s", blast_bad(counts), plural(blast_bad(counts), "reply", "replies"));
 	for (__u32 i = 0; i < BLAST_FAULT_MAX; i++)
 		if (counts->bad[i])
 			printf(", %llu for %s", counts->bad[i], faults[i]);
-	printf("\n%llu queries without a reply", blast_lost(counts));
+	printf("\n%llu %s without a reply", blast_lost(counts),
+	       plural(blast_lost(counts), "query", "queries"));
 	if (counts->sent_unanswerable)
 		printf(", and %llu for which there is to be none", counts->sent_unanswerable);
 	putchar('\n');
@@ -132,7 +138,8 @@ static void report_text(const struct blast_job *job, const struct blast_result *
 		       "in native mode, or `ethtool -K DEVICE gro on`\n");
 	if (!counts->sent_sampled)
 		return;
-	printf("latency of %llu queries, in ms:", counts->sent_sampled);
+	printf("latency of %llu %s, in ms:", counts->sent_sampled,
+	       plural(counts->sent_sampled, "query", "queries"));
 	for (size_t i = 0; i < PERCENTILES; i++) {
 		double ms = percentile(counts, percentiles[i].share);
 
