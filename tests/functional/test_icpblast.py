@@ -23,6 +23,7 @@ from wire import CLIENT, CLIENT_2, FAMILIES, SERVER, SERVER_2, Wire
 
 BLAST = BUILD / "icpblast"
 REFUSED, USAGE = 3, 2
+SO_RCVBUFFORCE = 33
 QUESTIONS = {
     "hit": "http://hit.example.com/%d",
     "miss_nofetch": "http://nofetch.example.com/%d",
@@ -50,6 +51,14 @@ class Blast(Wire):
         done = (where or self.client_side).run(BLAST, "--json", "--quiet", *words, check=False)
         self.assertEqual(done.returncode, status, f"{words}\n{done.stdout}{done.stderr}")
         return json.loads(done.stdout) if done.stdout else done.stderr
+
+    def start(self, *words):
+        """Run it in the background; communicate() of what is returned has its JSON."""
+        command = self.client_side.command(BLAST, "--json", "-q", *words, SERVER)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        return process
 
     def file(self, text):
         path = self.directory() / "urls"
@@ -113,10 +122,13 @@ class AgainstTheDaemon(Blast):
                 self.assertEqual(set(said["opcodes"]), {"hit"})
 
     def test_expected_silence(self):
-        silence = (*HIT_URLS, "--expect", "none", "--number", 1000, SERVER)
+        silence = (*HIT_URLS, "--expect", "none", "--number", 1000, "--sample", 1, SERVER)
         self.daemon_here.icpctl("drain", "--verdict", "silence")
-        said = self.blast(*silence)
-        self.assertEqual((said["silent"], said["good"], said["bad"]), (1000, 0, 0))
+        for sender in ("live", "socket"):
+            with self.subTest(sender=sender):
+                said = self.blast(*silence, "--sender", sender)
+                self.assertEqual((said["silent"], said["good"], said["bad"]), (1000, 0, 0))
+                self.assertEqual(said["latency_ms"]["sampled"], 0)
         self.daemon_here.icpctl("undrain")
         said = self.blast(*silence, status=1)
         self.assertEqual((said["good"], set(said["faults"])), (0, {"opcode"}))
@@ -157,11 +169,19 @@ class AgainstTheDaemon(Blast):
                 )
                 seconds = time.monotonic() - began
                 self.assertGreaterEqual(said["seconds"], 1)
-                # Measured outside: the measurement inside may notice the first query late.
+                # Measured outside: sending goes on until the generator has stopped.
                 self.assertLessEqual(said["sent"], 200 * seconds + 64 + 16)
         cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:2]))
         said = self.blast(*HIT_URLS, "--number", 9999, "--cores", cores, SERVER)
         self.assertEqual(said["sent"], 9999)
+
+    def test_rates_are_those_of_the_whole_run(self):
+        for sender in ("live", "socket"):
+            with self.subTest(sender=sender):
+                said = self.blast(*HIT_URLS, "--number", 100, "--sender", sender, SERVER)
+                rate = said["sent"] / said["seconds"]
+                self.assertAlmostEqual(said["queries_per_second"] / rate, 1, places=3)
+                self.assertGreaterEqual(said["queries_per_second"], said["replies_per_second"])
 
     def test_every_query_can_be_timed(self):
         said = self.blast(*HIT_URLS, "--number", 500, "--rate", 1000, SERVER)
@@ -208,6 +228,93 @@ class AgainstTheDaemon(Blast):
         said = self.blast(*HIT_URLS, "--number", 1, SERVER, status=USAGE)
         self.assertIn("c0: cannot attach the check of the replies", said)
         self.assertIn("carries an XDP program already", said)
+        self.assertIn("`ip link set dev c0 xdpdrv off`", said)
+        self.assertIn("if another icpblast runs there, end that", said)
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        for where in (">/dev/full", ">&-"):
+            with self.subTest(where=where):
+                words = ("sh", "-c", f'exec "$0" "$@" {where}', BLAST, "-q", "-n", 1)
+                done = self.client_side.run(*words, *HIT_URLS, SERVER, check=False)
+                self.assertEqual(done.returncode, USAGE, done.stderr)
+                self.assertIn("icpblast: cannot write the output: ", done.stderr)
+
+    def test_one_query_is_singular(self):
+        said = self.client_side.run(BLAST, "-n", 1, *HIT_URLS, SERVER, check=False).stdout
+        self.assertRegex(said, "^1 query in ")
+
+    def test_name_that_is_not_utf8(self):
+        name = os.fsdecode(b"c\xff")
+        self.client_side.run("ip", "link", "set", "c0", "down")
+        self.client_side.run("ip", "link", "set", "c0", "name", name)
+        self.client_side.run("ip", "link", "set", name, "up")
+        words = (BLAST, "--json", "-n", 1, *HIT_URLS, "--mac", self.server_side.mac("s0"), SERVER)
+        done = self.client_side.run(*words, check=False)
+        self.assertEqual(json.loads(done.stdout)["interface"], "c\\xff")
+
+
+class Held(Blast):
+    """Senders that are held up, by a packet socket."""
+
+    mode = "off"
+    sanitized = False
+    WORDS = (*HIT_URLS, "--expect", "none", "--mac", "02:00:00:00:00:01")
+
+    def start(self, *words):
+        return super().start("--sender", "socket", *self.WORDS, *words)
+
+    def test_missed_queries_are_not_made_up_for(self):
+        rate = 10000
+        tap = self.tap(self.server_side, "s0")
+        began = time.monotonic()
+        process = self.start("--rate", rate, "--time", 1000)
+        tap.receive_until(lambda frame: b"http://hit.example.com/" in frame)
+        process.send_signal(signal.SIGSTOP)
+        net.until(lambda: self.all_stopped(process.pid), "all threads to stop")
+        stopped = time.monotonic()
+        time.sleep(2)  # whatever it is, it does not count for what may be sent
+        held = time.monotonic() - stopped
+        process.send_signal(signal.SIGCONT)
+        # Long enough for it to catch up, if it did.
+        for _ in range(1000):
+            tap.receive_until(lambda frame: b"http://hit.example.com/" in frame)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=net.PATIENCE)
+        most = rate * (time.monotonic() - began - held)
+        self.assertLessEqual(json.loads(said)["sent"], most + 64 + 16)
+
+    @staticmethod
+    def all_stopped(pid):
+        states = []
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/stat") as stat:
+                states.append(stat.read().rpartition(") ")[2][0])
+        return set(states) == {"T"}
+
+    def test_full_queue_ends_with_the_run(self):
+        shape = ("tc", "qdisc", "add", "dev", "c0", "root", "tbf", "rate", "8kbit")
+        done = self.client_side.run(*shape, "burst", 1500, "limit", 1, check=False)
+        if done.returncode:
+            self.skipTest(f"tc: {done.stderr.strip()}")
+        for words, number in (
+            (("--time", 0.5), None),
+            (("--number", 100), signal.SIGINT),
+            (("--time", 1000), signal.SIGTERM),
+        ):
+            with self.subTest(words=words):
+                process = self.start(*words)
+                if number:
+                    net.until(lambda: "xdp" in self.client_side.link("c0"), "the check")
+                    net.until(lambda: self.catches(process.pid, number), "the handler")
+                    process.send_signal(number)
+                said, _ = process.communicate(timeout=net.PATIENCE)
+                self.assertEqual(json.loads(said)["sent"], 0)
+
+    @staticmethod
+    def catches(pid, number):
+        with open(f"/proc/{pid}/status") as status:
+            caught = next(line for line in status if line.startswith("SigCgt:"))
+        return int(caught.split()[1], 16) >> (number - 1) & 1
 
 
 class Echo(Blast):
@@ -359,7 +466,7 @@ class Faulty(Blast):
                 field(UDP, "chksum", lambda _: 0),
             ],
             "version": [patched(1, b"\3")],
-            "request_number": [patched(5, b"\xff")],
+            "request_number": [patched(7, b"\0"), patched(4, b"\xff")],
             "options": [patched(8, b"\x40"), patched(14, b"\1")],
             "url": [patched(20, b"H"), patched(-2, b"9"), patched(-1, b"x")],
             "opcode": [patched(0, b"\3"), patched(0, b"\1"), patched(0, b"\xc8")],
@@ -386,6 +493,57 @@ class Faulty(Blast):
         queries = itertools.count()
         said, status = self.outcome(lambda reply: [reply, reply] if next(queries) % 2 else [])
         self.assertEqual((said["good"], said["lost"], status), (self.NUMBER // 2,) * 2 + (1,))
+
+    def test_slow_replies_keep_their_queries(self):
+        """More sampled queries wait for a reply than the upper bits of 20 have slots."""
+        number = 5000
+        self.wire.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
+        self.wire.socket.settimeout(net.PATIENCE)
+        process = self.start("-r", 5000, "-n", number, "-e", "echo", "-u", "http://e.org/")
+        frames = []
+        while len(frames) < number:
+            frame = self.wire.receive()
+            if frame.endswith(b"http://e.org/\0"):
+                frames.append(frame)
+        for frame in frames:
+            turned = frame[6:12] + frame[:6] + frame[12:26] + frame[30:34] + frame[26:30]
+            self.wire.send(turned + frame[36:38] + frame[34:36] + frame[38:])
+        said = json.loads(process.communicate(timeout=net.PATIENCE)[0])
+        self.assertEqual((said["good"], said["faults"]), (number, {}))
+        self.assertEqual(said["latency_ms"]["answered"], number)
+
+    def withhold(self):
+        """Start it with a responder that keeps its replies in the returned list."""
+        held = []
+        self.addCleanup(self.lie(lambda reply: held.append(reply) or []))
+        process = self.start("-r", 100, "-t", 1000, "-u", "http://e.org/%d", "-k", 3)
+        net.until(lambda: len(held) >= self.NUMBER, "queries")
+        return process, held
+
+    def test_replies_are_awaited_after_a_signal(self):
+        process, held = self.withhold()
+        process.send_signal(signal.SIGINT)
+
+        def ended():
+            while held:
+                self.wire.send(held.pop(0))
+            return process.poll() is not None
+
+        net.until(ended, "the end")
+        said = json.loads(process.communicate()[0])
+        self.assertEqual((said["good"], said["lost"]), (said["sent"], 0))
+        self.assertEqual(process.returncode, 0)
+
+    def test_second_signal_ends_the_wait(self):
+        process, held = self.withhold()
+
+        def ended():
+            process.send_signal(signal.SIGINT)
+            self.wire.send(held[0])  # as long as something comes, the wait goes on
+            return process.poll() is not None
+
+        net.until(ended, "the end")
+        self.assertGreater(json.loads(process.communicate()[0])["lost"], 0)
 
     def test_reply_from_another_address_is_ignored(self):
         def elsewhere(reply):
@@ -425,10 +583,22 @@ class Refusals(Blast):
         net.until(lambda: self.server_side.is_operational("b0"), "the bridge")
         self.responder(interfaces=[]).start()
         self.refused(SERVER_2)
+        self.client_side.add_address("lo", "192.0.2.1/32")
+        self.client_side.run("ip", "route", "add", "10.3.0.0/24", "dev", "c1", "src", "192.0.2.1")
+        self.assertIn("c1 is neither", self.refused("10.3.0.1"))
         said = self.blast(
             *(*HIT_URLS, "--number", 100, "--rate", 500, "--anywhere", SERVER_2)
         )
         self.assertEqual((said["bad"], said["interface"]), (0, "c1"))
+
+    def test_missing_rights_are_named(self):
+        done = self.client_side.run(
+            *("setpriv", "--inh-caps=-net_admin", "--bounding-set=-net_admin"),
+            *(BLAST, *HIT_URLS, "-n", 1, SERVER),
+            check=False,
+        )
+        self.assertEqual(done.returncode, USAGE)
+        self.assertRegex(done.stderr, "interface c0: .*: Permission denied; it needs root")
 
     def test_unresolved_address_is_reported(self):
         said = self.blast(*HIT_URLS, "--number", 1, "10.1.0.77", status=USAGE)
@@ -449,9 +619,26 @@ class Refusals(Blast):
             (("-u", "x", "-c", 1023, SERVER), "may not run on core 1023"),
             (("-u", "x", "-t", "now", SERVER), "'now' is not a number"),
             (("-u", "x", "--sender", "live", CLIENT), "the loopback interface takes no live"),
+            (("-u", "x", "--mac", "1ff:2:3:4:5:6", SERVER), "'1ff:2:3:4:5:6' is not a MAC address"),
+            (("-u", "x", "--mac", "1f:2:3:4:5:6", SERVER), "'1f:2:3:4:5:6' is not a MAC address"),
+            (("-u", "x", f"[::ffff:{SERVER}]"), f"is an IPv4 address; write it as {SERVER}:3130"),
+            (("-u", "x", "-e", "\33[1m", SERVER), "unknown verdict '\\x1b[1m'"),
+            (("-u", "x", "-r", "\33[1m", SERVER), "'\\x1b[1m' is not a number"),
+            (("-f", "/\33[1m", SERVER), "/\\x1b[1m: No such file"),
         ):
             with self.subTest(words=words):
                 self.assertIn(expected, self.blast(*words, status=USAGE))
+
+    def test_unusual_files(self):
+        windows = self.file("http://e.org/\thit\r\nhttp://e.org/x\tyes\r\n")
+        said = self.blast("-f", windows, SERVER, status=USAGE)
+        self.assertIn(":2: unknown verdict 'yes';", said)
+        said = self.blast("-f", self.file("http://e.org/\0x\n"), SERVER, status=USAGE)
+        self.assertIn(":1: the URL has a NUL byte", said)
+        limited = ("prlimit", "--as=200000000", BLAST, "-f", "/dev/zero", SERVER)
+        done = self.client_side.run(*limited, check=False)
+        self.assertEqual(done.returncode, USAGE)
+        self.assertIn("/dev/zero: Cannot allocate memory", done.stderr)
 
 
 if __name__ == "__main__":

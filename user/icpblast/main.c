@@ -17,7 +17,7 @@
 #include "icp/opcode.h"
 
 enum {
-	EXIT_USAGE = 2,	 /* wrong usage, or the run failed */
+	EXIT_USAGE = 2,	 /* wrong usage, the run failed, or its output could not be written */
 	EXIT_REFUSED = 3 /* the queries might leave the machine */
 };
 
@@ -60,8 +60,8 @@ static const char doc[] =
 	"hook. On a veth the responder's end must carry an XDP program in native mode, or "
 	"`ethtool -K DEVICE gro on`, to get what --sender live sends.\n\n"
 	"Exit status: 0 there were replies and all were good, or none was expected and none came; "
-	"1 if not; 2 wrong usage, or the run failed; 3 refused, because the queries might leave "
-	"the machine.";
+	"1 if not; 2 wrong usage, the run failed, or its output could not be written; 3 refused, "
+	"because the queries might leave the machine.";
 
 static const struct argp_option options[] = {
 	{ NULL, 0, NULL, 0, "What to ask:", 1 },
