@@ -30,9 +30,6 @@
 #define BLAST_QUERIES_MAX ((1u << 20) - 1)
 #define BLAST_SLOTS_MAX (1u << 18) /* 4 MB: enough for 26 s at 10,000 samples a second */
 
-/* A sender that is late by more than so many intervals does not catch up. */
-#define BLAST_CATCH_UP 16
-
 /* A bit for each opcode that a reply may have. None: no reply is expected. */
 #define BLAST_ALLOWED(opcode) (1u << (opcode))
 #define BLAST_OPCODES 24

@@ -14,7 +14,13 @@
 #define BATCH 64	   /* frames sent by one call if the rate is unlimited */
 #define CALL_MAX (1 << 30) /* frames that one call of the kernel generates at most */
 
-static const struct timespec queue_pause = { .tv_nsec = 100000 };
+/*
+ * A thread that sleeps is often late by some milliseconds, so it has to catch up to keep the rate.
+ * After more than this, in nanoseconds, the process was stopped: no burst makes up for that.
+ */
+#define CATCH_UP (SECOND / 10)
+
+static const struct timespec queue_pause = { .tv_nsec = 1000000 };
 
 struct blast_sender blast_sender_of(const struct run *run, const struct generator *generator)
 {
@@ -114,7 +120,7 @@ static __u64 due_count(const struct run *run, struct blast_sender *sender, __u64
 
 	if (interval == 0)
 		return sender->budget < BATCH ? sender->budget : BATCH;
-	if (now > sender->next + BLAST_CATCH_UP * interval)
+	if (now > sender->next + CATCH_UP)
 		sender->next = now;
 	while (sender->next <= now && count < BATCH && count < sender->budget) {
 		sender->next += interval;
