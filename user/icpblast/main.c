@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* icpblast: send ICP queries at a given rate, and check every reply. */
 #include <argp.h>
-#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -104,7 +103,7 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-/* Exits. The command line may contain anything: what is printed of it must not control a terminal. */
+/* Exits. The arguments may contain anything: what is printed must not control a terminal. */
 __attribute__((format(printf, 2, 3))) static void usage_error(const struct argp_state *state,
 							      const char *format, ...)
 {
@@ -177,19 +176,6 @@ static void read_mac(struct arguments *arguments, const char *text, struct argp_
 	arguments->has_mac = true;
 }
 
-static void read_address(struct arguments *arguments, const char *text, struct argp_state *state)
-{
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&arguments->address;
-	const unsigned char *byte = in6->sin6_addr.s6_addr;
-	struct error error;
-
-	if (sockaddr_parse(text, ICP_PORT, &arguments->address, &error))
-		usage_error(state, "%s", error.text);
-	if (in6->sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-		usage_error(state, "%s is an IPv4 address; write it as %u.%u.%u.%u:%u", text,
-			    byte[12], byte[13], byte[14], byte[15], ntohs(in6->sin6_port));
-}
-
 static void check_combinations(struct arguments *arguments, struct argp_state *state)
 {
 	struct blast_job *job = &arguments->job;
@@ -226,6 +212,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 	struct blast_job *job = &arguments->job;
+	struct error error;
 
 	switch (key) {
 	case 'f':
@@ -294,7 +281,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
 			usage_error(state, "only one ADDRESS is taken: %s", text);
-		read_address(arguments, text, state);
+		if (sockaddr_parse(text, ICP_PORT, &arguments->address, &error))
+			usage_error(state, "%s", error.text);
 		return 0;
 	case ARGP_KEY_END:
 		check_combinations(arguments, state);

@@ -249,6 +249,19 @@ static void address_words(const struct sockaddr_storage *address, __u32 words[4]
 		memcpy(words + 3, &((const struct sockaddr_in *)address)->sin_addr, 4);
 }
 
+/* The kernel sends IPv4 to such an address, while the frames here would be IPv6. */
+static int refuse_mapped(const struct sockaddr_storage *address, const char *text,
+			 struct error *error)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
+	const unsigned char *byte = in6->sin6_addr.s6_addr;
+
+	if (in6->sin6_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+		return 0;
+	return error_set(error, "%s is an IPv4 address; write it as %u.%u.%u.%u:%u", text, byte[12],
+			 byte[13], byte[14], byte[15], ntohs(in6->sin6_port));
+}
+
 /* Find the address that the kernel would send from. */
 static int find_own_address(const struct sockaddr_storage *address, struct sockaddr_storage *own,
 			    const char *text, struct error *error)
@@ -299,7 +312,7 @@ int blast_path_find(struct blast_path *path, const struct sockaddr_storage *addr
 	*refused = false;
 	memset(path, 0, sizeof(*path));
 	sockaddr_text(address, text);
-	if (find_own_address(address, &own, text, error))
+	if (refuse_mapped(address, text, error) || find_own_address(address, &own, text, error))
 		return -1;
 	path->ipv6 = address->ss_family == AF_INET6;
 	address_words(address, path->address);
