@@ -149,8 +149,13 @@ class Served(Lab):
         self.assertIn("default-src 'none'", self.ask("GET", "/v1/status")[1][name])
 
     def test_what_is_public(self):
+        log = f'host = e.org window = 1m log = "{self.daemon_here.config.parent}/no.log"'
+        recent = f'policy "30" {{ kind = recent verdict = hit key = host {log} }}'
+        self.daemon_here.configure(POLICIES + recent)
+        self.daemon_here.icpctl("reload")
         status, policies = self.get("/v1/status"), self.get("/v1/policies")
-        self.assertEqual((status["mode"], policies["count"]), ("userspace", 2))
+        self.assertEqual((status["mode"], policies["count"]), ("userspace", 3))
+        self.assertEqual(["why" in state for state in status["states"]], [True, False])
         self.assertIn("answered", status)
         for name in ("config", "pin_dir", "pid", "listen", "metrics"):
             self.assertNotIn(name, status)
@@ -158,8 +163,8 @@ class Served(Lab):
         self.assertNotIn(str(self.daemon_here.config.parent), json.dumps([status, policies]))
         self.daemon_here.config.write_text("secret")
         self.daemon_here.icpctl("reload", check=False)
-        until(lambda: self.get("/v1/status")["last_reload"], "the reload to be told")
-        self.assertIn("icpctl status", self.get("/v1/status")["last_reload"]["error"])
+        error = until(lambda: self.get("/v1/status")["last_reload"]["error"], "the reload's error")
+        self.assertIn("icpctl status", error)
 
     def test_check(self):
         before = self.daemon_here.count("answered.daemon")

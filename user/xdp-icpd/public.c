@@ -36,16 +36,25 @@ static void hide(json_t *object, const char *const *names)
 		json_object_del(object, *names);
 }
 
+/* What gates observe may be known; other reasons may have paths, or words of helpers and scripts. */
+static void hide_reason(json_t *state)
+{
+	if (!json_object_get(state, "matches"))
+		json_object_del(state, "why");
+}
+
 static json_t *make_status(struct daemon *daemon)
 {
 	static const char *const own[] = { "config", "pin_dir", "pid", "listen", "metrics", NULL };
 	static const char *const of_etcd[] = { "endpoint", "lease",	  "revision", "error",
 					       "bad_key",  "state_error", NULL };
 	json_t *status = status_json(daemon), *reload = json_object_get(status, "last_reload");
-	json_t *cluster;
+	json_t *cluster, *state;
 	size_t i;
 
 	hide(status, own);
+	json_array_foreach (json_object_get(status, "states"), i, state)
+		hide_reason(state);
 	json_array_foreach (json_object_get(status, "clusters"), i, cluster)
 		hide(cluster, of_etcd);
 	if (json_is_string(json_object_get(reload, "error")))
@@ -60,8 +69,10 @@ static json_t *make_policies(struct daemon *daemon)
 	json_t *policies = policies_json(daemon, POLICIES_MAX), *policy;
 	size_t i, count = chain_count(daemon->chain);
 
-	json_array_foreach (json_object_get(policies, "policies"), i, policy)
+	json_array_foreach (json_object_get(policies, "policies"), i, policy) {
 		json_object_del(policy, "where");
+		hide_reason(json_object_get(policy, "state"));
+	}
 	json_object_set_new(policies, "count", json_integer((json_int_t)count));
 	return policies;
 }
