@@ -27,6 +27,18 @@ static void extend(struct session *session, const struct etcd_result *result, ui
 	session->status.lease = presence->lease;
 }
 
+/* Note etcd's error, and when to try again. A lease is kept alive until then. */
+static void retry(struct session *session, const struct error *error)
+{
+	struct presence *presence = &session->presence;
+	uint64_t keepalive = etcd_now() + session->settings->ttl / KEEPALIVES;
+
+	presence->claim_next = session_retry(session, presence->refusals++, error);
+	presence->next = presence->claim_next;
+	if (presence->lease && keepalive < presence->next)
+		presence->next = keepalive;
+}
+
 static void lose(struct session *session)
 {
 	struct presence *presence = &session->presence;
@@ -37,7 +49,7 @@ static void lose(struct session *session)
 	presence->lease = 0;
 	presence->written = false;
 	presence->claims = false;
-	presence->next = session_retry(session, presence->refusals++, &error);
+	retry(session, &error);
 	session->status.lease = 0;
 	session->status.registered = false;
 	/* etcd has forgotten more than that if it was wiped. */
@@ -58,7 +70,7 @@ static bool succeeded(struct session *session, const struct etcd_result *result)
 		session_reached(session);
 	if (result->outcome == ETCD_OK)
 		return true;
-	presence->next = session_retry(session, presence->refusals++, &result->error);
+	retry(session, &result->error);
 	return false;
 }
 
@@ -75,10 +87,9 @@ static void on_kept(void *context, const struct etcd_result *result)
 		return;
 	}
 	extend(session, result, ttl);
-	if (!session->presence.written) {
+	if (!session->presence.written && etcd_now() >= session->presence.claim_next) {
 		session->presence.claims = true;
-		if (!session->presence.refusals)
-			session->presence.next = etcd_now();
+		session->presence.next = etcd_now();
 	}
 	if (session->view.state == VIEW_WATCHES)
 		session->failures = 0;
@@ -163,7 +174,6 @@ static void tell_owner(struct session *session, const json_t *inner)
 	const json_t *range = json_object_get(
 		json_array_get(json_object_get(inner, "responses"), 0), "response_range");
 	const json_t *key = json_array_get(json_object_get(range, "kvs"), 0);
-	struct presence *presence = &session->presence;
 	size_t length = 0;
 	char *value = etcd_bytes(key, "value", &length);
 	struct error error;
@@ -174,7 +184,7 @@ static void tell_owner(struct session *session, const json_t *inner)
 		"own, or wait for the lease of the former to end",
 		session->settings->self, value ? value : "");
 	free(value);
-	presence->next = session_retry(session, presence->refusals++, &error);
+	retry(session, &error);
 }
 
 static void on_claimed(void *context, const struct etcd_result *result)

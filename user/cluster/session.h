@@ -15,6 +15,7 @@ struct presence {
 	uint64_t lease;	      /* 0: none */
 	uint64_t valid_until; /* the lease is surely there until then */
 	uint64_t next;	      /* when to do something */
+	uint64_t claim_next;  /* when to put the key, after errors */
 	bool asked, claims;   /* a call runs; the next one puts the key */
 	bool written;	      /* the key is there */
 	bool disturbed;	      /* it was changed or deleted since the call was sent */
