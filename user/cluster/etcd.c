@@ -409,9 +409,14 @@ static enum etcd_outcome outcome_of(json_int_t code)
 	}
 }
 
-/* End a call by what etcd says is wrong, or send it again with a new token. */
-static void refuse(struct call *call, const json_t *error)
+/*
+ * End a call by what etcd says is wrong, or send it again with a new token. What replies with a stream,
+ * as a keepalive does, has the error in an object.
+ */
+static void refuse(struct call *call, const json_t *reply)
 {
+	const json_t *inner = json_object_get(reply, "error");
+	const json_t *error = json_is_object(inner) ? inner : reply;
 	const json_t *number = json_object_get(error, "code");
 	const char *message = json_string_value(json_object_get(error, "message"));
 	char text[MESSAGE_SHOWN];
@@ -483,8 +488,6 @@ static void process_line(struct call *call, const char *line, size_t length)
 
 	if (json_is_object(result))
 		call->line((void *)call->context, result);
-	else if (json_is_object(json_object_get(json, "error")))
-		refuse(call, json_object_get(json, "error"));
 	else if (json_is_object(json))
 		refuse(call, json);
 	else
