@@ -240,6 +240,10 @@ TEST(replies)
 		  ETCD_COMPACTED },
 		{ "HTTP/1.1 503 No\r\n\r\n{\"code\":14,\"message\":\"no leader\"}", "no leader",
 		  ETCD_UNREACHABLE },
+		/* To a keepalive. */
+		{ "HTTP/1.1 503 No\r\n\r\n{\"error\":{\"grpc_code\":14,\"http_code\":503,"
+		  "\"message\":\"no leader\"}}",
+		  "no leader", ETCD_UNREACHABLE },
 		{ "HTTP/1.1 500 No\r\n\r\n{}", "without a message", ETCD_REFUSED },
 		{ "HTTP/1.1 500 No\r\n\r\n<html>", "status 500, no JSON: '<html>'",
 		  ETCD_UNREACHABLE },
@@ -445,7 +449,7 @@ TEST(tokens)
 
 static char directory[] = "/tmp/xdp-icp-etcd-XXXXXX";
 
-static void open_session(struct session *session)
+static void open_session_with(struct session *session, unsigned int ttl, unsigned int members_min)
 {
 	static char *endpoints[1];
 	static struct cluster_settings settings = {
@@ -455,16 +459,22 @@ static void open_session(struct session *session)
 		.addresses = "",
 		.state = directory,
 		.weight = 100,
-		.ttl = 2000,
 		.etcd = { .endpoint_count = 1, .endpoints = endpoints },
 	};
 	struct error error;
 
+	settings.ttl = ttl;
+	settings.members_min = members_min;
 	endpoints[0] = server.endpoint;
 	strcpy(directory, "/tmp/xdp-icp-etcd-XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	assert_int_equal(session_open(session, &settings, &error), 0);
 	session_read(session);
+}
+
+static void open_session(struct session *session)
+{
+	open_session_with(session, 2000, 0);
 }
 
 static void close_session(struct session *session)
@@ -628,6 +638,79 @@ TEST(taking_leases_has_pauses)
 	UNTIL(&session, server.stage == 4);
 	assert_true(etcd_now() - begun >= 50 + 100 + 200);
 	assert_non_null(strstr(session.status.error.text, "the lease of member 'a' is lost"));
+	close_session(&session);
+}
+
+/* The key is refused. `stage` has the keepalives since it was put last. */
+static bool reply_full(const struct request *request, struct evbuffer *response)
+{
+	if (strcmp(request->path, "lease/keepalive") == 0)
+		server.stage++;
+	if (strcmp(request->path, "kv/txn") != 0)
+		return reply_well(request, response);
+	server.stage = 0;
+	respond(response, "429 Too Many Requests",
+		"{\"code\":8,\"message\":\"etcdserver: mvcc: database space exceeded\"}");
+	return false;
+}
+
+/* The lease is kept alive while the key is put less and less often. */
+TEST(a_key_that_is_refused)
+{
+	struct session session;
+
+	begin(reply_full);
+	open_session_with(&session, 600, 0);
+	UNTIL(&session, server.stage == 3);
+	assert_false(session.status.registered);
+	assert_int_equal(session.presence.lease, 7);
+	close_session(&session);
+}
+
+/* A watch that tells its progress, and then nothing. */
+static bool reply_progress(const struct request *request, struct evbuffer *response)
+{
+	reply_well(request, response);
+	if (strcmp(request->path, "watch") == 0) {
+		assert_non_null(strstr(request->body, "\"progress_notify\":true"));
+		evbuffer_add_printf(response, "{\"result\":{\"header\":{\"revision\":\"9\"}}}\n");
+		server.stage++;
+	}
+	return false;
+}
+
+TEST(a_watch_that_is_silent)
+{
+	struct session session;
+
+	begin(reply_progress);
+	open_session(&session);
+	UNTIL(&session, session.status.watching && session.status.registered);
+	session.view.next = etcd_now(); /* the time has passed */
+	UNTIL(&session, server.stage == 2 && session.status.watching);
+	assert_int_equal(session.status.reads, 1);
+	assert_int_equal(session.status.failures, 0);
+	close_session(&session);
+}
+
+/* `stage` has the number of keepalives. */
+static bool reply_alive(const struct request *request, struct evbuffer *response)
+{
+	server.stage += strcmp(request->path, "lease/keepalive") == 0;
+	return reply_well(request, response);
+}
+
+/* That etcd's map is up to date confirms no other. */
+TEST(a_map_that_is_not_used_is_not_confirmed)
+{
+	struct session session;
+
+	begin(reply_alive);
+	open_session_with(&session, 600, 1);
+	UNTIL(&session, session.status.watching && session.status.below_floor);
+	server.stage = 0;
+	UNTIL(&session, server.stage == 3);
+	assert_int_equal(session.status.confirmed, 0);
 	close_session(&session);
 }
 

@@ -190,6 +190,7 @@ static void consider(struct session *session, uint64_t now)
 	    (now < session->hold_until && lacks_members(session)))
 		return;
 	session->fresh = false;
+	session->status.confirmed = known->as_of;
 	if (session->map && membership_is_same(session->map, known))
 		return;
 	session->status.changes++;

@@ -24,6 +24,12 @@
 #define CHANGES_MAX 100000   /* of a watch, before they are made into a map in any case */
 #define LOGGED_BAD_KEYS 10   /* in a period (log.h) */
 
+/*
+ * Milliseconds without a line after which a watch is taken for dead. etcd tells its progress every 10
+ * or 11 minutes, but leaves it out in a period with a change.
+ */
+#define WATCH_SILENCE (25 * 60000)
+
 /* --- keys */
 
 /* Log and count a key that makes no sense. */
@@ -164,6 +170,8 @@ static void on_line(void *context, const json_t *result)
 	} else {
 		on_events(session, result);
 	}
+	if (view->state == VIEW_WATCHES)
+		view->next = etcd_now() + WATCH_SILENCE;
 }
 
 static void on_watch_end(void *context, const struct etcd_result *result)
@@ -178,9 +186,10 @@ static void on_watch_end(void *context, const struct etcd_result *result)
 static void watch(struct session *session, uint64_t now)
 {
 	struct view *view = &session->view;
-	json_t *create = json_pack("{s:o, s:o, s:o, s:b}", "key", session_key(session, "", 0),
+	json_t *create = json_pack("{s:o, s:o, s:o, s:b, s:b}", "key", session_key(session, "", 0),
 				   "range_end", range_end(session), "start_revision",
-				   etcd_make_number(view->revision + 1), "fragment", true);
+				   etcd_make_number(view->revision + 1), "fragment", true,
+				   "progress_notify", true);
 
 	view->state = VIEW_BEGINS;
 	view->next = now + WATCH_TIMEOUT;
@@ -254,7 +263,9 @@ static void on_page(void *context, const struct etcd_result *result)
 	struct session *session = session_of(context, view);
 	struct view *view = context;
 	const json_t *kvs = json_object_get(result->reply, "kvs"), *kv;
-	bool more = json_is_true(json_object_get(result->reply, "more"));
+	/* No map is made of what has no room. */
+	bool more = json_is_true(json_object_get(result->reply, "more")) &&
+		    !membership_changes_lack(view->changes);
 	size_t i;
 
 	if (result->outcome == ETCD_TOO_LARGE && view->page > 1) {
@@ -368,6 +379,8 @@ void view_step(struct session *session, uint64_t now)
 		read_all(session);
 	else if (view->state == VIEW_IDLE && now >= view->next)
 		watch(session, now);
+	else if (view->state == VIEW_WATCHES && now >= view->next)
+		view_begin(session, false, now); /* its connection may have died silently */
 	session->status.watching = view->state == VIEW_WATCHES;
 	session->status.bad_keys = view->bad_keys;
 	flush(session, now);
@@ -377,11 +390,12 @@ uint64_t view_due(const struct session *session)
 {
 	const struct view *view = &session->view;
 
-	if (view->state == VIEW_IDLE || view->state == VIEW_BEGINS)
-		return view->next;
-	return view->state == VIEW_WATCHES && membership_changes_count(view->changes)
+	if (view->state == VIEW_READS)
+		return UINT64_MAX;
+	return view->state == VIEW_WATCHES && membership_changes_count(view->changes) &&
+			       session->make_next < view->next
 		       ? session->make_next
-		       : UINT64_MAX;
+		       : view->next;
 }
 
 void view_confirm(struct session *session, uint64_t revision, uint64_t seen)
@@ -396,8 +410,10 @@ void view_confirm(struct session *session, uint64_t revision, uint64_t seen)
 		return;
 	}
 	view->behind = 0;
+	if (session->fresh) /* that is not the map in use */
+		return;
 	session->status.confirmed = time(NULL);
-	if (session->map && !session->fresh)
+	if (session->map)
 		saved_map_confirm(&session->saved, session->map, session->presence.lease,
 				  etcd_now());
 }
