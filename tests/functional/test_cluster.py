@@ -404,6 +404,20 @@ class Faults(ClusterLab):
         until(lambda: own in etcd.ctl("get", own, "--keys-only").stdout, "the key")
         self.until_state(a, "ok", members=1)
 
+    def test_a_daemon_that_fails_to_start(self):
+        """It has read the lease of the one that runs, and leaves it alone."""
+        etcd = self.etcd().start()
+        a = self.member("origin-a", 3130).start()
+        self.until_state(a, "ok", members=1, saved=True)
+        lease = self.cluster(a)["lease"]
+        other = a.config.with_name("other.conf")
+        missing = 'policy "x" { kind = prefix  verdict = hit  file = "/missing" }'
+        other.write_text(a.config.read_text().replace(":3130", ":3131") + missing)
+        done = a.namespace.run(BUILD / "xdp-icpd", "-c", other, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/missing", done.stderr)
+        self.assertIn("granted", etcd.ctl("lease", "timetolive", lease).stdout)
+
     def test_a_wiped_etcd_is_no_reason_to_own_everything(self):
         self.ttl = "2s"
         etcd = self.etcd().start()

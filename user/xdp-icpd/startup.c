@@ -463,6 +463,8 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 		close(start.metrics);
 	compiled_free(start.compiled);
 	if (result) {
+		/* The lease in the file may be that of another daemon, which runs. */
+		daemon_stop_clusters(daemon, false);
 		daemon_stop(daemon);
 		return -1;
 	}
