@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cluster/registry.h"
+#include "cluster/values.h"
 #include "icp/opcode.h"
 #include "lib/byteset.h"
 #include "lib/escape.h"
@@ -325,9 +326,7 @@ static json_t *assignments_json(const struct membership *map, const char *prefix
 	json_t *list = json_array();
 
 	while (count-- > 0 && (one = assignments_next(&cursor))) {
-		json_t *json = one->member ? json_pack("{s:s}", "member", one->member)
-					   : json_pack("{s:s}", "verdict",
-						       opcode_short_name(one->verdict));
+		json_t *json = value_of_assignment(one);
 
 		json_object_set_new(json, "prefix", control_bytes(one->prefix, one->length));
 		json_array_append_new(list, json);
