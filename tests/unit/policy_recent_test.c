@@ -176,6 +176,20 @@ TEST(a_log_comes_later_and_is_renamed)
 	policy_free(policy);
 }
 
+/* A renamed log that there is no end of, here a hole, does not keep the new one from being read. */
+TEST(a_renamed_log_that_is_endless)
+{
+	struct policy *policy = start(make(""));
+
+	append("log", "a/1", 0);
+	await(policy, "http://e.org/a/1");
+	rename(below("log"), below("log.1"));
+	assert_int_equal(truncate(below("log.1"), 1ll << 40), 0);
+	append("log", "b/1", 0);
+	await(policy, "http://e.org/b/1");
+	policy_free(policy);
+}
+
 TEST(a_log_is_truncated)
 {
 	struct policy *policy = start(make(""));
@@ -211,13 +225,20 @@ TEST(lines_in_parts_and_nonsense)
 	policy_free(policy);
 }
 
+/* Make the log what cannot be read, and wait until that is seen. */
+static void spoil_log(void)
+{
+	changes = 0;
+	assert_int_equal(mkfifo(below("log"), 0600), 0);
+	while (changes == 0)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
 TEST(a_fifo_hangs_nothing)
 {
 	struct policy *policy = start(make(""));
 
-	assert_int_equal(mkfifo(below("log"), 0600), 0);
-	while (changes == 0)
-		event_base_loop(base, EVLOOP_ONCE);
+	spoil_log();
 	assert_state(policy, "a log cannot be read", "/tmp/*/log: not a regular file; 0 of *");
 	unlink(below("log"));
 	append("log", "a/1", 0);
@@ -317,6 +338,38 @@ TEST(a_reload_keeps_keys_and_place)
 	policy_free(last);
 }
 
+/* What is written to a log that cannot be read is read once it can be, after a reload as before it. */
+TEST(a_log_that_cannot_be_read_after_a_reload)
+{
+	struct policy *old = start(make("")), *next;
+
+	append("log", "a/1", 0);
+	await(old, "http://e.org/a/1");
+	next = succeed(make(""), old);
+	policy_free(old);
+	rename(below("log"), below("log.1"));
+	spoil_log();
+	append("log.2", "b/1", 0);
+	rename(below("log.2"), below("log"));
+	await(next, "http://e.org/b/1");
+	policy_free(next);
+}
+
+TEST(a_reload_opens_a_socket_that_was_removed)
+{
+	struct policy *old = start(make_fed("")), *next;
+
+	send_text("http://e.org/a");
+	await(old, "http://e.org/a");
+	unlink(below("feed"));
+	next = succeed(make_fed(""), old);
+	policy_free(old);
+	send_text("http://e.org/b");
+	await(next, "http://e.org/b");
+	assert_true(said_hit(next, "http://e.org/a"));
+	policy_free(next);
+}
+
 /* --- by hand */
 
 static bool tell(void *context, const char *key, size_t length, unsigned int age)
@@ -404,6 +457,8 @@ TEST(mistakes)
 								"the log: Is a directory" },
 		{ "verdict = hit window = 1m host = h log = /dev/null",
 		  "c:1: policy 'p': /dev/null: cannot read the log: not a regular file" },
+		{ "verdict = hit window = 1m host = h log = { /x, /y, /x }",
+		  "c:1: policy 'p': log: '/x' is given twice; once is enough" },
 		{ "verdict = hit window = 1m format = x", "c:1: policy 'p': format: 'x' is *" },
 		{ "verdict = hit window = 1m feed = x",
 		  "c:1: policy 'p': feed: 'x' is no absolute path" },

@@ -158,6 +158,11 @@ TEST(a_list_begins_with_the_last)
 	assert_string_equal(told.text, "d@130 c@130 b@120 ");
 	recent_store_list(store, 110 * SECOND, tell, &some);
 	assert_string_equal(some.text, "d@130 c@130 ");
+	/* Some of those that expire in this second have expired. */
+	put(store, "e", 130 * SECOND + 2, 100 * SECOND);
+	told.text[0] = '\0';
+	recent_store_list(store, 130 * SECOND + 1, tell, &told);
+	assert_string_equal(told.text, "e@130 ");
 	recent_store_unref(store);
 }
 

@@ -217,11 +217,16 @@ int socket_file_bind(struct socket_file *name, const struct socket_use *use, con
 	return bind_socket(name, use, error);
 }
 
-void socket_file_unlink(const struct socket_file *name)
+bool socket_file_is_there(const struct socket_file *name)
 {
 	struct stat status;
 
-	if (lstat(name->address.sun_path, &status) == 0 && status.st_dev == name->device &&
-	    status.st_ino == name->inode)
+	return lstat(name->address.sun_path, &status) == 0 && status.st_dev == name->device &&
+	       status.st_ino == name->inode;
+}
+
+void socket_file_unlink(const struct socket_file *name)
+{
+	if (socket_file_is_there(name))
 		unlink(name->address.sun_path);
 }

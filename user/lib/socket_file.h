@@ -3,6 +3,7 @@
 #ifndef XDP_ICP_SOCKET_FILE_H
 #define XDP_ICP_SOCKET_FILE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -38,6 +39,9 @@ int socket_file_prepare(struct socket_file *name, const struct socket_use *use, 
  */
 int socket_file_bind(struct socket_file *name, const struct socket_use *use, const char *path,
 		     struct error *error);
+
+/* Does its path still name it? */
+bool socket_file_is_there(const struct socket_file *name);
 
 /* Remove the socket from the file system, unless the path names another file now. */
 void socket_file_unlink(const struct socket_file *name);

@@ -143,7 +143,8 @@ static struct feed_socket *find_socket(struct event_base *base,
 	struct feed_socket *socket;
 
 	TAILQ_FOREACH (socket, &sockets, link)
-		if (strcmp(socket->file.address.sun_path, settings->path) == 0)
+		if (strcmp(socket->file.address.sun_path, settings->path) == 0 &&
+		    socket_file_is_there(&socket->file))
 			break;
 	if (!socket)
 		return socket_open(base, settings, error);

@@ -223,8 +223,8 @@ static void on_poll(evutil_socket_t fd, short what, void *context)
 		follower->polls = LOOKS_A_PATH - 1;
 		look(follower);
 	}
-	done = read_tail(follower, &follower->former, &turn) &&
-	       read_tail(follower, &follower->current, &turn);
+	done = read_tail(follower, &follower->current, &turn) &&
+	       read_tail(follower, &follower->former, &turn);
 	if (!done)
 		wait = turn_rest(&turn);
 	else if (follower->former.fd >= 0 && follower->former_polls-- == 0)
@@ -318,7 +318,7 @@ void follower_inherit(struct follower *follower, const struct follower *other)
 	follower->why = other->why;
 	/* Without a descriptor, which is improbable, what comes from now on is read. */
 	follower->begun = (follower->current.fd >= 0) == (other->current.fd >= 0);
-	follower->history = false;
+	follower->history = follower->begun && follower->history && other->history;
 }
 
 /* Programs may write to a renamed log for some time to come: that goes on to be read. */

@@ -479,15 +479,13 @@ struct recent_usage recent_store_usage(const struct recent_store *store)
 void recent_store_list(const struct recent_store *store, uint64_t now, recent_tell tell,
 		       void *context)
 {
-	uint64_t second = now / SECOND + store->window + 1;
-
-	for (size_t left = store->count; left && second >= store->oldest; second--) {
-		uint32_t i = second_of(store, second)->newest;
+	/* What expires in a second before this one has expired. */
+	for (unsigned int ahead = store->window + 2; ahead-- > 0;) {
+		uint32_t i = second_of(store, now / SECOND + ahead)->newest;
 
 		for (; i != NONE; i = store->entries[i].older) {
 			const struct entry *entry = &store->entries[i];
 
-			left--;
 			if (now < entry->expires &&
 			    !tell(context, entry->key, entry->length, entry->expires))
 				return;

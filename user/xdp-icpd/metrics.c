@@ -340,7 +340,7 @@ static void write_recent(struct writer *writer, const struct recent_metric *metr
 	uint64_t value = *(const uint64_t *)((const char *)&counts + metric->offset);
 
 	if (metric->type == METRIC_COUNTER)
-		openmetrics_counter(&writer->text, value, writer->started,
+		openmetrics_counter(&writer->text, value, policy->tally->created,
 				    LABELS("policy", policy->name));
 	else
 		openmetrics_gauge(&writer->text, value, LABELS("policy", policy->name));

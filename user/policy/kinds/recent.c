@@ -192,8 +192,10 @@ static void inherit_logs(struct recent *recent, const struct recent *before)
 	for (size_t i = 0; i < recent->log_count; i++)
 		for (size_t j = 0; j < before->log_count; j++)
 			if (strcmp(follower_path(recent->logs[i]),
-				   follower_path(before->logs[j])) == 0)
+				   follower_path(before->logs[j])) == 0) {
 				follower_inherit(recent->logs[i], before->logs[j]);
+				break;
+			}
 }
 
 static void inherit(struct policy *policy, const struct policy *old)
@@ -390,6 +392,20 @@ static int read_format(struct recent *recent, const struct policy_spec *spec, st
 	return 0;
 }
 
+/* Each log has one place at which it is read, which a reload keeps. */
+static int check_twice(const struct spec_setting *logs, const char *policy, struct error *error)
+{
+	for (size_t i = 0; i < logs->count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(logs->values[i].text, logs->values[j].text) == 0)
+				return error_set(error,
+						 "%s: policy '%s': log: '%s' is given twice; once "
+						 "is enough",
+						 logs->values[i].where, policy,
+						 logs->values[i].text);
+	return 0;
+}
+
 static int read_logs(struct recent *recent, const struct policy_spec *spec, struct error *error)
 {
 	const struct spec_setting *logs = policy_spec_find(spec, "log");
@@ -397,6 +413,8 @@ static int read_logs(struct recent *recent, const struct policy_spec *spec, stru
 	if (logs && logs->count > LOGS_MAX)
 		return error_set(error, "%s: policy '%s': log: at most %d logs",
 				 logs->values[LOGS_MAX].where, spec->name, LOGS_MAX);
+	if (logs && check_twice(logs, spec->name, error))
+		return -1;
 	for (size_t i = 0; logs && i < logs->count; i++) {
 		const struct follower_settings settings = {
 			.path = logs->values[i].text,
