@@ -79,7 +79,7 @@ void setup_begin(struct setup *setup);
 void setup_end(struct setup *setup);
 
 /*
- * Applies a step. True: the chain is another one now. What makes no sense changes nothing. Steps
+ * Applies a step. True: the chain is another one now. What is invalid changes nothing. Steps
  * that change the chain have to be followed by setup_settle() before any other.
  */
 bool setup_take(struct setup *setup, const struct step *step);

@@ -276,7 +276,7 @@ class Cluster(ClusterLab):
         until(lambda: a.checked(ADMIN) == "ICP_OP_HIT", "the first map")
         urls.rename(f"{urls}.away")
         a.icpctl("cluster", "assign", ADMIN, "denied")
-        failure = "the map of a cluster has changed, and the chain has not"
+        failure = "cannot rebuild the chain for a new cluster map"
         until(lambda: failure in a.log.read_text(), "the chain not to be built")
         self.assertEqual(a.checked(ADMIN), "ICP_OP_HIT")
         pathlib.Path(f"{urls}.away").rename(urls)
@@ -794,14 +794,14 @@ class Hostile(ClusterLab):
             ("lease/grant", [b"[1"], "no JSON"),
             ("lease/grant", [b'{"ID": "x", "TTL": "-1"}'], "a lease without"),
             ("kv/range", [b"{" + b'"a":{' * 100000], "no JSON"),
-            ("kv/range", [b'{"kvs": [{"key": "!"}]}'], "makes no sense"),
-            ("kv/range", [b'{"kvs": [7]}'], "makes no sense"),
-            ("kv/range", [b'{"more": true}'], "does not go on"),
-            ("kv/range", [page.encode()], "does not go on"),
+            ("kv/range", [b'{"kvs": [{"key": "!"}]}'], "malformed key"),
+            ("kv/range", [b'{"kvs": [7]}'], "malformed key"),
+            ("kv/range", [b'{"more": true}'], "does not advance"),
+            ("kv/range", [page.encode()], "does not advance"),
             ("kv/range", self.endless(b" " * 100000), "too large"),
             ("watch", [b"x\n"], "no object"),
             ("watch", [b'{"result": {"canceled": true}}\n'], "cancelled"),
-            ("watch", [b'{"result": {"events": [{"kv": {"key": 7}}]}}\n'], "makes no sense"),
+            ("watch", [b'{"result": {"events": [{"kv": {"key": 7}}]}}\n'], "malformed event"),
             ("watch", self.endless(b"x" * 100000), "too large"),
         ):
             with self.subTest(what=what, told=told):

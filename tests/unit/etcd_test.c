@@ -340,7 +340,7 @@ TEST(streams)
 	told = stream(etcd, 0);
 	assert_int_equal(told.lines, 3);
 	assert_int_equal(told.outcome, ETCD_UNREACHABLE);
-	assert_non_null(strstr(told.error.text, "ended the watch"));
+	assert_non_null(strstr(told.error.text, "closed the watch"));
 	assert_int_equal(stream(etcd, 2).lines, 2); /* dropped: nothing more is told */
 
 	server.text = text = repeat(lines, "{\"resu", 1, "");
@@ -535,7 +535,7 @@ static bool reply_well(const struct request *request, struct evbuffer *response)
 	return false;
 }
 
-/* Pages without an end, of keys that make no sense. */
+/* Pages without an end, of malformed keys. */
 static bool reply_pages(const struct request *request, struct evbuffer *response)
 {
 	struct evbuffer *body;
@@ -564,7 +564,7 @@ TEST(pages_without_an_end)
 
 	begin(reply_pages);
 	open_session(&session);
-	UNTIL(&session, strstr(session.status.error.text, "make no sense; is 'prefix' right?"));
+	UNTIL(&session, strstr(session.status.error.text, "are malformed; is 'prefix' right?"));
 	assert_int_equal(session.status.reads, 0);
 	close_session(&session);
 }

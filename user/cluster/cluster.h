@@ -71,7 +71,7 @@ struct cluster_status {
 	uint64_t lease;	  /* 0: none */
 	size_t found;	  /* members in etcd's map */
 	size_t floor;	  /* members that a map must have */
-	size_t bad_keys;  /* that made no sense since all was read */
+	size_t bad_keys;  /* malformed ones since all was read */
 	time_t confirmed; /* when etcd has last confirmed the map; 0: never */
 	unsigned long reads, changes, failures; /* whole reads, changes of the map, failed calls */
 	const char *endpoint;			/* in use; lives as long as the settings */

@@ -545,7 +545,7 @@ static void process_end(struct call *call, CURLcode code)
 	else if (code != CURLE_OK)
 		fail_transfer(call, code);
 	else if (call->line && status_of(call) == 200)
-		fail(call, ETCD_UNREACHABLE, "it ended the watch");
+		fail(call, ETCD_UNREACHABLE, "the server closed the watch");
 	else
 		process_reply(call);
 }

@@ -382,7 +382,7 @@ static int add_value(struct membership_changes *changes, enum kind kind, struct 
 	return add_change(changes, kind, CHANGE_SET, &entry, error);
 }
 
-/* A value that makes no sense leaves the former meaning. Returns -1. */
+/* An invalid value leaves the former meaning. Returns -1. */
 static int keep(struct membership_changes *changes, enum kind kind, const struct entry *entry,
 		struct error *error)
 {

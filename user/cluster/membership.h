@@ -96,7 +96,7 @@ bool membership_changes_lack(const struct membership_changes *changes);
 
 /*
  * Note a key that was set or, with `value` NULL, deleted. Neither needs a NUL at its end. -1 with an
- * error that does not name the key: the value makes no sense; such a key keeps the meaning that it had in
+ * error that does not name the key: the value is invalid; such a key keeps the meaning that it had in
  * the former map, if any. Or memory is exhausted, or there is too much; then no map can be made of them.
  */
 int membership_changes_add(struct membership_changes *changes, const char *key, size_t key_length,

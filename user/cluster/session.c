@@ -62,7 +62,7 @@ static void note(struct session *session, bool connection, const struct error *e
 		return;
 	session->log_next = etcd_now() + LOG_PAUSE;
 	session_log(session, LOG_WARNING, "%s%s", error->text,
-		    session->map ? "; the last map counts" : "; there is no map yet");
+		    session->map ? "; keeping the last map" : "; there is no map yet");
 }
 
 uint64_t session_retry(struct session *session, unsigned int refusals, const struct error *error)
@@ -135,7 +135,7 @@ static const struct membership *make(const struct session *session, const struct
 	return membership_make(former, changes, &head, error);
 }
 
-/* Take the reference of a map, which counts from now on. */
+/* Take the reference of a map, which is in use from now on. */
 static void publish(struct session *session, const struct membership *map)
 {
 	const struct membership *former = session->map;
@@ -173,15 +173,15 @@ static bool is_below_floor(struct session *session)
 	below = status->found < status->floor;
 	if (below && !status->below_floor)
 		log_write(LOG_WARNING,
-			  "cluster '%s': etcd has %zu %s, fewer than %zu (members_min); the "
-			  "last map, of %zu, counts",
+			  "cluster '%s': etcd has %zu %s, fewer than %zu (members_min); "
+			  "keeping the last map, of %zu",
 			  session->settings->name, status->found,
 			  plural(status->found, "member", "members"), status->floor, last);
 	status->below_floor = below;
 	return below;
 }
 
-/* Let etcd's map count, if it may. */
+/* Use etcd's map, if it may be used. */
 static void consider(struct session *session, uint64_t now)
 {
 	const struct membership *known = session->known;
@@ -229,7 +229,7 @@ void session_update(struct session *session, struct membership_changes *changes,
 	consider(session, begin);
 }
 
-/* Tell the map that counts whether this member is isolated. */
+/* Tell the map in use whether this member is isolated. */
 static void update_isolation(struct session *session, uint64_t now)
 {
 	struct cluster_status *status = &session->status;

@@ -54,11 +54,11 @@ struct session {
 	unsigned int failures;	      /* of endpoints, since lease and watch were in order */
 	unsigned int connection;      /* number; calls of a former one were dropped */
 	bool connection_error;	      /* that is what status.error is about */
-	const struct membership *known, *map; /* etcd's, and the one that counts; NULL: none */
+	const struct membership *known, *map; /* etcd's, and the one in use; NULL: none */
 	bool fresh;			      /* they differ, or may */
 	uint64_t hold_until;		      /* members may come back until then */
 	uint64_t make_next;		      /* when to make the next map */
-	bool published;			      /* set when there is another map that counts */
+	bool published;			      /* set when another map is in use */
 	uint64_t log_next;		      /* when to log an error like the last one */
 	struct log_limit errors, bad_keys;
 };
@@ -69,7 +69,7 @@ struct session {
 int session_open(struct session *session, const struct cluster_settings *settings,
 		 struct error *error);
 
-/* Read the file; the map in it counts. */
+/* Read the file, and use the map in it. */
 void session_read(struct session *session);
 
 /* Do what is due; return after `most` milliseconds, or earlier. */

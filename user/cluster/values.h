@@ -13,7 +13,7 @@ json_t *value_of_assignment(const struct cluster_assignment *assignment);
 
 /*
  * Read the value (NULL: it is no JSON) of the member with this name: weight, version and addresses, whose
- * texts are in the value and in `addresses`. -1 with an error: it makes no sense.
+ * texts are in the value and in `addresses`. -1 with an error: it is invalid.
  */
 int value_read_member(const json_t *value, const char *name, size_t length,
 		      struct cluster_member *member, char addresses[MEMBERSHIP_NOTE_MAX + 1],

@@ -15,7 +15,7 @@
 #define PAGE_MIN 1000  /* keys, of the pages that are made smaller because they take long */
 #define PAGE_SHARE 4   /* of the time of a short call, which waits for a page that is processed */
 #define KEYS_MAX (MEMBERSHIP_ASSIGNMENTS_MAX + 3 * MEMBERSHIP_MEMBERS_MAX)
-#define BAD_KEYS_MAX 100000u /* that make no sense, in a read */
+#define BAD_KEYS_MAX 100000u /* malformed ones, in a read */
 #define READ_PAUSE 500	     /* milliseconds before all is read again */
 #define BEHIND_MAX 3	     /* watches in a row that begin behind what was seen, before that */
 #define PAGE_TIMEOUT 30000   /* milliseconds; whether etcd lives is known earlier (presence.c) */
@@ -32,7 +32,7 @@
 
 /* --- keys */
 
-/* Log and count a key that makes no sense. */
+/* Log and count a malformed key. */
 static void tell_bad_key(struct session *session, const char *key, size_t length,
 			 const struct error *error)
 {
@@ -137,7 +137,7 @@ static void on_events(struct session *session, const json_t *result)
 		uint64_t revision = etcd_number(kv, "mod_revision");
 
 		if (add_key(session, kv, type && strcmp(type, "DELETE") == 0)) {
-			fail_with(session, "an event that makes no sense");
+			fail_with(session, "a malformed event");
 			return;
 		}
 		if (revision > last)
@@ -160,7 +160,7 @@ static void on_line(void *context, const json_t *result)
 		view_begin(session, true, etcd_now());
 	} else if (json_is_true(json_object_get(result, "canceled"))) {
 		etcd_forget_token(session->etcd);
-		fail_with(session, reason ? reason : "it cancelled the watch");
+		fail_with(session, reason ? reason : "the server cancelled the watch");
 	} else if (json_is_true(json_object_get(result, "created"))) {
 		session_reached(session);
 		view->state = VIEW_WATCHES;
@@ -233,7 +233,7 @@ static void too_many(struct session *session)
 
 	error_set(&error, "%s: more than %u keys below %s%s", etcd_endpoint(session->etcd),
 		  bad ? BAD_KEYS_MAX : KEYS_MAX, session->settings->prefix,
-		  bad ? " make no sense; is 'prefix' right?" : "");
+		  bad ? " are malformed; is 'prefix' right?" : "");
 	view_begin(session, true, session_retry(session, session->view.refusals++, &error));
 }
 
@@ -286,7 +286,7 @@ static void on_page(void *context, const struct etcd_result *result)
 		return;
 	}
 	if (more && move_on(view, kvs)) {
-		fail_with(session, "a page that does not go on");
+		fail_with(session, "a page that does not advance");
 		return;
 	}
 	/* etcd makes the next page while this one is processed. */
@@ -297,7 +297,7 @@ static void on_page(void *context, const struct etcd_result *result)
 	json_array_foreach (kvs, i, kv) {
 		if (add_key(session, kv, false) == 0)
 			continue;
-		fail_with(session, "a key that makes no sense");
+		fail_with(session, "a malformed key");
 		return;
 	}
 	if (view->page > PAGE_MIN &&

@@ -8,16 +8,17 @@
 static const struct {
 	const char *name, *help;
 } families[] = {
-	{ "xdp_icp_cluster_members", "Members in the map that counts." },
+	{ "xdp_icp_cluster_members", "Members in the map in use." },
 	{ "xdp_icp_cluster_members_found", "Members in etcd's map." },
-	{ "xdp_icp_cluster_members_min", "Members that a map must have to count." },
-	{ "xdp_icp_cluster_drained", "Is this member drained?" },
-	{ "xdp_icp_cluster_isolated", "Is this member's lease over?" },
+	{ "xdp_icp_cluster_members_min", "Members that a map must have to be used." },
+	{ "xdp_icp_cluster_drained", "Whether this member is drained." },
+	{ "xdp_icp_cluster_isolated", "Whether this member's lease is over." },
 	{ "xdp_icp_cluster_assignments", "Prefixes that are assigned in it." },
-	{ "xdp_icp_cluster_bad_keys", "Keys in etcd that make no sense." },
+	{ "xdp_icp_cluster_bad_keys", "Malformed keys in etcd." },
 	{ "xdp_icp_cluster_confirmed_timestamp_seconds",
-	  "When etcd has confirmed the map that counts." },
-	{ "xdp_icp_cluster_trouble", "Does the map not follow etcd, or the member not count?" },
+	  "When etcd last confirmed the map in use." },
+	{ "xdp_icp_cluster_trouble",
+	  "Whether the map does not follow etcd, or the member is not in it." },
 };
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))

@@ -181,7 +181,7 @@ static void write_places(struct writer *writer)
 	bool used = daemon->xdp.kernel && daemon->xdp.attached;
 
 	openmetrics_family(&writer->text, METRIC_GAUGE, "xdp_icp_policy_in_kernel",
-			   "Is the policy evaluated in the kernel?");
+			   "Whether the kernel evaluates the policy.");
 	for (size_t rank = 0; rank < writer->policies; rank++)
 		openmetrics_gauge(&writer->text, used && rank < daemon->horizon.rank,
 				  LABELS("policy", policy_at(writer, rank)->name, "kind",
@@ -299,11 +299,12 @@ static void write_policies(struct writer *writer)
 	write_states(writer, "xdp_icp_policy_state", "The state that the policy is in.",
 		     sample_state);
 	write_states(writer, "xdp_icp_policy_state_since_timestamp_seconds",
-		     "Since when it is in that state.", sample_since);
+		     "Time of the last change of state.", sample_since);
 	write_states(writer, "xdp_icp_policy_trouble",
-		     "Does something that the policy observes or runs not work?", sample_trouble);
+		     "Whether something that the policy observes or runs does not work.",
+		     sample_trouble);
 	openmetrics_family(&writer->text, METRIC_GAUGE, "xdp_icp_policy_matches",
-			   "Does the policy, one on the host's state, match every query now?");
+			   "Whether the policy, one on the host's state, matches every query now.");
 	for (size_t rank = 0; rank < writer->policies; rank++)
 		if (policy_at(writer, rank)->kind->basis == POLICY_BASIS_HOST)
 			openmetrics_gauge(&writer->text, policy_matches(policy_at(writer, rank)),
@@ -366,18 +367,18 @@ static void write_daemon(struct writer *writer)
 			   "The daemon's version.");
 	openmetrics_gauge(&writer->text, 1, LABELS("version", XDP_ICP_VERSION));
 	GAUGE(writer, "xdp_icp_start_time_seconds", "When the daemon started.", writer->started);
-	GAUGE(writer, "xdp_icp_chain_generation", "Which chain this is.",
+	GAUGE(writer, "xdp_icp_chain_generation", "Generation of the chain in use.",
 	      daemon_generation(daemon));
 	openmetrics_family(&writer->text, METRIC_COUNTER, "xdp_icp_reloads",
-			   "Reloads of the configuration.");
+			   "Successful reloads of the configuration.");
 	openmetrics_counter(&writer->text, daemon->reloads, writer->started, NO_LABELS);
 	GAUGE(writer, "xdp_icp_last_reload_successful",
-	      "Was the configuration taken when it was read last?",
+	      "Whether the configuration was taken when it was read last.",
 	      !daemon->last_reload_error.text[0]);
 	GAUGE(writer, "xdp_icp_last_reload_timestamp_seconds",
 	      "When the configuration was read last.",
 	      daemon->last_reload ? daemon->last_reload : writer->started);
-	GAUGE(writer, "xdp_icp_draining", "Does every query get the same verdict?",
+	GAUGE(writer, "xdp_icp_draining", "Whether every query gets the same verdict.",
 	      !!daemon->server.responder.drain);
 	GAUGE(writer, "xdp_icp_tracers", "Clients that trace.", daemon_tracers(daemon));
 	GAUGE(writer, "xdp_icp_pending_queries", "Queries that wait for a policy.",
@@ -400,7 +401,7 @@ static void write_interfaces(struct writer *writer)
 	size_t count = xdp_interfaces(&writer->daemon->xdp, noted, XDP_INTERFACES_MAX);
 
 	openmetrics_family(&writer->text, METRIC_GAUGE, "xdp_icp_interface_attached",
-			   "Does the interface carry the program?");
+			   "Whether the interface carries the program.");
 	for (size_t i = 0; i < count; i++)
 		if (noted[i].name[0])
 			write_interface(writer, noted[i].name,

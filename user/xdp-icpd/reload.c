@@ -392,8 +392,7 @@ static void rebuild_failed(struct changes *changes, const struct error *error)
 	event_add(changes->on_due, &pause);
 	if (log_limit_allows(&changes->failures, 10, more))
 		log_write(LOG_ERR,
-			  "the map of a cluster has changed, and the chain has not, until the next "
-			  "try in %ld s: %s%s",
+			  "cannot rebuild the chain for a new cluster map, next try in %ld s: %s%s",
 			  (long)changes->pause, error->text, more);
 }
 
