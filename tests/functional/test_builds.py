@@ -179,7 +179,7 @@ class Waiting(Builds):
         until(lambda: "ends on" in daemon.log.read_text(), "the end to begin")
         self.wait.unlink()
         for one in (request, another):
-            self.assertIn("the daemon ends, nothing is changed", one.reply()[1]["error"])
+            self.assertIn("the daemon is ending, nothing is changed", one.reply()[1]["error"])
         self.assertEqual(daemon.wait(), 0)
         self.assertFalse(pathlib.Path(f"{daemon.config}.d").exists())
 

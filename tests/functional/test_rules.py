@@ -392,7 +392,7 @@ class ChangesInTheKernel(Changes):
             self.daemon_here.status()
         self.daemon_here.stop()
         self.assertEqual(request.reply(), (200, {"loaded": RULES, "removed": 0}))
-        refused = "the daemon ends, nothing is changed"
+        refused = "the daemon is ending, nothing is changed"
         self.assertEqual(waits.reply(), (409, {"error": refused}))
         listed = self.change("-p", self.pins, "list").stdout
         self.assertEqual(listed.count("\n"), RULES)

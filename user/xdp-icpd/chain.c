@@ -33,7 +33,7 @@ int next_chain_build(struct next_chain *next, const struct config *config, struc
 		goto fail;
 	if (!is_cancelled(cancel))
 		return 0;
-	error_set(error, "the daemon ends, nothing is changed");
+	error_set(error, "the daemon is ending, nothing is changed");
 fail:
 	next_chain_free(next);
 	return -1;

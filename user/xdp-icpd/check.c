@@ -231,7 +231,7 @@ static void add_outcome(struct check *check, const struct query *query,
 			json_string(outcome->by_drain
 					    ? counter_names[ICP_COUNT_SILENT_DRAIN].help
 					    : "too many queries wait for policies, or the "
-					      "daemon ends"));
+					      "daemon is ending"));
 		return;
 	}
 	json_object_set_new(result, "verdict", json_string(opcode_name(outcome->verdict.opcode)));

@@ -66,7 +66,8 @@ static void on_end(evutil_socket_t number, short what, void *context)
 	notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", (wait + STOP_TIME) * 1000ull);
 	if (wait && !daemon->ending) {
 		daemon->ending = true;
-		log_write(LOG_NOTICE, "drains for %u ms on %s, then ends", wait, strsignal(number));
+		log_write(LOG_NOTICE, "drains for %u ms on SIG%s, then ends", wait,
+			  sigabbrev_np(number));
 		daemon_leave_clusters(daemon);
 		if (!daemon->server.responder.drain &&
 		    daemon_drain(daemon, ICP_OP_MISS_NOFETCH, &error))

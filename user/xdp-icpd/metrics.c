@@ -55,7 +55,7 @@ static void write_counters(struct writer *writer)
 
 	server_counters(&daemon->server, own);
 	openmetrics_family(&writer->text, METRIC_COUNTER, "xdp_icp_replies",
-			   "Replies sent, by who answered.");
+			   "Replies sent, by who replied.");
 	openmetrics_counter(&writer->text, own[ICP_COUNT_ANSWERED], writer->started,
 			    LABELS("by", "daemon"));
 	/* What cannot be read has no samples: a counter must not fall back to 0. */
@@ -112,7 +112,8 @@ static void write_verdicts(struct writer *writer)
 	const struct decider_tally *all = &writer->daemon->server.tallies.all;
 
 	openmetrics_family(&writer->text, METRIC_COUNTER, "xdp_icp_verdicts",
-			   "Replies since the daemon's start, by verdict and by who answered.");
+			   "Verdicts since the daemon's start, by who replied; whether or not "
+			   "the reply could be sent.");
 	for (const struct place *place = places; place->by; place++)
 		for (unsigned int opcode = 0; opcode < TALLY_VERDICTS; opcode++)
 			if (icp_is_verdict(opcode))
@@ -149,7 +150,7 @@ static void write_decisions(struct writer *writer)
 	const struct responder_tallies *tallies = &writer->daemon->server.tallies;
 
 	openmetrics_family(&writer->text, METRIC_COUNTER, "xdp_icp_decisions",
-			   "Queries by what decided them, by verdict and by who answered.");
+			   "Queries by what decided them, by verdict and by who replied.");
 	write_tally(writer, &tallies->by_drain, "drain", "", ICP_OP_MISS_NOFETCH);
 	write_tally(writer, &tallies->by_rule, "rule", "", ICP_OP_HIT);
 	write_tally(writer, &tallies->by_default, "default", "",

@@ -465,7 +465,7 @@ static struct change *add(struct daemon *daemon, enum change_kind kind, struct e
 	struct change *change = NULL;
 
 	if (changes->cancel)
-		error_set(error, "the daemon ends");
+		error_set(error, "the daemon is ending");
 	else if (changes->waiting_count >= CHANGES_MAX && kind != CHANGE_REBUILD)
 		error_set(error, "%d changes of the chain wait already; try again later",
 			  CHANGES_MAX);
@@ -584,7 +584,7 @@ static void cancel(struct changes *changes, struct change *change)
 		if (!change->active && !change->failed) {
 			chain_free(change->next.chain);
 			change->failed = true;
-			error_set(&change->error, "the daemon ends, nothing is changed");
+			error_set(&change->error, "the daemon is ending, nothing is changed");
 		}
 		clean_up(change);
 	}

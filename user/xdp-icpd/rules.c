@@ -306,7 +306,7 @@ void daemon_finish_rules(struct daemon *daemon)
 		enum rule_change_state state = RULE_CHANGE_FAILED;
 
 		next = TAILQ_NEXT(job, link);
-		error_write(&error, "the daemon ends, nothing is changed");
+		error_write(&error, "the daemon is ending, nothing is changed");
 		if (rule_change_writes(job->change))
 			while ((state = write_rules(job, &error)) == RULE_CHANGE_RUNS)
 				;

@@ -349,9 +349,10 @@ void get_trace(void *context, struct control_request *request)
 		goto refuse;
 	status = CONTROL_STATUS_OVER_QUOTA;
 	if (daemon->tracing && daemon->tracing->count >= limit) {
-		error_set(&error, "%zu clients trace already; more than %zu may not%s",
-			  daemon->tracing->count, limit,
-			  limit < TRACERS_MAX ? ", but for root" : "");
+		error_set(&error, "%zu clients trace already; %s%zu is the limit",
+			  daemon->tracing->count,
+			  limit < TRACERS_MAX ? "for all but root and the daemon's user " : "",
+			  limit);
 		goto refuse;
 	}
 	status = CONTROL_STATUS_FAILED;
