@@ -151,6 +151,15 @@ class Reload(Lab):
         self.daemon_here.hang_up()
         until(lambda: "reloaded" in self.daemon_here.log.read_text(), "the reload")
 
+    def test_the_end_within_a_health_check(self):
+        """A connection that is just refused is freed as well (sanitized)."""
+        check = 'kind = health verdict = miss http = "http://127.0.0.1:1/" interval = 10ms'
+        self.daemon_here.configure("".join(f'policy "{n}" {{ {check} }}\n' for n in range(20)))
+        for _ in range(8):
+            self.daemon_here.start()
+            until(lambda: self.daemon_here.count("states")[0]["name"] == "down", "refusals")
+            self.daemon_here.stop()
+
     def test_check_of_a_valid_configuration(self):
         done = self.check()
         self.assertEqual((done.returncode, done.stderr), (0, ""))

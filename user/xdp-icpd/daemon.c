@@ -227,6 +227,8 @@ void daemon_stop(struct daemon *daemon)
 	config_free(daemon->config);
 	if (daemon->base) {
 		helper_children_finish(daemon->base);
+		/* What was freed while a callback of it was pending is freed after that. */
+		event_base_loop(daemon->base, EVLOOP_NONBLOCK);
 		event_base_free(daemon->base);
 	}
 }
