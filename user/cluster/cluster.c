@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "cluster/etcd_json.h"
 #include "cluster/registry.h"
 #include "cluster/session.h"
 #include "lib/event.h"

@@ -94,16 +94,4 @@ void etcd_wake(struct etcd *etcd);
 /* When etcd_run() began to process what has come last. Meanwhile nothing else is sent or received. */
 uint64_t etcd_woken(const struct etcd *etcd);
 
-/* --- what replies have in them: numbers are texts, bytes are base64, and what is zero is left out */
-
-/* Return a number. 0: there is none. */
-uint64_t etcd_number(const json_t *object, const char *name);
-
-/* Return bytes, to be freed, with a NUL that *length does not count; they may be empty. NULL: no base64, or out of memory. */
-char *etcd_bytes(const json_t *object, const char *name, size_t *length);
-
-/* For bodies. NULL: out of memory. */
-json_t *etcd_make_number(uint64_t number);
-json_t *etcd_make_bytes(const void *bytes, size_t length);
-
 #endif

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "cluster/etcd_json.h"
 #include "cluster/session.h"
 
 #define KEEPALIVES 3	  /* in the time of a lease */

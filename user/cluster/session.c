@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "cluster/etcd_json.h"
 #include "cluster/registry.h"
 #include "cluster/session.h"
 #include "lib/plural.h"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/etcd_json.h"
 #include "cluster/session.h"
 #include "lib/escape.h"
 
@@ -263,7 +264,7 @@ static void on_page(void *context, const struct etcd_result *result)
 	struct session *session = session_of(context, view);
 	struct view *view = context;
 	const json_t *kvs = json_object_get(result->reply, "kvs"), *kv;
-	/* No map is made of what has no room. */
+	/* What exceeds the room will be refused as a whole. */
 	bool more = json_is_true(json_object_get(result->reply, "more")) &&
 		    !membership_changes_lack(view->changes);
 	size_t i;

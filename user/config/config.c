@@ -149,7 +149,8 @@ static int read_option(struct config *config, const struct config_option *option
 
 	if (values->nvalues && config->given & bit && strcmp(option->name, "include") == 0)
 		return fail(get_value(values, 0)->line,
-			    "an included file cannot include others; name them where it is named");
+			    "an included file cannot include others; list them in the file that "
+			    "includes this one");
 	if (values->nvalues && config->given & bit)
 		return fail(get_value(values, 0)->line,
 			    "'%s' is set in another file already; set it once", option->name);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* icpblast: send ICP queries at a given rate, and check every reply. */
 #include <argp.h>
-#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 
 #include "icpblast/report.h"
 #include "lib/escape.h"
+#include "lib/output.h"
 #include "lib/sockaddr.h"
 #include "lib/standard_options.h"
 #include "icp/opcode.h"
@@ -366,10 +366,8 @@ int main(int argc, char **argv)
 	} else {
 		blast_report(&arguments.job, &result, arguments.json);
 		status = !is_success(&result.counts);
-		if (ferror(stdout) || fclose(stdout)) {
-			error_set(&error, "cannot write the output: %s", strerror(errno));
+		if (output_close(&error))
 			status = EXIT_USAGE;
-		}
 	}
 	if (status >= EXIT_USAGE) {
 		/* A file or its name may contain anything. */

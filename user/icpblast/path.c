@@ -110,8 +110,9 @@ static int on_message(const struct nlmsghdr *message, void *reply)
 }
 
 /* Send a request and read the reply. Returns 0, or -1 with errno. */
-static int exchange(struct nlmsghdr *request, struct reply *reply)
+static int exchange(void *message, struct reply *reply)
 {
+	struct nlmsghdr *request = message;
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	char buffer[32768]; /* a link has many attributes */
 	ssize_t received = -1;
@@ -131,54 +132,60 @@ static int exchange(struct nlmsghdr *request, struct reply *reply)
 	return result < 0 ? -1 : 0;
 }
 
+#define REQUEST_SIZE 256
+
+/* Begin a request in a buffer of REQUEST_SIZE bytes. Returns its header of `size` bytes, zeroed. */
+static void *begin_request(char *buffer, __u16 type, size_t size)
+{
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+
+	request->nlmsg_type = type;
+	request->nlmsg_flags = NLM_F_REQUEST;
+	return mnl_nlmsg_put_extra_header(request, size);
+}
+
+static void put_address(const struct blast_path *path, char *buffer, __u16 attribute,
+			const __u32 address[4])
+{
+	size_t size = path->ipv6 ? 16 : 4;
+
+	mnl_attr_put((struct nlmsghdr *)buffer, attribute, size, (const char *)address + 16 - size);
+}
+
 /* Read a link of this network namespace, or of the one with the number `*namespace`. */
 static int get_link(unsigned int ifindex, const __u32 *namespace, struct reply *reply)
 {
-	char buffer[256];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	struct ifinfomsg *info;
+	char buffer[REQUEST_SIZE];
+	struct ifinfomsg *info = begin_request(buffer, RTM_GETLINK, sizeof(*info));
 
-	request->nlmsg_type = RTM_GETLINK;
-	request->nlmsg_flags = NLM_F_REQUEST;
-	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
 	info->ifi_index = ifindex;
 	if (namespace)
-		mnl_attr_put_u32(request, IFLA_TARGET_NETNSID, *namespace);
-	return exchange(request, reply);
+		mnl_attr_put_u32((struct nlmsghdr *)buffer, IFLA_TARGET_NETNSID, *namespace);
+	return exchange(buffer, reply);
 }
 
 static int get_neighbour(const struct blast_path *path, struct reply *reply)
 {
-	char buffer[256];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	size_t size = path->ipv6 ? 16 : 4;
-	struct ndmsg *neighbour;
+	char buffer[REQUEST_SIZE];
+	struct ndmsg *neighbour = begin_request(buffer, RTM_GETNEIGH, sizeof(*neighbour));
 
-	request->nlmsg_type = RTM_GETNEIGH;
-	request->nlmsg_flags = NLM_F_REQUEST;
-	neighbour = mnl_nlmsg_put_extra_header(request, sizeof(*neighbour));
 	neighbour->ndm_family = path->ipv6 ? AF_INET6 : AF_INET;
 	neighbour->ndm_ifindex = path->ifindex;
-	mnl_attr_put(request, NDA_DST, size, (const char *)path->address + 16 - size);
-	return exchange(request, reply);
+	put_address(path, buffer, NDA_DST, path->address);
+	return exchange(buffer, reply);
 }
 
 /* Look up the route, as the kernel does for a socket that has this source address. */
 static int get_route(const struct blast_path *path, struct reply *reply)
 {
-	char buffer[256];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	size_t size = path->ipv6 ? 16 : 4;
-	struct rtmsg *route;
+	char buffer[REQUEST_SIZE];
+	struct rtmsg *route = begin_request(buffer, RTM_GETROUTE, sizeof(*route));
 
-	request->nlmsg_type = RTM_GETROUTE;
-	request->nlmsg_flags = NLM_F_REQUEST;
-	route = mnl_nlmsg_put_extra_header(request, sizeof(*route));
 	route->rtm_family = path->ipv6 ? AF_INET6 : AF_INET;
-	route->rtm_dst_len = route->rtm_src_len = 8 * size;
-	mnl_attr_put(request, RTA_DST, size, (const char *)path->address + 16 - size);
-	mnl_attr_put(request, RTA_SRC, size, (const char *)path->own + 16 - size);
-	return exchange(request, reply);
+	route->rtm_dst_len = route->rtm_src_len = path->ipv6 ? 128 : 32;
+	put_address(path, buffer, RTA_DST, path->address);
+	put_address(path, buffer, RTA_SRC, path->own);
+	return exchange(buffer, reply);
 }
 
 /* --- the path */

@@ -108,10 +108,11 @@ static int run_assign(const void *context)
 {
 	const struct input *input = context;
 
-	return icpctl_tell(input->ctl, "PUT", "/v1/clusters/assignments",
-			   json_pack("{s:o*, s:o, s:o}", "cluster", icpctl_word(input->cluster),
-				     "prefix", icpctl_word(input->words.argv[1]), "to",
-				     icpctl_word(input->words.argv[2])));
+	return icpctl_tell(
+		input->ctl, "PUT", "/v1/clusters/assignments",
+		icpctl_must(json_pack("{s:o*, s:o, s:o}", "cluster", icpctl_word(input->cluster),
+				      "prefix", icpctl_word(input->words.argv[1]), "to",
+				      icpctl_word(input->words.argv[2]))));
 }
 
 /* Delete what `resource` has at an argument of that name. */
@@ -150,9 +151,10 @@ static int run_drain(const void *context)
 {
 	const struct input *input = context;
 
-	return icpctl_tell(input->ctl, "PUT", "/v1/clusters/drained",
-			   json_pack("{s:o*, s:o}", "cluster", icpctl_word(input->cluster),
-				     "member", icpctl_word(input->words.argv[1])));
+	return icpctl_tell(
+		input->ctl, "PUT", "/v1/clusters/drained",
+		icpctl_must(json_pack("{s:o*, s:o}", "cluster", icpctl_word(input->cluster),
+				      "member", icpctl_word(input->words.argv[1]))));
 }
 
 static int run_undrain(const void *context)

@@ -52,7 +52,7 @@ int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
 	if (status)
 		return status;
 	return icpctl_tell(ctl, "PUT", input.save ? "/v1/drain?save=true" : "/v1/drain",
-			   json_pack("{s:o*}", "verdict", icpctl_word(input.verdict)));
+			   icpctl_must(json_pack("{s:o*}", "verdict", icpctl_word(input.verdict))));
 }
 
 static const struct argp undrain_argp = {

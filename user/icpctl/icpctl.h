@@ -124,7 +124,10 @@ char *icpctl_resource(const char *format, ...) __attribute__((format(printf, 1, 
 /* Return bytes as a JSON string in the form of escape.h, a new reference. */
 json_t *icpctl_bytes(const char *bytes, size_t length);
 
-/* Return an argument in the form of escape.h as a JSON string in that form, a new reference; NULL for NULL. */
+/*
+ * Return an argument in the form of escape.h as a JSON string in that form, a new reference; NULL for
+ * NULL.
+ */
 json_t *icpctl_word(const char *argument);
 
 /* Return "0a 0b", the bytes with `separator` between them, for free(). */

@@ -3,12 +3,12 @@
  * The command line tool: controls the daemon over its control socket, and queries ICP servers over
  * UDP.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "icpctl/icpctl.h"
+#include "lib/output.h"
 
 static int run_help(struct icpctl *ctl, int argc, char **argv);
 
@@ -178,17 +178,15 @@ int main(int argc, char **argv)
 {
 	struct icpctl ctl = { .socket = ICPCTL_SOCKET };
 	struct input input = { .ctl = &ctl };
-	bool failed;
+	struct error error;
 	int status;
 
 	argp_err_exit_status = ICPCTL_USAGE;
 	status = icpctl_parse(&ctl, &argp, ARGP_IN_ORDER, argc, argv, &input);
 	if (status == 0)
 		status = run_command(&ctl, &input, argc - input.command, argv + input.command);
-	failed = ferror(stdout); /* for a reason that is no longer known */
-	if (fclose(stdout) || failed) {
-		fprintf(stderr, "icpctl: cannot write the output%s%s\n", failed ? "" : ": ",
-			failed ? "" : strerror(errno));
+	if (output_close(&error)) {
+		fprintf(stderr, "icpctl: %s\n", error.text);
 		return ICPCTL_USAGE;
 	}
 	return status;

@@ -76,7 +76,8 @@ static int change(const struct input *input, const char *member, const char *cou
 
 	for (int i = 2; i < input->words.argc && status == ICPCTL_OK; i += URLS_A_REQUEST) {
 		status = icpctl_ask(input->ctl, "POST", resource,
-				    json_pack("{s:o}", member, list_urls(input, i)), &reply, NULL);
+				    icpctl_must(json_pack("{s:o}", member, list_urls(input, i))),
+				    &reply, NULL);
 		sum += icpctl_integer(reply, counted);
 		json_decref(reply);
 	}

@@ -27,8 +27,8 @@
 #define RESULT_SIZE 4096   /* approximate size of a result without its texts, in bytes */
 
 /*
- * A URL whose evaluation is pending. It counts until that ends, also when its peer has disconnected: policies
- * still have the question.
+ * A URL whose evaluation is pending. It counts until that ends, even if the peer has disconnected,
+ * because policies are still being asked.
  */
 struct check_item {
 	LIST_ENTRY(check_item) link;

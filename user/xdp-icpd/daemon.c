@@ -191,7 +191,7 @@ void daemon_stop(struct daemon *daemon)
 	daemon_trace_end(daemon);
 	control_close(daemon->control);
 	control_close(daemon->metrics);
-	daemon_trace_end(daemon); /* what was asked for at the last moment */
+	daemon_trace_end(daemon); /* traces that began while the servers closed */
 	daemon_set_remembering(daemon, false);
 	/* A daemon that failed to start leaves the chain of its predecessor alone. */
 	if (daemon->xdp.has_chain && !keeps_chain(daemon) &&
@@ -212,7 +212,7 @@ void daemon_stop(struct daemon *daemon)
 	event_drop(daemon->watchdog);
 	for (int i = 0; i < 3; i++)
 		event_drop(daemon->signals[i]);
-	/* Another one must not leave children behind that do not end by themselves. */
+	/* A further signal must not end the process before its children have ended. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
@@ -227,7 +227,7 @@ void daemon_stop(struct daemon *daemon)
 	config_free(daemon->config);
 	if (daemon->base) {
 		helper_children_finish(daemon->base);
-		/* What was freed while a callback of it was pending is freed after that. */
+		/* A pending callback holds a reference to what has been freed. */
 		event_base_loop(daemon->base, EVLOOP_NONBLOCK);
 		event_base_free(daemon->base);
 	}

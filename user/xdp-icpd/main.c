@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 	struct error error;
 
 	closefrom(STDERR_FILENO + 1); /* what root has open is not for plugins and children */
-	signal(SIGCHLD, SIG_DFL); /* ignored, which exec() keeps, no child could be waited for */
+	signal(SIGCHLD, SIG_DFL); /* an ignored one is inherited: no child could be waited for */
 	argp_err_exit_status = EXIT_FAILURE;
 	argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, &arguments);
 	log_open("xdp-icpd", arguments.level);
