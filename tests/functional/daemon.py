@@ -229,7 +229,7 @@ class ForgedSocketServer:
     """A forged control socket, which replies to one request."""
 
     def __init__(self, path, reply, status="200 OK"):
-        text = json.dumps(reply)
+        text = f"{json.dumps(reply)}\n"
         head = f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
         self.reply = head.encode() + text.encode()
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -161,6 +161,17 @@ class LoadAndUnload(Loader):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("no-such-device", done.stderr)
         self.assertFalse(os.path.exists(self.pins))
+        self.load("s0")
+        done = self.load("--status", "no-such-device", check=False)
+        self.assertEqual(done.returncode, 6)
+        self.assertIn("no-such-device: no such device", done.stderr)
+
+    def test_status_and_unload(self):
+        """One of them at a time: which is meant cannot be known."""
+        self.load("s0")
+        for words in (("--status", "--unload"), ("--unload", "--status")):
+            self.assertEqual(self.load(*words, "s0", check=False).returncode, 1)
+        self.assertEqual(self.program()[1], "native")
 
 
 class AtTheSameTime(Loader):

@@ -198,6 +198,14 @@ class Reload(Lab):
         self.assertIn("policy '30': replies", done.stdout)
         self.assertRegex(done.stderr, r"^policy '40': neither a verdict nor - .*\n$")
 
+    def test_check_tells_what_no_cache_asks_for(self):
+        self.daemon_here.configure('policy "1" { kind = prefix verdict = hit url = "www.e.org/" }')
+        self.assertIn(
+            "policy '1': 1 of 1 entries matches no URL in the form in which caches ask for it: "
+            "'www.e.org/': it has no scheme, such as http://\n",
+            self.check().stdout,
+        )
+
     def test_no_start_with_an_error(self):
         self.daemon_here.configure(MISTAKES["no such kind"])
         self.daemon_here.launch()

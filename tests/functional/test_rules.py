@@ -314,6 +314,11 @@ class Changes(Wire):
         path.write_text("".join(f"{prefix}\t{verdict}\n" for prefix, verdict in rules.items()))
         return path
 
+    def test_a_file_with_a_byte_order_mark(self):
+        done = self.change("load", self.file_of({"\ufeffhttp://a/": "hit"}), check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(":1: a byte order mark; save the file", done.stderr)
+
     def test_load_del_replace_flush(self):
         """More rules than one step writes."""
         many = {f"http://{n}.example.com/": "ICP_OP_HIT" for n in range(600)}

@@ -11,9 +11,9 @@ import subprocess
 import time
 
 import icp
-from daemon import BUILD
+from daemon import BUILD, ForgedSocketServer
 from lab import Lab, main
-from net import PATIENCE, until
+from net import PATIENCE, run, until
 from wire import CLIENT, CLIENT6, DENIED, HIT, MISS, POLICIES, SERVER, SERVER6, Wire
 
 
@@ -208,6 +208,14 @@ class Userspace(Tracing, Lab):
 
     def a_daemon(self):
         return self.daemon(self.client_side, POLICIES).start()
+
+    def test_microseconds(self):
+        """A time whose double is a little less than its microseconds."""
+        control = self.directory() / "control.sock"
+        line = {"time": 1700000000.120394, "source": "a", "request": 1, "url": "b"}
+        with ForgedSocketServer(control, line):
+            done = run(BUILD / "icpctl", "-S", control, "trace", "--count", "1", check=False)
+        self.assertRegex(done.stdout, r"^\d\d:\d\d:\d\d\.120394 a > ")
 
     def test_ipv6(self):
         daemon = self.a_daemon()

@@ -113,6 +113,8 @@ TEST(list_errors)
 	LIST_ERROR("kind = prefix", "a\thit\nb\thot\r\n",
 		   ":2: policy 'p': unknown verdict 'hot'; it can be hit, miss, miss_nofetch, "
 		   "denied or err");
+	LIST_ERROR("kind = prefix verdict = hit", "\xef\xbb\xbf#\n",
+		   ":1: policy 'p': a byte order mark; save the file as UTF-8 without one");
 	LIST_ERROR("kind = prefix verdict = hit", "#\na b\n",
 		   ":2: policy 'p': 'a b' has white space in it; no URL has, write it as %20");
 	LIST_ERROR("kind = substring verdict = hit", "ab\0c\n",
