@@ -67,6 +67,15 @@ MANUALS := $(patsubst scripts/man/%.scd,$(BUILD)/man/%,$(wildcard scripts/man/*.
 
 # A file with the places that it names.
 filled_in = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@USER@|$(DAEMON_USER)|g' -e 's|@VERSION@|$(VERSION)|g' $(1)
+# Likewise as a file that all may read, whatever the umask is.
+install_filled_in = $(call filled_in,$(1)) >$(2) && chmod 644 $(2)
+
+# What is built with other settings than these is built again.
+SETTINGS := $(BUILD)/settings
+settings = $(VERSION) $(PREFIX) $(DAEMON_USER)
+.PHONY: always
+$(SETTINGS): always | $(BUILD)/
+	$(Q)echo '$(settings)' | cmp -s - $@ || echo '$(settings)' >$@
 
 .PHONY: all
 all: $(BINARIES) $(BPF_OBJECT) $(PLUGINS) manuals ## build build/xdp-icpd, build/icpctl, the XDP program, build/icpblast, build/man
@@ -178,7 +187,7 @@ fuzz: $(FUZZERS) ## fuzz the parser, the configuration and automata, SECONDS=60 
 	done
 
 .PHONY: fidelity
-fidelity: all $(FIDELITY) ## random chains against an evaluator of its own: N=100000000 SEED=1
+fidelity: all $(FIDELITY) $(BUILD)/tests/voice $(BUILD)/tests/plugins/voice.so ## random chains against an evaluator of its own: N=100000000 SEED=1
 	$(Q)$(FIDELITY) -n $(or $(N),10000000) -s $(or $(SEED),1) -j $$(nproc) -k tests/fidelity/cases \
 		tests/fidelity/cases/*.case
 	$(Q)XDP_ICP_FIDELITY_WIRE=$$(($(or $(N),10000000) / 1000000 + 10)) \
@@ -231,16 +240,16 @@ install: all ## install below PREFIX (/usr/local) and DESTDIR
 		$(COMPLETION)/complete $(DESTDIR)$(PREFIX)/libexec/xdp-icp
 	install -m 644 $(BPF_OBJECT) $(PLUGINS) $(DESTDIR)$(PREFIX)/lib/xdp-icp
 	install -m 644 include/xdp_icp_plugin.h $(DESTDIR)$(PREFIX)/include
-	$(call filled_in,scripts/xdp-icp.pc.in) >$(DESTDIR)$(PREFIX)/share/pkgconfig/xdp-icp.pc
+	$(call install_filled_in,scripts/xdp-icp.pc.in,$(DESTDIR)$(PREFIX)/share/pkgconfig/xdp-icp.pc)
 	test -e $(DESTDIR)/etc/xdp-icp/xdp-icp.conf || \
 		install -m 644 scripts/sample.conf $(DESTDIR)/etc/xdp-icp/xdp-icp.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xdp-icp scripts/metrics/*
 	install -d $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR)
-	$(call filled_in,$(COMPLETION)/xdp-icp.bash) >$(DESTDIR)$(BASHDIR)/icpctl
+	$(call install_filled_in,$(COMPLETION)/xdp-icp.bash,$(DESTDIR)$(BASHDIR)/icpctl)
 	for program in icpblast xdp-icpd xdp-icp-load; do \
 		ln -sf icpctl $(DESTDIR)$(BASHDIR)/$$program || exit 1; \
 	done
-	$(call filled_in,$(COMPLETION)/xdp-icp.zsh) >$(DESTDIR)$(ZSHDIR)/_xdp-icp
+	$(call install_filled_in,$(COMPLETION)/xdp-icp.zsh,$(DESTDIR)$(ZSHDIR)/_xdp-icp)
 	for page in $(MANUALS); do \
 		test ! -e $$page || install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; \
 	done
@@ -251,10 +260,10 @@ SYSTEMD := scripts/systemd
 .PHONY: install-units
 install-units: ## likewise systemd's units; needs DAEMON_USER=xdp-icp, here and for the rest
 	@test "$(DAEMON_USER)" = xdp-icp || { echo "install-units: the units' user is xdp-icp;" \
-		"make clean, then make DAEMON_USER=xdp-icp install install-units" >&2; exit 1; }
+		"make DAEMON_USER=xdp-icp install install-units" >&2; exit 1; }
 	install -d $(DESTDIR)$(UNITDIR)/xdp-icp-.service.d
 	for unit in $(basename $(notdir $(wildcard $(SYSTEMD)/*.service.in))); do \
-		$(call filled_in,$(SYSTEMD)/$$unit.in) >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+		$(call install_filled_in,$(SYSTEMD)/$$unit.in,$(DESTDIR)$(UNITDIR)/$$unit) || exit 1; \
 	done
 	install -m 644 $(SYSTEMD)/xdp-icp.slice $(DESTDIR)$(UNITDIR)
 	install -m 644 $(SYSTEMD)/xdp-icp-.service.conf $(DESTDIR)$(UNITDIR)/xdp-icp-.service.d/sandbox.conf
@@ -299,7 +308,7 @@ $(patsubst %,$(BUILD)/user/icpblast/%.o,run send setup): $(BUILD)/icpblast.skel.
 # It has the file in it.
 $(BUILD)/user/xdp-icpd/page.o: user/xdp-icpd/page.html
 
-$(BUILD)/user/%.o: user/%.c
+$(BUILD)/user/%.o: user/%.c $(SETTINGS)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
@@ -419,7 +428,7 @@ $(BUILD)/man/tables: scripts/man/tables.c $(ARCHIVES) | $(BUILD)/man/
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(LINKED) $(LDLIBS) -o $@
 
 ifneq ($(SCDOC),)
-$(MANUALS): $(BUILD)/man/%: scripts/man/%.scd $(BUILD)/man/tables
+$(MANUALS): $(BUILD)/man/%: scripts/man/%.scd $(BUILD)/man/tables $(SETTINGS)
 	$(call say,MAN,$@)
 	$(Q)$(call filled_in,$<) | $(BUILD)/man/tables >$@.scd && $(SCDOC) <$@.scd >$@.new && mv $@.new $@ && rm $@.scd
 else

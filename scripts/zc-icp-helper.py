@@ -138,7 +138,7 @@ def answer(line):
         return b"-"
     if result is None:
         return b"-"
-    if result not in VERDICTS:
+    if not isinstance(result, str) or result not in VERDICTS:
         print(f"a policy returned {result!r} for {url!r}, which is no verdict", file=sys.stderr)
         return b"-"
     return result.encode()
@@ -147,15 +147,18 @@ def answer(line):
 def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__.strip())
-    # Standard output belongs to the protocol, whatever the policies print.
+    # Standard input and output belong to the protocol, whatever the policies read, print or run.
+    questions = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     sys.stderr.reconfigure(errors="backslashreplace", line_buffering=True)
     prepare()
     for number, path in enumerate(sys.argv[1:]):
         load(number, path)
-    for line in sys.stdin.buffer:
+    for line in questions:
         answers.write(answer(line.rstrip(b"\r\n")) + b"\n")
 
 

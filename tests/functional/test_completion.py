@@ -3,6 +3,7 @@
 """What a shell completes."""
 
 import os
+import re
 import subprocess
 
 from daemon import BUILD, ROOT
@@ -65,8 +66,16 @@ class Completion(Lab):
             ("'20-$(touch", ""),
         ):
             self.assertEqual(self.bash("icpctl", *socket, "policy", "remove", typed), expected)
+        for words, expected in (
+            ((*long, "policy", "remove", "10-"), "10-mine"),
+            (("rules", "add", "http://e.org:8080/", "mi"), "miss\nmiss_nofetch"),
+            (("policy", "add", "1", "verdict=h"), "hit"),
+        ):
+            self.assertEqual(self.bash("icpctl", *words), expected)
 
     def bash(self, *words):
+        """As bash hands them over, in whose words = and : stand alone."""
+        words = [part for word in words for part in re.findall("[=:]+|[^=:]+", word) or [""]]
         script = (COMPLETION / "xdp-icp.bash").read_text()
         script = script.replace("@PREFIX@/libexec/xdp-icp", str(COMPLETION))
         done = subprocess.run(

@@ -72,6 +72,22 @@ while read -r url source; do
 done
 """
 
+MISBEHAVING = """
+import os
+import zope.component
+from zc.icp.interfaces import IICPPolicy
+
+def policy(url):
+    if "list" in url:
+        return ["ICP_OP_HIT"]
+    if "reads" in url:
+        os.system("cat >/dev/null")
+        return None
+    return "ICP_OP_HIT"
+
+zope.component.provideUtility(policy, IICPPolicy, "1")
+"""
+
 
 class Scripts(Wire):
     sanitized = True
@@ -337,6 +353,21 @@ class Scripts(Wire):
         log = daemon.log.read_text()
         pauses = [log.index(f"restart after {pause} ms") for pause in (100, 200, 400, 800)]
         self.assertEqual(pauses, sorted(pauses))
+
+    def test_zc_policies_that_misbehave(self):
+        """A result of any type is no verdict, and what a policy reads is not the next question."""
+        policies = self.write("p.py", MISBEHAVING)
+        helper = subprocess.Popen(
+            ["/usr/bin/python3", ROOT / "scripts/zc-icp-helper.py", policies],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, bufsize=1,
+        )  # fmt: skip
+        with helper:
+            for path, reply in (("list", "-"), ("reads", "-"), ("good", "ICP_OP_HIT")):
+                helper.stdin.write(f"http://e.org/{path} ::1\n")
+                self.assertEqual(helper.stdout.readline(), f"{reply}\n")
+            helper.stdin.close()
+        self.assertEqual(helper.returncode, 0)
 
     def test_a_second_signal_at_the_end(self):
         """A child that ignores its end is killed nevertheless."""
