@@ -70,11 +70,11 @@ filled_in = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@USER@|$(DAEMON_USER)|g' -e 's
 # Likewise as a file that all may read, whatever the umask is.
 install_filled_in = $(call filled_in,$(1)) >$(2) && chmod 644 $(2)
 
-# What is built with other settings than these is built again.
-SETTINGS := $(BUILD)/settings
-settings = $(VERSION) $(PREFIX) $(DAEMON_USER)
+# Files with the settings that objects and manuals were built with: others build them again.
 .PHONY: always
-$(SETTINGS): always | $(BUILD)/
+$(BUILD)/objects.settings: settings = $(VERSION) $(DAEMON_USER)
+$(BUILD)/manuals.settings: settings = $(VERSION) $(DAEMON_USER) $(PREFIX)
+$(BUILD)/%.settings: always | $(BUILD)/
 	$(Q)echo '$(settings)' | cmp -s - $@ || echo '$(settings)' >$@
 
 .PHONY: all
@@ -308,7 +308,7 @@ $(patsubst %,$(BUILD)/user/icpblast/%.o,run send setup): $(BUILD)/icpblast.skel.
 # It has the file in it.
 $(BUILD)/user/xdp-icpd/page.o: user/xdp-icpd/page.html
 
-$(BUILD)/user/%.o: user/%.c $(SETTINGS)
+$(BUILD)/user/%.o: user/%.c $(BUILD)/objects.settings
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
@@ -428,7 +428,7 @@ $(BUILD)/man/tables: scripts/man/tables.c $(ARCHIVES) | $(BUILD)/man/
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) $< $(LINKED) $(LDLIBS) -o $@
 
 ifneq ($(SCDOC),)
-$(MANUALS): $(BUILD)/man/%: scripts/man/%.scd $(BUILD)/man/tables $(SETTINGS)
+$(MANUALS): $(BUILD)/man/%: scripts/man/%.scd $(BUILD)/man/tables $(BUILD)/manuals.settings
 	$(call say,MAN,$@)
 	$(Q)$(call filled_in,$<) | $(BUILD)/man/tables >$@.scd && $(SCDOC) <$@.scd >$@.new && mv $@.new $@ && rm $@.scd
 else
