@@ -31,19 +31,19 @@ SANITIZERS := $(if $(SANITIZE),$(SANITIZERS_$(SANITIZE)) -fno-omit-frame-pointer
 COUNTS := $(if $(COVERAGE),--coverage -fprofile-update=atomic)
 ALL_CFLAGS := -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDENING) $(SANITIZERS) $(COUNTS) -fPIE -MMD -MP
 ALL_LDFLAGS := $(LDFLAGS) $(SANITIZERS) $(COUNTS) -pie -Wl,-z,relro,-z,now,--as-needed
-LDLIBS = $(LIBRARY_LDLIBS) -lelf -pthread
+LDLIBS = $(LIBRARY_LDLIBS) -pthread
 # Asked once, but not before `deps` has installed them.
 LIBRARY_CPPFLAGS = $(eval LIBRARY_CPPFLAGS := $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null))$(LIBRARY_CPPFLAGS)
 LIBRARY_LDLIBS = $(eval LIBRARY_LDLIBS := $(shell pkg-config --libs $(LIBRARIES)))$(LIBRARY_LDLIBS)
 
-# The rooms of user/, each a static library; a room may use those before it (scripts/check-layers).
-ROOMS := lib icp cluster recent automaton helper control policy config chain xdp server
-ROOM_SOURCES := $(foreach room,$(ROOMS),$(wildcard user/$(room)/*.c user/$(room)/*/*.c))
-ARCHIVES := $(foreach room,$(ROOMS),$(BUILD)/user/$(room).a)
+# The folders of user/, each a static library; one may use those before it (scripts/check-layers).
+LAYERS := lib icp cluster recent automaton helper control policy config chain xdp server
+LAYER_SOURCES := $(foreach layer,$(LAYERS),$(wildcard user/$(layer)/*.c user/$(layer)/*/*.c))
+ARCHIVES := $(foreach layer,$(LAYERS),$(BUILD)/user/$(layer).a)
 # For the linker: what uses others stands before them.
-LINKED := $(foreach room,server xdp chain config policy control helper automaton recent cluster icp lib,$(BUILD)/user/$(room).a)
+LINKED := $(foreach layer,server xdp chain config policy control helper automaton recent cluster icp lib,$(BUILD)/user/$(layer).a)
 
-# Each program has a room of its own, which uses those and no other program's.
+# Each program has a folder of its own, which uses those and no other program's.
 PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua icpblast
 BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 program_objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/$(patsubst xdp-icp-loader,xdp-icp-load,$(1))/*.c))
@@ -270,6 +270,16 @@ install-units: ## likewise systemd's units; needs DAEMON_USER=xdp-icp, here and 
 	install -D -m 644 $(SYSTEMD)/xdp-icp.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/xdp-icp.conf
 	install -D -m 644 $(SYSTEMD)/xdp-icp.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/xdp-icp.conf
 
+# It installs elsewhere to find out what. What /etc has is the administrator's.
+.PHONY: uninstall
+uninstall: ## remove what the same with install, and install-units, would install; /etc stays
+	$(Q)rm -rf $(BUILD)/installed
+	$(Q)$(MAKE) -s DESTDIR=$(abspath $(BUILD)/installed) install \
+		$(if $(filter xdp-icp,$(DAEMON_USER)),install-units)
+	cd $(BUILD)/installed && find . -depth ! -path './etc*' \( ! -type d -o -path '*/xdp-icp*' \) \
+		-printf '$(DESTDIR)/%P\0' | xargs -0 rm -df
+	$(Q)rm -rf $(BUILD)/installed
+
 .PHONY: deb
 deb: ## build Debian packages in build/deb, which lintian checks
 	$(Q)scripts/install-deps deb
@@ -300,7 +310,7 @@ $(BUILD)/icpblast.skel.h: $(BUILD)/icpblast.bpf.o
 	$(Q){ echo '/* NOLINTBEGIN: generated */' && $(BPFTOOL) gen skeleton $< name icpblast_bpf && \
 		echo '/* NOLINTEND */'; } >$@.new && mv $@.new $@
 
-# --- the rooms and the programs
+# --- libraries and programs
 
 $(patsubst %,$(BUILD)/user/xdp/%.o,load attach skeleton): $(SKELETON)
 $(patsubst %,$(BUILD)/user/icpblast/%.o,run send setup): $(BUILD)/icpblast.skel.h
@@ -313,11 +323,11 @@ $(BUILD)/user/%.o: user/%.c $(BUILD)/objects.settings
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c $< -o $@
 
-define room_rule
+define archive_rule
 $(BUILD)/user/$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/$(1)/*.c user/$(1)/*/*.c))
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
 endef
-$(foreach room,$(ROOMS),$(eval $(call room_rule,$(room))))
+$(foreach layer,$(LAYERS),$(eval $(call archive_rule,$(layer))))
 
 # The only one that needs Lua, and nothing else: it starts quickly.
 $(BUILD)/user/xdp-icp-lua/main.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
@@ -396,10 +406,10 @@ $(FIDELITY): $(wildcard tests/fidelity/*.[ch]) tests/support/program.c $(SUPPORT
 		-lcmocka $(LDLIBS) -o $@
 
 # A fuzz target is two programs: one that searches, one that replays the corpus as a test.
-$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(ROOM_SOURCES) $(SKELETON) | $(BUILD)/fuzz/
+$(FUZZERS): $(BUILD)/fuzz/%: tests/fuzz/%.c $(LAYER_SOURCES) $(SKELETON) | $(BUILD)/fuzz/
 	$(call say,FUZZER,$@)
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -fsanitize=fuzzer,address,undefined \
-		$< $(ROOM_SOURCES) $(LDLIBS) -o $@
+		$< $(LAYER_SOURCES) $(LDLIBS) -o $@
 
 $(FUZZ_REPLAYS): $(BUILD)/tests/%: tests/fuzz/%.c tests/fuzz/replay.c $(ARCHIVES) | $(BUILD)/tests/
 	$(call say,REPLAY,$@)

@@ -36,11 +36,11 @@ class OperatorsWay(test_squid.Squid, test_prometheus.WithPrometheus):
 
     def chains(self):
         self.root = self.directory()
-        self.install()
+        self.make("install")
         return dict.fromkeys("abc", POLICIES)
 
-    def install(self):
-        words = ("make", "-s", "-C", ROOT, f"DESTDIR={self.root}", "PREFIX=/usr", "install")
+    def make(self, target):
+        words = ("make", "-s", "-C", ROOT, f"DESTDIR={self.root}", "PREFIX=/usr", target)
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
     def responder(self, origin, policies):
@@ -123,7 +123,7 @@ class OperatorsWay(test_squid.Squid, test_prometheus.WithPrometheus):
         self.addCleanup(lambda: flood.poll() is None and (flood.kill(), flood.wait()))
         self.assertEqual(flood.stdout.readline(), "begun\n")
         before = origin.responder.status()["pid"]
-        self.install()
+        self.make("install")
         origin.responder.stop()
         origin.responder.start(program=self.program)
         self.assertNotEqual(origin.responder.status()["pid"], before)
@@ -140,6 +140,11 @@ class OperatorsWay(test_squid.Squid, test_prometheus.WithPrometheus):
             origin.namespace.run(loader, "--config", origin.responder.config, "--unload", "--all")
             self.assertNotIn("xdp", origin.namespace.link("o0"))
             self.assertFalse(os.path.exists(origin.pins))
+        other = self.root / "usr/bin/other"
+        other.touch()
+        self.make("uninstall")
+        left = [path for path in self.root.rglob("*") if not path.is_dir()]
+        self.assertCountEqual(left, [self.root / "etc/xdp-icp/xdp-icp.conf", other])
 
 
 if __name__ == "__main__":
