@@ -65,7 +65,10 @@ ICP_INLINE void ipv6_write(struct ipv6hdr *ip, const struct frame *frame, __u16 
 	}
 }
 
-/* Makes the frame 4 bytes shorter, with the URL in its place. False: it is as it was. */
+/*
+ * Make the frame 4 bytes shorter, with the URL in its place. Returns false with the frame
+ * unchanged.
+ */
 ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch)
 {
 	__u32 url = scratch->frame.message_offset + ICP_HEADER_SIZE;
@@ -75,7 +78,10 @@ ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch
 		return bpf_xdp_adjust_head(ctx, ANSWER_SHIFT) == 0;
 	if (bpf_xdp_adjust_tail(ctx, -ANSWER_SHIFT))
 		return false;
-	/* It is less: a bound for the verifier, which on Linux 6.1 forgets one that is on the stack. */
+	/*
+	 * It is smaller; this is a bound for the verifier, which on Linux 6.1 forgets one on the
+	 * stack.
+	 */
 	length = scratch_url_length(scratch) % PREFIX_MAX;
 	ICP_BOUNDED(length);
 	/* Cannot fail: as many bytes have been read 4 bytes further back. */
@@ -84,7 +90,7 @@ ICP_INLINE bool answer_shorten(struct xdp_md *ctx, const struct scratch *scratch
 	return true;
 }
 
-/* Returns XDP_TX with the reply in the frame, or -1 with the query as it came. */
+/* Rewrite the query. Returns XDP_TX with the reply in the frame, or -1 with the query unchanged. */
 ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 			   struct icp_verdict verdict)
 {

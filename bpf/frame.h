@@ -3,8 +3,8 @@
  * Classify a frame: is it a datagram that one of the daemon's sockets would receive, in a form
  * simple enough to reply to here? (Rules K1, R7, R9.) Nothing is changed.
  *
- * A frame's destination is tested before anything else about it is called wrong: what is not for
- * this responder passes as "foreign", whatever its other faults.
+ * A frame's destination is tested before any other fault is reported: a frame that is not for this
+ * responder passes as "foreign", whatever else is wrong with it.
  */
 #ifndef XDP_ICP_FRAME_H
 #define XDP_ICP_FRAME_H
@@ -86,9 +86,9 @@ ICP_INLINE bool ipv4_is_broadcast(__u32 address, const struct xdp_md *ctx, bool 
 }
 
 /*
- * Find the destination of a packet. NULL: it is not for this responder. A lookup in a hash map with a
- * key of this size takes as long as matching a prefix, and usually finds the same entry as the last
- * one: that is cached.
+ * Find the destination of a packet. NULL: it is not for this responder. A lookup in a hash map with
+ * a key of this size takes as long as matching a prefix, and usually finds the same entry as the
+ * last lookup, so that entry is cached.
  */
 ICP_INLINE const struct destination *destination_find(const __u64 address[2], __be16 port,
 						      __u32 ifindex, __u32 version,

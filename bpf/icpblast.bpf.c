@@ -70,7 +70,7 @@ struct {
 /* --- the generator */
 
 /*
- * Is it time for the next query? Little is made up for of what was missed while the core was busy.
+ * Is it time for the next query? Little of what was missed while the core was busy is made up for.
  */
 ICP_INLINE bool due(struct blast_sender *sender)
 {
@@ -199,9 +199,9 @@ ICP_INLINE bool addresses_are(const __u32 *source, const __u32 *destination)
 	return true;
 }
 
-/* What IP says of a frame; `size` is that of IP's payload in bytes. */
+/* What the IP header says about a frame; `size` is the size of IP's payload in bytes. */
 struct ip_said {
-	bool ours;  /* UDP, from whom was asked */
+	bool ours;  /* UDP from the responder */
 	bool plain; /* no options, no fragment */
 	bool good_sum;
 	__u32 size;
@@ -250,7 +250,7 @@ ICP_INLINE bool same_url(const text_word *url, const text_word *wanted, __u32 si
 			break;
 		differ |= url[i] ^ wanted[i];
 	}
-	ICP_BOUNDED(size); /* what the verifier learned of `whole` in the loop misleads it */
+	ICP_BOUNDED(size); /* what the verifier learned about `whole` in the loop misleads it */
 	whole = size / ICP_WORD;
 	if (whole < config.url_words)
 		differ |= word_first_bytes(url[whole] ^ wanted[whole], size % ICP_WORD);
@@ -282,8 +282,8 @@ ICP_INLINE void note_latency(struct blast_counts *count, __u64 latency)
 }
 
 /*
- * Takes the time of a reply to a sampled query. False: it had one already. A slot that is another
- * query's by now belongs to a reply that comes very late: it counts as good, and has no time.
+ * Take the time of a reply to a sampled query. Returns false if it had one already. If the slot
+ * belongs to another query by now, the reply is very late: it counts as good, and has no time.
  */
 ICP_INLINE bool take_slot(struct blast_counts *count, __u32 key, __u32 index)
 {
@@ -300,7 +300,7 @@ ICP_INLINE bool take_slot(struct blast_counts *count, __u32 key, __u32 index)
 	return true;
 }
 
-/* What the reply in `room` counts as: BLAST_FAULT_MAX is good. `said` is what IP says of it. */
+/* Return how the reply in `room` counts; BLAST_FAULT_MAX: good. `said` is from its IP header. */
 ICP_INLINE enum blast_fault judge(struct blast_counts *count, struct room *room,
 				  const struct ip_said *said, __u32 frame_size)
 {
@@ -360,7 +360,7 @@ ICP_INLINE enum blast_fault judge(struct blast_counts *count, struct room *room,
 	return BLAST_FAULT_MAX;
 }
 
-/* Looks at a frame that lies in `room`. False: it is not from whom was asked. */
+/* Look at a frame in `room`. Returns false if it is not from the responder. */
 ICP_INLINE bool check(struct room *room, __u32 size)
 {
 	__u32 offset = blast_udp_offset(config.ipv6);

@@ -91,7 +91,7 @@ ICP_INLINE __u64 lookup_now(void *maps)
 {
 	/*
 	 * The coarse clock takes 18 ns instead of 34, and jiffies one load, but both lag, by any
-	 * amount in a virtual machine that was stopped: what has expired would still be answered.
+	 * amount in a virtual machine that was stopped: expired entries would still be used.
 	 */
 	return bpf_ktime_get_ns();
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The maps of include/maps.h as the loader creates them. Keys and values are declared by type, so
- * that `bpftool map dump` can name their members. Sizes marked so are set by the loader from the
- * configuration. Beside them stands what it sets as a constant.
+ * that `bpftool map dump` can name their members. The loader replaces the sizes whose comment names
+ * an option of the configuration, and sets the constant below.
  */
 #ifndef XDP_ICP_MAPS_BPF_H
 #define XDP_ICP_MAPS_BPF_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The lookups for match.h, with those of its parts that the verifier follows by themselves: functions
- * that are neither inline nor static, and what bpf_loop() calls. It follows these once, and not once
- * for each way that leads to them, or for each turn of a loop.
+ * The lookups for match.h, with those of its parts that the verifier follows by themselves:
+ * functions that are neither inline nor static, and those that bpf_loop() calls. It follows these
+ * once, and not once for each path that leads to them, or for each iteration of a loop.
  */
 #ifndef XDP_ICP_MATCH_BPF_H
 #define XDP_ICP_MATCH_BPF_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Read the ICP message: one pass over the packet's words that copies them, and computes the checksum
- * and whether there may be bytes that no URL has.
+ * Read the ICP message: one pass over the packet's words that copies them, computes the checksum,
+ * and checks for bytes that no URL contains.
  */
 #ifndef XDP_ICP_MESSAGE_H
 #define XDP_ICP_MESSAGE_H
@@ -24,8 +24,8 @@ ICP_INLINE void read_word(struct reading *reading, __u64 word)
 }
 
 /*
- * Copy a message that is split, or has padding behind it, by the helper, which takes longer than
- * all other reading together. False: the frame is shorter than its headers tell.
+ * Copy a message that is split, or is followed by padding, with the helper, which takes longer than
+ * all other reading together. Returns false if the frame is shorter than its headers say.
  */
 ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
 				    struct scratch *scratch, struct reading *reading)
@@ -49,7 +49,7 @@ ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size
  * Copy the message, MESSAGE_MIN to MESSAGE_MAX bytes, out of the packet, zero-padded to the word, and
  * read all words of the URL but the last, `whole` words. Usually the message ends with the frame:
  * then one loop with a single exit does it, because each exit is an unpredictable branch. Returns
- * false if the frame is shorter than its headers tell.
+ * false if the frame is shorter than its headers say.
  */
 ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
 			     struct scratch *scratch, struct reading *reading)

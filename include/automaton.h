@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The walk of finite automata over a URL, by which policies on patterns (regex, glob, substring) are
- * evaluated. An automaton stands for a whole list of patterns: it tells which answer the first
- * listed pattern that matches has, in one pass, one step a byte, whatever the patterns are.
+ * evaluated. An automaton stands for a whole list of patterns: in one pass, one step per byte, it
+ * finds the answer of the first listed pattern that matches, whatever the patterns are.
  *
- * A step is a load that waits for the one before it, and that latency is most of the cost. So four
- * automata are walked side by side, which takes hardly longer than one. They share an element of the
- * map, a group:
+ * Each step is a load that depends on the one before it, and that latency is most of the cost. So
+ * four automata are walked side by side, which takes little longer than one. They share an element
+ * of the map, a group:
  *
  *	classes   for each byte, four times 8 bits: the byte's class in each automaton. Bytes between
  *		  which an automaton never distinguishes have the same class.
@@ -16,15 +16,15 @@
  * A state is the index of its row's first cell, so that a step is  state = cells[state + class].
  *
  * Some states are sinks: every byte leads back to them, because nothing that follows can change the
- * answer. All sinks of the group come first in the cells, AUTOMATON_SINK apart: one for each answer,
- * then one for "no answer", `none`. A state up to `none` is therefore a sink, and tells its answer
- * by itself. NUL ends a URL: it leads from every state to a sink. It is followed by more NULs up to
- * the end of a word, which change nothing, so that URLs are read by words, without looking at their
- * length. URLs have no NUL and no white space; what an automaton says of those is undefined.
+ * answer. All sinks of the group come first in the cells, AUTOMATON_SINK apart: one for each
+ * answer, then one for "no answer", `none`. A state up to `none` is therefore a sink, and its
+ * number gives its answer. NUL ends a URL: it leads from every state to a sink. It is followed by
+ * more NULs up to the end of a word, which change nothing, so that URLs are read by words, without
+ * looking at their length. URLs have no NUL and no white space; the result for those is undefined.
  *
  * The slots of a group are in the order of the policies' ranks, and so are the sinks: those of slot 0
- * come first. The answer of the group is the least state in the end, and the walk ends as soon as
- * that is certain: each slot is in a sink, or stands behind one that has an answer.
+ * come first. The answer of the group is that of the least final state, and the walk ends as soon
+ * as it is certain: each slot is in a sink, or comes after one that has an answer.
  *
  * A group is read forward, or backward: from the last byte of the URL to the first. That is for
  * patterns that are anchored at the end, whose automata then reach a sink after a few bytes.
@@ -148,10 +148,10 @@ ICP_INLINE __u32 automaton_answer(const struct automaton_walk *walk,
 /*
  * Read the 8 bytes that step `i` (from 0) of a walk takes, of a text of `length` bytes that is
  * followed by a NUL and zero-padded to the word. `backward` is 0 or 1; `words` is an upper bound of
- * length / ICP_WORD + 1, a constant in the kernel. False: that is behind the word with the NUL.
+ * length / ICP_WORD + 1, a constant in the kernel. Returns false past the word with the NUL.
  *
- * Backward, a word is taken from two of the text: of the one behind the first `part` bytes, of the
- * one before it the last. Forward it is the one behind, whole.
+ * Backward, a word is combined from two words of the text: the first `part` bytes of the one at the
+ * position, and the last bytes of the one before it. Forward, it is the whole word at the position.
  */
 ICP_INLINE bool automaton_word(__u64 *word, const text_word *text, __u32 length, __u32 backward,
 			       __u32 i, __u32 words)
@@ -178,8 +178,8 @@ ICP_INLINE bool automaton_word(__u64 *word, const text_word *text, __u32 length,
 }
 
 /*
- * Walk a group over a text as described at automaton_word() and return its answer, of those of
- * `slots`, as bits, that have a rank below `best`.
+ * Walk a group over a text as described at automaton_word(), in those of `slots` (a bit mask) that
+ * have a rank below `best`, and return its answer.
  */
 ICP_INLINE __u32 automaton_walk_group(struct automaton_walk *walk,
 				      const struct automaton_group *group, const text_word *text,

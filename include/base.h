@@ -16,7 +16,7 @@
 /*
  * Use after the comparisons that bound a value. It makes the value a new one to the compiler, which
  * then cannot have spilled it to the stack before it was bounded: the verifier of kernels like 6.1
- * does not apply what a comparison tells of a register to the copy of it on the stack.
+ * does not apply what a comparison proves about a register to its copy on the stack.
  */
 #ifdef __bpf__
 #define ICP_BOUNDED(value) asm volatile("" : "+r"(value))
@@ -25,7 +25,7 @@
 #endif
 
 /*
- * Read a value back from memory. The compiler forgets what it has learned of it since it was
+ * Read a value back from memory. The compiler forgets what it has learned about it since it was
  * written, and so does the verifier unless the memory is on the stack.
  */
 #define ICP_READ_BACK(value) (*(const volatile __typeof__(value) *)&(value))
@@ -89,7 +89,7 @@ ICP_INLINE __u64 word_first_bytes(__u64 word, __u32 bytes)
 #endif
 }
 
-/* A word of which the byte of that index (0 to 7, in memory order) is `byte`, the others zero. */
+/* A word whose byte at `index` (0 to 7, in memory order) is `byte`; the others are zero. */
 ICP_INLINE __u64 word_byte(__u8 byte, __u32 index)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The Internet checksum (RFC 1071), accumulated from halves of 64-bit words in the host's byte order, of
- * which the sum is independent, and folded to 16 bits at the end. Adding halves needs no test for a
- * carry, which would be an unpredictable branch.
+ * The Internet checksum (RFC 1071), accumulated from halves of 64-bit words in the host's byte order
+ * (the sum does not depend on it) and folded to 16 bits at the end. Adding halves needs no test for
+ * a carry, which would be an unpredictable branch.
  */
 #ifndef XDP_ICP_CHECKSUM_H
 #define XDP_ICP_CHECKSUM_H
@@ -40,11 +40,11 @@ ICP_INLINE __u16 checksum_fold(__u64 sum)
 }
 
 /*
- * Is a received checksum good? `sum` is that of what it covers and the field itself. It is good if it folds
- * to 0xffff, that is if it is a multiple of that and not 0, which it cannot be: IP's version or UDP's
- * protocol number is in it. Multiplied by the inverse of 0xffff modulo 2^64, the multiples and no other
- * numbers are at most (2^64 - 1) / 0xffff (Granlund and Montgomery, "Division by Invariant Integers using
- * Multiplication", PLDI 1994, section 9).
+ * Is a received checksum correct? `sum` covers the checksummed data and the field itself. It is
+ * correct if it folds to 0xffff, that is if it is a multiple of that and not 0, which it cannot be:
+ * IP's version or UDP's protocol number is in it. Multiplied by the inverse of 0xffff modulo 2^64,
+ * the multiples and no other numbers are at most (2^64 - 1) / 0xffff (Granlund and Montgomery,
+ * "Division by Invariant Integers using Multiplication", PLDI 1994, section 9).
  */
 ICP_INLINE bool checksum_is_full(__u64 sum)
 {

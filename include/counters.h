@@ -19,13 +19,14 @@
 	X(PASSED_IPV6_EXTENSION, "passed", "ipv6_extension",                                       \
 	  "an IPv6 header with extensions; whether ICP follows is not looked up")                  \
 	X(PASSED_FRAGMENT, "passed", "fragment", "a fragment")                                     \
-	X(PASSED_SOURCE, "passed", "source", "a source that must not be answered")                 \
+	X(PASSED_SOURCE, "passed", "source", "a source that must not get a reply")                 \
 	X(PASSED_TRUNCATED, "passed", "truncated", "lengths of frame, IP and UDP disagree")        \
 	X(PASSED_CHECKSUM, "passed", "checksum", "a wrong checksum of IPv4 or UDP")                \
 	X(PASSED_OFFLOAD, "passed", "offload",                                                     \
 	  "generic mode: whether the checksum was left to an offload cannot be told")              \
 	X(PASSED_LONG, "passed", "long", "the URL is longer than 255 bytes")                       \
-	X(PASSED_MALFORMED, "passed", "malformed", "not a query in good form; the daemon judges")  \
+	X(PASSED_MALFORMED, "passed", "malformed",                                                 \
+	  "not a well-formed query; the daemon handles it")                                        \
 	X(PASSED_RULE, "passed", "rule",                                                           \
 	  "the longest rule has a value, inserted by hand, that is no verdict")                    \
 	X(PASSED_COLLISION, "passed", "collision",                                                 \
@@ -35,7 +36,7 @@
 	X(PASSED_LEASE_EXPIRED, "passed", "lease_expired",                                         \
 	  "it may depend on a gate or a remembered verdict, and the lease has expired")            \
 	X(PASSED_DRAIN, "passed", "drain", "the host is drained in silence")                       \
-	X(PASSED_FAILED, "passed", "failed", "a helper of the kernel refused")                     \
+	X(PASSED_FAILED, "passed", "failed", "a BPF helper failed")                                \
 	X(SILENT_SHORT, "silent", "short", "less than an ICP header")                              \
 	X(SILENT_LONG, "silent", "long", "more than 16384 bytes")                                  \
 	X(SILENT_LENGTH, "silent", "length", "the length field is not the datagram's length")      \
@@ -55,7 +56,7 @@
 	X(FAILED_PENDING, "failed", "pending",                                                     \
 	  "queries dropped unanswered: too many waited for policies, or the daemon ended")         \
 	X(FAILED_TRACE, "failed", "trace",                                                         \
-	  "queries that were not shown to `icpctl trace`: too many at a time")
+	  "queries that were not shown to `icpctl trace`: too many at once")
 
 enum icp_counter {
 #define X(identifier, group, name, help) ICP_COUNT_##identifier,

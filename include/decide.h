@@ -13,8 +13,9 @@
 #define RANK_DRAIN 0xfffffffdu
 
 /*
- * If `counter` is not ICP_COUNT_ANSWERED, it is the reason to pass, and the other members are not set:
- * that would cost the replies instructions too. Outside the program decision_complete() sets them.
+ * If `counter` is not ICP_COUNT_ANSWERED, it is the reason to pass, and the other members are not
+ * set: setting them would cost instructions in every reply. Outside the program decision_complete()
+ * sets them.
  */
 struct decision {
 	struct icp_verdict verdict;
@@ -119,7 +120,7 @@ ICP_INLINE struct candidate candidate_default(const struct map_chain *chain)
 /*
  * Is the daemon's lease on this chain valid, `now` in nanoseconds? The heartbeat may be newer than
  * `now`, which was read before it; but no farther in the future than the lease is long, or a
- * heartbeat from a wrong clock would be valid for ever.
+ * heartbeat from a wrong clock would be valid forever.
  */
 ICP_INLINE bool lease_valid(const struct map_watch *watch, const struct map_chain *chain, __u64 now)
 {
@@ -150,9 +151,9 @@ ICP_INLINE __u64 verdict_hash(const struct map_chain *chain, const struct prefix
 }
 
 /*
- * What binds an entry's fields to each other and to the hash that it was put under. The kernel gives
- * the memory of an entry of an LRU map to another key without waiting for those who still read it,
- * so that what a reader has compared need not belong to what it reads next.
+ * The seal binds an entry's fields to each other and to the hash that it was stored under. The
+ * kernel reuses the memory of an LRU map's entry for another key without waiting for its readers,
+ * so what a reader has compared need not belong to the same entry as what it reads next.
  */
 ICP_INLINE __u64 verdict_seal(__u64 hash, __u32 generation, __u32 rank, __u32 verdict, __s32 cost,
 			      __u64 expires)
@@ -164,9 +165,9 @@ ICP_INLINE __u64 verdict_seal(__u64 hash, __u32 generation, __u32 rank, __u32 ve
 }
 
 /*
- * What an entry that was found under the hash says to this URL; RANK_NONE: it is another URL's or
- * querier's, another chain's, has expired, or was overwritten while it was read. Each field is read
- * once, and the seal is checked over what was read.
+ * The verdict for this URL in an entry that was found under its hash. RANK_NONE: the entry is for
+ * another URL, querier or chain, has expired, or was overwritten while it was read. Each field is
+ * read once, and the seal is checked over what was read.
  */
 ICP_INLINE struct candidate verdict_read(const struct map_chain *chain,
 					 const struct verdict_entry *entry, __u64 hash,

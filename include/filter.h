@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The filter before automata (automaton.h). Most URLs match none of the patterns, and a walk takes
- * four times as long as seeing that does: a match begins with one of a few bytes, which only
- * few others can follow. For each byte and each of the first four places of a match, the filter
- * tells for each automaton whether a match can have that byte there. A URL without four such bytes
- * in a row has no match, and its automaton need not be walked.
+ * The filter before automata (automaton.h). Most URLs match none of the patterns, and the filter
+ * detects that in a quarter of the time of a walk: a match begins with one of a few bytes, which
+ * only a few others can follow. For each byte and each of the first four places of a match, the
+ * filter records for each automaton whether a match can have that byte there. A URL without four
+ * such bytes in a row has no match, and its automaton need not be walked.
  *
  * That is Shift-Or (Baeza-Yates and Gonnet, 1992) with sets of bytes for characters: one bit for each
  * place and automaton, 0 for "can be". A step takes one load, which does not wait for the one before
@@ -36,7 +36,7 @@ struct filter {
 	__u32 zero;
 };
 
-/* Look at each byte that is a stride, a constant, behind the last one. Returns the bits that pass. */
+/* Look at every `stride`-th byte, where the stride is a constant. Returns the bits that pass. */
 ICP_INLINE __u32 filter_scan(const struct filter *filter, const __u8 *bytes, __u32 length,
 			     __u32 words, __u32 stride)
 {
@@ -51,7 +51,7 @@ ICP_INLINE __u32 filter_scan(const struct filter *filter, const __u8 *bytes, __u
 			all &= state;
 		}
 	}
-	/* A match that begins at one of the last bytes is told by those behind the end. */
+	/* A match that begins at one of the last bytes shows only in the bytes after the end. */
 	nul = filter->miss[0];
 #pragma GCC unroll 3
 	for (__u32 i = 1; i < FILTER_PLACES; i++) {
@@ -63,7 +63,7 @@ ICP_INLINE __u32 filter_scan(const struct filter *filter, const __u8 *bytes, __u
 
 /*
  * Return the automata that may match a text of `length` bytes that is followed by a NUL and
- * zero-padded to the word, as bits: of those whose rank is below `best`, all, and any others.
+ * zero-padded to the word, as bits: all of those whose rank is below `best`, and possibly others.
  * `words` is an upper bound of length / ICP_WORD + 1, a constant in the kernel.
  */
 ICP_INLINE __u32 filter_text(const struct filter *filter, const text_word *text, __u32 length,

@@ -3,18 +3,19 @@
  * Find where in a URL one of many texts may begin: a Bloom filter (Bloom, 1970) of grams, the first
  * few bytes of each text. Of the texts that begin there, the tree of prefix.h then finds the longest.
  *
- * The gram at each place of the URL is hashed and looked for by itself, so that no step waits for the
- * one before it. Three bits of one word tell whether a text has that gram; one place in hundreds
- * passes by chance.
+ * The gram at each place of the URL is hashed and looked up separately, so that no step waits for
+ * the one before it. Three bits of one word tell whether a text has that gram; about one place in
+ * several hundred passes by chance.
  *
  * If all texts are long enough, only every second or fourth place has to be looked at (the stride).
- * The filter then has as many grams of each text, from its first bytes on, and a gram that is found
- * may belong to a text that begins up to stride - 1 bytes before.
+ * The filter then has one gram of each text for each offset below the stride, and a gram that is
+ * found may belong to a text that begins up to stride - 1 bytes earlier.
  *
  * Before the filter of a shorter list there is a sieve, a bit for each hash of 19 bits: it takes a quarter
- * of the instructions, and of a list of a thousand texts one place in a hundred goes further. What
- * goes further costs more than its instructions, because the branch is mispredicted; so the sieve
- * is large for its list, but not larger than the second-level cache. Too many texts would fill it.
+ * of the instructions, and with a list of a thousand texts one place in a hundred gets past it. A
+ * place that does costs more than its instructions, because the branch is mispredicted; so the
+ * sieve is large for its list, but not larger than the second-level cache. Too many texts would
+ * fill it.
  *
  * The key of the hash is random, so that no client can choose URLs that pass.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * ICP version 2 on the wire (RFC 2186): the format, the rules by which a datagram is a query that
- * gets an answer, and the header of that answer.
+ * gets a reply, and the header of that reply.
  *
  * A message lies in a buffer of 8-byte words, zero-padded to the next word: the URL of a query
  * begins at byte 24, so that it is made of whole words too, and one pass over them serves the checks
@@ -17,7 +17,7 @@
 #define ICP_MESSAGE_MAX 16384u	  /* bytes, RFC 2186 section 2 */
 #define ICP_HEADER_SIZE 20u	  /* bytes */
 #define ICP_QUERY_HEADER_SIZE 24u /* bytes: the header and the requester host address */
-#define ICP_ERR_SIZE 21u /* bytes: the answer to a query without a usable URL, a header and a NUL */
+#define ICP_ERR_SIZE 21u /* bytes: the reply to a query without a usable URL, a header and a NUL */
 
 /* RFC 2186 section 3. SECHO, DECHO and HIT_OBJ are named to be recognised, never sent. */
 enum icp_opcode {
@@ -42,7 +42,7 @@ struct icp_header {
 	__u8 opcode; /* enum icp_opcode */
 	__u8 version;
 	__be16 length;	       /* bytes of the whole message */
-	__be32 request_number; /* the querier's, comes back in the answer */
+	__be32 request_number; /* the querier's; copied into the reply */
 	__be32 options;
 	__be32 option_data;
 	__be32 sender_host_address;
@@ -92,7 +92,7 @@ enum icp_form {
  * that is at least ICP_HEADER_SIZE. ICP_FORM_QUERY: a query, whose URL is to be checked next.
  *
  * Only a query gets a reply, and nothing else an ERR: a single forged ERR would otherwise travel
- * between two responders for ever (rule R1).
+ * between two responders forever (rule R1).
  */
 ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 size,
 					 bool answer_request_zero)
@@ -117,8 +117,8 @@ ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 
 }
 
 /*
- * Find bytes below 0x21 in a word: NUL, control characters, space. In two steps: the results of the
- * first for several words can be combined by | for the second.
+ * Find bytes below 0x21 in a word: NUL, control characters, space. In two steps, so that the
+ * results of the first for several words can be combined by | for the second.
  */
 ICP_INLINE __u64 word_controls(__u64 word)
 {
@@ -131,10 +131,10 @@ ICP_INLINE bool controls_any(__u64 controls)
 }
 
 /*
- * Classify a URL byte by byte, which is necessary only if controls_any() has found something. `url`
+ * Classify a URL byte by byte. Only needed if controls_any() has found something. `url`
  * has `length` bytes and then its NUL; `max` is a constant upper bound of `length`. A NUL within
- * the URL (rule R3) takes precedence over white space (rule R4). There is no branch for a byte, or
- * the verifier would follow each of them.
+ * the URL (rule R3) takes precedence over white space (rule R4). There is no branch per byte,
+ * because the verifier would follow each of them.
  */
 ICP_INLINE enum icp_form icp_url_form(const __u8 *url, __u32 length, __u32 max)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What icpblast's programs in the kernel and its frontend share: the queries as they are sent,
- * what a reply is counted as, and the request number, by which the reply finds its query again.
+ * What icpblast's programs in the kernel and its frontend share: the queries as they are sent, how
+ * replies are counted, and the request number, which links a reply to its query.
  */
 #ifndef XDP_ICP_ICPBLAST_H
 #define XDP_ICP_ICPBLAST_H
@@ -94,7 +94,7 @@ struct blast_sender {
 	__u32 slot, first_slot, end_slot;
 };
 
-/* What is wrong with a reply: the first fault found. X(identifier, name) */
+/* The faults of a reply, of which the first one found counts. X(identifier, name) */
 #define BLAST_FAULTS(X)                                                                            \
 	X(HEADER, "header") /* of Ethernet or IP: not the query's turned round, or a fragment */   \
 	X(LENGTH, "length") /* of IP, UDP, ICP, or the frame: not the query's */                   \
@@ -148,7 +148,7 @@ ICP_INLINE __u32 blast_lead(bool ipv6, bool query)
 	return -blast_headers(ipv6, query) % ICP_WORD;
 }
 
-/* Writes into a frame's headers, copied from the configuration, what is this query's. */
+/* Fill in this query's fields in a frame's headers, which were copied from the configuration. */
 ICP_INLINE void blast_finish(__u8 *frame, bool ipv6, const struct blast_query *query, __u16 port,
 			     __u32 number)
 {

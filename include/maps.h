@@ -32,7 +32,8 @@
  *
  * `prefixes`, `texts`, `answers`, `automata`, `partitions` and `decided` have two halves, one for each chain.
  *
- * Structures are in the host's byte order unless a member says otherwise, without padding.
+ * Structures have no padding, and are in the host's byte order unless a member's comment says
+ * otherwise.
  */
 #ifndef XDP_ICP_MAPS_H
 #define XDP_ICP_MAPS_H
@@ -45,7 +46,7 @@
 #include "partition.h"
 #include "recent.h"
 
-/* Raised with every change to a structure here, to a map, or to what one of them means. */
+/* Incremented by every change of a structure here, of a map, or of the meaning of either. */
 #define ICP_MAP_ABI 15
 
 struct map_abi {
@@ -64,9 +65,9 @@ struct rule {
 };
 
 /*
- * An interface that the loader has attached the program to. It is for the daemon, which has no right
- * to ask the kernel which maps a program uses. `attached_id` is the program that the interface
- * reported then; if it reports another, the program has been replaced.
+ * An interface that the loader has attached the program to. It is for the daemon, which is not
+ * permitted to ask the kernel which maps a program uses. `attached_id` is the program that the
+ * interface reported then; if it reports another, the program has been replaced.
  */
 struct attachment {
 	__u32 attached_id; /* the program's, or that of libxdp's dispatcher before it */
@@ -136,8 +137,8 @@ struct map_recent {
 };
 
 /*
- * Policies with `not` on texts of URL_ABSENT. What the tree of those texts calls an answer is a set of
- * them: bit i is the policy i whose text is there, which does not match then.
+ * Policies with `not` on texts of URL_ABSENT. In the tree of those texts an answer is a set of
+ * policies: bit i is set if a text of policy i is in the URL, so that this policy does not match.
  */
 #define ABSENT_MAX 8u
 
@@ -167,7 +168,7 @@ struct map_chain {
 };
 
 /*
- * What a chain has besides prefixes of the URL as it is. A chain that has nothing else pays only
+ * What a chain has besides prefixes of the unchanged URL. A chain that has nothing else pays only
  * for the test of one word.
  */
 enum chain_other {
@@ -186,8 +187,8 @@ enum chain_memory {
 };
 
 /*
- * A verdict. An answer of prefix.h or automaton.h is the number of one, counted from first_answer.
- * They are in the order of ranks.
+ * A verdict, in the map `answers` in the order of ranks. An answer of prefix.h or automaton.h is
+ * its number, counted from first_answer.
  */
 struct prefix_answer {
 	__u32 rank; /* of the policy that gives the verdict */
@@ -207,8 +208,8 @@ ICP_INLINE bool answer_precedes(__u32 a, __u32 b)
 #define DECIDED_VERDICTS 8
 
 /*
- * How often the kernel has replied by a policy. The counts only grow; the next user of a half
- * subtracts what a former chain has left in it.
+ * How often a policy has decided a reply in the kernel. The counts only grow; the next chain in a
+ * half subtracts what the previous one has left in it.
  */
 struct decided {
 	__u64 verdicts[DECIDED_VERDICTS]; /* by decided_verdict() */
@@ -277,9 +278,9 @@ struct map_gate {
 };
 
 /*
- * The daemon's lease on a chain, in memory that it shares with the program. If the generation is not
- * the chain's, or the heartbeat is older than the lease, the lease has expired, and queries that
- * depend on gates or remembered verdicts are passed up.
+ * The daemon's lease on a chain, in memory that it shares with the program. If the generation is
+ * not the chain's, or the heartbeat is older than the chain's `lease`, the lease has expired, and
+ * queries that depend on gates or remembered verdicts are passed up.
  */
 struct map_watch {
 	__u64 heartbeat; /* nanoseconds of the monotonic clock */
@@ -289,8 +290,8 @@ struct map_watch {
 		struct map_gate gate;
 	};
 	/*
-	 * Of each of the chain's policies on what was seen lately the store in `recent`; 0: the kernel does
-	 * not have all of it, and passes queries up that depend on it.
+	 * The store in `recent` of each of the chain's policies on what was seen lately. 0: the
+	 * kernel does not have all of it, and passes up queries that depend on it.
 	 */
 	__u32 recents[RECENTS_MAX];
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The decision on a query: the rules first, then what is known of the chain. This is its only
- * implementation: the XDP program, `icpctl check` and the tests differ only in how they look things
- * up.
+ * The decision on a query: the rules first, then the kernel's knowledge of the chain. This is its
+ * only implementation: the XDP program, `icpctl check` and the tests differ only in how they look
+ * things up.
  */
 #ifndef XDP_ICP_MATCH_H
 #define XDP_ICP_MATCH_H
@@ -26,8 +26,8 @@ struct match_lookups {
 	match_find find;
 	match_read reading;
 	/*
-	 * Call match_group() for `count` groups of `automata` from index `first` on, until it returns
-	 * false. False: one cannot be read.
+	 * Call match_group() for `count` groups of `automata` from index `first` on, until it
+	 * returns false. Returns false if a group cannot be read.
 	 */
 	bool (*groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 	/* Find a key of the URL: scratch->key. */
@@ -116,8 +116,8 @@ ICP_INLINE void match_key(void *maps, struct scratch *scratch, const struct url_
 
 /*
  * Walk the chain's group `number` (from 0) over the URL; the least rank proven so far is in
- * scratch->groups. Groups are in the order of their least ranks. Returns false once no other can win
- * any more.
+ * scratch->groups. Groups are in the order of their least ranks. Returns false once no other group
+ * can win.
  */
 ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_group *group,
 			    __u32 number, const struct match_lookups *lookups, void *maps)
@@ -150,10 +150,10 @@ ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_grou
 	return true;
 }
 
-/* Stands in for an answer: the reading of the URL that would tell cannot be made here. */
+/* Returned in place of an answer: the reading of the URL that decides cannot be made here. */
 #define MATCH_UNREADABLE 0x20000u
 
-/* Stands in for an answer: what would tell cannot be read. */
+/* Returned in place of an answer: the map entry that decides cannot be read. */
 #define MATCH_FAILED 0x40000u
 
 /*
@@ -293,7 +293,7 @@ ICP_INLINE void match_fill(const struct map_chain *chain, struct scratch *scratc
 		    scratch->message.words + MESSAGE_URL_WORD, words);
 }
 
-/* Look up what the daemon has decided for this URL before. RANK_NONE: nothing that is valid. */
+/* Look up an earlier decision of the daemon on this URL. RANK_NONE: there is no valid one. */
 ICP_INLINE struct candidate match_verdict(const struct map_chain *chain, struct scratch *scratch,
 					  __u64 now, const struct match_lookups *lookups,
 					  void *maps)
@@ -483,7 +483,7 @@ ICP_INLINE __u32 match_inside_end(const struct map_chain *chain, const struct sc
 {
 	__u32 answer = ICP_READ_BACK(scratch->inside.answer);
 
-	/* Of URL_ABSENT the first policy that has no text there matches. */
+	/* With URL_ABSENT, the first policy with none of its texts in the URL matches. */
 	if (reading != URL_ABSENT || answer == PREFIX_COLLISION || answer == MATCH_UNREADABLE)
 		return answer;
 #pragma GCC unroll 8
@@ -493,7 +493,9 @@ ICP_INLINE __u32 match_inside_end(const struct map_chain *chain, const struct sc
 	return PREFIX_NO_ANSWER;
 }
 
-/* All of it with the steps in a plain loop, which the program has to do in another way. */
+/*
+ * The whole search with its steps in a plain loop, which the XDP program has to do in another way.
+ */
 ICP_INLINE __u32 match_inside(const struct map_chain *chain, struct scratch *scratch,
 			      enum url_reading reading, match_look look, prefix_bucket_at bucket_at,
 			      void *maps)
@@ -507,8 +509,8 @@ ICP_INLINE __u32 match_inside(const struct map_chain *chain, struct scratch *scr
 
 /*
  * Look up all readings but URL_FORWARD that have an answer before `answer`. Returns the first of all
- * answers, or PREFIX_COLLISION; or with MATCH_UNREADABLE the least answer of a reading that cannot be
- * made, if that precedes all others.
+ * answers, or PREFIX_COLLISION; or, combined with MATCH_UNREADABLE, the least answer of a reading
+ * that cannot be made, if that precedes all others.
  */
 ICP_INLINE __u32 match_readings(const struct map_chain *chain, struct scratch *scratch,
 				__u32 answer, const struct match_lookups *lookups, void *maps)
@@ -581,7 +583,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 		answer = PREFIX_NO_ANSWER;
 		if (chain->others & OTHER_PATTERNS)
 			answer = match_automata(chain, slot, scratch, best.rank, lookups, maps);
-		/* It has a verdict on every URL: no policy behind it is in the maps. */
+		/* A partition gives a verdict on every URL: no policy after it is in the maps. */
 		if (chain->others & OTHER_PARTITION && answer == PREFIX_NO_ANSWER &&
 		    chain->partition.rank < best.rank)
 			answer = match_partition(chain, slot, scratch, lookups, maps);
@@ -625,8 +627,8 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 }
 
 /*
- * Decides on the query in `scratch`, whose URL is zero-padded. `drain` as in struct map_control; `slot` is
- * where the chain stands in the map. Overwrites the message's requester host address.
+ * Decide on the query in `scratch`, whose URL is zero-padded. `drain` is as in struct map_control;
+ * `slot` is the chain's index in the map. Overwrites the message's requester host address.
  */
 ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain, __u32 slot,
 				 struct scratch *scratch, const struct match_lookups *lookups,
@@ -642,7 +644,7 @@ ICP_INLINE struct decision match(__u32 drain, const struct map_chain *chain, __u
 
 	/*
 	 * The trie wants the length in front of the text, where the requester host address lies:
-	 * it has been added to the checksum, and is not needed any more.
+	 * it has been added to the checksum, and is no longer needed.
 	 */
 	key = (struct rule_key *)&scratch->message.query.requester_host_address;
 	key->prefixlen = 8 * scratch_url_length(scratch);

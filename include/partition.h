@@ -15,7 +15,7 @@
 
 #define PARTITION_SLOTS (1u << 20)
 
-/* The places that a table tells apart; all behind them are PARTITION_DEPTH_MAX. */
+/* The number of places that a table distinguishes; all later ones are PARTITION_DEPTH_MAX. */
 #define PARTITION_DEPTH_MAX 15u
 
 #define PARTITION_LINE_SLOTS 128u

@@ -2,7 +2,7 @@
 /*
  * Longest-prefix match of a URL against up to a million prefixes.
  *
- * The cost of a match is the number of cold cache lines that it touches, hardly the number of
+ * The cost of a match is mostly the number of cold cache lines that it touches, not the number of
  * instructions. So the prefixes form a tree that is as flat as possible, in two arrays of 64-byte
  * lines, and a lookup touches one line for each level and then the text.
  *
@@ -60,15 +60,16 @@
 #define PREFIX_LINES(length) (((length) + PREFIX_LINE - 1) / PREFIX_LINE)
 
 /*
- * Buckets that a lookup reads at most: one for each length, and some more because of full ones. A
- * tree that needs more is possible; the kernel passes such a query up (PREFIX_COLLISION).
+ * The number of buckets that a lookup reads at most: one for each length, and some more because of
+ * full ones. A tree that needs more is possible; the kernel passes such a query up
+ * (PREFIX_COLLISION).
  */
 #define PREFIX_STEPS (PREFIX_MAX + 64)
 
 /* An answer is a number from 1 on; its meaning is the caller's. */
 #define PREFIX_NO_ANSWER 0u
 #define PREFIX_ANSWER_MAX 0xffffu
-#define PREFIX_COLLISION 0x10000u /* not found, although there may be one */
+#define PREFIX_COLLISION 0x10000u /* not found, although there may be a match */
 
 /* A node, 16 bytes. If there is no leaf, the head takes its place. */
 struct prefix_node {
@@ -92,8 +93,9 @@ struct prefix_line {
 } __attribute__((aligned(PREFIX_LINE)));
 
 /*
- * What a full bucket does not hold is in one of this many behind it. The array ends with as many. With
- * half of the slots in use, the farthest of 40 simulated trees of four million nodes was 16 behind.
+ * A node that finds its bucket full is in one of this many buckets after it. The array ends with as
+ * many extra ones. With half of the slots in use, the farthest node in 40 simulated trees of four
+ * million nodes was 16 buckets away.
  */
 #define PREFIX_PROBE_MAX 32u
 

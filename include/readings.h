@@ -6,7 +6,7 @@
  *	backward  from the last byte to the first: suffixes
  *	host	  the host in its normal form, from the last byte to the first, with a dot and a NUL:
  *		  www.e.org is "gro.e.www." Domains end with the dot, whole hosts with the NUL.
- *	inside	  the URL from any byte on, of which grams.h tells the few that are looked at
+ *	inside	  the URL from any byte on; grams.h finds the few places that are looked up
  *	absent	  the same, of the texts that must not be inside the URL: of policies with `not`
  *
  * The host is in SCHEME://USER:PASSWORD@HOST:PORT/... or, as in a CONNECT request, HOST[:PORT]. Its
@@ -104,7 +104,7 @@ ICP_INLINE void host_find_begin(struct host_place *place, const __u8 *url, __u32
 	place->scheme = 1;
 }
 
-/* Find the end of the authority, what it has behind the last @, and the first colon in that. */
+/* Find the end of the authority, the host after its last @, and the first colon in that. */
 ICP_INLINE void host_find_end(struct host_place *place, const __u8 *url, __u32 size)
 {
 	__u32 begin = ICP_READ_BACK(place->begin);
@@ -121,7 +121,7 @@ ICP_INLINE void host_find_end(struct host_place *place, const __u8 *url, __u32 s
 		word = word_of_text(url, at, size);
 		end = host_end_bytes(word) & part;
 		part &= mask_before(end);
-		/* The last @: a user name may contain others, for Squid and for servers. */
+		/* The last @: Squid and servers allow others within a user name. */
 		user = mask_up_to_last(word_equal(word, '@') & part);
 		colon = word_equal(word, ':') & part & ~user;
 		if (user) {
@@ -143,8 +143,8 @@ ICP_INLINE void host_find_end(struct host_place *place, const __u8 *url, __u32 s
 }
 
 /*
- * Find the host of a URL of `size` bytes, or that ends with a NUL before. User, password and port are
- * not checked. In the kernel `place` is in memory that is not on the stack, like the cursor of
+ * Find the host of a URL of `size` bytes, or fewer if it ends with a NUL. User, password and port
+ * are not checked. In the kernel `place` is in memory that is not on the stack, like the cursor of
  * prefix.h, and `size` is a constant.
  */
 ICP_INLINE enum host_form host_find(struct host_place *place, const __u8 *url, __u32 size)
@@ -234,8 +234,8 @@ ICP_INLINE void turn_bytes(struct turned_url *turned, const struct prefix_tree *
 
 /*
  * Make the reading URL_HOST of a URL that begins at the offset `url` in `memory`, which has TURN_ROOM +
- * ICP_WORD bytes, and in which host_find() has found this host. False: it cannot be made: the host is
- * in brackets, or too long for the tree, or may be none.
+ * ICP_WORD bytes, and in which host_find() has found this host. Returns false if it cannot be made:
+ * the host is in brackets, is too long for the tree, or may not be a host.
  */
 ICP_INLINE bool url_turn_host(struct turned_url *turned, const struct prefix_tree *tree,
 			      const __u8 *memory, __u32 url, enum host_form form,
@@ -256,7 +256,7 @@ ICP_INLINE bool url_turn_host(struct turned_url *turned, const struct prefix_tre
 		ICP_BOUNDED(length);
 		length = host_trim(memory + url + begin, length);
 		break;
-	case HOST_NONE: /* turned as an empty host, which no text matches */
+	case HOST_NONE: /* treated as an empty host, which no text matches */
 		break;
 	}
 	turn_bytes(turned, tree, memory, url + begin + length, length, URL_HOST);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Keys of URLs that were seen lately, as the kernel has them: a copy of the daemon's stores, in one hash
- * table in an array. A key is at its home, which its hash gives, or in one of the slots behind; the home
- * tells how far behind (`reach`). A slot holds the key's bytes; all but those behind the first 40 are in
- * its first cache line: most lookups touch one cold line or two.
+ * table in an array. A key is at its home, which its hash gives, or in one of the slots after it;
+ * the home records how far (`reach`). A slot holds the key's bytes, the first 40 of them in its
+ * first cache line: most lookups touch one or two cold lines.
  *
  * The daemon overwrites slots while they are read. So a slot whose tag is that of the key counts only if
  * its bytes are the key's and its seal is that of what was read; otherwise the query is passed up.
@@ -20,8 +20,8 @@
 #define RECENT_WORDS (RECENT_TEXT_MAX / ICP_WORD)
 
 /*
- * Slots that a key may lie behind its home. With half of the slots in use, less than one key of 10^10
- * finds none of them free (Knuth, vol. 3, 6.4: linear probing).
+ * The number of slots that a key may lie after its home. With half of the slots in use, fewer than
+ * one key in 10^10 finds none of them free (Knuth, vol. 3, 6.4: linear probing).
  */
 #define RECENT_REACH_MAX 127u
 
@@ -45,7 +45,7 @@ _Static_assert(sizeof(struct recent_slot) == 24 + RECENT_TEXT_MAX, "no padding")
 #define RECENT_HOMES(keys) (2 * (keys))
 #define RECENT_KEYS(slots) ((slots) < RECENT_REACH_MAX ? 0 : ((slots)-RECENT_REACH_MAX) / 2)
 
-/* What a key's prefix_hash() becomes in a store. */
+/* The hash of a key in a store; `hash` is the key's prefix_hash(). */
 ICP_INLINE __u64 recent_hash(__u64 hash, __u32 store)
 {
 	return prefix_mix(hash + store);

@@ -2,8 +2,8 @@
 /*
  * The state of the query that is being processed. The program has one for each CPU, in a map and
  * not on the stack, for two reasons: the stack is too small, and the verifier knows nothing of a
- * value that is read back from a map, so that it follows the code behind once and not once for each
- * form of the headers.
+ * value that is read back from a map, so that it follows the code after that once, and not once for
+ * each form of the headers.
  */
 #ifndef XDP_ICP_SCRATCH_H
 #define XDP_ICP_SCRATCH_H
@@ -93,8 +93,8 @@ _Static_assert(offsetof(struct scratch, message) + ICP_QUERY_HEADER_SIZE + TURN_
 	       "the room around a URL that is turned, and behind one whose key is read");
 
 /*
- * Read the URL's length back. The verifier forgets what a loop over the URL has taught it of the
- * length, and follows the code behind once, not once for each exit of the loop.
+ * Read the URL's length back. The verifier forgets what a loop over the URL has taught it about the
+ * length, and follows the code after that once, not once for each exit of the loop.
  */
 ICP_INLINE __u32 scratch_url_length(const struct scratch *scratch)
 {

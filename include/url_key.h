@@ -125,7 +125,7 @@ ICP_INLINE void url_key_scan(struct url_key *key, const __u8 *url, __u32 size)
 		if (url_key_has_marks(word)) {
 			end = url_key_path_end(word);
 			found &= mask_before(end);
-			/* The last @: a user name may contain others, for Squid and for servers. */
+			/* The last @: Squid and servers allow others within a user name. */
 			if (!ICP_READ_BACK(key->lower)) {
 				__u64 user = word_equal(word, '@') & mask_before(found | end);
 
@@ -187,8 +187,8 @@ ICP_INLINE void url_key_narrow(struct url_key *key, const struct url_key_form *f
 }
 
 /*
- * Find the key of a URL of `length` bytes, or that ends with a NUL before. `url` and `size` are as for
- * host_find(); in the kernel `key` and `place` are in memory that is not on the stack.
+ * Find the key of a URL of `length` bytes, or fewer if it ends with a NUL. `url` and `size` are as
+ * for host_find(); in the kernel `key` and `place` are in memory that is not on the stack.
  */
 ICP_INLINE void url_key_find(struct url_key *key, const struct url_key_form *form,
 			     struct host_place *place, const __u8 *url, __u32 length, __u32 size)
@@ -226,8 +226,8 @@ ICP_INLINE __u64 url_key_lower(__u64 word, __u32 end)
 typedef void (*url_key_take)(void *context, __u64 word);
 
 /*
- * Read the words of a key, in order; none if it is empty. Parameters as those of url_key_find(). What
- * counts in lower case comes first, then whole words, then the bytes that are left.
+ * Read the words of a key, in order; none if it is empty. Parameters are as for url_key_find(). The
+ * part that counts in lower case comes first, then whole words, then the remaining bytes.
  */
 ICP_INLINE void url_key_read(struct url_key *key, const __u8 *url, __u32 size, url_key_take take,
 			     void *context)

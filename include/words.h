@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The eight bytes of a word side by side. In a mask of bytes the highest bit of each byte tells
- * whether it belongs; the other bits are zero. The first byte in memory is the lowest of the word:
- * words are read by word_of_text().
+ * The eight bytes of a word side by side. In a mask of bytes the highest bit of each byte says
+ * whether the byte belongs to the set; the other bits are zero. The first byte in memory is the
+ * lowest of the word: words are read by word_of_text().
  */
 #ifndef XDP_ICP_WORDS_H
 #define XDP_ICP_WORDS_H
@@ -58,7 +58,7 @@ ICP_INLINE __u64 mask_before(__u64 mask)
 	return (mask & (0 - mask)) - 1;
 }
 
-/* The bytes of a mask's last byte and before it. */
+/* The bytes up to and including the last byte of a mask. */
 ICP_INLINE __u64 mask_up_to_last(__u64 mask)
 {
 	mask |= mask >> 8;
