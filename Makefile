@@ -8,7 +8,7 @@ CC ?= gcc
 CLANG ?= clang
 BPFTOOL ?= $(firstword $(shell command -v bpftool 2>/dev/null) /usr/sbin/bpftool)
 PREFIX ?= /usr/local
-# What the configuration's `user` is by default.
+# The default of the configuration's option `user`.
 DAEMON_USER ?= nobody
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-8s %s\n' $(1) $(2))
@@ -40,17 +40,17 @@ LIBRARY_LDLIBS = $(eval LIBRARY_LDLIBS := $(shell pkg-config --libs $(LIBRARIES)
 LAYERS := lib icp cluster recent automaton helper control policy config chain xdp server
 LAYER_SOURCES := $(foreach layer,$(LAYERS),$(wildcard user/$(layer)/*.c user/$(layer)/*/*.c))
 ARCHIVES := $(foreach layer,$(LAYERS),$(BUILD)/user/$(layer).a)
-# For the linker: what uses others stands before them.
+# In the linker's order: a library comes before those that it uses.
 LINKED := $(foreach layer,server xdp chain config policy control helper automaton recent cluster icp lib,$(BUILD)/user/$(layer).a)
 
-# Each program has a folder of its own, which uses those and no other program's.
+# Each program has a folder of its own, which uses those above and no other program's.
 PROGRAMS := xdp-icpd icpctl xdp-icp-loader xdp-icp-lua icpblast
 BINARIES := $(PROGRAMS:%=$(BUILD)/%)
 program_objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/$(patsubst xdp-icp-loader,xdp-icp-load,$(1))/*.c))
 BPF_OBJECT := $(BUILD)/xdp_icp.bpf.o
 SKELETON := $(BUILD)/xdp_icp.skel.h
 
-# Shared objects: the example, and what tests load.
+# Shared objects: the example, and those that tests load.
 PLUGINS := $(patsubst scripts/plugins/%.c,$(BUILD)/plugins/%.so,$(wildcard scripts/plugins/*.c))
 TEST_PLUGINS := $(patsubst tests/plugins/%.c,$(BUILD)/tests/plugins/%.so,$(wildcard tests/plugins/*.c)) \
 		$(BUILD)/tests/plugins/echo_cxx.so
@@ -65,12 +65,12 @@ TESTS := $(UNIT_TESTS) $(TEST_TOOLS) $(TEST_PLUGINS) $(FUZZ_REPLAYS) $(FIDELITY)
 BENCH_BPF := $(BUILD)/bench/limit.bpf.o
 MANUALS := $(patsubst scripts/man/%.scd,$(BUILD)/man/%,$(wildcard scripts/man/*.scd))
 
-# A file with the places that it names.
+# Print a file with its @PLACEHOLDERS@ replaced.
 filled_in = sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@USER@|$(DAEMON_USER)|g' -e 's|@VERSION@|$(VERSION)|g' $(1)
-# Likewise as a file that all may read, whatever the umask is.
+# Likewise, into a file that all may read, whatever the umask is.
 install_filled_in = $(call filled_in,$(1)) >$(2) && chmod 644 $(2)
 
-# Files with the settings that objects and manuals were built with: others build them again.
+# The settings that objects and manuals were built with: a changed setting rebuilds them.
 .PHONY: always
 $(BUILD)/objects.settings: settings = $(VERSION) $(DAEMON_USER)
 $(BUILD)/manuals.settings: settings = $(VERSION) $(DAEMON_USER) $(PREFIX)
@@ -93,7 +93,7 @@ deps: ## install what building and testing need (Debian 12, as root)
 	$(Q)scripts/install-deps
 
 .PHONY: run
-run: deps ## install what is missing, build, answer on the loopback interface until Ctrl-C
+run: deps ## install what is missing, build, reply on the loopback interface until Ctrl-C
 	$(Q)$(MAKE) -s --no-print-directory all
 	$(Q)scripts/run-sample $(BUILD)
 
@@ -107,24 +107,24 @@ check: deps ## install what is missing, build, run all the tests
 .PHONY: tests-build
 tests-build: all $(TESTS) $(BUILD)/bench/limit.bpf.o sanitized-build
 
-# At the same time: neither waits for the last file of the other.
+# Both builds run at the same time, so that neither waits for the last file of the other.
 .PHONY: sanitized-build
 sanitized-build:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized SANITIZE=1 sanitized
 
-# Not the tests of the XDP program: the kernel's verifier has looked at that. Nor what only makes load.
+# Without the tests of the XDP program, which the kernel's verifier checks, and the load generators.
 .PHONY: sanitized
 sanitized: $(filter-out %/icpblast,$(BINARIES)) $(PLUGINS) \
 	$(filter-out $(BUILD)/tests/program_% $(HOSTILE) %/flood,$(TESTS))
 
-# Of what threads call. Those of control and of lua have none, and times that do not suit so slow a
-# program.
+# The unit tests of code that threads call. Those of control and lua use no threads, and have time
+# limits that are too short under ThreadSanitizer.
 THREAD_TESTS := $(filter-out %/policy_lua_test, \
 		$(filter $(addprefix $(BUILD)/tests/,chain_test evaluation_test policy_% recent_store_test responder_test), \
 		$(UNIT_TESTS)))
 
 .PHONY: tsan
-tsan: all $(TEST_TOOLS) ## the tests of what has threads, under ThreadSanitizer
+tsan: all $(TEST_TOOLS) ## run the tests of code with threads under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/thread SANITIZE=thread all thread-tests
 	$(Q)tests/run --thread $(ONLY)
 
@@ -132,27 +132,27 @@ tsan: all $(TEST_TOOLS) ## the tests of what has threads, under ThreadSanitizer
 thread-tests: $(THREAD_TESTS) $(TEST_PLUGINS)
 
 .PHONY: check-kernels
-check-kernels: all $(filter $(BUILD)/tests/program_%,$(UNIT_TESTS)) ## under Debian's kernels 5.10, 6.1, 6.12, in QEMU; ONLY=6.1 for one
+check-kernels: all $(filter $(BUILD)/tests/program_%,$(UNIT_TESTS)) ## test under Debian's kernels 5.10, 6.1, 6.12, in QEMU; ONLY=6.1 for one
 	$(Q)scripts/install-deps kernels
 	$(Q)tests/run --kernels $(ONLY)
 
 # The counts begin as empty files, into which the daemon's user can write as well.
 .PHONY: check-package
-check-package: deb ## the package under systemd, in QEMU: install, restart and upgrade under queries, remove
+check-package: deb ## test the package under systemd, in QEMU: install, restart and upgrade under queries, remove
 	$(Q)scripts/install-deps package
 	$(Q)tests/run --package
 
 .PHONY: check-page
-check-page: deps all ## the page of `metrics` in Chromium; screenshots in build/page
+check-page: deps all ## test the page of `metrics` in Chromium; screenshots in build/page
 	$(Q)scripts/install-deps page
 	$(Q)tests/run --page
 
 .PHONY: check-site
-check-site: deps all ## ten origins, three etcd and a Squid: what happens to a site of many origins
+check-site: deps all ## test a site of ten origins, three etcd and a Squid
 	$(Q)tests/run --site
 
 .PHONY: coverage
-coverage: deps ## which lines the tests reach: build/coverage/report.html, and the figure
+coverage: deps ## measure which lines the tests reach: build/coverage/report.html, and a summary
 	$(Q)scripts/install-deps coverage
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/coverage COVERAGE=1 CFLAGS='-Og -g' HARDENING= \
 		all coverage-tests
@@ -187,7 +187,7 @@ fuzz: $(FUZZERS) ## fuzz the parser, the configuration and automata, SECONDS=60 
 	done
 
 .PHONY: fidelity
-fidelity: all $(FIDELITY) $(BUILD)/tests/voice $(BUILD)/tests/plugins/voice.so ## random chains against an evaluator of its own: N=100000000 SEED=1
+fidelity: all $(FIDELITY) $(BUILD)/tests/voice $(BUILD)/tests/plugins/voice.so ## compare random chains with an independent evaluator: N=100000000 SEED=1
 	$(Q)$(FIDELITY) -n $(or $(N),10000000) -s $(or $(SEED),1) -j $$(nproc) -k tests/fidelity/cases \
 		tests/fidelity/cases/*.case
 	$(Q)XDP_ICP_FIDELITY_WIRE=$$(($(or $(N),10000000) / 1000000 + 10)) \
@@ -197,24 +197,24 @@ fidelity: all $(FIDELITY) $(BUILD)/tests/voice $(BUILD)/tests/plugins/voice.so #
 	$(Q)sed -n 's/^# //p' $(BUILD)/fidelity-wire.log
 
 .PHONY: soak
-soak: all $(HOSTILE) $(BUILD)/tests/flood ## hostile frames and faults: MINUTES=60 SEED=1 RATE=32000 (frames a second)
+soak: all $(HOSTILE) $(BUILD)/tests/flood ## send hostile frames and inject faults: MINUTES=60 SEED=1 RATE=32000 (frames a second)
 	$(Q)tests/soak/run $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(RATE),--rate $(RATE))
 
 .PHONY: torn
-torn: $(BUILD)/tests/program_torn_test ## entries of the verdicts map overwritten while they are read: N=30000000 queries
+torn: $(BUILD)/tests/program_torn_test ## read entries of the verdicts map while they are overwritten: N=30000000 queries
 	$(Q)XDP_ICP_TORN=$(or $(N),30000000) CMOCKA_MESSAGE_OUTPUT=TAP $<
 
 .PHONY: automata
-automata: $(BUILD)/tests/automaton_fidelity_test ## random patterns compiled to automata, against PCRE2 and fnmatch(): N=100 million comparisons, SEED=1
+automata: $(BUILD)/tests/automaton_fidelity_test ## compare automata of random patterns with PCRE2 and fnmatch(): N=100 (millions), SEED=1
 	$(Q)XDP_ICP_AUTOMATA=$(or $(N),100) XDP_ICP_SEED=$(or $(SEED),1) CMOCKA_MESSAGE_OUTPUT=TAP $<
 
 .PHONY: lint
-lint: all ## clang-format, codespell, layers, clang-tidy, cppcheck, sparse, shellcheck
+lint: all ## run clang-format, codespell, clang-tidy, cppcheck, sparse, shellcheck; check the layers
 	$(Q)scripts/lint
 
 .PHONY: format
-format: ## clang-format on all C
+format: ## run clang-format on all C files
 	$(Q)git ls-files -z '*.c' '*.h' | xargs -0 clang-format -i
 
 .PHONY: hooks
@@ -222,7 +222,7 @@ hooks: ## check the text of every commit before it is made
 	$(Q)git config core.hooksPath scripts/hooks
 
 .PHONY: compile_commands.json
-compile_commands.json: $(SKELETON) ## for clangd and other tools
+compile_commands.json: $(SKELETON) ## write the compilation database for clangd and other tools
 	$(Q)$(MAKE) -nB --no-print-directory V=1 all $(TESTS) | scripts/compile-commands >$@.new && mv $@.new $@
 
 COMPLETION := scripts/completion
@@ -258,7 +258,7 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSTEMD := scripts/systemd
 
 .PHONY: install-units
-install-units: ## likewise systemd's units; needs DAEMON_USER=xdp-icp, here and for the rest
+install-units: ## install systemd's units; needs DAEMON_USER=xdp-icp, for `install` too
 	@test "$(DAEMON_USER)" = xdp-icp || { echo "install-units: the units' user is xdp-icp;" \
 		"make DAEMON_USER=xdp-icp install install-units" >&2; exit 1; }
 	install -d $(DESTDIR)$(UNITDIR)/xdp-icp-.service.d
@@ -291,7 +291,7 @@ clean: ## remove build/
 
 # --- the BPF program and the header that carries it into the daemon
 
-# Lookups have the parameters of userspace's, which they do not need.
+# The BPF lookups have the same parameters as those in userspace, and do not use all of them.
 BPF_CC := $(CLANG) -target bpf -mcpu=v3 -O2 -g -fno-strict-aliasing -Wall -Wextra -Wno-unused-parameter \
 	  $(if $(CI),-Werror) \
 	  -Iinclude $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
@@ -315,7 +315,7 @@ $(BUILD)/icpblast.skel.h: $(BUILD)/icpblast.bpf.o
 $(patsubst %,$(BUILD)/user/xdp/%.o,load attach skeleton): $(SKELETON)
 $(patsubst %,$(BUILD)/user/icpblast/%.o,run send setup): $(BUILD)/icpblast.skel.h
 
-# It has the file in it.
+# The object includes the file.
 $(BUILD)/user/xdp-icpd/page.o: user/xdp-icpd/page.html
 
 $(BUILD)/user/%.o: user/%.c $(BUILD)/objects.settings
@@ -329,7 +329,7 @@ $(BUILD)/user/$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/$(1)/*.c user/
 endef
 $(foreach layer,$(LAYERS),$(eval $(call archive_rule,$(layer))))
 
-# The only one that needs Lua, and nothing else: it starts quickly.
+# The only program that needs Lua. It links few libraries, so that it starts quickly.
 $(BUILD)/user/xdp-icp-lua/main.o: CPPFLAGS += $(shell pkg-config --cflags lua5.4)
 $(BUILD)/xdp-icp-lua: LDLIBS = $(shell pkg-config --libs lua5.4 jansson)
 $(BUILD)/icpblast $(BUILD)/tests/order_test $(FIDELITY): LDLIBS += -lm
@@ -354,14 +354,14 @@ $(BUILD)/tests/plugins/%.so: tests/plugins/%.c | $(BUILD)/tests/plugins/
 	$(call say,PLUGIN,$@)
 	$(Q)$(CC) $(PLUGIN_FLAGS) $< -o $@
 
-# The header is one for C++ too.
+# The header must compile as C++ too.
 $(BUILD)/tests/plugins/%_cxx.so: tests/plugins/%.c include/xdp_icp_plugin.h | $(BUILD)/tests/plugins/
 	$(call say,PLUGIN,$@)
 	$(Q)$(CLANG) -x c++ -Iinclude -Wall -Wextra $(if $(CI),-Werror) -fPIC -shared $< -o $@
 
 $(BUILD)/tests/policy_plugin_test: | $(PLUGINS) $(TEST_PLUGINS)
 
-# What tests share. A tool that uses none of what asserts needs no cmocka.
+# Code that tests share. A tool that does not use its assertions needs no cmocka.
 SUPPORT := $(BUILD)/tests/support.a
 
 $(BUILD)/tests/support/%.o: tests/support/%.c $(SKELETON) | $(BUILD)/tests/support/
@@ -388,7 +388,8 @@ $(HOSTILE): $(wildcard tests/soak/*.[ch]) $(SUPPORT) | $(BUILD)/tests/
 	$(Q)$(CC) $(CPPFLAGS) -Itests $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(ALL_LDFLAGS) \
 		$(filter %.c %.a,$^) -o $@
 
-# The fidelity test holds what surrounds the daemon (seams.h): these calls, and the program's clock.
+# The fidelity test replaces the daemon's environment (seams.h): these calls, and the program's
+# clock.
 FIDELITY_SEAMS := getrandom syscall open clock_gettime dlopen dlsym dlclose \
 		  helper_pool_new helper_pool_ask helper_pool_free helper_run
 FIDELITY_BPF := $(BUILD)/fidelity/xdp_icp.bpf.o
