@@ -32,7 +32,7 @@ static int open_share(size_t count, const char *const *arguments, void **state, 
 		return 0;
 	}
 	free(share);
-	snprintf(error, error_size, "one number is wanted, PERCENT, from 0 to 100");
+	snprintf(error, error_size, "give one argument, PERCENT, a number from 0 to 100");
 	return -1;
 }
 

@@ -341,9 +341,10 @@ TEST(short_texts_that_need_the_others)
 		chain = make_chain(config);
 		compiled = compile(chain);
 		assert_int_equal(compiled->horizon, 0);
-		assert_non_null(strstr(compiled->horizon_reason.text,
-				       "as it has texts of less than 4 bytes, and `not` or several "
-				       "verdicts, it needs an automaton of all, which needs "));
+		assert_non_null(
+			strstr(compiled->horizon_reason.text,
+			       "as it has texts of fewer than 4 bytes, and `not` or several "
+			       "verdicts, it needs an automaton of all, which needs "));
 		compiled_free(compiled);
 		chain_free(chain);
 		unlink(path);

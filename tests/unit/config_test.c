@@ -251,7 +251,7 @@ TEST(configuration_errors)
 		  "c:2: prefix '/a/': it has at most 255 bytes, and no slash at its end" },
 		{ CLUSTER "prefix = a }", "c:2: prefix 'a': the path must begin with a slash" },
 		{ "cluster s { etcd = 'http://a:2379'\nmember = 'a b' }",
-		  "c:2: member 'a b': a name has 1 to 64 of A-Za-z0-9._-, and is no verdict's" },
+		  "c:2: member 'a b': a name has 1 to 64 of A-Za-z0-9._-, and is not a verdict's" },
 		{ CLUSTER "weight = 0 }", "c:2: weight: '0' is not a number from 1 to 10000" },
 		{ CLUSTER "ttl = 20ms }", "c:2: ttl: '20ms' is not a duration from 1s to 10m; "
 					  "write a number and ms, s, m or h" },

@@ -427,9 +427,10 @@ TEST(endless_loading)
 
 TEST(setting_errors)
 {
-	assert_chain_error("policy p { kind = lua }",
-			   "c:1: policy 'p': 'file' is missing (the script, which has a 'function "
-			   "check(url, source)')");
+	assert_chain_error(
+		"policy p { kind = lua }",
+		"c:1: policy 'p': 'file' is missing (the script, which defines 'function "
+		"check(url, source)')");
 	assert_chain_error("policy p { kind = lua\nfile = '/nowhere/at.lua' }",
 			   "c:2: policy 'p': cannot read the script '/nowhere/at.lua': No such "
 			   "file or directory; name a file of at most 4 MiB that the daemon may "

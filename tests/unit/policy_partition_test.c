@@ -283,7 +283,7 @@ TEST(configuration_errors)
 		{ "",
 		  "c:1: policy 'p' has no members; list them in 'members', or name a 'cluster'" },
 		{ FOUR "member = e", "c:2: policy 'p': 'e' is not one of the 'members'; set "
-				     "'member' to the name of this one" },
+				     "'member' to the name of this member" },
 		{ "members = { a, 'b 0' } member = a",
 		  "c:2: the weight in 'b 0': '0' is not a number from 1 to 10000" },
 		{ "members = { a, 'b 10001' } member = a", NULL },
@@ -292,20 +292,20 @@ TEST(configuration_errors)
 		{ "members = { a, '' } member = a", NULL },
 		{ "members = { a, 'b/c' } member = a", NULL },
 		{ "members = { a, 'b\xff' } member = a", NULL },
-		{ "members = { a, b, 'a 7' } member = a", "c:2: 'a' is there twice, also at c:2" },
+		{ "members = { a, b, 'a 7' } member = a", "c:2: 'a' is listed twice, also at c:2" },
 		{ FOUR "member = a assign = { 'http://e.org/ e' }",
 		  "c:2: 'e' is neither one of the 'members' nor a verdict, which can be "
 		  "hit, miss, miss_nofetch, denied or err" },
 		{ FOUR "member = a assign = { 'http://e.org/' }", NULL },
 		{ FOUR "member = a assign = { ' a' }", NULL },
 		{ FOUR "member = a assign = { 'x a', 'x b' }",
-		  "c:2: 'x' is there twice, also at c:2" },
+		  "c:2: 'x' is listed twice, also at c:2" },
 		{ FOUR "member = a not = true", NULL },
 		{ FOUR "member = a cost = 5", NULL },
 		{ FOUR "member = a depth = 16", NULL },
 		{ FOUR "member = a depth = 0", NULL },
 		{ FOUR "member = a key = 'host+16'",
-		  "c:2: 'host+16' is no key; write url, host, path, or host+N or path+N for the "
+		  "c:2: 'host+16' is not a key; write url, host, path, or host+N or path+N for the "
 		  "first N directories, with N from 0 to 15" },
 		{ FOUR "cluster = site", "c:1: policy 'p': 'members' comes from cluster 'site'; "
 					 "leave it out here" },

@@ -261,9 +261,9 @@ TEST(configuration_errors)
 			    "c:2: policy 'p': arguments: the plugin takes none");
 	assert_policy_error(settings_of("echo.so", "\narguments = { 1, 2, 3 }"),
 			    "c:2: policy 'p': arguments: 3 arguments, the last of them '3'");
-	assert_policy_error(settings_of("share.so", "\narguments = { 101 }"),
-			    "c:2: policy 'p': arguments: one number is wanted, PERCENT, from 0 to "
-			    "100");
+	assert_policy_error(
+		settings_of("share.so", "\narguments = { 101 }"),
+		"c:2: policy 'p': arguments: give one argument, PERCENT, a number from 0 to 100");
 }
 
 FIXTURE(copy_plugins)

@@ -175,7 +175,7 @@ TEST(changes_are_reported)
 	policy_schedule_update(policy, now + 12 * 3600);
 	assert_int_equal(witness.told, 2);
 	assert_int_equal(witness.said, NOTHING);
-	assert_state(policy, "outside of its times", "");
+	assert_state(policy, "outside its times", "");
 	policy_schedule_update(policy, now + 12 * 3600);
 	assert_int_equal(witness.told, 2);
 	set_zone(NULL);
@@ -186,9 +186,9 @@ TEST(changes_are_reported)
 TEST(configuration_errors)
 {
 #define EXAMPLES "write it as 02:00-04:00, Mon-Fri 22:00-06:00 or Sat,Sun 00:00-24:00"
-#define DAYS ": not the days of a week at "
-#define BEGIN ": not a time of the day and a minus at "
-#define END ": not a time of the day and the end at "
+#define DAYS ": expected days of the week at "
+#define BEGIN ": expected a time of day and a minus at "
+#define END ": expected a time of day and the end at "
 	static const struct {
 		const char *text, *error;
 	} cases[] = {

@@ -171,7 +171,7 @@ bool regex_byte_escape(struct regex_parser *parser, unsigned char *byte)
 	if (!regex_is(kind, "xo0c"))
 		return refuse_escape(parser, kind);
 	if (!read_numbered(parser, kind, &value))
-		return regex_refuse(parser, "\\%c that is no byte", kind);
+		return regex_refuse(parser, "\\%c that is not a byte", kind);
 	*byte = value;
 	return true;
 }
@@ -237,7 +237,7 @@ static bool add_posix(struct regex_parser *parser, struct class *class)
 		/* Without case, the first three are the same. */
 		return add_set(parser, class, parser->caseless && i < 3 ? named : name, inverted);
 	}
-	return regex_refuse(parser, "'[:', '[.' or '[=' in a class, and no [:name:] of one");
+	return regex_refuse(parser, "'[:', '[.' or '[=' in a class that begins no [:name:]");
 }
 
 /* An escape sequence, from behind its backslash. */

@@ -4,19 +4,20 @@
  *
  * A pattern without back references, look-around and the like describes a regular language L: the
  * URLs that it matches. Whether a match is greedy or lazy, and which of several alternatives is taken,
- * changes what a match consists of, but not if there is one. So a pattern is no more than a set of
- * URLs to us, and such a set is decided by a finite automaton (Kleene, 1956), in one step a byte.
+ * changes what a match consists of, but not whether there is one. So a pattern is no more than a
+ * set of URLs to us, and such a set is decided by a finite automaton (Kleene, 1956), in one step a
+ * byte.
  *
- * 1. Each pattern is parsed to a tree (regex.c, glob.c). What the parser does not know for certain is
- *    refused, and PCRE2 keeps that policy.
+ * 1. Each pattern is parsed to a tree (regex.c, glob.c). The parser refuses what it does not know
+ * for certain, and PCRE2 evaluates that policy.
  *
  * 2. The trees of all patterns together become one nondeterministic automaton (nfa.c), by Thompson's
  *    construction (1968): for each node a few states, whose number grows with that of the pattern,
  *    repetitions written out.
  *
  * 3. The subset construction (subset.c) makes it deterministic. That may take exponentially many
- *    states: (a|b)*a(a|b){12} has to remember for each of the last 13 bytes if it was an a. States,
- *    memory and work are bounded, and what exceeds the bounds is refused.
+ *    states: (a|b)*a(a|b){12} has to remember for each of the last 13 bytes whether it was an a.
+ * States, memory and work are bounded, and a list that exceeds the bounds is refused.
  *
  * 4. Minimisation (minimise.c). There is a single smallest automaton (Myhill and Nerode, 1958), so
  *    the result does not depend on how the patterns were written.
@@ -26,9 +27,9 @@
  * that matters are answers: neighbours in the list that have the same one count as one pattern, here
  * a level, and the last ones that have the answer `otherwise` count as none. At the end of the URL,
  * which is read as a NUL, each state leads to a sink, the state of a final answer. As the minimal
- * automaton has but one state for all that can only lead to the same answer, a sink is also reached
- * in the midst of the URL as soon as nothing can change the answer any more: when the first pattern
- * has been found, or none can be found any more. That is where the walk ends early.
+ * automaton has a single state for everything that can only lead to the same answer, a sink is also
+ * reached within the URL as soon as nothing can change the answer any more: when the first pattern
+ * has been found, or no pattern can match any more. That is where the walk ends early.
  *
  * Patterns are found anywhere: at each byte a match may begin. An anchor is an assertion that is true
  * at the beginning, or the end, only. A glob is a pattern with both.
@@ -192,7 +193,7 @@ static int make_dfa(struct dfa *dfa, uint8_t miss[256], const struct list *list,
 	return result;
 }
 
-/* Takes over what the DFA consists of. */
+/* Takes ownership of the DFA's memory. */
 static struct automaton *finish(const struct list *list, struct dfa *dfa, const uint8_t miss[256],
 				bool backward)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Compiles a list of patterns to an automaton, which tells for a URL of any length what the first
- * listed pattern that matches has as its answer. pack.h makes of automata what can be walked.
+ * Compiles a list of patterns to an automaton, which finds for a URL of any length the answer of
+ * the first listed pattern that matches. pack.h packs automata into groups that can be walked.
  */
 #ifndef XDP_ICP_AUTOMATON_COMPILE_H
 #define XDP_ICP_AUTOMATON_COMPILE_H
@@ -42,8 +42,8 @@ struct automaton {
 /*
  * Compile a list of patterns: URLs that a pattern matches have the answer of the first such pattern
  * in the list, all others the answer `otherwise`. For what URLs consist of, see automaton.h.
- * Regular expressions are known to be valid to PCRE2, and patterns of globs not to end in a lone
- * backslash. Takes a bounded time and a bounded memory, whatever the patterns are.
+ * The caller has checked that PCRE2 accepts the regular expressions, and that no glob ends in a
+ * lone backslash. Time and memory are bounded, whatever the patterns are.
  *
  * Returns an automaton to be freed with automaton_free(), or NULL with an error: the pattern and why
  * it cannot be compiled. May be called by several threads at a time.

@@ -2,7 +2,7 @@
 /*
  * The bytes at a place are those of all sets that can be reached from the start over so many bytes.
  * Assertions are taken as true, and a byte at one place as independent of those at the others, so
- * that more may pass than can match, but never less. Once a match can be at its end, any byte may
+ * that more may pass than can match, but never fewer. Once a match can be at its end, any byte may
  * follow, or the end of the URL.
  *
  * What a pattern may skip, such as the .* at its beginning, is left out: if a match begins with it,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes of automata the groups that are walked; include/automaton.h describes them. */
+/* Packs automata into the groups that are walked; include/automaton.h describes them. */
 #ifndef XDP_ICP_AUTOMATON_PACK_H
 #define XDP_ICP_AUTOMATON_PACK_H
 

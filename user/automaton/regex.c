@@ -316,8 +316,8 @@ static bool open_group(struct regex_parser *parser, bool *group)
 }
 
 /*
- * A group; `at` is behind its parenthesis. Options that are set within hold up to its end, those set
- * by it alone up to the end of what it stands in.
+ * A group; `at` is behind its parenthesis. Options that are set within a group hold up to its end;
+ * those of a (?i) without a group of its own hold up to the end of the enclosing group.
  */
 static uint32_t parse_group(struct regex_parser *parser, bool *repeatable)
 {

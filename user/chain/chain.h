@@ -4,7 +4,8 @@
  * decides; if none does, the default. The chain reads no clock and opens no sockets.
  *
  * evaluation.h evaluates chains whose policies have to wait, in the main thread. Other threads may
- * evaluate a chain that is not being changed, up to the first policy reserved for the main thread.
+ * evaluate a chain that is not being changed, up to the first policy that is reserved for the main
+ * thread.
  */
 #ifndef XDP_ICP_CHAIN_H
 #define XDP_ICP_CHAIN_H
@@ -29,7 +30,7 @@ struct chain_decision {
 	unsigned int gave_up;	     /* policies that stopped at a limit, for FAILED_LIMIT */
 
 	/*
-	 * Does the decision hold for other queries for the same URL, while the chain is current and
+	 * Does the decision hold for other queries for the same URL while the chain is current and
 	 * no gate or source policy of a smaller rank matches? Not if such a policy decided, if one
 	 * gave up, or if a POLICY_BASIS_OTHER without a ttl was asked.
 	 */

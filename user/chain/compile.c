@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Policies that are texts are in compile_texts.c, those on patterns in compile_patterns.c, those on
- * queriers in compile_sources.c.
+ * compile_texts.c compiles the policies that are texts, compile_patterns.c those on patterns, and
+ * compile_sources.c those on queriers.
  *
  * The horizon: policies after the first one that the kernel cannot evaluate are not compiled. If a
  * policy before the horizon matches, the first such policy decides, whatever comes after it. If none
@@ -135,7 +135,7 @@ static enum chain_memory find_memory(const struct chain *chain, __u32 horizon)
 	return MEMORY_URL;
 }
 
-/* Behind the horizon as well: they stand before what is remembered. */
+/* Policies behind the horizon as well: they are looked up before remembered decisions. */
 static void compile_recents(struct compiled *compiled, const struct chain *chain)
 {
 	for (size_t rank = 0; rank < chain_count(chain) && compiled->recent_count < RECENTS_MAX;
@@ -172,7 +172,7 @@ static int compile_policy(struct compiled *compiled, struct compile_texts *texts
 	return policy_partition(policy) ? take_partition(compiled, policy, rank) : 0;
 }
 
-/* Compile all policies up to the horizon, which what has no room moves. */
+/* Compile all policies up to the horizon, which moves forward to a policy that has no room. */
 static void compile_up_to_horizon(struct compiled *compiled, struct compile_texts *texts,
 				  struct compile_patterns *patterns, const struct chain *chain,
 				  size_t lines_max)

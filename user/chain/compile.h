@@ -41,7 +41,7 @@ struct compiled {
 	/* rank of the first policy that the kernel cannot evaluate or store, or RANK_NONE */
 	__u32 horizon;
 	struct error horizon_reason; /* why it cannot, if there is one */
-	bool lacks_room;	     /* that it needs more lines than there may be is why */
+	bool lacks_room;	     /* the reason is that it needs more lines than there may be */
 	__u32 default_rank;	     /* the number of policies */
 	enum icp_opcode default_verdict;
 	struct compiled_texts texts[URL_READINGS];
@@ -76,7 +76,7 @@ int chain_compile_within(const struct chain *chain, size_t lines_max, struct com
 /* The number of policies up to the first that gives a verdict to every URL; none behind is asked. */
 size_t chain_reached(const struct chain *chain);
 
-/* Does the kernel need the lease to evaluate it, as the daemon tells it what counts? */
+/* Does the kernel need the lease to evaluate the policy, because the daemon keeps its state? */
 bool policy_needs_lease(const struct policy *policy);
 
 /*
@@ -92,8 +92,8 @@ struct candidate chain_gate(const struct chain *chain);
 bool policy_in_kernel(const struct policy *policy, struct error *reason);
 
 /*
- * Add an answer behind all others, whose ranks are no larger. Returns its number; PREFIX_NO_ANSWER, and the
- * reason in `compiled`: there is no room for another.
+ * Append an answer; the ranks of the others are no larger. Returns its number; PREFIX_NO_ANSWER,
+ * and the reason in `compiled`: there is no room for another.
  */
 uint16_t compiled_add_answer(struct compiled *compiled, __u32 rank, enum icp_opcode verdict,
 			     __s32 cost);

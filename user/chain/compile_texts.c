@@ -89,7 +89,7 @@ static uint16_t add_absent(struct compiled *compiled, const struct policy *polic
 
 /*
  * The same for a policy on texts inside the URL. Its answers are in the order of the list: each change
- * of the verdict along it takes one. With `not` all texts have the policy's bit.
+ * of the verdict along it takes one. With `not`, all texts have the policy's bit.
  */
 static int collect_inside(struct text_collection *collection, struct compiled *compiled,
 			  const struct policy *policy, __u32 rank)

@@ -6,21 +6,21 @@
  * its verdict. A policy with `not` matches if the text begins with none of its members. Let p be the
  * longest text that a URL begins with, of the members of all sets and the empty text. Every member
  * that the URL begins with is a prefix of p (p included), and every prefix of p is one of the URL.
- * So each policy says of the URL what it says of p, and p's entry is the answer of the first policy
- * that matches p. The empty text stands for the URLs that begin with no member at all; if a policy
- * has `not`, it may have an entry.
+ * So each policy gives the URL the verdict that it gives p, and p's entry is the answer of the
+ * first policy that matches p. The empty text stands for the URLs that begin with no member at all;
+ * if a policy has `not`, it may have an entry.
  *
  * With the texts sorted, the texts that are prefixes of the current one are a path from the empty
  * text. On the way along it,
  *
  *	- the first policy without `not` that matches is only replaced by an earlier one, and its
  *	  member by a longer one of the same policy;
- *	- a policy with `not` matches until one of its members is on the path, and never behind it.
+ *	- a policy with `not` matches until one of its members is on the path, and never after it.
  *
  * Answers are numbered in the order of ranks, so the smaller of the two answers comes first.
  *
- * If the least answer of all texts counts, or the union of sets, it is that of the path likewise: every text
- * that the reading begins with is on it.
+ * If the least answer of all texts counts, or the union of sets, the path decides as well: every
+ * text that the reading begins with is on it.
  *
  * An entry with the same answer as the text before it on the path is omitted: the longest match of a
  * URL is then a text with the same answer.

@@ -9,7 +9,7 @@
 #include "chain/tree.h"
 #include "maps.h"
 
-/* Of the texts on the path to one, what is its answer? */
+/* How the answer of a text follows from the texts on the path to it. */
 enum flatten_rule {
 	FLATTEN_LONGEST, /* of each policy's the longest text's, and of these the first policy's */
 	FLATTEN_FIRST,	 /* the least of all */
@@ -31,8 +31,9 @@ struct flatten_answers {
 /*
  * Write one entry for each text that changes the verdict to `flat`, which has room for `count` + 1.
  * `entries` are the texts of all policies, sorted by text, then by answer; the answer of a text of a
- * policy with `not` is that of the policy, but for FLATTEN_ALL. A PREFIX_NO_ANSWER in the result says that none of the
- * policies matches. Returns the number of entries, sorted for prefix_tree_build().
+ * policy with `not` is that of the policy, except with FLATTEN_ALL. A PREFIX_NO_ANSWER in the
+ * result says that none of the policies matches. Returns the number of entries, sorted for
+ * prefix_tree_build().
  */
 size_t flatten(struct prefix_entry *flat, const struct prefix_entry *entries, size_t count,
 	       const struct flatten_answers *answers);

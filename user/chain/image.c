@@ -7,8 +7,8 @@
 #include "recent/store.h"
 
 /*
- * One text a line, but for an empty one in each tree, and what each tree has beside its entries'; and
- * the filters of those that are looked for inside the URL.
+ * At most one text per line, an empty text in each tree, the extra buckets of each tree, and the
+ * filters of the texts that are looked for inside the URL.
  */
 size_t chain_image_buckets(size_t lines)
 {

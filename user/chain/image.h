@@ -5,7 +5,7 @@
 
 #include "chain/compile.h"
 
-/* Where a chain stands in the maps. Indices count from the beginning of the map. */
+/* The place of a chain in the maps. Indices count from the beginning of the map. */
 struct image_place {
 	struct prefix_bucket *buckets; /* chain_image_buckets() */
 	struct prefix_line *lines;     /* as many as the size is made for */
@@ -14,12 +14,12 @@ struct image_place {
 	__u32 first_answer;
 };
 
-/* The number of buckets for any chain of which the texts take so many lines. */
+/* The number of buckets that suffices for any chain whose texts take this many lines. */
 size_t chain_image_buckets(size_t lines);
 
 /*
- * Fill `chain` but for its generation, lease and answer_request_zero, and write the trees of all
- * readings, one behind the other. Answers and sources are left to the caller. Returns 0, or -1 with
+ * Fill `chain` except for its generation, lease and answer_request_zero, and write the trees of all
+ * readings, one after the other. Answers and sources are left to the caller. Returns 0, or -1 with
  * errno as prefix_tree_build().
  */
 int chain_image_write(struct map_chain *chain, const struct compiled *compiled,

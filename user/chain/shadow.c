@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * An entry decides nothing if it begins with an entry of an earlier policy, as that policy matches
- * whatever this entry matches. Sorted by their bytes, the entries that the current one begins with are
- * the one before it and those that this begins with. A network is taken as the text of its bits.
+ * An entry decides nothing if it begins with an entry of an earlier policy, because that policy
+ * matches everything that this entry matches. Sorted by their bytes, the entries that the current
+ * one begins with are the one before it and those that this begins with. A network is taken as the
+ * text of its bits.
  *
- * An earlier policy with `not` matches whatever begins with none of its entries. So it leaves nothing
- * to an entry that neither begins with one of them nor is the beginning of one.
+ * An earlier policy with `not` matches everything that begins with none of its entries. So an entry
+ * decides nothing either if it neither begins with one of them nor is the beginning of one.
  */
 #include <arpa/inet.h>
 #include <stdio.h>

@@ -8,7 +8,10 @@
 
 #define WAITING_MAX 32u /* a power of two */
 
-/* A node whose bucket is on its way from memory: they are cold, and waiting for each takes most of the time. */
+/*
+ * A node whose bucket is being prefetched: buckets are cold, and waiting for each would take most
+ * of the time.
+ */
 struct waiting_node {
 	struct prefix_node node;
 	uint32_t home;
@@ -83,7 +86,7 @@ static bool insert_next(struct builder *builder)
 	return false;
 }
 
-/* Begin to insert a node, behind those that wait. False: as of insert_next(). */
+/* Begin to insert a node, after those that wait. Returns false as insert_next() does. */
 static bool insert_node(struct builder *builder, struct prefix_node node, const char *text,
 			uint32_t head)
 {

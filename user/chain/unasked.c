@@ -30,7 +30,10 @@ static bool has_default_port(const char *scheme, size_t scheme_length, const cha
 	return false;
 }
 
-/* Why is no URL asked for that begins with the text? NULL: there may be some. `whole`: it is the URL. */
+/*
+ * Return why caches ask for no URL that begins with the text. NULL: they may. `whole`: the text is
+ * the URL.
+ */
 static const char *why_unasked(const char *text, bool whole)
 {
 	size_t scheme = strspn(text, LOWER UPPER OTHERS), end;

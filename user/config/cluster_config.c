@@ -20,9 +20,9 @@ const struct policy_setting cluster_config_settings[] = {
 	{ "prefix", "the prefix of the keys in etcd; default /xdp-icp/NAME" },
 	{ "member", "the name of this member, 1 to 64 of A-Za-z0-9._-; default the host's name" },
 	{ "weight", "the member's share, 1 to 10000; default 100" },
-	{ "addresses", "the addresses that others are told; default those of 'listen'",
+	{ "addresses", "the addresses announced to the other members; default those of 'listen'",
 	  .list = true },
-	{ "ttl", "how long the member lasts without etcd, 1s to 10m; default 3s" },
+	{ "ttl", "how long the membership lasts without etcd, 1s to 10m; default 3s" },
 	{ "state", "the directory for the last known map; default /var/lib/xdp-icp" },
 	{ "members_min",
 	  "with fewer members the last map stays, 1 to 10000; default half of its members" },
@@ -204,7 +204,7 @@ static int read_member(struct read *read, const struct policy_spec *spec, struct
 		return 0;
 	if (found && find(spec, "member", &value, error) > 0)
 		return wrong(value, "member", error,
-			     "a name has 1 to 64 of A-Za-z0-9._-, and is no "
+			     "a name has 1 to 64 of A-Za-z0-9._-, and is not a "
 			     "verdict's");
 	return error_set(error,
 			 "%s: cluster '%s': the host's name '%s' cannot be that of a member; set "

@@ -21,7 +21,7 @@ void cluster_config_free(struct cluster_settings *settings); /* NULL is ignored 
 /* Check all clusters. Returns -1 with an error. */
 int cluster_config_check(const struct config *config, struct error *error);
 
-/* Check that the clusters exist that policies name. Likewise. */
+/* Check that the clusters that policies name are configured. Returns likewise. */
 int cluster_config_check_policies(const struct config *config, struct error *error);
 
 /* Does a policy need the map of any cluster? */

@@ -366,7 +366,10 @@ int config_read_file(struct config *config, const char *path, const struct confi
 
 /* --- whole configurations */
 
-/* Return `made` if it has been read so far, else free it. `result` is the reader's. */
+/*
+ * Complete `made`, or free it if `result`, the reader's, is an error. Return 0, or -1 with an
+ * error.
+ */
 static int complete(struct config *made, int result, struct config **config, struct error *error)
 {
 	if (result == 0)

@@ -75,8 +75,9 @@ struct config {
  * Read a file and those that it includes, without the policies that were added at run time
  * (dropin.h). Root reads only files that no other user can change. Options not in the files have
  * their defaults: both wildcard addresses, port 3130, mode auto, verdict miss, user nobody. With a configuration that is `running`
- * (NULL: none), an environment variable that this one does not name must be in the environment: a
- * daemon may have kept no others. Returns -1 with an error and nothing allocated.
+ * (NULL: none), an environment variable that `running` does not name must be in the environment,
+ * because a daemon keeps only the variables that its configuration named at the start. Returns -1
+ * with an error and nothing allocated.
  */
 int config_load_file(const char *path, const struct config *running, struct config **config,
 		     struct error *error);

@@ -42,9 +42,9 @@ int drop_in_remove(const struct drop_in *file, struct error *error);
 int drop_in_undo(const struct drop_in *file, struct error *error);
 
 /*
- * Find what the policy is without its file: as the configuration, read again, or another file has
- * it. Returns 0 and a spec that the caller frees, NULL if nothing defines the policy, or -1 with an
- * error.
+ * Find the policy as it is without its file: as the configuration, read again, or another file
+ * defines it. Returns 0 and a spec that the caller frees, NULL if nothing defines the policy, or -1
+ * with an error.
  */
 int drop_in_beneath(const struct drop_in *file, const struct config *running,
 		    struct policy_spec **spec, struct error *error);

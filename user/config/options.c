@@ -72,7 +72,7 @@ static int set_include(struct config *config, const char *text, struct error *er
 	return add_text(&config->includes, &config->include_count, text, error);
 }
 
-/* What it has brought is part of the configuration. */
+/* The included options and policies are part of the configuration already. */
 static const char *get_include(GET)
 {
 	return NULL;

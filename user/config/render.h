@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A configuration as text, to be read again. Any byte of a value survives. */
+/* A configuration as text that can be read again. All bytes of values are preserved. */
 #ifndef XDP_ICP_CONFIG_RENDER_H
 #define XDP_ICP_CONFIG_RENDER_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A drain that outlives the daemon: its name in a file of CONFIGURATION.d that no policy's file can be
- * (dropin.h). A drain is a verdict (enum icp_opcode), DRAIN_SILENCE, or 0 for none.
+ * A drain that outlives the daemon: its name in a file of CONFIGURATION.d whose name no policy's
+ * file has (dropin.h). A drain is a verdict (enum icp_opcode), DRAIN_SILENCE, or 0 for none.
  */
 #ifndef XDP_ICP_SAVED_DRAIN_H
 #define XDP_ICP_SAVED_DRAIN_H

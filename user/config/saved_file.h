@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A file in the directory CONFIGURATION.d that the daemon writes, opened to change it. A change is durable
- * when it returns, and can be undone. Errors name the remedy.
+ * A file in the directory CONFIGURATION.d that the daemon writes, opened to change it. A change is
+ * durable when its function returns, and can be undone. Errors name the remedy.
  */
 #ifndef XDP_ICP_SAVED_FILE_H
 #define XDP_ICP_SAVED_FILE_H
@@ -12,7 +12,7 @@
 
 /*
  * Open the file `name`, of at most `max` bytes, beside the configuration, and read it. NULL with an
- * error; that there is none is no error.
+ * error; a missing file is not an error.
  */
 struct saved_file *saved_file_open(const char *config_path, const char *name, size_t max,
 				   struct error *error);

@@ -43,8 +43,9 @@ struct byteset *byteset_new(void);
 void byteset_free(struct byteset *set);
 
 /*
- * Before the first member: let the set refer to the texts of members, which must outlive it unchanged,
- * instead of copying them. It is then neither for byteset_put() nor for byteset_remove().
+ * Make the set refer to the texts of its members, which must outlive it unchanged, instead of
+ * copying them. Call it before the first member is appended; byteset_put() and byteset_remove()
+ * must not be used then.
  */
 void byteset_lend(struct byteset *set);
 
@@ -64,10 +65,10 @@ int byteset_finish(struct byteset *set, struct byteset_conflict *conflict);
 /* Return the number of members. */
 size_t byteset_count(const struct byteset *set);
 
-/* Return the member of an index from 0 to byteset_count() - 1, in the order of their bytes. */
+/* Return the member with an index from 0 to byteset_count() - 1, in the order of their bytes. */
 struct byteset_member byteset_get(const struct byteset *set, size_t index);
 
-/* Change what the member of an index says. */
+/* Change the verdict and cost of the member with this index. */
 void byteset_set(struct byteset *set, size_t index, enum icp_opcode verdict, int cost);
 
 /* Find the longest member that is a prefix of the text. False: there is none. */
@@ -80,7 +81,7 @@ bool byteset_longest(const struct byteset *set, const char *text, size_t length,
  */
 int byteset_put(struct byteset *set, const char *text, size_t length, enum icp_opcode verdict);
 
-/* Remove a member from a finished set, in the same time. False: there is none. */
+/* Likewise remove a member. False: there is none. */
 bool byteset_remove(struct byteset *set, const char *text, size_t length);
 
 /* Compare as memcmp() does, in the order of members: by unsigned bytes, a prefix first. */

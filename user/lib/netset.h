@@ -25,8 +25,8 @@ struct netset_network {
 };
 
 /*
- * Parse ADDRESS or ADDRESS/BITS, IPv4 or IPv6. -1 with an error that does not name the place, also
- * if bits after the prefix are set.
+ * Parse ADDRESS or ADDRESS/BITS, IPv4 or IPv6. -1 with an error that does not name the place; bits
+ * that are set after the prefix are an error too.
  */
 int netset_network_parse(const char *text, struct netset_network *network, struct error *error);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Messages to the service manager, by the protocol of sd_notify(3). Not by libsystemd, which would
- * bring its compression and encryption libraries into a process that starts as root. Without a
- * service manager, or where it does not listen, nothing happens.
+ * Messages to the service manager, in the protocol of sd_notify(3). libsystemd is not used, because
+ * it would bring its compression and encryption libraries into a process that starts as root.
+ * Without a service manager, or where it does not listen, nothing happens.
  */
 #ifndef XDP_ICP_NOTIFY_H
 #define XDP_ICP_NOTIFY_H
@@ -17,8 +17,8 @@ void notify_open(void);
 void notify_send(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * Return the time in milliseconds between two messages "WATCHDOG=1", half of what the manager waits
- * for one; 0: it waits for none.
+ * Return the interval in milliseconds at which to send "WATCHDOG=1", half of the manager's timeout;
+ * 0: it expects no such messages.
  */
 unsigned int notify_watchdog_interval(void);
 

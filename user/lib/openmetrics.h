@@ -53,8 +53,9 @@ void openmetrics_counter(struct openmetrics *metrics, uint64_t value, double cre
 			 const char *const *labels);
 
 /*
- * Write the samples of a histogram. `counts` are those of the buckets up to `count` bounds, in
- * seconds and rising, and of the one above the last; each counts only what no earlier one counts.
+ * Write the samples of a histogram. `bounds` are the `count` upper bounds of its buckets, in
+ * seconds and ascending. `counts` has one more element, for values above the last bound; each
+ * bucket counts only what no earlier one counts.
  */
 void openmetrics_histogram(struct openmetrics *metrics, const double *bounds,
 			   const uint64_t *counts, size_t count, double sum, double created,

@@ -8,7 +8,7 @@
 
 int output_close(struct error *error)
 {
-	bool failed = ferror(stdout); /* before, for a reason that is no longer known */
+	bool failed = ferror(stdout); /* an earlier write, whose errno is lost */
 
 	if (fclose(stdout) == 0 && !failed)
 		return 0;

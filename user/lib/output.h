@@ -4,7 +4,9 @@
 
 #include "lib/error.h"
 
-/* Close standard output. Returns 0, or -1 with an error: not all that was printed could be written. */
+/*
+ * Close standard output. Returns 0, or -1 with an error if not all of the output could be written.
+ */
 int output_close(struct error *error);
 
 #endif

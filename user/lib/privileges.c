@@ -61,10 +61,10 @@ static int reopen_stream(int stream)
 }
 
 /*
- * Leave root's terminal, in which the daemon may have been started. The user's code could type into
- * root's shell (TIOCSTI, for which a terminal must be the controlling one), and read what root types.
- * A leader of a session keeps it: no shell reads from it before the session ends. Signals from the
- * keyboard go to the process group, and still arrive.
+ * Leave root's terminal, in which the daemon may have been started. Code that runs as the user
+ * could otherwise type into root's shell (TIOCSTI, which needs a controlling terminal), and read
+ * what root types. A session leader keeps its terminal: no shell reads from it before the session
+ * ends. Signals from the keyboard go to the process group, and still arrive.
  */
 static int leave_terminal(struct error *error)
 {

@@ -19,8 +19,8 @@
 int regular_file_descriptor(const char *path, size_t max, struct error *reason);
 
 /*
- * Likewise, as a stream that the caller closes.
- * NULL and `reason`, such as "not a regular file"; the caller adds the path and the remedy.
+ * Likewise, as a stream that the caller closes. Returns NULL and `reason` on an error; the caller
+ * adds the path and the remedy.
  */
 FILE *regular_file_open(const char *path, size_t max, struct error *reason);
 

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-/* Write the text of a file. Returns 0, or -1 with errno. */
+/* A callback that writes the text of a file. Returns 0, or -1 with errno. */
 typedef int (*replace_file_write)(FILE *file, void *context);
 
 /*

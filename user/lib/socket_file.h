@@ -25,8 +25,8 @@ struct socket_file {
 };
 
 /*
- * The part that needs root: create missing directories within directories that only root can write,
- * the last one owned by `uid`, and bind the socket for `uid` where only root can. Do nothing
+ * The part that needs root: create missing directories within directories that only root can write
+ * to, the last one owned by `uid`, and bind the socket for `uid` where only root can. Does nothing
  * elsewhere: root does not work in directories of other users. Returns 0, or -1 with an error that
  * names the path and the remedy.
  */
@@ -40,7 +40,7 @@ int socket_file_prepare(struct socket_file *name, const struct socket_use *use, 
 int socket_file_bind(struct socket_file *name, const struct socket_use *use, const char *path,
 		     struct error *error);
 
-/* Does its path still name it? */
+/* Does the path still name this socket? */
 bool socket_file_is_there(const struct socket_file *name);
 
 /* Remove the socket from the file system, unless the path names another file now. */

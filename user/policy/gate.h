@@ -31,15 +31,18 @@ void *gate_create(struct policy *policy, const struct policy_spec *spec, size_t 
 void gate_start(struct gate *gate, policy_changed changed, void *context);
 
 /*
- * Take over the switch of a policy that observes the same thing, as it saw it last. start() has to
- * look again.
+ * Take over the switch of a policy that observes the same thing, in its last state. start() must
+ * check the state again.
  */
 void gate_inherit(struct gate *gate, const struct gate *before);
 
-/* Take over the time of the change, if the state is the same: for kinds whose create() looks. */
+/*
+ * Take over the time of the last change, if the state is the same; for kinds whose create() reads
+ * the state.
+ */
 void gate_inherit_since(struct gate *gate, const struct gate *before);
 
-/* Tell the name of the state, and since when it has been so. */
+/* Fill in the name of the state, and the time of its last change. */
 void gate_tell(const struct gate *gate, const char *matching, const char *not_matching,
 	       struct policy_state *state);
 

@@ -47,10 +47,11 @@ int policy_spec_key(const struct policy_spec *spec, struct url_key_form *form, s
 	    policy_spec_bool(spec, "query", &query, error) < 0)
 		return -1;
 	if (value && url_key_parse(value->text, form))
-		return error_set(error,
-				 "%s: '%s' is no key; write url, host, path, or host+N or path+N "
-				 "for the first N directories, with N from 0 to %u",
-				 value->where, value->text, URL_KEY_DIRECTORIES_MAX);
+		return error_set(
+			error,
+			"%s: '%s' is not a key; write url, host, path, or host+N or path+N "
+			"for the first N directories, with N from 0 to %u",
+			value->where, value->text, URL_KEY_DIRECTORIES_MAX);
 	form->query = query;
 	return 0;
 }

@@ -7,7 +7,7 @@
  * - A quick one, with that limit so low that even the product of offsets, steps and bytes per step
  *   is small. Usually it ends below the limit, and its result is exact.
  * - Otherwise a counted one, in which PCRE2 calls back before each item of the pattern, and the
- *   work done is charged to a budget that all patterns share for the text.
+ * work is charged to a budget that all patterns share for the text.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

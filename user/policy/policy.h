@@ -53,7 +53,7 @@ enum policy_basis {
 	POLICY_BASIS_URL,    /* the URL alone; valid for the life of the chain */
 	POLICY_BASIS_SOURCE, /* the querier's address alone */
 	POLICY_BASIS_HOST,   /* the host's state alone: a gate, open or shut for every query */
-	POLICY_BASIS_RECENT, /* the URL, and what the daemon was told lately */
+	POLICY_BASIS_RECENT, /* the URL, and the keys that were seen lately */
 	POLICY_BASIS_OTHER,  /* anything, the URL and the querier's address included */
 };
 
@@ -70,7 +70,7 @@ struct policy_state {
 	const char *name; /* such as "down"; a literal */
 	bool trouble;	  /* something does not work */
 	time_t since;	  /* seconds since 1970 */
-	char why[256];	  /* "": nothing more to say */
+	char why[256];	  /* the reason; "": none */
 };
 
 /*
@@ -120,7 +120,7 @@ struct policy_kind {
 	void (*inherit)(struct policy *policy, const struct policy *old);
 
 	/*
-	 * Tell the state of a policy that has been started, in the main thread; NULL: the kind
+	 * Fill in the state of a policy that has been started, in the main thread; NULL: the kind
 	 * observes and runs nothing.
 	 */
 	void (*tell_state)(const struct policy *policy, struct policy_state *state);
@@ -149,8 +149,8 @@ struct policy_kind {
 	/*
 	 * The policy, disregarding `not`, as texts that the URL contains, each of GRAM_MIN bytes or
 	 * more, owned by the policy; the first in the list decides. If it has an automaton as well,
-	 * that has its other texts, and the same verdict. NULL: this policy has no such form. NULL:
-	 * nor has the kind.
+	 * that has its other texts, and the same verdict. Returns NULL if this policy has no such
+	 * form; a NULL pointer if the kind has none.
 	 */
 	const struct patterns *(*inside)(const struct policy *policy);
 
@@ -162,8 +162,8 @@ struct policy_kind {
 
 	/*
 	 * Explain to operators why the policy gives its verdict to this URL, such as by its owner,
-	 * in a text of at most `size` bytes with its NUL, in which bytes of the URL are not
-	 * escaped. NULL: there is nothing to tell.
+	 * as text of at most `size` bytes with its NUL; bytes of the URL are not escaped. NULL: the
+	 * kind has nothing to explain.
 	 */
 	void (*explain)(const struct policy *policy, const struct query *query, char *text,
 			size_t size);
@@ -198,7 +198,7 @@ struct policy {
 
 	struct decider_tally *tally; /* of the queries that it has decided */
 
-	const char *logged; /* name of the state that was logged last; NULL: none */
+	const char *logged; /* name of the state that was last logged; NULL: none */
 	struct log_limit log_limit;
 };
 
@@ -221,7 +221,7 @@ void policy_free(struct policy *policy);
 /* Match a query against the policy, `not` included. */
 struct policy_match policy_match(const struct policy *policy, const struct query *query);
 
-/* Tell the state of a started policy, or when its file was read. False: it has neither. */
+/* Fill in the state of a started policy, or when its file was read. False: it has neither. */
 bool policy_tell_state(const struct policy *policy, struct policy_state *state);
 
 /* Apply `not` to a result of the kind, from match() or done(). */

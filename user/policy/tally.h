@@ -14,7 +14,7 @@
 
 #define TALLY_VERDICTS (ICP_OP_DENIED + 1) /* the greatest, and 0 */
 
-/* Of cache lines of its own: all threads write to it. */
+/* In cache lines of its own, because all threads write to it. */
 struct decider_counts {
 	_Atomic uint64_t verdicts[TALLY_VERDICTS] __attribute__((aligned(64))); /* by opcode */
 	_Atomic time_t last; /* seconds since 1970; 0: never */

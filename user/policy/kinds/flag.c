@@ -3,9 +3,9 @@
  * Matches while a file at `path` exists, regardless of its type and contents.
  *
  * Inotify watches the file's directory or, if that does not exist, the nearest existing ancestor.
- * Each event causes the whole path to be checked again, so neither the type of the event nor lost
- * events matter. Inotify misses some changes: the renaming of a directory further up, or a change
- * made by another host of a network file system. Therefore a timer checks the path as well.
+ * Each event causes the whole path to be checked again, so neither the event's type nor lost events
+ * matter. Inotify misses some changes: the renaming of a directory further up, or a change made by
+ * another host of a network file system. Therefore a timer checks the path as well.
  */
 #include <errno.h>
 #include <event2/event.h>

@@ -40,7 +40,7 @@ static const struct policy_setting settings[] = {
 	{ "children", "number of processes, 1 to 64; default 2" },
 	{ "timeout",
 	  "limit for a reply, the wait for a free process included, 1ms to 10s; default 2s" },
-	{ "ttl", "how long a reply may be remembered from the question on, in whole seconds up to "
+	{ "ttl", "how long a reply may be remembered, from the question on, in whole seconds up to "
 		 "24h; default: not at all" },
 	{ NULL },
 };

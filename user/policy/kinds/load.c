@@ -205,7 +205,7 @@ static const struct policy_setting settings[] = {
 	{ "above",
 	  "the load average, or with 'pressure' the percentage, above which the policy matches",
 	  .required = true },
-	{ "below", "the value down to which it goes on matching; default: that of 'above'" },
+	{ "below", "the value down to which it keeps matching; default: that of 'above'" },
 	{ "pressure",
 	  "the resource (cpu, memory or io) whose pressure is read instead of the load average" },
 	{ "interval", "from one reading to the next, 10ms to 1h; default 1s" },

@@ -143,12 +143,13 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 }
 
 static const struct policy_setting settings[] = {
-	{ "file", "the script, which has a 'function check(url, source)'", .required = true },
+	{ "file", "the script, which defines 'function check(url, source)'", .required = true },
 	{ "children", "number of processes, 1 to 64; default 2" },
 	{ "timeout",
 	  "limit for a result, after which the script is killed, 1ms to 10s; default 1s" },
-	{ "ttl", "how long a result may be remembered from the question on, in whole seconds up to "
-		 "24h; default: not at all" },
+	{ "ttl",
+	  "how long a result may be remembered, from the question on, in whole seconds up to "
+	  "24h; default: not at all" },
 	{ "instructions", "a number of them", .replaced_by = "timeout" },
 	{ NULL },
 };

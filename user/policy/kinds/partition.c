@@ -2,8 +2,8 @@
 /*
  * The members of a cluster divide the URLs among themselves. Each URL has an owner and successors in
  * an order that all members agree on (cluster/order.h): the owner gives `verdict`, the others give
- * `others`, the first of them with their place as the cost, so that a cache takes the next one if the
- * owner does not reply.
+ * `others`, the first `depth` - 1 of them with their place as the cost, so that a cache takes the
+ * next one if the owner does not reply.
  *
  * A prefix that is assigned to a member has that member as its owner, and the successors of the
  * prefix as a key; so all URLs below it have the same successors. A prefix may have a verdict
@@ -78,10 +78,11 @@ static int read_member(struct membership_changes *changes, const struct spec_val
 	struct error why;
 
 	if (!membership_is_member_name(value->text, length))
-		return wrong(value, error,
-			     "is no member; write a name of 1 to 64 letters, digits, dots, hyphens "
-			     "and underscores, which is no verdict's, and optionally its weight, "
-			     "as in \"origin-b 200\"");
+		return wrong(
+			value, error,
+			"is not a member; write a name of 1 to 64 letters, digits, dots, hyphens "
+			"and underscores, which is not a verdict's, and optionally its weight, "
+			"as in \"origin-b 200\"");
 	snprintf(name, sizeof(name), "%.*s", (int)length, value->text);
 	if (*rest) {
 		if (parse_number(rest, 1, MEMBERSHIP_WEIGHT_MAX, &weight, &why))
@@ -151,7 +152,7 @@ static int check_twice(const struct spec_setting *list, struct error *error)
 
 		if (strcspn(sorted[i - 1]->text, " ") == length &&
 		    memcmp(sorted[i - 1]->text, sorted[i]->text, length) == 0)
-			result = error_set(error, "%s: '%.*s' is there twice, also at %s",
+			result = error_set(error, "%s: '%.*s' is listed twice, also at %s",
 					   sorted[i]->where, (int)length, sorted[i]->text,
 					   sorted[i - 1]->where);
 	}
@@ -172,7 +173,7 @@ static int read_list(struct membership_changes *changes, const struct spec_setti
 	return check_twice(list, error);
 }
 
-/* What only the list of members can tell: whether this one, and the owners, are in it. */
+/* Check that this member, and the owners of assigned prefixes, are in the list of members. */
 static int check_names(const struct policy_spec *spec, const struct membership *map,
 		       struct error *error)
 {
@@ -195,7 +196,7 @@ static int check_names(const struct policy_spec *spec, const struct membership *
 		return 0;
 	return error_set(error,
 			 "%s: policy '%s': '%s' is not one of the 'members'; set 'member' to the "
-			 "name of this one%s",
+			 "name of this member%s",
 			 member ? member->values[0].where : spec->where, spec->name, map->self,
 			 member ? "" : ", which is the host's by default");
 }
@@ -233,7 +234,7 @@ static const struct membership *list_members(const struct policy_spec *spec, str
 
 /* --- from a map to places */
 
-/* The place of this member by an assignment. Mostly there is no need to look for the owner. */
+/* The place of this member in an assignment. Usually there is no need to look for the owner. */
 static unsigned int assigned_place(const struct partition_state *state, size_t self,
 				   const struct cluster_assignment *assigned)
 {
@@ -471,7 +472,8 @@ static const struct policy_setting settings[] = {
 	  "without 'cluster': the names of all members, each optionally with its weight (100)",
 	  .list = true },
 	{ "others", "the verdict if another member owns the URL; default miss" },
-	{ "depth", "the places, the owner's included, that are told by costs; default 3" },
+	{ "depth",
+	  "the number of places, the owner's included, that costs distinguish; default 3" },
 	{ "assign",
 	  "without 'cluster': prefixes of URLs, each with the member that owns them, or a verdict "
 	  "for all",

@@ -3,9 +3,9 @@
  * The key of the URL was handled by this server within the last `window`, according to an access
  * log that is followed, a datagram from an application, or `icpctl recent`.
  *
- * When the daemon starts, a log whose lines have a time is read from some time back; what is
- * already in other logs is skipped. What the keys of a store depend on is the key and the
- * window: a reload that changes neither, nor how many there may be, keeps them.
+ * When the daemon starts, the last part of a log whose lines have a time is read; the contents of
+ * other logs are skipped. The entries of a store depend on the settings `key`, `query` and
+ * `window`: a reload that changes neither these nor the number of keys keeps the store.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -102,7 +102,9 @@ static bool note(const struct recent *recent, const char *url, size_t length, un
 
 /* --- feeds */
 
-/* A line without a time is taken for new: only such are read (follower_settings). */
+/*
+ * A line without a time counts as new: of such logs, only new lines are read (follower_settings).
+ */
 static unsigned int age_of(const struct recent *recent, const struct line_request *request)
 {
 	time_t now = time(NULL);
@@ -442,10 +444,11 @@ static int read_mode(const struct policy_spec *spec, mode_t *mode, struct error 
 		return -1;
 	*mode = value ? strtoul(value->text, &end, 8) : 0660;
 	if (value && (end == value->text || *end || *mode > 0777))
-		return error_set(error,
-				 "%s: policy '%s': feed_mode: '%s' is no mode; write it in octal, "
-				 "such as 0660, or 0666 for all on this host",
-				 value->where, spec->name, value->text);
+		return error_set(
+			error,
+			"%s: policy '%s': feed_mode: '%s' is not a mode; write it in octal, "
+			"such as 0660, or 0666 for all on this host",
+			value->where, spec->name, value->text);
 	return 0;
 }
 
@@ -480,7 +483,9 @@ static int read_feed(struct recent *recent, const struct policy_spec *spec, stru
 	if (!path)
 		return 0;
 	if (path->text[0] != '/')
-		return error_set(error, "%s: policy '%s': feed: '%s' is no absolute path",
+		return error_set(error,
+				 "%s: policy '%s': feed: '%s' is not an absolute path; write it "
+				 "from the root on",
 				 path->where, spec->name, path->text);
 	recent->feed_path = strdup(path->text);
 	settings->path = recent->feed_path;

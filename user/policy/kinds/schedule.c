@@ -148,7 +148,7 @@ static void tell_state(const struct policy *policy, struct policy_state *state)
 {
 	const struct schedule *schedule = policy->state;
 
-	gate_tell(&schedule->gate, "within its times", "outside of its times", state);
+	gate_tell(&schedule->gate, "within its times", "outside its times", state);
 }
 
 static void destroy(struct policy *policy)

@@ -80,14 +80,14 @@ int schedule_parse(const char *text, struct schedule_range *range, struct error 
 
 	range->days = EVERY_DAY;
 	if ((*at < '0' || *at > '9') && !parse_days(&at, &range->days))
-		return wrong(text, at, "not the days of a week", error);
+		return wrong(text, at, "expected days of the week", error);
 	range->begin = parse_time(&at);
 	if (range->begin < 0 || *at != '-')
-		return wrong(text, at, "not a time of the day and a minus", error);
+		return wrong(text, at, "expected a time of day and a minus", error);
 	at++;
 	range->end = parse_time(&at);
 	if (range->end < 0 || *at)
-		return wrong(text, at, "not a time of the day and the end", error);
+		return wrong(text, at, "expected a time of day and the end", error);
 	if (range->begin == range->end || range->begin == DAY_MINUTES)
 		return error_set(error, "'%s' is empty; a whole day is 00:00-24:00", text);
 	return 0;

@@ -65,7 +65,7 @@ static const struct netset *sources(const struct policy *policy)
 
 static const struct policy_setting settings[] = {
 	{ "from", "addresses and networks of IPv4 and IPv6, as 192.0.2.0/24", .list = true },
-	{ "file", "a file of them, one a line" },
+	{ "file", "a file of addresses and networks, one a line" },
 	{ NULL },
 };
 

@@ -3,10 +3,10 @@
  * The URL contains one of `texts`. Of those that it contains, the first in the list gives the
  * verdict; texts in the policy precede those in its file.
  *
- * In the kernel a short list is an automaton, with `not` or if the filter spares most walks of it. A long
- * one is looked up by its grams (include/grams.h). Texts of fewer than GRAM_MIN bytes have none:
- * they become an automaton beside the others, or all texts do if only all together give the
- * verdict.
+ * In the kernel a short list is an automaton, if it has `not` or if the filter avoids most walks of
+ * it. A longer one is looked up by its grams (include/grams.h). Texts of fewer than GRAM_MIN bytes
+ * have no gram: they become a separate automaton, or all texts do if the verdict depends on all of
+ * them together.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -92,7 +92,8 @@ static int part(struct substring *state, const struct policy *policy)
 		state->inside = &state->parted;
 	} else {
 		error_prefix(&state->automaton.reason,
-			     "its texts of less than %u bytes need an automaton, which ", GRAM_MIN);
+			     "its texts of fewer than %u bytes need an automaton, which ",
+			     GRAM_MIN);
 	}
 	patterns_free(&without);
 	return result;
@@ -123,7 +124,7 @@ static int make_form(struct substring *state, const struct policy *policy)
 		return part(state, policy);
 	else if (grams)
 		error_prefix(&made->reason,
-			     "as it has texts of less than %u bytes, and `not` or several "
+			     "as it has texts of fewer than %u bytes, and `not` or several "
 			     "verdicts, it needs an automaton of all, which ",
 			     GRAM_MIN);
 	return 0;
