@@ -179,7 +179,7 @@ class Cluster(ClusterLab):
         self.assertEqual(status["members"], 2)
 
     def try_nonsense(self, etcd, a, b):
-        """It is told, and everything else is as it was."""
+        """It is reported, and everything else stays as it was."""
         before = self.cluster(a)["list"]
         keys = {
             "members/zero": '{"weight": 0}',
@@ -203,7 +203,7 @@ class Cluster(ClusterLab):
         self.until_state(a, "ok", assignments=1)
         self.assertEqual(self.cluster(a)["list"], before)
         # Its own key, which another has overwritten without a lease, is not its own any more.
-        self.until_error(b, "another has the name")
+        self.until_error(b, "another member has the name")
         self.until_state(b, "unregistered")
         etcd.delete("/xdp-icp/site/members/origin-b")
         self.until_state(b, "ok", members=2)
@@ -264,7 +264,7 @@ class Cluster(ClusterLab):
         self.assertEqual([one["prefix"] for one in rest], [ADMIN])
 
     def test_a_map_that_no_chain_could_be_built_by(self):
-        """It takes effect when the reason has gone, here a file that was away for a moment."""
+        """It takes effect when the cause is gone, here a file that was missing for a moment."""
         self.etcd().start()
         urls = self.directory() / "urls"
         urls.write_text("http://other.example.org/\n")
@@ -340,14 +340,14 @@ class Faults(ClusterLab):
         return clock
 
     def refused_in_time(self, a):
-        """A change that etcd does not hear of ends with its reason."""
+        """A change that does not reach etcd fails with the reason."""
         done = a.icpctl("cluster", "assign", ADMIN, "miss", check=False)
         self.assertEqual(done.returncode, 3)
         self.assertIn("etcd has not replied", done.stderr)
         self.assertIn("Failed to connect", done.stderr)
 
     def compact(self, etcd, a):
-        """What the watch would be resumed with is gone: all is read again."""
+        """The revision to resume the watch at is gone: everything is read again."""
         reads = self.cluster(a)["reads"]
         a.process.send_signal(signal.SIGSTOP)
         try:
@@ -386,7 +386,7 @@ class Faults(ClusterLab):
         self.assertIn("12345", self.cluster(a)["state_error"])
 
     def test_a_key_that_was_deleted_while_there_was_no_watch(self):
-        """A read of all keys that has no key of this member is as good as its deletion."""
+        """A read of all keys without the key of this member has the effect of its deletion."""
         self.ttl = "60s"
         own = "/xdp-icp/site/members/origin-a"
         etcd = self.etcd().start()
@@ -405,7 +405,7 @@ class Faults(ClusterLab):
         self.until_state(a, "ok", members=1)
 
     def test_a_daemon_that_fails_to_start(self):
-        """It has read the lease of the one that runs, and leaves it alone."""
+        """It has read the lease of the running daemon, and leaves it alone."""
         etcd = self.etcd().start()
         a = self.member("origin-a", 3130).start()
         self.until_state(a, "ok", members=1, saved=True)
@@ -472,7 +472,7 @@ class Faults(ClusterLab):
         etcd.process.send_signal(signal.SIGCONT)
         self.until_state(a, "ok", members=1)
         until(lambda: a.checked(ADMIN) == "ICP_OP_HIT", "all to be its own")
-        self.assertRegex(a.log.read_text(), "isolated, its lease is over[^$]*no longer isolated")
+        self.assertRegex(a.log.read_text(), "isolated: its lease has expired[^$]*no longer isolated")
         self.lose_the_daemon(a)
 
     def lose_the_daemon(self, a):
@@ -516,7 +516,7 @@ class Faults(ClusterLab):
         return daemon.namespace.run(BUILD / "xdp-icpd", "-c", daemon.config, "--check").stdout
 
     def test_without_a_directory_nothing_is_saved(self):
-        """That is told, with the remedy, also by --check, and all else works."""
+        """It is reported with the remedy, also by --check, and everything else works."""
         self.etcd().start()
         directory = self.directory()
         os.chmod(directory, 0o755)
@@ -635,7 +635,7 @@ class Secrets(ClusterLab):
 
 
 class Hostile(ClusterLab):
-    """What listens there says what it likes: it is told, and the daemon lives."""
+    """A server that replies arbitrarily: its faults are reported, and the daemon survives."""
 
     def serve(self, answer):
         """Send answer(path) to each request, and all that it yields."""
@@ -729,7 +729,7 @@ class Hostile(ClusterLab):
         return f'{{"result": {{"ID": "7", "TTL": "6", {header}}}}}'.encode()
 
     def test_a_reply_that_the_watch_has_overtaken(self):
-        """It tells an older revision than the watch, which is no reason to read all again."""
+        """It has an older revision than the watch, which is no reason to read everything again."""
         self.ttl = "6s"
         key, value = (
             base64.b64encode(text).decode()

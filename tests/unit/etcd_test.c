@@ -119,11 +119,11 @@ TEST(replies)
 		  "\"message\":\"no leader\"}}",
 		  "no leader", ETCD_UNREACHABLE },
 		{ "HTTP/1.1 500 No\r\n\r\n{}", "without a message", ETCD_REFUSED },
-		{ "HTTP/1.1 500 No\r\n\r\n<html>", "status 500, no JSON: '<html>'",
+		{ "HTTP/1.1 500 No\r\n\r\n<html>", "status 500, not JSON: '<html>'",
 		  ETCD_UNREACHABLE },
 		{ "HTTP/1.1 302 Found\r\nLocation: /v3/else\r\nContent-Length: 0\r\n\r\n",
 		  "status 302", ETCD_UNREACHABLE },
-		{ ETCD_SERVER_OK "Content-Encoding: gzip\r\n\r\n\x1f\x8b", "no JSON",
+		{ ETCD_SERVER_OK "Content-Encoding: gzip\r\n\r\n\x1f\x8b", "not JSON",
 		  ETCD_UNREACHABLE },
 	};
 	struct etcd *etcd = new_client(NULL, NULL);
@@ -183,7 +183,7 @@ TEST(large_replies)
 		repeat(ETCD_SERVER_OK "\r\n{\"a\": [", "{},{},", 1 << 20, "{}]}\n");
 	told = call(etcd);
 	assert_int_equal(told.outcome, ETCD_UNREACHABLE);
-	assert_non_null(strstr(told.error.text, "no JSON"));
+	assert_non_null(strstr(told.error.text, "not JSON"));
 	assert_int_equal(stream(etcd, 0).outcome, ETCD_UNREACHABLE);
 	free(text);
 	assert_true(memory() < before + MEMORY_MAX);
@@ -229,7 +229,7 @@ TEST(streams)
 	free(text);
 	etcd_server.text = text = repeat(lines, "7\n", 1, "");
 	told = stream(etcd, 0);
-	assert_non_null(strstr(told.error.text, "no object"));
+	assert_non_null(strstr(told.error.text, "not a JSON object"));
 	free(text);
 
 	/* Calls that run are dropped with the client. */

@@ -8,7 +8,7 @@
 #include "lib/byteset.h"
 #include "lib/vec.h"
 
-/* Assignments of a block. Small blocks are put together with the next one, if that makes no more. */
+/* Assignments of a block. A small block is merged with the next one if both fit into one. */
 #define BLOCK_MAX 512u
 #define BLOCK_SMALL (BLOCK_MAX / 4)
 
@@ -91,7 +91,10 @@ struct assignment_cursor assignments_behind(const struct assignments *assignment
 	struct assignment_cursor cursor = { .of = assignments };
 	size_t end = assignments->block_count;
 
-	/* The first block whose last assignment is greater, and therein the first that is. */
+	/*
+	 * Find the first block whose last assignment is greater, and the first such assignment in
+	 * it.
+	 */
 	while (cursor.block < end) {
 		size_t middle = cursor.block + (end - cursor.block) / 2;
 		const struct assignment_block *block = assignments->blocks[middle];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The assigned prefixes of a map, in the order of their bytes, each once. They are in blocks, which never
- * change and have counts of references: the next map of a cluster shares those that it does not change. So
- * one change among a million takes the time and the memory of one block.
+ * The assigned prefixes of a map, in the order of their bytes, each once. They are in blocks, which
+ * are immutable and reference-counted: the next map of a cluster shares those that it does not
+ * change. So one change among a million takes the time and the memory of one block.
  */
 #ifndef XDP_ICP_CLUSTER_ASSIGNMENTS_H
 #define XDP_ICP_CLUSTER_ASSIGNMENTS_H
@@ -15,7 +15,7 @@
 struct cluster_assignment {
 	const char *prefix; /* any bytes but white space and NUL, with a NUL behind them */
 	size_t length;	    /* bytes, 1 to MEMBERSHIP_PREFIX_MAX */
-	const char *member; /* maybe of no member that there is now; NULL: the verdict is for all */
+	const char *member; /* may name no current member; NULL: the verdict is for all */
 	enum icp_opcode verdict;
 };
 
@@ -69,7 +69,8 @@ void assignments_add(struct assignments_maker *maker, const struct cluster_assig
 
 /*
  * Share the block that begins at a place, if all its assignments are less than the prefix `before` (NULL:
- * any), and move on behind it. False: there is none, or it is to be put together with others, which are small.
+ * any), and move on behind it. Returns false if there is none, or if it must be merged with others
+ * because it is small.
  */
 bool assignments_share(struct assignments_maker *maker, struct assignment_cursor *cursor,
 		       const char *before, size_t length);

@@ -330,7 +330,7 @@ int cluster_change(struct cluster *cluster, const char *key, size_t key_length, 
 	struct change *change;
 
 	if (cluster->waiting >= CLUSTER_CHANGES_MAX)
-		return error_set(error, "%u changes wait for etcd already; try again later",
+		return error_set(error, "%u changes are already waiting for etcd; try again later",
 				 CLUSTER_CHANGES_MAX);
 	change = calloc(1, sizeof(*change));
 	if (change) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * This host's part in a cluster: a member's key in etcd under a lease, the current map (registry.h),
- * which outlives etcd in a file, and changes that operators ask for. Each cluster has a thread of its
- * own, so that neither etcd, nor a resolver, a disk or a million keys ever delay the event loop.
+ * which outlives etcd in a file, and changes that operators ask for. Each cluster has a thread of
+ * its own, so that neither etcd nor a resolver, a disk or a million keys can delay the event loop.
  */
 #ifndef XDP_ICP_CLUSTER_CLUSTER_H
 #define XDP_ICP_CLUSTER_CLUSTER_H
@@ -37,19 +37,19 @@ struct cluster_settings {
 struct cluster;
 
 /*
- * Begin. `changed` is called in the event loop after each change of the map. The settings must outlive
- * the cluster. NULL with an error.
+ * Start a cluster. `changed` is called in the event loop after each change of the map. The settings
+ * must outlive the cluster. NULL with an error.
  */
 struct cluster *cluster_start(const struct cluster_settings *settings, struct event_base *base,
 			      void (*changed)(void *context), void *context, struct error *error);
 
-/* Wait until the map in the file counts, if there is one. */
+/* Wait until the map in the file is in use, if there is one. */
 void cluster_await_file(struct cluster *cluster);
 
 /*
- * End it, and free everything: wait for its thread, which takes at most some seconds. `leaves`: end the
- * lease, so that other members take over at once; else that lasts until its time is over, for a
- * successor. Changes that wait are called back. NULL is ignored.
+ * Stop a cluster, and free everything: wait for its thread, which takes at most some seconds.
+ * `leaves`: revoke the lease, so that other members take over at once; otherwise the lease stays
+ * for a successor until it expires. The callbacks of waiting changes are called. NULL is ignored.
  */
 void cluster_stop(struct cluster *cluster, bool leaves);
 
@@ -63,9 +63,9 @@ const struct cluster_settings *cluster_settings(const struct cluster *cluster);
 
 struct cluster_status {
 	bool connected;	  /* etcd has replied, and no call has failed since */
-	bool watching;	  /* each change is told */
-	bool registered;  /* this member's key is there */
-	bool isolated;	  /* the lease is over, whatever is said then */
+	bool watching;	  /* etcd reports each change */
+	bool registered;  /* this member's key is in etcd */
+	bool isolated;	  /* the lease has expired, whatever `isolated_misses` is */
 	bool below_floor; /* etcd's map has too few members: the last one stays */
 	bool saved;	  /* the file has the current map */
 	uint64_t lease;	  /* 0: none */
@@ -84,15 +84,16 @@ struct cluster_status {
 void cluster_status(struct cluster *cluster, struct cluster_status *status);
 
 /*
- * Return what matters most of it: isolated, below_floor, unreachable, unregistered, reading (all keys) or
- * ok.
+ * Return the most important part of a status: isolated, below_floor, unreachable, unregistered,
+ * reading (all keys) or ok. Static text.
  */
 const char *cluster_state(const struct cluster_status *status);
 
 /*
- * Set a key (below the cluster's prefix), or delete it if `value` is NULL; both are copied. `done` is
- * called in the event loop once etcd has replied, or the time is over: `error` is NULL, or says why
- * nothing may have changed; `found`: a key to delete was there. -1 with an error: too many wait.
+ * Set a key (below the cluster's prefix), or delete it if `value` is NULL; both are copied. `done`
+ * is called in the event loop once etcd has replied or after CLUSTER_CHANGE_TIMEOUT: `error` is
+ * NULL, or says why the change may not have been made; `found`: a key to delete existed. Returns -1
+ * with an error if too many changes are waiting.
  */
 typedef void (*cluster_changed)(void *context, bool found, const struct error *error);
 int cluster_change(struct cluster *cluster, const char *key, size_t key_length, const char *value,

@@ -305,7 +305,7 @@ static void after_login(struct etcd *etcd, const struct etcd_result *login)
 	}
 }
 
-/* It becomes a part of a header. */
+/* A token becomes part of a header. */
 static bool is_token(const char *text)
 {
 	size_t length = text ? strnlen(text, TOKEN_MAX + 1) : 0;
@@ -473,7 +473,7 @@ static void process_reply(struct call *call)
 	} else {
 		char why[MESSAGE_SHOWN + 96];
 
-		snprintf(why, sizeof(why), "status %ld, no JSON: '%.*s'; is it etcd 3.4 or later?",
+		snprintf(why, sizeof(why), "status %ld, not JSON: '%.*s'; is it etcd 3.4 or later?",
 			 status, MESSAGE_SHOWN, call->text ? call->text : "");
 		fail(call, ETCD_UNREACHABLE, why);
 	}
@@ -490,7 +490,7 @@ static void process_line(struct call *call, const char *line, size_t length)
 	else if (json_is_object(json))
 		refuse(call, json);
 	else
-		fail(call, ETCD_UNREACHABLE, "a line that is no object of JSON");
+		fail(call, ETCD_UNREACHABLE, "a line that is not a JSON object");
 	json_decref(json);
 }
 

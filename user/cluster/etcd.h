@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A client of etcd, 3.4 and later, by its gateway of HTTP and JSON. It is used in one thread, in whose
- * etcd_run() the callbacks are called; any thread may wake that up. Calls go to one endpoint, the same
- * until the caller moves on to the next. With a user, a token is got before the first call, and again
- * when etcd does not accept it any more.
+ * A client of etcd 3.4 and later, through its HTTP and JSON gateway. It is used in one thread,
+ * whose etcd_run() calls the callbacks; any thread may wake that up. Calls go to one endpoint, the
+ * same until the caller moves on to the next. With a user, a token is requested before the first
+ * call, and again when etcd no longer accepts it.
  */
 #ifndef XDP_ICP_CLUSTER_ETCD_H
 #define XDP_ICP_CLUSTER_ETCD_H
@@ -20,7 +20,7 @@
 #define ETCD_REPLY_MAX (16u << 20) /* bytes of a reply, and of a line of a watch */
 #define ETCD_PASSWORD_MAX 1024u	   /* bytes of its file */
 
-/* What an etcd is like. The texts must outlive the client. Files are read when they are needed. */
+/* How to reach etcd. The texts must outlive the client. Files are read when they are needed. */
 struct etcd_settings {
 	size_t endpoint_count;	     /* 1 to ETCD_ENDPOINTS_MAX */
 	char *const *endpoints;	     /* "https://HOST:PORT" */
@@ -46,10 +46,10 @@ struct etcd_result {
 
 struct etcd;
 
-/* The time in milliseconds of a clock that goes on while the machine sleeps, and never jumps. */
+/* Return milliseconds of a clock that also runs while the machine is suspended, and never jumps. */
 uint64_t etcd_now(void);
 
-/* Look whether this user may read the files of the settings. -1 with an error that names one. */
+/* Check that this user may read the files of the settings. -1 with an error that names one. */
 int etcd_check_files(const struct etcd_settings *settings, struct error *error);
 
 /* NULL with an error. */
@@ -65,8 +65,8 @@ void etcd_call(struct etcd *etcd, const char *path, json_t *body, unsigned int t
 	       etcd_done done, void *context);
 
 /*
- * Likewise a call whose reply is a stream: `line` gets the "result" of each object. `done` is called at
- * its end, which is never ETCD_OK.
+ * Likewise for a call whose reply is a stream: `line` receives the "result" of each object. `done`
+ * is called at its end, never with ETCD_OK.
  */
 typedef void (*etcd_line)(void *context, const json_t *result);
 void etcd_stream(struct etcd *etcd, const char *path, json_t *body, etcd_line line, etcd_done done,
@@ -75,14 +75,17 @@ void etcd_stream(struct etcd *etcd, const char *path, json_t *body, etcd_line li
 /* Drop all calls of a context, without calling back. NULL: all calls. */
 void etcd_drop(struct etcd *etcd, const void *context);
 
-/* The endpoint to which calls go, and moving on to the next one; running calls stay where they are. */
+/*
+ * Return the endpoint to which calls go; move on to the next one, without the calls that are
+ * running.
+ */
 const char *etcd_endpoint(const struct etcd *etcd);
 void etcd_next_endpoint(struct etcd *etcd);
 
 /* Get a new token before the next call. */
 void etcd_forget_token(struct etcd *etcd);
 
-/* Send calls now that etcd_run() would send, before something that takes long. */
+/* Send now what etcd_run() would send, before work that takes long. */
 void etcd_send(struct etcd *etcd);
 
 /* Process what happens, and return after `timeout` milliseconds, or once something has happened. */
@@ -91,7 +94,9 @@ void etcd_run(struct etcd *etcd, unsigned int timeout);
 /* Let etcd_run() return, from any thread. */
 void etcd_wake(struct etcd *etcd);
 
-/* When etcd_run() began to process what has come last. Meanwhile nothing else is sent or received. */
+/*
+ * Return when etcd_run() last began to process events. Until it ends nothing is sent or received.
+ */
 uint64_t etcd_woken(const struct etcd *etcd);
 
 #endif

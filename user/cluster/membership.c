@@ -17,7 +17,7 @@
 
 #define OUT_OF_MEMORY "out of memory"
 
-/* What a key of etcd is about, in the order of keys: then what is read is sorted. */
+/* What a key of etcd is about, in the byte order of the keys, so that what is read is sorted. */
 enum kind {
 	KIND_ASSIGNMENT,
 	KIND_DRAINED,
@@ -91,7 +91,7 @@ void membership_unref(const struct membership *map)
 	free(counted(map));
 }
 
-/* Where a merge is in a list of the former map, of one kind. */
+/* The position of a merge in one kind of the former map's lists. */
 struct source {
 	const struct membership *former; /* NULL: there is none */
 	enum kind kind;
@@ -354,7 +354,7 @@ static int check_key(enum kind kind, const struct entry *entry, struct error *er
 
 /* --- values */
 
-/* Read the value of a key that is in order, and add the change. */
+/* Read the value of a well-formed key, and add the change. */
 static int add_value(struct membership_changes *changes, enum kind kind, struct entry entry,
 		     const json_t *value, struct error *error)
 {

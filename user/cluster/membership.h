@@ -36,7 +36,7 @@
 struct cluster_member {
 	const char *name;
 	unsigned int weight;
-	bool drained;	       /* it stays in the list, and is in no order, not in its own either */
+	bool drained;	       /* it stays in the list, but is in no order, not even in its own */
 	const char *version;   /* an empty text: unknown */
 	const char *addresses; /* separated by ", "; likewise */
 };
@@ -45,9 +45,9 @@ struct membership {
 	const char *cluster; /* name: seeds the order */
 	const char *self;    /* name of this member, which may not be in the list */
 	uint64_t revision;   /* etcd's */
-	time_t as_of;	     /* when etcd told it; later confirmations are not noted here */
+	time_t as_of;	     /* when etcd sent it; later confirmations are not recorded here */
 	bool isolated;	     /* this member must not call anything its own */
-	bool leased;	     /* nor must it when its daemon is not heard of */
+	bool leased;	     /* nor when its daemon's lease in the kernel has expired */
 	size_t member_count;
 	struct cluster_member *members; /* sorted by name, each once */
 	size_t drained_count;
@@ -65,16 +65,19 @@ void membership_unref(const struct membership *map);
 /* Return a member, or NULL. */
 const struct cluster_member *membership_member(const struct membership *map, const char *name);
 
-/* Do they say the same of all members, prefixes and drained names? */
+/* Are all members, prefixes and drained names the same in both? */
 bool membership_is_same(const struct membership *a, const struct membership *b);
 
-/* Is it the name of a member, of a cluster? */
+/* Is it a valid name of a member or a cluster? */
 bool membership_is_name(const char *name, size_t length);
 
 /* Is it the name of a member, and not also that of a verdict, to which a prefix could be assigned? */
 bool membership_is_member_name(const char *name, size_t length);
 
-/* Can it be assigned? -1 with an error: empty, too long, with white space or a NUL. */
+/*
+ * Check that a prefix can be assigned. -1 with an error: empty, too long, with white space or a
+ * NUL.
+ */
 int membership_check_prefix(const char *prefix, size_t length, struct error *error);
 
 /* --- making the next map */
@@ -82,7 +85,7 @@ int membership_check_prefix(const char *prefix, size_t length, struct error *err
 struct membership_changes;
 
 /*
- * Begin a list of changes. `whole`: what follows is all that there is, else it changes a former map.
+ * Begin a list of changes. `whole`: they make up the whole map, else they change a former one.
  * NULL: out of memory.
  */
 struct membership_changes *membership_changes_new(bool whole);
@@ -91,13 +94,14 @@ void membership_changes_free(struct membership_changes *changes); /* NULL is ign
 /* The number of changes so far. */
 size_t membership_changes_count(const struct membership_changes *changes);
 
-/* Was there no room for one of them? No map is made of such changes. */
+/* Has adding one of them failed, for lack of room or memory? No map can be made of them. */
 bool membership_changes_lack(const struct membership_changes *changes);
 
 /*
  * Note a key that was set or, with `value` NULL, deleted. Neither needs a NUL at its end. -1 with an
- * error that does not name the key: the value is invalid; such a key keeps the meaning that it had in
- * the former map, if any. Or memory is exhausted, or there is too much; then no map can be made of them.
+ * error that does not name the key: the value is invalid; such a key keeps its meaning in the
+ * former map, if any. Also -1 if memory is exhausted or a bound is exceeded; then no map can be
+ * made of the changes.
  */
 int membership_changes_add(struct membership_changes *changes, const char *key, size_t key_length,
 			   const char *value, size_t value_length, struct error *error);
@@ -107,7 +111,7 @@ struct json_t;
 int membership_changes_add_json(struct membership_changes *changes, const char *key,
 				size_t key_length, const struct json_t *value, struct error *error);
 
-/* What a map has beside its keys; the texts are copied. */
+/* What a map has besides its keys; the texts are copied. */
 struct membership_head {
 	const char *cluster, *self;
 	uint64_t revision;
@@ -137,9 +141,9 @@ char *membership_assignment_value(const struct cluster_assignment *assignment);
 int membership_write(const struct membership *map, uint64_t lease, FILE *file);
 
 /*
- * Read a map that was written. The head is that of now, but for the revision and the time, which are the
- * file's; the lease is the file's if that is of the same member, else 0. Returns a reference. NULL with an
- * error: it is of another cluster, damaged, or exceeds a bound.
+ * Read a map that was written. The head is `now`, except for the revision and the time, which are
+ * the file's; the lease is the file's if it is of the same member, else 0. Returns a reference.
+ * NULL with an error: it is of another cluster, damaged, or exceeds a bound.
  */
 const struct membership *membership_read(FILE *file, const struct membership_head *now,
 					 uint64_t *lease, struct error *error);

@@ -113,7 +113,7 @@ static json_t *read_line(struct input *input, struct error *error)
 	if (json_is_object(json))
 		return json;
 	json_decref(json);
-	damaged(input, error, "not an object of JSON");
+	damaged(input, error, "not a JSON object");
 	return NULL;
 }
 

@@ -7,8 +7,8 @@
  * share, which is in proportion to its weight.
  *
  * The score is -w / ln(u), where w is the weight and u the hash of member and slot, as a number from
- * 0 to 1. It is computed in integers, for all members must come to the same order, whatever their
- * machine. Nothing here reads a clock or the host's state.
+ * 0 to 1. It is computed in integers, because all members must find the same order on any machine.
+ * Nothing here reads a clock or the host's state.
  */
 #ifndef XDP_ICP_CLUSTER_ORDER_H
 #define XDP_ICP_CLUSTER_ORDER_H
@@ -35,8 +35,8 @@ struct order *order_new(uint64_t seed);
 void order_free(struct order *order);
 
 /*
- * Add a member with a weight up to ORDER_WEIGHT_MAX; with 0 it takes no part, and is but counted. -1:
- * out of memory, or too many.
+ * Add a member with a weight up to ORDER_WEIGHT_MAX; with 0 it takes no part, and is only counted.
+ * -1: out of memory, or too many.
  */
 int order_add(struct order *order, const char *name, unsigned int weight);
 
@@ -48,8 +48,9 @@ unsigned int order_place(const struct order *order, uint32_t slot, size_t member
 			 unsigned int most);
 
 /*
- * The same if the member `first` (ORDER_NO_MEMBER: none) comes before all others, from the place without
- * that, which must not be looked for again: with many assigned prefixes that takes most of the time.
+ * The same if the member `first` (ORDER_NO_MEMBER: none) comes before all others. `place` is the
+ * result of order_place(), which is not computed again: with many assigned prefixes that would take
+ * most of the time.
  */
 unsigned int order_place_behind(const struct order *order, uint32_t slot, size_t member,
 				size_t first, unsigned int place, unsigned int most);

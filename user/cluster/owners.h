@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whose the URLs are by a map of a cluster (membership.h): the longest assigned prefix decides, else the
- * slot of the URL's key (partition.h). Of a prefix that has a member this one comes first, if it takes
- * part; all others follow in the order of the slot, that of the prefix itself then (order.h).
+ * The owners of URLs by the map of a cluster (membership.h): the longest assigned prefix decides,
+ * else the slot of the URL's key (partition.h). If the prefix is assigned to a member that takes
+ * part, that member comes first, and all others follow in the order of the prefix's own slot
+ * (order.h).
  */
 #ifndef XDP_ICP_CLUSTER_OWNERS_H
 #define XDP_ICP_CLUSTER_OWNERS_H
@@ -19,7 +20,7 @@ struct url_key;
 struct owners {
 	const struct membership *map;
 	struct order *order;	  /* those that are drained take no part */
-	struct byteset *prefixes; /* assigned; what the set says of them is the caller's */
+	struct byteset *prefixes; /* assigned; the caller sets the verdicts in the set */
 	uint16_t *slots;	  /* the owner of each + 1, or 0: unknown; NULL: all are */
 };
 
@@ -37,7 +38,7 @@ void owners_free(struct owners *owners); /* NULL is ignored */
 /* The number of a member that takes part, or ORDER_NO_MEMBER. */
 size_t owners_member(const struct owners *owners, const char *name);
 
-/* Of a URL with this key (url_key.h). */
+/* Return the ownership of a URL with this key (url_key.h). */
 struct ownership owners_find(const struct owners *owners, const char *url, size_t length,
 			     const struct url_key *key);
 
@@ -49,7 +50,7 @@ struct ownership owners_find(const struct owners *owners, const char *url, size_
 #define OWNER_NOBODY (MEMBERSHIP_MEMBERS_MAX + 256u)
 #define OWNERS_MAX (OWNER_NOBODY + 1)
 
-/* Not for several threads at a time: those of slots are remembered. */
+/* Return the owner. Not thread-safe: the owners of slots are cached. */
 unsigned int owners_owner(struct owners *owners, const struct ownership *ownership);
 
 #endif

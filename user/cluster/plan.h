@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a change of a cluster's map moves: the owners of requested URLs by two maps, by keys and requests.
- * A key counts once for each pair of owners that it has: assigned prefixes may divide it.
+ * What a change of a cluster's map moves: the owners of requested URLs in two maps, in keys and
+ * requests. A key counts once for each pair of owners that it has: assigned prefixes may divide it.
  */
 #ifndef XDP_ICP_CLUSTER_PLAN_H
 #define XDP_ICP_CLUSTER_PLAN_H
@@ -55,7 +55,7 @@ void plan_free(struct plan *plan); /* NULL is ignored */
 /* Count a request for a URL of `length` bytes. -1 with an error: out of memory, or too many keys. */
 int plan_add(struct plan *plan, const char *url, size_t length, struct error *error);
 
-/* Sum up. The result is the plan's, to which nothing can be added then. NULL: out of memory. */
+/* Return the result, owned by the plan, to which nothing can be added then. NULL: out of memory. */
 const struct plan_result *plan_finish(struct plan *plan);
 
 /* The share of a map's members by weight, from 0 to 1; 0 for others and for one that is drained. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A lease is taken over from the file, so that a restart in time changes nothing, or else granted. Then
- * the key is put, unless another has put it, and the lease is kept alive. Each call also tells whether
- * the endpoint is one that works.
+ * A lease is taken over from the file, so that a restart in time changes nothing, or else a new one
+ * is requested. Then the key is put, unless another member has put it, and the lease is kept alive.
+ * Each call also shows whether the endpoint works.
  */
 #include <string.h>
 
@@ -45,7 +45,7 @@ static void lose(struct session *session)
 	struct presence *presence = &session->presence;
 	struct error error;
 
-	error_set(&error, "the lease of member '%s' is lost; a new one is taken",
+	error_set(&error, "the lease of member '%s' is lost; requesting a new one",
 		  session->settings->self);
 	presence->lease = 0;
 	presence->written = false;
@@ -179,11 +179,11 @@ static void tell_owner(struct session *session, const json_t *inner)
 	char *value = etcd_bytes(key, "value", &length);
 	struct error error;
 
-	error_set(
-		&error,
-		"another has the name of this member, '%s': %.200s; give each member a name of its "
-		"own, or wait for the lease of the former to end",
-		session->settings->self, value ? value : "");
+	error_set(&error,
+		  "another member has the name of this one, '%s': %.200s; give each member a name "
+		  "of its "
+		  "own, or wait until the lease of the former expires",
+		  session->settings->self, value ? value : "");
 	free(value);
 	retry(session, &error);
 }
@@ -278,7 +278,7 @@ static void on_revoked(void *context, const struct etcd_result *result)
 	struct session *session = session_of(context, presence);
 
 	if (result->outcome != ETCD_OK)
-		log_write(LOG_INFO, "cluster '%s': the lease ends by itself: %s",
+		log_write(LOG_INFO, "cluster '%s': the lease is left to expire: %s",
 			  session->settings->name, result->error.text);
 	session->presence.lease = 0;
 }

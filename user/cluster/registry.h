@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The maps of this process's clusters, by name, for those who build chains. May be called in any
- * thread.
+ * The maps of this process's clusters, by name, for building chains. Thread-safe.
  */
 #ifndef XDP_ICP_CLUSTER_REGISTRY_H
 #define XDP_ICP_CLUSTER_REGISTRY_H

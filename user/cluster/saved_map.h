@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file of a cluster's map and lease, DIRECTORY/cluster-NAME. It is replaced atomically by a thread of
- * its own, for a disk may be slow. Its time is when etcd has last confirmed the map. Nothing is read or
- * written where another user could have a hand in it (path_safety.h).
+ * The file of a cluster's map and lease, DIRECTORY/cluster-NAME. It is replaced atomically by a
+ * thread of its own, because a disk may be slow. Its modification time is when etcd last confirmed
+ * the map. Nothing is read or written where another user could interfere (path_safety.h).
  */
 #ifndef XDP_ICP_CLUSTER_SAVED_MAP_H
 #define XDP_ICP_CLUSTER_SAVED_MAP_H
@@ -46,10 +46,13 @@ const struct membership *saved_map_read(struct saved_map *saved, const struct me
 /* Write a map soon; a later one takes its place. */
 void saved_map_put(struct saved_map *saved, const struct membership *map, uint64_t lease);
 
-/* Go on. Returns true if there is nothing to write any more. Never waits. */
+/* Do what is due at `now`. Returns true if nothing is left to write. Never waits. */
 bool saved_map_step(struct saved_map *saved, uint64_t now);
 
-/* The map in the file is confirmed: note the time, now and then. If the file is gone, it is written again. */
+/*
+ * etcd has confirmed the map in the file: update its time, at intervals. If the file is gone, write
+ * it again.
+ */
 void saved_map_confirm(struct saved_map *saved, const struct membership *map, uint64_t lease,
 		       uint64_t now);
 

@@ -25,7 +25,9 @@ unsigned int session_timeout(const struct session *session)
 	return third < 500 ? 500 : third > 5000 ? 5000 : third;
 }
 
-/* Twice as long each time, up to `most`; half of it by chance, lest all members try at once. */
+/*
+ * Twice as long each time, up to `most`; half of it is random, so that not all members try at once.
+ */
 static unsigned int back_off(unsigned int failures, unsigned int most)
 {
 	unsigned int time = BACK_OFF_FIRST
@@ -84,7 +86,9 @@ void session_reached(struct session *session)
 	session->connection_error = false;
 }
 
-/* Before a member's lease is over, each endpoint should have been tried: no pause but the first. */
+/*
+ * Each endpoint should be tried before the lease expires: there is no pause until all have failed.
+ */
 void session_unreachable(struct session *session, const struct error *error)
 {
 	unsigned int others = (unsigned int)session->settings->etcd.endpoint_count - 1;
@@ -182,7 +186,7 @@ static bool is_below_floor(struct session *session)
 	return below;
 }
 
-/* Use etcd's map, if it may be used. */
+/* Use the map of etcd, if it is fit for use. */
 static void consider(struct session *session, uint64_t now)
 {
 	const struct membership *known = session->known;
@@ -243,7 +247,7 @@ static void update_isolation(struct session *session, uint64_t now)
 	if (isolated != status->isolated)
 		log_write(isolated ? LOG_WARNING : LOG_NOTICE, "cluster '%s': %s",
 			  session->settings->name,
-			  isolated ? "this member is isolated, its lease is over"
+			  isolated ? "this member is isolated: its lease has expired"
 				   : "this member is no longer isolated");
 	status->isolated = isolated;
 	if (!session->map || session->map->isolated == told)

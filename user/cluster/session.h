@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a cluster's thread does with etcd: its parts, which call each other. All of it belongs to that
- * thread, but for what cluster.c has a lock for. Times are those of etcd_now(), in milliseconds.
+ * The parts of a cluster's thread, which call each other. All of it belongs to that thread, except
+ * for what cluster.c protects by a lock. Times are those of etcd_now(), in milliseconds.
  */
 #ifndef XDP_ICP_CLUSTER_SESSION_H
 #define XDP_ICP_CLUSTER_SESSION_H
@@ -13,7 +13,7 @@
 /* This member's lease and key (presence.c). */
 struct presence {
 	uint64_t lease;	      /* 0: none */
-	uint64_t valid_until; /* the lease is surely there until then */
+	uint64_t valid_until; /* the lease certainly exists until then */
 	uint64_t next;	      /* when to do something */
 	uint64_t claim_next;  /* when to put the key, after errors */
 	bool asked, claims;   /* a call runs; the next one puts the key */
@@ -83,7 +83,7 @@ void session_close(struct session *session, bool leaves, unsigned int most);
 
 /* --- for the parts */
 
-/* Log what etcd can cause, but not by the thousand. */
+/* Log a message that etcd can cause, at a limited rate. */
 void session_log(struct session *session, int priority, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -119,8 +119,9 @@ void view_begin(struct session *session, bool whole, uint64_t when);
 void view_step(struct session *session, uint64_t now);
 
 /*
- * etcd has replied, and was at this revision. It has lost what was seen if it is behind `seen`, up to
- * which all was known when the call was sent; the watch may be ahead of the reply meanwhile.
+ * etcd has replied, and was at this revision. It has lost data if it is behind `seen`, the revision
+ * up to which everything was known when the call was sent; meanwhile the watch may be ahead of the
+ * reply.
  */
 void view_confirm(struct session *session, uint64_t revision, uint64_t seen);
 

@@ -587,8 +587,9 @@ static double sum_excess(const struct suggest *suggest)
 }
 
 /*
- * Find the next step. False: all is well, none helps, or so small ones would not do even if as many
- * followed as may: where a key exceeds a share, a long list would gain nothing.
+ * Find the next step. Returns false if the shares are met, if no step helps, or if steps are so
+ * small that even the permitted number of them would not suffice: where a key exceeds a share, a
+ * long list would gain nothing.
  */
 static bool find_useful_step(struct suggest *suggest, struct step *step)
 {

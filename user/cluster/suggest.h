@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Assignments of prefixes that balance requests: each member gets its share by weight, within a
- * tolerance, by few assignments. Keys are not divided. The search is greedy, so others may be fewer.
+ * tolerance, with few assignments. Keys are not divided. The search is greedy, so fewer assignments
+ * may be possible.
  */
 #ifndef XDP_ICP_CLUSTER_SUGGEST_H
 #define XDP_ICP_CLUSTER_SUGGEST_H
@@ -47,7 +48,7 @@ void suggest_free(struct suggest *suggest); /* NULL is ignored */
 /* Count a request for a URL of `length` bytes. -1 with an error: out of memory, or too many keys. */
 int suggest_add(struct suggest *suggest, const char *url, size_t length, struct error *error);
 
-/* Search. The result is the argument's, to which nothing can be added then. NULL: out of memory. */
+/* Search. The argument owns the result; nothing can be added then. NULL: out of memory. */
 const struct suggest_result *suggest_finish(struct suggest *suggest);
 
 #endif

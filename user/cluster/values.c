@@ -4,7 +4,7 @@
 #include "cluster/values.h"
 #include "icp/opcode.h"
 
-#define NO_OBJECT "the value is not an object of JSON"
+#define NO_OBJECT "the value is not a JSON object"
 
 /* --- writing */
 

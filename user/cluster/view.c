@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * All keys are read in pages of one revision; then a watch tells what has changed since. If it ends, it is
- * resumed behind the last change that was seen. All is read again if etcd has compacted what would
- * come next, has lost this member's lease, or is behind what was seen: then it was wiped, or restored.
+ * All keys are read in pages of one revision; then a watch reports what has changed since. If it
+ * ends, it is resumed after the last change that was seen. All is read again if etcd has compacted
+ * what would come next, has lost this member's lease, or is behind what was seen: then it was
+ * wiped, or restored.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,8 @@
 #define LOGGED_BAD_KEYS 10   /* in a period (log.h) */
 
 /*
- * Milliseconds without a line after which a watch is taken for dead. etcd tells its progress every 10
- * or 11 minutes, but leaves it out in a period with a change.
+ * Milliseconds without a line after which a watch is taken for dead. etcd reports its progress
+ * every 10 or 11 minutes, but skips the report in a period with a change.
  */
 #define WATCH_SILENCE (25 * 60000)
 
@@ -157,7 +158,7 @@ static void on_line(void *context, const json_t *result)
 
 	if (etcd_number(result, "compact_revision")) {
 		session_log(session, LOG_NOTICE,
-			    "etcd has compacted the changes; all keys are read");
+			    "etcd has compacted the changes; reading all keys again");
 		view_begin(session, true, etcd_now());
 	} else if (json_is_true(json_object_get(result, "canceled"))) {
 		etcd_forget_token(session->etcd);
@@ -353,7 +354,9 @@ void view_begin(struct session *session, bool whole, uint64_t when)
 	session->status.watching = false;
 }
 
-/* The changes that have come, made into a map no more often than is reasonable for their size. */
+/*
+ * Make a map of the changes that have arrived, no more often than is reasonable for their number.
+ */
 static void flush(struct session *session, uint64_t now)
 {
 	struct view *view = &session->view;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Unix datagram sockets to which applications send what they have handled, one URL a datagram. All
- * policies that name the same path, in the chains before and after a reload as well, share one socket
- * and hear each datagram. All in the main thread.
+ * policies that name the same path, in the chains before and after a reload as well, share one
+ * socket and each receive every datagram. For the main thread.
  */
 #ifndef XDP_ICP_RECENT_FEED_H
 #define XDP_ICP_RECENT_FEED_H
@@ -25,11 +25,14 @@ struct feed_settings {
 	gid_t group;	  /* of the socket, or (gid_t)-1: that of this process */
 };
 
-/* Hear a socket, which is bound if no one hears it yet. NULL with an error that names the remedy. */
+/*
+ * Receive from a socket, which is bound if it is not open yet. NULL with an error that names the
+ * remedy.
+ */
 struct feed *feed_open(struct event_base *base, const struct feed_settings *settings,
 		       feed_hear hear, void *context, struct error *error);
 
-/* Hear it no more; the last one closes and removes it. NULL is ignored. */
+/* Stop receiving; the last feed of a socket closes and removes it. NULL is ignored. */
 void feed_close(struct feed *feed);
 
 #endif

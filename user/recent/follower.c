@@ -93,7 +93,7 @@ static void begin_last(struct tail *tail, int fd, off_t most)
 	off_t size = fstat(fd, &status) == 0 ? status.st_size : 0;
 
 	begin_tail(tail, fd, size > most ? size - most : 0);
-	/* In the midst of a line, as it seems: its rest is no line. */
+	/* This may be in the middle of a line, whose rest is no line. */
 	if (tail->offset > 0) {
 		tail->offset--;
 		tail->skips = true;
@@ -234,7 +234,7 @@ static void on_poll(evutil_socket_t fd, short what, void *context)
 
 /* --- creation */
 
-/* Where the group may read the log, a member may. `reason` is what open() has failed with. */
+/* If the log's group may read it, recommend to join that. `reason` is the errno of open(). */
 static void add_remedy(const char *path, int reason, struct error *error)
 {
 	const struct group *group;
@@ -316,7 +316,7 @@ void follower_inherit(struct follower *follower, const struct follower *other)
 	follower->former_polls = other->former_polls;
 	follower->state = other->state;
 	follower->why = other->why;
-	/* Without a descriptor, which is improbable, what comes from now on is read. */
+	/* Without a descriptor, which is improbable, only new lines are read. */
 	follower->begun = (follower->current.fd >= 0) == (other->current.fd >= 0);
 	follower->history = follower->begun && follower->history && other->history;
 }

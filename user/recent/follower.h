@@ -3,8 +3,8 @@
  * Follows a log while other programs append to it, rename it and begin a new one (logrotate's create),
  * or truncate it (copytruncate). All in the main thread, in short turns.
  *
- * The file is looked at every POLL milliseconds. Inotify would tell sooner, but of each line of a busy
- * log, and not at all of what happens on another host of a network file system.
+ * The file is polled every POLL milliseconds. Inotify would be faster, but would report each line
+ * of a busy log, and nothing that happens on another host of a network file system.
  */
 #ifndef XDP_ICP_RECENT_FOLLOWER_H
 #define XDP_ICP_RECENT_FOLLOWER_H
@@ -36,8 +36,8 @@ struct follower_settings {
 };
 
 /*
- * Create a follower that does not follow yet. A log that does not exist is waited for; one that cannot
- * be read is an error, as it is after the start of a daemon: NULL and an error with the remedy.
+ * Create a follower that is not started yet. It waits for a log that does not exist. A log that
+ * cannot be read is an error: NULL and an error with the remedy.
  */
 struct follower *follower_new(const struct follower_settings *settings, struct error *error);
 
@@ -47,7 +47,7 @@ int follower_start(struct follower *follower, struct event_base *base);
 /* Continue where another follower of the same path is. To be called before follower_start(). */
 void follower_inherit(struct follower *follower, const struct follower *other);
 
-/* Do not read what has been written to the log by now. */
+/* Skip what has been written to the log so far. */
 void follower_skip(struct follower *follower);
 
 const char *follower_path(const struct follower *follower);
@@ -58,7 +58,10 @@ enum follower_state {
 	FOLLOWER_CANNOT, /* it cannot be read */
 };
 
-/* Tell the state, and for FOLLOWER_CANNOT why, "" otherwise; valid until the event loop runs. */
+/*
+ * Return the state; *why is the reason for FOLLOWER_CANNOT, else "", valid until the event loop
+ * runs.
+ */
 enum follower_state follower_state(const struct follower *follower, const char **why);
 
 /* Stop, and free it; NULL is ignored. */

@@ -27,7 +27,7 @@ struct line_format;
 
 /*
  * Create a format: the name of one above, or a pattern. `scheme` and `host` stand in where a line has a
- * path alone; `host` NULL: such a line is nonsense. NULL and an error without the place.
+ * path alone; `host` NULL: such a line is LINE_NONSENSE. NULL and an error without the place.
  */
 struct line_format *line_format_new(const char *format, const char *scheme, const char *host,
 				    struct error *error);

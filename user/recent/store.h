@@ -4,8 +4,8 @@
  * changes the store; any may look keys up meanwhile.
  *
  * What feeds a store is beyond the operator's control, so its memory is bounded: by the number of keys,
- * and by their bytes. The keys that expire first make room. Expired keys are not found, and
- * are removed by and by, so that a million that expire at once delay nothing.
+ * and by their bytes. The keys that expire first make room. Expired keys are not found, and are
+ * removed gradually, so that a million that expire at once delay nothing.
  */
 #ifndef XDP_ICP_RECENT_STORE_H
 #define XDP_ICP_RECENT_STORE_H
@@ -84,8 +84,8 @@ struct recent_mirror {
 uint32_t recent_store_id(const struct recent_store *store);
 
 /*
- * Have the store copied as it changes; a mirror that it does not have yet, once recent_store_fill() has
- * copied the rest. NULL: no more.
+ * Copy changes of the store to a mirror from now on. A new mirror is complete once
+ * recent_store_fill() has copied the rest. NULL: stop copying.
  */
 void recent_store_set_mirror(struct recent_store *store, const struct recent_mirror *mirror);
 
@@ -103,10 +103,10 @@ struct recent_usage {
 };
 struct recent_usage recent_store_usage(const struct recent_store *store);
 
-/* A key that is told, valid during the call, and when it expires. False: tell no more. */
+/* A callback for a key, which is valid during the call, and its expiry. Returns false to stop. */
 typedef bool (*recent_tell)(void *context, const char *key, size_t length, uint64_t expires);
 
-/* Tell the keys that have not expired, those that expire last first. */
+/* Call `tell` for each key that has not expired, those that expire last first. */
 void recent_store_list(const struct recent_store *store, uint64_t now, recent_tell tell,
 		       void *context);
 

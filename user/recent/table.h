@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table of include/recent.h, for its only writer. Others read it meanwhile: a key that is inserted is
- * there from one moment to the next, one that is removed is gone likewise, and none ever moves.
+ * The table of include/recent.h, for its only writer. Others read it meanwhile: keys are inserted
+ * and removed atomically, and never move.
  */
 #ifndef XDP_ICP_RECENT_TABLE_H
 #define XDP_ICP_RECENT_TABLE_H
