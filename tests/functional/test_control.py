@@ -108,7 +108,7 @@ class Curl(Lab):
         self.assertEqual(self.curl("/v1/drain", "-X", "DELETE"), (200, reply | {"drain": None}))
 
     def test_arguments_that_are_no_utf8(self):
-        """They are refused, and are not as if they were left out."""
+        """They are refused, and not ignored."""
         for words in (("drain", "--verdict=denied\udcff"), ("check", "--source=\udcff", "http://x/")):
             done = self.daemon_here.icpctl(*words, check=False)
             self.assertEqual(done.returncode, 3)
@@ -116,16 +116,16 @@ class Curl(Lab):
         self.assertIsNone(self.daemon_here.status()["drain"])
 
     def test_unknown_names(self):
-        """A request with a wrong name does not do something else."""
+        """A request with a wrong name is refused instead of doing something else."""
         for method, path, body, told in (
             ("PUT", "/v1/drain", '{"reply": "hit"}', "unknown member 'reply'; known: verdict"),
-            ("PUT", "/v1/drain", '{"verdict": 7}', "verdict 'no text': unknown; it is"),
+            ("PUT", "/v1/drain", '{"verdict": 7}', "verdict 'not a string': unknown; it can be"),
             ("PUT", "/v1/drain?save=maybe", "{}", "save 'maybe': must be true or false"),
             ("PUT", "/v1/drain?keep=true", "{}", "unknown argument 'keep'; known: save"),
             ("PUT", "/v1/policies/10?save=1", '{"kind": "exact"}', "save '1': must be"),
             ("DELETE", "/v1/policies/10?save=1", "", "save '1': must be"),
             ("POST", "/v1/check", '{"urls": [], "from": "::1"}', "unknown member 'from'; known: urls source"),
-            ("POST", "/v1/check", '{"urls": [], "source": 7}', "source 'no text': not an"),
+            ("POST", "/v1/check", '{"urls": [], "source": 7}', "source 'not a string': not an"),
             ("GET", "/v1/status?verbose=1", "", "unknown argument 'verbose'; none is known here"),
         ):
             with self.subTest(path=path, body=body):
@@ -235,7 +235,7 @@ class ManyConnections(Lab):
         until(lambda: self.daemon_here.count("tracers") == 6, "six traces")
         status, reply = self.begin("GET", "/v1/trace").reply()
         self.assertEqual(status, 503)
-        self.assertIn("6 clients trace already", reply["error"])
+        self.assertIn("6 clients are already tracing", reply["error"])
         self.begin("GET", "/v1/trace", uid=0)
         until(lambda: self.daemon_here.count("tracers") == 7, "root's trace")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""icpctl cluster plan: what a change of a cluster moves, by logs that are made here."""
+"""icpctl cluster plan: what a change of a cluster moves, with logs that are made here."""
 
 import json
 import re
@@ -114,13 +114,13 @@ class Plan(Lab):
         for words, text in (
             (("--without", "origin-x"), "--without 'origin-x': there is no such member"),
             (("--with", "d", "0"), "the weight '0' must be a number from 1 to 10000"),
-            (("--with", "hit", "1"), "and no verdict's"),
+            (("--with", "hit", "1"), "and not a verdict's"),
             (("--assign", "http://e.org/"), "must be PREFIX=MEMBER or PREFIX=VERDICT"),
             (("--assign", "http://e.org/=origin-x"), "'origin-x' is neither a member nor a verdict"),
             (("--unassign", "http://e.org/"), "that prefix is not assigned"),
             (("--undrain", "origin-a"), "that member is not drained"),
-            (("--key", "site"), "--key 'site' is no key"),
-            (("--suggest", "--svg", missing), "without --suggest"),
+            (("--key", "site"), "--key 'site' is not a key"),
+            (("--suggest", "--svg", missing), "cannot be used with --suggest"),
             (("--members", missing), "No such file"),
             (("--svg", missing / "x"), "No such file"),
             (("--format", "("), "neither common, combined nor squid"),
@@ -140,7 +140,7 @@ class Plan(Lab):
         self.log.write_bytes(b"\0\xff\n a b c\n")
         self.assertIn("no request in 2 lines", self.plan(check=False).stderr)
         self.log.write_text(common("/a"))
-        self.assertIn("is no name", self.plan("--cluster", "a;b", check=False).stderr)
+        self.assertIn("is not the name", self.plan("--cluster", "a;b", check=False).stderr)
         self.assertIn("name the host with --host", self.plan("--host", "", check=False).stderr)
 
 

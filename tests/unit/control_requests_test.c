@@ -165,7 +165,7 @@ TEST(changes_are_for_the_servers_user)
 		skip();
 	fd = open_as(*state, 1001);
 	send_request(fd, "PUT", "/v1/things/a", "");
-	expect_response(fd, 403, "PUT /v1/things/a: permitted only to root and the daemon's user");
+	expect_response(fd, 403, "PUT /v1/things/a: permitted only for root and the daemon's user");
 	fd = open_as(*state, 1001);
 	send_request(fd, "POST", "/v1/echo", "{\"n\":1}");
 	expect_response(fd, 200, "\"n\":1");

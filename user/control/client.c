@@ -190,7 +190,7 @@ static void close_transfer(struct transfer *transfer)
 	free(transfer->text);
 }
 
-/* Return milliseconds until the transfer ends or fails for want of a byte, at most a second. */
+/* Return the milliseconds until the transfer ends or times out, at most a second. */
 static int time_left(const struct transfer *transfer)
 {
 	uint64_t now = clock_ns(CLOCK_MONOTONIC), end = transfer->end;
@@ -373,7 +373,7 @@ static int hold_signals(sigset_t *former)
 	return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* Forget those that were received. */
+/* Discard the signals that were received. */
 static void release_signals(int signals, const sigset_t *former)
 {
 	struct signalfd_siginfo received;

@@ -32,7 +32,7 @@ enum control_result control_ask(const char *path, const char *method, const char
 
 /* What happens while a response is awaited. */
 struct control_wait {
-	int stop; /* a descriptor that ends it once it is readable; -1: none */
+	int stop; /* a descriptor that ends the wait once it is readable; -1: none */
 	/* Called about once a second, if not NULL, with the bytes of the request that are sent. */
 	void (*tick)(void *context, size_t sent);
 	void *context;

@@ -60,9 +60,9 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 }
 
 /*
- * Has the peer closed, or is there only something to read? The event is for that as
- * well, since libevent reports a closed socket with an error as readable. It is edge-triggered, as
- * nothing is read here.
+ * Has the peer closed the connection, or is there only something to read? The event is also for
+ * reading, because libevent reports a socket that was closed with an error as readable. It is
+ * edge-triggered, as nothing is read here.
  */
 static void on_hangup(evutil_socket_t fd, short what, void *context)
 {
@@ -197,7 +197,7 @@ void request_receive(struct control_request *request, const char *bytes, size_t 
 	request->length += length;
 }
 
-/* At least as many as the values of a JSON text, if it is one. */
+/* An upper bound of the number of values of a JSON text. */
 static size_t count_values(const char *text, size_t length)
 {
 	bool quoted = false;
@@ -357,7 +357,9 @@ static void respond(struct control_request *request, enum control_status status,
 	wake(request);
 }
 
-/* Nothing is owed any more. False: there is no peer, and the request may have been freed. */
+/*
+ * Note that the handler has replied. False: there is no peer, and the request may have been freed.
+ */
 static bool is_awaited(struct control_request *request)
 {
 	request->owed = false;

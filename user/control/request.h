@@ -45,7 +45,7 @@ struct control_request {
 	json_t *body;
 	struct MHD_Response *response; /* not queued yet */
 	unsigned int status;
-	const char *security;	/* Content-Security-Policy of the response; NULL: none is a page */
+	const char *security;	/* Content-Security-Policy of the response; NULL: it is no page */
 	struct evbuffer *lines; /* of a streamed response, not passed on yet */
 	void (*on_close)(void *context);
 	void *context; /* of on_close */

@@ -88,7 +88,7 @@ static void route(const struct control *control, struct control_request *request
 			       "%s: no such resource; GET " CONTROL_INDEX " lists them", path);
 	} else if (!request->resource) {
 		control_refuse(request, CONTROL_STATUS_NOT_ALLOWED,
-			       "%s: not by %s; GET " CONTROL_INDEX " lists the methods", path,
+			       "%s: no method %s; GET " CONTROL_INDEX " lists the methods", path,
 			       method);
 		for (one = control->resources; one->method && request->response; one++)
 			if (match(one, path))
@@ -97,11 +97,12 @@ static void route(const struct control *control, struct control_request *request
 	} else if ((request->resource->changes || request->resource->secret) &&
 		   !request->may_change) {
 		control_refuse(request, CONTROL_STATUS_FORBIDDEN,
-			       "%s %s: permitted only to root and the daemon's user", method, path);
+			       "%s %s: permitted only for root and the daemon's user", method,
+			       path);
 	}
 }
 
-/* Is a name one of a list, as in struct control_resource? */
+/* Is the name in a list as in struct control_resource? */
 static bool is_listed(const char *list, const char *name)
 {
 	size_t length = strlen(name), word;
@@ -182,8 +183,7 @@ static void begin(const struct control *control, struct control_request *request
 
 	if (control->tcp && host && !control_tcp_host_is_own(host))
 		control_refuse(request, CONTROL_STATUS_FORBIDDEN,
-			       "Host %s: ask by an address, as localhost, or by the host's name",
-			       host);
+			       "Host %s: use an address, localhost or the host's name", host);
 	else
 		route(control, request, method, path);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The serving side of the control socket (protocol.h): HTTP by libmicrohttpd, which gets each
- * connection once its peer is known and its quota allows it, within a libevent loop.
+ * The server side of the control socket (protocol.h): HTTP by libmicrohttpd, within a libevent
+ * loop. libmicrohttpd gets a connection once its peer is known and the peer's quota allows it.
  */
 #ifndef XDP_ICP_CONTROL_SERVER_H
 #define XDP_ICP_CONTROL_SERVER_H
@@ -75,9 +75,9 @@ struct control *control_open(struct event_base *base, const struct socket_file *
 			     struct error *error);
 
 /*
- * Likewise on a TCP socket (tcp.h). Peers are unknown and may only read: no resource that changes
- * anything is theirs, a body closes the connection, and a connection above the limit closes the oldest.
- * `name`, a literal, stands for the socket in messages.
+ * Likewise on a TCP socket (tcp.h). Peers are unknown and may only read: resources that change
+ * anything are refused, a body closes the connection, and a connection above the limit closes the
+ * oldest. `name`, a literal, stands for the socket in messages.
  */
 struct control *control_open_tcp(struct event_base *base, int fd, const char *name,
 				 const struct control_resource *resources, void *context,
@@ -91,9 +91,9 @@ struct control *control_open_tcp(struct event_base *base, int fd, const char *na
 void control_close(struct control *control);
 
 /*
- * What was asked, valid until the handler returns: the body, an object, or NULL if there is none;
- * the member of a collection; an argument of the query string, or NULL. Names and arguments have
- * been percent-decoded (but for %00), and are in the form of lib/escape.h.
+ * The parts of a request, valid until the handler returns: the body, an object, or NULL if there is
+ * none; the member of a collection; an argument of the query string, or NULL. Names and arguments
+ * have been percent-decoded (except for %00), and are in the form of lib/escape.h.
  */
 json_t *control_body(const struct control_request *request);
 const char *control_name(const struct control_request *request);
@@ -118,7 +118,10 @@ char *control_dump(const json_t *response, size_t *length);
 void control_reply_text(struct control_request *request, const char *type, char *text,
 			size_t length);
 
-/* Likewise a page, with the Content-Security-Policy under which it works; any other may do nothing. */
+/*
+ * Likewise a page, with the Content-Security-Policy that it needs; other responses get one that
+ * permits nothing.
+ */
 void control_reply_page(struct control_request *request, const char *security, char *text,
 			size_t length);
 

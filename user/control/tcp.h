@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a server on TCP needs besides (server.h): its socket, and which requests come from elsewhere. */
+/* What a server on TCP needs besides server.h: its socket, and a check of the Host header. */
 #ifndef XDP_ICP_CONTROL_TCP_H
 #define XDP_ICP_CONTROL_TCP_H
 

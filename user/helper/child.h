@@ -11,7 +11,7 @@
 
 #include "lib/error.h"
 
-/* Receives how a process has ended, such as "ended with exit code 1". */
+/* A callback for the end of a process; `how` is such as "ended with exit code 1". */
 typedef void (*helper_child_ended)(void *context, pid_t pid, const char *how);
 
 struct helper_child {
@@ -43,7 +43,7 @@ struct helper_run {
 int helper_run(const struct helper_run *run, char *output, size_t size, struct error *error);
 
 enum helper_child_stop {
-	CHILD_STOP_GRACEFUL, /* it may finish what it does */
+	CHILD_STOP_GRACEFUL, /* let it finish its request */
 	CHILD_STOP_KILL,     /* send SIGKILL at once */
 };
 
@@ -55,7 +55,7 @@ void helper_child_stop(struct helper_child *child, enum helper_child_stop how);
 
 /*
  * Likewise for a process that seems to have exited by itself: `ended` is called once it has, now or
- * from the event loop, unless helper_child_forget() is called with the context before.
+ * from the event loop, unless helper_child_forget() is called with `context` first.
  */
 void helper_child_await_end(struct helper_child *child, helper_child_ended ended, void *context);
 void helper_child_forget(const void *context);

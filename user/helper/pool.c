@@ -336,7 +336,9 @@ static void read_replies(struct worker *worker, struct job_list *done)
 	update_expiry(pool);
 }
 
-/* The child has closed its output or does not read its input any more; or, `what` 0, it has written. */
+/*
+ * The child has closed its output or no longer reads its input; or, with `what` 0, it has written.
+ */
 static void on_event(struct bufferevent *stream, short what, void *context)
 {
 	struct job_list done = TAILQ_HEAD_INITIALIZER(done);

@@ -69,13 +69,13 @@ bool helper_pool_ask(struct helper_pool *pool, const char *line, size_t length, 
 struct helper_pool_state {
 	size_t children;
 	size_t running;
-	size_t sound;	   /* that run, and have replied since one of theirs has ended */
+	size_t sound;	   /* those of them that have replied since they were last restarted */
 	const char *ended; /* how the last one has ended; "": none has. Valid until the next call */
 };
 
 struct helper_pool_state helper_pool_state(const struct helper_pool *pool);
 
-/* How much there is to do, and what has been done. */
+/* The load of a pool, and its work so far. */
 struct helper_pool_use {
 	size_t busy;	  /* children that have a request */
 	size_t queued;	  /* requests that wait for a child */

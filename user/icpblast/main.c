@@ -68,7 +68,7 @@ static const struct argp_option options[] = {
 	{ "url", 'u', "PATTERN", 0, "one URL, or many with a number in the place of %d", 0 },
 	{ "urls", 'k', "COUNT", 0, "how many URLs %d makes, from 0 on (1)", 0 },
 	{ "expect", 'e', "VERDICTS", 0,
-	  "what a reply may say where FILE does not tell (any); `echo` for a responder that only "
+	  "the verdicts to expect where FILE gives none (any); `echo` for a responder that only "
 	  "exchanges the addresses",
 	  0 },
 	{ "zipf", 'z', "S", 0,

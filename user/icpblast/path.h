@@ -23,8 +23,8 @@ struct blast_path {
 };
 
 /*
- * Find the interface by which the kernel sends to the address. If `mac` (6 bytes) is NULL, an empty
- * datagram is sent to resolve the MAC address.
+ * Find the interface by which the kernel sends to the address. `mac` has 6 bytes; if it is NULL, an
+ * empty datagram is sent to resolve the MAC address.
  *
  * Unless `anywhere`, refuse interfaces by which queries may leave this machine: all but the loopback
  * interface and a veth. Returns 0, or -1 with an error; `*refused` tells whether this was the reason.

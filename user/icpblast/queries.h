@@ -35,7 +35,7 @@ int blast_urls_make(struct blast_urls *urls, const char *pattern, size_t count, 
 
 void blast_urls_free(struct blast_urls *urls);
 
-/* Set config->headers, which all queries share, from the other members. */
+/* Set config->headers, which all queries share, from the other members of `config`. */
 void blast_headers_make(struct blast_config *config);
 
 /* Write the query for a URL of at most BLAST_URL_MAX bytes; `size` is that of `*query` in bytes. */

@@ -130,7 +130,7 @@ static void report_text(const struct blast_job *job, const struct blast_result *
 	printf("\n%llu %s without a reply", blast_lost(counts),
 	       plural(blast_lost(counts), "query", "queries"));
 	if (counts->sent_unanswerable)
-		printf(", and %llu for which there is to be none", counts->sent_unanswerable);
+		printf(", and %llu to which no reply is expected", counts->sent_unanswerable);
 	putchar('\n');
 	if (job->path.veth && job->sending == BLAST_SENDING_LIVE && blast_lost(counts) &&
 	    blast_lost(counts) == counts->sent - counts->sent_unanswerable)

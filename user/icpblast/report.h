@@ -5,7 +5,7 @@
 
 #include "icpblast/run.h"
 
-/* Print it on standard output. */
+/* Print the result of a run on standard output. */
 void blast_report(const struct blast_job *job, const struct blast_result *result, bool json);
 
 #endif

@@ -46,7 +46,7 @@ static void print_result(const json_t *result, const char *source)
 	const char *explanation = json_string_value(json_object_get(result, "explanation"));
 
 	if (json_is_null(json_object_get(result, "verdict"))) {
-		printf("no answer  %s  (%s)\n", icpctl_string(result, "url"),
+		printf("no reply  %s  (%s)\n", icpctl_string(result, "url"),
 		       icpctl_string(result, "why"));
 		return;
 	}

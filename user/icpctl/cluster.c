@@ -209,14 +209,15 @@ static const struct argp argp = {
 	.children = children,
 	.args_doc = "status\nassign PREFIX MEMBER|VERDICT\nunassign PREFIX\ndrain MEMBER\n"
 		    "undrain MEMBER\nplan FILE|-",
-	.doc = "Prints the state of clusters and their members, and changes in etcd what counts "
-	       "for all of them.\v"
+	.doc = "Prints the state of clusters and their members, and changes the keys in etcd that "
+	       "apply to all members.\v"
 	       "assign gives the URLs that begin with PREFIX to a member, or all members the same "
 	       "verdict for them; the longest prefix counts. A drained member is neither "
 	       "owner nor successor of any URL until undrain.\n"
 	       "\n"
 	       "plan tells how many keys and requests of FILE, an access log or a list of URLs, "
-	       "the changes of its options would move from whom to whom; it changes nothing.\n"
+	       "the changes given as options would move, and between which members; it changes "
+	       "nothing.\n"
 	       "\n"
 	       "  icpctl cluster assign http://www.example.org/admin/ origin-c\n"
 	       "  icpctl cluster plan --key host+1 --without origin-b access.log",

@@ -35,19 +35,19 @@ static const struct argp_option options[] = {
 	  "as if this member joined, or had another weight" },
 	{ "assign", OPTION_CHANGES + PLAN_ASSIGN, "PREFIX=OWNER", 0,
 	  "as if the prefix were assigned to a member or a verdict" },
-	{ "unassign", OPTION_CHANGES + PLAN_UNASSIGN, "PREFIX", 0, "as if it were not" },
+	{ "unassign", OPTION_CHANGES + PLAN_UNASSIGN, "PREFIX", 0, "as if it were not assigned" },
 	{ "drain", OPTION_CHANGES + PLAN_DRAIN, "MEMBER", 0, "as if this member were drained" },
-	{ "undrain", OPTION_CHANGES + PLAN_UNDRAIN, "MEMBER", 0, "as if it were not" },
+	{ "undrain", OPTION_CHANGES + PLAN_UNDRAIN, "MEMBER", 0, "as if it were not drained" },
 	{ "key", OPTION_KEY, "KEY", 0, "the key of the policy: url, host, host+1, ... (url)" },
-	{ "no-query", OPTION_NO_QUERY, NULL, 0, "likewise its 'query' = false" },
+	{ "no-query", OPTION_NO_QUERY, NULL, 0, "as if the policy had 'query' = false" },
 	{ "members", OPTION_MEMBERS, "FILE", 0,
 	  "the map that a daemon has saved, or lines of NAME WEIGHT; no daemon is asked" },
 	{ "suggest", OPTION_SUGGEST, NULL, 0, "suggest assignments that balance the requests" },
 	{ "svg", OPTION_SVG, "FILE", 0, "draw a picture of what moves" },
 	{ "format", OPTION_FORMAT, "FORMAT", 0,
-	  "urls, common, combined, squid, or a pattern (as the first line has it)" },
-	{ "scheme", OPTION_SCHEME, "SCHEME", 0, "of paths in a log (http)" },
-	{ "host", OPTION_HOST, "HOST", 0, "of paths in a log, which are skipped without it" },
+	  "urls, common, combined, squid, or a pattern (default: that of the first line)" },
+	{ "scheme", OPTION_SCHEME, "SCHEME", 0, "of URLs where the log has only paths (http)" },
+	{ "host", OPTION_HOST, "HOST", 0, "likewise; without it such lines are skipped" },
 	{ 0 },
 };
 
@@ -61,7 +61,7 @@ static error_t add_change(struct cluster_plan *plan, enum plan_change_kind kind,
 		return 0;
 	/* The only option with two arguments. */
 	if (state->next == state->argc)
-		return icpctl_usage(state, plan->ctl, "--with %s: which weight?", argument);
+		return icpctl_usage(state, plan->ctl, "--with %s: the WEIGHT is missing", argument);
 	change->value = state->argv[state->next++];
 	return 0;
 }
@@ -440,19 +440,21 @@ static int check_options(const struct cluster_plan *plan, const char *cluster,
 {
 	*form = (struct url_key_form){ .kind = URL_KEY_URL };
 	if (plan->key && url_key_parse(plan->key, form))
-		return icpctl_fail(plan->ctl, ICPCTL_USAGE,
-				   "--key '%s' is no key; it can be url, host, path, or host+N or "
-				   "path+N for the first N directories, with N from 0 to %u",
-				   plan->key, URL_KEY_DIRECTORIES_MAX);
+		return icpctl_fail(
+			plan->ctl, ICPCTL_USAGE,
+			"--key '%s' is not a key; it can be url, host, path, or host+N or "
+			"path+N for the first N directories, with N from 0 to %u",
+			plan->key, URL_KEY_DIRECTORIES_MAX);
 	form->query = !plan->no_query;
 	if (cluster && !membership_is_name(cluster, strlen(cluster)))
-		return icpctl_fail(plan->ctl, ICPCTL_USAGE,
-				   "--cluster '%s' is no name; it has 1 to 64 of A-Za-z0-9._-",
-				   cluster);
+		return icpctl_fail(
+			plan->ctl, ICPCTL_USAGE,
+			"--cluster '%s' is not the name of a cluster: 1 to 64 of A-Za-z0-9._-",
+			cluster);
 	if (plan->suggest && plan->svg)
 		return icpctl_fail(plan->ctl, ICPCTL_USAGE,
-				   "--svg draws what moves; without --suggest, and with the "
-				   "suggestions as --assign");
+				   "--svg cannot be used with --suggest; give the "
+				   "suggestions as --assign instead");
 	return ICPCTL_OK;
 }
 

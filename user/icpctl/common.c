@@ -166,7 +166,7 @@ static error_t parse_action(struct argp_state *state, struct icpctl *ctl,
 	words->argv = state->argv + state->next;
 	words->argc = state->argc - state->next;
 	if (!actions)
-		return words->argc ? 0 : icpctl_usage(state, ctl, "which URL?");
+		return words->argc ? 0 : icpctl_usage(state, ctl, "URL is missing");
 	while (action->name && (!words->argc || strcmp(action->name, words->argv[0]) != 0))
 		action++;
 	words->action = action;

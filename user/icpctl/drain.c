@@ -56,8 +56,8 @@ int icpctl_drain(struct icpctl *ctl, int argc, char **argv)
 }
 
 static const struct argp undrain_argp = {
-	.doc = "Ends a drain, also one that is kept: rules and policies decide again from the next "
-	       "query on.",
+	.doc = "Ends a drain, including one that --save keeps: rules and policies decide again "
+	       "from the next query on.",
 };
 
 int icpctl_undrain(struct icpctl *ctl, int argc, char **argv)

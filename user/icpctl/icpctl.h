@@ -112,7 +112,7 @@ int icpctl_failed(struct icpctl *ctl, enum control_result result, const struct e
 int icpctl_show(struct icpctl *ctl, const char *method, const char *resource, json_t *body,
 		void (*print)(const json_t *reply));
 
-/* Send a request whose response is of use with --json only. Return an exit status. */
+/* Send a request whose response is printed with --json only. Return an exit status. */
 int icpctl_tell(struct icpctl *ctl, const char *method, const char *resource, json_t *body);
 
 /* Return a text that is percent-encoded for use in a resource, for free(). */

@@ -32,7 +32,7 @@ static const struct {
 	{ "cluster", icpctl_cluster, " assign PREFIX MEMBER|VERDICT | unassign PREFIX",
 	  "give URLs to a member, or all members the same verdict for them" },
 	{ "cluster", icpctl_cluster, " plan [OPTION...] FILE|-",
-	  "what of an access log a change would move, from whom to whom" },
+	  "which requests of an access log a change would move, and where" },
 	{ "rules", icpctl_rules,
 	  " list | add PREFIX VERDICT | del PREFIX... | load|replace FILE | flush",
 	  "list and edit the operator's rules, which stand before all policies" },
@@ -40,7 +40,7 @@ static const struct {
 	  "print the bpftool commands that insert and remove a rule" },
 	{ "status", icpctl_status, " [--watch[=SECONDS]]", "print the state of the daemon" },
 	{ "stats", icpctl_stats, " [-v] [--diff[=SECONDS]]",
-	  "print all counters, or what they count now" },
+	  "print all counters, or their growth" },
 	{ "top", icpctl_top, " [--interval=SECONDS]",
 	  "fill the terminal with rates and states, refreshed" },
 	{ "trace", icpctl_trace, " [-n COUNT] [-t SECONDS] [-u PREFIX] [--source=ADDR]",
@@ -87,7 +87,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		state->next = state->argc; /* the rest is for the command */
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		return icpctl_usage(state, input->ctl, "which COMMAND?");
+		return icpctl_usage(state, input->ctl, "COMMAND is missing");
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}

@@ -81,8 +81,8 @@ static bool fits(struct reader *reader, const char *format)
 }
 
 /*
- * The format of the first line that fits one; NULL: this one fits none. Some lines of the common format pass
- * for those of Squid.
+ * Find the format that a line fits. NULL: it fits none. Some lines of the common format also fit
+ * that of Squid.
  */
 static const char *find_format(struct reader *reader)
 {

@@ -13,16 +13,15 @@
 #include "lib/error.h"
 
 struct plan_input {
-	const char *name; /* of the file, for messages */
-	const char *
-		format; /* "urls", or as line_format_new() takes it; NULL: as the first line has it */
+	const char *name;   /* of the file, for messages */
+	const char *format; /* "urls", or as for line_format_new(); NULL: that of the first line */
 	const char *scheme; /* of paths in a log */
 	const char *host;   /* the same; NULL: such lines are skipped */
 };
 
 struct plan_input_sum {
 	uint64_t requests;
-	uint64_t skipped; /* lines that are no request, but for empty ones */
+	uint64_t skipped; /* lines that are no requests, except for empty ones */
 };
 
 /* Receives a URL. -1 with an error ends the reading. */

@@ -37,9 +37,10 @@ static int set_member(struct membership_changes *changes, const char *name, unsi
 	};
 
 	if (!membership_is_member_name(name, strlen(name)))
-		return error_set(error,
-				 "'%s' must be a name of 1 to %u of A-Za-z0-9._-, and no verdict's",
-				 name, MEMBERSHIP_NAME_MAX);
+		return error_set(
+			error,
+			"'%s' must be a name of 1 to %u of A-Za-z0-9._-, and not a verdict's", name,
+			MEMBERSHIP_NAME_MAX);
 	return change_key(changes, "members/", name, strlen(name),
 			  icpctl_must(membership_member_value(&member)), error);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The maps of `icpctl cluster plan`: that of now, from a file or the daemon, and one with changes. */
+/*
+ * The maps of `icpctl cluster plan`: the current one, from a file or the daemon, and one with
+ * changes.
+ */
 #ifndef XDP_ICP_PLAN_MAP_H
 #define XDP_ICP_PLAN_MAP_H
 

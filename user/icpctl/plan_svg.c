@@ -85,7 +85,7 @@ static void sum_up(struct drawing *drawing)
 {
 	const struct plan_result *result = drawing->result;
 
-	/* What stays is what an owner has had but for what moves away. */
+	/* What stays is what an owner had, except for what moves away. */
 	for (size_t i = 0; i < result->owner_count; i++)
 		if (requests_of(&result->owners[i])) {
 			unsigned int bar = drawing->bars[i];

@@ -127,7 +127,8 @@ static int tell(const struct input *input, const char *method, json_t *body)
 	if (status == ICPCTL_OK && input->ctl->json)
 		icpctl_print_json(reply);
 	else if (restored)
-		printf("policy '%s' is again that of %s\n", input->words.argv[1], restored);
+		printf("policy '%s' is again the one defined at %s\n", input->words.argv[1],
+		       restored);
 	json_decref(reply);
 	free(resource);
 	free(name);

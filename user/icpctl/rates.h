@@ -12,8 +12,8 @@
 double rates_seconds(const json_t *before, const json_t *now);
 
 /*
- * Return by how much the counter `key` of an object has grown. One that was not there before, or has
- * begun from 0 again, has grown from 0.
+ * Return by how much the counter `key` of an object has grown. A counter that is new, or was reset,
+ * has grown from 0.
  */
 json_int_t rates_growth(const json_t *before, const json_t *now, const char *key);
 

@@ -44,7 +44,8 @@ enum icp_opcode rule_verdict(const char *name, size_t length, struct error *erro
 	if (verdict == ICP_OP_INVALID) {
 		char *text = escape(name, length);
 
-		error_set(error, "'%s' is no verdict; must be " VERDICT_NAMES, text ? text : "?");
+		error_set(error, "'%s' is not a verdict; it can be " VERDICT_NAMES,
+			  text ? text : "?");
 		free(text);
 	}
 	return verdict;
@@ -91,7 +92,7 @@ static int check_duplicates(const char *name, const struct rule_list *list, stru
 
 		if (rule_compare(first, again) == 0 && first->verdict != again->verdict)
 			return error_set(error,
-					 "%s:%zu: the prefix stands in line %zu already, with "
+					 "%s:%zu: line %zu already has this prefix, with "
 					 "another verdict (%s)",
 					 name, again->line, first->line,
 					 opcode_name(first->verdict));
@@ -154,6 +155,6 @@ void rules_file_print(FILE *out, const struct rule_list *list)
 		if (good)
 			fprintf(out, "\t%s\n", opcode_name(rule->verdict));
 		else
-			fprintf(out, "\t%d is no verdict\n", (int)rule->verdict);
+			fprintf(out, "\t%d is not a verdict\n", (int)rule->verdict);
 	}
 }

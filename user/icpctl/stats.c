@@ -112,7 +112,9 @@ static json_t *counters_of(const json_t *status)
 		json_object_get(status, "silent"), "failed", json_object_get(status, "failed")));
 }
 
-/* A restart of the daemon begins the time again: its counters begin from 0, the kernel's do not. */
+/*
+ * A restart of the daemon begins the interval again: its counters start at 0, the kernel's do not.
+ */
 static int print_diff(const struct input *input)
 {
 	const struct timespec pause = { .tv_sec = (time_t)input->diff };
@@ -185,7 +187,8 @@ static const struct argp argp = {
 	.parser = parse,
 	.doc = "Prints the counters, one a line. The kernel counts what it passes up (passed), the "
 	       "daemon what it is silent on (silent) and what went wrong (failed).\v"
-	       "With --diff, counters that have not grown are left out, but for those of replies.",
+	       "With --diff, counters that have not grown are left out, except for those of "
+	       "replies.",
 };
 
 int icpctl_stats(struct icpctl *ctl, int argc, char **argv)

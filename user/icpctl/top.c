@@ -39,7 +39,7 @@ static void drop_sample(struct top_sample *sample)
 	*sample = (struct top_sample){ 0 };
 }
 
-/* Say that nothing comes, instead of showing what is no longer so. */
+/* Report that the daemon does not reply, instead of showing outdated data. */
 static void on_tick(void *context, size_t sent)
 {
 	struct top *top = context;
@@ -49,7 +49,7 @@ static void on_tick(void *context, size_t sent)
 	top_draw(top);
 }
 
-/* Ask the daemon. A key that is pressed meanwhile has this given up. */
+/* Ask the daemon. A key that is pressed meanwhile stops the request. */
 static enum control_result take_sample(struct input *input, struct error *error)
 {
 	struct top *top = &input->top;

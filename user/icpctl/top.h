@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What `icpctl top` shows, and how; top.c has the rest. */
+/* The data that `icpctl top` shows, and drawing it; top.c has the rest. */
 #ifndef XDP_ICP_ICPCTL_TOP_H
 #define XDP_ICP_ICPCTL_TOP_H
 
@@ -27,8 +27,8 @@ enum top_order {
 
 struct top {
 	struct top_sample before, now;
-	uint64_t when;	    /* nanoseconds (CLOCK_MONOTONIC): when the daemon was last heard of */
-	struct error error; /* why there is no newer sample; empty: there is */
+	uint64_t when;	       /* of the daemon's last reply: nanoseconds (CLOCK_MONOTONIC) */
+	struct error error;    /* why there is no newer sample; empty: there is */
 	unsigned long seconds; /* between samples */
 	enum top_order order;
 	char *selected;	  /* name of a row; NULL: the first one */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * One frame of `icpctl top`. All texts are printable ASCII: the client of the control socket sees to
- * that (control/client.h), so that no name can move the cursor.
+ * One frame of `icpctl top`. All texts are printable ASCII: the client of the control socket
+ * ensures that (control/client.h), so that no name can move the cursor.
  */
 #include <curses.h>
 #include <stdarg.h>
@@ -268,7 +268,7 @@ static int draw_maps(const json_t *status, int y)
 	return list_end(&list);
 }
 
-/* The child processes of policies: those that have to do, and what waits for them. */
+/* The child processes of policies: how many are busy, and the requests that wait for them. */
 static int draw_helpers(const struct top *top, int y)
 {
 	struct list list = list_begin(y, "helpers", LINES_OF_A_LIST);

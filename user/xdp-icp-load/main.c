@@ -87,7 +87,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_UNLOAD:
 	case OPTION_STATUS:
 		if (arguments->action != LOAD)
-			argp_error(state, "one of --unload and --status, not both");
+			argp_error(state, "give --unload or --status, not both");
 		arguments->action = key == OPTION_UNLOAD ? UNLOAD : STATUS;
 		break;
 	case OPTION_REPLACE:
@@ -106,7 +106,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		break;
 	case ARGP_KEY_END:
 		if (arguments->interface && arguments->all)
-			argp_error(state, "one interface or --all, not both");
+			argp_error(state, "give give one interface or --all, not both");
 		if (!arguments->interface && !arguments->all && arguments->action != STATUS)
 			argp_error(state, "which interface? (--all: those of the configuration)");
 		break;

@@ -172,7 +172,8 @@ static int call_check(lua_State *state)
 	if (!lua_toboolean(state, -1))
 		return 0;
 	if (lua_type(state, -1) != LUA_TSTRING)
-		return luaL_error(state, "check() returned a %s; a verdict's name or nil is wanted",
+		return luaL_error(state,
+				  "check() returned a %s; expected the name of a verdict or nil",
 				  luaL_typename(state, -1));
 	text = lua_tolstring(state, -1, &length);
 	verdict = verdict_from_name(text, length);
