@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Answers xdp-icp's helper protocol by policies written for zc.icp.
+"""Replies in xdp-icp's helper protocol with policies written for zc.icp.
 
 usage: zc-icp-helper.py FILE...
 
@@ -16,7 +16,7 @@ Each FILE is Python and registers its policies as for zc.icp: callables that tak
 
     zope.component.provideUtility(foo_hit_policy, IICPPolicy, 'foo')
 
-They are tried in the order of their names; the first result other than None is the answer. Where
+They are tried in the order of their names; the first result other than None is the reply. Where
 zope.component, zope.interface or zc.icp are not installed, stand-ins with what this needs take
 their place. Bytes of the URL that are not UTF-8 reach a policy as surrogates (PEP 383). What a
 policy prints goes to standard error.
@@ -139,7 +139,7 @@ def answer(line):
     if result is None:
         return b"-"
     if not isinstance(result, str) or result not in VERDICTS:
-        print(f"a policy returned {result!r} for {url!r}, which is no verdict", file=sys.stderr)
+        print(f"a policy returned {result!r} for {url!r}, which is not a verdict", file=sys.stderr)
         return b"-"
     return result.encode()
 

@@ -38,7 +38,7 @@ struct listener *listener_open_sibling(const struct listener *first, struct erro
  */
 struct listener *listener_share(const struct listener *first, struct error *error);
 
-/* Reply by `responder` to what is received while `base` runs. Return 0, or -1 without memory. */
+/* Reply with `responder` to queries while `base` runs. Return 0, or -1 without memory. */
 int listener_start(struct listener *listener, struct event_base *base, struct responder *responder);
 
 /* --- for worker threads, instead of listener_start() */

@@ -203,7 +203,7 @@ static bool begins_with(const struct rule_line *rule, const struct rule_line *ro
 	       memcmp(rule->prefix, root->prefix, root->length) == 0;
 }
 
-/* Number the families of the steps, which are sorted: a family's root stands before the others. */
+/* Number the families of the steps, which are sorted: a family's root precedes its other rules. */
 static void find_families(struct rule_change *change)
 {
 	size_t first = 0, family = 0;

@@ -6,10 +6,10 @@
  * A lookup of a URL meanwhile, in the kernel or in the daemon, finds what decided it before the
  * change or what will decide it afterwards, never anything else, and changes from one to the other
  * once. No lock could ensure that in a map that the kernel reads; the order of the writes does.
- * First rules are inserted and replaced, the longest first: until the rule that is to decide a URL
- * is written, no longer one has been, and once it is, the shorter ones do not matter. Then the
- * others are removed, the shortest first: one that still decides a URL is the last to go of those
- * that match it. A lookup goes from the shorter rules to the longer ones, so that it may overlap
+ * First, rules are inserted and replaced, the longest first: shorter rules than the one that is to
+ * decide a URL are written after it, when they no longer matter for that URL. Then the others are
+ * removed, the shortest first: the rule that still decides a URL is the last of those that match it
+ * to be removed. A lookup goes from the shorter rules to the longer ones, so that it may overlap
  * with the first writes, and with one removal; during two nested ones it could find the shorter
  * rule.
  *

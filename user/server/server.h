@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All sockets of a responder, the threads that serve them, and what they reply by. */
+/* All sockets of a responder, the threads that serve them, and the rules and chain that decide. */
 #ifndef XDP_ICP_SERVER_H
 #define XDP_ICP_SERVER_H
 
@@ -44,8 +44,8 @@ int server_set_rules(struct server *server, struct rules *rules, struct error *e
 int server_start(struct server *server, struct event_base *base, struct error *error);
 
 /*
- * Pause and resume the workers, around changes to what they reply by. While they are paused, every
- * reply decided before has been sent; afterwards they use the responder as it is then.
+ * Pause and resume the workers, around changes to what they use to reply. While they are paused,
+ * every reply decided before has been sent; afterwards they use the responder as it is then.
  */
 void server_pause(struct server *server);
 void server_resume(struct server *server);

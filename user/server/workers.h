@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Threads that reply, each with its own socket per address. The main thread changes what they reply
- * by, and replies to what must not be decided in another thread.
+ * Threads that reply, each with its own socket per address. The main thread changes the rules and
+ * chain that they use, and replies to what must not be decided in another thread.
  */
 #ifndef XDP_ICP_WORKERS_H
 #define XDP_ICP_WORKERS_H
@@ -35,8 +35,9 @@ int workers_start(struct workers *workers, struct event_base *base, struct respo
 		  struct error *error);
 
 /*
- * Between the two no worker replies, and every reply decided before has been sent. Afterwards the
- * workers use the state that the main thread's responder has at workers_resume().
+ * Pause and resume the workers. In between no worker replies, and every reply decided before has
+ * been sent. Afterwards the workers use the state that the main thread's responder has at
+ * workers_resume().
  */
 void workers_pause(struct workers *workers);
 void workers_resume(struct workers *workers);

@@ -5,7 +5,7 @@
 
 #define PAUSE 20000   /* microseconds between two slices */
 #define VERDICTS 1000 /* in a slice */
-/* At once: as many rules as there are by default at most. */
+/* The slices done at once: enough for the default maximum of rules. */
 #define FIRST_SLICES (4096 / RULES_STEP)
 /* The kernel looks for the next entry among as many slots: in larger maps that takes milliseconds. */
 #define VERDICTS_MAX (1u << 18)

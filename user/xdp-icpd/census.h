@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How full the maps are. The rules, and the verdicts that the kernel remembers, can only be counted by
- * walking through them: if they are many, in slices of the event loop, so that their number is that of
- * some moments ago.
+ * How full the maps are. The rules, and the verdicts that the kernel remembers, can only be counted
+ * by walking through them. A long walk is done in slices of the event loop, so the number may be
+ * slightly out of date.
  */
 #ifndef XDP_ICP_DAEMON_CENSUS_H
 #define XDP_ICP_DAEMON_CENSUS_H
@@ -14,8 +14,9 @@
 #define CENSUS_ROOMS (KERNEL_ROOMS + 2)
 
 /*
- * Store how full the maps are, as far as it is known, and begin to count again what may have changed;
- * return how many they are. Without the kernel's there are the daemon's own rules. For the main thread.
+ * Store how full the maps are, as far as it is known, and begin to count again what may have
+ * changed; return the number of elements of `rooms` that are set. Without maps in the kernel, only
+ * the daemon's own rules are reported. For the main thread.
  */
 size_t census_rooms(struct daemon *daemon, struct kernel_room rooms[CENSUS_ROOMS]);
 

@@ -104,7 +104,9 @@ void daemon_set_remembering(struct daemon *daemon, bool enabled)
 
 void daemon_note_chain(struct daemon *daemon, const struct compiled *compiled)
 {
-	/* Other members' operators may be the cause: it is to be seen, but not with each of their changes. */
+	/*
+	 * Operators of other members may be the cause: warn once, but not at each of their changes.
+	 */
 	bool warns = compiled->lacks_room && !daemon->horizon.lacks_room;
 
 	daemon->generation++;
@@ -112,7 +114,7 @@ void daemon_note_chain(struct daemon *daemon, const struct compiled *compiled)
 					    compiled->lacks_room };
 	if (compiled->horizon != RANK_NONE)
 		log_write(warns ? LOG_WARNING : LOG_INFO,
-			  "policy '%s' and all behind it are evaluated by the daemon: %s",
+			  "policy '%s' and all policies after it are evaluated by the daemon: %s",
 			  chain_policy(daemon->chain, compiled->horizon)->name,
 			  compiled->horizon_reason.text);
 }
@@ -144,7 +146,7 @@ int daemon_start_chain(struct daemon *daemon, const struct compiled *compiled, s
 	prepared.recents_of = daemon->chain;
 	if (kernel_switch_chain(kernel, &prepared, &gate, error))
 		return -1;
-	daemon->xdp.has_chain = true; /* to be closed at the end, also if the start fails now */
+	daemon->xdp.has_chain = true; /* to be closed at the end, even if the start fails now */
 	if (daemon_start_recents(daemon, error))
 		return -1;
 	server_pause(&daemon->server);

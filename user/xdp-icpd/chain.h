@@ -47,7 +47,10 @@ void daemon_note_chain(struct daemon *daemon, const struct compiled *compiled);
 /* Callback of policies whose state changes; `context` is the daemon. */
 void daemon_policy_changed(void *context, struct policy *policy);
 
-/* Disabled, no decision is remembered after the return. Called so before the chain is replaced. */
+/*
+ * Enable or disable remembering of decisions. It is disabled before the chain is replaced: none is
+ * stored after the return.
+ */
 void daemon_set_remembering(struct daemon *daemon, bool enabled);
 
 /*

@@ -164,7 +164,7 @@ static void add_horizon(const struct daemon *daemon, __u32 rank, json_t *result)
 	if (rank == daemon->horizon.rank)
 		reason = daemon->horizon.reason.text;
 
-	error_write(&why, "policy '%s' keeps the answer from the kernel: %s", policy->name, reason);
+	error_write(&why, "policy '%s' prevents a reply by the kernel: %s", policy->name, reason);
 	json_object_set_new(result, "horizon", control_text(policy->name));
 	json_object_set_new(result, "why", control_message(why.text));
 }
@@ -309,7 +309,7 @@ static int check_next(struct check *check, struct error *error)
 	char *url;
 
 	if (!json_is_string(escaped)) {
-		error_set(error, "a URL is a string");
+		error_set(error, "each URL must be a string");
 		return CONTROL_STATUS_BAD_REQUEST;
 	}
 	if (!control_reserve(check->request, json_string_length(escaped) + RESULT_SIZE)) {
@@ -409,7 +409,7 @@ static int read_source(const json_t *body, struct in6_addr *source, struct error
 		return 0;
 	if (!text || inet_pton(AF_INET, text, &v4.sin_addr) != 1)
 		return error_set(error, "source '%s': not an IPv4 or IPv6 address",
-				 text ? text : "no text");
+				 text ? text : "not a string");
 	*source = query_source((struct sockaddr *)&v4);
 	return 0;
 }
@@ -419,7 +419,7 @@ static int read_body(const json_t *body, struct check *check, struct error *erro
 {
 	check->urls = json_object_get(body, "urls");
 	if (!json_is_array(check->urls))
-		return error_set(error, "no \"urls\", a list");
+		return error_set(error, "\"urls\" is missing; it must be a list of URLs");
 	if (json_array_size(check->urls) > CHECK_URLS_MAX)
 		return error_set(error, "%zu URLs; ask for at most %d at once",
 				 json_array_size(check->urls), CHECK_URLS_MAX);

@@ -9,8 +9,8 @@
 #define CHECK_URLS_MAX 4096 /* per request */
 
 /*
- * Reply to a request once the URLs of `body` (xdp-icpd(8), POST /v1/check) have been checked. `running`,
- * if not NULL, is one more until then; it must outlive the event loop.
+ * Reply to a request once the URLs of `body` (xdp-icpd(8), POST /v1/check) have been checked.
+ * `running`, if not NULL, is incremented until then; it must outlive the event loop.
  */
 void check_begin(struct daemon *daemon, struct control_request *request, const json_t *body,
 		 unsigned int *running);

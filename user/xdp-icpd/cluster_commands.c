@@ -267,7 +267,7 @@ static char *read_prefix(struct control_request *request, const char *escaped, s
 		return prefix;
 	if (prefix || !escaped)
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "%s",
-			       prefix ? error.text : "no \"prefix\", a text");
+			       prefix ? error.text : "\"prefix\" is missing; it must be a string");
 	else
 		control_reply(request, NULL);
 	free(prefix);
@@ -288,7 +288,7 @@ void put_assignment(void *context, struct control_request *request)
 
 	if (cluster && !target)
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-			       "no \"to\", a member or a verdict");
+			       "\"to\" is missing; it must be a member or a verdict");
 	if (cluster && target)
 		prefix = read_prefix(request, text_of(request, "prefix"), &length);
 	if (prefix)
@@ -375,7 +375,8 @@ static bool check_name(struct control_request *request, const char *name)
 	if (name && membership_is_name(name, strlen(name)))
 		return true;
 	control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-		       "no \"member\", a name of 1 to %u of A-Za-z0-9._-", MEMBERSHIP_NAME_MAX);
+		       "\"member\" is missing; it must be a name of 1 to %u of A-Za-z0-9._-",
+		       MEMBERSHIP_NAME_MAX);
 	return false;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A cluster that has changed in the configuration is ended, and started when that is done. Meanwhile its
- * last map stays in use.
+ * A cluster whose configuration has changed is stopped, and started again once it has stopped.
+ * Meanwhile its last map stays in use.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -15,7 +15,7 @@ int daemon_start_clusters(struct daemon *daemon, struct error *error);
 /* After a reload: end what is no longer configured, start what is new, let the rest alone. */
 void daemon_sync_clusters(struct daemon *daemon);
 
-/* When a drain before the end begins: let the other members take over. */
+/* Let the other members take over, when the drain before the exit begins. */
 void daemon_leave_clusters(struct daemon *daemon);
 
 /*

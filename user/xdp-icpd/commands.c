@@ -108,7 +108,7 @@ static json_t *horizon(const struct daemon *daemon)
 				 : control_text(chain_policy(daemon->chain, rank)->name);
 }
 
-/* Why nothing is answered in the kernel. NULL: it is. */
+/* Return why the kernel sends no replies. NULL: it does. */
 static const char *why_userspace(const struct daemon *daemon)
 {
 	if (!daemon->xdp.kernel)
@@ -137,7 +137,7 @@ static json_t *last_reload(const struct daemon *daemon)
 			 error->text[0] ? control_message(error->text) : json_null());
 }
 
-/* How long the daemon took for its replies: their number for each upper bound, in seconds. */
+/* The latency of the daemon's replies: their number for each upper bound, in seconds. */
 static json_t *latency_json(struct daemon *daemon)
 {
 	const struct latency latency = server_latency(&daemon->server);
@@ -459,7 +459,8 @@ static char *read_name(struct control_request *request)
 	char *name = read_text(control_name(request));
 
 	if (!name)
-		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "a name has no NUL");
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "a name must not contain a NUL");
 	return name;
 }
 
@@ -482,7 +483,8 @@ static struct policy_spec *read_spec(struct control_request *request)
 			continue;
 		policy_spec_free(spec);
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-			       "%s: must be a text without a NUL, or a list of such", key);
+			       "%s: must be a string without a NUL, or a list of such strings",
+			       key);
 		return NULL;
 	}
 	return spec;
@@ -557,8 +559,8 @@ static void put_drain(void *context, struct control_request *request)
 
 	if (!drain) {
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-			       "verdict '%s': unknown; it is " DRAIN_NAMES,
-			       verdict ? verdict : "no text");
+			       "verdict '%s': unknown; it can be " DRAIN_NAMES,
+			       verdict ? verdict : "not a string");
 		return;
 	}
 	if (!read_save(request, &save))
@@ -575,7 +577,7 @@ static void delete_drain(void *context, struct control_request *request)
 
 	if (daemon->ending)
 		control_refuse(request, CONTROL_STATUS_REFUSED,
-			       "the daemon drains because it is about to end");
+			       "the daemon is draining because it is about to exit");
 	else
 		reply_to_drain(daemon, request, daemon_save_drain(daemon, 0, &error), &error);
 }

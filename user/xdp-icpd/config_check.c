@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * As root only the configuration itself is read (config.h). Whatever it names is read, loaded and run
- * as `user`, as it is at a start: nothing here happens with more rights, and nothing is written.
+ * As root only the configuration itself is read (config.h). Whatever it names is read, loaded and
+ * run as `user`, as at a start: nothing is done with more rights, and nothing is written.
  */
 #include <errno.h>
 #include <limits.h>
@@ -47,11 +47,15 @@ static void __attribute__((format(printf, 2, 3))) print(FILE *stream, const char
 static void print_horizon(const struct chain *chain, const struct compiled *compiled)
 {
 	if (compiled->horizon != RANK_NONE)
-		print(stdout, "policy '%s' and all behind it are evaluated by the daemon: %s",
+		print(stdout,
+		      "policy '%s' and all policies after it are evaluated by the daemon: %s",
 		      chain_policy(chain, compiled->horizon)->name, compiled->horizon_reason.text);
 }
 
-/* The files and the directory that a cluster needs. Return 0, or -1 and `error`: it cannot do without. */
+/*
+ * Check the files and the directory of a cluster. Return 0, or -1 and `error` if one that it needs
+ * is missing.
+ */
 static int check_cluster(const struct cluster_settings *settings, struct error *error)
 {
 	char quoted[SHELL_QUOTE_SIZE(PATH_MAX)];
@@ -141,7 +145,8 @@ static int print_shadows(const struct chain *chain, struct error *error)
 
 	if (reached < count && result == 0)
 		print(stdout,
-		      "policy '%s' gives a verdict to every URL: '%s' and all behind it are never "
+		      "policy '%s' gives a verdict to every URL: '%s' and all policies after it "
+		      "are never "
 		      "asked",
 		      chain_policy(chain, reached - 1)->name, chain_policy(chain, reached)->name);
 	for (size_t rank = 0; rank < reached && result == 0; rank++) {
@@ -149,8 +154,9 @@ static int print_shadows(const struct chain *chain, struct error *error)
 
 		if (shadow->count)
 			print(stdout,
-			      "policy '%s': %zu of %zu entries %s never reached: '%s' is decided "
-			      "by policy '%s' before",
+			      "policy '%s': %zu of %zu entries %s never reached: '%s' is already "
+			      "decided "
+			      "by policy '%s'",
 			      chain_policy(chain, rank)->name, shadow->count, shadow->entries,
 			      plural(shadow->count, "is", "are"), shadow->first, shadow->by->name);
 	}

@@ -46,8 +46,8 @@ static void end(evutil_socket_t fd, short what, void *context)
 #define STOP_TIME 30000 /* milliseconds that the end may take once the drain is over */
 
 /*
- * Does the kernel go on with the chain? Not if that was drained: without a daemon a drain could not
- * be ended, and what the chain says is not what the operator wants.
+ * Does the kernel keep the chain? Not if the host is drained: without a daemon the drain could not
+ * be ended, and the chain's verdicts are not what the operator wants.
  */
 static bool keeps_chain(const struct daemon *daemon)
 {
@@ -66,7 +66,7 @@ static void on_end(evutil_socket_t number, short what, void *context)
 	notify_send("STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu", (wait + STOP_TIME) * 1000ull);
 	if (wait && !daemon->ending) {
 		daemon->ending = true;
-		log_write(LOG_NOTICE, "drains for %u ms on SIG%s, then ends", wait,
+		log_write(LOG_NOTICE, "draining for %u ms on SIG%s, then exiting", wait,
 			  sigabbrev_np(number));
 		daemon_leave_clusters(daemon);
 		if (!daemon->server.responder.drain &&
@@ -75,7 +75,7 @@ static void on_end(evutil_socket_t number, short what, void *context)
 		if (event_base_once(daemon->base, -1, EV_TIMEOUT, end, daemon, &drain_time) == 0)
 			return;
 	}
-	log_write(LOG_NOTICE, "ends on SIG%s", sigabbrev_np(number));
+	log_write(LOG_NOTICE, "exiting on SIG%s", sigabbrev_np(number));
 	end(-1, what, daemon);
 }
 

@@ -84,9 +84,9 @@ int daemon_become(const struct config *config, const char *config_path, uid_t ui
 		  struct error *error);
 
 /*
- * Return the lines that the chain may take in the kernel's maps, which have room for so many (0: it is not
- * known yet): what the other members of a cluster assign must neither keep this one from starting nor
- * from what else they change.
+ * Return the number of lines that the chain may take in the kernel's maps, which have room for
+ * `lines` (0: not known yet). Assignments by other members of a cluster must not keep this daemon
+ * from starting, or from applying other changes.
  */
 size_t daemon_room_max(const struct config *config, size_t lines);
 
@@ -94,7 +94,7 @@ size_t daemon_room_max(const struct config *config, size_t lines);
 int daemon_check_room(const struct config *config, const struct compiled *compiled,
 		      struct error *error);
 
-/* SIG_BLOCK: SIGHUP waits, SIG_UNBLOCK: it no longer does. During the start it would end the process. */
+/* Block (SIG_BLOCK) or unblock SIGHUP, which would end the process during the start. */
 void daemon_hold_hang_up(int how);
 
 /*
@@ -103,12 +103,12 @@ void daemon_hold_hang_up(int how);
  */
 int daemon_begin(struct daemon *daemon, const struct compiled *compiled, struct error *error);
 
-/* Run the event loop until a signal ends it. The service manager hears that it runs (notify.h). */
+/* Run the event loop until a signal ends it, and notify the service manager (notify.h). */
 void daemon_run(struct daemon *daemon);
 
 /*
- * Shut down: the kernel replies by rules only, unless it is to keep the chain, what has been received
- * is replied to, and everything is closed. The program and its maps stay.
+ * Shut down: switch the kernel to rules only, unless it is to keep the chain, reply to what has
+ * been received, and close everything. The program and its maps stay.
  */
 void daemon_stop(struct daemon *daemon);
 

@@ -7,11 +7,11 @@
 static void log_drain(uint32_t drain, const char *how)
 {
 	if (!drain)
-		log_write(LOG_NOTICE, "no longer drains");
+		log_write(LOG_NOTICE, "drain ended");
 	else if (drain == DRAIN_SILENCE)
-		log_write(LOG_NOTICE, "drains%s: no query is answered", how);
+		log_write(LOG_NOTICE, "draining%s: no query gets a reply", how);
 	else
-		log_write(LOG_NOTICE, "drains%s: %s to every query", how, drain_name(drain));
+		log_write(LOG_NOTICE, "draining%s: %s to every query", how, drain_name(drain));
 }
 
 int daemon_drain(struct daemon *daemon, uint32_t drain, struct error *error)

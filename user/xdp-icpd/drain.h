@@ -18,8 +18,8 @@ int daemon_save_drain(struct daemon *daemon, uint32_t drain, struct error *error
 void daemon_begin_drain(struct daemon *daemon);
 
 /*
- * At the end: the kernel goes on with what is kept for the next start. Any other drain ends, as without
- * a daemon it could not be ended.
+ * At the exit: the kernel continues a drain that is kept for the next start. Any other drain ends,
+ * because it could not be ended without a daemon.
  */
 void daemon_leave_drain(struct daemon *daemon);
 

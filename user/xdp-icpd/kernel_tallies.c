@@ -6,7 +6,7 @@
 #include "xdp-icpd/kernel_tallies.h"
 #include "lib/event.h"
 
-/* The policies of the chain in a half of the maps, by rank. They may be of a former chain. */
+/* The policies of the chain in a half of the maps, by rank. It may be a former chain. */
 struct half {
 	struct decider_tally **by_rank;
 	uint32_t count;

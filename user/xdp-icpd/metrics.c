@@ -63,11 +63,11 @@ static void write_counters(struct writer *writer)
 		openmetrics_counter(&writer->text, kernel[ICP_COUNT_ANSWERED], 0,
 				    LABELS("by", "kernel"));
 		write_group(writer, "passed", "xdp_icp_passed",
-			    "Packets that the kernel passed up, by the reason.", kernel, 0);
+			    "Packets that the kernel passed up, by reason.", kernel, 0);
 	}
-	write_group(writer, "silent", "xdp_icp_silent",
-		    "Datagrams that got no reply, by the reason.", own, writer->started);
-	write_group(writer, "failed", "xdp_icp_failures", "What failed in the daemon.", own,
+	write_group(writer, "silent", "xdp_icp_silent", "Datagrams that got no reply, by reason.",
+		    own, writer->started);
+	write_group(writer, "failed", "xdp_icp_failures", "Failures in the daemon, by kind.", own,
 		    writer->started);
 }
 
@@ -429,7 +429,8 @@ static void write_heartbeat(struct writer *writer)
 	      "When the daemon last renewed the kernel's lease.",
 	      clock_ns(CLOCK_REALTIME) / 1e9 - age);
 	/* To compare with the lease, which may be shorter than the clocks of two hosts differ. */
-	GAUGE(writer, "xdp_icp_heartbeat_age_seconds", "How long ago that was.", age);
+	GAUGE(writer, "xdp_icp_heartbeat_age_seconds",
+	      "Time since the daemon last renewed the kernel's lease.", age);
 	GAUGE(writer, "xdp_icp_lease_seconds", "How long the lease lasts.",
 	      daemon->config->lease / 1e3);
 }
@@ -444,7 +445,7 @@ static void write_maps(struct writer *writer)
 	for (size_t i = 0; i < count; i++)
 		openmetrics_gauge(&writer->text, rooms[i].used, LABELS("map", rooms[i].map));
 	openmetrics_family(&writer->text, METRIC_GAUGE, "xdp_icp_map_capacity",
-			   "Entries that it has room for.");
+			   "Entries that the map has room for.");
 	for (size_t i = 0; i < count; i++)
 		openmetrics_gauge(&writer->text, rooms[i].capacity, LABELS("map", rooms[i].map));
 }

@@ -11,7 +11,7 @@
  */
 void get_metrics(void *daemon, struct control_request *request);
 
-/* Free what it keeps. */
+/* Free the cached texts. */
 void metrics_free(struct daemon *daemon);
 
 #endif

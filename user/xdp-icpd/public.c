@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Anyone may ask, in a loop, so what is asked for costs the main thread little: replies are kept for a
- * second, and checks, which ask policies and their child processes, are few at a time and a second. What
- * is the operator's alone is left out: paths, and messages that may quote the configuration.
+ * Anyone may ask in a loop, so a request must cost the main thread little: replies are cached for a
+ * second, and checks, which ask policies and their child processes, are limited in number and rate.
+ * Paths, and messages that may quote the configuration, are left out: they are for operators only.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +59,7 @@ static json_t *make_status(struct daemon *daemon)
 		hide(cluster, of_etcd);
 	if (json_is_string(json_object_get(reload, "error")))
 		json_object_set_new(reload, "error",
-				    json_string("it failed: icpctl status tells why"));
+				    json_string("it failed; `icpctl status` says why"));
 	add_counters(daemon, status); /* else it has none */
 	return status;
 }
@@ -113,7 +113,10 @@ static void get_policies(void *context, struct control_request *request)
 
 /* --- check */
 
-/* A page from elsewhere can have an operator's browser ask, though it cannot read the reply. */
+/*
+ * A page of another site can make an operator's browser send requests, though it cannot read the
+ * replies.
+ */
 static bool is_from_elsewhere(const struct control_request *request)
 {
 	const char *site = control_header(request, "Sec-Fetch-Site");
@@ -143,7 +146,8 @@ static void get_check(void *context, struct control_request *request)
 
 	if (!url || strlen(url) > URL_MAX) {
 		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-			       "ask for /v1/check?url=URL, with at most %d characters", URL_MAX);
+			       "use /v1/check?url=URL, with a URL of at most %d characters",
+			       URL_MAX);
 		return;
 	}
 	if (is_from_elsewhere(request)) {

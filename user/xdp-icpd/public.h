@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the daemon serves on TCP: to every client that can connect, read-only. */
+/* The daemon's read-only resources on TCP, for every client that can connect. */
 #ifndef XDP_ICP_DAEMON_PUBLIC_H
 #define XDP_ICP_DAEMON_PUBLIC_H
 
@@ -21,7 +21,7 @@ struct public_view {
 /* For control_open_tcp(), with the struct daemon as context. */
 extern const struct control_resource public_resources[];
 
-/* Free what it keeps, once there are no requests any more. */
+/* Free the cached replies, once there are no more requests. */
 void public_free(struct public_view *view);
 
 #endif

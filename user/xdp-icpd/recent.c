@@ -98,7 +98,7 @@ static char *read_url(const json_t *url, size_t *length, struct error *error)
 	char *text = escaped ? unescape(escaped, strlen(escaped), length) : NULL;
 
 	if (!escaped)
-		error_write(error, "a URL must be a text");
+		error_write(error, "each URL must be a string");
 	else if (!text)
 		error_write(error, "out of memory");
 	return text;

@@ -14,7 +14,7 @@ void delete_recent(void *context, struct control_request *request);
 /* Complete the kernel's copy in the background. Return 0, or -1 and `error`. */
 int daemon_start_recents(struct daemon *daemon, struct error *error);
 
-/* Go on with that at once, after a switch of chains. Nothing if it was not started. */
+/* Continue that at once, after a switch of chains. Does nothing if it was not started. */
 void daemon_copy_recents(struct daemon *daemon);
 
 #endif

@@ -34,7 +34,7 @@
 #include "lib/plural.h"
 #include "lib/thread.h"
 
-/* Seconds before the chain is built once more by the map of a cluster, twice as many each time. */
+/* Seconds before a failed rebuild for a cluster's map is tried again; doubled each time. */
 #define REBUILD_PAUSE 2
 #define REBUILD_PAUSE_MAX 64
 
@@ -308,13 +308,13 @@ static void log_change(struct daemon *daemon, const struct change *change)
 		break;
 	case CHANGE_REMOVE:
 		if (change->spec)
-			log_write(LOG_NOTICE, "policy '%s' is again that of %s", change->name,
-				  change->spec->where);
+			log_write(LOG_NOTICE, "policy '%s' is again the one defined at %s",
+				  change->name, change->spec->where);
 		else
 			log_write(LOG_NOTICE, "policy '%s' removed", change->name);
 		break;
 	case CHANGE_REBUILD:
-		log_write(LOG_INFO, "the chain is built by the new map of a cluster");
+		log_write(LOG_INFO, "the chain was rebuilt for a new cluster map");
 		break;
 	}
 }
@@ -367,7 +367,7 @@ static int activate(struct changes *changes, struct change *change)
 	return result;
 }
 
-/* Note and log that a reload failed. Who may ask for reloads may do so in a loop. */
+/* Note and log that a reload failed. Clients may ask for reloads in a loop. */
 static void reload_failed(struct changes *changes, const struct error *error)
 {
 	struct daemon *daemon = changes->daemon;
@@ -379,7 +379,7 @@ static void reload_failed(struct changes *changes, const struct error *error)
 		log_write(LOG_ERR, "reload failed, nothing is changed: %s%s", error->text, more);
 }
 
-/* The reason may pass: memory, or a file that is being replaced. */
+/* The cause may be temporary: a lack of memory, or a file that is being replaced. */
 static void rebuild_failed(struct changes *changes, const struct error *error)
 {
 	char more[LOG_LIMIT_TEXT];
@@ -467,7 +467,7 @@ static struct change *add(struct daemon *daemon, enum change_kind kind, struct e
 	if (changes->cancel)
 		error_set(error, "the daemon is ending");
 	else if (changes->waiting_count >= CHANGES_MAX && kind != CHANGE_REBUILD)
-		error_set(error, "%d changes of the chain wait already; try again later",
+		error_set(error, "%d changes of the chain are already waiting; try again later",
 			  CHANGES_MAX);
 	else if (!(change = calloc(1, sizeof(*change))))
 		error_set(error, "out of memory");

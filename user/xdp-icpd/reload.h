@@ -40,7 +40,7 @@ struct change *daemon_put_policy(struct daemon *daemon, struct policy_spec *spec
 struct change *daemon_remove_policy(struct daemon *daemon, const char *name, bool save,
 				    struct error *error);
 
-/* What there is to say about an active change, or NULL. */
+/* Notes on an active change; each may be NULL. */
 struct change_notes {
 	const char *restored; /* where the policy is defined that a removal has brought back */
 	const char *restart;  /* the options that a reload would change, and only a restart does */
@@ -56,8 +56,8 @@ typedef void (*change_done)(void *context, struct daemon *daemon, const struct c
 void change_then(struct change *change, change_done done, void *context);
 
 /*
- * Queue the building of the same chain once more, for policies that read what has changed, such as the
- * map of a cluster; unless one waits.
+ * Queue a rebuild of the chain, for policies whose input has changed, such as the map of a cluster.
+ * Does nothing if one is queued already.
  */
 void daemon_rebuild(struct daemon *daemon);
 

@@ -163,7 +163,7 @@ static int read_rule(struct rules_job *job, const json_t *rule, struct error *er
 		return error_set(error, "a rule needs a prefix");
 	if (opcode == ICP_OP_INVALID && !json_is_null(verdict))
 		return error_set(error,
-				 "verdict %s: unknown; it is one of " VERDICT_NAMES
+				 "verdict %s: unknown; it can be " VERDICT_NAMES
 				 ", or null to remove the rule",
 				 name ? name : "missing");
 	prefix = unescape(escaped, strlen(escaped), &length);
@@ -254,8 +254,9 @@ static void read_body(struct daemon *daemon, struct control_request *request, bo
 	if (json_is_array(rules))
 		begin_change(daemon, request, json_incref(rules), replace);
 	else
-		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
-			       "no \"rules\", a list of {\"prefix\", \"verdict\"}");
+		control_refuse(
+			request, CONTROL_STATUS_BAD_REQUEST,
+			"\"rules\" is missing; it must be a list of {\"prefix\", \"verdict\"}");
 }
 
 void get_rules_change(void *context, struct control_request *request)
@@ -285,7 +286,8 @@ void delete_rule(void *context, struct control_request *request)
 	char *prefix;
 
 	if (!escaped) {
-		control_refuse(request, CONTROL_STATUS_BAD_REQUEST, "no argument `prefix`");
+		control_refuse(request, CONTROL_STATUS_BAD_REQUEST,
+			       "the argument `prefix` is missing");
 		return;
 	}
 	prefix = unescape(escaped, strlen(escaped), &length);

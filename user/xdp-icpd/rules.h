@@ -10,7 +10,7 @@ void post_rules(void *context, struct control_request *request);
 void put_rules(void *context, struct control_request *request);
 void delete_rule(void *context, struct control_request *request);
 
-/* GET /v1/rules/change: how far the change of many rules is that is being made. */
+/* GET /v1/rules/change: the progress of a change of many rules. */
 void get_rules_change(void *context, struct control_request *request);
 
 struct daemon;

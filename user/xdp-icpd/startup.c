@@ -130,8 +130,8 @@ static enum kernel_result load_interfaces(const struct daemon *daemon, const str
 }
 
 /*
- * Programs that the pins below `pin_dir`, or with NULL no pins, lead to must not reply by another chain
- * than this daemon's.
+ * Detach programs that reply by another chain than this daemon's, unless the pins below `pin_dir`
+ * (may be NULL) lead to them.
  */
 static enum kernel_result detach_abandoned(const struct config *config, const char *pin_dir,
 					   struct error *error)
@@ -215,8 +215,8 @@ run_loader(const struct daemon *daemon, const struct start *start)
 }
 
 /*
- * Wait for the child, if there is one, to end: its channel is closed. Return whether it came to its end,
- * and was not killed.
+ * Close the channel and wait for the child, if there is one, to exit. Return whether it exited with
+ * status 0, and was not killed.
  */
 static bool end_loader(struct start *start)
 {
@@ -468,7 +468,7 @@ int daemon_start(struct daemon *daemon, const char *config_path, struct error *e
 		daemon_stop(daemon);
 		return -1;
 	}
-	log_write(LOG_NOTICE, "xdp-icpd %s answers, mode %s, %zu %s", XDP_ICP_VERSION,
+	log_write(LOG_NOTICE, "xdp-icpd %s is ready, mode %s, %zu %s", XDP_ICP_VERSION,
 		  xdp_mode(&daemon->xdp), chain_count(daemon->chain),
 		  plural(chain_count(daemon->chain), "policy", "policies"));
 	return 0;

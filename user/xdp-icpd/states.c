@@ -55,7 +55,7 @@ static void on_log_later(evutil_socket_t fd, short what, void *context)
 	daemon_log_states(context);
 }
 
-/* Anyone who may change what a policy observes could fill the log. */
+/* Otherwise anyone who can change what a policy observes could fill the log. */
 static void log_later(struct daemon *daemon)
 {
 	const struct timeval time = { .tv_sec = LOG_LIMIT_PERIOD };

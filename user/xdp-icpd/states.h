@@ -17,8 +17,8 @@ json_t *policy_state_json(const struct policy *policy);
 json_t *policy_states_json(const struct daemon *daemon);
 
 /*
- * Log the state of a policy if it is not the one that was logged last, but for the first of a
- * policy that neither is in trouble nor matches. What changes too often is logged later.
+ * Log the state of a policy if it differs from the one that was last logged. The first state is
+ * logged only if the policy is in trouble or matches. What changes too often is logged later.
  */
 void daemon_log_state(struct daemon *daemon, struct policy *policy);
 

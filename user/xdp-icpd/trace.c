@@ -349,7 +349,7 @@ void get_trace(void *context, struct control_request *request)
 		goto refuse;
 	status = CONTROL_STATUS_OVER_QUOTA;
 	if (daemon->tracing && daemon->tracing->count >= limit) {
-		error_set(&error, "%zu clients trace already; %s%zu is the limit",
+		error_set(&error, "%zu clients are already tracing; %s%zu is the limit",
 			  daemon->tracing->count,
 			  limit < TRACERS_MAX ? "for all but root and the daemon's user " : "",
 			  limit);

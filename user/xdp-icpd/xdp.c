@@ -31,7 +31,7 @@ const char *xdp_mode(const struct xdp *xdp)
 	return mode;
 }
 
-/* Return the one of a number, or NULL. */
+/* Return the interface with this index, or NULL. */
 static const struct kernel_interface *find(const struct kernel_interface *list, size_t count,
 					   unsigned int ifindex)
 {

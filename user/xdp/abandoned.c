@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A program whose maps are pinned elsewhere or nowhere goes on replying by the chain of a daemon
- * that is gone, and cannot be found by the pins. It is recognised by what it replies for: no two
- * daemons share an address, because the second could not bind its sockets to it.
+ * A program whose maps are pinned elsewhere or nowhere continues to reply by the chain of a daemon
+ * that is gone, and cannot be found through the pins. It is recognised by the addresses that it
+ * replies for: no two daemons share an address, because the second could not bind its sockets to
+ * it.
  */
 #include <errno.h>
 #include <net/if.h>
@@ -75,7 +76,7 @@ static bool is_free(const struct sockaddr_storage *address)
 	return is_bound;
 }
 
-/* Is the daemon that the program replies for certainly gone? */
+/* Is it certain that the daemon of the program is gone? */
 static bool is_gone(const struct kernel_listen *listen)
 {
 	if (listen->is_bound)
@@ -111,7 +112,7 @@ static bool had_daemon(uint32_t program)
 	return had;
 }
 
-/* Is it to be detached? 1 yes, 0 no, -1: what it replies for cannot be read. */
+/* Must the program be detached? 1 yes, 0 no, -1: its addresses cannot be read. */
 static int is_abandoned(uint32_t program, const char *pin_dir, unsigned int ifindex,
 			const struct kernel_listen *listen)
 {
@@ -141,7 +142,7 @@ static enum kernel_result detach_one(const char *pin_dir, const char *interface,
 		log_write(
 			LOG_WARNING,
 			"interface %s: carries XDP program %u, which this process may not inspect "
-			"without CAP_SYS_ADMIN; if it is a left-over " PROGRAM_NAME
+			"without CAP_SYS_ADMIN; if it is a leftover " PROGRAM_NAME
 			", it may reply by another chain",
 			interface, id);
 	while (!abandoned && (program = attached_next(&attached, program))) {

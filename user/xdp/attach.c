@@ -234,7 +234,7 @@ static enum kernel_result attach(struct code *code, unsigned int ifindex,
 			result = KERNEL_OCCUPIED;
 			goto out;
 		}
-		log_write(LOG_NOTICE, "interface %s: replaces the XDP program %s (id %u)",
+		log_write(LOG_NOTICE, "interface %s: replacing the XDP program %s (id %u)",
 			  load->interface, xdp_program__name(alone), xdp_program__id(alone));
 		detached = true;
 	} else if (attached.ours && mode_fits(load->mode, attached.native)) {

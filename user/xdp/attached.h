@@ -27,8 +27,8 @@ struct attached {
 };
 
 /*
- * `controls` are the ids of control maps that identify a program as ours; 0 matches none. To be closed
- * in any case.
+ * Read the programs of an interface. `controls` are the `count` ids of control maps that identify a
+ * program as ours; 0 matches none. Call attached_close() in any case.
  */
 void attached_read(struct attached *attached, unsigned int ifindex, const uint32_t *controls,
 		   size_t count);

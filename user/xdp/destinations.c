@@ -13,7 +13,7 @@ static const struct network_link *find_link(const struct network *network, unsig
 	return NULL;
 }
 
-/* Whether the stack accepts a packet for this address that arrives on this interface. */
+/* Does the stack accept a packet for this address that arrives on this interface? */
 static bool is_local_on(const struct network_address *address, const struct network_link *link)
 {
 	const struct in6_addr *in6 = &address->address;
@@ -27,7 +27,7 @@ static bool is_local_on(const struct network_address *address, const struct netw
 	return true;
 }
 
-/* Whether a socket bound to `listen` receives packets for the address. */
+/* Does a socket bound to `listen` receive packets for the address? */
 static bool is_listened_on(const struct in6_addr *address, const struct sockaddr_storage *listen)
 {
 	if (listen->ss_family == AF_INET6) {

@@ -42,9 +42,10 @@ struct kernel_sizes {
 };
 
 /*
- * Return the sizes of the maps for a configuration. Networks of queriers and, without `prefixes_max`,
- * prefixes get the room that its chain takes twice, so that a chain can grow without a restart. Existing
- * maps with room for a quarter more are good enough, so that a restart seldom replaces them.
+ * Return the sizes of the maps for a configuration. Networks of queriers and, without
+ * `prefixes_max`, prefixes get twice the room that the chain takes, so that it can grow without a
+ * restart. Existing maps with room for a quarter more than the chain takes are kept, so that a
+ * restart seldom replaces them.
  */
 struct kernel_sizes kernel_sizes_for(const struct config *config, const struct compiled *compiled);
 
@@ -64,8 +65,8 @@ struct pin_dir;
 struct pin_dir *pin_dir_open(const char *path, uid_t user, struct error *error);
 
 /*
- * Like pin_dir_open(), as root: create a missing directory, and lock it unless another process has. The
- * turn is this process's then.
+ * Like pin_dir_open(), as root: create a missing directory, and lock it unless another process has.
+ * Takes the turn (pin_dir_take_turn()).
  */
 struct pin_dir *pin_dir_create(const char *path, uid_t user, struct error *error);
 
@@ -79,7 +80,7 @@ int pin_dir_lock(struct pin_dir *dir, struct error *error);
 /*
  * Processes that create, load into or unload a directory below the same one take turns, so that
  * none sees another's half-finished work. Wait for the turn, but not for longer than some seconds,
- * as other users may be able to hold it up: `dir->turn` tells whether this process has it. It ends
+ * as other users may be able to delay it: `dir->turn` says whether this process has it. It ends
  * with pin_dir_end_turn() or pin_dir_close().
  */
 void pin_dir_take_turn(struct pin_dir *dir);
@@ -190,7 +191,7 @@ struct kernel_room {
 #define KERNEL_ROOMS 6
 size_t kernel_rooms(const struct kernel *kernel, struct kernel_room rooms[KERNEL_ROOMS]);
 
-/* A walk that counts; zero-initialised it begins. */
+/* The position of a walk that counts entries. Zero-initialised, it begins. */
 struct kernel_cursor {
 	bool done;
 	size_t count;
@@ -199,7 +200,7 @@ struct kernel_cursor {
 
 /*
  * Count the next verdicts that are remembered, at most `max`, and set `done` after the last. They may
- * change meanwhile, so that the number is approximate. The walk ends even so.
+ * change meanwhile, so that the number is approximate. The walk ends in any case.
  */
 void kernel_count_verdicts(const struct kernel *kernel, struct kernel_cursor *cursor, size_t max);
 
@@ -241,9 +242,9 @@ struct kernel_chain {
 		uint32_t lines, answers, groups, sources;
 	} use;
 	/*
-	 * The chain whose policies on what was seen lately have their stores copied from the switch
-	 * on; to be set before it. NULL: none are copied, and the kernel passes up what depends on
-	 * them.
+	 * From the switch on, the stores of this chain's policies on what was seen lately are
+	 * copied; to be set before it. NULL: none are copied, and the kernel passes up what depends
+	 * on them.
 	 */
 	const struct chain *recents_of;
 };
@@ -259,21 +260,21 @@ int kernel_prepare_chain(struct kernel *kernel, const struct compiled *compiled,
 			 struct kernel_chain *prepared, struct error *error);
 
 /*
- * A policy on what was seen lately of the active chain has another store. As the stores themselves, for
- * the main thread alone.
+ * Note that a policy of the active chain on what was seen lately has another store. For the main
+ * thread, like the stores themselves.
  */
 void kernel_refresh_recents(struct kernel *kernel, const struct chain *chain);
 
 /*
- * Copy at most `most` more keys of each of those stores, and remove some that belong to no store. Return
- * whether all is done. To be called now and then.
+ * Copy at most `most` more keys of each of those stores, and remove some that belong to no store.
+ * Return whether all is done. To be called at intervals.
  */
 bool kernel_step_recents(struct kernel *kernel, size_t most);
 
 /*
  * Activate the chain prepared last. A query gets the reply of the previous or of the new chain, and
- * after the return that of the new one. `gate` as for kernel_renew_lease(), valid from the switch
- * on; NULL: the lease begins with kernel_renew_lease(). Return 0, or -1 and `error` with the
+ * after the return that of the new one. `gate` is as for kernel_renew_lease(), valid from the
+ * switch on; NULL: the lease begins with kernel_renew_lease(). Return 0, or -1 and `error` with the
  * previous chain active.
  */
 int kernel_switch_chain(struct kernel *kernel, const struct kernel_chain *prepared,

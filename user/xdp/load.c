@@ -47,7 +47,7 @@ static enum kernel_result check_device(const char *interface, unsigned int *ifin
 	if (*ifindex == 0) {
 		error_set(error,
 			  "interface %s: no such device in this network namespace; `ip link` lists "
-			  "those that there are",
+			  "the devices",
 			  interface);
 		return KERNEL_NO_DEVICE;
 	}
@@ -311,7 +311,7 @@ static enum kernel_result replace(const struct kernel_load *asked, unsigned int 
 			  load.pin_dir->path, text);
 		return KERNEL_OCCUPIED;
 	}
-	log_write(LOG_NOTICE, "%s: replaces the maps there, which %s", load.pin_dir->path, text);
+	log_write(LOG_NOTICE, "%s: replacing the maps there, which %s", load.pin_dir->path, text);
 	load.pin_dir = pin_dir_sibling(asked->pin_dir, true, error);
 	if (!load.pin_dir)
 		return KERNEL_FAILED;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A start as root uses two processes: one keeps the privileges and loads the program, the other
- * runs as the daemon's user and builds the chain from files that this user can write. All that the
- * first receives from the second is one message of fixed size.
+ * runs as the daemon's user and builds the chain from files that this user can write. The first
+ * receives a single message of fixed size from the second.
  */
 #ifndef XDP_ICP_LOAD_PAIR_H
 #define XDP_ICP_LOAD_PAIR_H

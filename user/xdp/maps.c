@@ -458,7 +458,9 @@ static void renew_lease(struct map_watch *watch, uint32_t generation, struct can
 	__atomic_store_n(&watch->generation, generation, __ATOMIC_RELEASE);
 }
 
-/* Each half has its own lease, or what depends on one would be passed up for a while. */
+/*
+ * Each half has its own lease; otherwise queries that depend on it would be passed up for a while.
+ */
 static int switch_chain(struct kernel *kernel, struct map_chain chain, uint32_t slot,
 			const struct candidate *gate, struct error *error)
 {

@@ -211,7 +211,7 @@ static int make_directory(const struct pin_dir *dir, struct error *error)
 			 strchr(dir->name, '.') ? "; a bpffs allows no dots in names" : "");
 }
 
-/* Whether the directory has been removed since it was opened. */
+/* Has the directory been removed since it was opened? */
 static bool is_removed(const struct pin_dir *dir)
 {
 	struct stat status;
@@ -253,7 +253,7 @@ void pin_dir_take_turn(struct pin_dir *dir)
 	}
 	close(fd);
 	log_write(LOG_WARNING,
-		  "%s: another process keeps the directory above locked (/proc/locks); goes on "
+		  "%s: another process keeps the directory above locked (/proc/locks); continuing "
 		  "without waiting for it",
 		  dir->path);
 }
@@ -417,7 +417,7 @@ static int open_place(const struct pin_dir *dir, enum pin pin)
 
 	if (place < 0)
 		return -1;
-	/* A second link: another user may have linked his file here. */
+	/* A second link: another user may have linked a file here. */
 	if (fstat(place, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 1 &&
 	    (status.st_uid == 0 || status.st_uid == dir->user) && is_bpffs(place))
 		return place;

@@ -45,7 +45,7 @@ struct pin_dir {
 	int fd;	      /* open for reading, so that it can be locked */
 	int parent;   /* the directory above */
 	int turn;     /* the same, locked: see pin_dir_take_turn(); -1: not taken */
-	bool gave_up; /* waited for its turn in vain */
+	bool gave_up; /* the wait for its turn timed out */
 	bool locked;  /* by this process: no other may change the maps */
 	char *path;   /* as configured, for messages */
 	char *name;   /* within `parent` */

@@ -9,7 +9,7 @@
 
 /* --- the lease */
 
-/* Tell the kernel which stores it has as a whole. */
+/* Store in the lease which stores the kernel has completely. */
 static void publish(struct recent_store *const stores[RECENTS_MAX], struct map_watch *watch)
 {
 	for (size_t i = 0; i < RECENTS_MAX; i++)
@@ -66,7 +66,7 @@ static void incomplete(void *context)
 
 	if (recents->watch)
 		publish(recents->stores, recents->watch);
-	/* The room may be taken by what others have left. */
+	/* Entries of former stores may take up the room. */
 	if (!recents->unswept)
 		recents->unswept = recents->slots;
 }

@@ -39,7 +39,7 @@ void recents_begin_switch(struct recents *recents, const struct chain *chain,
 void recents_end_switch(struct recents *recents, struct recent_store *next[RECENTS_MAX],
 			struct map_watch *watch, bool active);
 
-/* How many keys the stores have. */
+/* Return the number of keys in the stores. */
 uint32_t recents_count(const struct recents *recents);
 
 /* Copy at most `most` more keys, and remove some that are no store's. Returns whether all is done. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An array map in the daemon's memory, shared with the program. It stays there as long as the map is open:
- * the first access to each page costs more than to write what is in it.
+ * An array map in the daemon's memory, shared with the program. It stays mapped as long as the map
+ * is open, because the first access to each page costs more than writing to it.
  */
 #ifndef XDP_ICP_KERNEL_SHARED_MAP_H
 #define XDP_ICP_KERNEL_SHARED_MAP_H

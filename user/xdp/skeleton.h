@@ -16,8 +16,9 @@ struct xdp_icp *skeleton_open(const struct pin_dir *dir, const struct kernel_siz
 
 /*
  * The options to open the program with; not to be freed. libbpf compares the program's types with the
- * kernel's, and refuses to load it on a kernel that was built without any. It is given an empty list of
- * types there, in which the program finds that it has to look up every URL in `rules`.
+ * kernel's, and refuses to load it on a kernel that was built without any. On such a kernel it gets
+ * an empty list of types, so that the program finds no structure of the trie and looks up every URL
+ * in `rules`.
  */
 const struct bpf_object_open_opts *skeleton_options(void);
 
