@@ -84,7 +84,7 @@ class Walk:
         self.assertEqual(names, ["baz", "foo"])
 
     def test_zc_icp_datagrams(self):
-        """The second query is replied to by the kernel, which has the decision by then."""
+        """The kernel replies to the second query, because it has the decision by then."""
         self.a_daemon(FOO_AND_BAZ)
         for url, query, answer, _, _ in 2 * DATAGRAMS:
             self.assertEqual(self.exchange(query), answer, url)
@@ -139,7 +139,7 @@ class Walk:
         until(lambda: daemon.count("silent.drain") == before + 1, "the query to be met by silence")
         self.assertEqual(
             daemon.icpctl("check", FOO).stdout,
-            f"no answer  {FOO}  (the host is drained in silence)\n",
+            f"no reply  {FOO}  (the host is drained in silence)\n",
         )
         daemon.icpctl("undrain")
 
@@ -174,7 +174,7 @@ class Walk:
         until(lambda: self.ask(FOO) == "miss_nofetch", "the drain")
         done = daemon.icpctl("undrain", check=False)
         self.assertEqual(done.returncode, 3)
-        self.assertIn("about to end", done.stderr)
+        self.assertIn("about to exit", done.stderr)
         self.assertEqual(self.ask(FOO), "miss_nofetch")
         daemon.process.send_signal(signal.SIGTERM)
         self.assertEqual(daemon.wait(), 0)
@@ -395,7 +395,7 @@ class Kernel(Walk, Wire):
         self.assertRegex(shown, r"by the kernel \(remembered from a reply of the daemon\)\n$")
         result, shown = check(BAZ, "--source", CLIENT)
         self.assertEqual((result["by"], result["horizon"]), ("daemon", "4"))
-        self.assertIn("(policy '4' keeps the answer from the kernel: a policy of its kind", shown)
+        self.assertIn("(policy '4' prevents a reply by the kernel: a policy of its kind", shown)
         result, _ = check("http://[::2]/", "--source", CLIENT)
         self.assertEqual((result["by"], result["horizon"]), ("daemon", "2"))
         self.assertIn("cannot read this URL's host", result["why"])
@@ -436,7 +436,7 @@ class Kernel(Walk, Wire):
         self.assertIn("could begin at too many places of this URL", result["why"])
 
     def test_gates_expire_with_the_lease(self):
-        """Also if the daemon's clock is ahead of the kernel's or behind it."""
+        """Also if the daemon's clock is ahead of the kernel's or behind."""
         ahead, behind = (["unshare", "-T", "--monotonic", by] for by in ("100000", "-1"))
         for prefix in [], ahead, behind:
             daemon = self.responder(
@@ -454,7 +454,7 @@ class Kernel(Walk, Wire):
             self.assertEqual(self.ask(BAR), "hit")  # and there was no reply to the query before
 
     def test_daemon_undoes_its_drain_on_exit(self):
-        """Otherwise the kernel would give the verdict of the drain for ever."""
+        """Otherwise the kernel would give the verdict of the drain forever."""
         daemon = self.a_daemon("")
         daemon.icpctl("rules", "add", FOO, "hit")
         for verdict in ("denied", "silence"):

@@ -61,7 +61,7 @@ class UnderFlood(Wire):
         }
 
     def test_decisions_are_counted_by_policy(self):
-        """None is lost or another's, although a rank is another policy's in the next chain."""
+        """No count is lost or another policy's, although a rank has another policy in the next chain."""
         rank_zero = 'policy "0" { kind = "prefix" verdict = "err" urls = { "http://none/" } }'
         daemon = self.responder(self.big_chain("hit")).start()
         flood = self.flood(SERVER, ENDLESS, self.questions("hit,denied"))
@@ -108,8 +108,8 @@ class UnderFlood(Wire):
 
     def test_flipping_gate(self):
         """
-        Once the daemon has noticed, which it tells by what it would answer, nothing is answered
-        from before. Leases are so long that no heartbeat has to do with it.
+        Once the daemon has noticed, as its check shows, no reply comes from the former state.
+        Leases are so long that no heartbeat has to do with it.
         """
         flag = self.files / "flag"
         daemon = self.responder(self.gated_chain(flag)).start()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The configuration as a whole: included files, and what `icpctl config dump` says."""
+"""The configuration as a whole: included files, and the output of `icpctl config dump`."""
 
 import os
 import pathlib

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Whatever answers, it is what the full chain would answer: random chains and queries beside an
+Whatever replies, the reply is the one of the full chain: random chains and queries beside an
 evaluator of its own (tests/fidelity). The many are compared within one process; some go through a
 daemon, over a wire, while the chain changes by reloads and registrations, the rules by icpctl and
 bpftool, and the gates by files.
@@ -85,7 +85,7 @@ class Flight:
         try:
             self.reply = self.socket.recv(65536)
         except TimeoutError:
-            raise Wrong("no answer") from None
+            raise Wrong("no reply") from None
 
     def leave(self, how):
         self.question.rename(f"{self.question}.{how}")

@@ -138,7 +138,7 @@ class LoadAndUnload(Loader):
         self.assertEqual(self.program(), before)
 
     def test_unload_without_access_to_a_pin(self):
-        """What cannot be told is an error with a cause, and leaves the pins."""
+        """A state that cannot be read is an error with its cause, and the pins stay."""
         self.load("s0")
         before = sorted(os.listdir(self.pins))
         os.chown(f"{self.pins}/control", 12345, 12345)
@@ -167,7 +167,7 @@ class LoadAndUnload(Loader):
         self.assertIn("no-such-device: no such device", done.stderr)
 
     def test_status_and_unload(self):
-        """One of them at a time: which is meant cannot be known."""
+        """Only one of them is allowed, because the intention would be unclear."""
         self.load("s0")
         for words in (("--status", "--unload"), ("--unload", "--status")):
             self.assertEqual(self.load(*words, "s0", check=False).returncode, 1)
@@ -175,7 +175,7 @@ class LoadAndUnload(Loader):
 
 
 class AtTheSameTime(Loader):
-    """Who loads takes turns with others."""
+    """Loaders take turns."""
 
     mode = "generic"
 
@@ -263,7 +263,7 @@ class Replacement(Loader):
         self.daemon_here.kill()
         before = self.rules("list")
         done = self.load("s1", "--mode", "native", settings=self.LARGER)
-        self.assertIn(f"{self.pins}: replaces the maps there", done.stderr)
+        self.assertIn(f"{self.pins}: replacing the maps there", done.stderr)
         self.assertEqual(self.rules("list"), before)
         self.assertEqual(glob.glob(f"{self.pins}*"), [self.pins])
         self.assertEqual([self.program(device)[1] for device in ("s0", "s1")], 2 * ["native"])
@@ -310,7 +310,7 @@ class Replacement(Loader):
         self.assertIn("ABI version 77", refused.stderr)
         done = self.load("s0")
         self.assertRegex(
-            done.stderr, f"{self.pins}: replaces the maps there, .*ABI version 77 .this is "
+            done.stderr, f"{self.pins}: replacing the maps there, .*ABI version 77 .this is "
         )
         self.assertEqual(self.rules("list"), before)
         self.assert_rules_count(SERVER, SERVER6)
@@ -324,7 +324,7 @@ class Replacement(Loader):
 
 
 class LeftOver(Loader):
-    """A program that goes on by the chain of a daemon that is gone, where no pins lead to it."""
+    """A program that still replies by the chain of a daemon that is gone, and has no pins."""
 
     OTHER = POLICIES.replace('"hit"', '"denied"')
     mode = "generic"
@@ -468,7 +468,7 @@ class Daemons(Loader):
         self.assertEqual(len(lines), 1, daemon.log.read_text())
 
     def test_an_interface_that_is_deleted(self):
-        """It is named, with the remedy; that it carries the program again is told too."""
+        """It is named, with the remedy, and so is its return."""
         daemon = self.responder(mode="generic").start()
         self.server_side.run("ip", "link", "set", "dev", "s0", "xdpgeneric", "off")
         until(lambda: "s0 no longer carries" in daemon.log.read_text(), "the loss")

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The metrics: what is served by HTTP on TCP, to whom, and that it holds up nothing."""
+"""The metrics: what is served by HTTP on TCP, to whom, and that it delays nothing else."""
 
 import contextlib
 import http.client

@@ -41,7 +41,7 @@ class Private(Lab):
         self.assertEqual(stat.S_IMODE(status.st_mode), 0o600)
 
     def started_or_ended(self, daemon):
-        return "answers, mode" in daemon.log.read_text() or daemon.process.poll() is not None
+        return "is ready, mode" in daemon.log.read_text() or daemon.process.poll() is not None
 
     def refused(self, daemon, *texts):
         """The daemon refuses to start, and logs why."""
@@ -356,8 +356,8 @@ class Start(Private, Wire):
     def test_keyboard_of_roots_terminal(self):
         command = (BUILD / "xdp-icpd", "-c", self.daemon_here.config)
         with self.server_side.entered():
-            shown = self.on_roots_terminal(*command, interrupt_at=b"answers, mode native")
-        self.assertIn("ends on SIGINT", shown)
+            shown = self.on_roots_terminal(*command, interrupt_at=b"is ready, mode native")
+        self.assertIn("exiting on SIGINT", shown)
 
     def test_configuration_writable_by_others(self):
         config = self.daemon_here.config

@@ -157,7 +157,7 @@ class WithPrometheus(Lab):
         return json.loads(self.fetch(9090, path))["data"]
 
     def values(self, expression):
-        """The labels, but for job and instance, and the value of all that it finds now."""
+        """The labels, except job and instance, and the value of everything that it finds now."""
         found = []
         for one in self.api("query", query=expression)["result"]:
             labels = {k: v for k, v in one["metric"].items() if k not in ("job", "instance")}
@@ -190,7 +190,7 @@ policy "90-ask" {
 
 
 class Scraped(WithPrometheus):
-    """A real one beside a daemon with everything that there are metrics of."""
+    """A real Prometheus beside a daemon that has all metrics."""
 
     xdp = True
     QUERIES = 700  # more than one a second of the 5 minutes that rates are of
@@ -244,7 +244,7 @@ class Scraped(WithPrometheus):
             self.dashboard()
 
     def manual(self):
-        """It tells of all metrics, and what is no gauge."""
+        """It has all metrics, with their types."""
         text = self.fetch(9130, "/metrics", {"Accept": "application/openmetrics-text"})
         page = sections(source("xdp-icp-metrics.7"))
         told = [re.fullmatch(r"(\w+)(?: \[(\w+)\])?", entry) for entry in entries(page["METRICS"])]

@@ -182,10 +182,10 @@ class Reload(Lab):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         lines = done.stdout.splitlines()
         self.assertRegex(lines[0], ": 3 policies, 3 prefixes$")
-        self.assertRegex(lines[1], "^policy '30' and all behind it are evaluated by the daemon: ")
+        self.assertRegex(lines[1], "^policy '30' and all policies after it are evaluated by the daemon: ")
         self.assertRegex(
             lines[2],
-            "^policy '20': 1 of 2 entries is never reached: 'http://e.org/x' is decided by policy '10' before$",
+            "^policy '20': 1 of 2 entries is never reached: 'http://e.org/x' is already decided by policy '10'$",
         )
         self.assertRegex(lines[3], r"^policy '30': replies \(2 of 2 children run\)$")
         nobody = {str(pwd.getpwnam("nobody").pw_uid)}
@@ -290,7 +290,7 @@ class InTheKernel(Wire):
         self.assertFalse(os.path.exists(self.pins))
 
     def test_assigned_prefixes_without_room_are_the_daemons(self):
-        """What others assign does not keep it from starting; it says why the kernel does not reply."""
+        """Assignments by others do not keep it from starting; it logs why the kernel is silent."""
         state = self.directory()
         keys = [("members/a", {"weight": 1})]
         keys += [(f"assign/{URL}{number}", {"verdict": "denied"}) for number in range(5)]
@@ -357,7 +357,7 @@ class InTheKernel(Wire):
             daemon.configure(of_many(count))
             daemon.start()
             self.assertEqual(daemon.count("prefixes_max"), room)
-            self.assertEqual("replaces the maps" in daemon.log.read_text(), room > 5000)
+            self.assertEqual("replacing the maps" in daemon.log.read_text(), room > 5000)
             self.assert_answered_by(daemon, "kernel", "hit", HIT)
 
     def test_suffixes_and_hosts_count_as_prefixes(self):

@@ -184,7 +184,7 @@ class Mistakes(Responder):
 
 
 class Silence(Responder):
-    """Only queries get a reply: two responders must not reply to each other for ever."""
+    """Only queries get a reply: two responders must not reply to each other forever."""
 
     def test_less_than_a_header(self):
         query = icp.query(HIT, NUMBER)

@@ -342,7 +342,7 @@ class Changes(Wire):
 
 
 class ManyRules(Wire):
-    """A change takes a time that hardly grows faster than it: this many would take minutes."""
+    """The time of a change is nearly linear in its size: otherwise this many would take minutes."""
 
     mode = "off"
     xdp = False
@@ -381,7 +381,7 @@ class ChangesInTheKernel(Changes):
         self.end_flood(flood)
 
     def test_the_daemon_ends_within_a_change(self):
-        """What has begun to be written is written to the end, also if its client is gone."""
+        """A change that has begun to write is completed, even if its client is gone."""
         rules = [{"prefix": f"http://{n}/", "verdict": "hit"} for n in range(RULES)]
         request = Request(self.daemon_here.control, "POST", "/v1/rules", {"rules": rules})
         until(lambda: self.running_change()["written"], "the first rules")

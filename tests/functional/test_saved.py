@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""icpctl policy --save: what a reload finds is what counts, or nothing is changed."""
+"""icpctl policy --save: a saved change is what a reload finds, or nothing is changed."""
 
 import os
 import pathlib
@@ -122,7 +122,7 @@ class Saved(Lab):
             self.add("10", "denied", *words)
             self.assertEqual(self.ask(), "denied")
             done = self.policy("remove", "10", "--save")
-            self.assertEqual(done.stdout, f"policy '10' is again that of {where}\n")
+            self.assertEqual(done.stdout, f"policy '10' is again the one defined at {where}\n")
             self.assertEqual(self.ask(), "hit")
             self.assertEqual(list(self.drop_ins.iterdir()), [])
         self.assert_refused(
@@ -167,7 +167,7 @@ class Saved(Lab):
         self.daemon_here.stop()
         self.daemon_here.start()
         self.assert_drained("ICP_OP_DENIED", "ICP_OP_DENIED")
-        self.assertIn("drains as before the start", self.daemon_here.log.read_text())
+        self.assertIn("draining as before the start", self.daemon_here.log.read_text())
         os.chown(self.drop_ins, 0, -1)
         self.assertIn(f"chown {NOBODY}", icpctl("undrain", check=False).stderr)
         self.assert_drained("ICP_OP_DENIED", "ICP_OP_DENIED")
@@ -185,7 +185,7 @@ class Saved(Lab):
         self.assertEqual(self.daemon_here.status()["drain"], "silence")
 
     def test_another_file_that_is_read_later(self):
-        """It would win at the next reload."""
+        """The other file would win at the next reload."""
         self.start()
         self.own()
         other = self.drop_ins / "50-local.conf"

@@ -355,7 +355,7 @@ class Scripts(Wire):
         self.assertEqual(pauses, sorted(pauses))
 
     def test_zc_policies_that_misbehave(self):
-        """A result of any type is no verdict, and what a policy reads is not the next question."""
+        """A result of a wrong type is not a verdict, and a policy cannot read the next question."""
         policies = self.write("p.py", MISBEHAVING)
         helper = subprocess.Popen(
             ["/usr/bin/python3", ROOT / "scripts/zc-icp-helper.py", policies],
@@ -370,7 +370,7 @@ class Scripts(Wire):
         self.assertEqual(helper.returncode, 0)
 
     def test_a_second_signal_at_the_end(self):
-        """A child that ignores its end is killed nevertheless."""
+        """A child that ignores the end of its input and SIGTERM is killed."""
         stubborn = "trap '' TERM; while :; do read -r line || sleep 1; done"
         program = f'program = {{ "/bin/sh", "-c", "{stubborn}" }}'
         daemon = self.responder(f'policy "1" {{ kind = helper {program} }}').start()

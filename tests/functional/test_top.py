@@ -194,7 +194,7 @@ class Top(Wire):
 
 
 class InPlaceOfTheDaemon(Lab):
-    """What takes a daemon long, or happens at the wrong moment: here the test replies."""
+    """A slow daemon, or one that replies at the wrong moment: here the test replies."""
 
     def setUp(self):
         super().setUp()

@@ -188,7 +188,7 @@ class Alone(Workers):
     def changes(self, daemon, before=""):
         """
         All changes that affect replies of workers: the change, and the verdict on HIT afterwards,
-        which is `hit` at first. `before` stands before the policies that are added and removed.
+        which is `hit` at first. `before` comes before the policies that are added and removed.
         """
         flag = self.files / "flag"
         gate = f'policy "10" {{ kind = "flag" verdict = "denied" path = "{flag}" }}'

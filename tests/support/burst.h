@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* For programs that send queries at a rate: messages in batches, a clock, SIGTERM. */
+/* For programs that send queries at a given rate: messages in batches, a clock, SIGTERM. */
 #ifndef XDP_ICP_TEST_BURST_H
 #define XDP_ICP_TEST_BURST_H
 
@@ -16,10 +16,10 @@ struct burst {
 	struct iovec parts[BURST];
 };
 
-/* Makes `bytes`, which the caller keeps, message `i`. */
+/* Set message `i` to `bytes`, which must stay valid until it is sent. */
 void burst_put(struct burst *burst, unsigned int i, void *bytes, size_t size);
 
-/* Receives into `buffers` what there is, without waiting. Returns the number of messages or -1. */
+/* Receive pending messages into `buffers`, without waiting. Returns their number, or -1. */
 int burst_receive(struct burst *burst, int fd, unsigned char buffers[BURST][MESSAGE_MAX]);
 
 /* Seconds of the monotonic clock. */

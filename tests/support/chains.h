@@ -14,7 +14,7 @@ struct chain *make_chain(const char *text);
 /* Decide without waiting: policies that would have to wait do not match. */
 struct chain_decision decide_url(const struct chain *chain, const char *url);
 
-/* For compiled_free(). */
+/* Compile a chain, which must outlive the result, for compiled_free(). */
 struct compiled *compile(const struct chain *chain);
 
 /* Expect this error for the text. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Queries, the frames around them, and what protocol.md says of each: one table for the XDP program
- * and for the daemon. Everything is pushed byte by byte and summed here, without a line of what is
- * tested, so that both cannot be wrong in the same way.
+ * Queries, the frames around them, and what the protocol (HACKING.md) requires for each: one table
+ * for the XDP program and for the daemon. Everything is built byte by byte and summed here, without
+ * any of the tested code, so that both cannot be wrong in the same way.
  */
 #ifndef XDP_ICP_TEST_DATAGRAMS_H
 #define XDP_ICP_TEST_DATAGRAMS_H
@@ -23,7 +23,7 @@ void push16(struct bytes *bytes, uint16_t value);
 void push32(struct bytes *bytes, uint32_t value);
 void poke16(struct bytes *bytes, size_t offset, uint16_t value);
 
-/* RFC 1071 as it is told there: pairs of bytes, the last one padded with zero. Not complemented. */
+/* RFC 1071 as written: the sum of pairs of bytes, the last one zero-padded. Not complemented. */
 uint16_t plain_sum(const uint8_t *bytes, size_t size, uint32_t sum);
 
 /* --- the message */
@@ -35,7 +35,7 @@ struct datagram {
 	bool request_zero;
 	uint32_t options;
 	uint32_t option_data;
-	int length_off;	 /* what the length field says too much */
+	int length_off;	 /* by how much the length field is too large */
 	const char *url; /* `url_size` bytes; what should be the NUL is the last of them */
 	size_t url_size;
 	size_t longer; /* so many letters more before the last of these bytes */
@@ -55,7 +55,7 @@ struct datagram {
 
 void message_build(struct bytes *message, const struct datagram *datagram);
 
-/* The answer that the query's row promises. */
+/* Build the reply that the query's row promises. */
 void answer_build(struct bytes *answer, const struct datagram *datagram);
 
 /* --- the frame */
@@ -88,7 +88,7 @@ struct envelope {
 	int header_off;	   /* IPv4: words that its header length says too much */
 	int extension;	   /* IPv6: this header, 8 bytes, before UDP; HOP_BY_HOP for 0 */
 	bool ip_checksum_wrong;
-	int ip_length_off, udp_length_off; /* what these say too much */
+	int ip_length_off, udp_length_off; /* by how much these are too large */
 	enum udp_checksum checksum;
 	size_t padding; /* bytes behind IP's length, none of them zero */
 };
@@ -97,10 +97,10 @@ size_t frame_ip_offset(const struct envelope *envelope);
 size_t frame_message_offset(const struct envelope *envelope);
 void frame_build(struct bytes *frame, const struct envelope *envelope, const struct bytes *message);
 
-/* The envelope in which an answer comes back. */
+/* Return the envelope in which a reply comes back. */
 struct envelope envelope_back(const struct envelope *envelope);
 
-/* --- the table, and the rules and the chain that it is about */
+/* --- the table, and its rules and chain */
 
 #define TABLE_CHAIN                                                                                \
 	"policy 10 { kind = prefix verdict = hit url = 'http://hit.example/' }\n"                  \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A server in place of etcd's gateway, which replies what a test wants. */
+/* A server in place of etcd's gateway, which sends the replies that a test sets. */
 #ifndef XDP_ICP_TEST_ETCD_SERVER_H
 #define XDP_ICP_TEST_ETCD_SERVER_H
 
@@ -15,7 +15,7 @@ struct etcd_request {
 	const char *head, *body;
 };
 
-/* Write the whole response. Return whether the connection is to be closed behind it. */
+/* Write the whole response. Return whether to close the connection after it. */
 typedef bool (*etcd_server_reply)(const struct etcd_request *request, struct evbuffer *response);
 
 extern struct etcd_server {

@@ -19,7 +19,7 @@ struct image {
 void image_build(struct image *image, const struct chain *chain);
 void image_free(struct image *image);
 
-/* What the program decides, without rules, gates and remembered verdicts. */
+/* Return the program's decision, without rules, gates and remembered verdicts. */
 struct decision image_decide(struct image *image, const char *url, size_t length);
 
 #endif

@@ -17,9 +17,9 @@ struct pattern_text {
 void random_pattern(struct pattern_text *text, uint64_t *seed, enum automaton_syntax syntax);
 
 /*
- * Make a text of what URLs consist of, and return its length, at most `max`. One that stays away from
- * the sinks of an automaton as long as there is a way, and so comes near what matches; one of pieces
- * of patterns; or a byte changed, inserted or removed.
+ * Make a text of bytes that URLs consist of, and return its length, at most `max`. It is one of
+ * these: a text that avoids the sinks of an automaton as long as possible, so that it nearly
+ * matches; pieces of patterns; or a text with a byte changed, inserted or removed.
  */
 size_t walk_text(char *text, size_t max, uint64_t *seed, const struct automaton *automaton);
 size_t pieces_text(char *text, size_t max, uint64_t *seed, const struct pattern_text *patterns,

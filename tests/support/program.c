@@ -173,7 +173,7 @@ void program_put_destination(struct program *program, const uint8_t address[16],
 	program_tell_destinations(program);
 }
 
-/* One of the arrays in memory, for good. */
+/* Map one of the arrays; it stays mapped. */
 static void *program_array(struct bpf_map *map)
 {
 	size_t size = (size_t)bpf_map__max_entries(map) * bpf_map__value_size(map);

@@ -42,7 +42,7 @@ void program_close(struct program *program);
 /* The same with the program for generic mode; not for program_close(). */
 struct program program_in_generic_mode(const struct program *program);
 
-/* At the head of each test. */
+/* Call it first in each test: skips the test if the program cannot be loaded. */
 void program_needed(const struct program *program);
 
 /* --- maps */
@@ -50,10 +50,10 @@ void program_needed(const struct program *program);
 /* Removes all entries. */
 void program_empty_map(struct bpf_map *map);
 
-/* Makes `chain` count; no drain, no trace. */
+/* Activate `chain`, without drain and trace. */
 void program_control(struct program *program, uint32_t chain);
 
-/* The map of destinations is another one. */
+/* Note that the map of destinations has changed. */
 void program_tell_destinations(struct program *program);
 
 /* No rules, no destinations, and a chain that nobody has filled. */
@@ -100,7 +100,10 @@ void assert_counted(const char *what, const uint64_t before[ICP_COUNTER_MAX],
 		    const uint64_t after[ICP_COUNTER_MAX], enum icp_counter expected);
 void assert_bytes(const char *what, const struct bytes *bytes, const struct bytes *expected);
 
-/* The frame passes for this reason, untouched; or, ICP_COUNT_ANSWERED, is sent back as `answer`. */
+/*
+ * Expect the frame to pass unchanged for this reason, or (ICP_COUNT_ANSWERED) to come back as
+ * `answer`.
+ */
 void assert_outcome(const struct program *program, const char *what, const struct bytes *frame,
 		    enum icp_counter counter, const struct bytes *answer);
 

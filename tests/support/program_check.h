@@ -31,7 +31,7 @@ int close_program(void **state);
 
 /* --- frames */
 
-/* A query from another host; all that an answer must not take over is there. */
+/* A query from another host, with all fields that a reply must not take over. */
 struct envelope envelope_v4(void);
 struct envelope envelope_v6(void);
 struct envelope envelope_of(bool v6);
@@ -40,7 +40,7 @@ void two_tags(struct envelope *e, uint16_t outer, uint16_t inner);
 void to_loopback(struct envelope *e);
 void set_mapped(uint8_t address[16], const uint8_t v4[4]);
 
-/* Envelopes that have nothing in common but that they are answered. */
+/* Envelopes that have nothing in common except that they get a reply. */
 size_t various_envelopes(struct envelope envelopes[16]);
 
 /* --- what becomes of them */
