@@ -790,10 +790,10 @@ class Hostile(ClusterLab):
         page = f'{{"header": {{"revision": "5"}}, "kvs": [{{"key": "{key}"}}], "more": true}}'
         a = self.member("origin-a", 3130).start()
         for what, bad, told in (
-            ("lease/grant", [b""], "no JSON"),
-            ("lease/grant", [b"[1"], "no JSON"),
+            ("lease/grant", [b""], "not JSON"),
+            ("lease/grant", [b"[1"], "not JSON"),
             ("lease/grant", [b'{"ID": "x", "TTL": "-1"}'], "a lease without"),
-            ("kv/range", [b"{" + b'"a":{' * 100000], "no JSON"),
+            ("kv/range", [b"{" + b'"a":{' * 100000], "not JSON"),
             ("kv/range", [b'{"kvs": [{"key": "!"}]}'], "malformed key"),
             ("kv/range", [b'{"kvs": [7]}'], "malformed key"),
             ("kv/range", [b'{"more": true}'], "does not advance"),
