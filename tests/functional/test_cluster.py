@@ -799,7 +799,7 @@ class Hostile(ClusterLab):
             ("kv/range", [b'{"more": true}'], "does not advance"),
             ("kv/range", [page.encode()], "does not advance"),
             ("kv/range", self.endless(b" " * 100000), "too large"),
-            ("watch", [b"x\n"], "no object"),
+            ("watch", [b"x\n"], "not a JSON object"),
             ("watch", [b'{"result": {"canceled": true}}\n'], "cancelled"),
             ("watch", [b'{"result": {"events": [{"kv": {"key": 7}}]}}\n'], "malformed event"),
             ("watch", self.endless(b"x" * 100000), "too large"),
