@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The file of a saved policy: what is changed can be undone. */
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -97,4 +98,32 @@ TEST(a_change_is_undone)
 	assert_int_equal(rmdir(other), 0); /* nothing else is left */
 	unlink(path);
 	rmdir(directory);
+}
+
+/* An operator would take them to count, but the daemon's user may write the file. */
+TEST(a_file_has_policies_alone)
+{
+	static const struct {
+		const char *text, *message;
+	} files[] = {
+		{ "# a\nlisten = \"127.0.0.1\"\n", "*.conf:2: 'listen': this file can have *" },
+		{ "include = \"/nowhere\"\n", "*.conf:1: 'include': this file can have *" },
+		{ "cluster \"c\" {\netcd = \"http://[::1]:1\"\n}\n",
+		  "*.conf:1: 'cluster': this *" },
+	};
+	char file[] = "/tmp/xdp-icp-drop-in-XXXXXX.conf";
+	struct config *config;
+	struct error error;
+
+	assert_int_not_equal(close(mkstemps(file, 5)), -1);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		FILE *out = fopen(file, "w");
+
+		fputs(files[i].text, out);
+		fclose(out);
+		assert_int_equal(config_load_drop_in(file, &config, &error), -1);
+		if (fnmatch(files[i].message, error.text, 0))
+			fail_msg("'%s' is not '%s'", error.text, files[i].message);
+	}
+	unlink(file);
 }

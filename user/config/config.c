@@ -137,6 +137,8 @@ static int on_value(cfg_t *section, cfg_opt_t *option, const char *text, void *r
 
 /* --- from libconfuse's tree to struct config */
 
+#define NOT_IN_A_DROP_IN "'%s': this file can have policies alone; move it to the configuration"
+
 static const struct value *get_value(const cfg_opt_t *option, unsigned int number)
 {
 	return option->values[number]->ptr;
@@ -147,6 +149,8 @@ static int read_option(struct config *config, const struct config_option *option
 {
 	uint64_t bit = 1ull << (option - config_options);
 
+	if (values->nvalues && config->drop_in)
+		return fail(get_value(values, 0)->line, NOT_IN_A_DROP_IN, option->name);
 	if (values->nvalues && config->given & bit && strcmp(option->name, "include") == 0)
 		return fail(get_value(values, 0)->line,
 			    "an included file cannot include others; list them in the file that "
@@ -228,6 +232,9 @@ static int read_tree(struct config *config, cfg_t *root)
 		if (read_section(&config->policies, &config->policy_count,
 				 policies->values[i]->section))
 			return -1;
+	if (clusters->nvalues && config->drop_in)
+		return fail(section_line(clusters->values[0]->section), NOT_IN_A_DROP_IN,
+			    clusters->name);
 	for (unsigned int i = 0; i < clusters->nvalues; i++)
 		if (read_section(&config->clusters, &config->cluster_count,
 				 clusters->values[i]->section))
@@ -306,7 +313,7 @@ static int read_clean_text(struct config *config, const char *text, const char *
 }
 
 static int read_text(struct config *config, const char *text, size_t size, const char *name,
-		     bool variables, const struct config_variables *known, struct error *error)
+		     const struct config_variables *known, struct error *error)
 {
 	char *copy;
 	int result;
@@ -319,16 +326,16 @@ static int read_text(struct config *config, const char *text, size_t size, const
 		return error_set(error, OUT_OF_MEMORY);
 	memcpy(copy, text, size);
 	copy[size] = '\0';
-	result = config_text_clean(copy, size, name, variables ? &config->variables : NULL, known,
-				   error);
+	result = config_text_clean(copy, size, name, config->drop_in ? NULL : &config->variables,
+				   known, error);
 	if (result == 0)
 		result = read_clean_text(config, copy, name, error);
 	free(copy);
 	return result;
 }
 
-static int read_file(struct config *config, const char *path, bool variables,
-		     const struct config_variables *known, struct error *error)
+int config_read_file(struct config *config, const char *path, const struct config_variables *known,
+		     struct error *error)
 {
 	const char *opened = path;
 	char real[PATH_MAX];
@@ -353,15 +360,9 @@ static int read_file(struct config *config, const char *path, bool variables,
 				 access(opened, F_OK) == 0 && access(opened, R_OK)
 					 ? "let the daemon's user read it"
 					 : "name a configuration file that can be read");
-	result = read_text(config, text, size, path, variables, known, error);
+	result = read_text(config, text, size, path, known, error);
 	free(text);
 	return result;
-}
-
-int config_read_file(struct config *config, const char *path, const struct config_variables *known,
-		     struct error *error)
-{
-	return read_file(config, path, true, known, error);
 }
 
 /* --- whole configurations */
@@ -390,7 +391,7 @@ int config_parse_text(const char *text, size_t size, const char *name, struct co
 
 	if (!made)
 		return error_set(error, OUT_OF_MEMORY);
-	return complete(made, read_text(made, text, size, name, true, NULL, error), config, error);
+	return complete(made, read_text(made, text, size, name, NULL, error), config, error);
 }
 
 int config_load_file(const char *path, const struct config *running, struct config **config,
@@ -414,7 +415,8 @@ int config_load_drop_in(const char *path, struct config **config, struct error *
 
 	if (!made)
 		return error_set(error, OUT_OF_MEMORY);
-	return complete(made, read_file(made, path, false, NULL, error), config, error);
+	made->drop_in = true;
+	return complete(made, config_read_file(made, path, NULL, error), config, error);
 }
 
 void config_free(struct config *config)

@@ -66,6 +66,7 @@ struct config {
 	struct policy_spec **clusters;	   /* likewise (cluster_config.h) */
 	struct config_variables variables; /* environment variables named at the start */
 	uint64_t given; /* a bit for each of config_options[] (options.h) that a file has set */
+	bool drop_in;	/* read from a drop-in, see config_load_drop_in() */
 };
 
 #define CONFIG_ENTRIES_MAX 67108864
@@ -82,7 +83,10 @@ struct config {
 int config_load_file(const char *path, const struct config *running, struct config **config,
 		     struct error *error);
 
-/* Likewise for a file that the daemon's user may write; environment variables are refused. */
+/*
+ * Likewise for a file that the daemon's user may write: what is not a policy, and environment variables
+ * are refused.
+ */
 int config_load_drop_in(const char *path, struct config **config, struct error *error);
 
 /* Likewise from a text of `size` bytes; `name` stands for FILE in errors. */
