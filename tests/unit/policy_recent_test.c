@@ -453,6 +453,11 @@ TEST(mistakes)
 		{ "verdict = hit window = 25h", "c:1: policy 'p': window: '25h' is not *" },
 		{ "verdict = hit window = 1m key = hots", "c:1: 'hots' is not a key; *" },
 		{ "verdict = hit window = 1m log = /x", "c:1: policy 'p': 'host' is missing: *" },
+		{ "verdict = hit window = 1m host = 'http://h'",
+		  "c:1: * host: 'http://h': write *" },
+		{ "verdict = hit window = 1m host = h/", "c:1: * host: 'h/': write the host *" },
+		{ "verdict = hit window = 1m host = ''", "c:1: * host: '': write the host *" },
+		{ "verdict = hit window = 1m scheme = 'http:'", "c:1: * scheme: 'http:': write *" },
 		{ "verdict = hit window = 1m host = h log = /", "c:1: policy 'p': /: cannot read "
 								"the log: Is a directory" },
 		{ "verdict = hit window = 1m host = h log = /dev/null",

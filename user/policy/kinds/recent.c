@@ -369,6 +369,17 @@ static int read_text(const struct policy_spec *spec, const char *key, const char
 	return 0;
 }
 
+/* With a path behind it, it must make a URL that caches ask for: else no key would ever be found. */
+static int check_part(const struct policy_spec *spec, const char *key,
+		      const struct spec_value *value, const char *refused, const char *right,
+		      struct error *error)
+{
+	if (!value || (*value->text && !strpbrk(value->text, refused)))
+		return 0;
+	return error_set(error, "%s: policy '%s': %s: '%s': write %s", value->where, spec->name,
+			 key, value->text, right);
+}
+
 static int read_format(struct recent *recent, const struct policy_spec *spec, struct error *error)
 {
 	const struct spec_value *format_value = NULL, *scheme_value = NULL, *host_value = NULL;
@@ -378,7 +389,10 @@ static int read_format(struct recent *recent, const struct policy_spec *spec, st
 
 	if (read_text(spec, "format", &format, &format_value, error) ||
 	    read_text(spec, "scheme", &scheme, &scheme_value, error) ||
-	    read_text(spec, "host", &host, &host_value, error))
+	    read_text(spec, "host", &host, &host_value, error) ||
+	    check_part(spec, "scheme", scheme_value, ":/?# ", "http or https alone", error) ||
+	    check_part(spec, "host", host_value, "/?# ",
+		       "the host alone, with its port if caches ask with one", error))
 		return -1;
 	if (!host && by_path)
 		host = "any"; /* no part of the key */
