@@ -195,6 +195,21 @@ TEST(without_inotify)
 	event_base_free(witness.base);
 }
 
+/* What a directory is to a user who may not search it, a loop of links is to root as well. */
+TEST(a_file_that_cannot_be_seen)
+{
+	struct policy *policy;
+	struct policy_state told;
+
+	assert_int_equal(symlink("flag", below("flag")), 0);
+	policy = flag_policy("flag");
+	assert_state(policy, "not set", "/tmp/*/flag: Too many levels of symbolic links");
+	policy_tell_state(policy, &told);
+	assert_true(told.trouble);
+	policy_free(policy);
+	unlink(below("flag"));
+}
+
 TEST(configuration_errors)
 {
 	static const char *const wrong[] = { "flag", "", "/", "/run/" };

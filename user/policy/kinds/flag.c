@@ -34,14 +34,18 @@ struct flag {
 	int inotify; /* -1: none */
 	int watch;   /* the current watch, or -1 */
 	bool polls;  /* no inotify: the timer is the only source of changes */
+	int unseen;  /* errno, if whether the file exists cannot be told */
 	struct event *readable, *timer;
 };
 
-static bool exists(const char *path)
+/* A file that cannot be seen, as a directory above it is closed to the user, counts as none. */
+static bool exists(struct flag *flag)
 {
 	struct stat status;
+	bool found = stat(flag->path, &status) == 0;
 
-	return stat(path, &status) == 0;
+	flag->unseen = found || errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+	return found;
 }
 
 /* Set the interval of the timer. */
@@ -106,7 +110,7 @@ static void update(struct flag *flag)
 {
 	if (flag->inotify >= 0)
 		move_watch(flag);
-	gate_set(&flag->gate, exists(flag->path));
+	gate_set(&flag->gate, exists(flag));
 }
 
 static void timer_fired(evutil_socket_t fd, short what, void *context)
@@ -144,7 +148,7 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 	flag->path = strdup(path->text);
 	if (!flag->path)
 		return error_set(error, "out of memory");
-	flag->gate.matches = exists(flag->path);
+	flag->gate.matches = exists(flag);
 	return 0;
 }
 
@@ -186,8 +190,13 @@ static void tell_state(const struct policy *policy, struct policy_state *state)
 	const struct flag *flag = policy->state;
 
 	gate_tell(&flag->gate, "set", "not set", state);
-	snprintf(state->why, sizeof(state->why), "%s%s", flag->path,
-		 flag->gate.matches ? " exists" : " does not exist");
+	state->trouble = flag->unseen;
+	if (flag->unseen)
+		snprintf(state->why, sizeof(state->why), "%s: %s", flag->path,
+			 strerror(flag->unseen));
+	else
+		snprintf(state->why, sizeof(state->why), "%s%s", flag->path,
+			 flag->gate.matches ? " exists" : " does not exist");
 }
 
 static void destroy(struct policy *policy)
