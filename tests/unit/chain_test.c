@@ -41,12 +41,12 @@ TEST(names_are_in_the_order_of_bytes)
 {
 	struct chain *chain = make_chain("policy '\xc3\xa4' { kind = exact verdict = hit url = a }"
 					 "policy b { kind = exact verdict = hit url = b }"
-					 "policy '' { kind = exact verdict = hit url = c }"
+					 "policy '!' { kind = exact verdict = hit url = c }"
 					 "policy B { kind = exact verdict = hit url = d }"
 					 "policy ba { kind = exact verdict = hit url = e }"
 					 "policy 10 { kind = exact verdict = hit url = f }"
 					 "policy 9 { kind = exact verdict = hit url = g }");
-	static const char *const names[] = { "", "10", "9", "B", "b", "ba", "\xc3\xa4" };
+	static const char *const names[] = { "!", "10", "9", "B", "b", "ba", "\xc3\xa4" };
 
 	assert_int_equal(chain_count(chain), 7);
 	for (size_t i = 0; i < 7; i++)

@@ -495,6 +495,8 @@ TEST(setting_errors)
 		  "c:2: policy 'p': 'url' takes one value, not 2" },
 		{ "policy 'a\nb' { kind = prefix verdict = hit url = a }",
 		  "c:2: the name of a policy has a control character; leave it out" },
+		{ "\npolicy '' { kind = prefix verdict = hit url = a }",
+		  "c:2: the name of a policy is empty; give it one" },
 		{ "policy p { kind = prefix verdict = hit urls = { 'a',\n'b c' } }",
 		  "c:2: policy 'p': 'b c' has white space in it; no URL has, write it as %20" },
 	};

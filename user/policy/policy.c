@@ -96,9 +96,12 @@ static int check_settings(const struct policy_kind *kind, const struct policy_sp
 	return 0;
 }
 
-/* Names appear in messages, and in lists with one policy per line. */
+/* Names appear in messages, in lists with one policy per line, and in the paths of resources. */
 static int check_name(const struct policy_spec *spec, struct error *error)
 {
+	if (!*spec->name)
+		return error_set(error, "%s: the name of a policy is empty; give it one",
+				 spec->where);
 	for (const char *c = spec->name; *c; c++)
 		if (iscntrl((unsigned char)*c))
 			return error_set(error,
