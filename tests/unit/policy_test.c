@@ -266,6 +266,12 @@ TEST(patterns_see_bytes)
 
 TEST(a_wrong_pattern)
 {
+	/* Too large only with what bounds the time of a search. */
+	assert_chain_error(
+		"\npolicy p { kind = regex verdict = hit\n"
+		"pattern = '(?:(?:(?=a)b){1,40}){1,40}' }",
+		"c:2: policy 'p': pattern '(?:(?:(?=a)b){1,40}){1,40}': regular expression "
+		"is too large with what bounds its searches; write several");
 	assert_chain_error("policy p { kind = regex verdict = hit\npatterns = { a,\n'b(c' } }",
 			   "c:3: policy 'p': pattern 'b(c' is wrong at offset 3: missing closing "
 			   "parenthesis; see pcre2pattern(3)");

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/list.h"
 #include "policy/pcre.h"
 
 #define QUICK_WORK 20000000 /* offsets * steps * bytes, of all quick searches in a text */
@@ -170,6 +171,11 @@ static pcre2_code *compile(const char *pattern, size_t length, uint32_t options,
 	return code;
 }
 
+static void tell(int number, struct error *error)
+{
+	pcre2_get_error_message(number, (PCRE2_UCHAR *)error->text, sizeof(error->text));
+}
+
 int pcre_check(const char *pattern, size_t length, size_t *offset, struct error *error)
 {
 	pcre2_code *code;
@@ -177,36 +183,48 @@ int pcre_check(const char *pattern, size_t length, size_t *offset, struct error 
 
 	code = compile(pattern, length, 0, &number, offset);
 	if (!code)
-		pcre2_get_error_message(number, (PCRE2_UCHAR *)error->text, sizeof(error->text));
+		tell(number, error);
 	pcre2_code_free(code);
 	return code ? 0 : -1;
 }
 
-static pcre2_code *compile_for_search(const struct automaton_pattern *pattern, uint32_t options)
+/* NULL with an error, although the pattern has been checked: callouts may make it too large. */
+static pcre2_code *compile_for_search(const struct automaton_pattern *pattern, uint32_t options,
+				      struct error *error)
 {
+	struct error reason;
 	pcre2_code *code;
 	size_t offset;
 	int number;
 
 	code = compile(pattern->text, pattern->length, options, &number, &offset);
+	if (!code) {
+		tell(number, &reason);
+		error_write(error,
+			    "pattern '%.*s': %s with what bounds its searches; write several",
+			    TEXT_SHOWN, pattern->text, reason.text);
+	}
 	/* If this fails, the interpreter runs the pattern, with the same result. */
 	if (code && jit_is_sound(pattern->text, pattern->length))
 		pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
 	return code;
 }
 
-struct pcre *pcre_new(const struct automaton_pattern *list, size_t count)
+struct pcre *pcre_new(const struct automaton_pattern *list, size_t count, struct error *error)
 {
 	struct pcre *pcre = calloc(1, sizeof(*pcre) + count * sizeof(pcre->patterns[0]));
 	uint32_t references;
 
+	if (!pcre)
+		error_write(error, "out of memory");
 	for (; pcre && pcre->count < count; list++) {
 		struct pattern *pattern = &pcre->patterns[pcre->count++];
 
 		pattern->verdict = list->answer;
-		pattern->quick = compile_for_search(list, 0);
-		pattern->counted = compile_for_search(list, PCRE2_AUTO_CALLOUT);
-		if (!pattern->quick || !pattern->counted) {
+		pattern->quick = compile_for_search(list, 0, error);
+		if (pattern->quick)
+			pattern->counted = compile_for_search(list, PCRE2_AUTO_CALLOUT, error);
+		if (!pattern->counted) {
 			pcre_free(pcre);
 			return NULL;
 		}

@@ -11,8 +11,11 @@ struct pcre;
 /* Check a pattern. Returns 0, or -1 with PCRE2's message and the offset in bytes. */
 int pcre_check(const char *pattern, size_t length, size_t *offset, struct error *error);
 
-/* Compile patterns that have been checked; their answers are verdicts. NULL: out of memory. */
-struct pcre *pcre_new(const struct automaton_pattern *list, size_t count);
+/*
+ * Compile patterns that have been checked; their answers are verdicts. NULL with an error: out of memory,
+ * or one is too large for bounded searches.
+ */
+struct pcre *pcre_new(const struct automaton_pattern *list, size_t count, struct error *error);
 
 /* `pcre` may be NULL. */
 void pcre_free(struct pcre *pcre);

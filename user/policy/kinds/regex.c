@@ -46,9 +46,9 @@ static int create(struct policy *policy, const struct policy_spec *spec, struct 
 	if (result == 0) {
 		pattern_automaton_compile(&regex->automaton, AUTOMATON_REGEX, &patterns, policy);
 		if (!regex->automaton.automaton)
-			regex->pcre = pcre_new(patterns_list(&patterns), patterns.count);
+			regex->pcre = pcre_new(patterns_list(&patterns), patterns.count, error);
 		if (!regex->automaton.automaton && !regex->pcre)
-			result = error_set(error, "out of memory");
+			result = error_prefix(error, "%s: policy '%s': ", spec->where, spec->name);
 	}
 	patterns_free(&patterns);
 	return result;
