@@ -68,6 +68,8 @@ TEST(peer_of_deferred_request_closes)
 		const struct linger reset = { .l_onoff = 1 };
 
 		send_text(fd, "more");
+		expect_served(*state);
+		assert_int_equal(ask_number(*state, "GET", "/v1/gone", "gone"), i);
 		if (i)
 			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		close(fd);

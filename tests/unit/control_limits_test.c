@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The control socket: limits of connections, bytes and time. */
+#include <dirent.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -130,17 +131,35 @@ TEST(idle_readers_are_limited)
 		close(fd[count]);
 }
 
+/* What the server has open. */
+static size_t count_descriptors(const struct control_fixture *fixture)
+{
+	char path[32];
+	size_t count = 0;
+	DIR *directory;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", fixture->server);
+	directory = opendir(path);
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count;
+}
+
 TEST(connections_of_one_reader_are_limited)
 {
 	int fd[QUOTA_ONE_READER], other;
+	size_t open;
 
 	if (geteuid() != 0)
 		skip();
 	for (int i = 0; i < QUOTA_ONE_READER; i++)
 		fd[i] = open_as(*state, 1001);
 	expect_served(*state);
+	open = count_descriptors(*state);
 	for (int i = 0; i < 40; i++) /* more than are kept open for their peers */
 		expect_too_many(open_as(*state, 1001));
+	assert_in_range(count_descriptors(*state), open, open + 20);
 	other = open_as(*state, 1002);
 	send_request(other, "POST", "/v1/echo", "{\"n\":1}");
 	expect_response(other, 200, "\"n\":1");
@@ -151,10 +170,11 @@ TEST(connections_of_one_reader_are_limited)
 /* Bytes that wait to be read are counted for all of a reader's connections together. */
 TEST(bytes_held_for_a_reader_are_limited)
 {
-	int first, second;
+	int first, second, idle;
 
 	if (geteuid() != 0)
 		skip();
+	idle = open_as(*state, 1001); /* what is held is counted on until the last has closed */
 	first = open_as(*state, 1001);
 	ask_for(first, "large?size=", QUOTA_ONE_READER_BYTES - 100000);
 	expect_served(*state);
@@ -172,6 +192,36 @@ TEST(bytes_held_for_a_reader_are_limited)
 	second = open_as(*state, 1001);
 	ask_for(second, "wait?hold=", QUOTA_ONE_READER_BYTES + 1);
 	expect_response(second, 503, "held too much");
+	second = open_as(*state, 1001);
+	ask_for(second, "wait?hold=", QUOTA_ONE_READER_BYTES);
+	expect_served(*state);
+	assert_int_equal(ask_number(*state, "POST", "/v1/release", "released"), 1);
+	expect_response(second, 200, "late"); /* which takes the place of what was held */
+	close(idle);
+}
+
+/* The memory that the values of a body take counts while the request is handled. */
+TEST(values_held_for_a_reader_are_limited)
+{
+	char body[2 * CONTROL_VALUES_MAX_READER + 16] = "{\"a\":[1";
+	int fd[8], refused = 0;
+
+	if (geteuid() != 0)
+		skip();
+	for (size_t i = 0; i < CONTROL_VALUES_MAX_READER - 10; i++)
+		memcpy(body + 7 + 2 * i, ",1", 3);
+	strcat(body, "]}");
+	for (int i = 0; i < 8; i++) {
+		fd[i] = open_as(*state, 1001);
+		send_request(fd[i], "POST", "/v1/wait", body);
+	}
+	expect_served(*state);
+	for (int i = 0; i < 8; i++)
+		refused += recv(fd[i], body, 12, MSG_DONTWAIT) == 12 &&
+			   memcmp(body, "HTTP/1.1 503", 12) == 0;
+	assert_in_range(refused, 1, 3);
+	for (int i = 0; i < 8; i++)
+		close(fd[i]);
 }
 
 /* Peers that send and one that reads a byte per second: each makes progress, without end. */

@@ -125,6 +125,11 @@ TEST(expiry_may_be_late)
 		assert_false(has(store, text, now + SECOND));
 	}
 	assert_true(recent_store_usage(store).entries < 10);
+	/* After a pause, all go whose lists later seconds use again, not only as many as a put removes. */
+	for (int i = 0; i < 20; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		put(store, text, 30001 * SECOND, 30000 * SECOND);
+	}
 	put(store, "last", 1000000 * SECOND, 999999 * SECOND);
 	assert_int_equal(recent_store_usage(store).entries, 1);
 	recent_store_unref(store);

@@ -317,6 +317,7 @@ TEST(what_cannot_be_done)
 	assert_int_equal(rule_change_add(change, "b", 1, ICP_OP_HIT, &error), 0);
 	assert_int_equal(rule_change_add(change, "a", 1, ICP_OP_MISS, &error), 0);
 	assert_int_equal(rule_change_add(change, "b", 1, ICP_OP_INVALID, &error), 0);
+	assert_int_equal(rule_change_add(change, long_prefix, 255, ICP_OP_HIT, &error), 0);
 	assert_int_equal(rule_change_add(change, long_prefix, 256, ICP_OP_HIT, &error), -1);
 	assert_false(rule_change_writes(change));
 	assert_int_equal(rule_change_step(change, &error), RULE_CHANGE_FAILED);
