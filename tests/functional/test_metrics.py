@@ -75,10 +75,13 @@ class Served(Lab):
         client = self.client(self.server)
         for number, url in enumerate(["http://a/1", "http://a/2", "http://b/"], 1):
             client.exchange(icp.query(url, number), "127.0.0.1")
+        client.exchange(icp.query("http://c /", 4), "127.0.0.1")
         mine = 'xdp_icp_decisions_total{decider="policy",policy="10-mine",verdict="hit",by="daemon"}'
         until(lambda: self.samples()[mine] == 2, "the decisions to be shown")
         samples = self.samples()
-        self.assertEqual(samples['xdp_icp_replies_total{by="daemon"}'], 3)
+        self.assertEqual(samples['xdp_icp_replies_total{by="daemon"}'], 4)
+        # No policy has decided about what is no URL, nor has the default.
+        self.assertEqual(sum(value for name, value in samples.items() if "decisions_total" in name), 3)
         self.assertEqual(
             samples['xdp_icp_decisions_total{decider="default",verdict="miss",by="daemon"}'], 1
         )
@@ -100,6 +103,8 @@ class Served(Lab):
         self.assertEqual([samples[f'{name}_bucket{{le="{le}"}}'] for le in ("0.05", "+Inf")], [0, 1])
         self.assertGreaterEqual(samples[f"{name}_sum"], 0.06)
         self.assertEqual(self.daemon_here.status()["latency"][-1], {"within": None, "replies": 1})
+        self.daemon_here.icpctl("reload")
+        self.assertEqual(self.samples()[f"{name}_count"], 1)
 
     def test_requests_that_are_refused(self):
         for method, path, host, expected in (
@@ -122,7 +127,8 @@ class Served(Lab):
             with self.subTest(f"{method} {path} {host}"):
                 status, _, text = self.ask(method, path, Host=host)
                 self.assertEqual(status, expected, text)
-        self.assertEqual(self.ask("POST", "/metrics", "{}")[0], 405)
+        status, headers, _ = self.ask("POST", "/metrics", "{}")
+        self.assertEqual((status, headers.get_all("Allow")), (405, ["GET"]))
         status, headers, text = self.ask("HEAD", "/metrics")
         self.assertEqual((status, text), (200, ""))
         self.assertGreater(int(headers["Content-Length"]), 1000)
@@ -141,6 +147,8 @@ class Served(Lab):
             policy = headers["Content-Security-Policy"]
             self.assertEqual(set(re.findall(r"'nonce-([0-9a-f]+)'", policy)), nonces)
             self.assertIn("default-src 'none'", policy)
+            self.assertEqual(headers["X-Content-Type-Options"], "nosniff")
+            self.assertEqual(headers["Referrer-Policy"], "no-referrer")
             self.assertNotIn("unsafe", policy)
             self.assertNotRegex(text, r"innerHTML|insertAdjacentHTML|document\.write|\bon[a-z]+=")
             self.assertNotRegex(text, r"(src|href)=.(https?:)?//")

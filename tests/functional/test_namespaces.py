@@ -22,6 +22,7 @@ from net import until
 from wire import (
     CLIENT,
     CLIENT6,
+    CLIENT_2,
     DENIED,
     ENDLESS,
     FAMILIES,
@@ -434,6 +435,53 @@ class Userspace(Wire):
                 (HIT.ljust(8191, "x"), "hit"),
             ):
                 self.assert_answered_by(daemon, "daemon", verdict, url, address)
+
+    def test_ipv6_multicast_and_link_local_queries(self):
+        self.responder().start()
+        client = self.asker[socket.AF_INET6]
+        index = self.client_side.link("c0")["ifindex"]
+        client.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        client.send(icp.query(HIT, NUMBER), "ff02::1")
+        self.assertEqual(client.receive(), (icp.answer("hit", HIT, NUMBER), SERVER6))
+        # From an address that does not tell the interface.
+        self.server_side.add_address("s0", "fe80::2/64")
+        self.client_side.add_address("c0", "fe80::1/64")
+        client = self.client(self.client_side, socket.AF_INET6, CLIENT6)
+        client.socket.sendto(icp.query(HIT, NUMBER), ("fe80::2", icp.PORT, 0, index))
+        reply, source = client.receive()
+        self.assertEqual(reply, icp.answer("hit", HIT, NUMBER))
+        self.assertTrue(source.startswith("fe80::2"), source)
+
+    def accept_any_way(self, side):
+        """The way back to a source need not be the interface by which its packets come."""
+        command = "for i in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$i; done"
+        side.run("sh", "-c", command)
+
+    def test_replies_take_the_way_that_routes_say(self):
+        """Queries that come by one interface are replied to by another."""
+        self.responder().start()
+        self.second_wire()
+        self.client_side.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore")
+        for side in (self.client_side, self.server_side):
+            self.accept_any_way(side)
+        self.client_side.add_address("lo", "10.9.0.1/32")
+        self.server_side.run("ip", "route", "add", "10.9.0.1", "via", CLIENT_2, "dev", "s1")
+        self.assertEqual(self.client(self.client_side, address="10.9.0.1").ask(HIT, SERVER), "hit")
+
+    def test_replies_that_cannot_be_sent_are_counted(self):
+        helper = '''policy "80" { kind = helper program = { "/bin/sh", "-c",
+            "while read -r line; do echo hit; done" } }'''
+        self.client_side.add_address("lo", "10.9.0.1/32")
+        self.accept_any_way(self.server_side)
+        for policies in ("", helper):
+            daemon = self.responder(policies).start()
+            self.assertEqual(self.ask(MISS), "hit" if policies else "miss")
+            client = self.client(self.client_side, address="10.9.0.1")
+            self.server_side.run("ip", "route", "replace", "prohibit", "10.9.0.1")
+            client.send(icp.query(MISS, NUMBER), SERVER)
+            until(lambda: daemon.count("failed.send") == 1, "the failure")
+            self.assertEqual(daemon.count("answered.daemon"), 1)
+            daemon.stop()
 
 
 class Life(Wire):

@@ -130,6 +130,25 @@ class Pins(Private, Wire):
         self.assertEqual(os.listdir(self.pins), [])
         self.assertEqual(self.program(), (None, None))
 
+    def test_link_in_place_of_the_pin_dir(self):
+        self.start_and_kill()
+        before, self.pins = self.pins, self.pin_dir()
+        os.symlink(before, self.pins)
+        self.addCleanup(os.unlink, self.pins)
+        self.refused(self.responder(), self.pins, "is a link to one")
+        self.assertIn("is a link to one", self.load("s0", check=False).stderr)
+
+    def test_pin_of_a_map_with_larger_values(self):
+        """What is read from it would overrun the memory of the loader."""
+        self.start_and_kill()
+        pin = f"{self.pins}/interfaces"
+        os.unlink(pin)
+        words = f"map create {pin} type hash key 4 value 4000 entries 8 name bait"
+        self.server_side.run("bpftool", *words.split())
+        os.chown(pin, NOBODY, NOGROUP)
+        done = self.load("--status", check=False)
+        self.assertIn(f"{pin}: has keys or values of another size", done.stderr)
+
     def test_foreign_entry_in_place_of_the_new_maps(self):
         self.start_and_kill()
         self.assertTrue(run_as(STRANGER, lambda: os.mkdir(f"{self.pins}-new")))

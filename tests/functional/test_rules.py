@@ -117,10 +117,11 @@ class Rules:
         self.restart(settings="rules_max = 3")
         for n in range(3):
             self.daemon_here.icpctl("rules", "add", f"http://{n}.example.com/", "denied")
-        done = self.daemon_here.icpctl("rules", "add", HOST, "denied", check=False)
-        self.assertEqual(done.returncode, 3)
-        self.assertIn("rules_max", done.stderr)
-        self.assertIn("3", done.stderr)
+        for prefix in (HOST, "http://2.example.com/longer"):
+            done = self.daemon_here.icpctl("rules", "add", prefix, "denied", check=False)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn("rules_max", done.stderr)
+            self.assertIn("3", done.stderr)
         self.assertEqual(len(self.rules()), 3)
         self.assertEqual([self.ask(HIT), self.ask("http://2.example.com/")], ["hit", "denied"])
         # Of many rules, all are refused, also those that there would be room for.

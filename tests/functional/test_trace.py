@@ -99,9 +99,12 @@ class Tracing:
             daemon.icpctl("drain")
             self.ask_numbered(HIT, 2)
             daemon.icpctl("undrain")
-            self.client(self.client_side).send(
-                icp.query(HIT, 3, opcode=icp.SECHO), self.server
-            )
+            client = self.client(self.client_side)
+            client.send(icp.query(HIT, 3, opcode=icp.SECHO), self.server)
+            daemon.icpctl("drain", "--verdict=silence")
+            client.send(icp.query(HIT, 5), self.server)
+            until(lambda: daemon.count("silent.drain") == 1, "the drain's silence")
+            daemon.icpctl("undrain")
             until(lambda: daemon.count("silent.opcode") == 1, "the silence")
             self.ask_numbered(MISS, 4)
             until(lambda: self.seen(trace, 4), "the last line")
@@ -113,6 +116,7 @@ class Tracing:
             by_number[3], verdict=None, outcome="silent.opcode", by="daemon", url=None, decider=None
         )
         self.assert_shown(by_number[4], verdict="ICP_OP_MISS", decider="default", url=MISS)
+        self.assert_shown(by_number[5], verdict=None, outcome="silent.drain", decider="drain")
         trace.end()
 
     lines = ()
