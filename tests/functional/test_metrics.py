@@ -102,9 +102,10 @@ class Served(Lab):
         samples = self.samples()
         self.assertEqual([samples[f'{name}_bucket{{le="{le}"}}'] for le in ("0.05", "+Inf")], [0, 1])
         self.assertGreaterEqual(samples[f"{name}_sum"], 0.06)
-        self.assertEqual(self.daemon_here.status()["latency"][-1], {"within": None, "replies": 1})
-        self.daemon_here.icpctl("reload")
-        self.assertEqual(self.samples()[f"{name}_count"], 1)
+        for _ in range(2):
+            last = self.daemon_here.status()["latency"][-1]
+            self.assertEqual(last, {"within": None, "replies": 1})
+            self.daemon_here.icpctl("reload")
 
     def test_requests_that_are_refused(self):
         for method, path, host, expected in (

@@ -461,7 +461,10 @@ class Userspace(Wire):
         """Queries that come by one interface are replied to by another."""
         self.responder().start()
         self.second_wire()
-        self.client_side.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore")
+        # Neither do the client's requests tell the address, nor does it reply to those for it.
+        for setting, value in (("announce", 2), ("ignore", 1)):
+            path = f"/proc/sys/net/ipv4/conf/all/arp_{setting}"
+            self.client_side.run("sh", "-c", f"echo {value} >{path}")
         for side in (self.client_side, self.server_side):
             self.accept_any_way(side)
         self.client_side.add_address("lo", "10.9.0.1/32")

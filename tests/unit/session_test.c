@@ -134,6 +134,83 @@ TEST(pages_without_an_end)
 	close_session(&session);
 }
 
+/* The same page again and again. */
+static bool reply_page(const struct etcd_request *request, struct evbuffer *response)
+{
+	if (strcmp(request->path, "kv/range") != 0)
+		return reply_well(request, response);
+	etcd_server_respond(response, "200 OK",
+			    "{\"header\":{\"revision\":\"5\"},\"more\":true,\"kvs\":[{\"key\":"
+			    "\"L3AvbWVtYmVycy9i\",\"value\":\"eyJ3ZWlnaHQiOiAxfQ==\"}]}");
+	return false;
+}
+
+TEST(pages_that_do_not_advance)
+{
+	struct session session;
+
+	etcd_server_begin(reply_page);
+	open_session(&session);
+	UNTIL(&session, strstr(session.status.error.text, "a page that does not advance"));
+	assert_int_equal(session.status.reads, 0);
+	close_session(&session);
+}
+
+/* A change comes in parts, and the watch ends in between; the next one is noted. */
+static bool reply_part(const struct etcd_request *request, struct evbuffer *response)
+{
+	bool close = reply_well(request, response);
+
+	if (strcmp(request->path, "watch") != 0)
+		return close;
+	if (etcd_server.stage++) {
+		snprintf(etcd_server.seen[0], sizeof(etcd_server.seen[0]), "%.63s",
+			 strstr(request->body, "\"start_revision\""));
+		return false;
+	}
+	evbuffer_add_printf(response, "{\"result\":{\"fragment\":true,\"events\":[{\"kv\":");
+	add_key(response, "members/b", 9,
+		",\"value\":\"eyJ3ZWlnaHQiOiAxfQ==\",\"mod_revision\":\"8\"");
+	evbuffer_add_printf(response, "}]}}\n{\"result\":{\"canceled\":true}}\n");
+	return false;
+}
+
+TEST(the_rest_of_a_change_is_asked_for)
+{
+	struct session session;
+
+	etcd_server_begin(reply_part);
+	open_session(&session);
+	UNTIL(&session, etcd_server.stage == 2);
+	assert_memory_equal(etcd_server.seen[0], "\"start_revision\":\"6\"", 20);
+	close_session(&session);
+}
+
+static uint64_t received; /* milliseconds: when a lease was asked for */
+
+static bool reply_late(const struct etcd_request *request, struct evbuffer *response)
+{
+	if (strcmp(request->path, "lease/grant") == 0) {
+		received = etcd_now();
+		usleep(50000);
+		etcd_server_respond(response, "200 OK", "{\"ID\":\"7\",\"TTL\":\"2\"}");
+		return false;
+	}
+	return reply_well(request, response);
+}
+
+/* It may have begun as soon as it was asked for, however late the reply. */
+TEST(a_lease_lasts_from_the_request_on)
+{
+	struct session session;
+
+	etcd_server_begin(reply_late);
+	open_session(&session);
+	UNTIL(&session, session.presence.lease);
+	assert_in_range(session.presence.valid_until, received, received + 2000);
+	close_session(&session);
+}
+
 /* Each watch finds the changes compacted, or itself behind what was read. */
 static bool reply_behind(const struct etcd_request *request, struct evbuffer *response)
 {
