@@ -191,16 +191,35 @@ static void note(void *context, void *request, const char *line, size_t length)
 	snprintf(reply->line, sizeof(reply->line), "%s", line ? line : "(none)");
 }
 
-static struct helper_pool *open_pool(const char *script, unsigned int children)
+static struct helper_pool *open_pool_with(const char *script, unsigned int children,
+					  unsigned int stall)
 {
 	char *arguments[] = { (char *)"/bin/sh", (char *)"-c", (char *)script, NULL };
-	const struct helper_settings settings = { "p", arguments, children, 10000, HELPER_STALL };
+	const struct helper_settings settings = { "p", arguments, children, 10000, stall };
 	struct error error;
 	struct helper_pool *pool = helper_pool_new(base, &settings, note, NULL, &error);
 
 	if (!pool)
 		fail_msg("%s", error.text);
 	return pool;
+}
+
+static struct helper_pool *open_pool(const char *script, unsigned int children)
+{
+	return open_pool_with(script, children, HELPER_STALL);
+}
+
+/* How many of these children still run? */
+static size_t left_of(const struct helper_pool *pool, const int *pids, size_t count)
+{
+	size_t left = 0, running;
+	int now[3];
+
+	running = helper_pool_children(pool, now, 3);
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < running; k++)
+			left += pids[i] == now[k];
+	return left;
 }
 
 TEST(requests_of_exited_children_are_retried_once)
@@ -219,8 +238,42 @@ TEST(requests_of_exited_children_are_retried_once)
 		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
 	assert_string_equal(once.line, "(none)");
 	assert_string_equal(other.line, "live");
+	assert_int_equal(left_of(pool, pids, 3), 1);
 	helper_pool_free(pool);
 	assert_int_equal(once.times + other.times, 2);
+}
+
+/* Neither is a child that stalls given more time, nor another one the same request. */
+TEST(requests_of_stalled_children_are_not_retried)
+{
+	struct helper_pool *pool = open_pool_with("cat >/dev/null", 2, 100);
+	struct reply reply = { 0 };
+	int pids[2];
+
+	assert_int_equal(helper_pool_children(pool, pids, 2), 2);
+	assert_true(helper_pool_ask(pool, "x\n", 2, &reply));
+	while (!reply.times)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	assert_string_equal(reply.line, "(none)");
+	assert_int_equal(left_of(pool, pids, 2), 1);
+	helper_pool_free(pool);
+}
+
+TEST(idle_children_do_not_stall)
+{
+	const struct timeval longer = { .tv_sec = 1, .tv_usec = 200000 };
+	struct helper_pool *pool = open_pool_with("cat", 1, 1000);
+	struct reply reply = { 0 };
+	int pid;
+
+	assert_int_equal(helper_pool_children(pool, &pid, 1), 1);
+	assert_true(helper_pool_ask(pool, "x\n", 2, &reply));
+	while (!reply.times)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	event_base_loopexit(base, &longer);
+	event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+	assert_int_equal(left_of(pool, &pid, 1), 1);
+	helper_pool_free(pool);
 }
 
 TEST(slow_child_delays_no_other)
@@ -303,6 +356,7 @@ TEST(endless_reply)
 	while (!reply.times)
 		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
 	assert_string_equal(reply.line, "(none)");
+	assert_non_null(strstr(helper_pool_state(pool).ended, "wrote a line that is too long"));
 	helper_pool_free(pool);
 }
 
@@ -356,11 +410,15 @@ TEST(rest_of_an_exited_childs_group)
 
 TEST(files_and_signals_of_children)
 {
-	struct helper_pool *pool = open_pool("read -r x; ls /proc/self/fd | tr '\\n' ' '; echo; "
-					     "read -r x; grep SigIgn /proc/self/status; read -r x",
-					     1);
+	struct helper_pool *pool;
 	struct reply files = { 0 }, ignored = { 0 };
+	int fd = dup(STDIN_FILENO); /* as a library may have it */
 
+	pool = open_pool("read -r x; ls /proc/self/fd | tr '\\n' ' '; echo; "
+			 "read -r x; grep SigIgn /proc/self/status; "
+			 "read -r x",
+			 1);
+	close(fd);
 	assert_true(helper_pool_ask(pool, "x\n", 2, &files));
 	assert_true(helper_pool_ask(pool, "y\n", 2, &ignored));
 	while (!files.times || !ignored.times)
