@@ -133,7 +133,7 @@ class Tracing:
     def test_filters(self):
         daemon = self.a_daemon()
         with self.traced(daemon, "--url", DENIED, "-n", "1") as by_url, self.traced(
-            daemon, "--source", f"{self.other_address}/32", "-n", "1"
+            daemon, "--source", f"{self.other_address[:-1]}8/29", "-n", "1"
         ) as by_source, self.traced(
             daemon, "--source", f"{self.client_address}/32", "-n", "2"
         ) as by_own_source:
