@@ -50,11 +50,9 @@ void assert_policy_error(const char *settings, const char *expected)
 struct policy *try_file(const char *settings, const void *content, size_t size, struct error *error)
 {
 	struct policy *policy;
-	char text[1024];
 
 	write_list(file_path, content, size);
-	snprintf(text, sizeof(text), "%s file = '%s'", settings, file_path);
-	policy = try_policy(text, error);
+	policy = try_policy(formatted("%s file = '%s'", settings, file_path), error);
 	unlink(file_path);
 	return policy;
 }

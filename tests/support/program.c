@@ -363,7 +363,7 @@ struct kernel *program_kernel(const struct program *program)
 	struct pin_dir *dir = NULL;
 	struct kernel *kernel = NULL;
 	struct error error = { "a pin cannot be made" };
-	char path[PATH_MAX], directory[64];
+	char directory[64];
 	int err = 0;
 
 	snprintf(directory, sizeof(directory), "/sys/fs/bpf/xdp-icp-test-%d", getpid());
@@ -373,21 +373,18 @@ struct kernel *program_kernel(const struct program *program)
 	}
 	bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.abi), &(uint32_t){ 0 }, &version,
 			    0);
-	for (int pin = 0; pin < PIN_MAX && !err; pin++) {
-		snprintf(path, sizeof(path), "%s/%s", directory, pin_names[pin]);
+	for (int pin = 0; pin < PIN_MAX && !err; pin++)
 		err = bpf_map__pin(
-			bpf_object__find_map_by_name(program->skeleton->obj, pin_names[pin]), path);
-	}
+			bpf_object__find_map_by_name(program->skeleton->obj, pin_names[pin]),
+			formatted("%s/%s", directory, pin_names[pin]));
 	if (!err)
 		dir = pin_dir_open(directory, PIN_DIR_ANY_USER, &error);
 	if (dir)
 		kernel = kernel_open(dir, &error);
 	pin_dir_close(dir);
-	for (int pin = 0; pin < PIN_MAX; pin++) {
-		snprintf(path, sizeof(path), "%s/%s", directory, pin_names[pin]);
+	for (int pin = 0; pin < PIN_MAX; pin++)
 		bpf_map__unpin(bpf_object__find_map_by_name(program->skeleton->obj, pin_names[pin]),
-			       path);
-	}
+			       formatted("%s/%s", directory, pin_names[pin]));
 	rmdir(directory);
 	if (!kernel)
 		fail_msg("%s", error.text);

@@ -34,6 +34,21 @@ int test_run(void)
 				       group.teardown);
 }
 
+const char *formatted(const char *format, ...)
+{
+	static char texts[4][8192];
+	static unsigned int next;
+	char *text = texts[next++ % 4];
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vsnprintf(text, sizeof(texts[0]), format, args);
+	va_end(args);
+	assert_in_range(length, 0, sizeof(texts[0]) - 1);
+	return text;
+}
+
 uint64_t random_next(uint64_t *state)
 {
 	*state ^= *state << 13;

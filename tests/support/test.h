@@ -55,6 +55,9 @@ void test_all(CMFixtureFunction setup, CMFixtureFunction teardown);
 /* Runs all tests. Returns how many failed. */
 int test_run(void);
 
+/* A formatted text of at most 8191 bytes, which lasts until the fourth call after this one. */
+const char *formatted(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* A generator of pseudo-random numbers, xorshift64: the same numbers in every run. */
 uint64_t random_next(uint64_t *state);
 

@@ -297,16 +297,14 @@ TEST(short_texts_of_a_long_list)
 	static const char *const urls[] = { "http://e.org/?x", "http://e.org/0001.9e37/", "~a/x",
 					    "/0002.3c6e/?x",   "http://e.org/x",	  "~",
 					    "/0001.9e37?" };
-	char path[LIST_PATH_SIZE], config[200];
+	char path[LIST_PATH_SIZE];
 	struct chain *chain;
 	struct image image;
 
 	write_long_list(path, "~a/\n?\n");
-	snprintf(config, sizeof(config),
-		 "policy 1 { kind = substring verdict = hit file = '%s' }"
-		 "policy 2 { kind = prefix verdict = denied url = 'http:' }",
-		 path);
-	chain = make_chain(config);
+	chain = make_chain(formatted("policy 1 { kind = substring verdict = hit file = '%s' }"
+				     "policy 2 { kind = prefix verdict = denied url = 'http:' }",
+				     path));
 	image_build(&image, chain);
 	assert_int_equal(image.compiled->horizon, RANK_NONE);
 	assert_int_equal(image.compiled->group_count, 1);
@@ -328,17 +326,16 @@ TEST(short_texts_that_need_the_others)
 	static const struct {
 		const char *first, *settings;
 	} lists[] = { { "?\tdenied\n", "" }, { "?\n", "not = true" } };
-	char path[LIST_PATH_SIZE], config[200];
+	char path[LIST_PATH_SIZE];
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		struct compiled *compiled;
 		struct chain *chain;
 
 		write_long_list(path, lists[i].first);
-		snprintf(config, sizeof(config),
-			 "policy 1 { kind = substring verdict = hit file = '%s' %s }", path,
-			 lists[i].settings);
-		chain = make_chain(config);
+		chain = make_chain(
+			formatted("policy 1 { kind = substring verdict = hit file = '%s' %s }",
+				  path, lists[i].settings));
 		compiled = compile(chain);
 		assert_int_equal(compiled->horizon, 0);
 		assert_non_null(
@@ -354,18 +351,17 @@ TEST(short_texts_that_need_the_others)
 /* Nothing is in the URL: the policy matches all, wherever it stands. */
 TEST(absent_texts_of_an_empty_list)
 {
-	char path[LIST_PATH_SIZE], config[400];
+	char path[LIST_PATH_SIZE];
 	struct decision decision;
 	struct chain *chain;
 	struct image image;
 
 	write_list(path, "# none\n", 7);
-	snprintf(config, sizeof(config),
-		 "policy 1 { kind = substring verdict = denied file = '%s' }"
-		 "policy 2 { kind = substring not = true verdict = hit file = '%s' }"
-		 "policy 3 { kind = prefix verdict = err url = 'http://' }",
-		 path, path);
-	chain = make_chain(config);
+	chain = make_chain(
+		formatted("policy 1 { kind = substring verdict = denied file = '%s' }"
+			  "policy 2 { kind = substring not = true verdict = hit file = '%s' }"
+			  "policy 3 { kind = prefix verdict = err url = 'http://' }",
+			  path, path));
 	image_build(&image, chain);
 	decision = image_decide(&image, "http://e.org/", 13);
 	assert_same_answer(chain, &image, "http://e.org/", &decision);
@@ -378,7 +374,7 @@ TEST(absent_texts_of_an_empty_list)
 /* Texts that no URL in the kernel contains are not in its maps, and are absent nevertheless. */
 TEST(absent_texts_that_are_too_long)
 {
-	char path[LIST_PATH_SIZE], config[200], list[9 * (PREFIX_MAX + 2) + 1];
+	char path[LIST_PATH_SIZE], list[9 * (PREFIX_MAX + 2) + 1];
 	struct decision decision;
 	struct chain *chain;
 	struct image image;
@@ -386,9 +382,8 @@ TEST(absent_texts_that_are_too_long)
 	for (size_t i = 0; i < 9; i++)
 		sprintf(list + i * (PREFIX_MAX + 2), "%0*zu\n", (int)PREFIX_MAX + 1, i);
 	write_list(path, list, strlen(list));
-	snprintf(config, sizeof(config),
-		 "policy 1 { kind = substring not = true verdict = hit file = '%s' }", path);
-	chain = make_chain(config);
+	chain = make_chain(formatted(
+		"policy 1 { kind = substring not = true verdict = hit file = '%s' }", path));
 	image_build(&image, chain);
 	assert_int_equal(image.compiled->count, 0);
 	memset(list, 'x', PREFIX_URL_MAX);

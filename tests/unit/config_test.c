@@ -317,7 +317,7 @@ TEST(non_text_bytes)
 
 TEST(files)
 {
-	char path[LIST_PATH_SIZE], expected[256];
+	char path[LIST_PATH_SIZE];
 	struct config *config;
 	struct error error;
 
@@ -342,9 +342,10 @@ TEST(files)
 	unlink(path);
 	write_list(path, "\nmode = on", 10);
 	assert_int_equal(config_load(path, NULL, &config, &error), -1);
-	snprintf(expected, sizeof(expected),
-		 "%s:2: mode: unknown mode 'on'; it can be auto, native, generic or off", path);
-	assert_string_equal(error.text, expected);
+	assert_string_equal(
+		error.text,
+		formatted("%s:2: mode: unknown mode 'on'; it can be auto, native, generic or off",
+			  path));
 	unlink(path);
 }
 

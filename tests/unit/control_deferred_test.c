@@ -117,11 +117,9 @@ TEST(deferred_request_gets_keepalives)
 
 static int begin_stream(const struct control_fixture *fixture, const char *arguments)
 {
-	char resource[64];
 	int fd = open_raw(fixture);
 
-	snprintf(resource, sizeof(resource), "/v1/stream?%s", arguments);
-	send_request(fd, "GET", resource, "");
+	send_request(fd, "GET", formatted("/v1/stream?%s", arguments), "");
 	expect_served(fixture);
 	return fd;
 }

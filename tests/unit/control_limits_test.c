@@ -12,10 +12,8 @@ TEST_EACH(control_set_up, control_tear_down)
 
 static void ask_for(int fd, const char *what, size_t bytes)
 {
-	char resource[64];
-
-	snprintf(resource, sizeof(resource), "/v1/%s%zu", what, bytes);
-	send_request(fd, strncmp(what, "wait", 4) ? "GET" : "POST", resource, "");
+	send_request(fd, strncmp(what, "wait", 4) ? "GET" : "POST",
+		     formatted("/v1/%s%zu", what, bytes), "");
 }
 
 TEST(large_requests_and_responses)
@@ -37,21 +35,17 @@ TEST(large_requests_and_responses)
 static void send_body(int fd, size_t size, bool chunked)
 {
 	static char part[65536];
-	char head[128];
 
 	memset(part, ' ', sizeof(part));
-	snprintf(head, sizeof(head), chunked ? "Transfer-Encoding: chunked" : "Content-Length: %zu",
-		 size);
 	send_text(fd, "POST /v1/echo HTTP/1.1\r\nHost: x\r\n");
-	send_text(fd, head);
+	send_text(fd,
+		  formatted(chunked ? "Transfer-Encoding: chunked" : "Content-Length: %zu", size));
 	send_text(fd, "\r\n\r\n");
 	for (size_t sent = 0; sent < size; sent += sizeof(part)) {
 		size_t more = size - sent < sizeof(part) ? size - sent : sizeof(part);
 
-		if (chunked) {
-			snprintf(head, sizeof(head), "%zx\r\n", more);
-			send_text(fd, head);
-		}
+		if (chunked)
+			send_text(fd, formatted("%zx\r\n", more));
 		assert_int_equal(send(fd, part, more, MSG_NOSIGNAL), more);
 		if (chunked)
 			send_text(fd, "\r\n");

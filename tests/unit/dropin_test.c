@@ -63,7 +63,6 @@ TEST(a_change_is_undone)
 {
 	struct drop_in *file;
 	struct error error;
-	char other[96];
 	FILE *out;
 
 	assert_non_null(mkdtemp(directory));
@@ -92,10 +91,8 @@ TEST(a_change_is_undone)
 	undo(file);
 	assert_saved("hit");
 
-	snprintf(other, sizeof(other), "%s.d/a%%20b.conf", path);
-	assert_int_equal(unlink(other), 0);
-	snprintf(other, sizeof(other), "%s.d", path);
-	assert_int_equal(rmdir(other), 0); /* nothing else is left */
+	assert_int_equal(unlink(formatted("%s.d/a%%20b.conf", path)), 0);
+	assert_int_equal(rmdir(formatted("%s.d", path)), 0); /* nothing else is left */
 	unlink(path);
 	rmdir(directory);
 }

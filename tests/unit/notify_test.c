@@ -58,12 +58,9 @@ TEST(messages_arrive_at_a_path_and_in_the_abstract_namespace)
 
 TEST(children_do_not_find_the_manager)
 {
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%d", getpid());
 	setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1);
 	setenv("WATCHDOG_USEC", "3000000", 1);
-	setenv("WATCHDOG_PID", pid, 1);
+	setenv("WATCHDOG_PID", formatted("%d", getpid()), 1);
 	notify_open();
 	assert_int_equal(notify_watchdog_interval(), 1500);
 	assert_null(getenv("NOTIFY_SOCKET"));

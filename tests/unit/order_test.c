@@ -287,12 +287,9 @@ TEST(many_members)
 	struct order *order = order_new(order_seed("many"));
 	static struct partition_line table[PARTITION_LINES];
 	size_t owned = 0;
-	char name[16];
 
-	for (unsigned int i = 0; i < ORDER_MEMBERS_MAX; i++) {
-		snprintf(name, sizeof(name), "m%05u", i);
-		assert_int_equal(order_add(order, name, 1), 0);
-	}
+	for (unsigned int i = 0; i < ORDER_MEMBERS_MAX; i++)
+		assert_int_equal(order_add(order, formatted("m%05u", i), 1), 0);
 	assert_int_equal(order_add(order, "z", 1), -1);
 	order_fill(order, 77, 3, table);
 	for (uint32_t slot = 0; slot < PARTITION_SLOTS; slot++)

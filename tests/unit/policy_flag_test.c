@@ -20,11 +20,8 @@ static void make_file(const char *name)
 
 static struct policy *flag_policy(const char *name)
 {
-	char settings[256];
-
-	snprintf(settings, sizeof(settings), "kind = flag verdict = miss_nofetch path = '%s'",
-		 below(name));
-	return make_policy(settings);
+	return make_policy(
+		formatted("kind = flag verdict = miss_nofetch path = '%s'", below(name)));
 }
 
 TEST(changes_before_start)
@@ -215,16 +212,11 @@ TEST(configuration_errors)
 	static const char *const wrong[] = { "flag", "", "/", "/run/" };
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		char settings[128], expected[256];
-
-		snprintf(settings, sizeof(settings), "kind = flag verdict = hit\npath = '%s'",
-			 wrong[i]);
-		snprintf(expected, sizeof(expected),
-			 "c:2: policy 'p': path: '%s' is not the absolute path of a file; write it "
-			 "from "
-			 "the root on, such as /run/xdp-icp/drain",
-			 wrong[i]);
-		assert_policy_error(settings, expected);
+		assert_policy_error(
+			formatted("kind = flag verdict = hit\npath = '%s'", wrong[i]),
+			formatted("c:2: policy 'p': path: '%s' is not the absolute path of a file; "
+				  "write it from the root on, such as /run/xdp-icp/drain",
+				  wrong[i]));
 	}
 	assert_policy_error("kind = flag path = '/a'",
 			    "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, "

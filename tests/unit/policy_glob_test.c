@@ -34,12 +34,9 @@ TEST(patterns_match_whole_urls)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char settings[256];
-		struct policy *policy;
+		struct policy *policy = make_policy(
+			formatted("kind = glob verdict = hit pattern = '%s'", cases[i].pattern));
 
-		snprintf(settings, sizeof(settings), "kind = glob verdict = hit pattern = '%s'",
-			 cases[i].pattern);
-		policy = make_policy(settings);
 		if (ask_url(policy, cases[i].url) != (cases[i].matches ? ICP_OP_HIT : NOTHING))
 			fail_msg("'%s' and '%s'", cases[i].pattern, cases[i].url);
 		policy_free(policy);

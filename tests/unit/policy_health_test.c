@@ -131,16 +131,15 @@ TEST(statuses)
 	struct origin origin;
 	struct witness witness;
 	struct policy *policy = watch_origin(&origin, &witness, "HTTP/1.1 399 Fine\r\n", HTTP);
-	char expected[256];
 
 	assert_int_equal(policy->kind->basis, POLICY_BASIS_HOST);
 	run_checks(&origin, &witness, 6);
 	assert_int_equal(witness.told, 0);
-	snprintf(expected, sizeof(expected),
-		 "GET /a?b HTTP/1.0\r\nHost: %s\r\nUser-Agent: xdp-icp/" XDP_ICP_VERSION
-		 "\r\nConnection: close\r\n\r\n",
-		 origin.address);
-	assert_string_equal(origin.request, expected);
+	assert_string_equal(
+		origin.request,
+		formatted("GET /a?b HTTP/1.0\r\nHost: %s\r\nUser-Agent: xdp-icp/" XDP_ICP_VERSION
+			  "\r\nConnection: close\r\n\r\n",
+			  origin.address));
 	origin.answer = "HTTP/1.0 404 Not Found\r\n";
 	origin.taken = 0;
 	witness_wait(&witness, 1);
@@ -193,7 +192,6 @@ TEST(failed_checks)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		bool silent = strlen(cases[i].answer) == 11;
-		char why[128];
 		struct origin origin;
 		struct witness witness;
 		struct policy *policy =
@@ -204,9 +202,8 @@ TEST(failed_checks)
 		witness_wait(&witness, 1);
 		assert_int_equal(witness.said, ICP_OP_DENIED);
 		assert_true(silent || origin.taken == 2);
-		snprintf(why, sizeof(why), "2 checks in a row failed, the last: %s",
-			 cases[i].failure);
-		assert_state(policy, "down", why);
+		assert_state(policy, "down",
+			     formatted("2 checks in a row failed, the last: %s", cases[i].failure));
 		end(&origin, &witness, policy);
 	}
 }

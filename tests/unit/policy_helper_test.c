@@ -94,17 +94,16 @@ TEST(many_requests_at_once)
 
 TEST(late_reply_is_dropped)
 {
-	char script[256], gate[LIST_PATH_SIZE];
+	char gate[LIST_PATH_SIZE];
 	struct chain *chain;
 	struct verdict verdict;
 
 	/* The first request gets its reply when the file is gone, all others at once. */
 	write_list(gate, "", 0);
-	snprintf(script, sizeof(script),
-		 "read -r x; while [ -e %s ]; do sleep 0.01; done; echo hit; "
-		 "while read -r x; do echo miss; done",
-		 gate);
-	chain = start_chain(script, "children = 1 timeout = 50ms");
+	chain = start_chain(formatted("read -r x; while [ -e %s ]; do sleep 0.01; done; echo hit; "
+				      "while read -r x; do echo miss; done",
+				      gate),
+			    "children = 1 timeout = 50ms");
 	ask(chain, "x", &verdict);
 	assert_int_equal(wait_for(&verdict), NOTHING);
 	assert_true(verdict.gave_up);
@@ -370,11 +369,9 @@ TEST(child_that_ignores_sigterm)
 /* A process that has ended may not have been reaped yet. */
 static bool is_running(pid_t pid)
 {
-	char path[32], state = 'Z';
-	FILE *file;
+	char state = 'Z';
+	FILE *file = fopen(formatted("/proc/%d/stat", pid), "r");
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	file = fopen(path, "r");
 	if (!file)
 		return false;
 	assert_int_equal(fscanf(file, "%*d %*s %c", &state), 1);

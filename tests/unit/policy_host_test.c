@@ -72,16 +72,12 @@ TEST(configuration_errors)
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		char settings[256], expected[512];
-
-		snprintf(settings, sizeof(settings),
-			 "kind = host verdict = hit hosts = { e.org,\n'%s' }", wrong[i]);
-		snprintf(expected, sizeof(expected),
-			 "c:2: policy 'p': '%s' is not a host; write www.example.org, .example.org "
-			 "for the domain and all below, 192.0.2.1 or [2001:db8::1], without a "
-			 "scheme, a port or a path",
-			 wrong[i]);
-		assert_policy_error(settings, expected);
+		assert_policy_error(
+			formatted("kind = host verdict = hit hosts = { e.org,\n'%s' }", wrong[i]),
+			formatted("c:2: policy 'p': '%s' is not a host; write www.example.org, "
+				  ".example.org for the domain and all below, 192.0.2.1 or "
+				  "[2001:db8::1], without a scheme, a port or a path",
+				  wrong[i]));
 	}
 }
 

@@ -10,13 +10,10 @@ static char proc[64];
 
 FIXTURE(make_proc)
 {
-	char path[96];
-
 	strcpy(proc, "/tmp/xdp-icp-test-XXXXXX");
 	if (!mkdtemp(proc))
 		return -1;
-	snprintf(path, sizeof(path), "%s/pressure", proc);
-	return mkdir(path, 0700);
+	return mkdir(formatted("%s/pressure", proc), 0700);
 }
 
 static void write_proc(const char *name, const char *content)
@@ -36,10 +33,7 @@ static void write_proc(const char *name, const char *content)
 
 static void remove_file(const char *name)
 {
-	char path[96];
-
-	snprintf(path, sizeof(path), "%s/%s", proc, name);
-	remove(path);
+	remove(formatted("%s/%s", proc, name));
 }
 
 FIXTURE(remove_proc)
@@ -54,21 +48,14 @@ TEST_ALL(make_proc, remove_proc)
 
 static void write_load(const char *minute)
 {
-	char text[64];
-
-	snprintf(text, sizeof(text), "%s 99.00 99.00 9/99 9999\n", minute);
-	write_proc("loadavg", text);
+	write_proc("loadavg", formatted("%s 99.00 99.00 9/99 9999\n", minute));
 }
 
 static void write_pressure(const char *ten_seconds)
 {
-	char text[256];
-
-	snprintf(text, sizeof(text),
-		 "some avg10=%s avg60=99.00 avg300=99.00 total=99\n"
-		 "full avg10=99.00 avg60=99.00 avg300=99.00 total=99\n",
-		 ten_seconds);
-	write_proc("pressure/io", text);
+	write_proc("pressure/io", formatted("some avg10=%s avg60=99.00 avg300=99.00 total=99\n"
+					    "full avg10=99.00 avg60=99.00 avg300=99.00 total=99\n",
+					    ten_seconds));
 }
 
 /* A policy that reads the test's files. */
@@ -237,7 +224,6 @@ TEST(the_real_files)
 
 TEST(configuration_errors)
 {
-	char expected[256];
 	struct error error;
 
 	assert_policy_error("kind = load verdict = hit",
@@ -263,9 +249,9 @@ TEST(configuration_errors)
 			    "write a number and ms, s, m or h");
 	remove_file("pressure/io");
 	assert_null(load_policy("above = 2 pressure = io", &error));
-	snprintf(expected, sizeof(expected),
-		 "c:1: policy 'p': cannot read %s/pressure/io: No such file or directory; a "
-		 "kernel with PSI has it, some of them when booted with psi=1",
-		 proc);
-	assert_string_equal(error.text, expected);
+	assert_string_equal(
+		error.text,
+		formatted("c:1: policy 'p': cannot read %s/pressure/io: No such file or directory; "
+			  "a kernel with PSI has it, some of them when booted with psi=1",
+			  proc));
 }

@@ -23,12 +23,9 @@ static char script_path[LIST_PATH_SIZE];
 static struct chain *try_script(const char *script, size_t length, const char *settings,
 				struct error *error)
 {
-	char text[512];
-
 	write_list(script_path, script, length);
-	snprintf(text, sizeof(text), "policy p { kind = lua file = '%s' %s }", script_path,
-		 settings);
-	return try_chain(text, error);
+	return try_chain(formatted("policy p { kind = lua file = '%s' %s }", script_path, settings),
+			 error);
 }
 
 static struct chain *start_script(const char *script, const char *settings)
@@ -245,17 +242,14 @@ TEST(others_go_on_while_a_script_runs)
 {
 	static const char script[] =
 		"function check(url) while url == 'x' do end return 'miss' end";
-	char text[256];
 	struct chain *chain;
 	struct verdict waits;
 	struct error error;
 
 	write_list(script_path, script, strlen(script));
-	snprintf(text, sizeof(text),
-		 "policy a { kind = exact verdict = hit url = a }"
-		 "policy b { kind = lua file = '%s' timeout = 10s }",
-		 script_path);
-	chain = make_chain(text);
+	chain = make_chain(formatted("policy a { kind = exact verdict = hit url = a }"
+				     "policy b { kind = lua file = '%s' timeout = 10s }",
+				     script_path));
 	assert_int_equal(chain_start(chain, base, NULL, NULL, &error), 0);
 	ask(chain, "x", &waits);
 	for (int i = 0; i < 100; i++) {
@@ -337,11 +331,9 @@ TEST(what_scripts_print)
 
 static bool file_has(int pid, const char *file, const char *text)
 {
-	char path[64], content[8192] = "";
-	FILE *stream;
+	char content[8192] = "";
+	FILE *stream = fopen(formatted("/proc/%d/%s", pid, file), "r");
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	stream = fopen(path, "r");
 	assert_non_null(stream);
 	content[fread(content, 1, sizeof(content) - 1, stream)] = '\0';
 	fclose(stream);

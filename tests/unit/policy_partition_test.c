@@ -33,11 +33,8 @@ TEST(places)
 	};
 
 	for (char self = 'a'; self <= 'd'; self++) {
-		char settings[200];
-		struct policy *policy;
+		struct policy *policy = make_policy(formatted(COMMON "member = %c", self));
 
-		snprintf(settings, sizeof(settings), COMMON "member = %c", self);
-		policy = make_policy(settings);
 		for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
 			long place = strchr(urls[i].order, self) - urls[i].order;
 
@@ -69,13 +66,10 @@ TEST(assigned)
 				     "'http://www.example.org/admin/x/ b', "
 				     "'http://www.example.org/admin/x/y miss_nofetch' }";
 	static const char *const orders[] = { "cabd", "bdca" };
-	char settings[400];
 
 	for (char self = 'a'; self <= 'd'; self++) {
-		struct policy *policy;
-
-		snprintf(settings, sizeof(settings), COMMON "member = %c %s", self, assign);
-		policy = make_policy(settings);
+		struct policy *policy =
+			make_policy(formatted(COMMON "member = %c %s", self, assign));
 		for (int i = 0; i < 2; i++) {
 			long place = strchr(orders[i], self) - orders[i];
 			enum icp_opcode verdict = place ? ICP_OP_MISS : ICP_OP_HIT;

@@ -12,19 +12,13 @@ static char plugins[] =
 
 static void copy_file(const char *from, const char *to)
 {
-	char command[2 * PATH_SIZE + 16];
-
-	snprintf(command, sizeof(command), "cp %s %s", from, to);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(system(formatted("cp %s %s", from, to)), 0);
 }
 
 /* The settings of a policy whose plugin is that file. */
 static const char *settings_of(const char *file, const char *settings)
 {
-	static char text[PATH_SIZE + 256];
-
-	snprintf(text, sizeof(text), "kind = plugin file = '%s/%s' %s", plugins, file, settings);
-	return text;
+	return formatted("kind = plugin file = '%s/%s' %s", plugins, file, settings);
 }
 
 static struct policy *make_plugin(const char *file, const char *settings)
@@ -76,11 +70,8 @@ TEST(with_not)
 static struct chain_decision decide(const char *file, const char *settings)
 {
 	struct chain_decision decision;
-	char text[PATH_SIZE + 512];
-	struct chain *chain;
+	struct chain *chain = make_chain(formatted("policy p { %s }", settings_of(file, settings)));
 
-	snprintf(text, sizeof(text), "policy p { %s }", settings_of(file, settings));
-	chain = make_chain(text);
 	decision = decide_url(chain, "http://e.org/2");
 	chain_free(chain);
 	return decision;
@@ -117,21 +108,19 @@ TEST(separate_states_of_one_file)
 
 TEST(a_file_that_was_replaced)
 {
-	char path[64], new[64], from[PATH_SIZE + 16];
+	char path[64], new[64];
 	struct policy *before, *after, *again;
 	char settings[128];
 
 	snprintf(path, sizeof(path), "%s/a.so", plugins);
 	snprintf(new, sizeof(new), "%s/b.so", plugins);
 	snprintf(settings, sizeof(settings), "kind = plugin file = '%s'", path);
-	snprintf(from, sizeof(from), "%s/echo.so", plugins);
-	copy_file(from, path);
+	copy_file(formatted("%s/echo.so", plugins), path);
 	before = make_policy(settings);
 	again = make_policy(settings);
 	policy_free(before);
 	assert_said(again, "x/2", ICP_OP_HIT);
-	snprintf(from, sizeof(from), "%s/other.so", plugins);
-	copy_file(from, new);
+	copy_file(formatted("%s/other.so", plugins), new);
 	assert_int_equal(rename(new, path), 0);
 	/* As at a reload: the old one is still loaded. */
 	after = make_policy(settings);
@@ -145,12 +134,11 @@ TEST(share)
 {
 	static const unsigned int percents[] = { 0, 25, 75, 100 };
 	unsigned int taken = 0, raised;
-	char settings[32], url[64], sibling[64];
+	char url[64], sibling[64];
 	struct policy *parts[4];
 
 	for (int i = 0; i < 4; i++) {
-		snprintf(settings, sizeof(settings), "arguments = { %u }", percents[i]);
-		parts[i] = make_plugin("share.so", settings);
+		parts[i] = make_plugin("share.so", formatted("arguments = { %u }", percents[i]));
 	}
 	for (int i = 0; i < 4000; i++) {
 		snprintf(url, sizeof(url), "http://e.org/%d/a", i);
@@ -175,24 +163,22 @@ TEST(share)
 /* Expect this error after the file's name. */
 static void assert_plugin_error(const char *file, const char *settings, const char *expected)
 {
-	char text[PATH_SIZE + 512];
-
-	snprintf(text, sizeof(text), "c:1: policy 'p': file: '%s/%s' %s", plugins, file, expected);
-	assert_policy_error(settings_of(file, settings), text);
+	assert_policy_error(
+		settings_of(file, settings),
+		formatted("c:1: policy 'p': file: '%s/%s' %s", plugins, file, expected));
 }
 
 TEST(unsafe_paths)
 {
-	char directory[48], path[64], from[PATH_SIZE], settings[128], expected[512];
+	char directory[48], path[64], settings[128];
 
 	if (geteuid() != 0)
 		skip();
 	snprintf(directory, sizeof(directory), "%s/directory", plugins);
 	assert_int_equal(mkdir(directory, 0755), 0);
 	snprintf(path, sizeof(path), "%s/a.so", directory);
-	snprintf(from, sizeof(from), "%s/echo.so", plugins);
 	snprintf(settings, sizeof(settings), "kind = plugin file = '%s'", path);
-	copy_file(from, path);
+	copy_file(formatted("%s/echo.so", plugins), path);
 	for (int i = 0; i < 6; i++) {
 		const char *what = i < 3 ? path : directory;
 		const unsigned int modes[] = { 0755, 0775, 0757 };
@@ -210,9 +196,9 @@ TEST(unsafe_paths)
 				 what);
 		assert_int_equal(chmod(what, modes[i % 3]), 0);
 		assert_int_equal(chown(what, i % 3 ? 0 : 65534, 0), 0);
-		snprintf(expected, sizeof(expected),
-			 "c:1: policy 'p': file: '%s' is not safe: %s %s", path, what, reason);
-		assert_policy_error(settings, expected);
+		assert_policy_error(settings,
+				    formatted("c:1: policy 'p': file: '%s' is not safe: %s %s",
+					      path, what, reason));
 		assert_int_equal(chown(what, 0, 0), 0);
 		assert_int_equal(chmod(what, 0755), 0);
 	}
@@ -223,16 +209,15 @@ TEST(unsafe_paths)
 
 TEST(not_a_shared_object)
 {
-	char path[LIST_PATH_SIZE], settings[128], expected[256], content[4096] = "#!/bin/sh\n";
+	char path[LIST_PATH_SIZE], expected[256], content[4096] = "#!/bin/sh\n";
 	struct policy *policy;
 	struct error error;
 
 	write_list(path, content, sizeof(content));
-	snprintf(settings, sizeof(settings), "kind = plugin file = '%s'", path);
 	snprintf(expected, sizeof(expected),
 		 "c:1: policy 'p': file: '%s' cannot be loaded: invalid ELF header", path);
 	error.text[0] = '\0';
-	policy = try_policy(settings, &error);
+	policy = try_policy(formatted("kind = plugin file = '%s'", path), &error);
 	unlink(path);
 	assert_null(policy);
 	assert_string_equal(error.text, expected);
@@ -268,25 +253,21 @@ TEST(configuration_errors)
 
 FIXTURE(copy_plugins)
 {
-	char program[PATH_SIZE], command[4 * PATH_SIZE];
+	char program[PATH_SIZE];
 	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	const char *built;
+	const char *built, *command;
 
 	if (length < 0 || !mkdtemp(plugins))
 		return -1;
 	program[length] = '\0';
 	built = dirname(program);
-	snprintf(command, sizeof(command), "cp %s/plugins/*.so %s/../plugins/*.so %s", built, built,
-		 plugins);
+	command = formatted("cp %s/plugins/*.so %s/../plugins/*.so %s", built, built, plugins);
 	return system(command) ? -1 : 0;
 }
 
 FIXTURE(remove_plugins)
 {
-	char command[PATH_SIZE];
-
-	snprintf(command, sizeof(command), "rm -r %s", plugins);
-	return system(command) ? -1 : 0;
+	return system(formatted("rm -r %s", plugins)) ? -1 : 0;
 }
 
 TEST_ALL(copy_plugins, remove_plugins)

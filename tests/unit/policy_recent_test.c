@@ -62,11 +62,8 @@ static struct policy *make(const char *more)
 
 static struct policy *make_fed(const char *more)
 {
-	char settings[512];
-
-	snprintf(settings, sizeof(settings),
-		 "kind = recent verdict = hit window = 10m feed = '%s' %s", below("feed"), more);
-	return make_policy(settings);
+	return make_policy(formatted("kind = recent verdict = hit window = 10m feed = '%s' %s",
+				     below("feed"), more));
 }
 
 static bool said_hit(const struct policy *policy, const char *url)
@@ -475,11 +472,9 @@ TEST(mistakes)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char settings[256];
 		struct error error = { "" };
 
-		snprintf(settings, sizeof(settings), "kind = recent %s", rows[i][0]);
-		assert_null(try_policy(settings, &error));
+		assert_null(try_policy(formatted("kind = recent %s", rows[i][0]), &error));
 		if (fnmatch(rows[i][1], error.text, 0))
 			fail_msg("'%s' is not '%s'", error.text, rows[i][1]);
 	}

@@ -154,16 +154,13 @@ TEST(changes_are_reported)
 {
 	struct policy *policy;
 	struct witness witness;
-	char settings[128];
 	time_t now = time(NULL);
 	int hour;
 
 	set_zone("UTC0");
 	hour = now / 3600 % 24;
-	snprintf(settings, sizeof(settings),
-		 "kind = schedule verdict = miss times = '%02d:00-%02d:00'", (hour + 23) % 24,
-		 (hour + 2) % 24);
-	policy = make_policy(settings);
+	policy = make_policy(formatted("kind = schedule verdict = miss times = '%02d:00-%02d:00'",
+				       (hour + 23) % 24, (hour + 2) % 24));
 	assert_int_equal(ask_host(policy), ICP_OP_MISS);
 	policy_schedule_update(policy, now + 12 * 3600);
 	assert_int_equal(ask_host(policy), NOTHING);
@@ -210,13 +207,10 @@ TEST(configuration_errors)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char settings[128], expected[512];
-
-		snprintf(settings, sizeof(settings),
-			 "kind = schedule verdict = hit times = { '00:00-01:00',\n'%s' }",
-			 cases[i].text);
-		snprintf(expected, sizeof(expected), "c:2: policy 'p': times: %s", cases[i].error);
-		assert_policy_error(settings, expected);
+		assert_policy_error(
+			formatted("kind = schedule verdict = hit times = { '00:00-01:00',\n'%s' }",
+				  cases[i].text),
+			formatted("c:2: policy 'p': times: %s", cases[i].error));
 	}
 	assert_policy_error("kind = schedule verdict = hit",
 			    "c:1: policy 'p': 'times' is missing (local times, as 02:00-04:00 or "

@@ -103,11 +103,11 @@ TEST(networks_within_networks)
 		assert_non_null(set);
 		for (size_t i = 0; i < count; i++) {
 			struct error error;
-			char text[32];
+			const char *text;
 			uint32_t bits = 18 + random_below(&seed, 15);
 			uint32_t host = random_next(&seed) & 0xffff & ~0ULL << (32 - bits);
 
-			snprintf(text, sizeof(text), "10.9.%u.%u/%u", host >> 8, host & 255, bits);
+			text = formatted("10.9.%u.%u/%u", host >> 8, host & 255, bits);
 			assert_int_equal(netset_network_parse(text, &networks[i], &error), 0);
 			assert_int_equal(networks[i].bits, bits + 96);
 			assert_int_equal(netset_add(set, &networks[i]), 0);
@@ -164,13 +164,10 @@ TEST(configuration_errors)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char settings[256], expected[512];
-
-		snprintf(settings, sizeof(settings),
-			 "kind = source verdict = hit from = { '10.0.0.0/8',\n'%s' }",
-			 cases[i].text);
-		snprintf(expected, sizeof(expected), "c:2: policy 'p': %s", cases[i].error);
-		assert_policy_error(settings, expected);
+		assert_policy_error(
+			formatted("kind = source verdict = hit from = { '10.0.0.0/8',\n'%s' }",
+				  cases[i].text),
+			formatted("c:2: policy 'p': %s", cases[i].error));
 	}
 	assert_policy_error("kind = source from = '::1'",
 			    "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, "

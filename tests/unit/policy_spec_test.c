@@ -21,13 +21,11 @@ TEST(decimals)
 		assert_true(value > good[i].value - 1e-9 && value < good[i].value + 1e-9);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		char expected[256];
-
-		snprintf(expected, sizeof(expected),
-			 "'%s' is not a number from 0 to 100, such as 0.75", bad[i]);
 		value = 42;
 		assert_int_equal(parse_decimal(bad[i], 100, &value, &error), -1);
-		assert_string_equal(error.text, expected);
+		assert_string_equal(
+			error.text,
+			formatted("'%s' is not a number from 0 to 100, such as 0.75", bad[i]));
 		assert_true(value == 42);
 	}
 }
@@ -65,14 +63,11 @@ TEST(durations)
 		assert_int_equal(value, good[i].milliseconds);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		char expected[256];
-
-		snprintf(expected, sizeof(expected),
-			 "'%s' is not a duration from 10ms to 1h; write a number and ms, s, m or h",
-			 bad[i]);
 		value = 42;
 		assert_int_equal(parse_duration(bad[i], 10, 3600000, &value, &error), -1);
-		assert_string_equal(error.text, expected);
+		assert_string_equal(error.text, formatted("'%s' is not a duration from 10ms to 1h; "
+							  "write a number and ms, s, m or h",
+							  bad[i]));
 		assert_int_equal(value, 42);
 	}
 	assert_int_equal(parse_duration("x", 0, 90000, &value, &error), -1);

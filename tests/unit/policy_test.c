@@ -12,12 +12,11 @@
 /* A chain of one policy with a list file. */
 static struct chain *one_policy(const char *settings, const void *list, size_t size)
 {
-	char path[LIST_PATH_SIZE], text[1024];
+	char path[LIST_PATH_SIZE];
 	struct chain *chain;
 
 	write_list(path, list, size);
-	snprintf(text, sizeof(text), "policy p { %s file = '%s' }", settings, path);
-	chain = make_chain(text);
+	chain = make_chain(formatted("policy p { %s file = '%s' }", settings, path));
 	unlink(path);
 	return chain;
 }
@@ -93,12 +92,11 @@ TEST(no_verdict_where_each_line_has_one)
 static void assert_list_error(const char *settings, const void *list, size_t size,
 			      const char *expected)
 {
-	char path[LIST_PATH_SIZE], text[1024], full[2048];
+	char path[LIST_PATH_SIZE];
 
 	write_list(path, list, size);
-	snprintf(text, sizeof(text), "policy p {\n %s\n file = '%s' }", settings, path);
-	snprintf(full, sizeof(full), "%s%s", path, expected);
-	assert_chain_error(text, full);
+	assert_chain_error(formatted("policy p {\n %s\n file = '%s' }", settings, path),
+			   formatted("%s%s", path, expected));
 	unlink(path);
 }
 
@@ -123,27 +121,28 @@ TEST(list_errors)
 
 TEST(a_url_with_two_verdicts)
 {
-	char path[LIST_PATH_SIZE], text[1024], expected[1024];
+	char path[LIST_PATH_SIZE];
 
 	write_list(path, "a\n#\na\thit\na\tmiss\n", 17);
-	snprintf(text, sizeof(text), "policy p { kind = exact verdict = hit file = '%s' }", path);
-	snprintf(expected, sizeof(expected),
-		 "%s:4: policy 'p': this URL has another verdict at %s:1; keep one of them", path,
-		 path);
-	assert_chain_error(text, expected);
+	assert_chain_error(
+		formatted("policy p { kind = exact verdict = hit file = '%s' }", path),
+		formatted(
+			"%s:4: policy 'p': this URL has another verdict at %s:1; keep one of them",
+			path, path));
 	unlink(path);
 	write_list(path, "\na\tmiss\n", 8);
-	snprintf(text, sizeof(text),
-		 "policy p { kind = prefix verdict = denied\nurls = { z,\na } file = '%s' }", path);
-	snprintf(expected, sizeof(expected),
-		 "%s:2: policy 'p': this URL has another verdict at c:3; keep one of them", path);
-	assert_chain_error(text, expected);
+	assert_chain_error(
+		formatted(
+			"policy p { kind = prefix verdict = denied\nurls = { z,\na } file = '%s' }",
+			path),
+		formatted("%s:2: policy 'p': this URL has another verdict at c:3; keep one of them",
+			  path));
 	unlink(path);
 }
 
 TEST(urls_have_16359_bytes_at_most)
 {
-	char list[16361], expected[1024];
+	char list[16361];
 	struct chain *chain;
 
 	memset(list, 'x', sizeof(list));
@@ -156,9 +155,10 @@ TEST(urls_have_16359_bytes_at_most)
 	chain_free(chain);
 
 	memset(list, 'x', sizeof(list));
-	snprintf(expected, sizeof(expected),
-		 ":1: policy 'p': '%.200s...' has 16360 bytes; a URL has at most 16359", list);
-	assert_list_error("kind = prefix verdict = hit", list, 16360, expected);
+	assert_list_error(
+		"kind = prefix verdict = hit", list, 16360,
+		formatted(":1: policy 'p': '%.200s...' has 16360 bytes; a URL has at most 16359",
+			  list));
 }
 
 TEST(a_list_that_cannot_be_read)
@@ -173,18 +173,16 @@ TEST(a_list_that_cannot_be_read)
 
 TEST(a_list_that_is_a_fifo)
 {
-	char path[LIST_PATH_SIZE], text[256], expected[256];
+	char path[LIST_PATH_SIZE];
 
 	write_list(path, "", 0);
 	unlink(path);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	snprintf(text, sizeof(text), "policy p { kind = prefix verdict = hit file = '%s' }", path);
-	snprintf(expected, sizeof(expected),
-		 "c:1: policy 'p': cannot read the list '%s': not a regular file; name a file that "
-		 "the daemon may read",
-		 path);
 	alarm(60); /* a bug would block forever */
-	assert_chain_error(text, expected);
+	assert_chain_error(formatted("policy p { kind = prefix verdict = hit file = '%s' }", path),
+			   formatted("c:1: policy 'p': cannot read the list '%s': not a regular "
+				     "file; name a file that the daemon may read",
+				     path));
 	alarm(0);
 	unlink(path);
 }
@@ -238,13 +236,10 @@ TEST(alternatives_of_several_lengths)
 						"/(ba|b)./*a/?aa?" };
 
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
-		char text[128];
-		struct chain *chain;
+		struct chain *chain = make_chain(formatted(
+			"policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
+			patterns[i]));
 
-		snprintf(text, sizeof(text),
-			 "policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
-			 patterns[i]);
-		chain = make_chain(text);
 		assert_int_equal(ask(chain, "xy/baaabaaa"), ICP_OP_HIT);
 		assert_int_equal(ask(chain, "xz/ba"), NOTHING);
 		chain_free(chain);
@@ -347,13 +342,10 @@ TEST(the_whole_search_is_bounded)
 	for (size_t i = 0; i < sizeof(searches) / sizeof(searches[0]); i++) {
 		const char *word = searches[i].word, *tail = searches[i].tail;
 		struct chain_decision decision;
-		struct chain *chain;
-		char text[128];
+		struct chain *chain = make_chain(formatted(
+			"policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
+			searches[i].pattern));
 
-		snprintf(text, sizeof(text),
-			 "policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
-			 searches[i].pattern);
-		chain = make_chain(text);
 		decision = decide_url(chain, long_url(word, 16000, tail));
 		if (decision.gave_up != 1 || decision.policy)
 			fail_msg("'%s' is searched for to the end", searches[i].pattern);
@@ -375,13 +367,10 @@ TEST(long_urls_are_searched)
 
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
 		static const size_t lengths[] = { 100, 1000, 3000, 4000, 8000, 16000 };
-		char text[128];
-		struct chain *chain;
+		struct chain *chain = make_chain(formatted(
+			"policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
+			patterns[i]));
 
-		snprintf(text, sizeof(text),
-			 "policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
-			 patterns[i]);
-		chain = make_chain(text);
 		/* Each backreference is charged with a share of the URL. */
 		for (size_t j = 0; j < (strstr(patterns[i], "\\1") ? 3 : 6); j++) {
 			char url[ICP_MESSAGE_MAX] = "http://www.example.com/";

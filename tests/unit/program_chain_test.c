@@ -79,14 +79,13 @@ TEST(the_longest_of_nested_prefixes)
 
 TEST(verdicts_of_nested_prefixes)
 {
-	char path[LIST_PATH_SIZE], config[256];
+	char path[LIST_PATH_SIZE];
 	const char list[] = "\tdenied\nabcdefgh\thit\nabcdefg\tmiss\nabcdefghi\terr\n"
 			    "abcdefghabcdefgh\tmiss_nofetch\n";
 
 	program_needed(&program);
 	write_list(path, list, strlen(list));
-	snprintf(config, sizeof(config), "policy 1 { kind = prefix file = '%s' }", path);
-	prepare(config, false);
+	prepare(formatted("policy 1 { kind = prefix file = '%s' }", path), false);
 	unlink(path);
 	check_url("abcdef", 22);
 	check_url("abcdefg", 3);
@@ -126,17 +125,16 @@ TEST(suffixes)
 /* The longest URL, and suffixes as long as it, and as two words of it. */
 TEST(the_longest_suffixes)
 {
-	char url[257], config[1024];
+	char url[257];
 
 	memset(url, 'u', 256);
 	url[255] = '\0';
-	snprintf(config, sizeof(config),
-		 "default = err\n"
-		 "policy 1 { kind = suffix verdict = hit text = '%s' }\n"
-		 "policy 2 { kind = suffix verdict = denied text = '%.*s' }\n"
-		 "policy 3 { kind = suffix verdict = miss text = '%.*s' }\n",
-		 url, 254, url, 16, url);
-	prepare(config, false);
+	prepare(formatted("default = err\n"
+			  "policy 1 { kind = suffix verdict = hit text = '%s' }\n"
+			  "policy 2 { kind = suffix verdict = denied text = '%.*s' }\n"
+			  "policy 3 { kind = suffix verdict = miss text = '%.*s' }\n",
+			  url, 254, url, 16, url),
+		false);
 	check_url(url, 2);
 	check_url(url + 1, 22);
 	check_url(url + 2, 3);
@@ -202,7 +200,7 @@ TEST(many_nested_suffixes_and_hosts)
 	};
 	const char longest[] = "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p";
 	const int count = sizeof(longest) / 2;
-	char config[2048], url[256];
+	char config[2048];
 
 	for (int reading = 0; reading < 2; reading++) {
 		int size = snprintf(config, sizeof(config), "default = err\n");
@@ -213,11 +211,13 @@ TEST(many_nested_suffixes_and_hosts)
 					 i % 2 ? "denied" : "hit", readings[reading].setting,
 					 longest + 2 * i);
 		prepare(config, false);
-		for (int i = 0; i <= count; i++) {
-			snprintf(url, sizeof(url), "%s%s%s", readings[reading].before,
-				 i < count ? longest + 2 * i : "q", readings[reading].behind);
-			check_url(url, i == count ? 4 : i % 2 ? 22 : 2);
-		}
+		for (int i = 0; i <= count; i++)
+			check_url(formatted("%s%s%s", readings[reading].before,
+					    i < count ? longest + 2 * i : "q",
+					    readings[reading].behind),
+				  i == count ? 4
+				  : i % 2    ? 22
+					     : 2);
 	}
 }
 
@@ -266,16 +266,15 @@ TEST(ranks_of_readings)
 /* The longest texts: 255 bytes, and 255 bytes with their NUL. */
 TEST(the_longest_prefixes)
 {
-	char url[257], config[1024];
+	char url[257];
 
 	memset(url, 'u', 256);
 	url[255] = '\0';
-	snprintf(config, sizeof(config),
-		 "default = err\n"
-		 "policy 1 { kind = exact verdict = hit url = '%s' }\n"
-		 "policy 2 { kind = prefix verdict = denied url = '%.*s' }\n",
-		 url, 254, url);
-	prepare(config, false);
+	prepare(formatted("default = err\n"
+			  "policy 1 { kind = exact verdict = hit url = '%s' }\n"
+			  "policy 2 { kind = prefix verdict = denied url = '%.*s' }\n",
+			  url, 254, url),
+		false);
 	check_url(url, 2);
 	url[254] = 'v';
 	check_url(url, 22);

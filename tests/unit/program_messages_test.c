@@ -73,7 +73,7 @@ TEST(no_byte_of_another_url)
 {
 	static const char *const names[] = { "hit", "miss", "miss_nofetch", "denied" };
 	static const uint8_t verdicts[] = { 2, 3, 21, 22 };
-	char path[LIST_PATH_SIZE], config[256], text[256], other[256], url[256], *list = NULL;
+	char path[LIST_PATH_SIZE], text[256], other[256], url[256], *list = NULL;
 	uint64_t seed = 6;
 	FILE *lines;
 	size_t size;
@@ -90,9 +90,7 @@ TEST(no_byte_of_another_url)
 	fclose(lines);
 	write_list(path, list, size);
 	free(list);
-	snprintf(config, sizeof(config), "default = err policy 1 { kind = exact file = '%s' }",
-		 path);
-	prepare(config, false);
+	prepare(formatted("default = err policy 1 { kind = exact file = '%s' }", path), false);
 	unlink(path);
 
 	for (size_t length = 1; length <= 255; length++) {

@@ -170,14 +170,10 @@ TEST(lease)
 /* What the kernel does not have as a whole is passed up, until it is copied. */
 TEST(stores_that_are_copied_later)
 {
-	char url[32];
-
 	open_chain("policy 1 { kind = recent verdict = hit window = 1h entries_max = 32 }\n");
 	switch_to(false);
-	for (int i = 0; i < 20; i++) {
-		snprintf(url, sizeof(url), "http://e.org/%d", i);
-		add(0, url);
-	}
+	for (int i = 0; i < 20; i++)
+		add(0, formatted("http://e.org/%d", i));
 	check_url_passes("http://e.org/1", ICP_COUNT_PASSED_HORIZON);
 	switch_to(true);
 	check_url_passes("http://e.org/1", ICP_COUNT_PASSED_HORIZON);

@@ -20,11 +20,9 @@ static const struct recent_slot *slot_at(void *array, __u32 index)
 static struct recent_query make_key(unsigned int number, uint32_t home)
 {
 	struct recent_query key = { .store = STORE, .length = 1 + number % RECENT_TEXT_MAX };
-	char text[RECENT_TEXT_MAX + 1];
 	uint64_t hash = ((uint64_t)home << 32) / HOMES;
 
-	snprintf(text, sizeof(text), "%0*u", (int)key.length, number);
-	memcpy(key.key, text, key.length);
+	memcpy(key.key, formatted("%0*u", (int)key.length, number), key.length);
 	key.hash = (hash + 1) << 32 | (uint32_t)(number * 2654435761u);
 	assert_int_equal(prefix_home(key.hash, HOMES), home);
 	return key;

@@ -42,12 +42,9 @@ static void open_session(struct session *session)
 
 static void close_session(struct session *session)
 {
-	char path[64];
-
 	session_close(session, false, 0);
 	cluster_withdraw("site");
-	snprintf(path, sizeof(path), "%s/cluster-site", directory);
-	unlink(path);
+	unlink(formatted("%s/cluster-site", directory));
 	assert_int_equal(rmdir(directory), 0);
 }
 

@@ -92,7 +92,7 @@ TEST(networks)
 /* Many of the same depth. */
 TEST(many)
 {
-	char path[LIST_PATH_SIZE], text[512];
+	char path[LIST_PATH_SIZE];
 	const size_t size = 40 * 20000;
 	char *list = malloc(size), *end = list;
 
@@ -100,11 +100,9 @@ TEST(many)
 	for (int i = 0; i < 20000; i++)
 		end += sprintf(end, "http://%d.e.org/%d\n", i % 100, i);
 	write_list(path, list, end - list);
-	snprintf(text, sizeof(text),
-		 "policy 0 { kind = prefix verdict = hit file = '%s' }"
-		 "policy 1 { kind = prefix verdict = hit file = '%s' }",
-		 path, path);
-	find(text);
+	find(formatted("policy 0 { kind = prefix verdict = hit file = '%s' }"
+		       "policy 1 { kind = prefix verdict = hit file = '%s' }",
+		       path, path));
 	assert_shadow(1, 20000, "http://0.e.org/0", 0);
 	chain_free(chain);
 	unlink(path);

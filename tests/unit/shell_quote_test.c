@@ -10,14 +10,13 @@
 /* What printf gets as its argument, through a shell. */
 static void expect_same_word(const char *word)
 {
-	char quoted[SHELL_QUOTE_SIZE(WORD_MAX)], command[sizeof(quoted) + 32], got[2 * WORD_MAX];
+	char quoted[SHELL_QUOTE_SIZE(WORD_MAX)], got[2 * WORD_MAX];
 	FILE *shell;
 	size_t length;
 
 	shell_quote(word, quoted);
 	assert_true(strlen(quoted) < SHELL_QUOTE_SIZE(strlen(word)));
-	snprintf(command, sizeof(command), "printf '<%%s>' %s", quoted);
-	shell = popen(command, "r");
+	shell = popen(formatted("printf '<%%s>' %s", quoted), "r");
 	assert_non_null(shell);
 	length = fread(got, 1, sizeof(got) - 1, shell);
 	got[length] = '\0';
@@ -121,15 +120,14 @@ TEST(pin_dirs_are_plain_absolute_paths)
 	struct error error;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char expected[512];
-
 		assert_int_equal(pin_dir_check(cases[i].path, &error), cases[i].problem ? -1 : 0);
 		if (!cases[i].problem)
 			continue;
-		snprintf(expected, sizeof(expected),
-			 "'%s' %s; name a directory in a bpffs, such as /sys/fs/bpf/xdp-icp",
-			 cases[i].path, cases[i].problem);
-		assert_string_equal(error.text, expected);
+		assert_string_equal(
+			error.text,
+			formatted(
+				"'%s' %s; name a directory in a bpffs, such as /sys/fs/bpf/xdp-icp",
+				cases[i].path, cases[i].problem));
 	}
 	memset(long_path, 'a', sizeof(long_path));
 	long_path[0] = '/';

@@ -12,13 +12,10 @@ static const char default_port[] = "caches leave out the scheme's default port";
 static void assert_why(const char *kind, const char *entry, const char *why)
 {
 	struct unasked unasked;
-	struct chain *chain;
-	char text[256];
+	struct chain *chain = make_chain(
+		formatted("policy p { kind = %s verdict = hit urls = { 'http://e.org/', '%s' } }",
+			  kind, entry));
 
-	snprintf(text, sizeof(text),
-		 "policy p { kind = %s verdict = hit urls = { 'http://e.org/', '%s' } }", kind,
-		 entry);
-	chain = make_chain(text);
 	policy_find_unasked(chain_policy(chain, 0), &unasked);
 	assert_int_equal(unasked.count, why != NULL);
 	if (why) {
