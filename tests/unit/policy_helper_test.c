@@ -190,6 +190,17 @@ static void note(void *context, void *request, const char *line, size_t length)
 	snprintf(reply->line, sizeof(reply->line), "%s", line ? line : "(none)");
 }
 
+static void ask_pool(struct helper_pool *pool, const char *line, struct reply *reply)
+{
+	assert_true(helper_pool_ask(pool, line, strlen(line), reply));
+}
+
+static void await_reply(const struct reply *reply)
+{
+	while (!reply->times)
+		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+}
+
 static struct helper_pool *open_pool_with(const char *script, unsigned int children,
 					  unsigned int stall)
 {
@@ -231,10 +242,10 @@ TEST(requests_of_exited_children_are_retried_once)
 	int pids[3];
 
 	assert_int_equal(helper_pool_children(pool, pids, 3), 3);
-	assert_true(helper_pool_ask(pool, "die\n", 4, &once));
-	assert_true(helper_pool_ask(pool, "live\n", 5, &other));
-	while (!once.times || !other.times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	ask_pool(pool, "die\n", &once);
+	ask_pool(pool, "live\n", &other);
+	await_reply(&once);
+	await_reply(&other);
 	assert_string_equal(once.line, "(none)");
 	assert_string_equal(other.line, "live");
 	assert_int_equal(left_of(pool, pids, 3), 1);
@@ -260,15 +271,14 @@ TEST(requests_of_stalled_children_are_not_retried)
 
 TEST(idle_children_do_not_stall)
 {
-	const struct timeval longer = { .tv_sec = 1, .tv_usec = 200000 };
-	struct helper_pool *pool = open_pool_with("cat", 1, 1000);
+	const struct timeval longer = { .tv_sec = 3, .tv_usec = 500000 };
+	struct helper_pool *pool = open_pool_with("cat", 1, 3000);
 	struct reply reply = { 0 };
 	int pid;
 
 	assert_int_equal(helper_pool_children(pool, &pid, 1), 1);
-	assert_true(helper_pool_ask(pool, "x\n", 2, &reply));
-	while (!reply.times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	ask_pool(pool, "x\n", &reply);
+	await_reply(&reply);
 	event_base_loopexit(base, &longer);
 	event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
 	assert_int_equal(left_of(pool, &pid, 1), 1);
@@ -282,12 +292,11 @@ TEST(slow_child_delays_no_other)
 					     2);
 	struct reply slow = { 0 }, quick[10] = { { 0 } };
 
-	assert_true(helper_pool_ask(pool, "slow\n", 5, &slow));
+	ask_pool(pool, "slow\n", &slow);
 	for (int i = 0; i < 10; i++)
-		assert_true(helper_pool_ask(pool, "quick\n", 6, &quick[i]));
+		ask_pool(pool, "quick\n", &quick[i]);
 	for (int i = 0; i < 10; i++) {
-		while (!quick[i].times)
-			assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+		await_reply(&quick[i]);
 		assert_string_equal(quick[i].line, "quick");
 	}
 	assert_int_equal(slow.times, 0);
@@ -326,9 +335,8 @@ TEST(queue_is_flushed_when_no_child_runs)
 	struct reply replies[3] = { { 0 } };
 
 	for (int i = 0; i < 3; i++)
-		assert_true(helper_pool_ask(pool, "x\n", 2, &replies[i]));
-	while (!replies[2].times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+		ask_pool(pool, "x\n", &replies[i]);
+	await_reply(&replies[2]);
 	for (int i = 0; i < 3; i++)
 		assert_string_equal(replies[i].line, "(none)");
 	helper_pool_free(pool);
@@ -351,9 +359,8 @@ TEST(endless_reply)
 	struct helper_pool *pool = open_pool("read -r x; exec cat /dev/zero", 1);
 	struct reply reply = { 0 };
 
-	assert_true(helper_pool_ask(pool, "x\n", 2, &reply));
-	while (!reply.times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	ask_pool(pool, "x\n", &reply);
+	await_reply(&reply);
 	assert_string_equal(reply.line, "(none)");
 	assert_non_null(strstr(helper_pool_state(pool).ended, "wrote a line that is too long"));
 	helper_pool_free(pool);
@@ -389,14 +396,12 @@ TEST(rest_of_an_exited_childs_group)
 	struct reply rest = { 0 }, none = { 0 };
 	pid_t pid;
 
-	assert_true(helper_pool_ask(pool, "x\n", 2, &rest));
-	while (!rest.times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	ask_pool(pool, "x\n", &rest);
+	await_reply(&rest);
 	pid = (pid_t)strtol(rest.line, NULL, 10);
 	assert_true(is_running(pid));
-	assert_true(helper_pool_ask(pool, "y\n", 2, &none));
-	while (!none.times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	ask_pool(pool, "y\n", &none);
+	await_reply(&none);
 	for (int i = 0; i < 1000 && is_running(pid); i++) {
 		assert_in_range(event_base_loop(base, EVLOOP_NONBLOCK), 0, 1);
 		usleep(10000);
@@ -416,10 +421,10 @@ TEST(files_and_signals_of_children)
 			 "read -r x",
 			 1);
 	close(fd);
-	assert_true(helper_pool_ask(pool, "x\n", 2, &files));
-	assert_true(helper_pool_ask(pool, "y\n", 2, &ignored));
-	while (!files.times || !ignored.times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	ask_pool(pool, "x\n", &files);
+	ask_pool(pool, "y\n", &ignored);
+	await_reply(&files);
+	await_reply(&ignored);
 	assert_string_equal(files.line, "0 1 2 3 "); /* the last is ls's own */
 	assert_memory_equal(ignored.line, "SigIgn:\t", 8);
 	/* All but those that glibc reserves. */
@@ -436,9 +441,8 @@ TEST(children_have_no_terminal)
 			  1);
 	struct reply reply = { 0 };
 
-	assert_true(helper_pool_ask(pool, "x\n", 2, &reply));
-	while (!reply.times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	ask_pool(pool, "x\n", &reply);
+	await_reply(&reply);
 	assert_string_equal(reply.line, "0 0");
 	helper_pool_free(pool);
 }

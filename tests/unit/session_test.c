@@ -10,9 +10,10 @@
 
 TEST_ALL(etcd_server_open, etcd_server_close)
 
+static struct session session;
 static char directory[] = "/tmp/xdp-icp-etcd-XXXXXX";
 
-static void open_session_with(struct session *session, unsigned int ttl, unsigned int members_min)
+static void open_session_with(etcd_server_reply reply, unsigned int ttl, unsigned int members_min)
 {
 	static char *endpoints[1];
 	static struct cluster_settings settings = {
@@ -26,41 +27,40 @@ static void open_session_with(struct session *session, unsigned int ttl, unsigne
 	};
 	struct error error;
 
+	etcd_server_begin(reply);
 	settings.ttl = ttl;
 	settings.members_min = members_min;
 	endpoints[0] = etcd_server.endpoint;
 	strcpy(directory, "/tmp/xdp-icp-etcd-XXXXXX");
 	assert_non_null(mkdtemp(directory));
-	assert_int_equal(session_open(session, &settings, &error), 0);
-	session_read(session);
+	assert_int_equal(session_open(&session, &settings, &error), 0);
+	session_read(&session);
 }
 
-static void open_session(struct session *session)
+static void open_session(etcd_server_reply reply)
 {
-	open_session_with(session, 2000, 0);
+	open_session_with(reply, 2000, 0);
 }
 
-static void close_session(struct session *session)
+FIXTURE(close_session)
 {
-	session_close(session, false, 0);
+	session_close(&session, false, 0);
 	cluster_withdraw("site");
 	unlink(formatted("%s/cluster-site", directory));
-	assert_int_equal(rmdir(directory), 0);
+	return rmdir(directory);
 }
 
-static void step(struct session *session)
-{
-	event_base_loop(etcd_server.base, EVLOOP_NONBLOCK);
-	session_step(session, 1);
-}
+TEST_EACH(NULL, close_session)
 
 /* Step until a condition holds. */
-#define UNTIL(session, condition)                                                                  \
+#define UNTIL(condition)                                                                           \
 	do {                                                                                       \
 		uint64_t end_ = clock_ns(CLOCK_MONOTONIC) + PATIENCE * 1000000000ull;              \
                                                                                                    \
-		while (!(condition) && clock_ns(CLOCK_MONOTONIC) < end_)                           \
-			step(session);                                                             \
+		while (!(condition) && clock_ns(CLOCK_MONOTONIC) < end_) {                         \
+			event_base_loop(etcd_server.base, EVLOOP_NONBLOCK);                        \
+			session_step(&session, 1);                                                 \
+		}                                                                                  \
 		assert_true(condition);                                                            \
 	} while (0)
 
@@ -122,13 +122,9 @@ static bool reply_pages(const struct etcd_request *request, struct evbuffer *res
 
 TEST(pages_without_an_end)
 {
-	struct session session;
-
-	etcd_server_begin(reply_pages);
-	open_session(&session);
-	UNTIL(&session, strstr(session.status.error.text, "are malformed; is 'prefix' right?"));
+	open_session(reply_pages);
+	UNTIL(strstr(session.status.error.text, "are malformed; is 'prefix' right?"));
 	assert_int_equal(session.status.reads, 0);
-	close_session(&session);
 }
 
 /* The same page again and again. */
@@ -223,14 +219,11 @@ static bool reply_behind(const struct etcd_request *request, struct evbuffer *re
 
 TEST(reading_again_has_pauses)
 {
-	struct session session;
 	uint64_t begun = etcd_now();
 
-	etcd_server_begin(reply_behind);
-	open_session(&session);
-	UNTIL(&session, session.status.reads == 3);
+	open_session(reply_behind);
+	UNTIL(session.status.reads == 3);
 	assert_true(etcd_now() - begun >= 1000);
-	close_session(&session);
 }
 
 /* No page is there any more. */
@@ -245,15 +238,12 @@ static bool reply_compacted(const struct etcd_request *request, struct evbuffer 
 
 TEST(beginning_again_has_pauses)
 {
-	struct session session;
 	uint64_t begun = etcd_now();
 
-	etcd_server_begin(reply_compacted);
-	open_session(&session);
-	UNTIL(&session, etcd_server.stage == 3);
+	open_session(reply_compacted);
+	UNTIL(etcd_server.stage == 3);
 	assert_true(etcd_now() - begun >= 1000);
 	assert_int_equal(session.status.reads, 0);
-	close_session(&session);
 }
 
 /* Each lease is over before the key is put. */
@@ -269,15 +259,12 @@ static bool reply_short_lease(const struct etcd_request *request, struct evbuffe
 
 TEST(taking_leases_has_pauses)
 {
-	struct session session;
 	uint64_t begun = etcd_now();
 
-	etcd_server_begin(reply_short_lease);
-	open_session(&session);
-	UNTIL(&session, etcd_server.stage == 4);
+	open_session(reply_short_lease);
+	UNTIL(etcd_server.stage == 4);
 	assert_true(etcd_now() - begun >= 50 + 100 + 200);
 	assert_non_null(strstr(session.status.error.text, "the lease of member 'a' is lost"));
-	close_session(&session);
 }
 
 /* The key is refused. `stage` has the keepalives since it was put last. */
@@ -297,14 +284,10 @@ static bool reply_full(const struct etcd_request *request, struct evbuffer *resp
 /* The lease is kept alive while the key is put less and less often. */
 TEST(a_key_that_is_refused)
 {
-	struct session session;
-
-	etcd_server_begin(reply_full);
-	open_session_with(&session, 600, 0);
-	UNTIL(&session, etcd_server.stage == 3);
+	open_session_with(reply_full, 600, 0);
+	UNTIL(etcd_server.stage == 3);
 	assert_false(session.status.registered);
 	assert_int_equal(session.presence.lease, 7);
-	close_session(&session);
 }
 
 /* A watch that tells its progress, and then nothing. */
@@ -321,16 +304,12 @@ static bool reply_progress(const struct etcd_request *request, struct evbuffer *
 
 TEST(a_watch_that_is_silent)
 {
-	struct session session;
-
-	etcd_server_begin(reply_progress);
-	open_session(&session);
-	UNTIL(&session, session.status.watching && session.status.registered);
+	open_session(reply_progress);
+	UNTIL(session.status.watching && session.status.registered);
 	session.view.next = etcd_now(); /* the time has passed */
-	UNTIL(&session, etcd_server.stage == 2 && session.status.watching);
+	UNTIL(etcd_server.stage == 2 && session.status.watching);
 	assert_int_equal(session.status.reads, 1);
 	assert_int_equal(session.status.failures, 0);
-	close_session(&session);
 }
 
 /* `stage` has the number of keepalives. */
@@ -343,15 +322,11 @@ static bool reply_alive(const struct etcd_request *request, struct evbuffer *res
 /* That etcd's map is up to date confirms no other. */
 TEST(a_map_that_is_not_used_is_not_confirmed)
 {
-	struct session session;
-
-	etcd_server_begin(reply_alive);
-	open_session_with(&session, 600, 1);
-	UNTIL(&session, session.status.watching && session.status.below_floor);
+	open_session_with(reply_alive, 600, 1);
+	UNTIL(session.status.watching && session.status.below_floor);
 	etcd_server.stage = 0;
-	UNTIL(&session, etcd_server.stage == 3);
+	UNTIL(etcd_server.stage == 3);
 	assert_int_equal(session.status.confirmed, 0);
-	close_session(&session);
 }
 
 /* Events, of which the last one ends the watch; then a watch that lasts. */
@@ -375,18 +350,14 @@ static bool reply_events(const struct etcd_request *request, struct evbuffer *re
 
 TEST(a_watch_that_is_cancelled)
 {
-	struct session session;
-
-	etcd_server_begin(reply_events);
-	open_session(&session);
-	UNTIL(&session, session.map && session.map->member_count == 1 && session.status.watching &&
-				session.view.revision == 8);
+	open_session(reply_events);
+	UNTIL(session.map && session.map->member_count == 1 && session.status.watching &&
+	      session.view.revision == 8);
 	assert_string_equal(session.map->members[0].name, "b");
 	assert_int_equal(session.status.reads, 1);
 	assert_int_equal(session.status.bad_keys, 1);
 	assert_int_equal(session.status.failures, 1);
-	UNTIL(&session, session.status.registered);
+	UNTIL(session.status.registered);
 	assert_false(session.status.isolated);
 	assert_true(session.presence.valid_until <= etcd_now() + 86400 * 1000ull);
-	close_session(&session);
 }
