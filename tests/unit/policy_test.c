@@ -2,33 +2,10 @@
 /* Matching and settings of each kind of policy. */
 #include <sys/stat.h>
 
-#include "support/chains.h"
-#include "chain/compile.h"
+#include "support/policies.h"
 #include "lib/byteset.h"
 
-#define BY_PCRE "(?=)"	     /* begins a pattern that has no automaton, and changes nothing else */
-#define NOTHING ICP_OP_QUERY /* a default that no policy can give */
-
-/* A chain of one policy with a list file. */
-static struct chain *one_policy(const char *settings, const void *list, size_t size)
-{
-	char path[LIST_PATH_SIZE];
-	struct chain *chain;
-
-	write_list(path, list, size);
-	chain = make_chain(formatted("policy p { %s file = '%s' }", settings, path));
-	unlink(path);
-	return chain;
-}
-
-#define ONE_POLICY(settings, list) one_policy(settings, list, sizeof(list) - 1)
-
-static enum icp_opcode ask(const struct chain *chain, const char *url)
-{
-	struct chain_decision decision = decide_url(chain, url);
-
-	return decision.policy ? decision.verdict.opcode : NOTHING;
-}
+#define BY_PCRE "(?=)" /* begins a pattern that has no automaton, and changes nothing else */
 
 #define KINDS                                                                                      \
 	"prefix, exact, substring, suffix, glob, regex, host, partition, source, load, health, "   \
@@ -37,24 +14,24 @@ static enum icp_opcode ask(const struct chain *chain, const char *url)
 
 TEST(a_prefix_is_one_of_bytes)
 {
-	struct chain *chain = make_chain("policy p { kind = prefix verdict = hit "
-					 "urls = { 'http://e.org/a', 'http://f.org/' } }");
+	struct policy *policy = make_policy("kind = prefix verdict = hit "
+					    "urls = { 'http://e.org/a', 'http://f.org/' }");
 
-	assert_int_equal(ask(chain, "http://e.org/a"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "http://e.org/ab"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "http://e.org/"), NOTHING);
-	assert_int_equal(ask(chain, "http://e.org/A"), NOTHING);
-	assert_int_equal(ask(chain, "http://f.org/x"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "x"), NOTHING);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, "http://e.org/a"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://e.org/ab"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://e.org/"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://e.org/A"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://f.org/x"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "x"), NOTHING);
+	policy_free(policy);
 }
 
 TEST(the_empty_prefix_matches_all)
 {
-	struct chain *chain = make_chain("policy p { kind = prefix verdict = denied url = '' }");
+	struct policy *policy = make_policy("kind = prefix verdict = denied url = ''");
 
-	assert_int_equal(ask(chain, "x"), ICP_OP_DENIED);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, "x"), ICP_OP_DENIED);
+	policy_free(policy);
 }
 
 TEST(the_longest_of_a_file)
@@ -67,98 +44,73 @@ TEST(the_longest_of_a_file)
 				   "http://e.org/a/b\tICP_OP_DENIED\n"
 				   "\tmiss_nofetch\n"
 				   "http://e.org/c\tERR";
-	struct chain *chain = ONE_POLICY("kind = prefix verdict = hit url = 'http://g.org/'", list);
+	struct policy *policy =
+		MAKE_LISTED("kind = prefix verdict = hit url = 'http://g.org/'", list);
 
-	assert_int_equal(ask(chain, "http://e.org/x"), ICP_OP_MISS);
-	assert_int_equal(ask(chain, "http://e.org/ax"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "http://e.org/a/bx"), ICP_OP_DENIED);
-	assert_int_equal(ask(chain, "http://e.org/c"), ICP_OP_ERR);
-	assert_int_equal(ask(chain, "http://g.org/c"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "# comment"), ICP_OP_MISS_NOFETCH);
-	assert_int_equal(chain_text_count(chain), 6);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, "http://e.org/x"), ICP_OP_MISS);
+	assert_int_equal(ask_url(policy, "http://e.org/ax"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://e.org/a/bx"), ICP_OP_DENIED);
+	assert_int_equal(ask_url(policy, "http://e.org/c"), ICP_OP_ERR);
+	assert_int_equal(ask_url(policy, "http://g.org/c"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "# comment"), ICP_OP_MISS_NOFETCH);
+	assert_int_equal(policy_text_count(policy), 6);
+	policy_free(policy);
 }
 
 TEST(no_verdict_where_each_line_has_one)
 {
-	struct chain *chain = ONE_POLICY("kind = exact", "a\thit\nb\tmiss\n");
+	struct policy *policy = MAKE_LISTED("kind = exact", "a\thit\nb\tmiss\n");
 
-	assert_int_equal(ask(chain, "a"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "b"), ICP_OP_MISS);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, "a"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "b"), ICP_OP_MISS);
+	policy_free(policy);
 }
-
-/* Expect an error for the list that begins with the file's name. */
-static void assert_list_error(const char *settings, const void *list, size_t size,
-			      const char *expected)
-{
-	char path[LIST_PATH_SIZE];
-
-	write_list(path, list, size);
-	assert_chain_error(formatted("policy p {\n %s\n file = '%s' }", settings, path),
-			   formatted("%s%s", path, expected));
-	unlink(path);
-}
-
-#define LIST_ERROR(settings, list, expected)                                                       \
-	assert_list_error(settings, list, sizeof(list) - 1, expected)
 
 TEST(list_errors)
 {
-	LIST_ERROR("kind = prefix", "a\thit\n\nb\n",
-		   ":3: policy 'p': 'b' has no verdict; give it one with a TAB before it, or set "
-		   "'verdict' in the policy (hit, miss, miss_nofetch, denied or err)");
+	LIST_ERROR(
+		"kind = prefix", "a\thit\n\nb\n",
+		"FILE:3: policy 'p': 'b' has no verdict; give it one with a TAB before it, or set "
+		"'verdict' in the policy (hit, miss, miss_nofetch, denied or err)");
 	LIST_ERROR("kind = prefix", "a\thit\nb\thot\r\n",
-		   ":2: policy 'p': unknown verdict 'hot'; it can be hit, miss, miss_nofetch, "
+		   "FILE:2: policy 'p': unknown verdict 'hot'; it can be hit, miss, miss_nofetch, "
 		   "denied or err");
 	LIST_ERROR("kind = prefix verdict = hit", "\xef\xbb\xbf#\n",
-		   ":1: policy 'p': a byte order mark; save the file as UTF-8 without one");
+		   "FILE:1: policy 'p': a byte order mark; save the file as UTF-8 without one");
 	LIST_ERROR("kind = prefix verdict = hit", "#\na b\n",
-		   ":2: policy 'p': 'a b' has white space in it; no URL has, write it as %20");
+		   "FILE:2: policy 'p': 'a b' has white space in it; no URL has, write it as %20");
 	LIST_ERROR("kind = substring verdict = hit", "ab\0c\n",
-		   ":1: policy 'p': there is a NUL behind 'ab'; no URL has one, leave it out");
+		   "FILE:1: policy 'p': there is a NUL behind 'ab'; no URL has one, leave it out");
 }
 
 TEST(a_url_with_two_verdicts)
 {
-	char path[LIST_PATH_SIZE];
-
-	write_list(path, "a\n#\na\thit\na\tmiss\n", 17);
-	assert_chain_error(
-		formatted("policy p { kind = exact verdict = hit file = '%s' }", path),
-		formatted(
-			"%s:4: policy 'p': this URL has another verdict at %s:1; keep one of them",
-			path, path));
-	unlink(path);
-	write_list(path, "\na\tmiss\n", 8);
-	assert_chain_error(
-		formatted(
-			"policy p { kind = prefix verdict = denied\nurls = { z,\na } file = '%s' }",
-			path),
-		formatted("%s:2: policy 'p': this URL has another verdict at c:3; keep one of them",
-			  path));
-	unlink(path);
+	LIST_ERROR("kind = exact verdict = hit", "a\n#\na\thit\na\tmiss\n",
+		   "FILE:4: policy 'p': this URL has another verdict at FILE:1; keep one of them");
+	LIST_ERROR("kind = prefix verdict = denied\nurls = { z,\na }", "\na\tmiss\n",
+		   "FILE:2: policy 'p': this URL has another verdict at c:3; keep one of them");
 }
 
 TEST(urls_have_16359_bytes_at_most)
 {
 	char list[16361];
-	struct chain *chain;
+	struct policy *policy;
 
 	memset(list, 'x', sizeof(list));
 	list[16359] = '\n';
-	chain = one_policy("kind = exact verdict = hit", list, 16360);
+	policy = make_file_policy("kind = exact verdict = hit", list, 16360);
 	list[16359] = '\0';
-	assert_int_equal(ask(chain, list), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, list), ICP_OP_HIT);
 	list[16358] = '\0';
-	assert_int_equal(ask(chain, list), NOTHING);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, list), NOTHING);
+	policy_free(policy);
 
 	memset(list, 'x', sizeof(list));
-	assert_list_error(
+	assert_file_error(
 		"kind = prefix verdict = hit", list, 16360,
-		formatted(":1: policy 'p': '%.200s...' has 16360 bytes; a URL has at most 16359",
-			  list));
+		formatted(
+			"FILE:1: policy 'p': '%.200s...' has 16360 bytes; a URL has at most 16359",
+			list));
 }
 
 TEST(a_list_that_cannot_be_read)
@@ -189,44 +141,44 @@ TEST(a_list_that_is_a_fifo)
 
 TEST(exact_urls_are_whole)
 {
-	struct chain *chain = make_chain("policy p { kind = exact verdict = hit "
-					 "urls = { 'http://e.org/a', 'http://e.org/abc' } }");
+	struct policy *policy = make_policy("kind = exact verdict = hit "
+					    "urls = { 'http://e.org/a', 'http://e.org/abc' }");
 
-	assert_int_equal(ask(chain, "http://e.org/a"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "http://e.org/ab"), NOTHING);
-	assert_int_equal(ask(chain, "http://e.org/abc"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "http://e.org/"), NOTHING);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, "http://e.org/a"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://e.org/ab"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://e.org/abc"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://e.org/"), NOTHING);
+	policy_free(policy);
 	assert_chain_error("policy p { kind = exact verdict = hit\nurls = { a, '' } }",
 			   "c:2: policy 'p': an empty URL; no query has one, leave it out");
 }
 
 TEST(the_first_listed_substring)
 {
-	struct chain *chain = ONE_POLICY("kind = substring verdict = hit texts = { baz }",
-					 "foobar\tmiss\nfoo\tdenied\no\terr\n");
+	struct policy *policy = MAKE_LISTED("kind = substring verdict = hit texts = { baz }",
+					    "foobar\tmiss\nfoo\tdenied\no\terr\n");
 
-	assert_int_equal(ask(chain, "http://e.org/foo"), ICP_OP_DENIED);
-	assert_int_equal(ask(chain, "http://e.org/foobar"), ICP_OP_MISS);
-	assert_int_equal(ask(chain, "http://e.org/foobar/baz"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "http://e.org/"), ICP_OP_ERR);
-	assert_int_equal(ask(chain, "http://e.net/"), NOTHING);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, "http://e.org/foo"), ICP_OP_DENIED);
+	assert_int_equal(ask_url(policy, "http://e.org/foobar"), ICP_OP_MISS);
+	assert_int_equal(ask_url(policy, "http://e.org/foobar/baz"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://e.org/"), ICP_OP_ERR);
+	assert_int_equal(ask_url(policy, "http://e.net/"), NOTHING);
+	policy_free(policy);
 }
 
 TEST(regular_expressions)
 {
-	struct chain *chain =
-		ONE_POLICY("kind = regex verdict = miss_nofetch pattern = \"/admin(/|$)\"",
-			   "\\.png$\thit\n^ftp:\tmiss\n");
+	struct policy *policy =
+		MAKE_LISTED("kind = regex verdict = miss_nofetch pattern = \"/admin(/|$)\"",
+			    "\\.png$\thit\n^ftp:\tmiss\n");
 
-	assert_int_equal(ask(chain, "http://e.org/admin"), ICP_OP_MISS_NOFETCH);
-	assert_int_equal(ask(chain, "http://e.org/admin/x.png"), ICP_OP_MISS_NOFETCH);
-	assert_int_equal(ask(chain, "http://e.org/administration"), NOTHING);
-	assert_int_equal(ask(chain, "http://e.org/x.png"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "http://e.org/xxpng"), NOTHING);
-	assert_int_equal(ask(chain, "ftp://e.org/x"), ICP_OP_MISS);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, "http://e.org/admin"), ICP_OP_MISS_NOFETCH);
+	assert_int_equal(ask_url(policy, "http://e.org/admin/x.png"), ICP_OP_MISS_NOFETCH);
+	assert_int_equal(ask_url(policy, "http://e.org/administration"), NOTHING);
+	assert_int_equal(ask_url(policy, "http://e.org/x.png"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "http://e.org/xxpng"), NOTHING);
+	assert_int_equal(ask_url(policy, "ftp://e.org/x"), ICP_OP_MISS);
+	policy_free(policy);
 }
 
 /* The JIT of PCRE2 10.42 finds no match for most of them. */
@@ -236,24 +188,22 @@ TEST(alternatives_of_several_lengths)
 						"/(ba|b)./*a/?aa?" };
 
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
-		struct chain *chain = make_chain(formatted(
-			"policy p { kind = regex verdict = hit pattern = '" BY_PCRE "%s' }",
-			patterns[i]));
+		struct policy *policy = make_policy(formatted(
+			"kind = regex verdict = hit pattern = '" BY_PCRE "%s'", patterns[i]));
 
-		assert_int_equal(ask(chain, "xy/baaabaaa"), ICP_OP_HIT);
-		assert_int_equal(ask(chain, "xz/ba"), NOTHING);
-		chain_free(chain);
+		assert_int_equal(ask_url(policy, "xy/baaabaaa"), ICP_OP_HIT);
+		assert_int_equal(ask_url(policy, "xz/ba"), NOTHING);
+		policy_free(policy);
 	}
 }
 
 TEST(patterns_see_bytes)
 {
-	struct chain *chain =
-		make_chain("policy p { kind = regex verdict = hit pattern = '^.\\xff.$' }");
+	struct policy *policy = make_policy("kind = regex verdict = hit pattern = '^.\\xff.$'");
 
-	assert_int_equal(ask(chain, "\x80\xff\xc3"), ICP_OP_HIT);
-	assert_int_equal(ask(chain, "\x80\xfe\xc3"), NOTHING);
-	chain_free(chain);
+	assert_int_equal(ask_url(policy, "\x80\xff\xc3"), ICP_OP_HIT);
+	assert_int_equal(ask_url(policy, "\x80\xfe\xc3"), NOTHING);
+	policy_free(policy);
 	assert_chain_error("policy p { kind = regex verdict = hit\npattern = '(*UTF)x' }",
 			   "c:2: policy 'p': pattern '(*UTF)x' is wrong at offset 6: using UTF is "
 			   "disabled by the application; see pcre2pattern(3)");
@@ -298,7 +248,7 @@ TEST(an_automaton_gives_nothing_up)
 	struct chain_decision decision;
 
 	memset(url, 'a', 16000);
-	assert_int_equal(ask(chain, url), ICP_OP_HIT);
+	assert_int_equal(decide_url(chain, url).verdict.opcode, ICP_OP_HIT);
 	url[15999] = 'b';
 	decision = decide_url(chain, url);
 	assert_null(decision.policy);
@@ -416,16 +366,13 @@ TEST(not_inverts_every_kind)
 	static const char *const kinds[] = { "prefix", "exact", "substring", "regex" };
 
 	for (size_t i = 0; i < 4; i++) {
-		char text[256];
-		struct chain *chain;
+		struct policy *policy = make_policy(
+			formatted("kind = %s verdict = denied not = true %s = 'abc'", kinds[i],
+				  i < 2 ? "url" : (i == 2 ? "text" : "pattern")));
 
-		snprintf(text, sizeof(text),
-			 "policy p { kind = %s verdict = denied not = true %s = 'abc' }", kinds[i],
-			 i < 2 ? "url" : (i == 2 ? "text" : "pattern"));
-		chain = make_chain(text);
-		assert_int_equal(ask(chain, "abc"), NOTHING);
-		assert_int_equal(ask(chain, "xyz"), ICP_OP_DENIED);
-		chain_free(chain);
+		assert_int_equal(ask_url(policy, "abc"), NOTHING);
+		assert_int_equal(ask_url(policy, "xyz"), ICP_OP_DENIED);
+		policy_free(policy);
 	}
 }
 
