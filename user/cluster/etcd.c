@@ -575,47 +575,44 @@ struct etcd *etcd_new(const struct etcd_settings *settings, struct error *error)
 
 void etcd_free(struct etcd *etcd)
 {
-	struct call *call, *next;
+	struct call *call;
 
 	if (!etcd)
 		return;
-	for (call = TAILQ_FIRST(&etcd->calls); call; call = next) {
-		next = TAILQ_NEXT(call, link);
+	while ((call = TAILQ_FIRST(&etcd->calls)))
 		call_free(call);
-	}
 	curl_multi_cleanup(etcd->multi);
 	free(etcd->token);
 	free(etcd);
 }
 
-void etcd_call(struct etcd *etcd, const char *path, json_t *body, unsigned int timeout,
-	       etcd_done done, void *context)
+/* Begin a call; `line` NULL: its reply is no stream. */
+static void start(struct etcd *etcd, const char *path, json_t *body, unsigned int timeout,
+		  etcd_line line, etcd_done done, void *context)
 {
 	struct call *call = call_new(etcd, path, body, done, context);
 	struct etcd_result result = { .outcome = ETCD_UNREACHABLE };
 
-	if (call) {
-		call->timeout = timeout;
-		begin(call);
-	} else {
+	if (!call) {
 		error_set(&result.error, OUT_OF_MEMORY);
 		done(context, &result);
+		return;
 	}
+	call->timeout = timeout;
+	call->line = line;
+	begin(call);
+}
+
+void etcd_call(struct etcd *etcd, const char *path, json_t *body, unsigned int timeout,
+	       etcd_done done, void *context)
+{
+	start(etcd, path, body, timeout, NULL, done, context);
 }
 
 void etcd_stream(struct etcd *etcd, const char *path, json_t *body, etcd_line line, etcd_done done,
 		 void *context)
 {
-	struct call *call = call_new(etcd, path, body, done, context);
-	struct etcd_result result = { .outcome = ETCD_UNREACHABLE };
-
-	if (call) {
-		call->line = line;
-		begin(call);
-	} else {
-		error_set(&result.error, OUT_OF_MEMORY);
-		done(context, &result);
-	}
+	start(etcd, path, body, 0, line, done, context);
 }
 
 void etcd_drop(struct etcd *etcd, const void *context)

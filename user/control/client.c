@@ -337,15 +337,14 @@ char *control_encode(const char *text)
 enum control_result control_ask(const char *path, const char *method, const char *resource,
 				const json_t *body, json_t **reply, struct error *error)
 {
-	static const struct control_wait wait = { .stop = -1 };
-
-	return control_ask_and(path, method, resource, body, &wait, reply, error);
+	return control_ask_and(path, method, resource, body, NULL, reply, error);
 }
 
 enum control_result control_ask_and(const char *path, const char *method, const char *resource,
 				    const json_t *body, const struct control_wait *wait,
 				    json_t **reply, struct error *error)
 {
+	static const struct control_wait nothing = { .stop = -1 };
 	struct transfer transfer;
 	enum control_result result;
 	int end;
@@ -353,7 +352,7 @@ enum control_result control_ask_and(const char *path, const char *method, const 
 	*reply = NULL;
 	result = open_transfer(&transfer, path, method, resource, body, error);
 	if (result == CONTROL_OK) {
-		end = run(&transfer, wait);
+		end = run(&transfer, wait ? wait : &nothing);
 		result = end == CURLE_OK ? take_reply(&transfer, reply, error)
 					 : failed(&transfer, end, error);
 	}

@@ -38,7 +38,7 @@ struct control_wait {
 	void *context;
 };
 
-/* The same, with `wait`. */
+/* The same, with `wait`; NULL: nothing happens meanwhile. */
 enum control_result control_ask_and(const char *path, const char *method, const char *resource,
 				    const json_t *body, const struct control_wait *wait,
 				    json_t **reply, struct error *error);

@@ -72,20 +72,16 @@ static void print_result(const json_t *result, const char *source)
 int icpctl_check(struct icpctl *ctl, int argc, char **argv)
 {
 	struct input input = { .ctl = ctl };
-	json_t *urls = icpctl_must(json_array());
-	json_t *reply = NULL;
-	json_t *body;
+	json_t *body, *reply;
 	const json_t *result;
 	size_t i;
 	int status = icpctl_parse(ctl, &argp, 0, argc, argv, &input);
 
-	for (int arg = 0; arg < input.urls.argc; arg++)
-		json_array_append_new(urls, icpctl_word(input.urls.argv[arg]));
-	body = json_pack("{s:o, s:o*}", "urls", urls, "source", icpctl_word(input.source));
-	if (status == 0)
-		status = icpctl_ask(ctl, "POST", "/v1/check", icpctl_must(body), &reply, NULL);
-	else
-		json_decref(body);
+	if (status)
+		return status;
+	body = json_pack("{s:o, s:o*}", "urls", icpctl_word_list(input.urls.argv, input.urls.argc),
+			 "source", icpctl_word(input.source));
+	status = icpctl_ask(ctl, "POST", "/v1/check", icpctl_must(body), &reply, NULL);
 	if (status == 0 && ctl->json)
 		icpctl_print_json(reply);
 	else if (status == 0)

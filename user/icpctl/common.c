@@ -239,6 +239,15 @@ json_t *icpctl_word(const char *argument)
 	return word;
 }
 
+json_t *icpctl_word_list(char *const *arguments, int count)
+{
+	json_t *words = icpctl_must(json_array());
+
+	for (int i = 0; i < count; i++)
+		json_array_append_new(words, icpctl_word(arguments[i]));
+	return words;
+}
+
 json_int_t icpctl_integer(const json_t *object, const char *key)
 {
 	return json_integer_value(json_object_get(object, key));
@@ -285,14 +294,10 @@ int icpctl_ask(struct icpctl *ctl, const char *method, const char *resource, jso
 	       json_t **reply, struct error *no_daemon)
 {
 	json_t *response, *ok = icpctl_must(json_pack("{s:b}", "ok", 1));
-	enum control_result result;
 	struct error error;
+	enum control_result result =
+		control_ask_and(ctl->socket, method, resource, body, ctl->wait, &response, &error);
 
-	if (ctl->wait)
-		result = control_ask_and(ctl->socket, method, resource, body, ctl->wait, &response,
-					 &error);
-	else
-		result = control_ask(ctl->socket, method, resource, body, &response, &error);
 	json_decref(body);
 	*reply = NULL;
 	if (result == CONTROL_OK) {

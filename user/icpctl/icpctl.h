@@ -130,6 +130,9 @@ json_t *icpctl_bytes(const char *bytes, size_t length);
  */
 json_t *icpctl_word(const char *argument);
 
+/* Return an array of such strings, a new reference. */
+json_t *icpctl_word_list(char *const *arguments, int count);
+
 /* Return "0a 0b", the bytes with `separator` between them, for free(). */
 char *icpctl_hexadecimal(const void *bytes, size_t size, const char *separator);
 

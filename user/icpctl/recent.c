@@ -56,16 +56,6 @@ static int run_list(const void *context)
 
 /* --- changes */
 
-/* Send the URLs from argument `first` on, as many as a request takes. */
-static json_t *list_urls(const struct input *input, int first)
-{
-	json_t *urls = icpctl_must(json_array());
-
-	for (int i = first; i < input->words.argc && i < first + URLS_A_REQUEST; i++)
-		json_array_append_new(urls, icpctl_word(input->words.argv[i]));
-	return urls;
-}
-
 /* Have the URLs added or removed; `counted` is the response's member with their number. */
 static int change(const struct input *input, const char *member, const char *counted)
 {
@@ -75,9 +65,12 @@ static int change(const struct input *input, const char *member, const char *cou
 	json_t *reply;
 
 	for (int i = 2; i < input->words.argc && status == ICPCTL_OK; i += URLS_A_REQUEST) {
+		int left = input->words.argc - i;
+		json_t *urls = icpctl_word_list(&input->words.argv[i],
+						left < URLS_A_REQUEST ? left : URLS_A_REQUEST);
+
 		status = icpctl_ask(input->ctl, "POST", resource,
-				    icpctl_must(json_pack("{s:o}", member, list_urls(input, i))),
-				    &reply, NULL);
+				    icpctl_must(json_pack("{s:o}", member, urls)), &reply, NULL);
 		sum += icpctl_integer(reply, counted);
 		json_decref(reply);
 	}
