@@ -88,6 +88,11 @@ class Daemon:
         )
         new.rename(self.config)
 
+    def reload(self, policies, check=True):
+        """Write it, and have the running daemon read it again; return icpctl's outcome."""
+        self.configure(policies)
+        return self.icpctl("reload", check=check)
+
     def start(self, *prefix, program=BUILD / "xdp-icpd"):
         """Start it, through the command `prefix` if given, and wait until it replies."""
         self.launch(*prefix, program=program)

@@ -153,8 +153,7 @@ class Walk:
             ports[-1].bind(("127.0.0.1", port))
         health = """policy 1 { kind = health verdict = miss_nofetch http = "http://127.0.0.1:8001/"
                                fall = 5 interval = 10ms timeout = 1h }"""
-        daemon.configure(health)
-        daemon.icpctl("reload")
+        daemon.reload(health)
         until(lambda: self.ask(FOO) == "miss_nofetch", "the origin to be dead")
         for silent in ports:
             silent.listen()
@@ -162,8 +161,7 @@ class Walk:
         self.assertEqual(self.ask(FOO), "miss_nofetch")
         daemon.icpctl("policy", "add", "2", "kind=prefix", "verdict=hit", f"url={FOO}")
         self.assertEqual(self.ask(FOO), "miss_nofetch")
-        daemon.configure(health.replace("8001", "8002"))
-        daemon.icpctl("reload")
+        daemon.reload(health.replace("8001", "8002"))
         self.assertEqual(self.ask(FOO), "miss")
 
     def test_a_second_signal_ends_a_drain_at_once(self):
@@ -276,15 +274,13 @@ class States(Lab):
     def test_decisions_are_counted(self):
         daemon = self.daemon_here
         hits = 'kind = exact url = "{}" verdict = hit'
-        daemon.configure(f"policy 4 {{ {hits.format(FOO)} }}")
-        daemon.icpctl("reload")
+        daemon.reload(f"policy 4 {{ {hits.format(FOO)} }}")
         daemon.icpctl("rules", "add", BAR, "denied")
         for url in (FOO, FOO, BAR, BAZ):
             self.asking.ask(url, "127.0.0.1")
         daemon.icpctl("check", FOO)  # is not counted
         # The same name counts on after a reload.
-        daemon.configure(f"policy 4 {{ {hits.format(FOO).replace('= hit', '= err')} }}")
-        daemon.icpctl("reload")
+        daemon.reload(f"policy 4 {{ {hits.format(FOO).replace('= hit', '= err')} }}")
         self.asking.ask(FOO, "127.0.0.1")
         daemon.icpctl("drain")
         self.asking.ask(FOO, "127.0.0.1")

@@ -39,8 +39,7 @@ class UnderFlood(Wire):
         daemon = self.responder(self.big_chain("hit")).start()
         before = daemon.counts("answered.kernel", "answered.daemon")
         flood = self.flood(SERVER, ENDLESS, self.questions("hit,denied"))
-        daemon.configure(self.big_chain("denied"))
-        daemon.icpctl("reload")
+        daemon.reload(self.big_chain("denied"))
         # In addition to the first flood: from now on only the new chain applies.
         self.assert_flooded(self.flood(SERVER, 20_000, self.questions("denied")), 20_000)
         outcome = self.end_flood(flood)
@@ -65,8 +64,7 @@ class UnderFlood(Wire):
         rank_zero = 'policy "0" { kind = "prefix" verdict = "err" urls = { "http://none/" } }'
         daemon = self.responder(self.big_chain("hit")).start()
         flood = self.flood(SERVER, ENDLESS, self.questions("hit,denied"))
-        daemon.configure(rank_zero + self.big_chain("denied", "20"))
-        daemon.icpctl("reload")
+        daemon.reload(rank_zero + self.big_chain("denied", "20"))
         daemon.icpctl("rules", "add", "http://rule/", "err")
         self.assert_flooded(self.flood(SERVER, 10, ["http://rule/\terr"]), 10)
         sent = self.end_flood(flood)["verdicts"]
@@ -87,8 +85,7 @@ class UnderFlood(Wire):
             },
         )
         daemon.icpctl("undrain")
-        daemon.configure(self.big_chain("hit", "20"))  # in the half of the first chain
-        daemon.icpctl("reload")
+        daemon.reload(self.big_chain("hit", "20"))  # in the half of the first chain
         self.assert_flooded(self.flood(SERVER, 30, ["http://0.example.com/\thit"]), 30)
         self.assertEqual(self.decided(daemon)["20"], {"denied": sent["denied"], "hit": 30})
         daemon.stop()

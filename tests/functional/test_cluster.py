@@ -224,8 +224,7 @@ class Cluster(ClusterLab):
         a.icpctl("reload")
         self.assertEqual(self.cluster(a)["reads"], reads)
         a.settings[-1] = a.settings[-1].replace("weight = 200", "weight = 201")
-        a.configure(POLICY)
-        a.icpctl("reload")
+        a.reload(POLICY)
         until(
             lambda: self.names(b) == ["origin-a", "origin-b"]
             and self.cluster(b)["list"][0]["weight"] == 201,
@@ -235,13 +234,11 @@ class Cluster(ClusterLab):
         settings = a.settings.pop()
         a.configure(POLICY)
         self.assertEqual(a.icpctl("reload", check=False).returncode, 3)  # the policy is left
-        a.configure("")
-        a.icpctl("reload")
+        a.reload("")
         until(lambda: a.ask_control("GET", "/v1/clusters")["clusters"] == [], "no cluster")
         self.until_state(b, "ok", members=1)
         a.settings.append(settings)
-        a.configure(POLICY)
-        a.icpctl("reload")
+        a.reload(POLICY)
         self.until_state(b, "ok", members=2)
         until(lambda: self.names(a) == ["origin-a", "origin-b"], "the members")
 

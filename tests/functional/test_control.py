@@ -278,8 +278,7 @@ class ManyConnections(Lab):
         mute = """policy "20" {
             kind = "helper" timeout = "10s" program = { "/bin/sh", "-c", "cat >/dev/null" }
         }"""
-        self.daemon_here.configure(mute)
-        self.daemon_here.icpctl("reload")
+        self.daemon_here.reload(mute)
         for number in range(20):
             request = self.check(40)
             if number % 2:

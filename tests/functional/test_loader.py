@@ -49,6 +49,13 @@ class Loader(Wire):
     mode = "native"
     sanitized = False
 
+    def change_abi(self):
+        """Have the maps be of ABI version 77."""
+        self.server_side.run(
+            *f"bpftool map update pinned {self.pins}/abi key hex 00 00 00 00 value hex".split(),
+            *struct.pack("=I", 77).hex(" ").split(),
+        )
+
 
 class LoadAndUnload(Loader):
     def test_load_and_unload(self):
@@ -302,10 +309,7 @@ class Replacement(Loader):
     def test_another_abi_keeps_the_rules(self):
         self.daemon_here.kill()
         before = self.rules("list")
-        self.server_side.run(
-            *f"bpftool map update pinned {self.pins}/abi key hex 00 00 00 00 value hex".split(),
-            *struct.pack("=I", 77).hex(" ").split(),
-        )
+        self.change_abi()
         refused = self.daemon_here.icpctl("rules", "-p", self.pins, "list", check=False)
         self.assertIn("ABI version 77", refused.stderr)
         done = self.load("s0")
@@ -362,19 +366,13 @@ class LeftOver(Loader):
     def test_maps_of_another_version_and_mode_off(self):
         self.first.kill()
         self.pins = self.pins_of_first
-        self.server_side.run(
-            *f"bpftool map update pinned {self.pins}/abi key hex 00 00 00 00 value hex".split(),
-            *struct.pack("=I", 77).hex(" ").split(),
-        )
+        self.change_abi()
         self.assert_next_replies("daemon", mode="off")
 
     def test_maps_of_another_version_and_no_interfaces(self):
         self.first.kill()
         self.pins = self.pins_of_first
-        self.server_side.run(
-            *f"bpftool map update pinned {self.pins}/abi key hex 00 00 00 00 value hex".split(),
-            *struct.pack("=I", 77).hex(" ").split(),
-        )
+        self.change_abi()
         self.assert_next_replies("daemon", mode="auto", interfaces=[])
 
     def test_the_child_that_loads_is_killed(self):

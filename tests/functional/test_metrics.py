@@ -160,8 +160,7 @@ class Served(Lab):
     def test_what_is_public(self):
         log = f'host = e.org window = 1m log = "{self.daemon_here.config.parent}/no.log"'
         recent = f'policy "30" {{ kind = recent verdict = hit key = host {log} }}'
-        self.daemon_here.configure(POLICIES + recent)
-        self.daemon_here.icpctl("reload")
+        self.daemon_here.reload(POLICIES + recent)
         status, policies = self.get("/v1/status"), self.get("/v1/policies")
         self.assertEqual((status["mode"], policies["count"]), ("userspace", 3))
         self.assertEqual(["why" in state for state in status["states"]], [True, False])
@@ -193,8 +192,7 @@ class Served(Lab):
         mute = """policy "50" {
             kind = "helper" timeout = "10s" program = { "/bin/sh", "-c", "cat >/dev/null" }
         }"""
-        self.daemon_here.configure(mute)
-        self.daemon_here.icpctl("reload")
+        self.daemon_here.reload(mute)
         held = [self.connect() for _ in range(6)]
         for stream in held:
             stream.sendall(b"GET /v1/check?url=http://e/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -206,8 +204,7 @@ class Served(Lab):
         until(lambda: sum(map(bool, map(refused, held))) == 2, "two of six checks to be refused")
         for stream in held:
             stream.close()
-        self.daemon_here.configure("")
-        self.daemon_here.icpctl("reload")
+        self.daemon_here.reload("")
         until(lambda: self.ask("GET", "/v1/check?url=a")[0] == 200, "checks to have ended")
 
     def test_a_body_is_not_read(self):

@@ -381,8 +381,7 @@ class Kernel:
         verdicts = ("hit", "miss_nofetch")
         daemon = self.daemon_here
         for address in (SERVER, SERVER6):
-            daemon.configure(flipping(verdicts[0]))
-            daemon.icpctl("reload")
+            daemon.reload(flipping(verdicts[0]))
             before = daemon.counts("answered.kernel", "answered.daemon")
             flood = self.flood(address, ENDLESS, self.questions(",".join(verdicts)))
             asked = 0
@@ -402,8 +401,7 @@ class Kernel:
             # All but the URLs of the regex and the queries during a change of the chain.
             self.assertGreater(after[0] - before[0], count // 2)
 
-            daemon.configure(flipping("denied"))
-            daemon.icpctl("reload")
+            daemon.reload(flipping("denied"))
             self.assert_flooded(self.flood(address, 5000, self.questions("denied")), 5000)
 
 

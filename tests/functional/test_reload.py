@@ -82,8 +82,7 @@ class Reload(Lab):
         self.daemon_here.start()
         for name, policies in MISTAKES.items():
             with self.subTest(name):
-                self.daemon_here.configure(policies)
-                done = self.daemon_here.icpctl("reload", check=False)
+                done = self.daemon_here.reload(policies, check=False)
                 self.assertEqual(done.returncode, 3)
                 self.assert_names_the_line(done.stderr)
                 error = done.stderr.removeprefix("icpctl: ").strip()
@@ -91,8 +90,7 @@ class Reload(Lab):
                 self.assertEqual(self.daemon_here.count("last_reload")["error"], error)
                 self.assertIn(error, self.daemon_here.icpctl("status").stdout)
                 self.assertEqual(self.ask(), "hit")
-        self.daemon_here.configure(OTHER)
-        self.daemon_here.icpctl("reload")
+        self.daemon_here.reload(OTHER)
         self.assertEqual(self.ask(), "denied")
 
     def assert_names_the_line(self, text):
@@ -254,8 +252,7 @@ class InTheKernel(Wire):
         self.assertEqual(self.ask(HIT), "hit")
         daemon.start()
         self.assert_answered_by(daemon, "kernel", "hit", HIT)
-        daemon.configure(of_many(1, "denied"))
-        daemon.icpctl("reload")
+        daemon.reload(of_many(1, "denied"))
         daemon.stop()
         self.assertEqual(self.ask(HIT), "denied")
         # What is drained is not to be asked, whatever the chain says.
@@ -337,19 +334,17 @@ class InTheKernel(Wire):
     def test_the_chain_doubles_without_a_restart(self):
         daemon = self.responder(of_many(2500)).start()
         self.assertEqual(daemon.count("prefixes_max"), 5000)
-        daemon.configure(of_many(5001, "err"))
-        done = daemon.icpctl("reload", check=False)
+        done = daemon.reload(of_many(5001, "err"), check=False)
         self.assertRegex(
             done.stderr,
             "5001 prefixes, .* of 5001 lines .* room for 5000; restart the daemon, which makes room",
         )
         self.assert_answered_by(daemon, "kernel", "hit", HIT)
-        daemon.configure(of_many(5000, "denied"))
-        daemon.icpctl("reload")
+        daemon.reload(of_many(5000, "denied"))
         self.assert_answered_by(daemon, "kernel", "denied", HIT)
         networks = listed(f"10.{n >> 8}.{n & 255}.0/24" for n in range(1025))
-        daemon.configure(f'policy "1" {{ kind = "source" verdict = "err" from = {networks} }}')
-        done = daemon.icpctl("reload", check=False)
+        sources = f'policy "1" {{ kind = "source" verdict = "err" from = {networks} }}'
+        done = daemon.reload(sources, check=False)
         self.assertRegex(done.stderr, "1025 networks .* room for 1024; restart the daemon")
         # A restart keeps maps that have some room left, and replaces those that have not.
         for count, room in ((4000, 5000), (4001, 8002)):
@@ -368,23 +363,20 @@ class InTheKernel(Wire):
         daemon = self.responder(of_many(1) + others, settings="prefixes_max = 4").start()
         self.assertEqual(daemon.counts("prefixes", "prefixes_used"), (4, 4))
         self.assert_answered_by(daemon, "kernel", "denied", "http://EXAMPLE.org:80/")
-        daemon.configure(of_many(2) + others)
-        done = daemon.icpctl("reload", check=False)
+        done = daemon.reload(of_many(2) + others, check=False)
         self.assertRegex(done.stderr, "5 prefixes, suffixes, hosts and substrings.*at least 5")
         self.assert_answered_by(daemon, "kernel", "miss", "http://example.org/x.png")
 
     def test_no_reload_with_more_prefixes_than_prefixes_max(self):
         daemon = self.responder(of_many(4), settings="prefixes_max = 4").start()
-        daemon.configure(of_many(5, "denied"))
-        done = daemon.icpctl("reload", check=False)
+        done = daemon.reload(of_many(5, "denied"), check=False)
         self.assertEqual(done.returncode, 3)
         self.assertRegex(done.stderr, "5 prefixes.*prefixes_max")
         self.assert_answered_by(daemon, "kernel", "hit", HIT)
         daemon.hang_up()
         self.assert_says(daemon, "nothing is changed")
         self.assert_answered_by(daemon, "kernel", "hit", HIT)
-        daemon.configure(of_many(4, "denied"))
-        daemon.icpctl("reload")
+        daemon.reload(of_many(4, "denied"))
         self.assert_answered_by(daemon, "kernel", "denied", HIT)
 
 

@@ -99,8 +99,7 @@ class Rules:
     def test_reload_keeps_rules(self):
         self.daemon_here.icpctl("rules", "add", HOST, "denied")
         before = self.rules()
-        self.daemon_here.configure("")
-        self.daemon_here.icpctl("reload")
+        self.daemon_here.reload("")
         self.assertEqual(self.rules(), before)
         self.assertEqual([self.ask(HIT), self.ask(MISS)], ["denied", "miss"])
 

@@ -146,8 +146,7 @@ class Alone(Workers):
         daemon = self.start(prefix("hit") + big)
         flood = self.flood(SERVER, ENDLESS, [f"{HIT}\thit,denied", f"{MISS}\tmiss"])
         for verdict in ("denied", "hit") * 5:
-            daemon.configure(prefix(verdict) + big)
-            daemon.icpctl("reload")
+            daemon.reload(prefix(verdict) + big)
             self.assert_flooded(self.flood(SERVER, 1000, [f"{HIT}\t{verdict}"]), 1000)
         answered = self.end_flood(flood)["answered"]
         self.assertEqual(daemon.count("answered.daemon"), answered + 10 * 1000)
@@ -195,8 +194,7 @@ class Alone(Workers):
         policy = ("policy", "add", "40", "kind=prefix", "url=http://hit.")
 
         def reload(verdict):
-            daemon.configure(gate + before + prefix(verdict))
-            daemon.icpctl("reload")
+            daemon.reload(gate + before + prefix(verdict))
 
         def flip(change, verdict):
             change()
@@ -424,8 +422,7 @@ class BesideTheKernel(Workers):
         daemon = self.start(regex("hit"))
         flood = self.flood(SERVER, ENDLESS, [f"{url}\thit,denied" for url in urls])
         for verdict in ("denied", "hit") * 5:
-            daemon.configure(regex(verdict))
-            daemon.icpctl("reload")
+            daemon.reload(regex(verdict))
             questions = [f"{url}\t{verdict}" for url in urls]
             for _ in range(2):
                 self.assert_flooded(self.flood(SERVER, 3000, questions), 3000)
