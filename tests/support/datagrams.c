@@ -88,7 +88,7 @@ void answer_build(struct bytes *answer, const struct datagram *datagram)
 	free(query);
 }
 
-size_t frame_ip_offset(const struct envelope *envelope)
+static size_t ip_offset(const struct envelope *envelope)
 {
 	return 14 + 4 * envelope->tags;
 }
@@ -97,14 +97,14 @@ size_t frame_message_offset(const struct envelope *envelope)
 {
 	size_t ip = envelope->v6 ? 40 + (envelope->extension ? 8 : 0) : 20 + 4 * envelope->options;
 
-	return frame_ip_offset(envelope) + ip + 8;
+	return ip_offset(envelope) + ip + 8;
 }
 
 void frame_build(struct bytes *frame, const struct envelope *envelope, const struct bytes *message)
 {
 	uint16_t udp_size = 8 + message->size + envelope->udp_length_off;
 	uint8_t protocol = envelope->protocol ? envelope->protocol : 17;
-	size_t ip = frame_ip_offset(envelope), udp = frame_message_offset(envelope) - 8;
+	size_t ip = ip_offset(envelope), udp = frame_message_offset(envelope) - 8;
 	size_t address_size = envelope->v6 ? 16 : 4;
 	uint32_t pseudo = 17 + udp_size;
 	uint16_t type = envelope->ethertype;

@@ -93,7 +93,6 @@ struct envelope {
 	size_t padding; /* bytes behind IP's length, none of them zero */
 };
 
-size_t frame_ip_offset(const struct envelope *envelope);
 size_t frame_message_offset(const struct envelope *envelope);
 void frame_build(struct bytes *frame, const struct envelope *envelope, const struct bytes *message);
 

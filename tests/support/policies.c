@@ -3,7 +3,7 @@
 
 #include <arpa/inet.h>
 
-char file_path[LIST_PATH_SIZE];
+static char file_path[LIST_PATH_SIZE]; /* of the last file, which is removed again */
 
 struct config *make_config(const char *settings, struct error *error)
 {
@@ -47,7 +47,8 @@ void assert_policy_error(const char *settings, const char *expected)
 	assert_null(policy);
 }
 
-struct policy *try_file(const char *settings, const void *content, size_t size, struct error *error)
+static struct policy *try_file(const char *settings, const void *content, size_t size,
+			       struct error *error)
 {
 	struct policy *policy;
 
@@ -122,7 +123,7 @@ enum icp_opcode ask_host(const struct policy *policy)
 	return ask_url(policy, "http://e.org/");
 }
 
-struct policy_match ask_somehow(const struct policy *policy, const char *url)
+static struct policy_match ask_somehow(const struct policy *policy, const char *url)
 {
 	struct query query = { .url = url, .length = strlen(url) };
 

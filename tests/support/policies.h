@@ -21,15 +21,10 @@ void assert_policy_error(const char *settings, const char *expected);
 
 /* --- policies with a file */
 
-/* Path of the last file, which is removed once the policy is created. */
-extern char file_path[LIST_PATH_SIZE];
-
-/* Create a policy whose file has this content, or return NULL with an error. */
-struct policy *try_file(const char *settings, const void *content, size_t size,
-			struct error *error);
+/* Create a policy whose file has this content. */
 struct policy *make_file_policy(const char *settings, const void *content, size_t size);
 
-/* Expect an error for the content, in which FILE stands for the file's name. */
+/* Expect an error for the content, in which FILE stands for the file's path. */
 void assert_file_error(const char *settings, const void *content, size_t size,
 		       const char *expected);
 
@@ -54,8 +49,7 @@ enum icp_opcode ask_url(const struct policy *policy, const char *url);
 /* Verdict of a policy on the host's state. */
 enum icp_opcode ask_host(const struct policy *policy);
 
-/* From an IPv6 address if there is a 6 in the URL, else from an IPv4 one. */
-struct policy_match ask_somehow(const struct policy *policy, const char *url);
+/* The query comes from an IPv6 address if there is a 6 in the URL, else from an IPv4 one. */
 void assert_said(const struct policy *policy, const char *url, enum icp_opcode verdict);
 void assert_gave_up(const struct policy *policy, const char *url);
 

@@ -124,7 +124,8 @@ void program_control(struct program *program, uint32_t chain)
 	program_change_control(program, &chain);
 }
 
-void program_tell_destinations(struct program *program)
+/* The map of destinations is another one. */
+static void tell_destinations(struct program *program)
 {
 	program_change_control(program, NULL);
 }
@@ -135,7 +136,7 @@ void program_clear(struct program *program)
 
 	program_empty_map(program->skeleton->maps.rules);
 	program_empty_map(program->skeleton->maps.destinations);
-	program_tell_destinations(program);
+	tell_destinations(program);
 	for (uint32_t i = 0; i < 2; i++)
 		bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.chain), &i, &closed, 0);
 	program_control(program, 0);
@@ -170,7 +171,7 @@ void program_put_destination(struct program *program, const uint8_t address[16],
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(program->skeleton->maps.destinations),
 					     &key, &value, BPF_ANY),
 			 0);
-	program_tell_destinations(program);
+	tell_destinations(program);
 }
 
 /* Map one of the arrays; it stays mapped. */
@@ -190,7 +191,7 @@ struct recent_slot *program_recents(struct program *program)
 	return program->recents;
 }
 
-struct prefix_bucket *program_buckets(struct program *program)
+static struct prefix_bucket *buckets_of(struct program *program)
 {
 	if (!program->buckets)
 		program->buckets = program_array(program->skeleton->maps.prefixes);
@@ -222,7 +223,7 @@ void program_put_prefixes(struct program *program, struct map_chain *chain,
 {
 	assert_true(prefix_tree_lines(entries, count) <= PROGRAM_PREFIXES);
 	assert_int_equal(prefix_tree_build(&chain->trees[URL_FORWARD], entries, count,
-					   program_buckets(program), program_lines(program)),
+					   buckets_of(program), program_lines(program)),
 			 0);
 	chain->trees[URL_FORWARD].first_bucket = chain_image_buckets(PROGRAM_PREFIXES);
 	chain->trees[URL_FORWARD].first_line = PROGRAM_PREFIXES;
@@ -240,7 +241,7 @@ void program_set_chain(struct program *program, const struct compiled *compiled,
 		       bool answer_request_zero)
 {
 	const struct image_place place = {
-		.buckets = program_buckets(program),
+		.buckets = buckets_of(program),
 		.lines = program_lines(program),
 		.first_bucket = chain_image_buckets(PROGRAM_PREFIXES),
 		.first_line = PROGRAM_PREFIXES,

@@ -53,9 +53,6 @@ void program_empty_map(struct bpf_map *map);
 /* Activate `chain`, without drain and trace. */
 void program_control(struct program *program, uint32_t chain);
 
-/* Note that the map of destinations has changed. */
-void program_tell_destinations(struct program *program);
-
 /* No rules, no destinations, and a chain that nobody has filled. */
 void program_clear(struct program *program);
 void program_put_rule_bits(struct program *program, const char *text, size_t bits,
@@ -66,8 +63,7 @@ void program_put_rule(struct program *program, const char *text, unsigned int ve
 void program_put_destination(struct program *program, const uint8_t address[16], uint16_t port,
 			     const uint8_t mac[6]);
 
-/* Where the tree of chain 1 lies. */
-struct prefix_bucket *program_buckets(struct program *program);
+/* The lines of the tree of chain 1. */
 struct prefix_line *program_lines(struct program *program);
 
 /* The map `recent`, which has RECENT_SLOTS(RECENT_HOMES(PROGRAM_RECENTS)) slots. */
