@@ -14,15 +14,21 @@ static const struct membership_head head = {
 };
 
 /* Add a key; return whether it was accepted. `value` NULL: deleted. */
-static bool add(struct membership_changes *changes, const char *key, const char *value)
+static bool add_bytes(struct membership_changes *changes, const char *key, size_t key_length,
+		      const char *value, size_t value_length)
 {
 	struct error error;
-	bool accepted = membership_changes_add(changes, key, strlen(key), value,
-					       value ? strlen(value) : 0, &error) == 0;
+	bool accepted =
+		membership_changes_add(changes, key, key_length, value, value_length, &error) == 0;
 
 	if (!accepted)
 		assert_int_not_equal(error.text[0], '\0');
 	return accepted;
+}
+
+static bool add(struct membership_changes *changes, const char *key, const char *value)
+{
+	return add_bytes(changes, key, strlen(key), value, value ? strlen(value) : 0);
 }
 
 /* Make a map of a former one, which is released, and changes, which are freed. */
@@ -180,46 +186,31 @@ TEST(nonsense_keeps_what_the_key_meant_when_all_is_read_again)
 
 TEST(what_is_too_long_is_refused)
 {
+	static const char weight[] = "{\"weight\": 1}", member[] = "{\"member\": \"b\"}";
 	struct membership_changes *changes = membership_changes_new(true);
 	char key[MEMBERSHIP_PREFIX_MAX + 16], value[MEMBERSHIP_VALUE_MAX + 2];
-	struct error error;
 
 	memset(key, 'x', sizeof(key));
 	memcpy(key, "members/", 8);
-	assert_int_equal(membership_changes_add(changes, key, 8 + MEMBERSHIP_NAME_MAX,
-						"{\"weight\": 1}", 13, &error),
-			 0);
-	assert_int_equal(membership_changes_add(changes, key, 9 + MEMBERSHIP_NAME_MAX,
-						"{\"weight\": 1}", 13, &error),
-			 -1);
+	assert_true(add_bytes(changes, key, 8 + MEMBERSHIP_NAME_MAX, weight, 13));
+	assert_false(add_bytes(changes, key, 9 + MEMBERSHIP_NAME_MAX, weight, 13));
 	memcpy(key, "assign/", 7);
-	assert_int_equal(membership_changes_add(changes, key, 7 + MEMBERSHIP_PREFIX_MAX,
-						"{\"member\": \"b\"}", 15, &error),
-			 0);
-	assert_int_equal(membership_changes_add(changes, key, 8 + MEMBERSHIP_PREFIX_MAX,
-						"{\"member\": \"b\"}", 15, &error),
-			 -1);
+	assert_true(add_bytes(changes, key, 7 + MEMBERSHIP_PREFIX_MAX, member, 15));
+	assert_false(add_bytes(changes, key, 8 + MEMBERSHIP_PREFIX_MAX, member, 15));
 	memset(value, ' ', sizeof(value));
-	memcpy(value, "{\"weight\": 1}", 13);
-	assert_int_equal(membership_changes_add(changes, "members/a", 9, value,
-						MEMBERSHIP_VALUE_MAX, &error),
-			 0);
-	assert_int_equal(membership_changes_add(changes, "members/b", 9, value,
-						MEMBERSHIP_VALUE_MAX + 1, &error),
-			 -1);
+	memcpy(value, weight, 13);
+	assert_true(add_bytes(changes, "members/a", 9, value, MEMBERSHIP_VALUE_MAX));
+	assert_false(add_bytes(changes, "members/b", 9, value, MEMBERSHIP_VALUE_MAX + 1));
 	membership_changes_free(changes);
 }
 
 TEST(too_many_members_leave_the_former_map)
 {
 	struct membership_changes *changes = membership_changes_new(true);
-	char key[32];
 	struct error error;
 
-	for (unsigned int i = 0; i <= MEMBERSHIP_MEMBERS_MAX; i++) {
-		sprintf(key, "members/%u", i);
-		assert_true(add(changes, key, "{\"weight\": 1}"));
-	}
+	for (unsigned int i = 0; i <= MEMBERSHIP_MEMBERS_MAX; i++)
+		assert_true(add(changes, formatted("members/%u", i), "{\"weight\": 1}"));
 	assert_null(membership_make(NULL, changes, &head, &error));
 	assert_non_null(strstr(error.text, "10001 members"));
 	assert_true(add(changes, "members/0", NULL));
@@ -260,12 +251,9 @@ TEST(a_map_that_was_written_is_read)
 	const struct membership *map = sample(), *read;
 	static char text[8192];
 	uint64_t lease;
-	struct error error;
 	size_t size;
 
-	assert_int_equal(membership_changes_add(changes, key, sizeof(key) - 1,
-						"{\"member\": \"a\"}", 15, &error),
-			 0);
+	assert_true(add_bytes(changes, key, sizeof(key) - 1, "{\"member\": \"a\"}", 15));
 	map = make(map, changes);
 	size = write_map(map, 0x7123456789abcdef, text, sizeof(text));
 	read = read_map(text, size, "site", "a", &lease);
