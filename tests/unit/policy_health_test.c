@@ -94,15 +94,13 @@ static struct policy *watch_origin(struct origin *origin, struct witness *witnes
 				   const char *answer, const char *before, const char *after)
 {
 	struct policy *policy;
-	char settings[256];
 	struct error error;
 
 	*origin = (struct origin){ .answer = answer };
 	*witness = (struct witness){ .base = event_base_new() };
 	origin_listen(origin, witness->base, 0);
-	snprintf(settings, sizeof(settings), "kind = health verdict = denied %s%s%s", before,
-		 origin->address, after);
-	policy = make_policy(settings);
+	policy = make_policy(
+		formatted("kind = health verdict = denied %s%s%s", before, origin->address, after));
 	assert_int_equal(ask_host(policy), NOTHING);
 	if (policy->kind->start(policy, witness->base, witness_changed, witness, &error))
 		fail_msg("%s", error.text);
@@ -242,13 +240,10 @@ TEST(inheritance)
 
 	witness_wait(&witness, 1);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char settings[256];
-		struct policy *policy;
+		struct policy *policy =
+			make_policy(formatted("kind = health verdict = denied http = 'http://%s%s",
+					      origin.address, cases[i].end));
 
-		snprintf(settings, sizeof(settings),
-			 "kind = health verdict = denied http = 'http://%s%s", origin.address,
-			 cases[i].end);
-		policy = make_policy(settings);
 		assert_int_equal(ask_host(policy), NOTHING);
 		policy_health.inherit(policy, former);
 		assert_int_equal(ask_host(policy), cases[i].expected);
@@ -347,11 +342,8 @@ TEST(configuration_errors)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char settings[256];
-
-		snprintf(settings, sizeof(settings), "kind = health verdict = hit %s",
-			 cases[i].settings);
-		assert_policy_error(settings, cases[i].error);
+		assert_policy_error(formatted("kind = health verdict = hit %s", cases[i].settings),
+				    cases[i].error);
 	}
 	assert_policy_error("kind = health tcp = '127.0.0.1:1'",
 			    "c:1: policy 'p': 'verdict' is missing; it can be hit, miss, "

@@ -20,14 +20,12 @@ static void note_state(void *context, struct policy *policy)
 /* The script goes into a file: the configuration parser expands dollars and quotes. */
 static struct chain *start_chain(const char *script, const char *settings)
 {
-	char text[512];
 	struct chain *chain;
 	struct error error;
 
 	write_list(script_path, script, strlen(script));
-	snprintf(text, sizeof(text), "policy p { kind = helper program = { '/bin/sh', '%s' } %s }",
-		 script_path, settings);
-	chain = make_chain(text);
+	chain = make_chain(formatted("policy p { kind = helper program = { '/bin/sh', '%s' } %s }",
+				     script_path, settings));
 	*states = '\0';
 	if (chain_start(chain, base, note_state, NULL, &error))
 		fail_msg("%s", error.text);

@@ -18,13 +18,9 @@ FIXTURE(make_proc)
 
 static void write_proc(const char *name, const char *content)
 {
-	char path[96], made[104];
-	FILE *file;
+	const char *path = formatted("%s/%s", proc, name), *made = formatted("%s.new", path);
+	FILE *file = fopen(made, "w"); /* renamed: the policy must not read half of it */
 
-	snprintf(path, sizeof(path), "%s/%s", proc, name);
-	snprintf(made, sizeof(made), "%s.new", path);
-	/* Atomic: the policy must not read half of it. */
-	file = fopen(made, "w");
 	assert_non_null(file);
 	fputs(content, file);
 	assert_int_equal(fclose(file), 0);

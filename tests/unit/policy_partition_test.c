@@ -307,10 +307,9 @@ TEST(configuration_errors)
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		char settings[300];
+		const char *settings = formatted("kind = partition\n%s", wrong[i].settings);
 		struct error error;
 
-		snprintf(settings, sizeof(settings), "kind = partition\n%s", wrong[i].settings);
 		if (wrong[i].error)
 			assert_policy_error(settings, wrong[i].error);
 		else

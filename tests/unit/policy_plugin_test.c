@@ -209,18 +209,14 @@ TEST(unsafe_paths)
 
 TEST(not_a_shared_object)
 {
-	char path[LIST_PATH_SIZE], expected[256], content[4096] = "#!/bin/sh\n";
-	struct policy *policy;
-	struct error error;
+	char path[LIST_PATH_SIZE], content[4096] = "#!/bin/sh\n";
 
 	write_list(path, content, sizeof(content));
-	snprintf(expected, sizeof(expected),
-		 "c:1: policy 'p': file: '%s' cannot be loaded: invalid ELF header", path);
-	error.text[0] = '\0';
-	policy = try_policy(formatted("kind = plugin file = '%s'", path), &error);
+	assert_policy_error(
+		formatted("kind = plugin file = '%s'", path),
+		formatted("c:1: policy 'p': file: '%s' cannot be loaded: invalid ELF header",
+			  path));
 	unlink(path);
-	assert_null(policy);
-	assert_string_equal(error.text, expected);
 }
 
 TEST(configuration_errors)

@@ -51,13 +51,9 @@ static struct policy *start(struct policy *policy)
 /* A policy on the log; `more` are further settings. */
 static struct policy *make(const char *more)
 {
-	char settings[512];
-
-	snprintf(settings, sizeof(settings),
-		 "kind = recent verdict = hit window = 10m key = 'host+1' host = e.org log = '%s' "
-		 "%s",
-		 below("log"), more);
-	return make_policy(settings);
+	return make_policy(formatted("kind = recent verdict = hit window = 10m key = 'host+1' "
+				     "host = e.org log = '%s' %s",
+				     below("log"), more));
 }
 
 static struct policy *make_fed(const char *more)
@@ -107,12 +103,12 @@ static void append_bytes(const char *name, const void *bytes, size_t size)
 static void append(const char *name, const char *path, int age)
 {
 	time_t then = time(NULL) - age;
-	char line[256], when[64];
+	const char *line;
+	char when[64];
 	struct tm parts;
 
 	strftime(when, sizeof(when), "%d/%b/%Y:%H:%M:%S +0000", gmtime_r(&then, &parts));
-	snprintf(line, sizeof(line), "::1 - - [%s] \"GET /%s HTTP/1.1\" 200 5 \"-\" \"x\"\n", when,
-		 path);
+	line = formatted("::1 - - [%s] \"GET /%s HTTP/1.1\" 200 5 \"-\" \"x\"\n", when, path);
 	append_bytes(name, line, strlen(line));
 }
 
