@@ -259,9 +259,8 @@ TEST(requests_of_stalled_children_are_not_retried)
 	int pids[2];
 
 	assert_int_equal(helper_pool_children(pool, pids, 2), 2);
-	assert_true(helper_pool_ask(pool, "x\n", 2, &reply));
-	while (!reply.times)
-		assert_int_equal(event_base_loop(base, EVLOOP_ONCE), 0);
+	ask_pool(pool, "x\n", &reply);
+	await_reply(&reply);
 	assert_string_equal(reply.line, "(none)");
 	assert_int_equal(left_of(pool, pids, 2), 1);
 	helper_pool_free(pool);
