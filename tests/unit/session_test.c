@@ -140,13 +140,9 @@ static bool reply_page(const struct etcd_request *request, struct evbuffer *resp
 
 TEST(pages_that_do_not_advance)
 {
-	struct session session;
-
-	etcd_server_begin(reply_page);
-	open_session(&session);
-	UNTIL(&session, strstr(session.status.error.text, "a page that does not advance"));
+	open_session(reply_page);
+	UNTIL(strstr(session.status.error.text, "a page that does not advance"));
 	assert_int_equal(session.status.reads, 0);
-	close_session(&session);
 }
 
 /* A change comes in parts, and the watch ends in between; the next one is noted. */
@@ -170,13 +166,9 @@ static bool reply_part(const struct etcd_request *request, struct evbuffer *resp
 
 TEST(the_rest_of_a_change_is_asked_for)
 {
-	struct session session;
-
-	etcd_server_begin(reply_part);
-	open_session(&session);
-	UNTIL(&session, etcd_server.stage == 2);
+	open_session(reply_part);
+	UNTIL(etcd_server.stage == 2);
 	assert_memory_equal(etcd_server.seen[0], "\"start_revision\":\"6\"", 20);
-	close_session(&session);
 }
 
 static uint64_t received; /* milliseconds: when a lease was asked for */
@@ -195,13 +187,9 @@ static bool reply_late(const struct etcd_request *request, struct evbuffer *resp
 /* It may have begun as soon as it was asked for, however late the reply. */
 TEST(a_lease_lasts_from_the_request_on)
 {
-	struct session session;
-
-	etcd_server_begin(reply_late);
-	open_session(&session);
-	UNTIL(&session, session.presence.lease);
+	open_session(reply_late);
+	UNTIL(session.presence.lease);
 	assert_in_range(session.presence.valid_until, received, received + 2000);
-	close_session(&session);
 }
 
 /* Each watch finds the changes compacted, or itself behind what was read. */
