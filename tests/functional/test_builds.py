@@ -176,7 +176,7 @@ class Waiting(Builds):
         daemon, request = self.begin()
         another = self.add(daemon, "0", "hit", save=True)
         daemon.process.terminate()
-        until(lambda: "ends on" in daemon.log.read_text(), "the end to begin")
+        until(lambda: "exiting on" in daemon.log.read_text(), "the end to begin")
         self.wait.unlink()
         for one in (request, another):
             self.assertIn("the daemon is ending, nothing is changed", one.reply()[1]["error"])

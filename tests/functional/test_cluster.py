@@ -623,7 +623,7 @@ class Secrets(ClusterLab):
                 self.until_error(a, f"{name} '{files}/")
                 self.assertRegex(self.cluster(a)["error"], told)
                 self.assertEqual(self.cluster(a)["connected"], False)
-                self.assertNotIn("etcd replies", a.log.read_text().split("ends on")[-1])
+                self.assertNotIn("etcd replies", a.log.read_text().split("exiting on")[-1])
 
         # The certificate is for 127.0.0.1.
         c = self.member("origin-c", 3132, tls + login, [f"https://localhost:{PORT}"]).start()
