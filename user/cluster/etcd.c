@@ -575,12 +575,14 @@ struct etcd *etcd_new(const struct etcd_settings *settings, struct error *error)
 
 void etcd_free(struct etcd *etcd)
 {
-	struct call *call;
+	struct call *call, *next;
 
 	if (!etcd)
 		return;
-	while ((call = TAILQ_FIRST(&etcd->calls)))
+	for (call = TAILQ_FIRST(&etcd->calls); call; call = next) {
+		next = TAILQ_NEXT(call, link);
 		call_free(call);
+	}
 	curl_multi_cleanup(etcd->multi);
 	free(etcd->token);
 	free(etcd);
