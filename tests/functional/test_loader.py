@@ -14,7 +14,7 @@ import time
 
 import bpf
 from daemon import BUILD, VERDICTS_MAX, listed
-from lab import main
+from lab import main, pins
 from net import children, until
 from wire import DENIED, FAMILIES, HIT, POLICIES, SERVER, SERVER6, SERVER_2, Wire
 
@@ -120,6 +120,37 @@ class LoadAndUnload(Loader):
         self.assertEqual(done.returncode, 3)
         self.assertIn("generic", done.stderr)
         self.assertEqual(self.program("lo"), (None, None))
+        self.assertFalse(os.path.exists(self.pins))
+
+    def test_a_program_that_was_to_be_replaced_stays(self):
+        link = ("ip", "link", "set", "dev", "lo", "xdpgeneric", "pinned", self.pass_program)
+        self.server_side.run(*link)
+        before = self.program("lo")
+        done = self.load("--replace", "--mode", "native", "lo", check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertEqual(self.program("lo"), before)
+
+    def test_an_interface_that_is_gone_keeps_no_pins(self):
+        self.second_wire()
+        for device in ("s0", "s1"):
+            self.load(device)
+        self.server_side.run("ip", "link", "del", "dev", "s1")
+        self.load("--unload", "s0")
+        self.assertFalse(os.path.exists(self.pins))
+
+    def test_queries_before_the_first_daemon(self):
+        """No policy of a chain that was never written needs the lease."""
+        self.load("s0")
+        self.assert_port_closed()
+        daemon = self.responder().start()
+        self.assertEqual(daemon.counts("passed.horizon", "passed.lease_expired"), (1, 0))
+
+    def test_pins_in_the_directory_of_libxdp(self):
+        """libxdp locks it itself, and would wait for a lock of the loader."""
+        self.pins = f"{pins(os.getpid())}/xdp/icp"
+        os.mkdir(os.path.dirname(self.pins))
+        self.load("s0")
+        self.load("--unload", "s0")
 
     def test_loading_twice(self):
         self.load("s0")
@@ -280,6 +311,28 @@ class Replacement(Loader):
         for address in (SERVER, SERVER6, SERVER_2):
             self.assert_answered_by(daemon, "kernel", "hit", HIT, address)
             self.assert_answered_by(daemon, "kernel", "err", self.RULE, address)
+
+    def test_other_sizes(self):
+        """More keys seen lately than there is room for, or another number of verdicts."""
+        self.daemon_here.kill()
+        recent = 'policy "1" { kind = "recent" verdict = "hit" window = 1h entries_max = 200000 }'
+        self.assertIn("replacing the maps there", self.load("s0", settings=recent).stderr)
+        for verdicts_max, replaced in ((VERDICTS_MAX, False), (VERDICTS_MAX // 2, True)):
+            daemon = self.responder(recent, verdicts_max=verdicts_max).start()
+            self.assertEqual("replacing the maps there" in daemon.log.read_text(), replaced)
+            daemon.kill()
+
+    def test_new_maps_that_cannot_be_moved(self):
+        """What is there then is a mixture, which is not used."""
+        self.daemon_here.kill()
+        before = self.rules("list")
+        os.unlink(f"{self.pins}/control")
+        os.mkdir(f"{self.pins}/control")
+        done = self.load("s1", "--mode", "native", settings=self.LARGER, check=False)
+        self.assertIn("cannot be moved there", done.stderr)
+        os.rmdir(f"{self.pins}/control")
+        self.assertIn("which are incomplete", self.load("s1").stderr)
+        self.assertEqual(self.rules("list"), before)
 
     def test_a_load_that_was_killed(self):
         """It has moved some of the new maps to the place of the old, and its program is attached."""
