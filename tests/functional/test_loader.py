@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The loader, its pins, and daemons with and without privileges."""
 
+import fcntl
 import glob
 import json
 import os
@@ -146,10 +147,16 @@ class LoadAndUnload(Loader):
         self.assertEqual(daemon.counts("passed.horizon", "passed.lease_expired"), (1, 0))
 
     def test_pins_in_the_directory_of_libxdp(self):
-        """libxdp locks it itself, and would wait for a lock of the loader."""
-        self.pins = f"{pins(os.getpid())}/xdp/icp"
-        os.mkdir(os.path.dirname(self.pins))
+        """libxdp locks it itself, and would wait for a lock of the loader, which takes none."""
+        above = f"{pins(os.getpid())}/xdp"
+        os.mkdir(above)
+        self.pins = f"{above}/icp"
         self.load("s0")
+        directory = os.open(above, os.O_RDONLY)
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        done = self.load("--unload", "lo")  # carries none: libxdp is not needed
+        os.close(directory)
+        self.assertNotIn("locked", done.stderr)
         self.load("--unload", "s0")
 
     def test_loading_twice(self):

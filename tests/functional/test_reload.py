@@ -92,6 +92,7 @@ class Reload(Lab):
                 self.assertEqual(self.ask(), "hit")
         self.daemon_here.reload(OTHER)
         self.assertEqual(self.ask(), "denied")
+        self.assertIsNone(self.daemon_here.count("last_reload")["error"])
 
     def assert_names_the_line(self, text):
         first = int(self.place_of("policy ").rpartition(":")[2])

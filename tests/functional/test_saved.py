@@ -112,6 +112,16 @@ class Saved(Lab):
         self.policy("remove", "10", "--save")  # takes no room
         self.assertEqual(self.ask(), "miss")
 
+    def test_a_policy_that_cannot_be_started(self):
+        """Its file has been written by then."""
+        self.start()
+        self.own()
+        program = self.directory() / "program"
+        program.touch(0o755)
+        words = ("add", "10", "kind=helper", f"program={program}", "--save")
+        self.assert_refused(self.policy(*words, check=False), "Exec format error")
+        self.assertEqual(list(self.drop_ins.iterdir()), [])
+
     def test_the_policy_of_the_configuration_counts_again(self):
         mine = f'policy "10" {{ kind = prefix verdict = hit url = "{FOO}" }}'
         self.start(mine)

@@ -313,6 +313,20 @@ class Kernel(Tracing, Wire):
             self.assert_shown(line, by="kernel", verdict="ICP_OP_ERR", decider=None)
             trace.end()
 
+    def test_lines_are_in_the_order_of_time(self):
+        """Those of kernel and daemon, although the main thread reads one after the other."""
+        daemon = self.a_daemon()
+        with self.traced(daemon) as trace:
+            with daemon.held():
+                for number in range(1, 5):
+                    self.ask_numbered(f"{DENIED}/{number}", number)
+            times = []
+            while not (times and line["by"] == "daemon" and line["request"] == 4):
+                (line,) = self.shown(trace, 1)
+                times.append(line["time"])
+            trace.end()
+        self.assertEqual(times, sorted(times))
+
     def test_policy_names_after_a_reload(self):
         daemon = self.a_daemon()
         with self.traced(daemon) as trace:

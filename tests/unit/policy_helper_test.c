@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Helpers: shell scripts as children, their replies, their exits. */
+#include <errno.h>
+#include <signal.h>
+
 #include "support/evaluations.h"
 #include "helper/pool.h"
 
@@ -405,6 +408,23 @@ TEST(rest_of_an_exited_childs_group)
 	}
 	assert_false(is_running(pid));
 	helper_pool_free(pool);
+}
+
+/* It replies in one line, and stays. */
+TEST(program_that_is_run_for_a_line)
+{
+	char *arguments[] = { (char *)"/bin/sh", (char *)"-c", (char *)"echo $$; exec sleep 100",
+			      NULL };
+	const struct helper_run run = { arguments, "", 0, 60000 };
+	struct error error;
+	char output[32];
+
+	assert_int_equal(helper_run(&run, output, sizeof(output), &error), 0);
+	assert_int_equal(kill((pid_t)strtol(output, NULL, 10), 0), -1);
+	assert_int_equal(errno, ESRCH);
+	arguments[2] = (char *)"printf 1234567; exec sleep 100";
+	assert_int_equal(helper_run(&run, output, 8, &error), 0);
+	assert_string_equal(output, "1234567");
 }
 
 TEST(files_and_signals_of_children)

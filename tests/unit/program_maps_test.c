@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The maps as the daemon writes them, and what the XDP program makes of each. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "support/program_check.h"
@@ -196,4 +198,30 @@ TEST(generations_of_failed_changes)
 	kernel_close(kernel);
 	compiled_free(compiled);
 	chain_free(chain);
+}
+
+/* Between its creation and its change of owner. */
+TEST(pins_that_are_replaced)
+{
+	int chain = bpf_map__fd(program.skeleton->maps.chain);
+	int control = bpf_map__fd(program.skeleton->maps.control);
+	struct pin_dir *dir;
+	struct stat status;
+	struct error error;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/fs/bpf/xdp-icp-test-%d", getpid());
+	dir = pin_dir_create(path, 0, &error);
+	if (!dir) {
+		print_message("# nothing can be pinned below /sys/fs/bpf: %s\n", error.text);
+		skip();
+	}
+	assert_int_equal(pin_create(dir, PIN_CHAIN, control), 0);
+	assert_int_equal(pin_chown(dir, PIN_CHAIN, chain, 12345, 12345), -ELOOP);
+	assert_int_equal(fstatat(dir->fd, pin_names[PIN_CHAIN], &status, 0), 0);
+	assert_int_equal(status.st_uid, 0);
+	assert_int_equal(pin_chown(dir, PIN_CHAIN, control, 12345, 12345), 0);
+	pins_remove(dir);
+	pin_dir_remove(dir);
+	pin_dir_close(dir);
 }
