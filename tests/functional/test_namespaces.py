@@ -475,13 +475,14 @@ class Userspace(Wire):
         self.client_side.add_address("lo", "10.9.0.1/32")
         self.accept_any_way(self.server_side)
         for policies in ("", helper):
-            daemon = self.responder(policies).start()
+            daemon = self.responder(policies, settings='metrics = "127.0.0.1:9130"').start()
             self.assertEqual(self.ask(MISS), "hit" if policies else "miss")
             client = self.client(self.client_side, address="10.9.0.1")
             self.server_side.run("ip", "route", "replace", "prohibit", "10.9.0.1")
             client.send(icp.query(MISS, NUMBER), SERVER)
             until(lambda: daemon.count("failed.send") == 1, "the failure")
             self.assertEqual(daemon.count("answered.daemon"), 1)
+            self.assertEqual(sum(one["replies"] for one in daemon.count("latency")), 1)
             daemon.stop()
 
 

@@ -16,6 +16,8 @@ from lab import Lab, main
 from net import PATIENCE, run, until
 from wire import CLIENT, CLIENT6, DENIED, HIT, MISS, POLICIES, SERVER, SERVER6, Wire
 
+TRACE_ROOM = 1024  # ENTRIES of user/server/trace.c
+
 
 class Trace:
     """The output of icpctl trace during some queries."""
@@ -228,6 +230,18 @@ class Userspace(Tracing, Lab):
             client.exchange(icp.query(HIT, 5), "::1")
             (line,) = self.objects(trace.wait())
         self.assert_shown(line, source=f"[::1]:{client.port}", destination="[::1]:3130", by="daemon")
+
+    def test_queries_that_find_no_room_are_counted(self):
+        daemon = self.daemon(self.client_side, POLICIES, settings="workers = 2").start()
+        with self.traced(daemon) as trace:
+            client = self.client(self.client_side)
+            with daemon.held():
+                for _ in range(TRACE_ROOM + 10):
+                    client.ask(HIT, self.server)
+            self.assertEqual(daemon.count("failed.trace"), 10)
+            lines = map(json.loads, trace.process.stdout)
+            self.assertEqual(next(line["lost"] for line in lines if "lost" in line), 10)
+            trace.end()
 
     def test_tracer_that_does_not_read(self):
         daemon = self.a_daemon()

@@ -348,7 +348,8 @@ class Alone(Workers):
 
     def test_dropped_queries_are_counted(self):
         """While the main thread is blocked, the queue for it is limited in bytes."""
-        daemon = self.start(self.slow_chain("lua"))
+        settings = f'workers = {WORKERS} metrics = "127.0.0.1:9130"'
+        daemon = self.start(self.slow_chain("lua"), settings=settings)
         client = self.client(self.client_side)
         for length in (20, 8000):
             url = "http://e.org/lua".ljust(length, "x")
@@ -372,6 +373,8 @@ class Alone(Workers):
             self.assertEqual(self.ask(url), "denied")
             client.close()
             client = self.client(self.client_side)
+        latency, answered = daemon.counts("latency", "answered.daemon")
+        self.assertEqual(sum(one["replies"] for one in latency), answered)
 
     def test_gates_while_the_main_thread_is_blocked(self):
         """Workers rely on gates for the time of the lease, then pass queries to the main thread."""
