@@ -25,7 +25,7 @@ void packet_build(struct query_packet *packet, const struct step *ask, uint32_t 
 	poke16(&message, 6, number);
 	packet->size = message.size;
 	memcpy(packet->datagram, message.at, message.size);
-	memset(packet->datagram + message.size, 0, 8);
+	memset(packet->datagram + message.size, '/', 8); /* not to be read */
 
 	if (envelope.v6) {
 		memcpy(envelope.from, ask->address, 16);

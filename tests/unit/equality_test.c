@@ -435,7 +435,7 @@ TEST(both_with_random_datagrams)
 		envelope.checksum = CHECKSUM_FULL;
 		random_datagram(&seed, &query);
 		by_kernel = program_ask("random", &envelope, &query, &counter, &kernels);
-		memset(query.at + query.size, 0, ICP_WORD);
+		memset(query.at + query.size, '/', ICP_WORD); /* not to be read */
 		loopback_address(&source, v6, 12345);
 		by_daemon = responder_reply(&responder, query.at, query.size,
 					    (struct sockaddr *)&source, &sent);

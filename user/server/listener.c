@@ -28,7 +28,7 @@ struct slot {
 	struct iovec parts[2];
 	struct reply reply;
 	uint64_t time; /* of receipt, as for latency_count() */
-	_Alignas(8) char bytes[ICP_MESSAGE_MAX + 2 * ICP_WORD];
+	_Alignas(8) char bytes[ICP_MESSAGE_MAX];
 };
 
 /* A datagram for another thread, with what its reply needs. */
@@ -36,10 +36,10 @@ struct listener_datagram {
 	struct sockaddr_storage source;
 	socklen_t source_size;
 	_Alignas(struct cmsghdr) char sent[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-	size_t sent_size;	  /* as in struct pending */
-	uint64_t time;		  /* as in struct slot */
-	size_t size;		  /* bytes */
-	_Alignas(8) char bytes[]; /* followed by a zero word */
+	size_t sent_size; /* as in struct pending */
+	uint64_t time;	  /* as in struct slot */
+	size_t size;	  /* bytes */
+	_Alignas(8) char bytes[];
 };
 
 /* A query that waits for a policy. */
@@ -435,13 +435,13 @@ static void add_pending(struct listener *listener, struct evaluation *evaluation
 
 size_t listener_datagram_bytes(const struct listener_datagram *datagram)
 {
-	return sizeof(*datagram) + datagram->size + ICP_WORD;
+	return sizeof(*datagram) + datagram->size;
 }
 
 static void hand_over(struct listener *listener, const struct slot *slot, size_t size,
 		      const struct msghdr *message)
 {
-	struct listener_datagram *datagram = malloc(sizeof(*datagram) + size + ICP_WORD);
+	struct listener_datagram *datagram = malloc(sizeof(*datagram) + size);
 
 	if (datagram) {
 		datagram->source = slot->source;
@@ -450,7 +450,7 @@ static void hand_over(struct listener *listener, const struct slot *slot, size_t
 		datagram->sent_size = message->msg_controllen;
 		datagram->size = size;
 		datagram->time = slot->time;
-		memcpy(datagram->bytes, slot->bytes, size + ICP_WORD);
+		memcpy(datagram->bytes, slot->bytes, size);
 		if (listener->hand_over(listener->context, datagram))
 			return; /* cppcheck-suppress memleak; it belongs to the other thread */
 	}
@@ -494,8 +494,6 @@ static bool reply_slot(struct listener *listener, int i, struct msghdr *reply)
 
 	if (query->msg_flags & MSG_TRUNC)
 		size = ICP_MESSAGE_MAX + 1; /* truncated: length unknown */
-	else
-		memset(slot->bytes + size, 0, ICP_WORD);
 	delivery = set_reply_source(query, reply, slot);
 	if (delivery != DELIVERY_UNICAST && !listener->for_multicast)
 		return false;

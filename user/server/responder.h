@@ -78,8 +78,7 @@ struct reply {
 
 /*
  * Build the reply to a datagram of `size` bytes. At most ICP_MESSAGE_MAX of them are at `datagram`,
- * aligned to 8 bytes and followed by a zero word. The payload of the reply points into the datagram
- * or to a constant.
+ * aligned to 8 bytes. The payload of the reply points into the datagram or to a constant.
  *
  * Return true if the reply is to be sent, else false:
  *

@@ -35,8 +35,7 @@ struct tracing {
 	struct kernel_trace *kernel; /* NULL: userspace alone */
 	struct event *poll;
 	unsigned int polls;
-	uint64_t since; /* nanoseconds of the monotonic clock: older records are skipped */
-	uint64_t lost;	/* value of the counter at the last report */
+	uint64_t lost; /* value of the counter at the last report */
 	struct tracer tracers[TRACERS_MAX];
 	size_t count;
 	struct trace_entry *entries; /* of this poll */
@@ -177,7 +176,7 @@ static void collect_kernel_record(void *context, const struct trace_record *reco
 	struct tracing *tracing = context;
 	struct trace_entry entry = { .record = *record, .by_kernel = true };
 
-	if (record->time < tracing->since || record->counter >= ICP_COUNTER_MAX)
+	if (record->counter >= ICP_COUNTER_MAX)
 		return;
 	find_decider(tracing->daemon, &entry);
 	collect(tracing, &entry);
@@ -295,7 +294,6 @@ static int begin(struct daemon *daemon, struct error *error)
 		return error_set(error, "out of memory");
 	daemon->tracing = tracing;
 	tracing->daemon = daemon;
-	tracing->since = clock_kernel_ns();
 	tracing->lost = count_lost(daemon);
 	tracing->poll = event_new(daemon->base, -1, EV_PERSIST, on_poll, daemon);
 	if (daemon->xdp.kernel)
@@ -314,7 +312,7 @@ static int begin(struct daemon *daemon, struct error *error)
 	tracing->entry_count = 0;
 	trace_log_enable(daemon->server.trace_log, true);
 	if (daemon->xdp.kernel)
-		kernel_trace_until(daemon->xdp.kernel, tracing->since + LEASE_NS);
+		kernel_trace_until(daemon->xdp.kernel, clock_kernel_ns() + LEASE_NS);
 	return 0;
 }
 
