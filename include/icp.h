@@ -3,9 +3,8 @@
  * ICP version 2 on the wire (RFC 2186): the format, the rules by which a datagram is a query that
  * gets a reply, and the header of that reply.
  *
- * A message lies in a buffer of 8-byte words, zero-padded to the next word: the URL of a query
- * begins at byte 24, so that it is made of whole words too, and one pass over them serves the checks
- * here and the checksum (checksum.h).
+ * A message lies in a buffer that is aligned to 8 bytes. The URL of a query begins at byte 24, so that
+ * the program reads it by whole words too, in one pass for all checks and the checksum (checksum.h).
  */
 #ifndef XDP_ICP_ICP_H
 #define XDP_ICP_ICP_H
