@@ -270,9 +270,9 @@ install-units: ## install systemd's units; needs DAEMON_USER=xdp-icp, for `insta
 	install -D -m 644 $(SYSTEMD)/xdp-icp.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/xdp-icp.conf
 	install -D -m 644 $(SYSTEMD)/xdp-icp.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/xdp-icp.conf
 
-# It installs elsewhere to find out what. What /etc has is the administrator's.
+# Installs into a directory below BUILD to list the files. Those in /etc belong to the administrator.
 .PHONY: uninstall
-uninstall: ## remove what the same with install, and install-units, would install; /etc stays
+uninstall: ## remove what `install` (and `install-units`) with the same settings installs; keep /etc
 	$(Q)rm -rf $(BUILD)/installed
 	$(Q)$(MAKE) -s DESTDIR=$(abspath $(BUILD)/installed) install \
 		$(if $(filter xdp-icp,$(DAEMON_USER)),install-units)

@@ -103,10 +103,11 @@ TEST(a_file_has_policies_alone)
 	static const struct {
 		const char *text, *message;
 	} files[] = {
-		{ "# a\nlisten = \"127.0.0.1\"\n", "*.conf:2: 'listen': this file can have *" },
-		{ "include = \"/nowhere\"\n", "*.conf:1: 'include': this file can have *" },
+		{ "# a\nlisten = \"127.0.0.1\"\n",
+		  "*.conf:2: 'listen': only policies are allowed *" },
+		{ "include = \"/nowhere\"\n", "*.conf:1: 'include': only policies are allowed *" },
 		{ "cluster \"c\" {\netcd = \"http://[::1]:1\"\n}\n",
-		  "*.conf:1: 'cluster': this *" },
+		  "*.conf:1: 'cluster': only policies *" },
 	};
 	char file[] = "/tmp/xdp-icp-drop-in-XXXXXX.conf";
 	struct config *config;

@@ -137,7 +137,8 @@ static int on_value(cfg_t *section, cfg_opt_t *option, const char *text, void *r
 
 /* --- from libconfuse's tree to struct config */
 
-#define NOT_IN_A_DROP_IN "'%s': this file can have policies alone; move it to the configuration"
+#define NOT_IN_A_DROP_IN                                                                           \
+	"'%s': only policies are allowed in this file; move it to the configuration"
 
 static const struct value *get_value(const cfg_opt_t *option, unsigned int number)
 {

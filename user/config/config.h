@@ -84,8 +84,8 @@ int config_load_file(const char *path, const struct config *running, struct conf
 		     struct error *error);
 
 /*
- * Likewise for a file that the daemon's user may write: what is not a policy, and environment variables
- * are refused.
+ * Likewise for a file that the daemon's user may write, in which only policies are allowed, without
+ * environment variables.
  */
 int config_load_drop_in(const char *path, struct config **config, struct error *error);
 

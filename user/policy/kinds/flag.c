@@ -34,11 +34,11 @@ struct flag {
 	int inotify; /* -1: none */
 	int watch;   /* the current watch, or -1 */
 	bool polls;  /* no inotify: the timer is the only source of changes */
-	int unseen;  /* errno, if whether the file exists cannot be told */
+	int unseen;  /* errno of stat(), if it did not tell whether the file exists; else 0 */
 	struct event *readable, *timer;
 };
 
-/* A file that cannot be seen, as a directory above it is closed to the user, counts as none. */
+/* A file below a directory that the daemon's user may not search counts as missing. */
 static bool exists(struct flag *flag)
 {
 	struct stat status;
