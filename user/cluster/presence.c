@@ -181,8 +181,7 @@ static void tell_owner(struct session *session, const json_t *inner)
 
 	error_set(&error,
 		  "another member has the name of this one, '%s': %.200s; give each member a name "
-		  "of its "
-		  "own, or wait until the lease of the former expires",
+		  "of its own, or wait until the lease of the former expires",
 		  session->settings->self, value ? value : "");
 	free(value);
 	retry(session, &error);
