@@ -16,7 +16,7 @@
 #include <linux/udp.h>
 
 #include "checksum.h"
-#include "maps_bpf.h"
+#include "lookups.h"
 
 /* Clang reads members of packed headers byte by byte, and of those aligned to 2 by halves; these at once. */
 typedef __u32 __attribute__((may_alias)) packet_word;
@@ -24,6 +24,16 @@ typedef __u16 __attribute__((may_alias)) packet_half;
 
 #define IPV4_RESERVED_OR_MORE_OR_OFFSET 0xbfff /* frag_off: all but "don't fragment" */
 #define IPV4_OFFSET 0x1fff
+
+/*
+ * Return a reason to pass. Without the barrier the compiler loads the reason before the test, for all
+ * packets.
+ */
+ICP_INLINE enum icp_counter refuse(enum icp_counter reason)
+{
+	ICP_BOUNDED(reason);
+	return reason;
+}
 
 /* May a querier have this address? (Rule R7.) */
 ICP_INLINE bool ipv4_is_querier(__u32 address, bool loopback)
@@ -71,13 +81,14 @@ ICP_INLINE bool ethertype_is_vlan(__be16 ethertype)
 	return ethertype == host_to_be16(ETH_P_8021Q) || ethertype == host_to_be16(ETH_P_8021AD);
 }
 
-/* A subnet's broadcast address ends in the bits 11, unless an administrator has set another. */
-ICP_INLINE bool ipv4_is_broadcast(__u32 address, const struct xdp_md *ctx, bool odd_broadcast)
+/*
+ * Is this a broadcast address of the interface? Neither inline nor static, like everything that few
+ * packets need: that keeps its registers and spills out of the replies' path.
+ */
+__attribute__((noinline)) int find_broadcast(struct xdp_md *ctx, __u32 address)
 {
 	struct destination_key key;
 
-	if ((ICP_SWAP32(address) & 3) != 3 && !odd_broadcast)
-		return false;
 	__builtin_memset(&key, 0, sizeof(key));
 	key.ifindex = ctx->ingress_ifindex;
 	*(__u32 *)(key.address + 8) = (ICP_FORCE __u32)host_to_be32(0xffff);
@@ -85,37 +96,61 @@ ICP_INLINE bool ipv4_is_broadcast(__u32 address, const struct xdp_md *ctx, bool 
 	return bpf_map_lookup_elem(&destinations, &key) != NULL;
 }
 
-/*
- * Find the destination of a packet. NULL: it is not for this responder. A lookup in a hash map with
- * a key of this size takes as long as matching a prefix, and usually finds the same entry as the
- * last lookup, so that entry is cached.
- */
-ICP_INLINE const struct destination *destination_find(const __u64 address[2], __be16 port,
-						      __u32 ifindex, __u32 version,
-						      struct scratch *scratch)
+/* A subnet's broadcast address ends in the bits 11, unless an administrator has set another. */
+ICP_INLINE bool ipv4_is_broadcast(__u32 address, struct xdp_md *ctx, bool odd_broadcast)
 {
-	const text_word *last = (const text_word *)scratch->last.key.address;
+	return ((ICP_SWAP32(address) & 3) == 3 || odd_broadcast) && find_broadcast(ctx, address);
+}
+
+/*
+ * Put the destination's entry into scratch->last; `first` and `second` are the words of its address in
+ * memory order, `port` is in network order. Returns false if there is none.
+ */
+__attribute__((noinline)) int find_destination(struct scratch *scratch, __u64 first, __u64 second,
+					       __u32 ifindex, __u32 port)
+{
+	const struct map_control *control = lookup_control();
 	const struct destination *found;
 	struct destination_key key __attribute__((aligned(8))); /* written by words */
+	__u32 version;
+
+	if (!scratch || !control) /* never: for the verifier */
+		return false;
+	/*
+	 * Read before the lookup: if the entry changes later, so does the version, and the next
+	 * packet looks it up again.
+	 */
+	version = ICP_READ_BACK(control->destinations);
+	((text_word *)key.address)[0] = first;
+	((text_word *)key.address)[1] = second;
+	key.ifindex = ifindex;
+	key.port = (ICP_FORCE __be16)port;
+	key.zero = 0;
+	found = bpf_map_lookup_elem(&destinations, &key);
+	if (!found)
+		return false;
+	scratch->last.key = key;
+	scratch->last.value = *found;
+	scratch->last.version = version;
+	return true;
+}
+
+/*
+ * Find the destination of a packet: scratch->last. Returns false if it is not for this responder. A
+ * lookup in a hash map with a key of this size takes as long as matching a prefix, and usually finds
+ * the same entry as the last lookup, so that entry is cached.
+ */
+ICP_INLINE bool destination_find(const __u64 address[2], __be16 port, __u32 ifindex, __u32 version,
+				 struct scratch *scratch)
+{
+	const text_word *last = (const text_word *)scratch->last.key.address;
 	__u64 difference;
 
 	difference = (last[0] ^ address[0]) | (last[1] ^ address[1]) |
 		     (scratch->last.key.ifindex ^ ifindex) | (scratch->last.version ^ version) |
 		     ((ICP_FORCE __u16)scratch->last.key.port ^ (ICP_FORCE __u16)port);
-	if (!difference)
-		return &scratch->last.value;
-	((text_word *)key.address)[0] = address[0];
-	((text_word *)key.address)[1] = address[1];
-	key.ifindex = ifindex;
-	key.port = port;
-	key.zero = 0;
-	found = bpf_map_lookup_elem(&destinations, &key);
-	if (!found)
-		return NULL;
-	scratch->last.key = key;
-	scratch->last.value = *found;
-	scratch->last.version = version;
-	return &scratch->last.value;
+	return !difference ||
+	       find_destination(scratch, address[0], address[1], ifindex, (ICP_FORCE __u16)port);
 }
 
 /* Returns ICP_COUNT_ANSWERED if the datagram may get a reply, else the reason to pass it. */
@@ -126,7 +161,6 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	struct ethhdr *ethernet = data;
-	const struct destination *destination;
 	struct udphdr *udp;
 	__u32 offset = sizeof(*ethernet);
 	__u32 ip_payload, options = 0, fragment = 0;
@@ -135,7 +169,7 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	__be16 ethertype;
 
 	if ((void *)(ethernet + 1) > end)
-		return ICP_COUNT_PASSED_FOREIGN;
+		return refuse(ICP_COUNT_PASSED_FOREIGN);
 	frame->to_mac = word_at(ethernet->h_dest);
 	frame->from_mac = word_at(ethernet->h_source);
 	frame->ethertype = ethertype = (ICP_FORCE __be16)*ethernet_type(ethernet);
@@ -144,7 +178,7 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 		struct vlan_tag *tag = data + sizeof(*ethernet);
 
 		if ((void *)(tag + 1) > end)
-			return ICP_COUNT_PASSED_FOREIGN;
+			return refuse(ICP_COUNT_PASSED_FOREIGN);
 		frame->tag[0] = *tag;
 		frame->tags = 1;
 		ethertype = tag->ethertype;
@@ -152,53 +186,50 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 		if (ethertype_is_vlan(ethertype)) {
 			tag++;
 			if ((void *)(tag + 1) > end)
-				return ICP_COUNT_PASSED_FOREIGN;
+				return refuse(ICP_COUNT_PASSED_FOREIGN);
 			frame->tag[1] = *tag;
 			frame->tags = 2;
 			ethertype = tag->ethertype;
 			offset += sizeof(*tag);
 			if (ethertype_is_vlan(ethertype))
-				return ICP_COUNT_PASSED_VLAN;
+				return refuse(ICP_COUNT_PASSED_VLAN);
 		}
 	}
 	frame->ip_offset = offset;
 
 	if (ethertype == host_to_be16(ETH_P_IP)) {
-		const __u32 *ip = data + offset;
-		__u32 first, second, third, source, target, header;
+		const struct iphdr *ip = data + offset;
+		__u32 header;
 
-		if ((void *)ip + sizeof(struct iphdr) > end)
-			return ICP_COUNT_PASSED_FOREIGN;
-		source = ip[3];
-		target = ip[4];
-		header_sum = (__u64)ip[0] + ip[1] + ip[2] + source + target;
-		first = ICP_SWAP32(ip[0]);
-		second = ICP_SWAP32(ip[1]);
-		third = ICP_SWAP32(ip[2]);
-		header = first >> 24 << 2 & 0x3c;
-		if (first >> 28 != 4 || header < sizeof(struct iphdr) ||
-		    (third >> 16 & 0xff) != IPPROTO_UDP || second & IPV4_OFFSET)
-			return ICP_COUNT_PASSED_FOREIGN;
+		if ((void *)(ip + 1) > end)
+			return refuse(ICP_COUNT_PASSED_FOREIGN);
+		header = ip->ihl * 4;
+		if (ip->version != 4 || header < sizeof(*ip) || ip->protocol != IPPROTO_UDP ||
+		    ip->frag_off & host_to_be16(IPV4_OFFSET))
+			return refuse(ICP_COUNT_PASSED_FOREIGN);
 		frame->ipv6 = false;
-		frame->source[3] = source;
-		frame->destination[3] = target;
-		frame->addresses_sum = (__u64)source + target;
-		options = header - sizeof(struct iphdr);
-		fragment = second & IPV4_RESERVED_OR_MORE_OR_OFFSET;
-		ip_payload = (first & 0xffff) - header;
+		frame->source[3] = (ICP_FORCE __u32)ip->saddr;
+		frame->destination[3] = (ICP_FORCE __u32)ip->daddr;
+		frame->addresses_sum = (__u64)ip->saddr + ip->daddr;
+		header_sum = frame->addresses_sum + ((const __u32 *)ip)[0] +
+			     ((const __u32 *)ip)[1] + ((const __u32 *)ip)[2];
+		options = header - sizeof(*ip);
+		fragment = ip->frag_off & host_to_be16(IPV4_RESERVED_OR_MORE_OR_OFFSET);
+		ip_payload = be16_to_host(ip->tot_len) - header;
 		offset += header;
 		address[0] = 0;
-		address[1] = word_pair((ICP_FORCE __u32)host_to_be32(0xffff), target);
+		address[1] = word_pair((ICP_FORCE __u32)host_to_be32(0xffff), ip->daddr);
 	} else if (ethertype == host_to_be16(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = data + offset;
 
 		if ((void *)(ip + 1) > end)
-			return ICP_COUNT_PASSED_FOREIGN;
+			return refuse(ICP_COUNT_PASSED_FOREIGN);
 		if (ip->version != 6)
-			return ICP_COUNT_PASSED_FOREIGN;
+			return refuse(ICP_COUNT_PASSED_FOREIGN);
 		if (ip->nexthdr != IPPROTO_UDP)
-			return ipv6_is_extension(ip->nexthdr) ? ICP_COUNT_PASSED_IPV6_EXTENSION
-							      : ICP_COUNT_PASSED_FOREIGN;
+			return refuse(ipv6_is_extension(ip->nexthdr)
+					      ? ICP_COUNT_PASSED_IPV6_EXTENSION
+					      : ICP_COUNT_PASSED_FOREIGN);
 		frame->ipv6 = true;
 		frame->addresses_sum = 0;
 		for (int i = 0; i < 4; i++) {
@@ -207,55 +238,52 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 			frame->addresses_sum += (__u64)frame->source[i] + frame->destination[i];
 		}
 		if (ipv6_is_mapped_ipv4(frame->destination))
-			return ICP_COUNT_PASSED_FOREIGN;
+			return refuse(ICP_COUNT_PASSED_FOREIGN);
 		ip_payload = be16_to_host(ip->payload_len);
 		offset += sizeof(*ip);
 		address[0] = word_at(ip->daddr.in6_u.u6_addr8);
 		address[1] = word_at(ip->daddr.in6_u.u6_addr8 + ICP_WORD);
 	} else {
-		return ICP_COUNT_PASSED_FOREIGN;
+		return refuse(ICP_COUNT_PASSED_FOREIGN);
 	}
 
 	udp = data + offset;
 	if ((void *)(udp + 1) > end)
-		return ICP_COUNT_PASSED_FOREIGN;
+		return refuse(ICP_COUNT_PASSED_FOREIGN);
 	frame->destination_port = udp->dest;
 	if (frame->destination_port == 0)
-		return ICP_COUNT_PASSED_FOREIGN;
-	destination = destination_find(address, frame->destination_port, ctx->ingress_ifindex,
-				       control->destinations, scratch);
-	if (!destination)
-		return ICP_COUNT_PASSED_FOREIGN;
+		return refuse(ICP_COUNT_PASSED_FOREIGN);
+	if (!destination_find(address, frame->destination_port, ctx->ingress_ifindex,
+			      control->destinations, scratch))
+		return refuse(ICP_COUNT_PASSED_FOREIGN);
 
 	/* From here on it is for this responder, and each reason to pass it has a counter. */
-	if (word_first_bytes(word_at(destination->mac) ^ frame->to_mac, ETH_ALEN))
-		return ICP_COUNT_PASSED_MAC;
-	if (options)
-		return ICP_COUNT_PASSED_IP_OPTIONS;
-	if (fragment)
-		return ICP_COUNT_PASSED_FRAGMENT;
+	if (word_first_bytes(word_at(scratch->last.value.mac) ^ frame->to_mac, ETH_ALEN))
+		return refuse(ICP_COUNT_PASSED_MAC);
+	if (options | fragment)
+		return refuse(options ? ICP_COUNT_PASSED_IP_OPTIONS : ICP_COUNT_PASSED_FRAGMENT);
 	frame->source_port = udp->source;
 	frame->checksum = (ICP_FORCE __u16)udp->check;
 	frame->udp_size = be16_to_host(udp->len);
 	frame->message_offset = offset + sizeof(*udp);
 	if (frame->udp_size != ip_payload || frame->udp_size < sizeof(*udp))
-		return ICP_COUNT_PASSED_TRUNCATED;
+		return refuse(ICP_COUNT_PASSED_TRUNCATED);
 
 	/* Only the loopback interface has no MAC address, and only it sees ::1 and 127/8. */
 	loopback = !word_first_bytes(frame->to_mac, ETH_ALEN);
 	if (frame->source_port == 0 || *(const __u8 *)&frame->from_mac & 1)
-		return ICP_COUNT_PASSED_SOURCE;
+		return refuse(ICP_COUNT_PASSED_SOURCE);
 	if (frame->ipv6) {
 		if (!ipv6_is_querier(frame->source, loopback))
-			return ICP_COUNT_PASSED_SOURCE;
+			return refuse(ICP_COUNT_PASSED_SOURCE);
 		if (frame->checksum == 0) /* RFC 8200 section 8.1: required */
-			return ICP_COUNT_PASSED_CHECKSUM;
+			return refuse(ICP_COUNT_PASSED_CHECKSUM);
 	} else {
 		if (!ipv4_is_querier(frame->source[3], loopback) ||
 		    ipv4_is_broadcast(frame->source[3], ctx, control->odd_broadcast))
-			return ICP_COUNT_PASSED_SOURCE;
+			return refuse(ICP_COUNT_PASSED_SOURCE);
 		if (!checksum_is_full(header_sum))
-			return ICP_COUNT_PASSED_CHECKSUM;
+			return refuse(ICP_COUNT_PASSED_CHECKSUM);
 	}
 	return ICP_COUNT_ANSWERED;
 }

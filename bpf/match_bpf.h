@@ -11,58 +11,82 @@
 
 /* --- texts */
 
-ICP_INLINE enum prefix_step text_probe(const struct map_chain *chain, struct scratch *scratch,
-				       enum url_reading reading)
-{
-	struct match_text text = match_text(scratch, reading);
-
-	return prefix_probe(&scratch->cursor, &chain->trees[reading], text.words, text.sums,
-			    text.length, lookup_bucket, NULL);
-}
-
 struct text_search {
-	const struct map_chain *chain;
-	struct scratch *scratch;
-	enum url_reading reading;
+	const struct prefix_tree *tree;
+	const text_word *words;
+	struct prefix_cursor *cursor;
+	__u32 length;
 	enum prefix_step step; /* the last one's */
 };
 
 static long text_step(__u32 number, struct text_search *search)
 {
-	__u32 reading = search->reading;
-
-	if (reading >= URL_READINGS) /* never: for the verifier */
-		return 1;
-	ICP_BOUNDED(reading);
-	search->step = text_probe(search->chain, search->scratch, reading);
+	search->step = prefix_probe(search->cursor, search->tree, search->words, search->length,
+				    lookup_bucket, NULL);
 	return search->step != PREFIX_STEP_CONTINUE;
 }
 
-/* Steps that are made without a call; few lookups need more. */
-#define TEXT_STEPS_PLAIN 3u
+/* The steps of prefix_find() after the first one: enum prefix_step. */
+__attribute__((noinline)) __u32 find_below(const struct map_chain *chain, struct scratch *scratch,
+					   __u32 reading)
+{
+	struct text_search search = { .step = PREFIX_STEP_FAIL };
+	struct match_text text;
+
+	if (!chain || !scratch || reading >= URL_READINGS) /* never: for the verifier */
+		return PREFIX_STEP_FAIL;
+	ICP_BOUNDED(reading);
+	text = match_text(scratch, reading);
+	search.tree = &chain->trees[reading];
+	search.words = text.words;
+	search.cursor = &scratch->cursor;
+	search.length = text.length;
+	bpf_loop(PREFIX_STEPS - 1, text_step, &search, 0);
+	return search.step;
+}
+
+/* What the program gives match() as `maps`. Only lookup_text() of URL_FORWARD reads it; elsewhere it is NULL. */
+struct begun {
+	const struct prefix_bucket *bucket; /* of the URL's lookup, which has begun */
+};
 
 /* prefix_find() */
 ICP_INLINE __u32 lookup_text(void *maps, const struct map_chain *chain, struct scratch *scratch,
 			     enum url_reading reading)
 {
 	const struct prefix_tree *tree = &chain->trees[reading];
-	enum prefix_step step = PREFIX_STEP_CONTINUE;
+	struct prefix_cursor *cursor = &scratch->cursor;
+	struct match_text text = match_text(scratch, reading);
+	const struct prefix_bucket *bucket;
+	struct prefix_first first;
 
-	prefix_begin(&scratch->cursor, tree);
-#pragma unroll
-	for (__u32 i = 0; i < TEXT_STEPS_PLAIN; i++)
-		if (step == PREFIX_STEP_CONTINUE)
-			step = text_probe(chain, scratch, reading);
-	if (step == PREFIX_STEP_CONTINUE) {
-		struct text_search search = { chain, scratch, reading, step };
-
-		bpf_loop(PREFIX_STEPS - TEXT_STEPS_PLAIN, text_step, &search, 0);
-		step = search.step;
+	if (reading == URL_FORWARD)
+		bucket = ((const struct begun *)maps)->bucket;
+	else
+		bucket = prefix_begin(cursor, tree, text.words, text.length, lookup_bucket, maps);
+	first = prefix_first(cursor, tree, bucket, text.length);
+	if (first.step == PREFIX_STEP_CONTINUE) {
+		first.step = find_below(chain, scratch, reading);
+		first.node = &cursor->found[0].node;
+		first.head = ICP_READ_BACK(cursor->found[0].head);
 	}
-	if (step != PREFIX_STEP_END)
-		return PREFIX_COLLISION;
-	return prefix_compare(tree, &scratch->cursor, match_text(scratch, reading).words,
-			      lookup_line, maps);
+	if (first.step == PREFIX_STEP_END)
+		cursor->answer =
+			prefix_decide(tree, first.node, first.head, text.words, lookup_line, maps);
+	else
+		cursor->answer = PREFIX_COLLISION;
+	return ICP_READ_BACK(cursor->answer);
+}
+
+/* Begin lookup_text() of the URL as it is. */
+ICP_INLINE struct begun lookup_begin(const struct map_chain *chain, struct scratch *scratch)
+{
+	struct match_text text = match_text(scratch, URL_FORWARD);
+	struct begun begun;
+
+	begun.bucket = prefix_begin(&scratch->cursor, &chain->trees[URL_FORWARD], text.words,
+				    text.length, lookup_bucket, NULL);
+	return begun;
 }
 
 /* match_reading() */
@@ -159,14 +183,21 @@ struct group_loop {
 	__u32 failed;
 };
 
-ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+ICP_INLINE enum icp_counter lookup_others(void *maps, const struct map_chain *chain, __u32 slot,
+					  __u32 answer, struct scratch *scratch);
+ICP_INLINE enum icp_counter lookup_timed(void *maps, const struct map_chain *chain, __u32 slot,
+					 struct scratch *scratch);
+ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
+				 struct scratch *scratch, __u32 best);
 ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
 			       struct scratch *scratch, __u64 now);
 
 static const struct match_lookups lookups = {
 	.find = lookup_text,
+	.others = lookup_others,
+	.timed = lookup_timed,
 	.reading = lookup_reading,
-	.groups = lookup_groups,
+	.automata = lookup_automata,
 	.key = lookup_key,
 	.places = lookup_places,
 	.recent = lookup_recent,
@@ -201,6 +232,21 @@ ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, 
 	return !loop.failed;
 }
 
+/* match_automata() */
+__attribute__((noinline)) __u32 find_automata(const struct map_chain *chain, __u32 slot,
+					      struct scratch *scratch, __u32 best)
+{
+	if (!chain || !scratch) /* never: for the verifier */
+		return MATCH_FAILED;
+	return match_automata(chain, slot, scratch, best, lookup_groups, NULL);
+}
+
+ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
+				 struct scratch *scratch, __u32 best)
+{
+	return find_automata(chain, slot, scratch, best);
+}
+
 /* match_recent() */
 __attribute__((noinline)) __u32 find_recent(const struct map_chain *chain, __u32 number,
 					    __u32 store, struct scratch *scratch, __u64 now)
@@ -215,6 +261,35 @@ ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 
 			       struct scratch *scratch, __u64 now)
 {
 	return find_recent(chain, number, store, scratch, now);
+}
+
+/* match_others() and match_timed(): functions, so that chains of prefixes alone do not pay for them. */
+__attribute__((noinline)) __u32 find_others(const struct map_chain *chain, __u32 slot, __u32 answer,
+					    struct scratch *scratch)
+{
+	if (!chain || !scratch) /* never: for the verifier */
+		return ICP_COUNT_PASSED_FAILED;
+	return match_others(chain, slot, answer, scratch, &lookups, NULL);
+}
+
+__attribute__((noinline)) __u32 find_timed(const struct map_chain *chain, __u32 slot,
+					   struct scratch *scratch)
+{
+	if (!chain || !scratch) /* never: for the verifier */
+		return ICP_COUNT_PASSED_FAILED;
+	return match_timed(chain, slot, scratch, &lookups, NULL);
+}
+
+ICP_INLINE enum icp_counter lookup_others(void *maps, const struct map_chain *chain, __u32 slot,
+					  __u32 answer, struct scratch *scratch)
+{
+	return find_others(chain, slot, answer, scratch);
+}
+
+ICP_INLINE enum icp_counter lookup_timed(void *maps, const struct map_chain *chain, __u32 slot,
+					 struct scratch *scratch)
+{
+	return find_timed(chain, slot, scratch);
 }
 
 #endif

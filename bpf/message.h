@@ -7,40 +7,61 @@
 #define XDP_ICP_MESSAGE_H
 
 #include "frame.h"
+#include "words.h"
 
 /* The shortest query with a URL: the header, one byte and the NUL. */
 #define MESSAGE_MIN (ICP_QUERY_HEADER_SIZE + 2)
 
 /* The results of the pass over the URL's words. */
 struct reading {
-	struct checksum sum;
+	__u64 sum;	  /* for the checksum: the URL's words, later also the header's */
 	__u64 suspicious; /* of word_controls() */
 };
 
-ICP_INLINE void read_word(struct reading *reading, __u64 word)
+/* Read a word of the URL, in the packet or copied. */
+ICP_INLINE __u64 read_word(struct reading *reading, const text_word *at)
 {
-	checksum_add(&reading->sum, word);
+	__u64 word = *at;
+
+	reading->sum += checksum_word(at);
 	reading->suspicious |= word_controls(word);
+	return word;
 }
 
 /*
- * Copy a message that is split, or is followed by padding, with the helper, which takes longer than
- * all other reading together. Returns false if the frame is shorter than its headers say.
+ * Copy a message with the helper, which takes longer than all other reading together. Returns false if
+ * the frame is shorter than its headers say.
  */
-ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
-				    struct scratch *scratch, struct reading *reading)
+__attribute__((noinline)) int copy_slowly(struct xdp_md *ctx, struct scratch *scratch)
 {
-	text_word *words = scratch->message.words;
-	__u32 last = size / ICP_WORD;
+	text_word *words;
+	__u32 size, last;
 
-	if (bpf_xdp_load_bytes(ctx, offset, words, size))
+	if (!scratch) /* never: for the verifier */
+		return false;
+	words = scratch->message.words;
+	size = scratch_url_length(scratch) + MESSAGE_MIN - 1;
+	if (size > MESSAGE_MAX || size < MESSAGE_MIN) /* never: for the verifier */
+		return false;
+	ICP_BOUNDED(size);
+	if (bpf_xdp_load_bytes(ctx, scratch->frame.message_offset, words, size))
 		return false;
 	/* Clear what the last query has left behind the end of this one. */
+	last = size / ICP_WORD;
 	words[last] = word_first_bytes(words[last], size % ICP_WORD);
+	return true;
+}
+
+/* message_copy() of a message that is split, or is followed by padding */
+ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 whole, struct scratch *scratch,
+				    struct reading *reading)
+{
+	if (!copy_slowly(ctx, scratch))
+		return false;
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
 		if (i >= whole)
 			break;
-		read_word(reading, words[MESSAGE_URL_WORD + i]);
+		read_word(reading, scratch->message.words + MESSAGE_URL_WORD + i);
 	}
 	return true;
 }
@@ -48,8 +69,8 @@ ICP_INLINE bool message_copy_slowly(struct xdp_md *ctx, __u32 offset, __u32 size
 /*
  * Copy the message, MESSAGE_MIN to MESSAGE_MAX bytes, out of the packet, zero-padded to the word, and
  * read all words of the URL but the last, `whole` words. Usually the message ends with the frame:
- * then one loop with a single exit does it, because each exit is an unpredictable branch. Returns
- * false if the frame is shorter than its headers say.
+ * then an unrolled loop with one test for each word does it: any further test would be another
+ * unpredictable branch. Returns false if the frame is shorter than its headers say.
  */
 ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32 whole,
 			     struct scratch *scratch, struct reading *reading)
@@ -67,7 +88,7 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	last = from + offset + last_word;
 	if (end - from != offset + size || from + offset + ICP_QUERY_HEADER_SIZE > end ||
 	    last + ICP_WORD > end)
-		return message_copy_slowly(ctx, offset, size, whole, scratch, reading);
+		return message_copy_slowly(ctx, whole, scratch, reading);
 	from += offset;
 #pragma unroll
 	for (__u32 i = 0; i < MESSAGE_URL_WORD; i++)
@@ -75,47 +96,66 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	url[whole] = word_last_bytes(*(const text_word *)last, (size - 1) % ICP_WORD + 1);
 	from += ICP_QUERY_HEADER_SIZE;
 
+	ICP_BOUNDED(from); /* or the compiler computes each place from the message's beginning */
+#pragma unroll
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
-		__u64 word;
-
-		if (from + ICP_WORD >= end) /* the last word, read above */
+		if (from + (i + 1) * ICP_WORD >= end) /* the last word, read above */
 			break;
-		word = *(const text_word *)from;
-		url[i] = word;
-		read_word(reading, word);
-		from += ICP_WORD;
-		ICP_BOUNDED(from); /* or the compiler computes it from `i` */
+		url[i] = read_word(reading, (const text_word *)from + i);
 	}
 	return true;
 }
 
-/* Fills `scratch` and returns ICP_COUNT_ANSWERED; or returns the reason to pass. */
-ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_chain *chain,
-					 struct scratch *scratch)
+/* icp_url_form() of the URL */
+__attribute__((noinline)) __u32 find_form(const struct scratch *scratch)
+{
+	if (!scratch) /* never: for the verifier */
+		return ICP_FORM_NO_URL;
+	return icp_url_form(scratch->message.bytes + ICP_QUERY_HEADER_SIZE,
+			    scratch_url_length(scratch), PREFIX_URL_MAX);
+}
+
+/*
+ * Copy the message into `scratch`, and read all words of its URL but the last. Returns
+ * ICP_COUNT_ANSWERED, or the reason to pass.
+ */
+ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, struct scratch *scratch,
+					 struct reading *reading)
 {
 	struct frame *frame = &scratch->frame;
-	text_word *words = scratch->message.words;
-	text_word *url = words + MESSAGE_URL_WORD;
-	struct reading reading;
-	__u64 headers_sum, tail;
-	__u32 size, length, whole, left, i;
-	bool partial = false;
+	__u32 size, whole;
 
 	size = frame->udp_size - sizeof(struct udphdr);
 	/* Or the compiler computes it again further down, where the verifier knows no bounds. */
 	asm volatile("" : "+r"(size));
 	if (size < MESSAGE_MIN)
-		return ICP_COUNT_PASSED_MALFORMED;
+		return refuse(ICP_COUNT_PASSED_MALFORMED);
 	if (size > MESSAGE_MAX)
-		return ICP_COUNT_PASSED_LONG;
+		return refuse(ICP_COUNT_PASSED_LONG);
 	ICP_BOUNDED(size);
 	scratch->url_length = size - MESSAGE_MIN + 1;
-	length = scratch_url_length(scratch);
-	whole = length / ICP_WORD % PREFIX_WORDS; /* it is less: a bound for the verifier */
+	/* It is less: a bound for the verifier. */
+	whole = scratch_url_length(scratch) / ICP_WORD % PREFIX_WORDS;
 	ICP_BOUNDED(whole); /* or the compiler leaves out the loops' own, which it needs too */
-	__builtin_memset(&reading, 0, sizeof(reading));
-	if (!message_copy(ctx, frame->message_offset, size, whole, scratch, &reading))
-		return ICP_COUNT_PASSED_TRUNCATED;
+	__builtin_memset(reading, 0, sizeof(*reading));
+	if (!message_copy(ctx, frame->message_offset, size, whole, scratch, reading))
+		return refuse(ICP_COUNT_PASSED_TRUNCATED);
+	return ICP_COUNT_ANSWERED;
+}
+
+/*
+ * Read the last word, verify the checksum and the header, and set scratch->form. Returns as
+ * message_read().
+ */
+ICP_INLINE enum icp_counter message_check(const struct map_chain *chain, struct scratch *scratch,
+					  struct reading *reading)
+{
+	struct frame *frame = &scratch->frame;
+	text_word *words = scratch->message.words;
+	text_word *url = words + MESSAGE_URL_WORD;
+	__u64 headers_sum, tail;
+	__u32 length, whole, left, i;
+	bool partial = false;
 
 	/*
 	 * The last word: the rest of the URL, the NUL, and zeroes. The length is read back, so that
@@ -126,12 +166,14 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 	whole = length / ICP_WORD % PREFIX_WORDS;
 	left = length % ICP_WORD;
 	tail = url[whole];
-	reading.suspicious |= word_controls(tail | ~word_first_bytes(~0ULL, left));
-	checksum_add(&reading.sum, tail);
+	/* The zeroes behind the URL become 0x7f, which word_controls() does not flag. */
+	reading->suspicious |=
+		word_controls(tail | (WORD_ONES * 0x7f & ~word_first_bytes(~0ULL, left)));
+	reading->sum += checksum_word(&url[whole]);
 	headers_sum = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
 		      (ICP_FORCE __u16)frame->source_port +
 		      (ICP_FORCE __u16)frame->destination_port;
-	scratch->kept_sum = headers_sum + checksum_total(reading.sum);
+	scratch->kept_sum = headers_sum + reading->sum;
 
 	if (frame->checksum) {
 		__u64 size_sum = (ICP_FORCE __u16)host_to_be16(frame->udp_size);
@@ -140,31 +182,30 @@ ICP_INLINE enum icp_counter message_read(struct xdp_md *ctx, const struct map_ch
 		bool full;
 
 		for (i = 0; i < MESSAGE_URL_WORD; i++)
-			checksum_add(&reading.sum, words[i]);
-		full = checksum_is_full(headers_sum + checksum_total(reading.sum) + 2 * size_sum +
+			reading->sum += checksum_word(&words[i]);
+		full = checksum_is_full(headers_sum + reading->sum + 2 * size_sum +
 					frame->checksum);
 		if (!full || generic_mode) {
 			partial = checksum_is_partial(frame->checksum, pseudo);
 			if (!full && !partial)
-				return ICP_COUNT_PASSED_CHECKSUM;
+				return refuse(ICP_COUNT_PASSED_CHECKSUM);
 			/* One in 65536 is both; which it is matters in generic mode (answer.h). */
 			if (full && partial)
-				return ICP_COUNT_PASSED_OFFLOAD;
+				return refuse(ICP_COUNT_PASSED_OFFLOAD);
 		}
 	}
 	frame->partial = partial;
 
-	if (icp_header_form(&scratch->message.query.header, size, chain->answer_request_zero) !=
-	    ICP_FORM_QUERY)
-		return ICP_COUNT_PASSED_MALFORMED;
+	if (icp_header_form(&scratch->message.query.header, frame->udp_size - sizeof(struct udphdr),
+			    chain->answer_request_zero) != ICP_FORM_QUERY)
+		return refuse(ICP_COUNT_PASSED_MALFORMED);
 	if (tail != word_first_bytes(tail, left)) /* the last byte is not the NUL */
-		return ICP_COUNT_PASSED_MALFORMED;
+		return refuse(ICP_COUNT_PASSED_MALFORMED);
 	scratch->form = ICP_FORM_QUERY;
-	if (controls_any(reading.suspicious)) {
-		scratch->form =
-			icp_url_form((__u8 *)url, scratch_url_length(scratch), PREFIX_URL_MAX);
+	if (controls_any(reading->suspicious)) {
+		scratch->form = find_form(scratch);
 		if (scratch->form == ICP_FORM_NO_URL)
-			return ICP_COUNT_PASSED_MALFORMED;
+			return refuse(ICP_COUNT_PASSED_MALFORMED);
 	}
 	return ICP_COUNT_ANSWERED;
 }

@@ -61,6 +61,8 @@ int xdp_icp(struct xdp_md *ctx)
 	struct scratch *scratch = lookup_scratch();
 	const struct map_chain *chain;
 	struct decision decision;
+	struct reading reading;
+	struct begun begun;
 	enum icp_counter found;
 	__u32 slot;
 
@@ -69,15 +71,19 @@ int xdp_icp(struct xdp_md *ctx)
 	found = frame_classify(ctx, control, scratch);
 	if (found != ICP_COUNT_ANSWERED)
 		return pass(found);
+	found = message_read(ctx, scratch, &reading);
 	slot = ICP_READ_BACK(control->active);
 	chain = lookup_chain(slot);
 	if (!chain)
 		return pass(ICP_COUNT_PASSED_FAILED);
-	found = message_read(ctx, chain, scratch);
+	if (found != ICP_COUNT_ANSWERED)
+		return pass_query(chain, found, 0);
+	begun = lookup_begin(chain, scratch);
+	found = message_check(chain, scratch, &reading);
 	if (found != ICP_COUNT_ANSWERED)
 		return pass_query(chain, found, 0);
 
-	decision = match(control->drain, chain, slot, scratch, &lookups, NULL);
+	decision = match(control->drain, chain, slot, scratch, &lookups, &begun);
 	if (decision.counter != ICP_COUNT_ANSWERED)
 		return pass_query(chain, decision.counter, scratch->url_length);
 	if (answer_send(ctx, scratch, decision.verdict) != XDP_TX)

@@ -1,36 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The Internet checksum (RFC 1071), accumulated from halves of 64-bit words in the host's byte order
- * (the sum does not depend on it) and folded to 16 bits at the end. Adding halves needs no test for
- * a carry, which would be an unpredictable branch.
+ * The Internet checksum (RFC 1071), accumulated from 32-bit words in the host's byte order (the sum
+ * does not depend on it) and folded to 16 bits at the end. A sum in 64 bits needs no test for a carry,
+ * which would be an unpredictable branch.
  */
 #ifndef XDP_ICP_CHECKSUM_H
 #define XDP_ICP_CHECKSUM_H
 
 #include "base.h"
 
-/* Of words that are added up. */
-struct checksum {
-	__u64 words; /* their sum modulo 2^64 */
-	__u64 upper; /* the sum of their upper halves */
-};
-
-ICP_INLINE void checksum_add(struct checksum *sum, __u64 word)
-{
-	sum->words += word;
-	sum->upper += word >> 32;
-}
+typedef __u32 __attribute__((may_alias)) checksum_half;
 
 /*
- * The sum of both halves of all words. That of the lower ones is `words` less the upper ones, exactly, since
- * it is below 2^64.
+ * The sum of the two halves of the word at `at`. Volatile, or compilers load the word once and shift its
+ * upper half out.
  */
-ICP_INLINE __u64 checksum_total(struct checksum sum)
+ICP_INLINE __u64 checksum_word(const void *at)
 {
-	return sum.words - (sum.upper << 32) + sum.upper;
+	const volatile checksum_half *half = at;
+
+	return (__u64)half[0] + half[1];
 }
 
-/* Fold a sum below 2^47 (of at most 2^14 words) to 16 bits; the result is not complemented. */
+/* Fold a sum below 2^47 (of at most 2^15 words of 32 bits) to 16 bits; the result is not complemented. */
 ICP_INLINE __u16 checksum_fold(__u64 sum)
 {
 	sum = (sum & 0xffff) + (sum >> 16);

@@ -12,11 +12,7 @@
 #define RANK_RULE 0xfffffffeu
 #define RANK_DRAIN 0xfffffffdu
 
-/*
- * If `counter` is not ICP_COUNT_ANSWERED, it is the reason to pass, and the other members are not
- * set: setting them would cost instructions in every reply. Outside the program decision_complete()
- * sets them.
- */
+/* If `counter` is not ICP_COUNT_ANSWERED, it is the reason to pass: no verdict, and no rank. */
 struct decision {
 	struct icp_verdict verdict;
 	enum icp_counter counter;
@@ -39,20 +35,11 @@ ICP_INLINE __u32 decided_index(const struct map_chain *chain, __u32 rank)
 
 ICP_INLINE struct decision decision_pass(enum icp_counter reason)
 {
-	struct decision decision;
+	struct decision decision = { .verdict = { ICP_OP_INVALID, ICP_NO_COST },
+				     .rank = RANK_NONE };
 
+	ICP_BOUNDED(reason); /* or the compiler loads it before the test that leads here */
 	decision.counter = reason;
-	return decision; /* cppcheck-suppress uninitvar; see the structure */
-}
-
-/* A decision with all members set: if it passes, with no verdict and no rank. */
-ICP_INLINE struct decision decision_complete(struct decision decision)
-{
-	if (decision.counter != ICP_COUNT_ANSWERED) {
-		decision.verdict.opcode = ICP_OP_INVALID;
-		decision.verdict.cost = ICP_NO_COST;
-		decision.rank = RANK_NONE;
-	}
 	return decision;
 }
 
@@ -140,10 +127,10 @@ ICP_INLINE struct candidate candidate_gate(const struct map_watch *watch)
 }
 
 /* The hash that a URL's verdict is remembered under; `source` as in struct source_key. */
-ICP_INLINE __u64 verdict_hash(const struct map_chain *chain, const struct prefix_sums *sums,
-			      const text_word *url, __u32 length, const __u64 *source)
+ICP_INLINE __u64 verdict_hash(const struct map_chain *chain, const text_word *url, __u32 length,
+			      const __u64 *source)
 {
-	__u64 hash = prefix_hash(&chain->trees[URL_FORWARD].keys, url, sums, length + 1);
+	__u64 hash = prefix_hash(&chain->trees[URL_FORWARD].keys, url, length + 1);
 
 	if (chain->memory == MEMORY_URL_SOURCE)
 		hash = prefix_mix(prefix_mix(hash + source[0]) + source[1]);

@@ -18,18 +18,23 @@ typedef __u32 (*match_find)(void *maps, const struct map_chain *chain, struct sc
 typedef __u32 (*match_read)(void *maps, const struct map_chain *chain, struct scratch *scratch,
 			    enum url_reading reading);
 
+/* match_automata() */
+typedef __u32 (*match_patterns)(void *maps, const struct map_chain *chain, __u32 slot,
+				struct scratch *scratch, __u32 best);
+
 /*
  * Lookups in the maps of maps.h; `maps` is what match() was given. NULL: there is no such entry, or
  * it cannot be read. An entry stays valid until the next call of the same function.
  */
 struct match_lookups {
 	match_find find;
+	/* match_others(), and match_timed() */
+	enum icp_counter (*others)(void *maps, const struct map_chain *chain, __u32 slot,
+				   __u32 answer, struct scratch *scratch);
+	enum icp_counter (*timed)(void *maps, const struct map_chain *chain, __u32 slot,
+				  struct scratch *scratch);
 	match_read reading;
-	/*
-	 * Call match_group() for `count` groups of `automata` from index `first` on, until it
-	 * returns false. Returns false if a group cannot be read.
-	 */
-	bool (*groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+	match_patterns automata;
 	/* Find a key of the URL: scratch->key. */
 	void (*key)(void *maps, struct scratch *scratch, const struct url_key_form *form);
 	const struct partition_line *(*places)(void *maps, __u32 index);
@@ -45,13 +50,9 @@ struct match_lookups {
 	__u64 (*now)(void *maps); /* nanoseconds of the monotonic clock */
 };
 
-/*
- * A text of `length` bytes and a NUL, zero-padded to the word, with its sums filled as far as the reading's
- * tree needs them.
- */
+/* A text of `length` bytes and a NUL, zero-padded to the word. */
 struct match_text {
 	const text_word *words;
-	const struct prefix_sums *sums;
 	__u32 length;
 };
 
@@ -62,12 +63,10 @@ ICP_INLINE struct match_text match_text(const struct scratch *scratch, enum url_
 	struct match_text text;
 
 	text.words = scratch->message.words + MESSAGE_URL_WORD;
-	text.sums = &scratch->sums;
 	if (reading == URL_FORWARD) {
 		text.length = scratch_url_length(scratch);
 	} else {
 		text.words = turned->words;
-		text.sums = &turned->sums;
 		text.length = ICP_READ_BACK(turned->length);
 	}
 	return text;
@@ -82,9 +81,9 @@ ICP_INLINE void source_words(const struct frame *frame, __u32 address[4])
 	address[3] = frame->source[3];
 }
 
-ICP_INLINE struct candidate match_source(const struct map_chain *chain,
-					 const struct scratch *scratch,
-					 const struct match_lookups *lookups, void *maps)
+/* Let the policies on the querier's address compete: scratch->best. */
+ICP_INLINE void match_source(const struct map_chain *chain, struct scratch *scratch,
+			     const struct match_lookups *lookups, void *maps)
 {
 	struct source_key key = {
 		.prefixlen = SOURCE_GENERATION_BITS + 128,
@@ -94,9 +93,8 @@ ICP_INLINE struct candidate match_source(const struct map_chain *chain,
 
 	source_words(&scratch->frame, (__u32 *)key.address);
 	entry = lookups->source(maps, &key);
-	if (!entry)
-		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
-	return candidate_of(entry->rank, entry->verdict, entry->cost);
+	if (entry && entry->rank < scratch->best.rank)
+		scratch->best = candidate_of(entry->rank, entry->verdict, entry->cost);
 }
 
 /* Find the host of the URL: scratch->host. */
@@ -157,11 +155,17 @@ ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_grou
 #define MATCH_FAILED 0x40000u
 
 /*
+ * Call match_group() for `count` groups of `automata` from index `first` on, until it returns false.
+ * Returns false if a group cannot be read.
+ */
+typedef bool (*match_groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+
+/*
  * The answer of the first policy on patterns that matches and has a rank less than `best`.
  * PREFIX_NO_ANSWER: none does. MATCH_FAILED: they cannot be evaluated.
  */
 ICP_INLINE __u32 match_automata(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
-				__u32 best, const struct match_lookups *lookups, void *maps)
+				__u32 best, match_groups groups, void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	__u32 automata =
@@ -173,7 +177,7 @@ ICP_INLINE __u32 match_automata(const struct map_chain *chain, __u32 slot, struc
 	scratch->groups.first_answer = chain->first_answer;
 	scratch->groups.answer = AUTOMATON_NO_ANSWER;
 	scratch->groups.best = best;
-	if (!lookups->groups(maps, scratch, slot * AUTOMATON_GROUPS, chain->groups))
+	if (!groups(maps, scratch, slot * AUTOMATON_GROUPS, chain->groups))
 		return MATCH_FAILED;
 	return ICP_READ_BACK(scratch->groups.answer);
 }
@@ -212,7 +216,7 @@ ICP_INLINE void recent_take(void *context, __u64 word)
 	word = word_little(word);
 	reading->query->key[i] = word;
 	reading->query->words = i + 1;
-	reading->sum += prefix_product(word, reading->keys->word[i]);
+	reading->sum += prefix_product(word, &reading->keys->word[i]);
 }
 
 /* Read the key of `length` bytes that has been found. Returns its prefix_hash(). */
@@ -228,7 +232,7 @@ ICP_INLINE __u64 match_recent_key(const struct prefix_keys *keys, struct scratch
 		length /= ICP_WORD;
 		ICP_BOUNDED(length);
 		if (length <= RECENT_WORDS)
-			reading.sum += prefix_product(0, keys->word[length]);
+			reading.sum += prefix_product(0, &keys->word[length]);
 	}
 	return prefix_mix(reading.sum);
 }
@@ -278,21 +282,6 @@ ICP_INLINE __u32 match_recents(const struct map_chain *chain, const struct map_w
 	return RECENTS_MAX;
 }
 
-/*
- * Fill the sums of the URL as far as they are needed for the hashes of its first `longest` bytes: for the
- * tree those of its longest text, for a remembered verdict all.
- */
-ICP_INLINE void match_fill(const struct map_chain *chain, struct scratch *scratch, __u32 longest)
-{
-	__u32 words = scratch_url_length(scratch) / ICP_WORD + 1;
-
-	longest /= ICP_WORD;
-	words = words < longest ? words : longest;
-	ICP_BOUNDED(words); /* or the compiler leaves out the loop's own bound */
-	prefix_fill(&scratch->sums, &chain->trees[URL_FORWARD].keys,
-		    scratch->message.words + MESSAGE_URL_WORD, words);
-}
-
 /* Look up an earlier decision of the daemon on this URL. RANK_NONE: there is no valid one. */
 ICP_INLINE struct candidate match_verdict(const struct map_chain *chain, struct scratch *scratch,
 					  __u64 now, const struct match_lookups *lookups,
@@ -304,13 +293,12 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain, struct 
 	__u64 source[2];
 	__u32 length;
 
-	match_fill(chain, scratch, PREFIX_MAX);
 	source_words(&scratch->frame, (__u32 *)source);
 	length = scratch_url_length(scratch);
 	if (length > PREFIX_URL_MAX) /* never: for the verifier */
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);
 	ICP_BOUNDED(length);
-	key.hash = verdict_hash(chain, &scratch->sums, url, length, source);
+	key.hash = verdict_hash(chain, url, length, source);
 	entry = lookups->verdict(maps, &key);
 	length = scratch_url_length(scratch);
 	if (!entry || length > PREFIX_URL_MAX)
@@ -538,22 +526,99 @@ ICP_INLINE __u32 match_readings(const struct map_chain *chain, struct scratch *s
 }
 
 /*
- * Evaluate the chain. Of all candidates the smallest rank wins if it lies before the horizon. Behind
- * the horizon, a remembered verdict of the daemon stands in for what the kernel cannot evaluate.
+ * Evaluate the policies that are not prefixes and do not depend on time; `answer` is that of the
+ * prefixes. Updates scratch->best and scratch->horizon. Returns ICP_COUNT_ANSWERED, or the reason to
+ * pass.
  */
+ICP_INLINE enum icp_counter match_others(const struct map_chain *chain, __u32 slot, __u32 answer,
+					 struct scratch *scratch,
+					 const struct match_lookups *lookups, void *maps)
+{
+	const struct prefix_answer *said;
+
+	if (chain->others & OTHER_READINGS) {
+		answer = match_readings(chain, scratch, answer, lookups, maps);
+		if (answer == PREFIX_COLLISION)
+			return ICP_COUNT_PASSED_COLLISION;
+		said = lookups->answer(maps, answer % MATCH_UNREADABLE + chain->first_answer);
+		if (!said)
+			return ICP_COUNT_PASSED_FAILED;
+		if (answer < MATCH_UNREADABLE && answer != PREFIX_NO_ANSWER)
+			scratch->best = candidate_of(said->rank, said->verdict, said->cost);
+		/* As if the kernel could not evaluate this policy. */
+		if (answer >= MATCH_UNREADABLE && said->rank < scratch->horizon)
+			scratch->horizon = said->rank;
+	}
+	if (chain->others & OTHER_SOURCES)
+		match_source(chain, scratch, lookups, maps);
+	answer = PREFIX_NO_ANSWER;
+	if (chain->others & OTHER_PATTERNS)
+		answer = lookups->automata(maps, chain, slot, scratch, scratch->best.rank);
+	/* A partition gives a verdict on every URL: no policy after it is in the maps. */
+	if (chain->others & OTHER_PARTITION && answer == PREFIX_NO_ANSWER &&
+	    chain->partition.rank < scratch->best.rank)
+		answer = match_partition(chain, slot, scratch, lookups, maps);
+	if (answer != PREFIX_NO_ANSWER) {
+		said = lookups->answer(maps, answer + chain->first_answer);
+		if (answer == MATCH_FAILED || !said)
+			return ICP_COUNT_PASSED_FAILED;
+		scratch->best = candidate_of(said->rank, said->verdict, said->cost);
+	}
+	return ICP_COUNT_ANSWERED;
+}
+
+/*
+ * Evaluate what depends on time: the lease, gates, what was seen lately, and behind the horizon the
+ * remembered verdict of the daemon, which stands in for what the kernel cannot evaluate. Only for a
+ * scratch->best that is not before both the first gate and the horizon. Returns as match_others().
+ */
+ICP_INLINE enum icp_counter match_timed(const struct map_chain *chain, __u32 slot,
+					struct scratch *scratch,
+					const struct match_lookups *lookups, void *maps)
+{
+	struct candidate best = scratch->best, known;
+	__u32 horizon = scratch->horizon, recent;
+	const struct map_watch *guard;
+	__u64 now;
+
+	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
+		return ICP_COUNT_PASSED_HORIZON;
+	guard = lookups->watch(maps, slot);
+	now = lookups->now(maps);
+	if (!guard || !lease_valid(guard, chain, now))
+		return ICP_COUNT_PASSED_LEASE_EXPIRED;
+	best = candidate_first(best, candidate_gate(guard));
+	if (chain->others & OTHER_RECENTS) {
+		recent = match_recents(chain, guard, scratch, best.rank, now, lookups, maps);
+		if (recent >= MATCH_UNREADABLE)
+			return ICP_COUNT_PASSED_HORIZON;
+		if (recent < RECENTS_MAX)
+			best = candidate_of(chain->recents[recent].rank,
+					    chain->recents[recent].verdict,
+					    chain->recents[recent].cost);
+	}
+	if (best.rank >= horizon) {
+		if (chain->memory == MEMORY_NONE)
+			return ICP_COUNT_PASSED_HORIZON;
+		known = match_verdict(chain, scratch, now, lookups, maps);
+		if (known.rank == RANK_NONE)
+			return ICP_COUNT_PASSED_HORIZON;
+		best = candidate_first(known, best);
+	}
+	scratch->best = best;
+	return ICP_COUNT_ANSWERED;
+}
+
+/* Evaluate the chain. Of all candidates the smallest rank wins if it lies before the horizon. */
 ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot,
 				       struct scratch *scratch, const struct match_lookups *lookups,
 				       void *maps)
 {
 	struct candidate best = candidate_default(chain);
 	const struct prefix_answer *said;
-	const struct map_watch *guard;
-	__u32 horizon = chain->horizon;
+	enum icp_counter counter;
 	__u32 answer;
-	struct candidate known;
-	__u64 now;
 
-	match_fill(chain, scratch, chain->trees[URL_FORWARD].longest);
 	answer = lookups->find(maps, chain, scratch, URL_FORWARD);
 	if (answer == PREFIX_COLLISION)
 		return decision_pass(ICP_COUNT_PASSED_COLLISION);
@@ -563,67 +628,23 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 			return decision_pass(ICP_COUNT_PASSED_FAILED);
 		best = candidate_of(said->rank, said->verdict, said->cost);
 	}
+	if (!chain->others && best.rank < chain->first_gate && best.rank < chain->horizon)
+		return decision_by(best);
+
+	scratch->best = best;
+	scratch->horizon = chain->horizon;
 	if (chain->others) {
-		if (chain->others & OTHER_READINGS) {
-			answer = match_readings(chain, scratch, answer, lookups, maps);
-			if (answer == PREFIX_COLLISION)
-				return decision_pass(ICP_COUNT_PASSED_COLLISION);
-			said = lookups->answer(maps,
-					       answer % MATCH_UNREADABLE + chain->first_answer);
-			if (!said)
-				return decision_pass(ICP_COUNT_PASSED_FAILED);
-			if (answer < MATCH_UNREADABLE && answer != PREFIX_NO_ANSWER)
-				best = candidate_of(said->rank, said->verdict, said->cost);
-			/* As if the kernel could not evaluate this policy. */
-			if (answer >= MATCH_UNREADABLE && said->rank < horizon)
-				horizon = said->rank;
-		}
-		if (chain->others & OTHER_SOURCES)
-			best = candidate_first(best, match_source(chain, scratch, lookups, maps));
-		answer = PREFIX_NO_ANSWER;
-		if (chain->others & OTHER_PATTERNS)
-			answer = match_automata(chain, slot, scratch, best.rank, lookups, maps);
-		/* A partition gives a verdict on every URL: no policy after it is in the maps. */
-		if (chain->others & OTHER_PARTITION && answer == PREFIX_NO_ANSWER &&
-		    chain->partition.rank < best.rank)
-			answer = match_partition(chain, slot, scratch, lookups, maps);
-		if (answer != PREFIX_NO_ANSWER) {
-			said = lookups->answer(maps, answer + chain->first_answer);
-			if (answer == MATCH_FAILED || !said)
-				return decision_pass(ICP_COUNT_PASSED_FAILED);
-			best = candidate_of(said->rank, said->verdict, said->cost);
-		}
+		counter = lookups->others(maps, chain, slot, answer, scratch);
+		if (counter != ICP_COUNT_ANSWERED)
+			return decision_pass(counter);
 	}
-
 	/* Before all gates and before the horizon the lease does not matter. */
-	if (best.rank < chain->first_gate && best.rank < horizon)
-		return decision_by(best);
-	if (chain->first_gate == RANK_NONE && chain->memory == MEMORY_NONE)
-		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-
-	guard = lookups->watch(maps, slot);
-	now = lookups->now(maps);
-	if (!guard || !lease_valid(guard, chain, now))
-		return decision_pass(ICP_COUNT_PASSED_LEASE_EXPIRED);
-	best = candidate_first(best, candidate_gate(guard));
-	if (chain->others & OTHER_RECENTS) {
-		answer = match_recents(chain, guard, scratch, best.rank, now, lookups, maps);
-		if (answer >= MATCH_UNREADABLE)
-			return decision_pass(ICP_COUNT_PASSED_HORIZON);
-		if (answer < RECENTS_MAX)
-			best = candidate_of(chain->recents[answer].rank,
-					    chain->recents[answer].verdict,
-					    chain->recents[answer].cost);
+	if (scratch->best.rank >= chain->first_gate || scratch->best.rank >= scratch->horizon) {
+		counter = lookups->timed(maps, chain, slot, scratch);
+		if (counter != ICP_COUNT_ANSWERED)
+			return decision_pass(counter);
 	}
-	if (best.rank < horizon)
-		return decision_by(best);
-	if (chain->memory == MEMORY_NONE)
-		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	known = match_verdict(chain, scratch, now, lookups, maps);
-	if (known.rank == RANK_NONE)
-		return decision_pass(ICP_COUNT_PASSED_HORIZON);
-	best = candidate_first(known, best);
-	return decision_by(best);
+	return decision_by(scratch->best);
 }
 
 /*

@@ -35,8 +35,8 @@
  * the path is therefore detected: it can cost the match (PREFIX_COLLISION), but never give a wrong
  * one. Nor can a client provoke collisions: the hash is NH (Black et al., "UMAC", CRYPTO 1999) with
  * random keys, by which any two texts collide with a probability of 2^-32. It takes one
- * multiplication for 8 bytes, independent of the others; the sums before each word are kept (struct
- * prefix_sums), so that the hash at any length is one step more.
+ * multiplication for each 8 bytes, none of which waits for another. A longer head's sum continues that
+ * of a shorter one, so all steps of a lookup together read the URL once.
  *
  * A whole URL is a prefix of the URL with its NUL: "http://e.org/a\0" matches that URL and no other.
  * So prefixes have 0 to PREFIX_MAX bytes.
@@ -99,9 +99,14 @@ struct prefix_line {
  */
 #define PREFIX_PROBE_MAX 32u
 
+/* What the halves of a word are hashed with. */
+struct prefix_key {
+	__u32 low, high;
+} __attribute__((aligned(8)));
+
 /* The keys of the hash, all bits random. */
 struct prefix_keys {
-	__u64 word[PREFIX_WORDS + 1];
+	struct prefix_key word[PREFIX_WORDS + 1];
 	__u64 length;
 };
 
@@ -115,30 +120,27 @@ struct prefix_tree {
 	__u32 longest; /* bytes of the longest prefix */
 };
 
-/* The sum of the hash before each word of a text, as far as it is needed. */
-struct prefix_sums {
-	__u64 before[PREFIX_WORDS + 1];
-};
-
 /* The summand of one word. */
-ICP_INLINE __u64 prefix_product(__u64 word, __u64 key)
+ICP_INLINE __u64 prefix_product(__u64 word, const struct prefix_key *key)
 {
-	__u32 low = (__u32)word + (__u32)key;
-	__u32 high = (__u32)(word >> 32) + (__u32)(key >> 32);
+	__u32 low = (__u32)word + key->low;
+	__u32 high = (__u32)(word >> 32) + key->high;
 
 	return (__u64)low * high;
 }
 
-/* Fill the sums of a text of `words` words, 0 to PREFIX_WORDS. */
-ICP_INLINE void prefix_fill(struct prefix_sums *sums, const struct prefix_keys *keys,
-			    const text_word *text, __u32 words)
+/* The sum over the first `words` words of a text, 0 to PREFIX_WORDS. */
+ICP_INLINE __u64 prefix_sum(const struct prefix_keys *keys, const text_word *text, __u32 words)
 {
-	sums->before[0] = 0;
+	__u64 sum = 0;
+
+#pragma GCC unroll 32
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
 		if (i >= words)
 			break;
-		sums->before[i + 1] = sums->before[i] + prefix_product(text[i], keys->word[i]);
+		sum += prefix_product(text[i], &keys->word[i]);
 	}
+	return sum;
 }
 
 /* Spread the sum over all bits. Different sums give different results. */
@@ -148,18 +150,23 @@ ICP_INLINE __u64 prefix_mix(__u64 sum)
 	return sum ^ sum >> 32;
 }
 
-/*
- * The hash of the first `length` bytes (0 to PREFIX_MAX) of a text whose sums are filled at least up
- * to there. The word behind them is read as well, even if none of its bytes counts.
- */
-ICP_INLINE __u64 prefix_hash(const struct prefix_keys *keys, const text_word *text,
-			     const struct prefix_sums *sums, __u32 length)
+/* prefix_hash(), if `sum` is prefix_sum() of the whole words. */
+ICP_INLINE __u64 prefix_finish(const struct prefix_keys *keys, const text_word *text, __u64 sum,
+			       __u32 length)
 {
 	__u32 whole = length / ICP_WORD;
 	__u64 rest = word_first_bytes(text[whole], length % ICP_WORD);
 
-	return prefix_mix(sums->before[whole] + prefix_product(rest, keys->word[whole]) +
-			  length * keys->length);
+	return prefix_mix(sum + prefix_product(rest, &keys->word[whole]) + length * keys->length);
+}
+
+/*
+ * The hash of the first `length` bytes (0 to PREFIX_MAX) of a text. The word behind them is read as
+ * well, even if none of its bytes counts.
+ */
+ICP_INLINE __u64 prefix_hash(const struct prefix_keys *keys, const text_word *text, __u32 length)
+{
+	return prefix_finish(keys, text, prefix_sum(keys, text, length / ICP_WORD), length);
 }
 
 /* The bucket, from 0, at which the lookup for a hash begins. */
@@ -198,20 +205,11 @@ ICP_INLINE __u32 prefix_bucket_find(const struct prefix_bucket *bucket, __u32 ta
 	return not_0 + not_1 + not_2 + not_3;
 }
 
-/*
- * The position of a lookup in the tree. It is in memory that is not on the stack: the verifier knows
- * nothing of a value that is read back from there, so that it follows each step once and not once
- * for each path that leads to it. For the same reason a step has no branches but those that end it:
- * if nothing is found, the node is written to found[1], which is never read.
- */
-struct prefix_cursor {
-	struct {
-		struct prefix_node node;
-		__u32 head; /* bytes that its head has */
-	} found[2];
-	__u32 full; /* full buckets passed in the probe for the node's next */
-	__u32 answer;
-};
+/* Does a lookup go on below a node whose `next` this is, with a URL of `length` bytes and its NUL? */
+ICP_INLINE bool prefix_goes_on(__u32 next, __u32 length)
+{
+	return next - 1 <= length && next <= PREFIX_MAX; /* 0: there is nothing below */
+}
 
 enum prefix_step {
 	PREFIX_STEP_CONTINUE,
@@ -219,40 +217,141 @@ enum prefix_step {
 	PREFIX_STEP_FAIL, /* the arrays are shorter than the tree */
 };
 
-/* Set the cursor to the root. */
-ICP_INLINE void prefix_begin(struct prefix_cursor *cursor, const struct prefix_tree *tree)
+/*
+ * The position of a lookup in the tree. It is in memory that is not on the stack: the verifier knows
+ * nothing of a value that is read back from there, so that it follows each step once and not once
+ * for each path that leads to it. For the same reason a step after the first has no branches but
+ * those that end it: if nothing is found, the node is written to found[1], which is never read.
+ */
+struct prefix_cursor {
+	struct {
+		struct prefix_node node;
+		__u32 head; /* bytes that its head has */
+	} found[2];
+	__u64 sum;   /* prefix_sum() of the first `words` words */
+	__u32 words; /* never decreases during a lookup */
+	__u32 full;  /* full buckets passed in the probe for the node's next */
+	__u32 tag;   /* that the first step looks for */
+	__u32 answer;
+};
+
+/* Where the first step of a lookup has led. */
+struct prefix_first {
+	enum prefix_step step;
+	const struct prefix_node *node; /* at the end: in the tree */
+	__u32 head;			/* bytes that its head has */
+};
+
+/*
+ * Begin a lookup: return the first step's bucket. Its cache line is already being read, so other work
+ * can be done before the step. NULL: there is no node below the root that can match, or the arrays are
+ * too short; prefix_first() tells which.
+ */
+ICP_INLINE const struct prefix_bucket *prefix_begin(struct prefix_cursor *cursor,
+						    const struct prefix_tree *tree,
+						    const text_word *url, __u32 length,
+						    prefix_bucket_at bucket_at, void *arrays)
 {
-	cursor->found[0].node = tree->root;
-	cursor->found[0].head = 0;
-	cursor->full = 0;
+	const struct prefix_bucket *bucket;
+	__u32 next = tree->root.next;
+	__u64 sum, hash;
+
+	if (!prefix_goes_on(next, length))
+		return NULL;
+	ICP_BOUNDED(next);
+	sum = prefix_sum(&tree->keys, url, next / ICP_WORD);
+	/* Read back, or the verifier follows the code below once for each number of words. */
+	next = ICP_READ_BACK(tree->root.next);
+	if (next > PREFIX_MAX)
+		return NULL;
+	ICP_BOUNDED(next);
+	hash = prefix_finish(&tree->keys, url, sum, next);
+	cursor->sum = sum;
+	cursor->words = next / ICP_WORD;
+	cursor->tag = prefix_tag(hash);
+	bucket = bucket_at(arrays, tree->first_bucket + prefix_home(hash, tree->buckets));
+	if (bucket) /* a prefetch: nothing waits for a result that is not used */
+		(void)ICP_READ_BACK(bucket->node[0].tag);
+	return bucket;
 }
 
-/* Probe one bucket. */
+/*
+ * The first step, with what prefix_begin() has returned. Most lookups end with it: their node is used
+ * where it lies, not copied. If the lookup goes on, the cursor is where the next step begins.
+ */
+ICP_INLINE struct prefix_first prefix_first(struct prefix_cursor *cursor,
+					    const struct prefix_tree *tree,
+					    const struct prefix_bucket *bucket, __u32 length)
+{
+	struct prefix_first first = { PREFIX_STEP_END, &tree->root, 0 };
+	__u32 next = tree->root.next, number;
+
+	if (!prefix_goes_on(next, length))
+		return first;
+	if (!bucket) {
+		first.step = PREFIX_STEP_FAIL;
+		return first;
+	}
+	number = prefix_bucket_find(bucket, ICP_READ_BACK(cursor->tag));
+	if (number < PREFIX_BUCKET_NODES) {
+		first.node = &bucket->node[number];
+		first.head = next;
+		if (!prefix_goes_on(first.node->next, length))
+			return first;
+	} else if (!bucket->node[PREFIX_BUCKET_NODES - 1].tag) {
+		return first;
+	}
+	cursor->found[0].node = *first.node;
+	cursor->found[0].head = first.head;
+	cursor->full = number / PREFIX_BUCKET_NODES;
+	first.step = PREFIX_STEP_CONTINUE;
+	return first;
+}
+
+/* Extend the cursor's sum to the first `words` words of the URL, 0 to PREFIX_WORDS. */
+ICP_INLINE void prefix_sum_on(struct prefix_cursor *cursor, const struct prefix_keys *keys,
+			      const text_word *url, __u32 words)
+{
+	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
+		__u32 at = ICP_READ_BACK(cursor->words);
+
+		if (at >= words)
+			break;
+		at %= PREFIX_WORDS; /* it is less: a bound for the verifier */
+		cursor->sum += prefix_product(url[at], &keys->word[at]);
+		cursor->words = at + 1;
+	}
+}
+
+/* A further step: probe one bucket. */
 ICP_INLINE enum prefix_step prefix_probe(struct prefix_cursor *cursor,
 					 const struct prefix_tree *tree, const text_word *url,
-					 const struct prefix_sums *sums, __u32 length,
-					 prefix_bucket_at bucket_at, void *arrays)
+					 __u32 length, prefix_bucket_at bucket_at, void *arrays)
 {
 	__u32 next = ICP_READ_BACK(cursor->found[0].node.next);
-	__u32 full = ICP_READ_BACK(cursor->full);
 	const struct prefix_bucket *bucket;
-	__u32 home, number, missed, free, last;
+	__u32 home, full, number, missed, free, last;
 	__u64 hash;
 
-	if (next - 1 > length || next > PREFIX_MAX) /* 0, or more than the URL with its NUL */
+	if (!prefix_goes_on(next, length))
 		return PREFIX_STEP_END;
+	/* Only a collision leads back to a node above, for whose next the sum has too many words. */
+	if (next <= ICP_READ_BACK(cursor->found[0].head))
+		return PREFIX_STEP_FAIL;
 	ICP_BOUNDED(next);
-	hash = prefix_hash(&tree->keys, url, sums, next);
+	prefix_sum_on(cursor, &tree->keys, url, next / ICP_WORD);
+	hash = prefix_finish(&tree->keys, url, ICP_READ_BACK(cursor->sum), next);
 	home = tree->first_bucket + prefix_home(hash, tree->buckets);
-	bucket = bucket_at(arrays, home + full);
+	bucket = bucket_at(arrays, home + ICP_READ_BACK(cursor->full));
 	if (!bucket)
 		return PREFIX_STEP_FAIL;
 	number = prefix_bucket_find(bucket, prefix_tag(hash));
 	missed = number / PREFIX_BUCKET_NODES;
 	number %= PREFIX_BUCKET_NODES;
+	cursor->found[missed].head = ICP_READ_BACK(cursor->found[0].node.next);
 	cursor->found[missed].node = bucket->node[number];
-	cursor->found[missed].head = next;
 	free = 1 ^ prefix_tags_differ(bucket->node[PREFIX_BUCKET_NODES - 1].tag, 0);
+	full = ICP_READ_BACK(cursor->full);
 	last = (PREFIX_PROBE_MAX - 1 - full) >> 31;
 	if (missed & (free | last))
 		return PREFIX_STEP_END;
@@ -260,71 +359,85 @@ ICP_INLINE enum prefix_step prefix_probe(struct prefix_cursor *cursor,
 	return PREFIX_STEP_CONTINUE;
 }
 
-/*
- * Compare the text at the end of the path with the URL: the answer is the leaf's if that matches,
- * else the head's if at least the head matches.
- */
-ICP_INLINE __u32 prefix_compare(const struct prefix_tree *tree, struct prefix_cursor *cursor,
-				const text_word *url, prefix_line_at line_at, void *arrays)
+/* Are the first `length` bytes of two lines equal, or all if that is more than a line has? */
+ICP_INLINE bool prefix_is_line(const text_word *url, const text_word *text, __u32 length)
 {
-	__u32 first = tree->first_line + cursor->found[0].node.text;
-	__u32 leaf = ICP_READ_BACK(cursor->found[0].node.leaf);
-	__u32 head = ICP_READ_BACK(cursor->found[0].head);
-	__u64 difference = 0;
-	__u32 done = 0;
+#pragma GCC unroll 8
+	for (__u32 i = 0; i < PREFIX_LINE_WORDS; i++) {
+		if (length - i * ICP_WORD < ICP_WORD)
+			return !word_first_bytes(url[i] ^ text[i], length % ICP_WORD);
+		if (url[i] != text[i])
+			return false;
+	}
+	return true;
+}
 
+enum prefix_equal {
+	PREFIX_DIFFERENT,
+	PREFIX_EQUAL,
+	PREFIX_UNREADABLE, /* the arrays are shorter than the tree */
+};
+
+/* Compare the first `length` bytes (0 to PREFIX_MAX) of a URL with the text at a line. */
+ICP_INLINE enum prefix_equal prefix_compare(const text_word *url, __u32 first, __u32 length,
+					    prefix_line_at line_at, void *arrays)
+{
 	for (__u32 i = 0; i < PREFIX_MAX / PREFIX_LINE; i++) {
-		const text_word *text, *part = url + i * PREFIX_LINE_WORDS;
+		const text_word *part = url + i * PREFIX_LINE_WORDS;
 		const struct prefix_line *line;
 
-		if (done >= leaf)
+		if (i * PREFIX_LINE >= length)
 			break;
 		line = line_at(arrays, first + i);
 		if (!line)
-			return PREFIX_COLLISION;
-		text = (const text_word *)line->text;
+			return PREFIX_UNREADABLE;
 		ICP_BOUNDED(part); /* or the compiler computes each word's place from the first */
-#pragma GCC unroll 8
-		for (__u32 word = 0; word < PREFIX_LINE_WORDS; word++) {
-			difference = part[word] ^ text[word];
-			if (leaf - done < ICP_WORD) {
-				difference = word_first_bytes(difference, leaf - done);
-				goto compared;
-			}
-			if (difference)
-				goto compared;
-			done += ICP_WORD;
-		}
+		if (!prefix_is_line(part, (const text_word *)line->text, length - i * PREFIX_LINE))
+			return PREFIX_DIFFERENT;
 	}
-compared:
-	if (!difference)
-		cursor->answer = cursor->found[0].node.leaf_answer;
-	else if (done >= head ||
-		 (head - done < ICP_WORD && !word_first_bytes(difference, head - done)))
-		cursor->answer = cursor->found[0].node.answer;
-	else
-		cursor->answer = PREFIX_COLLISION;
-	return ICP_READ_BACK(cursor->answer);
+	return PREFIX_EQUAL;
+}
+
+/*
+ * The answer of the node at the end of the path, whose head has `head` bytes: the leaf's if the URL
+ * begins with the leaf, else the head's if it begins at least with the head, else PREFIX_COLLISION.
+ */
+ICP_INLINE __u32 prefix_decide(const struct prefix_tree *tree, const struct prefix_node *node,
+			       __u32 head, const text_word *url, prefix_line_at line_at,
+			       void *arrays)
+{
+	__u32 first = tree->first_line + node->text;
+	enum prefix_equal equal = prefix_compare(url, first, node->leaf, line_at, arrays);
+
+	if (equal == PREFIX_EQUAL)
+		return node->leaf_answer;
+	if (equal == PREFIX_DIFFERENT &&
+	    prefix_compare(url, first, head, line_at, arrays) == PREFIX_EQUAL)
+		return node->answer;
+	return PREFIX_COLLISION;
 }
 
 /*
  * Find the longest prefix of a URL of `length` bytes (0 to PREFIX_URL_MAX) and its NUL. Returns its
- * answer, 1 to PREFIX_ANSWER_MAX; PREFIX_NO_ANSWER; or PREFIX_COLLISION. The sums must be filled as far
- * as the tree's longest prefix or the URL with its NUL; `cursor` is for use during the lookup.
+ * answer, 1 to PREFIX_ANSWER_MAX; PREFIX_NO_ANSWER; or PREFIX_COLLISION. `cursor` is for use during
+ * the lookup.
  */
-ICP_INLINE __u32 prefix_find(const struct prefix_tree *tree, const text_word *url,
-			     const struct prefix_sums *sums, __u32 length,
+ICP_INLINE __u32 prefix_find(const struct prefix_tree *tree, const text_word *url, __u32 length,
 			     prefix_bucket_at bucket_at, prefix_line_at line_at, void *arrays,
 			     struct prefix_cursor *cursor)
 {
-	enum prefix_step step = PREFIX_STEP_CONTINUE;
+	const struct prefix_bucket *bucket =
+		prefix_begin(cursor, tree, url, length, bucket_at, arrays);
+	struct prefix_first first = prefix_first(cursor, tree, bucket, length);
 
-	prefix_begin(cursor, tree);
-	for (__u32 i = 0; i < PREFIX_STEPS && step == PREFIX_STEP_CONTINUE; i++)
-		step = prefix_probe(cursor, tree, url, sums, length, bucket_at, arrays);
-	if (step != PREFIX_STEP_END)
+	for (__u32 i = 1; i < PREFIX_STEPS && first.step == PREFIX_STEP_CONTINUE; i++) {
+		first.step = prefix_probe(cursor, tree, url, length, bucket_at, arrays);
+		first.node = &cursor->found[0].node;
+		first.head = cursor->found[0].head;
+	}
+	if (first.step != PREFIX_STEP_END)
 		return PREFIX_COLLISION;
-	return prefix_compare(tree, cursor, url, line_at, arrays);
+	return prefix_decide(tree, first.node, first.head, url, line_at, arrays);
 }
 
 /* Are the first `length` bytes (0 to PREFIX_MAX) of two texts equal? Reads whole words. */

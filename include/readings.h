@@ -175,7 +175,6 @@ ICP_INLINE __u32 host_trim(const __u8 *host, __u32 length)
 /* A reading, as far as the tree asks for it. */
 struct turned_url {
 	text_word words[PREFIX_WORDS + 1];
-	struct prefix_sums sums;
 	__u32 length; /* bytes, without the NUL; 0 to PREFIX_URL_MAX */
 	__u32 whole;  /* words before the last one that is filled */
 };
@@ -227,9 +226,6 @@ ICP_INLINE void turn_bytes(struct turned_url *turned, const struct prefix_tree *
 	}
 	turned->words[whole] = word;
 	turned->words[whole + 1] = 0;
-	whole++;
-	ICP_BOUNDED(whole); /* or the compiler leaves out the loop's own bound */
-	prefix_fill(&turned->sums, &tree->keys, turned->words, whole);
 }
 
 /*

@@ -12,7 +12,7 @@
 #include <linux/ipv6.h>
 #include <linux/udp.h>
 
-#include "maps.h"
+#include "decide.h"
 
 struct vlan_tag {
 	__be16 control;
@@ -56,8 +56,10 @@ struct scratch {
 		text_word words[MESSAGE_MAX / ICP_WORD + 1];
 		struct icp_query query;
 	} message; /* zero-padded to the word */
-	struct prefix_sums sums;
 	struct prefix_cursor cursor;
+	/* Set only if the chain has more than prefixes, or the lease matters. */
+	struct candidate best; /* the candidate with the smallest rank so far */
+	__u32 horizon;	       /* the chain's, or the rank of a reading that cannot be made */
 	struct {
 		__u32 first_answer; /* as in struct map_chain */
 		__u32 answer;	    /* so far; AUTOMATON_NO_ANSWER: none */

@@ -149,7 +149,6 @@ static void check_match(const uint8_t *url, size_t length, uint64_t seed)
 	__u32 longest = 0, answer = PREFIX_NO_ANSWER;
 	struct prefix_cursor cursor;
 	struct prefix_tree tree;
-	struct prefix_sums sums;
 
 	memcpy(text, url, length);
 	for (size_t i = 0; i < count; i++)
@@ -160,9 +159,7 @@ static void check_match(const uint8_t *url, size_t length, uint64_t seed)
 		}
 	require(prefix_tree_buckets(count) <= MEMBERS + PREFIX_PROBE_MAX);
 	require(prefix_tree_build(&tree, entries, count, arrays.buckets, arrays.lines) == 0);
-	prefix_fill(&sums, &tree.keys, text, length / ICP_WORD + 1);
-	require(prefix_find(&tree, text, &sums, length, bucket_at, line_at, &arrays, &cursor) ==
-		answer);
+	require(prefix_find(&tree, text, length, bucket_at, line_at, &arrays, &cursor) == answer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -79,8 +79,8 @@ static __u32 find(void *maps, const struct map_chain *chain, struct scratch *scr
 {
 	struct match_text text = match_text(scratch, reading);
 
-	return prefix_find(&chain->trees[reading], text.words, text.sums, text.length, bucket_at,
-			   line_at, maps, &scratch->cursor);
+	return prefix_find(&chain->trees[reading], text.words, text.length, bucket_at, line_at,
+			   maps, &scratch->cursor);
 }
 
 static __u32 find_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
@@ -107,14 +107,21 @@ static const struct partition_line *places_at(void *maps, __u32 index)
 	return index < PARTITION_LINES ? &view->image->compiled->partition.lines[index] : NULL;
 }
 
-static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+static enum icp_counter walk_others(void *maps, const struct map_chain *chain, __u32 slot,
+				    __u32 answer, struct scratch *scratch);
+static enum icp_counter walk_timed(void *maps, const struct map_chain *chain, __u32 slot,
+				   struct scratch *scratch);
+static __u32 walk_automata(void *maps, const struct map_chain *chain, __u32 slot,
+			   struct scratch *scratch, __u32 best);
 
 static const struct match_lookups lookups = {
 	.find = find,
 	.answer = answer_at,
 	.reading = read_reading,
 	.key = match_key,
-	.groups = walk_groups,
+	.others = walk_others,
+	.timed = walk_timed,
+	.automata = walk_automata,
 	.places = places_at,
 	.rule = no_rule,
 };
@@ -130,13 +137,31 @@ static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 
 	return true;
 }
 
+static __u32 walk_automata(void *maps, const struct map_chain *chain, __u32 slot,
+			   struct scratch *scratch, __u32 best)
+{
+	return match_automata(chain, slot, scratch, best, walk_groups, maps);
+}
+
+static enum icp_counter walk_others(void *maps, const struct map_chain *chain, __u32 slot,
+				    __u32 answer, struct scratch *scratch)
+{
+	return match_others(chain, slot, answer, scratch, &lookups, maps);
+}
+
+static enum icp_counter walk_timed(void *maps, const struct map_chain *chain, __u32 slot,
+				   struct scratch *scratch)
+{
+	return match_timed(chain, slot, scratch, &lookups, maps);
+}
+
 struct decision image_decide(struct image *image, const char *url, size_t length)
 {
 	static struct view view;
 	text_word *words = view.scratch.message.words + MESSAGE_URL_WORD;
 
 	if (length > PREFIX_URL_MAX)
-		return decision_complete(decision_pass(ICP_COUNT_PASSED_LONG));
+		return decision_pass(ICP_COUNT_PASSED_LONG);
 	/* The last query has left something behind the word with the NUL. */
 	memset(&view.scratch, 0x55, sizeof(view.scratch));
 	view.image = image;
@@ -144,5 +169,5 @@ struct decision image_decide(struct image *image, const char *url, size_t length
 	view.scratch.form = ICP_FORM_QUERY;
 	memset(words, 0, (length / ICP_WORD + 1) * ICP_WORD);
 	memcpy(words, url, length);
-	return decision_complete(match(0, &image->chain, 0, &view.scratch, &lookups, &view));
+	return match(0, &image->chain, 0, &view.scratch, &lookups, &view);
 }

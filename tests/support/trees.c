@@ -40,14 +40,10 @@ void tree_free(struct tree *tree)
 __u32 tree_find(struct tree *tree, const char *url, size_t length)
 {
 	__u64 words[PREFIX_WORDS + 1];
-	struct prefix_sums sums;
 	struct prefix_cursor cursor;
 
 	memset(words, 0x55, sizeof(words));
 	memset(words, 0, (length / ICP_WORD + 1) * ICP_WORD);
 	memcpy(words, url, length);
-	memset(&sums, 0x55, sizeof(sums));
-	prefix_fill(&sums, &tree->tree.keys, words, length / ICP_WORD + 1);
-	return prefix_find(&tree->tree, words, &sums, length, tree_bucket, tree_line, tree,
-			   &cursor);
+	return prefix_find(&tree->tree, words, length, tree_bucket, tree_line, tree, &cursor);
 }

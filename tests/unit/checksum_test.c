@@ -16,15 +16,14 @@ static __u16 plain_sum(const unsigned char *bytes, size_t size)
 
 static __u64 word_sum(const unsigned char *bytes, size_t size)
 {
-	struct checksum sum = { 0 };
-	__u64 word;
+	__u64 sum = 0, word;
 
 	for (size_t i = 0; i < size; i += 8) {
 		word = 0;
 		memcpy(&word, bytes + i, size - i < 8 ? size - i : 8);
-		checksum_add(&sum, word);
+		sum += checksum_word(&word);
 	}
-	return checksum_total(sum);
+	return sum;
 }
 
 /* 0 and 0xffff are the same number in ones' complement. */

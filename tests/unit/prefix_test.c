@@ -219,6 +219,45 @@ TEST(a_collision_is_told)
 	tree_free(&set.tree);
 }
 
+/* A copy of a node above, under the hash of what the URL is probed for: as a collision would lead back. */
+TEST(a_collision_with_a_node_above_is_told)
+{
+	const char url[] = "aaaaaaaabbbbbbbbeeeeeeee";
+	text_word words[PREFIX_WORDS + 1] = { 0 };
+	struct set set = { 0 };
+	struct prefix_bucket *bucket;
+	struct prefix_tree *tree;
+	struct prefix_node node = { 0 };
+	__u32 place = 0, tag;
+	__u64 hash;
+
+	add(&set, "a", 1);
+	add(&set, "aaaaaaaa", 8);
+	add(&set, "aaaaaaaab", 9);
+	add(&set, "aaaaaaaabbbbbbbb", 16);
+	add(&set, "aaaaaaaabbbbbbbbc", 17);
+	add(&set, "aaaaaaaabbbbbbbbdddddddd", 24);
+	build(&set);
+	assert_int_equal(tree_find(&set.tree, url, 24), 4);
+	tree = &set.tree.tree;
+	memcpy(words, url, 24);
+	tag = prefix_tag(prefix_hash(&tree->keys, words, 8));
+	for (size_t i = 0; i < set.tree.bucket_count; i++)
+		for (size_t j = 0; j < PREFIX_BUCKET_NODES; j++)
+			if (set.tree.buckets[i].node[j].tag == tag)
+				node = set.tree.buckets[i].node[j];
+	assert_int_equal(node.next, 16);
+	hash = prefix_hash(&tree->keys, words, 24);
+	node.tag = prefix_tag(hash);
+	bucket = &set.tree.buckets[prefix_home(hash, tree->buckets)];
+	while (bucket->node[place].tag)
+		place++;
+	assert_in_range(place, 0, PREFIX_BUCKET_NODES - 1);
+	bucket->node[place] = node;
+	assert_int_equal(tree_find(&set.tree, url, 24), PREFIX_COLLISION);
+	tree_free(&set.tree);
+}
+
 /* Arrays that are shorter than the tree says. */
 TEST(nothing_is_said_where_a_line_is_missing)
 {

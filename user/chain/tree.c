@@ -58,12 +58,10 @@ size_t prefix_tree_lines(const struct prefix_entry *entries, size_t count)
 static uint64_t hash_text(const struct prefix_keys *keys, const char *text, uint32_t length)
 {
 	__u64 words[PREFIX_WORDS + 1];
-	struct prefix_sums sums;
 
 	words[length / ICP_WORD] = 0; /* of which not all bytes may be the text's */
 	memcpy(words, text, length);
-	prefix_fill(&sums, keys, words, length / ICP_WORD);
-	return prefix_hash(keys, words, &sums, length);
+	return prefix_hash(keys, words, length);
 }
 
 /* Returns false if no slot is within reach of a lookup, or one on the way has the same tag. */

@@ -178,7 +178,6 @@ void recent_store_unref(struct recent_store *store)
 /* Blocks of PREFIX_MAX bytes, the second and all others with the result for those before. */
 static uint64_t hash_key(const struct recent_store *store, struct recent_key key)
 {
-	struct prefix_sums sums;
 	uint64_t hash = 0;
 	size_t done = 0;
 
@@ -186,9 +185,7 @@ static uint64_t hash_key(const struct recent_store *store, struct recent_key key
 		const text_word *words = key.words + done / ICP_WORD;
 		size_t length = key.length - done < PREFIX_MAX ? key.length - done : PREFIX_MAX;
 
-		prefix_fill(&sums, store->keys, words, length / ICP_WORD);
-		hash = (done ? prefix_mix(hash) : 0) ^
-		       prefix_hash(store->keys, words, &sums, length);
+		hash = (done ? prefix_mix(hash) : 0) ^ prefix_hash(store->keys, words, length);
 		done += length;
 		if (done == key.length)
 			return hash;

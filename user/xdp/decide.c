@@ -52,8 +52,8 @@ static __u32 lookup_text(void *maps, const struct map_chain *chain, struct scrat
 {
 	struct match_text text = match_text(scratch, reading);
 
-	return prefix_find(&chain->trees[reading], text.words, text.sums, text.length,
-			   lookup_bucket, lookup_line, maps, &scratch->cursor);
+	return prefix_find(&chain->trees[reading], text.words, text.length, lookup_bucket,
+			   lookup_line, maps, &scratch->cursor);
 }
 
 static __u32 find_place(void *maps, const struct map_chain *chain, struct scratch *scratch,
@@ -137,12 +137,19 @@ static __u64 lookup_now(void *maps)
 	return clock_kernel_ns();
 }
 
-static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
+static enum icp_counter lookup_others(void *maps, const struct map_chain *chain, __u32 slot,
+				      __u32 answer, struct scratch *scratch);
+static enum icp_counter lookup_timed(void *maps, const struct map_chain *chain, __u32 slot,
+				     struct scratch *scratch);
+static __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
+			     struct scratch *scratch, __u32 best);
 
 static const struct match_lookups lookups = {
 	.find = lookup_text,
 	.reading = find_reading,
-	.groups = lookup_groups,
+	.others = lookup_others,
+	.timed = lookup_timed,
+	.automata = lookup_automata,
 	.key = match_key,
 	.places = lookup_places,
 	.recent = lookup_recent,
@@ -181,6 +188,24 @@ static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u3
 	return true;
 }
 
+static __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
+			     struct scratch *scratch, __u32 best)
+{
+	return match_automata(chain, slot, scratch, best, lookup_groups, maps);
+}
+
+static enum icp_counter lookup_others(void *maps, const struct map_chain *chain, __u32 slot,
+				      __u32 answer, struct scratch *scratch)
+{
+	return match_others(chain, slot, answer, scratch, &lookups, maps);
+}
+
+static enum icp_counter lookup_timed(void *maps, const struct map_chain *chain, __u32 slot,
+				     struct scratch *scratch)
+{
+	return match_timed(chain, slot, scratch, &lookups, maps);
+}
+
 /* Fill `scratch` as the program does for a well-formed query. */
 static void read_query(struct scratch *scratch, const char *url, size_t length,
 		       const struct in6_addr *source)
@@ -203,7 +228,7 @@ int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
 
 	*reason = (struct kernel_reason){ .horizon = RANK_NONE };
 	if (length > PREFIX_URL_MAX) {
-		*decision = decision_complete(decision_pass(ICP_COUNT_PASSED_LONG));
+		*decision = decision_pass(ICP_COUNT_PASSED_LONG);
 		return 0;
 	}
 	if (!copy_entry(&copies, PIN_CONTROL, &zero, &control) ||
@@ -211,8 +236,8 @@ int kernel_explain(const struct kernel *kernel, const char *url, size_t length,
 		return error_set(error, "the kernel's maps cannot be read: %s", strerror(errno));
 	copies.reason.horizon = copies.chain.horizon;
 	read_query(&copies.scratch, url, length, source);
-	*decision = decision_complete(match(control.drain, &copies.chain, control.active,
-					    &copies.scratch, &lookups, &copies));
+	*decision = match(control.drain, &copies.chain, control.active, &copies.scratch, &lookups,
+			  &copies);
 	*reason = copies.reason;
 	return 0;
 }

@@ -611,14 +611,12 @@ void kernel_renew_lease(struct kernel *kernel, struct candidate gate)
 static uint64_t url_hash(const struct map_chain *chain, const char *url, size_t length,
 			 const struct in6_addr *source, __u64 *text)
 {
-	struct prefix_sums sums;
 	__u64 asked_by[2];
 
 	memset(text, 0, (PREFIX_WORDS + 1) * sizeof(*text));
 	memcpy(text, url, length);
 	memcpy(asked_by, source, sizeof(asked_by));
-	prefix_fill(&sums, &chain->trees[URL_FORWARD].keys, (const text_word *)text, PREFIX_WORDS);
-	return verdict_hash(chain, &sums, (const text_word *)text, length, asked_by);
+	return verdict_hash(chain, (const text_word *)text, length, asked_by);
 }
 
 void kernel_remember(struct kernel *kernel, const char *url, size_t length,
