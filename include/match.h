@@ -633,7 +633,7 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 
 	scratch->best = best;
 	scratch->horizon = chain->horizon;
-	if (chain->others) {
+	if (chain->others & ~OTHER_RECENTS) { /* which depend on time */
 		counter = lookups->others(maps, chain, slot, answer, scratch);
 		if (counter != ICP_COUNT_ANSWERED)
 			return decision_pass(counter);
