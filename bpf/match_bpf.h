@@ -183,12 +183,15 @@ struct group_loop {
 	__u32 failed;
 };
 
-ICP_INLINE enum icp_counter lookup_others(void *maps, const struct map_chain *chain, __u32 slot,
-					  __u32 answer, struct scratch *scratch);
-ICP_INLINE enum icp_counter lookup_timed(void *maps, const struct map_chain *chain, __u32 slot,
-					 struct scratch *scratch);
-ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
-				 struct scratch *scratch, __u32 best);
+ICP_INLINE enum icp_counter lookup_others(const struct map_chain *chain, __u32 slot, __u32 answer,
+					  struct scratch *scratch,
+					  const struct match_lookups *table, void *maps);
+ICP_INLINE enum icp_counter lookup_timed(const struct map_chain *chain, __u32 slot,
+					 struct scratch *scratch, const struct match_lookups *table,
+					 void *maps);
+ICP_INLINE __u32 lookup_automata(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+				 __u32 best, const struct match_lookups *table, void *maps);
+ICP_INLINE bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 ICP_INLINE __u32 lookup_recent(void *maps, const struct map_chain *chain, __u32 number, __u32 store,
 			       struct scratch *scratch, __u64 now);
 
@@ -198,6 +201,7 @@ static const struct match_lookups lookups = {
 	.timed = lookup_timed,
 	.reading = lookup_reading,
 	.automata = lookup_automata,
+	.groups = lookup_groups,
 	.key = lookup_key,
 	.places = lookup_places,
 	.recent = lookup_recent,
@@ -238,11 +242,11 @@ __attribute__((noinline)) __u32 find_automata(const struct map_chain *chain, __u
 {
 	if (!chain || !scratch) /* never: for the verifier */
 		return MATCH_FAILED;
-	return match_automata(chain, slot, scratch, best, lookup_groups, NULL);
+	return match_automata(chain, slot, scratch, best, &lookups, NULL);
 }
 
-ICP_INLINE __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
-				 struct scratch *scratch, __u32 best)
+ICP_INLINE __u32 lookup_automata(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+				 __u32 best, const struct match_lookups *table, void *maps)
 {
 	return find_automata(chain, slot, scratch, best);
 }
@@ -280,14 +284,16 @@ __attribute__((noinline)) __u32 find_timed(const struct map_chain *chain, __u32 
 	return match_timed(chain, slot, scratch, &lookups, NULL);
 }
 
-ICP_INLINE enum icp_counter lookup_others(void *maps, const struct map_chain *chain, __u32 slot,
-					  __u32 answer, struct scratch *scratch)
+ICP_INLINE enum icp_counter lookup_others(const struct map_chain *chain, __u32 slot, __u32 answer,
+					  struct scratch *scratch,
+					  const struct match_lookups *table, void *maps)
 {
 	return find_others(chain, slot, answer, scratch);
 }
 
-ICP_INLINE enum icp_counter lookup_timed(void *maps, const struct map_chain *chain, __u32 slot,
-					 struct scratch *scratch)
+ICP_INLINE enum icp_counter lookup_timed(const struct map_chain *chain, __u32 slot,
+					 struct scratch *scratch, const struct match_lookups *table,
+					 void *maps)
 {
 	return find_timed(chain, slot, scratch);
 }

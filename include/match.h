@@ -18,23 +18,27 @@ typedef __u32 (*match_find)(void *maps, const struct map_chain *chain, struct sc
 typedef __u32 (*match_read)(void *maps, const struct map_chain *chain, struct scratch *scratch,
 			    enum url_reading reading);
 
-/* match_automata() */
-typedef __u32 (*match_patterns)(void *maps, const struct map_chain *chain, __u32 slot,
-				struct scratch *scratch, __u32 best);
-
 /*
  * Lookups in the maps of maps.h; `maps` is what match() was given. NULL: there is no such entry, or
  * it cannot be read. An entry stays valid until the next call of the same function.
  */
 struct match_lookups {
 	match_find find;
-	/* match_others(), and match_timed() */
-	enum icp_counter (*others)(void *maps, const struct map_chain *chain, __u32 slot,
-				   __u32 answer, struct scratch *scratch);
-	enum icp_counter (*timed)(void *maps, const struct map_chain *chain, __u32 slot,
-				  struct scratch *scratch);
+	/* match_others(), match_timed() and match_automata(), which the program calls as functions */
+	enum icp_counter (*others)(const struct map_chain *chain, __u32 slot, __u32 answer,
+				   struct scratch *scratch, const struct match_lookups *lookups,
+				   void *maps);
+	enum icp_counter (*timed)(const struct map_chain *chain, __u32 slot,
+				  struct scratch *scratch, const struct match_lookups *lookups,
+				  void *maps);
+	__u32 (*automata)(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
+			  __u32 best, const struct match_lookups *lookups, void *maps);
 	match_read reading;
-	match_patterns automata;
+	/*
+	 * Call match_group() for `count` groups of `automata` from index `first` on, until it
+	 * returns false. Returns false if a group cannot be read.
+	 */
+	bool (*groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 	/* Find a key of the URL: scratch->key. */
 	void (*key)(void *maps, struct scratch *scratch, const struct url_key_form *form);
 	const struct partition_line *(*places)(void *maps, __u32 index);
@@ -155,17 +159,11 @@ ICP_INLINE bool match_group(struct scratch *scratch, const struct automaton_grou
 #define MATCH_FAILED 0x40000u
 
 /*
- * Call match_group() for `count` groups of `automata` from index `first` on, until it returns false.
- * Returns false if a group cannot be read.
- */
-typedef bool (*match_groups)(void *maps, struct scratch *scratch, __u32 first, __u32 count);
-
-/*
  * The answer of the first policy on patterns that matches and has a rank less than `best`.
  * PREFIX_NO_ANSWER: none does. MATCH_FAILED: they cannot be evaluated.
  */
 ICP_INLINE __u32 match_automata(const struct map_chain *chain, __u32 slot, struct scratch *scratch,
-				__u32 best, match_groups groups, void *maps)
+				__u32 best, const struct match_lookups *lookups, void *maps)
 {
 	const text_word *url = scratch->message.words + MESSAGE_URL_WORD;
 	__u32 automata =
@@ -177,7 +175,7 @@ ICP_INLINE __u32 match_automata(const struct map_chain *chain, __u32 slot, struc
 	scratch->groups.first_answer = chain->first_answer;
 	scratch->groups.answer = AUTOMATON_NO_ANSWER;
 	scratch->groups.best = best;
-	if (!groups(maps, scratch, slot * AUTOMATON_GROUPS, chain->groups))
+	if (!lookups->groups(maps, scratch, slot * AUTOMATON_GROUPS, chain->groups))
 		return MATCH_FAILED;
 	return ICP_READ_BACK(scratch->groups.answer);
 }
@@ -553,7 +551,7 @@ ICP_INLINE enum icp_counter match_others(const struct map_chain *chain, __u32 sl
 		match_source(chain, scratch, lookups, maps);
 	answer = PREFIX_NO_ANSWER;
 	if (chain->others & OTHER_PATTERNS)
-		answer = lookups->automata(maps, chain, slot, scratch, scratch->best.rank);
+		answer = lookups->automata(chain, slot, scratch, scratch->best.rank, lookups, maps);
 	/* A partition gives a verdict on every URL: no policy after it is in the maps. */
 	if (chain->others & OTHER_PARTITION && answer == PREFIX_NO_ANSWER &&
 	    chain->partition.rank < scratch->best.rank)
@@ -634,13 +632,13 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 	scratch->best = best;
 	scratch->horizon = chain->horizon;
 	if (chain->others & ~OTHER_RECENTS) { /* which depend on time */
-		counter = lookups->others(maps, chain, slot, answer, scratch);
+		counter = lookups->others(chain, slot, answer, scratch, lookups, maps);
 		if (counter != ICP_COUNT_ANSWERED)
 			return decision_pass(counter);
 	}
 	/* Before all gates and before the horizon the lease does not matter. */
 	if (scratch->best.rank >= chain->first_gate || scratch->best.rank >= scratch->horizon) {
-		counter = lookups->timed(maps, chain, slot, scratch);
+		counter = lookups->timed(chain, slot, scratch, lookups, maps);
 		if (counter != ICP_COUNT_ANSWERED)
 			return decision_pass(counter);
 	}

@@ -228,11 +228,11 @@ struct prefix_cursor {
 		struct prefix_node node;
 		__u32 head; /* bytes that its head has */
 	} found[2];
-	__u64 sum;   /* prefix_sum() of the first `words` words */
-	__u32 words; /* never decreases during a lookup */
-	__u32 full;  /* full buckets passed in the probe for the node's next */
-	__u32 tag;   /* that the first step looks for */
-	__u32 answer;
+	__u64 sum;    /* prefix_sum() of the first `words` words */
+	__u32 words;  /* never decreases during a lookup */
+	__u32 full;   /* full buckets passed in the probe for the node's next */
+	__u32 tag;    /* that the first step looks for */
+	__u32 answer; /* of the program, which reads it back for the verifier */
 };
 
 /* Where the first step of a lookup has led. */

@@ -107,21 +107,17 @@ static const struct partition_line *places_at(void *maps, __u32 index)
 	return index < PARTITION_LINES ? &view->image->compiled->partition.lines[index] : NULL;
 }
 
-static enum icp_counter walk_others(void *maps, const struct map_chain *chain, __u32 slot,
-				    __u32 answer, struct scratch *scratch);
-static enum icp_counter walk_timed(void *maps, const struct map_chain *chain, __u32 slot,
-				   struct scratch *scratch);
-static __u32 walk_automata(void *maps, const struct map_chain *chain, __u32 slot,
-			   struct scratch *scratch, __u32 best);
+static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 
 static const struct match_lookups lookups = {
 	.find = find,
 	.answer = answer_at,
 	.reading = read_reading,
 	.key = match_key,
-	.others = walk_others,
-	.timed = walk_timed,
-	.automata = walk_automata,
+	.others = match_others,
+	.timed = match_timed,
+	.automata = match_automata,
+	.groups = walk_groups,
 	.places = places_at,
 	.rule = no_rule,
 };
@@ -135,24 +131,6 @@ static bool walk_groups(void *maps, struct scratch *scratch, __u32 first, __u32 
 				 maps))
 			break;
 	return true;
-}
-
-static __u32 walk_automata(void *maps, const struct map_chain *chain, __u32 slot,
-			   struct scratch *scratch, __u32 best)
-{
-	return match_automata(chain, slot, scratch, best, walk_groups, maps);
-}
-
-static enum icp_counter walk_others(void *maps, const struct map_chain *chain, __u32 slot,
-				    __u32 answer, struct scratch *scratch)
-{
-	return match_others(chain, slot, answer, scratch, &lookups, maps);
-}
-
-static enum icp_counter walk_timed(void *maps, const struct map_chain *chain, __u32 slot,
-				   struct scratch *scratch)
-{
-	return match_timed(chain, slot, scratch, &lookups, maps);
 }
 
 struct decision image_decide(struct image *image, const char *url, size_t length)

@@ -137,19 +137,15 @@ static __u64 lookup_now(void *maps)
 	return clock_kernel_ns();
 }
 
-static enum icp_counter lookup_others(void *maps, const struct map_chain *chain, __u32 slot,
-				      __u32 answer, struct scratch *scratch);
-static enum icp_counter lookup_timed(void *maps, const struct map_chain *chain, __u32 slot,
-				     struct scratch *scratch);
-static __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
-			     struct scratch *scratch, __u32 best);
+static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u32 count);
 
 static const struct match_lookups lookups = {
 	.find = lookup_text,
 	.reading = find_reading,
-	.others = lookup_others,
-	.timed = lookup_timed,
-	.automata = lookup_automata,
+	.others = match_others,
+	.timed = match_timed,
+	.automata = match_automata,
+	.groups = lookup_groups,
 	.key = match_key,
 	.places = lookup_places,
 	.recent = lookup_recent,
@@ -186,24 +182,6 @@ static bool lookup_groups(void *maps, struct scratch *scratch, __u32 first, __u3
 			break;
 	}
 	return true;
-}
-
-static __u32 lookup_automata(void *maps, const struct map_chain *chain, __u32 slot,
-			     struct scratch *scratch, __u32 best)
-{
-	return match_automata(chain, slot, scratch, best, lookup_groups, maps);
-}
-
-static enum icp_counter lookup_others(void *maps, const struct map_chain *chain, __u32 slot,
-				      __u32 answer, struct scratch *scratch)
-{
-	return match_others(chain, slot, answer, scratch, &lookups, maps);
-}
-
-static enum icp_counter lookup_timed(void *maps, const struct map_chain *chain, __u32 slot,
-				     struct scratch *scratch)
-{
-	return match_timed(chain, slot, scratch, &lookups, maps);
 }
 
 /* Fill `scratch` as the program does for a well-formed query. */
