@@ -95,8 +95,9 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 			   struct icp_verdict verdict)
 {
 	const struct frame *frame = &scratch->frame;
-	__u32 offset = frame->message_offset;
-	__u32 ip_offset = frame->ip_offset;
+	/* Of 64 bits: clang need not extend them to add them to a pointer. */
+	__u64 offset = frame->message_offset;
+	__u64 ip_offset = frame->ip_offset;
 	__u16 udp_size = frame->udp_size - ANSWER_SHIFT;
 	struct icp_header header;
 	struct udphdr *udp;
@@ -107,7 +108,11 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 		return -1;
 	ICP_BOUNDED(offset);
 	ICP_BOUNDED(ip_offset);
-	/* A driver may split a frame; the headers must be contiguous. */
+	/*
+	 * A driver may split a frame; the headers must be contiguous. This is tested before the head is
+	 * cut: if another program has put metadata before the frame, a cut moves that over the frame's
+	 * first bytes, and undoing it does not bring them back.
+	 */
 	data = (void *)(long)ctx->data;
 	end = (void *)(long)ctx->data_end;
 	if (data + offset + ICP_QUERY_HEADER_SIZE > end)

@@ -22,6 +22,7 @@
 typedef __u32 __attribute__((may_alias)) packet_word;
 typedef __u16 __attribute__((may_alias)) packet_half;
 
+#define IPV4_PLAIN 0x45			       /* the first byte: version 4, no options */
 #define IPV4_RESERVED_OR_MORE_OR_OFFSET 0xbfff /* frag_off: all but "don't fragment" */
 #define IPV4_OFFSET 0x1fff
 
@@ -40,9 +41,11 @@ ICP_INLINE bool ipv4_is_querier(__u32 address, bool loopback)
 {
 	__u32 host = ICP_SWAP32(address);
 
-	if (host >> 24 == 0 || host >> 28 == 0xe || host == 0xffffffff)
-		return false;
-	return host >> 24 != 127 || loopback;
+	if (host >> 24 == 127)
+		return loopback;
+	if (host - 0x01000000 < 0xe0000000 - 0x01000000) /* usually */
+		return true;
+	return host >= 0xf0000000 && host != 0xffffffff;
 }
 
 ICP_INLINE bool ipv6_is_mapped_ipv4(const __u32 *address)
@@ -102,16 +105,12 @@ ICP_INLINE bool ipv4_is_broadcast(__u32 address, struct xdp_md *ctx, bool odd_br
 	return ((ICP_SWAP32(address) & 3) == 3 || odd_broadcast) && find_broadcast(ctx, address);
 }
 
-/*
- * Put the destination's entry into scratch->last; `first` and `second` are the words of its address in
- * memory order, `port` is in network order. Returns false if there is none.
- */
-__attribute__((noinline)) int find_destination(struct scratch *scratch, __u64 first, __u64 second,
-					       __u32 ifindex, __u32 port)
+/* Put the entry of the frame's destination into scratch->last. Returns false if there is none. */
+__attribute__((noinline)) int find_destination(struct scratch *scratch, __u32 ifindex)
 {
 	const struct map_control *control = lookup_control();
 	const struct destination *found;
-	struct destination_key key __attribute__((aligned(8))); /* written by words */
+	struct destination_key key __attribute__((aligned(8))); /* copied by words */
 	__u32 version;
 
 	if (!scratch || !control) /* never: for the verifier */
@@ -121,10 +120,9 @@ __attribute__((noinline)) int find_destination(struct scratch *scratch, __u64 fi
 	 * packet looks it up again.
 	 */
 	version = ICP_READ_BACK(control->destinations);
-	((text_word *)key.address)[0] = first;
-	((text_word *)key.address)[1] = second;
+	mapped_address((__u32 *)key.address, scratch->frame.destination, scratch->frame.ipv6);
 	key.ifindex = ifindex;
-	key.port = (ICP_FORCE __be16)port;
+	key.port = scratch->frame.destination_port;
 	key.zero = 0;
 	found = bpf_map_lookup_elem(&destinations, &key);
 	if (!found)
@@ -135,25 +133,28 @@ __attribute__((noinline)) int find_destination(struct scratch *scratch, __u64 fi
 	return true;
 }
 
+/* Compare the last destination's address with the words of another: 0 if they are equal. */
+ICP_INLINE __u64 last_differs(const struct scratch *scratch, __u64 first, __u64 second)
+{
+	const text_word *last = (const text_word *)scratch->last.key.address;
+
+	return (last[0] ^ first) | (last[1] ^ second);
+}
+
 /*
  * Find the destination of a packet: scratch->last. Returns false if it is not for this responder. A
  * lookup in a hash map with a key of this size takes as long as matching a prefix, and usually finds
- * the same entry as the last lookup, so that entry is cached.
+ * the same entry as the last lookup, so that entry is cached. `difference` is of the addresses.
  */
-ICP_INLINE bool destination_find(const __u64 address[2], __be16 port, __u32 ifindex, __u32 version,
+ICP_INLINE bool destination_find(__u64 difference, __be16 port, __u32 ifindex, __u32 version,
 				 struct scratch *scratch)
 {
-	const text_word *last = (const text_word *)scratch->last.key.address;
-	__u64 difference;
-
-	difference = (last[0] ^ address[0]) | (last[1] ^ address[1]) |
-		     (scratch->last.key.ifindex ^ ifindex) | (scratch->last.version ^ version) |
-		     ((ICP_FORCE __u16)scratch->last.key.port ^ (ICP_FORCE __u16)port);
-	return !difference ||
-	       find_destination(scratch, address[0], address[1], ifindex, (ICP_FORCE __u16)port);
+	difference |= (scratch->last.key.ifindex ^ ifindex) | (scratch->last.version ^ version) |
+		      ((ICP_FORCE __u16)scratch->last.key.port ^ (ICP_FORCE __u16)port);
+	return !difference || find_destination(scratch, ifindex);
 }
 
-/* Returns ICP_COUNT_ANSWERED if the datagram may get a reply, else the reason to pass it. */
+/* Returns ICP_COUNT_ANSWERED if the datagram is for this responder, else the reason to pass it. */
 ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_control *control,
 					   struct scratch *scratch)
 {
@@ -163,9 +164,9 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	struct ethhdr *ethernet = data;
 	struct udphdr *udp;
 	__u32 offset = sizeof(*ethernet);
-	__u32 ip_payload, options = 0, fragment = 0;
-	__u64 address[2], header_sum = 0;
-	bool loopback;
+	enum icp_counter odd = ICP_COUNT_ANSWERED; /* a fault of the IP header */
+	__u64 difference;
+	__u32 ip_payload;
 	__be16 ethertype;
 
 	if ((void *)(ethernet + 1) > end)
@@ -199,26 +200,38 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 
 	if (ethertype == host_to_be16(ETH_P_IP)) {
 		const struct iphdr *ip = data + offset;
-		__u32 header;
+		__u32 header = sizeof(*ip), source, destination;
+		__u64 addresses_sum;
 
 		if ((void *)(ip + 1) > end)
 			return refuse(ICP_COUNT_PASSED_FOREIGN);
-		header = ip->ihl * 4;
-		if (ip->version != 4 || header < sizeof(*ip) || ip->protocol != IPPROTO_UDP ||
-		    ip->frag_off & host_to_be16(IPV4_OFFSET))
+		if (ip->protocol != IPPROTO_UDP)
 			return refuse(ICP_COUNT_PASSED_FOREIGN);
-		frame->ipv6 = false;
-		frame->source[3] = (ICP_FORCE __u32)ip->saddr;
-		frame->destination[3] = (ICP_FORCE __u32)ip->daddr;
-		frame->addresses_sum = (__u64)ip->saddr + ip->daddr;
-		header_sum = frame->addresses_sum + ((const __u32 *)ip)[0] +
-			     ((const __u32 *)ip)[1] + ((const __u32 *)ip)[2];
-		options = header - sizeof(*ip);
-		fragment = ip->frag_off & host_to_be16(IPV4_RESERVED_OR_MORE_OR_OFFSET);
+		source = (ICP_FORCE __u32)ip->saddr;
+		destination = (ICP_FORCE __u32)ip->daddr;
+		addresses_sum = (__u64)source + destination;
+		if (!checksum_is_full(addresses_sum + ((const __u32 *)ip)[0] +
+				      ((const __u32 *)ip)[1] + ((const __u32 *)ip)[2]))
+			odd = ICP_COUNT_PASSED_CHECKSUM;
+		if (ip->frag_off & host_to_be16(IPV4_RESERVED_OR_MORE_OR_OFFSET)) {
+			if (ip->frag_off & host_to_be16(IPV4_OFFSET))
+				return refuse(ICP_COUNT_PASSED_FOREIGN);
+			odd = ICP_COUNT_PASSED_FRAGMENT;
+		}
+		if (*(const __u8 *)ip != IPV4_PLAIN) {
+			header = ip->ihl * 4;
+			if (ip->version != 4 || header < sizeof(*ip))
+				return refuse(ICP_COUNT_PASSED_FOREIGN);
+			odd = ICP_COUNT_PASSED_IP_OPTIONS; /* which the sum is without */
+		}
 		ip_payload = be16_to_host(ip->tot_len) - header;
 		offset += header;
-		address[0] = 0;
-		address[1] = word_pair((ICP_FORCE __u32)host_to_be32(0xffff), ip->daddr);
+		frame->ipv6 = false;
+		frame->source[3] = source;
+		frame->destination[3] = destination;
+		frame->addresses_sum = addresses_sum;
+		difference = last_differs(
+			scratch, 0, word_pair((ICP_FORCE __u32)host_to_be32(0xffff), destination));
 	} else if (ethertype == host_to_be16(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = data + offset;
 
@@ -241,8 +254,8 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 			return refuse(ICP_COUNT_PASSED_FOREIGN);
 		ip_payload = be16_to_host(ip->payload_len);
 		offset += sizeof(*ip);
-		address[0] = word_at(ip->daddr.in6_u.u6_addr8);
-		address[1] = word_at(ip->daddr.in6_u.u6_addr8 + ICP_WORD);
+		difference = last_differs(scratch, word_at(ip->daddr.in6_u.u6_addr8),
+					  word_at(ip->daddr.in6_u.u6_addr8 + ICP_WORD));
 	} else {
 		return refuse(ICP_COUNT_PASSED_FOREIGN);
 	}
@@ -253,39 +266,42 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	frame->destination_port = udp->dest;
 	if (frame->destination_port == 0)
 		return refuse(ICP_COUNT_PASSED_FOREIGN);
-	if (!destination_find(address, frame->destination_port, ctx->ingress_ifindex,
+	if (!destination_find(difference, frame->destination_port, ctx->ingress_ifindex,
 			      control->destinations, scratch))
 		return refuse(ICP_COUNT_PASSED_FOREIGN);
 
 	/* From here on it is for this responder, and each reason to pass it has a counter. */
 	if (word_first_bytes(word_at(scratch->last.value.mac) ^ frame->to_mac, ETH_ALEN))
 		return refuse(ICP_COUNT_PASSED_MAC);
-	if (options | fragment)
-		return refuse(options ? ICP_COUNT_PASSED_IP_OPTIONS : ICP_COUNT_PASSED_FRAGMENT);
+	if (odd != ICP_COUNT_ANSWERED)
+		return refuse(odd);
 	frame->source_port = udp->source;
 	frame->checksum = (ICP_FORCE __u16)udp->check;
 	frame->udp_size = be16_to_host(udp->len);
 	frame->message_offset = offset + sizeof(*udp);
 	if (frame->udp_size != ip_payload || frame->udp_size < sizeof(*udp))
 		return refuse(ICP_COUNT_PASSED_TRUNCATED);
+	if (frame->checksum == 0 && frame->ipv6) /* RFC 8200 section 8.1: required */
+		return refuse(ICP_COUNT_PASSED_CHECKSUM);
+	return ICP_COUNT_ANSWERED;
+}
 
+/* May the sender of a classified frame get a reply? (Rule R7.) Returns as frame_classify(). */
+ICP_INLINE enum icp_counter frame_sender(struct xdp_md *ctx, const struct map_control *control,
+					 const struct scratch *scratch)
+{
+	const struct frame *frame = &scratch->frame;
 	/* Only the loopback interface has no MAC address, and only it sees ::1 and 127/8. */
-	loopback = !word_first_bytes(frame->to_mac, ETH_ALEN);
+	bool loopback = !word_first_bytes(frame->to_mac, ETH_ALEN), querier;
+
 	if (frame->source_port == 0 || *(const __u8 *)&frame->from_mac & 1)
 		return refuse(ICP_COUNT_PASSED_SOURCE);
-	if (frame->ipv6) {
-		if (!ipv6_is_querier(frame->source, loopback))
-			return refuse(ICP_COUNT_PASSED_SOURCE);
-		if (frame->checksum == 0) /* RFC 8200 section 8.1: required */
-			return refuse(ICP_COUNT_PASSED_CHECKSUM);
-	} else {
-		if (!ipv4_is_querier(frame->source[3], loopback) ||
-		    ipv4_is_broadcast(frame->source[3], ctx, control->odd_broadcast))
-			return refuse(ICP_COUNT_PASSED_SOURCE);
-		if (!checksum_is_full(header_sum))
-			return refuse(ICP_COUNT_PASSED_CHECKSUM);
-	}
-	return ICP_COUNT_ANSWERED;
+	if (frame->ipv6)
+		querier = ipv6_is_querier(frame->source, loopback);
+	else
+		querier = ipv4_is_querier(frame->source[3], loopback) &&
+			  !ipv4_is_broadcast(frame->source[3], ctx, control->odd_broadcast);
+	return querier ? ICP_COUNT_ANSWERED : refuse(ICP_COUNT_PASSED_SOURCE);
 }
 
 #endif

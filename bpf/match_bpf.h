@@ -70,12 +70,9 @@ ICP_INLINE __u32 lookup_text(void *maps, const struct map_chain *chain, struct s
 		first.node = &cursor->found[0].node;
 		first.head = ICP_READ_BACK(cursor->found[0].head);
 	}
-	if (first.step == PREFIX_STEP_END)
-		cursor->answer =
-			prefix_decide(tree, first.node, first.head, text.words, lookup_line, maps);
-	else
-		cursor->answer = PREFIX_COLLISION;
-	return ICP_READ_BACK(cursor->answer);
+	if (first.step != PREFIX_STEP_END)
+		return PREFIX_COLLISION;
+	return prefix_decide(tree, first.node, first.head, text.words, lookup_line, maps);
 }
 
 /* Begin lookup_text() of the URL as it is. */

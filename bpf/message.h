@@ -14,7 +14,7 @@
 
 /* The results of the pass over the URL's words. */
 struct reading {
-	__u64 sum;	  /* for the checksum: the URL's words, later also the header's */
+	struct checksum_words sum;
 	__u64 suspicious; /* of word_controls() */
 };
 
@@ -23,7 +23,7 @@ ICP_INLINE __u64 read_word(struct reading *reading, const text_word *at)
 {
 	__u64 word = *at;
 
-	reading->sum += checksum_word(at);
+	checksum_add(&reading->sum, word, at);
 	reading->suspicious |= word_controls(word);
 	return word;
 }
@@ -96,12 +96,14 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	url[whole] = word_last_bytes(*(const text_word *)last, (size - 1) % ICP_WORD + 1);
 	from += ICP_QUERY_HEADER_SIZE;
 
-	ICP_BOUNDED(from); /* or the compiler computes each place from the message's beginning */
+	ICP_BOUNDED(url); /* or the compiler computes each place from the beginning of the memory */
 #pragma unroll
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
-		if (from + (i + 1) * ICP_WORD >= end) /* the last word, read above */
+		from += ICP_WORD;
+		ICP_BOUNDED(from); /* likewise, from the beginning of the message */
+		if (from >= end)   /* the last word, read above */
 			break;
-		url[i] = read_word(reading, (const text_word *)from + i);
+		url[i] = read_word(reading, (const text_word *)from - 1);
 	}
 	return true;
 }
@@ -153,7 +155,7 @@ ICP_INLINE enum icp_counter message_check(const struct map_chain *chain, struct 
 	struct frame *frame = &scratch->frame;
 	text_word *words = scratch->message.words;
 	text_word *url = words + MESSAGE_URL_WORD;
-	__u64 headers_sum, tail;
+	__u64 sum, tail;
 	__u32 length, whole, left, i;
 	bool partial = false;
 
@@ -169,11 +171,11 @@ ICP_INLINE enum icp_counter message_check(const struct map_chain *chain, struct 
 	/* The zeroes behind the URL become 0x7f, which word_controls() does not flag. */
 	reading->suspicious |=
 		word_controls(tail | (WORD_ONES * 0x7f & ~word_first_bytes(~0ULL, left)));
-	reading->sum += checksum_word(&url[whole]);
-	headers_sum = frame->addresses_sum + (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) +
-		      (ICP_FORCE __u16)frame->source_port +
-		      (ICP_FORCE __u16)frame->destination_port;
-	scratch->kept_sum = headers_sum + reading->sum;
+	checksum_add(&reading->sum, tail, &url[whole]);
+	sum = checksum_of_words(reading->sum) + frame->addresses_sum +
+	      (ICP_FORCE __u16)host_to_be16(IPPROTO_UDP) + (ICP_FORCE __u16)frame->source_port +
+	      (ICP_FORCE __u16)frame->destination_port;
+	scratch->kept_sum = sum;
 
 	if (frame->checksum) {
 		__u64 size_sum = (ICP_FORCE __u16)host_to_be16(frame->udp_size);
@@ -182,9 +184,8 @@ ICP_INLINE enum icp_counter message_check(const struct map_chain *chain, struct 
 		bool full;
 
 		for (i = 0; i < MESSAGE_URL_WORD; i++)
-			reading->sum += checksum_word(&words[i]);
-		full = checksum_is_full(headers_sum + reading->sum + 2 * size_sum +
-					frame->checksum);
+			sum += checksum_word(&words[i]);
+		full = checksum_is_full(sum + 2 * size_sum + frame->checksum);
 		if (!full || generic_mode) {
 			partial = checksum_is_partial(frame->checksum, pseudo);
 			if (!full && !partial)
@@ -196,7 +197,7 @@ ICP_INLINE enum icp_counter message_check(const struct map_chain *chain, struct 
 	}
 	frame->partial = partial;
 
-	if (icp_header_form(&scratch->message.query.header, frame->udp_size - sizeof(struct udphdr),
+	if (icp_fields_form(&scratch->message.query.header, frame->udp_size - sizeof(struct udphdr),
 			    chain->answer_request_zero) != ICP_FORM_QUERY)
 		return refuse(ICP_COUNT_PASSED_MALFORMED);
 	if (tail != word_first_bytes(tail, left)) /* the last byte is not the NUL */

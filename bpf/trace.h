@@ -11,16 +11,6 @@
 #define TRACE_WINDOW_BITS 24 /* a window is 2^24 ns, 17 ms */
 #define TRACE_WINDOW_MAX 64  /* records in a window */
 
-ICP_INLINE void trace_address(__u8 *to, const __u32 *from, bool ipv6)
-{
-	__u32 *words = (__u32 *)to;
-
-	words[0] = ipv6 ? from[0] : 0;
-	words[1] = ipv6 ? from[1] : 0;
-	words[2] = ipv6 ? from[2] : (ICP_FORCE __u32)host_to_be32(0xffff);
-	words[3] = from[3];
-}
-
 /*
  * Record the query that is being processed; `url_length` is 0 if its message was not read. Returns 1
  * if there was no room. Neither inline nor static, so that the verifier follows it once, by itself.
@@ -49,8 +39,8 @@ __attribute__((noinline)) int trace_query(__u32 counter, __u32 verdict, __u32 ra
 
 	frame = &scratch->frame;
 	record->time = now;
-	trace_address(record->source, frame->source, frame->ipv6);
-	trace_address(record->destination, frame->destination, frame->ipv6);
+	mapped_address((__u32 *)record->source, frame->source, frame->ipv6);
+	mapped_address((__u32 *)record->destination, frame->destination, frame->ipv6);
 	record->source_port = frame->source_port;
 	record->destination_port = frame->destination_port;
 	record->request_number =

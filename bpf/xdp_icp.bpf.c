@@ -78,7 +78,11 @@ int xdp_icp(struct xdp_md *ctx)
 		return pass(ICP_COUNT_PASSED_FAILED);
 	if (found != ICP_COUNT_ANSWERED)
 		return pass_query(chain, found, 0);
+	/* What does not depend on the lookup is checked while it waits for its cache line. */
 	begun = lookup_begin(chain, scratch);
+	found = frame_sender(ctx, control, scratch);
+	if (found != ICP_COUNT_ANSWERED)
+		return pass(found);
 	found = message_check(chain, scratch, &reading);
 	if (found != ICP_COUNT_ANSWERED)
 		return pass_query(chain, found, 0);

@@ -132,6 +132,28 @@ ICP_INLINE __u64 word_at(const void *at)
 #endif
 }
 
+typedef __u32 __attribute__((may_alias)) word_half;
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define WORD_UPPER 1
+#else
+#define WORD_UPPER 0
+#endif
+
+/*
+ * The lower and the upper half of a word, aligned to half a word; in the program it need not be aligned.
+ * Volatile, or compilers load the word once and shift its upper half out.
+ */
+ICP_INLINE __u32 word_lower_at(const void *at)
+{
+	return ((const volatile word_half *)at)[1 - WORD_UPPER];
+}
+
+ICP_INLINE __u32 word_upper_at(const void *at)
+{
+	return ((const volatile word_half *)at)[WORD_UPPER];
+}
+
 /* Move the last `bytes` (1 to 8) bytes of a word to its beginning, and zero the others. */
 ICP_INLINE __u64 word_last_bytes(__u64 word, __u32 bytes)
 {

@@ -9,26 +9,40 @@
 
 #include "base.h"
 
-typedef __u32 __attribute__((may_alias)) checksum_half;
-
-/*
- * The sum of the two halves of the word at `at`. Volatile, or compilers load the word once and shift its
- * upper half out.
- */
+/* The sum of the two halves of the word at `at`. */
 ICP_INLINE __u64 checksum_word(const void *at)
 {
-	const volatile checksum_half *half = at;
-
-	return (__u64)half[0] + half[1];
+	return (__u64)word_lower_at(at) + word_upper_at(at);
 }
 
-/* Fold a sum below 2^47 (of at most 2^15 words of 32 bits) to 16 bits; the result is not complemented. */
+/* A sum of whole words, of which each takes two additions and one load more than the word's own. */
+struct checksum_words {
+	__u64 words; /* modulo 2^64 */
+	__u64 upper; /* of the words' upper halves */
+};
+
+/* Add a word that has been read at `at`. */
+ICP_INLINE void checksum_add(struct checksum_words *sum, __u64 word, const void *at)
+{
+	sum->words += word;
+	sum->upper += word_upper_at(at);
+}
+
+/* The sum of all halves of at most 2^31 words. */
+ICP_INLINE __u64 checksum_of_words(struct checksum_words sum)
+{
+	return sum.words - (sum.upper << 32) + sum.upper;
+}
+
+/*
+ * Fold a sum below 2^48 to 16 bits; the result is not complemented. If the sum's digits to the base 2^16
+ * are a, b, c, the lowest first, then the product's are a, a + b, a + b + c and a + b + c, each with the
+ * carry of the one before. The carry into the last is (a + b + c + carry(a + b)) / 2^16, which equals
+ * (a + b + c - 1) / 0xffff for all digits: what an addition with end-around carry adds.
+ */
 ICP_INLINE __u16 checksum_fold(__u64 sum)
 {
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
+	return sum * 0x0001000100010001 >> 48;
 }
 
 /*

@@ -87,21 +87,16 @@ enum icp_form {
 };
 
 /*
- * Classify a datagram by all but its URL. `size` is the datagram's in bytes; `header` is read if
- * that is at least ICP_HEADER_SIZE. ICP_FORM_QUERY: a query, whose URL is to be checked next.
+ * icp_header_form() of a datagram of ICP_HEADER_SIZE to ICP_MESSAGE_MAX bytes.
  *
  * Only a query gets a reply, and nothing else an ERR: a single forged ERR would otherwise travel
  * between two responders forever (rule R1).
  */
-ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 size,
+ICP_INLINE enum icp_form icp_fields_form(const struct icp_header *header, __u32 size,
 					 bool answer_request_zero)
 {
 	__be32 first;
 
-	if (size < ICP_HEADER_SIZE)
-		return ICP_FORM_SHORT;
-	if (size > ICP_MESSAGE_MAX)
-		return ICP_FORM_LONG;
 	/* All three fields at once; which of them is wrong only if one is. */
 	__builtin_memcpy(&first, header, sizeof(first));
 	if (first != host_to_be32(ICP_OP_QUERY << 24 | ICP_VERSION << 16 | size)) {
@@ -113,6 +108,20 @@ ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 
 	if (header->request_number == 0 && !answer_request_zero)
 		return ICP_FORM_REQUEST_ZERO;
 	return ICP_FORM_QUERY;
+}
+
+/*
+ * Classify a datagram by all but its URL. `size` is the datagram's in bytes; `header` is read if
+ * that is at least ICP_HEADER_SIZE. ICP_FORM_QUERY: a query, whose URL is to be checked next.
+ */
+ICP_INLINE enum icp_form icp_header_form(const struct icp_header *header, __u32 size,
+					 bool answer_request_zero)
+{
+	if (size < ICP_HEADER_SIZE)
+		return ICP_FORM_SHORT;
+	if (size > ICP_MESSAGE_MAX)
+		return ICP_FORM_LONG;
+	return icp_fields_form(header, size, answer_request_zero);
 }
 
 /*

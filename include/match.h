@@ -76,13 +76,10 @@ ICP_INLINE struct match_text match_text(const struct scratch *scratch, enum url_
 	return text;
 }
 
-/* The querier's address as the maps have it: IPv4 as ::ffff:a.b.c.d. */
+/* The querier's address as the maps have it. */
 ICP_INLINE void source_words(const struct frame *frame, __u32 address[4])
 {
-	address[0] = frame->ipv6 ? frame->source[0] : 0;
-	address[1] = frame->ipv6 ? frame->source[1] : 0;
-	address[2] = frame->ipv6 ? frame->source[2] : (ICP_FORCE __u32)host_to_be32(0xffff);
-	address[3] = frame->source[3];
+	mapped_address(address, frame->source, frame->ipv6);
 }
 
 /* Let the policies on the querier's address compete: scratch->best. */
@@ -612,15 +609,17 @@ ICP_INLINE struct decision match_chain(const struct map_chain *chain, __u32 slot
 				       struct scratch *scratch, const struct match_lookups *lookups,
 				       void *maps)
 {
-	struct candidate best = candidate_default(chain);
 	const struct prefix_answer *said;
+	struct candidate best;
 	enum icp_counter counter;
 	__u32 answer;
 
 	answer = lookups->find(maps, chain, scratch, URL_FORWARD);
 	if (answer == PREFIX_COLLISION)
 		return decision_pass(ICP_COUNT_PASSED_COLLISION);
-	if (answer != PREFIX_NO_ANSWER) {
+	if (answer == PREFIX_NO_ANSWER) {
+		best = candidate_default(chain);
+	} else {
 		said = lookups->answer(maps, answer + chain->first_answer);
 		if (!said)
 			return decision_pass(ICP_COUNT_PASSED_FAILED);

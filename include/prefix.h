@@ -120,13 +120,17 @@ struct prefix_tree {
 	__u32 longest; /* bytes of the longest prefix */
 };
 
-/* The summand of one word. */
+/* The summand of one word, given by its halves. */
+ICP_INLINE __u64 prefix_product_of(__u32 lower, __u32 upper, const struct prefix_key *key)
+{
+	lower += key->low;
+	upper += key->high;
+	return (__u64)lower * upper;
+}
+
 ICP_INLINE __u64 prefix_product(__u64 word, const struct prefix_key *key)
 {
-	__u32 low = (__u32)word + key->low;
-	__u32 high = (__u32)(word >> 32) + key->high;
-
-	return (__u64)low * high;
+	return prefix_product_of(word, word >> 32, key);
 }
 
 /* The sum over the first `words` words of a text, 0 to PREFIX_WORDS. */
@@ -134,11 +138,13 @@ ICP_INLINE __u64 prefix_sum(const struct prefix_keys *keys, const text_word *tex
 {
 	__u64 sum = 0;
 
+	ICP_BOUNDED(words); /* or the compiler compares what it was computed from */
 #pragma GCC unroll 32
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
 		if (i >= words)
 			break;
-		sum += prefix_product(text[i], &keys->word[i]);
+		sum += prefix_product_of(word_lower_at(&text[i]), word_upper_at(&text[i]),
+					 &keys->word[i]);
 	}
 	return sum;
 }
@@ -152,9 +158,9 @@ ICP_INLINE __u64 prefix_mix(__u64 sum)
 
 /* prefix_hash(), if `sum` is prefix_sum() of the whole words. */
 ICP_INLINE __u64 prefix_finish(const struct prefix_keys *keys, const text_word *text, __u64 sum,
-			       __u32 length)
+			       __u64 length)
 {
-	__u32 whole = length / ICP_WORD;
+	__u64 whole = length / ICP_WORD;
 	__u64 rest = word_first_bytes(text[whole], length % ICP_WORD);
 
 	return prefix_mix(sum + prefix_product(rest, &keys->word[whole]) + length * keys->length);
@@ -205,10 +211,13 @@ ICP_INLINE __u32 prefix_bucket_find(const struct prefix_bucket *bucket, __u32 ta
 	return not_0 + not_1 + not_2 + not_3;
 }
 
-/* Does a lookup go on below a node whose `next` this is, with a URL of `length` bytes and its NUL? */
+/*
+ * Does a lookup go on below a node whose `next` this is, with a URL of `length` bytes, at most
+ * PREFIX_URL_MAX, and its NUL? If so, `next` is at most PREFIX_MAX.
+ */
 ICP_INLINE bool prefix_goes_on(__u32 next, __u32 length)
 {
-	return next - 1 <= length && next <= PREFIX_MAX; /* 0: there is nothing below */
+	return next - 1 <= length; /* 0: there is nothing below */
 }
 
 enum prefix_step {
@@ -228,11 +237,10 @@ struct prefix_cursor {
 		struct prefix_node node;
 		__u32 head; /* bytes that its head has */
 	} found[2];
-	__u64 sum;    /* prefix_sum() of the first `words` words */
-	__u32 words;  /* never decreases during a lookup */
-	__u32 full;   /* full buckets passed in the probe for the node's next */
-	__u32 tag;    /* that the first step looks for */
-	__u32 answer; /* of the program, which reads it back for the verifier */
+	__u64 sum;   /* prefix_sum() of the first `words` words */
+	__u32 words; /* never decreases during a lookup */
+	__u32 full;  /* full buckets passed in the probe for the node's next */
+	__u32 tag;   /* that the first step looks for */
 };
 
 /* Where the first step of a lookup has led. */
@@ -253,12 +261,11 @@ ICP_INLINE const struct prefix_bucket *prefix_begin(struct prefix_cursor *cursor
 						    prefix_bucket_at bucket_at, void *arrays)
 {
 	const struct prefix_bucket *bucket;
-	__u32 next = tree->root.next;
+	__u64 next = tree->root.next; /* of 64 bits: clang need not extend it for the product */
 	__u64 sum, hash;
 
 	if (!prefix_goes_on(next, length))
 		return NULL;
-	ICP_BOUNDED(next);
 	sum = prefix_sum(&tree->keys, url, next / ICP_WORD);
 	/* Read back, or the verifier follows the code below once for each number of words. */
 	next = ICP_READ_BACK(tree->root.next);
@@ -286,10 +293,9 @@ ICP_INLINE struct prefix_first prefix_first(struct prefix_cursor *cursor,
 	struct prefix_first first = { PREFIX_STEP_END, &tree->root, 0 };
 	__u32 next = tree->root.next, number;
 
-	if (!prefix_goes_on(next, length))
-		return first;
 	if (!bucket) {
-		first.step = PREFIX_STEP_FAIL;
+		if (prefix_goes_on(next, length))
+			first.step = PREFIX_STEP_FAIL;
 		return first;
 	}
 	number = prefix_bucket_find(bucket, ICP_READ_BACK(cursor->tag));
@@ -336,7 +342,7 @@ ICP_INLINE enum prefix_step prefix_probe(struct prefix_cursor *cursor,
 	if (!prefix_goes_on(next, length))
 		return PREFIX_STEP_END;
 	/* Only a collision leads back to a node above, for whose next the sum has too many words. */
-	if (next <= ICP_READ_BACK(cursor->found[0].head))
+	if (next <= ICP_READ_BACK(cursor->found[0].head) || next > PREFIX_MAX)
 		return PREFIX_STEP_FAIL;
 	ICP_BOUNDED(next);
 	prefix_sum_on(cursor, &tree->keys, url, next / ICP_WORD);
@@ -382,6 +388,7 @@ enum prefix_equal {
 ICP_INLINE enum prefix_equal prefix_compare(const text_word *url, __u32 first, __u32 length,
 					    prefix_line_at line_at, void *arrays)
 {
+#pragma GCC unroll 4
 	for (__u32 i = 0; i < PREFIX_MAX / PREFIX_LINE; i++) {
 		const text_word *part = url + i * PREFIX_LINE_WORDS;
 		const struct prefix_line *line;

@@ -42,6 +42,15 @@ struct frame {
 	__u32 message_offset;
 };
 
+/* An address of a frame as the maps have it: IPv4 as ::ffff:a.b.c.d. */
+ICP_INLINE void mapped_address(__u32 to[4], const __u32 from[4], bool ipv6)
+{
+	to[0] = ipv6 ? from[0] : 0;
+	to[1] = ipv6 ? from[1] : 0;
+	to[2] = ipv6 ? from[2] : (ICP_FORCE __u32)host_to_be32(0xffff);
+	to[3] = from[3];
+}
+
 /* The longest message read: its URL with the NUL is the longest prefix. */
 #define MESSAGE_MAX (ICP_QUERY_HEADER_SIZE + PREFIX_MAX)
 #define MESSAGE_URL_WORD (ICP_QUERY_HEADER_SIZE / ICP_WORD)

@@ -287,10 +287,10 @@ void program_counters(const struct program *program, uint64_t counters[ICP_COUNT
 	}
 }
 
-int program_run_split(const struct program *program, const struct bytes *in, uint32_t linear,
-		      struct bytes *out, uint32_t *action)
+int program_run_split(const struct program *program, const struct bytes *in, uint32_t metadata,
+		      uint32_t linear, struct bytes *out, uint32_t *action)
 {
-	struct xdp_md context = { .data_end = linear };
+	struct xdp_md context = { .data = metadata, .data_end = metadata + linear };
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = in->at, .data_size_in = in->size,
 		    .data_out = out->at, .data_size_out = sizeof(out->at),
 		    .ctx_in = linear ? &context : NULL,
@@ -305,7 +305,7 @@ int program_run_split(const struct program *program, const struct bytes *in, uin
 void program_run(const struct program *program, const struct bytes *in, struct bytes *out,
 		 uint32_t *action)
 {
-	int err = program_run_split(program, in, 0, out, action);
+	int err = program_run_split(program, in, 0, 0, out, action);
 
 	if (err)
 		fail_msg("BPF_PROG_TEST_RUN with %zu bytes: %s", in->size, strerror(-err));

@@ -83,11 +83,13 @@ void program_counters(const struct program *program, uint64_t counters[ICP_COUNT
 /* --- frames */
 
 /*
- * Runs the program on a frame. `linear` bytes of it lie where the program sees them, the others in
- * fragments; 0: as many as fit. Returns 0 or -errno (a kernel before 6.18 knows no `linear`).
+ * Runs the program on a frame, behind `metadata` bytes as another program may have put before it; the
+ * outcome begins with them too. `linear` bytes of the frame lie where the program sees them, the others
+ * in fragments; 0: as many as fit, and without metadata. Returns 0 or -errno (a kernel before 6.18 knows
+ * no `linear`).
  */
-int program_run_split(const struct program *program, const struct bytes *in, uint32_t linear,
-		      struct bytes *out, uint32_t *action);
+int program_run_split(const struct program *program, const struct bytes *in, uint32_t metadata,
+		      uint32_t linear, struct bytes *out, uint32_t *action);
 void program_run(const struct program *program, const struct bytes *in, struct bytes *out,
 		 uint32_t *action);
 

@@ -106,7 +106,7 @@ TEST(a_verdict_of_another_url)
 		const struct hot *asked = &hot[i % URLS];
 		uint32_t action;
 
-		if (program_run_split(&program, &asked->frame, 0, &out, &action))
+		if (program_run_split(&program, &asked->frame, 0, 0, &out, &action))
 			break;
 		if (action != XDP_TX)
 			continue;

@@ -221,7 +221,7 @@ static void *ask(void *context)
 			CPU_SET(cpu, &others);
 	sched_setaffinity(0, sizeof(others), &others); /* if there is one */
 	while (!asker->end) {
-		if (program_run_split(&program, &asker->frame, 0, &out, &action) ||
+		if (program_run_split(&program, &asker->frame, 0, 0, &out, &action) ||
 		    action != XDP_TX)
 			asker->passed++;
 		asker->asked++;
