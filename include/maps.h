@@ -47,7 +47,7 @@
 #include "recent.h"
 
 /* Incremented by every change of a structure here, of a map, or of the meaning of either. */
-#define ICP_MAP_ABI 17
+#define ICP_MAP_ABI 16
 
 struct map_abi {
 	__u32 version; /* ICP_MAP_ABI */

@@ -7,13 +7,14 @@
 #include "recent/store.h"
 
 /*
- * At most one text per line, an empty text in each tree, and the filters of the texts that are looked
- * for inside the URL.
+ * At most one text per line, an empty text in each tree, the extra buckets of each tree, and the
+ * filters of the texts that are looked for inside the URL.
  */
 size_t chain_image_buckets(size_t lines)
 {
-	return prefix_trees_buckets(URL_READINGS, lines + URL_READINGS) +
-	       gram_filter_buckets(lines) + (URL_SEARCHES - 1) * gram_filter_buckets(1);
+	return prefix_tree_buckets(lines + URL_READINGS) +
+	       (URL_READINGS - 1) * prefix_tree_buckets(1) + gram_filter_buckets(lines) +
+	       (URL_SEARCHES - 1) * gram_filter_buckets(1);
 }
 
 static __u32 find_others(const struct compiled *compiled)

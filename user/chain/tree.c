@@ -35,32 +35,15 @@ struct group {
 	uint16_t answer;		  /* of the longest entry that is a prefix of the head */
 };
 
-/* The buckets for so many nodes, of whose places half are used. */
-#define HALF_FULL(entries) (((entries)*2 + PREFIX_BUCKET_NODES - 1) / PREFIX_BUCKET_NODES)
-
-/*
- * If half of the places are used, one lookup in 25 that finds a node finds it in another bucket than its
- * home, and one in six that finds none has to look further: a second step, which takes about as long as
- * the rest of the program. Small trees, whose buckets stay in the processor's caches, have twice as many,
- * and it is one in 230, and in 50.
- */
-#define ROOMY_ENTRIES 1024
-
+/* Half full: six in seven buckets have a free slot, which ends a lookup. */
 static size_t home_buckets(size_t entries)
 {
-	size_t roomy = entries < ROOMY_ENTRIES ? entries : ROOMY_ENTRIES;
-
-	return HALF_FULL(entries + roomy);
+	return (2 * entries + PREFIX_BUCKET_NODES - 1) / PREFIX_BUCKET_NODES;
 }
 
 size_t prefix_tree_buckets(size_t entries)
 {
 	return home_buckets(entries) + PREFIX_PROBE_MAX;
-}
-
-size_t prefix_trees_buckets(size_t trees, size_t entries)
-{
-	return HALF_FULL(entries) + trees * (HALF_FULL(ROOMY_ENTRIES) + 1 + PREFIX_PROBE_MAX);
 }
 
 size_t prefix_tree_lines(const struct prefix_entry *entries, size_t count)

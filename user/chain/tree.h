@@ -18,9 +18,6 @@ struct prefix_entry {
 /* The number of buckets of a tree of so many prefixes. */
 size_t prefix_tree_buckets(size_t entries);
 
-/* The most buckets that so many trees take, of so many prefixes together. */
-size_t prefix_trees_buckets(size_t trees, size_t entries);
-
 /* An upper bound of the lines for their texts. */
 size_t prefix_tree_lines(const struct prefix_entry *entries, size_t count);
 
