@@ -95,7 +95,7 @@ ICP_INLINE int answer_send(struct xdp_md *ctx, const struct scratch *scratch,
 			   struct icp_verdict verdict)
 {
 	const struct frame *frame = &scratch->frame;
-	/* Of 64 bits: clang need not extend them to add them to a pointer. */
+	/* 64 bits wide, so that clang need not extend them before adding them to a pointer. */
 	__u64 offset = frame->message_offset;
 	__u64 ip_offset = frame->ip_offset;
 	__u16 udp_size = frame->udp_size - ANSWER_SHIFT;

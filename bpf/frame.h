@@ -43,8 +43,10 @@ ICP_INLINE bool ipv4_is_querier(__u32 address, bool loopback)
 
 	if (host >> 24 == 127)
 		return loopback;
-	if (host - 0x01000000 < 0xe0000000 - 0x01000000) /* usually */
+	/* 1.0.0.0 to 223.255.255.255, in one comparison. */
+	if (host - 0x01000000 < 0xe0000000 - 0x01000000)
 		return true;
+	/* Behind multicast addresses, reserved ones. */
 	return host >= 0xf0000000 && host != 0xffffffff;
 }
 
@@ -154,7 +156,10 @@ ICP_INLINE bool destination_find(__u64 difference, __be16 port, __u32 ifindex, _
 	return !difference || find_destination(scratch, ifindex);
 }
 
-/* Returns ICP_COUNT_ANSWERED if the datagram is for this responder, else the reason to pass it. */
+/*
+ * Returns ICP_COUNT_ANSWERED if the datagram is for this responder and simple enough, else the reason to
+ * pass it.
+ */
 ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_control *control,
 					   struct scratch *scratch)
 {
@@ -164,7 +169,7 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	struct ethhdr *ethernet = data;
 	struct udphdr *udp;
 	__u32 offset = sizeof(*ethernet);
-	enum icp_counter odd = ICP_COUNT_ANSWERED; /* a fault of the IP header */
+	enum icp_counter reason = ICP_COUNT_ANSWERED; /* to pass it, in its IPv4 header */
 	__u64 difference;
 	__u32 ip_payload;
 	__be16 ethertype;
@@ -212,17 +217,17 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 		addresses_sum = (__u64)source + destination;
 		if (!checksum_is_full(addresses_sum + ((const __u32 *)ip)[0] +
 				      ((const __u32 *)ip)[1] + ((const __u32 *)ip)[2]))
-			odd = ICP_COUNT_PASSED_CHECKSUM;
+			reason = ICP_COUNT_PASSED_CHECKSUM;
 		if (ip->frag_off & host_to_be16(IPV4_RESERVED_OR_MORE_OR_OFFSET)) {
 			if (ip->frag_off & host_to_be16(IPV4_OFFSET))
 				return refuse(ICP_COUNT_PASSED_FOREIGN);
-			odd = ICP_COUNT_PASSED_FRAGMENT;
+			reason = ICP_COUNT_PASSED_FRAGMENT;
 		}
 		if (*(const __u8 *)ip != IPV4_PLAIN) {
 			header = ip->ihl * 4;
 			if (ip->version != 4 || header < sizeof(*ip))
 				return refuse(ICP_COUNT_PASSED_FOREIGN);
-			odd = ICP_COUNT_PASSED_IP_OPTIONS; /* which the sum is without */
+			reason = ICP_COUNT_PASSED_IP_OPTIONS; /* which the sum is without */
 		}
 		ip_payload = be16_to_host(ip->tot_len) - header;
 		offset += header;
@@ -273,8 +278,8 @@ ICP_INLINE enum icp_counter frame_classify(struct xdp_md *ctx, const struct map_
 	/* From here on it is for this responder, and each reason to pass it has a counter. */
 	if (word_first_bytes(word_at(scratch->last.value.mac) ^ frame->to_mac, ETH_ALEN))
 		return refuse(ICP_COUNT_PASSED_MAC);
-	if (odd != ICP_COUNT_ANSWERED)
-		return refuse(odd);
+	if (reason != ICP_COUNT_ANSWERED)
+		return refuse(reason);
 	frame->source_port = udp->source;
 	frame->checksum = (ICP_FORCE __u16)udp->check;
 	frame->udp_size = be16_to_host(udp->len);

@@ -96,11 +96,11 @@ ICP_INLINE bool message_copy(struct xdp_md *ctx, __u32 offset, __u32 size, __u32
 	url[whole] = word_last_bytes(*(const text_word *)last, (size - 1) % ICP_WORD + 1);
 	from += ICP_QUERY_HEADER_SIZE;
 
-	ICP_BOUNDED(url); /* or the compiler computes each place from the beginning of the memory */
+	ICP_BOUNDED(url); /* or the compiler computes each address from the start of the scratch */
 #pragma unroll
 	for (__u32 i = 0; i < PREFIX_WORDS; i++) {
 		from += ICP_WORD;
-		ICP_BOUNDED(from); /* likewise, from the beginning of the message */
+		ICP_BOUNDED(from); /* likewise, from the start of the message */
 		if (from >= end)   /* the last word, read above */
 			break;
 		url[i] = read_word(reading, (const text_word *)from - 1);

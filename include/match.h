@@ -76,12 +76,6 @@ ICP_INLINE struct match_text match_text(const struct scratch *scratch, enum url_
 	return text;
 }
 
-/* The querier's address as the maps have it. */
-ICP_INLINE void source_words(const struct frame *frame, __u32 address[4])
-{
-	mapped_address(address, frame->source, frame->ipv6);
-}
-
 /* Let the policies on the querier's address compete: scratch->best. */
 ICP_INLINE void match_source(const struct map_chain *chain, struct scratch *scratch,
 			     const struct match_lookups *lookups, void *maps)
@@ -92,7 +86,7 @@ ICP_INLINE void match_source(const struct map_chain *chain, struct scratch *scra
 	};
 	const struct source_entry *entry;
 
-	source_words(&scratch->frame, (__u32 *)key.address);
+	mapped_address((__u32 *)key.address, scratch->frame.source, scratch->frame.ipv6);
 	entry = lookups->source(maps, &key);
 	if (entry && entry->rank < scratch->best.rank)
 		scratch->best = candidate_of(entry->rank, entry->verdict, entry->cost);
@@ -288,7 +282,7 @@ ICP_INLINE struct candidate match_verdict(const struct map_chain *chain, struct 
 	__u64 source[2];
 	__u32 length;
 
-	source_words(&scratch->frame, (__u32 *)source);
+	mapped_address((__u32 *)source, scratch->frame.source, scratch->frame.ipv6);
 	length = scratch_url_length(scratch);
 	if (length > PREFIX_URL_MAX) /* never: for the verifier */
 		return candidate_of(RANK_NONE, ICP_OP_INVALID, ICP_NO_COST);

@@ -261,7 +261,7 @@ ICP_INLINE const struct prefix_bucket *prefix_begin(struct prefix_cursor *cursor
 						    prefix_bucket_at bucket_at, void *arrays)
 {
 	const struct prefix_bucket *bucket;
-	__u64 next = tree->root.next; /* of 64 bits: clang need not extend it for the product */
+	__u64 next = tree->root.next; /* 64 bits wide, as the product is */
 	__u64 sum, hash;
 
 	if (!prefix_goes_on(next, length))

@@ -14,15 +14,19 @@ static __u16 plain_sum(const unsigned char *bytes, size_t size)
 	return sum;
 }
 
+/* In both ways. */
 static __u64 word_sum(const unsigned char *bytes, size_t size)
 {
+	struct checksum_words words = { 0 };
 	__u64 sum = 0, word;
 
 	for (size_t i = 0; i < size; i += 8) {
 		word = 0;
 		memcpy(&word, bytes + i, size - i < 8 ? size - i : 8);
 		sum += checksum_word(&word);
+		checksum_add(&words, word, &word);
 	}
+	assert_true(checksum_of_words(words) == sum);
 	return sum;
 }
 
@@ -53,6 +57,33 @@ TEST(words_give_the_sum_of_halves)
 		assert_int_equal(canonical(be16_to_host(
 					 (ICP_FORCE __be16)checksum_fold(word_sum(bytes, size)))),
 				 canonical(plain_sum(bytes, size)));
+	}
+}
+
+/* Folded as RFC 1071 says it, digit by digit, until there is no carry. */
+static __u16 fold_slowly(__u64 sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+TEST(all_carries_of_a_fold)
+{
+	static const __u64 digits[] = { 0, 1, 2, 0x7fff, 0x8000, 0xfffd, 0xfffe, 0xffff };
+	const size_t choices = sizeof(digits) / sizeof(*digits);
+	uint64_t seed = 17;
+
+	for (size_t i = 0; i < choices * choices * choices; i++) {
+		__u64 sum = digits[i % choices] | digits[i / choices % choices] << 16 |
+			    digits[i / choices / choices] << 32;
+
+		assert_int_equal(checksum_fold(sum), fold_slowly(sum));
+	}
+	for (int i = 0; i < 100000; i++) {
+		__u64 sum = random_next(&seed) >> 16;
+
+		assert_int_equal(checksum_fold(sum), fold_slowly(sum));
 	}
 }
 
